@@ -1,7 +1,7 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test chaos bench conformance fuzz image setup lint fmt proto alerts openapi clients console
+.PHONY: help run envoy test chaos mutants load scaffold bench conformance fuzz image deb setup lint fmt proto alerts openapi clients console
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,16 @@ test: ## Install missing dependencies, then check and test everything against a 
 chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='ROUNDS SEED')
 	@scripts/chaos $(ARGS)
 
+mutants: ## Break one promise at a time, and report what no test notices (ARGS=EXPRESSION selects by AREA/NAME)
+	@scripts/mutants $(ARGS)
+
+load: ## Serve a steady load through restarts, lost servers and overload (ARGS='REQUESTS_PER_SECOND PHASE_SECONDS SOAK_SECONDS')
+	@scripts/load $(ARGS)
+
+scaffold: ## Write a repository with `mainstay new` and `mainstay add`, and run its tests
+	@scripts/setup test
+	@scripts/scaffold test
+
 bench: ## Measure throughput, latency and CPU, compared to a bare server and pgbench (ARGS=--quick is shorter)
 	@scripts/bench $(ARGS)
 
@@ -29,6 +39,9 @@ fuzz: ## Compare the JSON transcoder with another implementation, then fuzz it f
 
 image: ## Build the OCI image of a release, without a daemon (ARGS=FILE.tar)
 	@scripts/image $(or $(ARGS),mainstay.tar)
+
+deb: ## Build the Debian package of a release (ARGS=FILE.deb)
+	@scripts/deb $(or $(ARGS),mainstay.deb)
 
 setup: ## Only install the dependencies of `make test` and `make run`
 	@scripts/setup test

@@ -8,5 +8,6 @@ fn main() -> Result<(), mainstay_build::Error> {
         .messages_path("crate::proto")
         // Otherwise every message of an export stream is as large as its largest variant.
         .boxed("mainstay.support.v1.ExportTicketsResponse.item.data")
+        .boxed("mainstay.support.v1.WatchTicketsResponse.item.data")
         .compile()
 }

@@ -62,7 +62,12 @@ venv_path() {
 
 # Prints the directory of the console's packages, whether or not they are installed. Other locks use other directories.
 console_packages() {
-  printf '%s\n' "$TOOLS/console-$(cksum <console/package-lock.json | cut -d ' ' -f 1)"
+  npm_packages console
+}
+
+# Prints where the packages of a folder's package-lock.json are installed.
+npm_packages() { # FOLDER
+  printf '%s\n' "$TOOLS/$(basename "$1")-$(cksum <"$1/package-lock.json" | cut -d ' ' -f 1)"
 }
 
 # Prints the path of Chromium or Chrome.
@@ -83,4 +88,22 @@ envoy_path() {
     fi
   done
   return 1
+}
+
+# Exports where the tests find the programs that they start.
+export_test_servers() {
+  ENVOY_BIN=$(envoy_path)
+  export ENVOY_BIN
+  # The Python interpreters of the mail server and of the S3 server that the tests use.
+  MAIL_SERVER_PYTHON=$(venv_path "$MAIL_SERVER_REQUIREMENTS")/bin/python
+  S3_SERVER_PYTHON=$(venv_path "$S3_SERVER_REQUIREMENTS")/bin/python
+  export MAIL_SERVER_PYTHON S3_SERVER_PYTHON
+}
+
+# Runs a command with one Postgres and one Redis for all test processes. A single test that is started by hand starts its
+# own.
+run_with_servers() {
+  cargo build --quiet --locked --workspace --features fault-injection --example with_servers
+  # Not `cargo run`: the variables that it sets would make the inner cargo rebuild some crates every time.
+  "$CARGO_TARGET_DIR/debug/examples/with_servers" "$@"
 }

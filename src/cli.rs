@@ -10,6 +10,7 @@ mod mail;
 mod migrate;
 mod notify;
 mod probes;
+mod scaffold;
 mod seed;
 mod serve;
 mod worker;
@@ -84,6 +85,9 @@ enum Command {
     /// Manage users.
     #[command(subcommand)]
     Users(Users),
+    New(scaffold::New),
+    #[command(subcommand)]
+    Add(scaffold::Add),
 }
 
 #[derive(Debug, Args)]
@@ -150,6 +154,8 @@ impl Cli {
                 std::io::stdout().write_all(&modules.contract.encoded)?;
             }
             Command::Envoy(command) => print(&command.configuration(&read(modules, source)?)),
+            Command::New(command) => command.run(modules)?,
+            Command::Add(command) => command.run()?,
             Command::Import(command) => return command.run().await,
             Command::Config(ConfigCommand::Check) => return Ok(config_check::run(&modules.settings(source))),
             Command::Serve(command) => return command.run(modules, read(modules, source)?).await,

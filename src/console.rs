@@ -14,32 +14,48 @@ use axum::{
     routing::get,
 };
 use mainstay_kernel::{
+    app::App,
     error::{Error, Reason},
     http::asset::{Asset, Caching},
     module::Module,
 };
 
-/// What the page may load and whom it may talk to: nothing inline, nothing from other origins.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+use crate::files;
+
+/// What the page may load and whom it may talk to: nothing inline, and nothing from other origins but the images of a
+/// storage that callers reach themselves.
+fn policy(storage: Option<&str>) -> String {
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:{}{}; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        if storage.is_some() { " " } else { "" },
+        storage.unwrap_or_default(),
+    )
+}
 
 #[derive(rust_embed::RustEmbed)]
 #[folder = "console/dist"]
 struct Files;
 
 pub(crate) fn module() -> Module {
-    Module::new("console", crate::proto::DESCRIPTOR_SET).pages(|_| pages())
+    Module::new("console", crate::proto::DESCRIPTOR_SET).pages(pages)
 }
 
-type Assets = Arc<HashMap<String, Arc<Asset>>>;
+struct Console {
+    assets: HashMap<String, Arc<Asset>>,
+    policy: HeaderValue,
+}
 
-fn pages() -> Router {
-    let assets: HashMap<_, _> = Files::iter().map(|name| (name.to_string(), Arc::new(asset(name)))).collect();
+type Shared = State<Arc<Console>>;
+
+fn pages(app: &App) -> Router {
+    let assets = Files::iter().map(|name| (name.to_string(), Arc::new(asset(name)))).collect();
+    let policy = policy(files::direct_origin(&app.config)).try_into().expect("the origin of a URL is ASCII");
     Router::new()
         .route("/console", get(page))
         .route("/console/", get(page))
         .route("/console/{*path}", get(file))
-        .with_state(Arc::new(assets))
+        .with_state(Arc::new(Console { assets, policy }))
 }
 
 fn asset(name: Cow<'static, str>) -> Asset {
@@ -66,18 +82,18 @@ fn is_hashed(path: &str) -> bool {
 }
 
 /// The page, which finds out by its address what to show.
-async fn page(State(assets): State<Assets>, headers: HeaderMap) -> Response {
-    let page = assets.get("index.html").expect("the build has a page").clone();
+async fn page(State(console): Shared, headers: HeaderMap) -> Response {
+    let page = console.assets.get("index.html").expect("the build has a page").clone();
     let mut response = page.response(&headers).await;
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, console.policy.clone());
     response
 }
 
 /// A file; or the page, for an address within it. A file of another version is not found.
-async fn file(State(assets): State<Assets>, Path(path): Path<String>, headers: HeaderMap) -> Response {
-    match assets.get(&path) {
+async fn file(State(console): Shared, Path(path): Path<String>, headers: HeaderMap) -> Response {
+    match console.assets.get(&path) {
         Some(asset) if path != "index.html" => asset.clone().response(&headers).await,
         None if is_hashed(&path) => tonic::Status::from(Error::new(Reason::RouteNotFound)).into_http(),
-        _ => page(State(assets), headers).await,
+        _ => page(State(console), headers).await,
     }
 }

@@ -4,6 +4,7 @@ pub mod config;
 mod examples;
 pub mod overview;
 pub mod revenue;
+pub mod setting;
 pub mod system_log;
 
 use mainstay_kernel::{module::Module, telemetry::metrics::Metric};
@@ -12,13 +13,14 @@ use self::{
     config::DashboardConfig,
     overview::{cached::Overviews, service::OverviewRpcs},
     revenue::service::Revenues,
+    setting::service::SettingRpcs,
     system_log::{logs::SystemLogs, service::SystemLogRpcs},
 };
 use crate::proto::{
     DESCRIPTOR_SET,
     dashboard::v1::{
         overview_service_server::OverviewServiceServer, revenue_service_server::RevenueServiceServer,
-        system_log_service_server::SystemLogServiceServer,
+        setting_service_server::SettingServiceServer, system_log_service_server::SystemLogServiceServer,
     },
 };
 
@@ -31,6 +33,7 @@ pub(crate) fn module() -> Module {
         .part(|app| Ok(Overviews::new(&app.cache)))
         .service(|app| OverviewServiceServer::new(OverviewRpcs { app: app.clone() }))
         .service(|app| RevenueServiceServer::new(Revenues { app: app.clone() }))
+        .service(|app| SettingServiceServer::new(SettingRpcs { app: app.clone() }))
         .service(|app| SystemLogServiceServer::new(SystemLogRpcs { app: app.clone() }))
         .metrics([Metric::counter(
             "mainstay_system_log_lines_total",

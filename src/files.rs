@@ -11,10 +11,25 @@ mod media;
 mod pages;
 mod storage;
 
-use mainstay_kernel::{breaker::Circuit, http::health::Dependency, module::Module, schedule::MINUTE, upload::Spool};
+use mainstay_kernel::{
+    breaker::Circuit, config::Config, http::health::Dependency, module::Module, schedule::MINUTE, upload::Spool,
+};
 
-use self::{config::FilesConfig, file::service::Files, links::Links, storage::Storage};
+use self::{
+    config::{FilesConfig, Location},
+    file::service::Files,
+    links::Links,
+    storage::Storage,
+};
 use crate::proto::{DESCRIPTOR_SET, files::v1::file_service_server::FileServiceServer};
+
+/// Returns the origin of the storage, if callers download from it directly.
+pub(crate) fn direct_origin(config: &Config) -> Option<&str> {
+    match &config.section::<FilesConfig>().location {
+        Some(Location::S3(s3)) if s3.is_direct => Some(&s3.endpoint),
+        _ => None,
+    }
+}
 
 pub(crate) fn module() -> Module {
     Module::new("files", DESCRIPTOR_SET)
@@ -29,7 +44,7 @@ pub(crate) fn module() -> Module {
         .service(|app| FileServiceServer::new(Files { app: app.clone() }))
         .pages(pages::pages)
         .pages(avatar::pages)
-        .every(MINUTE, "expire_uploads", "Gives up uploads that were not completed", jobs::expire_uploads)
+        .every(MINUTE, "expire_files", "Deletes uploads that were not completed, and unused files", jobs::expire_files)
         .every(
             MINUTE,
             "delete_objects",

@@ -22,7 +22,7 @@
 //! - [`subscriptions`]: products that are paid each period.
 //! - [`webhooks`]: events received from providers, and events sent to endpoints.
 //! - [`mail`]: mail and its transports.
-//! - [`dashboard`]: revenue, overviews, and the log of all servers.
+//! - [`dashboard`]: revenue, overviews, the configuration, and the log of all servers.
 //! - [`console`]: the web console.
 //!
 //! # The rest

@@ -1,5 +1,7 @@
-//! Operations: long-running work, which continues after its request was answered, and which the caller polls.
+//! Operations: long-running work, which continues after its request was answered, and which the caller polls; and the
+//! jobs that were given up.
 
+pub mod dead_job;
 pub mod events;
 mod examples;
 pub mod id;
@@ -15,8 +17,11 @@ use mainstay_kernel::{
     schedule::HOUR,
 };
 
-use self::{kind::Kinds, service::Operations};
-use crate::proto::{DESCRIPTOR_SET, operations::v1::operation_service_server::OperationServiceServer};
+use self::{dead_job::service::DeadJobs, kind::Kinds, service::Operations};
+use crate::proto::{
+    DESCRIPTOR_SET,
+    operations::v1::{dead_job_service_server::DeadJobServiceServer, operation_service_server::OperationServiceServer},
+};
 
 // What a module needs whose work is an operation.
 pub use kind::OperationKind;
@@ -26,6 +31,7 @@ pub(crate) fn module() -> Module {
     Module::new("operations", DESCRIPTOR_SET)
         .part(|app| Ok(Kinds::new(app.part::<&Modules>().contributions::<OperationKind>().copied())))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
+        .service(|app| DeadJobServiceServer::new(DeadJobs { app: app.clone() }))
         .every(HOUR, "forget_operations", "Removes operations 30 days after they ended", jobs::forget_operations)
         .examples(examples::by_name)
 }

@@ -31,6 +31,9 @@ diesel::table! {
     }
 }
 diesel::table! {
+    sign_ins (hour, outcome, slot) { hour -> Timestamptz, outcome -> SmallInt, slot -> SmallInt, attempts -> BigInt, }
+}
+diesel::table! {
     password_resets (token_hash) {
         token_hash -> Binary, user_id -> Uuid, expires_at -> Timestamptz, used_at -> Nullable<Timestamptz>,
     }
@@ -239,6 +242,7 @@ diesel::table! {
     system_logs (id) {
         slot -> SmallInt, id -> Uuid, logged_at -> Timestamptz, level -> SmallInt, message -> Text,
         method -> Nullable<Text>, request_id -> Nullable<Text>, principal_id -> Nullable<Text>, line -> Text,
+        writer -> BigInt, number -> BigInt,
     }
 }
 diesel::table! {

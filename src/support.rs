@@ -4,6 +4,7 @@ pub mod comment;
 pub mod config;
 pub mod events;
 mod examples;
+mod formula;
 pub mod id;
 pub mod import;
 mod jobs;

@@ -58,17 +58,16 @@ fn admin() -> Caller {
 impl TicketService for Bare {
     async fn get_ticket(&self, request: Request<pb::GetTicketRequest>) -> Reply<pb::GetTicketResponse> {
         let id = TicketId::parse(&request.get_ref().ticket_id).map_err(failed)?;
-        let mut connection = self.pool.get().await.map_err(failed)?;
-        let ticket = ticket::get(&mut connection, Visibility::All, id).await.map_err(failed)?;
+        let connection = self.pool.get().await.map_err(failed)?;
+        let ticket = ticket::get(&connection, Visibility::All, id, true).await.map_err(failed)?;
         Ok(Response::new(pb::GetTicketResponse { data: Some(render(ticket)) }))
     }
 
     async fn list_tickets(&self, _: Request<pb::ListTicketsRequest>) -> Reply<pb::ListTicketsResponse> {
         let (filter, all, size) = (Filter::default(), Visibility::All, 20);
-        let mut connection = self.pool.get().await.map_err(failed)?;
-        let total = ticket::total(&mut connection, all, &filter).await.map_err(failed)?;
-        let listed =
-            ticket::list(&mut connection, all, &filter, Order::CreateTimeDesc, Start::Offset(0), size + 1, true);
+        let connection = self.pool.get().await.map_err(failed)?;
+        let total = ticket::total(&connection, all, &filter).await.map_err(failed)?;
+        let listed = ticket::list(&connection, all, &filter, Order::CreateTimeDesc, Start::Offset(0), size + 1, true);
         let listed = listed.await.map_err(failed)?;
         let meta = PageMeta { page: Some(1), page_size: 20, total: Some(total.rows), ..PageMeta::default() };
         let data = listed.into_iter().take(20).map(render).collect();
@@ -120,6 +119,10 @@ impl TicketService for Bare {
         left_out()
     }
 
+    async fn get_ticket_labels(&self, _: Request<pb::GetTicketLabelsRequest>) -> Reply<pb::GetTicketLabelsResponse> {
+        left_out()
+    }
+
     async fn batch_get_tickets(&self, _: Request<pb::BatchGetTicketsRequest>) -> Reply<pb::BatchGetTicketsResponse> {
         left_out()
     }
@@ -134,6 +137,18 @@ impl TicketService for Bare {
     type ExportTicketsStream = tokio_stream::Empty<Result<pb::ExportTicketsResponse, Status>>;
 
     async fn export_tickets(&self, _: Request<pb::ExportTicketsRequest>) -> Reply<Self::ExportTicketsStream> {
+        left_out()
+    }
+
+    type ExportTicketsCsvStream = tokio_stream::Empty<Result<pb::ExportTicketsCsvResponse, Status>>;
+
+    async fn export_tickets_csv(&self, _: Request<pb::ExportTicketsCsvRequest>) -> Reply<Self::ExportTicketsCsvStream> {
+        left_out()
+    }
+
+    type WatchTicketsStream = tokio_stream::Empty<Result<pb::WatchTicketsResponse, Status>>;
+
+    async fn watch_tickets(&self, _: Request<pb::WatchTicketsRequest>) -> Reply<Self::WatchTicketsStream> {
         left_out()
     }
 

@@ -10,7 +10,7 @@ use mainstay::proto::support::v1 as pb;
 use uuid::Uuid;
 
 use crate::{
-    contender::Contender::{self, Bare, Grpc, Rest1, Rest2},
+    contender::Contender::{self, Bare, Grpc, Peer, Rest1, Rest2},
     copies::copy,
 };
 
@@ -60,11 +60,13 @@ impl Operation {
         }
     }
 
-    /// The contenders. The bare server implements only tickets, and webhook senders do not use gRPC.
+    /// The contenders. The bare server implements only tickets, the peer tickets and posts, and webhook senders do not use
+    /// gRPC.
     pub(crate) fn contenders(self) -> &'static [Contender] {
         match self {
-            Self::Get | Self::List | Self::Create => &[Bare, Grpc, Rest2, Rest1],
-            Self::Charge | Self::ChargeAgain | Self::GetPost | Self::ListPosts => &[Grpc, Rest2, Rest1],
+            Self::Get | Self::List | Self::Create => &[Peer, Bare, Grpc, Rest2, Rest1],
+            Self::GetPost | Self::ListPosts => &[Peer, Grpc, Rest2, Rest1],
+            Self::Charge | Self::ChargeAgain => &[Grpc, Rest2, Rest1],
             Self::Receive => &[Rest2, Rest1],
         }
     }

@@ -3,6 +3,8 @@
 /// A contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Contender {
+    /// REST to the peer, over HTTP/1.1.
+    Peer,
     /// gRPC to the bare server.
     Bare,
     /// gRPC to the server.
@@ -16,6 +18,7 @@ pub(crate) enum Contender {
 impl Contender {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Peer => "Express, HTTP/1.1",
             Self::Bare => "bare gRPC",
             Self::Grpc => "gRPC",
             Self::Rest2 => "REST, HTTP/2",

@@ -1,13 +1,14 @@
 //! The cost of a request: the real server, a bare server and Postgres alone, compared in one run.
 //!
 //! ```text
-//! make bench                                        about twelve minutes, a million tickets
-//! cargo bench --bench requests -- --quick          about two minutes, a hundred thousand tickets
+//! make bench                  about fifteen minutes, a million tickets
+//! make bench ARGS=--quick     about two minutes, a hundred thousand tickets
 //! ```
 //!
 //! The server is the release binary in its own process, with a real Redis and a real Postgres that syncs every commit. The
 //! bare server is this program again, in its own process: plain tonic and a plain bb8 pool that run the same statements on
-//! the same table and return the same messages. `pgbench` runs the same statements without a server. Rounds alternate
+//! the same table and return the same messages. The peer (`benches/peer`) is what many teams run: Express with pg and
+//! ioredis. `pgbench` runs the same statements without a server. Rounds alternate
 //! between the contenders, forwards and backwards, so that a slowdown of the machine affects all of them.
 
 mod bare;

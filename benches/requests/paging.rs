@@ -74,7 +74,7 @@ async fn served(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u
 
 /// Measures the store's statements on one connection.
 async fn statements(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
-    let mut connection = AsyncPgConnection::establish(world.postgres.url()).await?;
+    let connection = AsyncPgConnection::establish(world.postgres.url()).await?;
     let plain = |error: mainstay_kernel::error::Error| anyhow::anyhow!("{:?}", error.source());
     let mut starts = vec![Start::Offset(0)];
     for offset in [20, deep] {
@@ -91,11 +91,9 @@ async fn statements(world: &World, deep: i64, length: Duration) -> anyhow::Resul
         for (start, times) in starts.iter().zip(&mut times) {
             let sent = Instant::now();
             if matches!(start, Start::Offset(_)) {
-                ticket::total(&mut connection, all, &filter).await.map_err(plain)?;
+                ticket::total(&connection, all, &filter).await.map_err(plain)?;
             }
-            ticket::list(&mut connection, all, &filter, Order::CreateTimeDesc, *start, 21, true)
-                .await
-                .map_err(plain)?;
+            ticket::list(&connection, all, &filter, Order::CreateTimeDesc, *start, 21, true).await.map_err(plain)?;
             times.record(sent.elapsed().as_nanos() as u64)?;
         }
     }

@@ -30,8 +30,11 @@ struct Line {
     detail: String,
 }
 
-/// The application name of the recorder's own connection, whose statements are ignored.
+/// The application name of the recorder's own connection.
 pub(crate) const APPLICATION: &str = "bench";
+/// Those of the connections that run the statements of requests and jobs. The log's own are not among them: it is written
+/// by the second, whatever is asked.
+const SERVERS: [&str; 2] = ["mainstay", "mainstay-shared"];
 const BEGIN: &str = "SELECT 'the recording begins'";
 const END: &str = "SELECT 'the recording ends'";
 /// The longest wait for the log: Postgres writes it slightly after it reports a statement as done.
@@ -57,7 +60,8 @@ pub(crate) async fn record(
     sql.batch_execute("ALTER SYSTEM RESET log_statement").await?;
     sql.batch_execute("SELECT pg_reload_conf()").await?;
     let lines = lines(sql).await?;
-    let statements = lines.iter().filter(|line| line.application_name != APPLICATION).filter_map(Statement::read);
+    let statements =
+        lines.iter().filter(|line| SERVERS.contains(&line.application_name.as_str())).filter_map(Statement::read);
     let statements: Vec<_> = statements.collect();
     anyhow::ensure!(!statements.is_empty(), "the request sent no statements to Postgres");
     Ok(statements)

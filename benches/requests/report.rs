@@ -154,6 +154,7 @@ impl Report {
             (Contender::Grpc, Contender::Bare),
             (Contender::Rest2, Contender::Grpc),
             (Contender::Rest1, Contender::Grpc),
+            (Contender::Rest1, Contender::Peer),
         ];
         let mut ratios = Vec::new();
         for (operation, rounds) in &self.measured {

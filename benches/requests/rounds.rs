@@ -12,7 +12,11 @@ use crate::{
 
 impl Contender {
     fn server(self, world: &World) -> &Server {
-        if self == Self::Bare { &world.bare } else { &world.server }
+        match self {
+            Self::Peer => &world.peer,
+            Self::Bare => &world.bare,
+            Self::Grpc | Self::Rest2 | Self::Rest1 => &world.server,
+        }
     }
 
     /// A client with its own connection.
@@ -21,7 +25,7 @@ impl Contender {
         Ok(match self {
             Self::Bare | Self::Grpc => Client::grpc(port, &world.token).await?,
             Self::Rest2 => Client::http2(port, &world.token).await?,
-            Self::Rest1 => Client::http1(port, &world.token),
+            Self::Rest1 | Self::Peer => Client::http1(port, &world.token),
         })
     }
 

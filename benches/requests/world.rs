@@ -29,6 +29,7 @@ const READ: usize = 100;
 pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) bare: Server,
+    pub(crate) peer: Server,
     pub(crate) target: Target,
     /// An admin's access token.
     pub(crate) token: String,
@@ -70,13 +71,15 @@ impl World {
         bare.args(["--bare", postgres.url(), "--port", &port.to_string(), "--pool", &options.pool.to_string()]);
         let bare = Server::start(bare, port).await?;
         let token = sign_in(&server).await?;
+        let port = free_port()?;
+        let peer = Server::start(peer(&postgres, &redis, options, &token, port)?, port).await?;
         let posts = posts::publish(&server, &token).await?;
         let target = target(&sql, posts).await?;
         money::seed(&sql, target.account, options.orders()).await?;
         let kept = sql.query("SELECT id FROM users WHERE email = $1 UNION SELECT id FROM products", &[&EMAIL]).await?;
         let kept = kept.iter().map(|row| row.get(0)).chain([target.account]).collect();
         let options = options.clone();
-        Ok(Self { server, bare, target, token, sql, postgres, kept, redis, options, data })
+        Ok(Self { server, bare, peer, target, token, sql, postgres, kept, redis, options, data })
     }
 
     /// Starts a worker with this many slots.
@@ -89,6 +92,7 @@ impl World {
     pub(crate) async fn close(self) {
         self.server.stop().await;
         self.bare.stop().await;
+        self.peer.stop().await;
         self.redis.stop().await;
         self.postgres.stop().await;
     }
@@ -137,6 +141,20 @@ fn mainstay(postgres: &Postgres, redis: &Redis, options: &Options, data: &Path) 
     command
 }
 
+/// The peer, of which `scripts/bench` installs the packages.
+fn peer(postgres: &Postgres, redis: &Redis, options: &Options, token: &str, port: u16) -> anyhow::Result<Command> {
+    #[expect(clippy::disallowed_methods, reason = "how the script that installs the packages says where")]
+    let program = std::env::var("BENCH_PEER").context("BENCH_PEER is not set: run the bench with scripts/bench")?;
+    let mut command = Command::new("node");
+    command
+        .arg(program)
+        .env("NODE_ENV", "production")
+        .env("DATABASE_URL", postgres.url())
+        .env("REDIS_URL", redis.url());
+    command.env("PORT", port.to_string()).env("POOL_SIZE", options.pool.to_string()).env("TOKEN", token);
+    Ok(command)
+}
+
 /// Runs a command of the server binary to completion.
 async fn once(command: &mut Command) -> anyhow::Result<()> {
     let output = command.output().await.context("running mainstay")?;
@@ -150,6 +168,7 @@ async fn seed(sql: &Client, tickets: u32) -> anyhow::Result<()> {
     sql.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("seed.sql"))).await?;
     // As the scheduled task does, so that totals are read from folded counters.
     sql.batch_execute("SELECT fold_ticket_counts()").await?;
+    sql.batch_execute(include_str!("../peer/peer.sql")).await?;
     sql.batch_execute("VACUUM ANALYZE").await?;
     sql.batch_execute("CHECKPOINT").await?;
     Ok(())

@@ -5,7 +5,7 @@ import { createRoot } from "react-dom/client";
 
 import { resume, sessionState, subscribe } from "./api/session";
 import { SignIn } from "./shell/sign-in";
-import { LanguageContext, useLanguage } from "./text";
+import { LanguageContext, ready, useLanguage } from "./text";
 import { Problem } from "./ui/problem";
 import "./style/index.css";
 
@@ -37,4 +37,4 @@ function Starting() {
 }
 
 const root = document.getElementById("console");
-if (root) createRoot(root).render(<StrictMode><Console /></StrictMode>);
+if (root) void ready.then(() => createRoot(root).render(<StrictMode><Console /></StrictMode>));

@@ -1,7 +1,12 @@
 // What people do all day.
 
+import { readFileSync } from "node:fs";
+
 import { go, settled, signIn, sound } from "./browser.mjs";
 import { send } from "./fixture.mjs";
+
+/** A PNG of one pixel. */
+const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 function same(actual, expected, what) {
   if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
@@ -46,6 +51,31 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
       },
     },
     {
+      name: "files are attached to a ticket and a comment, downloaded and removed",
+      run: async (page) => {
+        const { id } = await create("With papers");
+        await go(page, `/tickets/${id}`);
+        const pick = (index, name, text) => page.locator("input[type=file]").nth(index).setInputFiles({ name, mimeType: "text/plain", buffer: Buffer.from(text) });
+        await pick(1, "bill.txt", "Twelve euros.");
+        await page.locator(".attach").getByText("bill.txt").waitFor();
+        await page.getByLabel("New comment").fill("Here is the bill.");
+        await page.getByRole("button", { name: "Comment" }).click();
+        await page.locator(".thread").getByText("bill.txt").waitFor();
+        await pick(0, "contract.txt", "Signed by both.");
+        await page.getByText("contract.txt").waitFor();
+        same((await ticket(id)).attachmentIds.length, 1, "files of the ticket");
+        await sound(page, "a ticket with files");
+        const [saved] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "bill.txt" }).click()]);
+        same(saved.suggestedFilename(), "bill.txt", "the name of the download");
+        same(readFileSync(await saved.path(), "utf8"), "Twelve euros.", "the download");
+        const changed = page.waitForResponse((response) => response.request().method() === "PATCH");
+        await page.getByRole("button", { name: "Remove contract.txt" }).click();
+        await page.getByText("contract.txt").waitFor({ state: "hidden" });
+        await changed;
+        same((await ticket(id)).attachmentIds.length, 0, "files of the ticket");
+      },
+    },
+    {
       name: "tickets are triaged by keyboard alone",
       run: async (page) => {
         const fresh = await create("Triage me by keyboard");
@@ -68,6 +98,48 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         await sound(page, "the command palette");
         await page.keyboard.press("Enter");
         await page.getByRole("heading", { name: "Products" }).waitFor();
+      },
+    },
+    {
+      name: "quick keys on one ticket wait for each other on a slow network",
+      run: async (page) => {
+        const fresh = await create("Quick keys");
+        for (const path of ["**/tickets/*?updateMask=*", "**/tickets/*/assign", "**/tickets/*/resolve"]) {
+          await page.route(path, async (route) => {
+            await new Promise((done) => setTimeout(done, 300));
+            await route.continue();
+          });
+        }
+        await go(page, "/tickets?query=Quick%20keys");
+        await page.getByText("Quick keys").waitFor();
+        await settled(page);
+        for (const key of ["j", "4", "a", "e"]) await page.keyboard.press(key);
+        await page.getByText("Resolved: Quick keys").waitFor();
+        const { status, priority, assigneeId } = await ticket(fresh.id);
+        same([status, priority, assigneeId].join(" "), `TICKET_STATUS_RESOLVED TICKET_PRIORITY_URGENT ${me.id}`, "the ticket");
+      },
+    },
+    {
+      name: "a view of the tickets is saved, survives a reload, and is removed",
+      run: async (page) => {
+        await go(page, "/tickets");
+        const views = page.getByRole("navigation", { name: "Views" });
+        await views.getByRole("link", { name: "Mine" }).click();
+        same(await views.locator("[aria-current]").textContent(), "Mine", "the view that is shown");
+        await page.getByLabel("Queue").selectOption({ index: 1 });
+        await page.getByRole("button", { name: "Save view" }).click();
+        await page.getByLabel("Name").fill("My queue");
+        await sound(page, "the name of a view");
+        await page.getByRole("dialog").getByRole("button", { name: "Save view" }).click();
+        same(await views.locator("[aria-current]").textContent(), "My queue", "the view that was saved");
+        const address = new URL(page.url()).search;
+        await views.getByRole("link", { name: "All" }).click();
+        await page.waitForFunction(() => location.search === "");
+        await page.reload();
+        await views.getByRole("link", { name: "My queue" }).click();
+        await page.waitForFunction((wanted) => location.search === wanted, address);
+        await page.getByRole("button", { name: "Remove view" }).click();
+        await views.getByRole("link", { name: "My queue" }).waitFor({ state: "detached" });
       },
     },
     {
@@ -105,6 +177,31 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         const merged = await ticket(id);
         same(merged.queue, "Second Line", "my queue");
         same(merged.priority, "TICKET_PRIORITY_HIGH", "their priority");
+      },
+    },
+    {
+      name: "what others do shows without a reload, and moves no row under the hand",
+      run: async (page) => {
+        const mine = await create("Live, mine");
+        await go(page, "/tickets?query=Live");
+        await page.getByText("Live, mine").waitFor();
+        await settled(page);
+        await page.keyboard.press("j");
+        const changed = await send("PATCH", `tickets/${mine.id}?updateMask=priority`, { priority: "TICKET_PRIORITY_URGENT" }, token, { "if-match": `"${mine.version}"` });
+        await page.locator("tr", { hasText: "Live, mine" }).getByText("Urgent").last().waitFor();
+        await create("What the filters leave out");
+        await create("Live, another");
+        await page.getByRole("button", { name: "New or changed: 1. Show" }).waitFor();
+        same(await page.getByText("Live, another").count(), 0, "a row that was not asked for");
+        await page.keyboard.press("2");
+        await page.getByText("Priority changed: Live, mine").waitFor();
+        same((await ticket(mine.id)).version, String(BigInt(changed.data.version) + 1n), "the version");
+        await page.getByRole("button", { name: /^New or changed: / }).click();
+        await page.getByText("Live, another").waitFor();
+        await go(page, `/tickets/${mine.id}`);
+        await page.getByRole("heading", { name: "Live, mine" }).waitFor();
+        await send("POST", `tickets/${mine.id}/comments`, { body: "Said elsewhere." }, token);
+        await page.locator(".thread").getByText("Said elsewhere.").waitFor();
       },
     },
     {
@@ -160,6 +257,111 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
       },
     },
     {
+      name: "an image is put into a post",
+      run: async (page) => {
+        const { data } = await send("POST", "posts", { title: "With a picture", body: "Before." }, token);
+        await go(page, `/posts/${data.id}`);
+        await page.getByLabel("Markdown").press("Control+End");
+        await page.locator("input[type=file]").setInputFiles({ name: "pixel.png", mimeType: "image/png", buffer: Buffer.from(PIXEL, "base64") });
+        await page.waitForFunction(() => /^Before\.!\[pixel\]\(\/images\/[0-9a-f-]{36}\)$/.test(document.querySelector(".markdown").value));
+        await page.getByRole("button", { name: "Save" }).click();
+        await page.getByText("Saved").waitFor();
+        // Readers do not get it yet, but its author sees it.
+        const image = page.locator(".prose").getByRole("img", { name: "pixel" });
+        await image.waitFor();
+        await page.waitForFunction(() => document.querySelector(".prose img").naturalWidth === 1);
+        await page.getByRole("button", { name: "Publish" }).click();
+        await page.getByRole("dialog").getByRole("button", { name: "Publish" }).click();
+        await page.getByRole("button", { name: "Unpublish" }).waitFor();
+        await page.waitForFunction(() => document.querySelector(".prose img").naturalWidth === 1 && /^\/images\//.test(document.querySelector(".prose img").getAttribute("src")));
+        await page.getByRole("button", { name: "Unpublish" }).click();
+        await page.getByRole("dialog").getByRole("button", { name: "Unpublish" }).click();
+        await page.getByRole("button", { name: "Publish", exact: true }).waitFor();
+        await page.waitForFunction(() => document.querySelector(".prose img").naturalWidth === 1 && /signature=/.test(document.querySelector(".prose img").getAttribute("src")));
+      },
+    },
+    {
+      name: "revenue is drawn and listed by day, week and month",
+      run: async (page) => {
+        await go(page, "/");
+        const period = page.getByRole("slider", { name: "Revenue" });
+        await period.waitFor();
+        await page.getByRole("link", { name: "By month" }).click();
+        await page.waitForURL(/by=month/);
+        await page.getByText("The 12 months before", { exact: true }).first().waitFor();
+        await period.focus();
+        const last = await page.locator(".readout").textContent();
+        await page.keyboard.press("ArrowLeft");
+        const before = await page.locator(".readout").textContent();
+        same(before === last, false, "the period is another one");
+        same(await period.getAttribute("aria-valuetext"), before, "what is read out");
+        await page.getByText("As a table").click();
+        same(await page.getByRole("region", { name: "Revenue" }).getByRole("rowheader").count(), 12, "months");
+        await sound(page, "revenue as a table");
+      },
+    },
+    {
+      name: "the log is filtered, paged, and read line by line",
+      run: async (page) => {
+        for (let number = 0; number < 60; number++) await send("GET", "me", undefined, token);
+        await go(page, "/logs?method=UserService.GetMe");
+        const rows = page.getByRole("row").filter({ hasText: "UserService.GetMe" });
+        const older = page.getByRole("button", { name: "Older lines" });
+        // What was just logged takes a moment to get there.
+        while (!(await older.isVisible())) {
+          await page.getByRole("button", { name: "Refresh" }).click();
+          await settled(page);
+        }
+        await older.click();
+        await rows.nth(50).waitFor();
+        await rows.first().getByRole("button").click();
+        await page.getByRole("dialog").getByText('"level": "INFO"').waitFor();
+        await sound(page, "a line of the log");
+        await page.getByRole("link", { name: "All lines of this request" }).click();
+        await page.waitForURL(/requestId=/);
+        await page.getByRole("link", { name: "Clear filters" }).click();
+        await page.getByLabel("At least as severe as").selectOption({ label: "Error" });
+        await page.waitForURL(/level=SYSTEM_LOG_LEVEL_ERROR/);
+        await page.getByLabel("User or service id").fill("nobody");
+        await page.getByRole("alert").getByText("This was not accepted").waitFor();
+      },
+      options: { refused: [400, 422] },
+    },
+    {
+      name: "the log is followed as it is written",
+      run: async (page) => {
+        await go(page, "/logs?method=PostService.GetPostBySlug");
+        await page.getByText("No line matches.").waitFor();
+        await page.getByRole("button", { name: "Follow" }).click();
+        await page.getByRole("button", { name: "Following" }).waitFor();
+        await send("GET", "post-slugs/no-such-post", undefined, token).catch(() => undefined);
+        await page.locator("tbody tr").first().waitFor({ timeout: 10_000 });
+        await sound(page, "the log that is followed");
+        await page.getByRole("button", { name: "Following" }).click();
+        await page.getByRole("button", { name: "Follow", exact: true }).waitFor();
+      },
+    },
+    {
+      name: "what waits in the background is told",
+      run: async (page) => {
+        await go(page, "/queue");
+        await page.getByRole("region", { name: "Lanes" }).getByText("webhooks").waitFor();
+        await page.getByRole("region", { name: "Lanes" }).getByText("shared").waitFor();
+        await page.getByRole("heading", { name: "Dead events" }).waitFor();
+      },
+    },
+    {
+      name: "settings are found, with their source and without secrets",
+      run: async (page) => {
+        await go(page, "/settings");
+        await page.getByLabel("Search").fill("listen_addr");
+        const row = page.getByRole("row").filter({ hasText: "METRICS_LISTEN_ADDR" });
+        await row.locator(".badge").getByText("Environment").waitFor();
+        await page.getByLabel("Source").selectOption({ label: "Default" });
+        await row.waitFor({ state: "hidden" });
+      },
+    },
+    {
       name: "a payment is refunded in part, once, and its timeline tells",
       run: async (page) => {
         await go(page, `/payments/${payment.id}`);
@@ -167,11 +369,19 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         const dialog = page.getByRole("dialog");
         await dialog.getByLabel("Amount in EUR").fill("9000");
         same(await dialog.getByRole("button", { name: "Refund" }).isDisabled(), true, "more than was paid");
-        await dialog.getByLabel("Amount in EUR").fill("100,50");
+        const amount = dialog.getByLabel("Amount in EUR");
+        for (const bad of ["", "0", "-1", "1.005", "1e2", "1,000.00", "1.2.3", "abc"]) {
+          await amount.fill(bad);
+          same(await dialog.getByRole("button", { name: "Refund", exact: true }).isDisabled(), true, `what “${bad}” is`);
+        }
+        for (const [text, read] of [["007", "€7.00"], [" 12. ", "€12.00"], ["0,5", "€0.50"], ["3.07", "€3.07"], ["100,50", "€100.50"]]) {
+          await amount.fill(text);
+          await dialog.getByRole("button", { name: `Refund ${read}`, exact: true }).waitFor();
+        }
         await sound(page, "the form of a refund");
         await dialog.getByRole("button", { name: "Refund €100.50" }).click();
         await page.locator(".timeline").getByText("Refund of €100.50").waitFor();
-        same((await send("GET", `payments/${payment.id}`, undefined, token)).data.refundedMinor, "10050", "what was refunded");
+        same((await send("GET", `payments/${payment.id}`, undefined, token)).data.refunded.amountMinor, "10050", "what was refunded");
       },
     },
     {
@@ -185,14 +395,26 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         await go(page, "/s/ProductService");
         await page.getByRole("button", { name: "Create product" }).click();
         await page.getByLabel("Name").fill("Folding chair");
-        await page.getByLabel("Price minor").fill("4900");
-        await page.getByLabel("Currency code").fill("EUR");
+        await page.getByLabel("Amount").fill("49.00");
+        await page.getByLabel("Currency").fill("eur");
+        await sound(page, "an amount");
         await page.getByRole("dialog").getByRole("button", { name: "Create product" }).click();
         await page.getByRole("link", { name: "Folding chair" }).click();
         await page.getByRole("button", { name: "Edit" }).click();
+        same(await page.getByLabel("Amount").inputValue(), "49.00", "the price that is to be changed");
+        await page.getByLabel("Amount").fill("52,5");
         await page.getByLabel("Name").fill("Folding chair, oak");
         await page.getByRole("dialog").getByRole("button", { name: "Edit" }).click();
         await page.getByRole("heading", { name: "Folding chair, oak" }).waitFor();
+        await page.getByText("€52.50").waitFor();
+        // A currency without decimals.
+        await go(page, "/s/ProductService");
+        await page.getByRole("button", { name: "Create product" }).click();
+        await page.getByLabel("Name").fill("Stool");
+        await page.getByLabel("Currency").fill("jpy");
+        await page.getByLabel("Amount").fill("4900");
+        await page.getByRole("dialog").getByRole("button", { name: "Create product" }).click();
+        await page.getByRole("row").filter({ hasText: "Stool" }).getByText(/¥4,900$/).waitFor();
       },
     },
     {

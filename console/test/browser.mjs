@@ -21,10 +21,11 @@ export function browse() {
 }
 
 /** Opens a page that collects what goes wrong; `refused` lists the statuses that the step expects. */
-export async function open(browser, { locale = "en-GB", refused = [] } = {}) {
+export async function open(browser, { locale = "en-GB", refused = [], origin = MAINSTAY_URL } = {}) {
   const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", locale, timezoneId: "Europe/Berlin", reducedMotion: "reduce" });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
+  page.origin = origin;
   const wrong = [];
   // The first refresh of a visitor without a session is refused.
   const expected = [401, ...refused].map((status) => `status of ${status} `);
@@ -40,7 +41,7 @@ export async function open(browser, { locale = "en-GB", refused = [] } = {}) {
 }
 
 export async function go(page, path) {
-  await page.goto(`${MAINSTAY_URL}/console${path}`);
+  await page.goto(`${page.origin}/console${path}`);
 }
 
 export async function signIn(page, email = MAINSTAY_EMAIL, password = MAINSTAY_PASSWORD, path = "/") {

@@ -35,6 +35,30 @@ export function failures({ token, tickets }) {
       },
     })),
     {
+      name: "the request id of an error leads to its lines in the log",
+      options: { refused: [500] },
+      run: async (page) => {
+        await page.route(LIST, (route) => route.fulfill(refusal(500, "INTERNAL_ERROR")));
+        await go(page, "/tickets");
+        await page.getByRole("link", { name: "Log lines" }).click();
+        await page.getByRole("heading", { name: "System logs" }).waitFor();
+        await page.getByText("No line matches.").waitFor();
+        const asked = await page.getByLabel("Request id").inputValue();
+        if (asked !== "the-request-id") throw new Error(`the log is filtered by ${asked}`);
+      },
+    },
+    {
+      name: "a log that can't be read in full says what is missing",
+      run: async (page) => {
+        const degraded = [{ code: "DEGRADED_PERFORMANCE", part: "log_store", message: "Only the last lines of this server." }];
+        await page.route("**/dashboard/system-logs?*", (route) => route.fulfill({ status: 206, json: { data: [], meta: { pageSize: 50, degraded } } }));
+        await go(page, "/logs");
+        await page.getByText("This is not everything.").waitFor();
+        await page.getByText("Only the last lines of this server.").waitFor();
+        await sound(page, "a degraded log");
+      },
+    },
+    {
       name: "what is sent again after a lost answer takes effect once",
       run: async (page) => {
         let lost = true;
@@ -53,6 +77,34 @@ export function failures({ token, tickets }) {
         await page.getByText("The server does not answer").waitFor({ state: "hidden" });
         const { data } = await send("GET", `tickets/${tickets[2].id}/comments`, undefined, token);
         if (data.length !== 1) throw new Error(`${data.length} comments`);
+      },
+    },
+    {
+      name: "what still runs under its key is waited for, not refused",
+      options: { refused: [409] },
+      run: async (page) => {
+        const keys = [];
+        await page.route("**/comments", async (route) => {
+          if (route.request().method() !== "POST") return route.continue();
+          keys.push(route.request().headers()["idempotency-key"]);
+          return keys.length < 3 ? route.fulfill(refusal(409, "IDEMPOTENCY_IN_PROGRESS", { "retry-after": "1" })) : route.continue();
+        });
+        await go(page, `/tickets/${tickets[3].id}`);
+        await page.getByLabel("New comment").fill("Written by the one before.");
+        await page.getByRole("button", { name: "Comment" }).click();
+        await page.locator(".thread").getByText("Written by the one before.").waitFor();
+        if (keys.length !== 3 || new Set(keys).size !== 1) throw new Error(`sent under ${keys}`);
+      },
+    },
+    {
+      name: "what runs for too long under its key says so",
+      options: { refused: [409] },
+      run: async (page) => {
+        await page.route("**/comments", (route) => (route.request().method() === "POST" ? route.fulfill(refusal(409, "IDEMPOTENCY_IN_PROGRESS", { "retry-after": "31" })) : route.continue()));
+        await go(page, `/tickets/${tickets[3].id}`);
+        await page.getByLabel("New comment").fill("Not written.");
+        await page.getByRole("button", { name: "Comment" }).click();
+        await page.getByText("It is still being carried out").waitFor();
       },
     },
     {

@@ -2,12 +2,12 @@
 
 const { MAINSTAY_URL, MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 
-export async function signIn(email = MAINSTAY_EMAIL, password = MAINSTAY_PASSWORD) {
-  const { data } = await send("POST", "auth/login", { email, password });
+export async function signIn(email = MAINSTAY_EMAIL, password = MAINSTAY_PASSWORD, origin = MAINSTAY_URL) {
+  const { data } = await send("POST", "auth/login", { email, password }, undefined, {}, origin);
   return data.accessToken;
 }
 
-export async function send(method, path, body, token, headers = {}) {
+export async function send(method, path, body, token, headers = {}, origin = MAINSTAY_URL) {
   const init = { method, headers: { ...headers } };
   if (token) init.headers.authorization = `Bearer ${token}`;
   if (typeof body === "string") {
@@ -17,7 +17,7 @@ export async function send(method, path, body, token, headers = {}) {
     init.headers["idempotency-key"] = crypto.randomUUID();
     init.body = JSON.stringify(body);
   }
-  const response = await fetch(`${MAINSTAY_URL}/api/v1/${path}`, init);
+  const response = await fetch(`${origin}/api/v1/${path}`, init);
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
   return response.status === 204 ? {} : await response.json();
 }
@@ -41,10 +41,11 @@ export async function fill() {
     tickets.push(await post("tickets", { ...account, subject, body, priority: `TICKET_PRIORITY_${priority}`, tags }));
   }
   await post(`tickets/${tickets[0].id}/comments`, { body: "We have found the cause: the queue was restarted during a job." });
-  await post(`tickets/${tickets[0].id}/comments`, { body: "Thank you. It is better since ten o'clock." });
+  const file = (await send("POST", `files?name=printed%20twice.txt&purpose=FILE_PURPOSE_ATTACHMENT`, "Invoice 2041, and invoice 2041 again.", token, { "content-type": "text/plain" })).data;
+  await post(`tickets/${tickets[0].id}/comments`, { body: "Thank you. It is better since ten o'clock.", attachmentIds: [file.id] });
   await post(`tickets/${tickets[0].id}/assign`, { assigneeId: me.id });
-  const desk = await post("products", { name: "Standing desk", priceMinor: "39900", currencyCode: "EUR" });
-  const box = await post("products", { name: "Coffee, monthly", priceMinor: "1890", currencyCode: "EUR", billingInterval: "BILLING_INTERVAL_MONTH" });
+  const desk = await post("products", { name: "Standing desk", price: { amountMinor: "39900", currencyCode: "EUR" } });
+  const box = await post("products", { name: "Coffee, monthly", price: { amountMinor: "1890", currencyCode: "EUR" }, billingInterval: "BILLING_INTERVAL_MONTH" });
   const order = (quantity) => post("orders", { ...account, items: [{ productId: desk.id, quantity }] });
   const paid = await order(2);
   const payment = await post("payments/charge", { orderId: paid.id, paymentMethod: "pm_card_visa" });

@@ -5,24 +5,32 @@ import { fill } from "./fixture.mjs";
 import { actions } from "./actions.mjs";
 import { failures } from "./failures.mjs";
 import { browse, open, signIn } from "./browser.mjs";
+import { LISTS } from "./lists.mjs";
 import { looks } from "./pages.mjs";
+import { RESTARTS } from "./restarts.mjs";
+import { start } from "./server.mjs";
 
 const made = await fill();
-const steps = [...looks(made), ...actions(made), ...failures(made)];
+const steps = [...looks(made), ...actions(made), ...failures(made), ...RESTARTS, ...LISTS];
 const wanted = process.argv.slice(2);
 const browser = await browse();
 const faults = [];
+/** A server that a step may kill, and whose database it may write to; started for the first step that needs it. */
+let server;
 try {
   for (const { name, run, options } of steps.filter(({ name }) => wanted.every((word) => name.includes(word)))) {
-    const page = await open(browser, options);
+    if (options?.ownServer) server ??= await start();
+    const own = options?.ownServer ? server : undefined;
+    const page = await open(browser, { ...options, ...(own && { origin: own.origin }) });
     try {
-      if (options?.signedIn !== false) await signIn(page);
-      await run(page);
+      if (options?.signedIn !== false) await signIn(page, own?.email, own?.password);
+      await run(page, own);
       page.check();
       console.log(`ok      ${name}`);
     } catch (error) {
       faults.push(name);
       console.log(`FAILED  ${name}\n${String(error?.stack ?? error).slice(0, 3000)}`);
+      console.log((await page.locator("[role=alert]").allTextContents().catch(() => [])).join("\n"));
       if (process.env.ARTEFACTS) await page.screenshot({ path: `${process.env.ARTEFACTS}/failed-${faults.length}.png` });
     } finally {
       await page.context().close();
@@ -30,6 +38,7 @@ try {
   }
 } finally {
   await browser.close();
+  await server?.stop();
 }
 if (faults.length > 0) {
   console.error(`${faults.length} steps failed`);

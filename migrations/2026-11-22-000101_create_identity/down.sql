@@ -1,1 +1,1 @@
-DROP TABLE password_resets, registrations, revocations, signing_keys, service_keys, users, accounts;
+DROP TABLE sign_ins, password_resets, registrations, revocations, signing_keys, service_keys, users, accounts;

@@ -99,3 +99,13 @@ CREATE TABLE password_resets (
 CREATE INDEX password_resets_user_id_idx ON password_resets (user_id);
 -- Finds the resets that have expired and can be deleted.
 CREATE INDEX password_resets_expires_at_idx ON password_resets (expires_at);
+
+-- How often people tried to sign in, by hour of UTC: 1 is accepted, 2 refused. An hour has several rows, so that
+-- concurrent sign-ins rarely wait for each other.
+CREATE TABLE sign_ins (
+    hour timestamptz NOT NULL,
+    outcome smallint NOT NULL CHECK (outcome IN (1, 2)),
+    slot smallint NOT NULL CHECK (slot BETWEEN 0 AND 7),
+    attempts bigint NOT NULL CHECK (attempts > 0),
+    PRIMARY KEY (hour, outcome, slot)
+);

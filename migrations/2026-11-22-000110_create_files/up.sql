@@ -20,20 +20,20 @@ CREATE TABLE files (
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    -- When a pending file is given up.
+    -- When the file is deleted: a pending one unless it is completed before, a ready one unless something refers to it.
     expires_at timestamptz,
     CONSTRAINT files_object_check CHECK (
         CASE status
             WHEN 1 THEN expires_at IS NOT NULL AND object_key IS NULL
-            ELSE expires_at IS NULL AND object_key IS NOT NULL AND sha256 IS NOT NULL
+            ELSE object_key IS NOT NULL AND sha256 IS NOT NULL
         END
     )
 );
 -- The lists: of an account, and of all.
 CREATE INDEX files_account_idx ON files (account_id, created_at DESC, id DESC) WHERE status = 2;
 CREATE INDEX files_created_at_idx ON files (created_at DESC, id DESC) WHERE status = 2;
--- Finds uploads to give up.
-CREATE INDEX files_expires_at_idx ON files (expires_at) WHERE status = 1;
+-- Finds the files to delete.
+CREATE INDEX files_expires_at_idx ON files (expires_at) WHERE expires_at IS NOT NULL;
 -- What an account has, pending files too, when it is to be removed.
 CREATE INDEX files_account_id_idx ON files (account_id);
 

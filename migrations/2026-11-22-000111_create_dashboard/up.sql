@@ -16,7 +16,10 @@ CREATE TABLE system_logs (
     request_id text,
     principal_id text,
     -- The whole line, in JSON.
-    line text NOT NULL
+    line text NOT NULL,
+    -- The transaction that stored it, and its number in that transaction, for those who watch the log: as in changes.
+    writer bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
+    number bigint NOT NULL DEFAULT 0
 ) PARTITION BY LIST (slot);
 CREATE TABLE system_logs_0 PARTITION OF system_logs FOR VALUES IN (0);
 CREATE TABLE system_logs_1 PARTITION OF system_logs FOR VALUES IN (1);
@@ -32,6 +35,9 @@ CREATE INDEX system_logs_warnings_idx ON system_logs (logged_at DESC, id DESC) W
 CREATE INDEX system_logs_request_idx ON system_logs (request_id, logged_at DESC, id DESC) WHERE request_id IS NOT NULL;
 CREATE INDEX system_logs_principal_idx ON system_logs (principal_id, logged_at DESC, id DESC)
     WHERE principal_id IS NOT NULL;
+
+-- What follows for those who watch.
+CREATE INDEX system_logs_writer_idx ON system_logs (writer, number);
 
 -- The partition that lines are written to, since when, and how many there are.
 CREATE TABLE system_log_ring (

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use mainstay_kernel::{
-    config::{Fault, Origin, Settings},
+    config::{Fault, Origin, Setting, Settings},
     http::listener::tls::Tls,
 };
 
@@ -11,8 +11,8 @@ use crate::{cli::print, mail::open_templates};
 
 /// Prints the values in effect, then all faults, also those of the files that the configuration names.
 pub(crate) fn run(settings: &Settings) -> ExitCode {
-    print(&table(settings));
     let (mut faults, config) = (settings.faults.clone(), settings.tentative());
+    print(&table(config.settings()));
     if let Some(tls) = config.server.tls.clone() {
         faults.extend(Tls::open(tls).err().unwrap_or_default());
     }
@@ -30,11 +30,11 @@ pub(crate) fn run(settings: &Settings) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn table(settings: &Settings) -> String {
-    let widest = settings.settings.iter().map(|setting| setting.shown.chars().count()).max().unwrap_or_default();
+fn table(settings: &[Setting]) -> String {
+    let widest = settings.iter().map(|setting| setting.shown.chars().count()).max().unwrap_or_default();
     let width = widest.clamp("VALUE".len(), 40);
     let mut table = format!("{:<28} {:<width$} {:<11} MEANING\n", "NAME", "VALUE", "SOURCE");
-    for setting in &settings.settings {
+    for setting in settings {
         let value = if setting.shown.is_empty() { "-" } else { &setting.shown };
         let source = match setting.origin {
             Origin::Default => "default",

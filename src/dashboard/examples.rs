@@ -6,14 +6,21 @@ use serde_json::json;
 /// Returns the example of a field, by its message and its name.
 pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
     Some(match (message, field) {
-        ("TicketOverview" | "SalesOverview" | "WorkOverview", "as_of_time") => json!("2026-03-02T08:15:30Z").into(),
+        ("TicketOverview" | "SalesOverview" | "SignInOverview" | "WorkOverview", "as_of_time") => {
+            json!("2026-03-02T08:15:30Z").into()
+        }
         ("SalesOverview", "oldest_pending_time") | ("TicketAge", "until_seconds") => Example::Omitted,
         (_, "days") => json!(7).into(),
         ("TicketAge", "from_seconds") => json!("604800").into(),
         (_, "agent_id") => json!("0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417").into(),
         (_, "median_ms") => json!("2520000").into(),
         (_, "ninth_decile_ms") => json!("14400000").into(),
-        (_, "ticket_count" | "order_count" | "payment_count" | "resolved_count" | "delivered_count") => json!("42").into(),
+        (_, "ticket_count" | "order_count" | "payment_count" | "resolved_count" | "delivered_count") => {
+            json!("42").into()
+        }
+        ("SignInHour", "start_time") => json!("2026-03-02T08:00:00Z").into(),
+        (_, "accepted_count") => json!("42").into(),
+        (_, "refused_count") => json!("3").into(),
         (_, "in_progress_count") => json!("5").into(),
         (_, "due_count" | "pending_delivery_count") => json!("3").into(),
         (_, "oldest_due_ms") => json!("180").into(),
@@ -25,12 +32,10 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Revenue" | "RevenuePeriod", "end_time") => json!("2026-03-02T23:00:00Z").into(),
         ("Revenue", "as_of_time") => json!("2026-03-02T23:14:07Z").into(),
         ("CurrencyRevenue", "previous_total") | ("RevenuePeriod", "previous") => {
-            json!({ "grossMinor": "79800", "refundsMinor": "0", "netMinor": "79800", "saleCount": "2", "refundCount": "0" })
-                .into()
+            figures(("79800", "0", "79800"), ("2", "0"))
         }
         ("CurrencyRevenue", "total") | ("RevenuePeriod", "figures") => {
-            json!({ "grossMinor": "119700", "refundsMinor": "39900", "netMinor": "79800", "saleCount": "3", "refundCount": "1" })
-                .into()
+            figures(("119700", "39900", "79800"), ("3", "1"))
         }
         ("SystemLog", "id") => json!("0197b61c-2a44-7d19-8f02-5b6c7d8e9fa0").into(),
         ("SystemLog", "level") => json!("SYSTEM_LOG_LEVEL_INFO").into(),
@@ -38,12 +43,26 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("SystemLog" | "ListSystemLogsRequest", "method") => json!("TicketService.CreateTicket").into(),
         (_, "principal_id") => json!("0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417").into(),
         ("SystemLog", "line") => {
-            json!(r#"{"timestamp":"2026-03-02T08:15:30.123456Z","level":"INFO","message":"request done","status":201}"#).into()
+            json!(r#"{"timestamp":"2026-03-02T08:15:30.123456Z","level":"INFO","message":"request done","status":201}"#)
+                .into()
         }
         ("ListSystemLogsRequest", "level") => json!("SYSTEM_LOG_LEVEL_WARNING").into(),
         ("ListSystemLogsRequest", "end_time") => json!("2026-03-02T09:15:30Z").into(),
         ("ListSystemLogsRequest", "text") => json!("circuit").into(),
+        ("Setting", "name") => json!("DATABASE_URL").into(),
+        ("Setting", "value") => json!("postgres://…@db.example.com:5432/mainstay").into(),
+        ("Setting", "source") => json!("SETTING_SOURCE_ENVIRONMENT").into(),
+        ("Setting", "secret") => json!(true).into(),
+        ("Setting", "meaning") => json!("Postgres; if absent, a private one is started").into(),
         ("SystemLogsMeta", "degraded") => Example::Omitted,
         _ => return None,
     })
+}
+
+fn figures((gross, refunds, net): (&str, &str, &str), (sales, refund_count): (&str, &str)) -> Example {
+    let euro = |minor: &str| json!({ "amountMinor": minor, "currencyCode": "EUR" });
+    json!({
+        "gross": euro(gross), "refunds": euro(refunds), "net": euro(net), "saleCount": sales, "refundCount": refund_count,
+    })
+    .into()
 }

@@ -10,7 +10,7 @@ const BATCH: i64 = 100;
 /// After this an object is deleted again, if it is not known that it was.
 const AGAIN: TimeDelta = TimeDelta::minutes(5);
 
-pub(super) async fn expire_uploads(app: App) -> Result<usize> {
+pub(super) async fn expire_files(app: App) -> Result<usize> {
     let (now, mut expired) = (app.clock.now(), 0);
     loop {
         match ops::expire(&app, now).await? {

@@ -142,7 +142,7 @@ async fn show(app: &App, id: &str, headers: &HeaderMap) -> Result<Response> {
 /// Serves a content, or the part of it that is asked for. Nothing is to transform it on the way: a range is one of these very
 /// bytes.
 async fn content(app: &App, file: File, headers: &HeaderMap, cache_control: &str) -> Result<Response> {
-    let FileState::Ready { key } = &file.state else { return Err(Error::not_found("file")) };
+    let FileState::Ready { key, .. } = &file.state else { return Err(Error::not_found("file")) };
     let size = u64::try_from(file.size_bytes).map_err(Error::internal)?;
     let tag = format!("\"{}\"", ops::hex(&file.sha256.unwrap_or_default()));
     let requested = range::read(headers, &tag, size);

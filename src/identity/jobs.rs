@@ -8,7 +8,8 @@ use mainstay_kernel::{
 };
 
 use crate::identity::{
-    auth::store, registration::store as registration, revocation::store as revocation, tokens::Tokens,
+    auth::store, registration::store as registration, revocation::store as revocation, sign_in::store as sign_in,
+    tokens::Tokens,
 };
 
 /// The mail of a registration or a reset is about to be sent while it is valid.
@@ -30,4 +31,12 @@ pub(super) async fn expire_registrations(app: App) -> Result<usize> {
 pub(super) async fn expire_resets(app: App) -> Result<usize> {
     let before = app.clock.now() - KEPT;
     in_batches(&app, |connection| Box::pin(store::forget(connection, before, BATCH))).await
+}
+
+/// How long the numbers of sign-ins are kept.
+const COUNTED: TimeDelta = TimeDelta::days(90);
+
+pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {
+    let before = app.clock.now() - COUNTED;
+    app.database.autocommit(async |connection| sign_in::forget(connection, before).await).await
 }

@@ -66,7 +66,7 @@ pub async fn send(connection: &mut Connection, subject: Subject, now: DateTime<U
 ///
 /// # Errors
 /// Any database error.
-pub async fn send_about(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+pub async fn send_about(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
     send_all(connection, &events.iter().filter_map(subject_of).collect::<Vec<_>>(), now).await
 }
 
@@ -81,7 +81,7 @@ fn subject_of(event: &Event) -> Option<Subject> {
 }
 
 /// Stores mails with their jobs, in two statements for each lane.
-async fn send_all(connection: &mut Connection, subjects: &[Subject], now: DateTime<Utc>) -> Result<()> {
+async fn send_all(connection: &Connection, subjects: &[Subject], now: DateTime<Utc>) -> Result<()> {
     let mails = subjects.iter().map(|subject| Mail::about(*subject, now));
     let (urgent, bulk): (Vec<_>, Vec<_>) = mails.partition(|mail| mail.subject.kind().is_urgent());
     if !urgent.is_empty() {
@@ -98,7 +98,7 @@ async fn send_all(connection: &mut Connection, subjects: &[Subject], now: DateTi
 }
 
 /// Queues the job of a mail.
-async fn enqueue_at(connection: &mut Connection, mail: &Mail, at: DateTime<Utc>) -> Result<()> {
+async fn enqueue_at(connection: &Connection, mail: &Mail, at: DateTime<Utc>) -> Result<()> {
     match mail.subject.kind().is_urgent() {
         true => queue::enqueue_at(connection, &SendMail { mail: mail.id }, at).await,
         false => queue::enqueue_at(connection, &SendBulkMail { mail: mail.id }, at).await,

@@ -13,7 +13,7 @@ use crate::{
     schema::mails,
 };
 use mainstay_kernel::{
-    database::{Connection, integrity::corrupt},
+    database::{Connection, integrity::corrupt, statement::Prepare as _},
     error::{Error, Result},
 };
 
@@ -76,11 +76,14 @@ impl TryFrom<Row> for Mail {
 }
 
 /// Stores new mails, but for those whose kind and subject another one has; returns the ids of those that were stored.
-pub async fn insert(connection: &mut Connection, mails: &[Mail]) -> Result<Vec<MailId>> {
+pub async fn insert(mut connection: &Connection, mails: &[Mail]) -> Result<Vec<MailId>> {
     let rows: Vec<_> = mails.iter().map(Row::from).collect();
     let target = diesel::insert_into(mails::table).values(rows);
     let inserted = target.on_conflict((mails::kind, mails::subject_id)).do_nothing().returning(mails::id);
-    Ok(inserted.get_results(connection).await?)
+    Ok(match mails {
+        [_] => inserted.prepared().get_results(&mut connection).await?,
+        _ => inserted.get_results(&mut connection).await?,
+    })
 }
 
 /// Returns one mail, locked against changes until the transaction ends.
@@ -95,7 +98,8 @@ pub async fn lock(connection: &mut Connection, id: MailId) -> Result<Mail> {
 
 /// Stores the new state of a locked mail.
 pub async fn update(connection: &mut Connection, mail: &Mail) -> Result<()> {
-    let updated = diesel::update(mails::table.find(mail.id)).set(Row::from(mail)).execute(connection).await?;
+    let updated =
+        diesel::update(mails::table.find(mail.id)).set(Row::from(mail)).prepared().execute(connection).await?;
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {}: {updated} rows", mail.id))) }
 }
 

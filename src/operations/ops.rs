@@ -1,6 +1,7 @@
 //! Operations: their owner and admins can view and cancel them.
 
 use chrono::{DateTime, Utc};
+use futures_util::{future::BoxFuture, try_join};
 
 use crate::operations::id::OperationId;
 use crate::operations::{
@@ -10,6 +11,7 @@ use crate::operations::{
 };
 use mainstay_kernel::{
     caller::Permit,
+    changes::{self, Change},
     database::Connection,
     error::Result,
     page::{Start, Total},
@@ -17,13 +19,54 @@ use mainstay_kernel::{
 };
 
 // For the modules that carry operations out.
-pub(crate) use store::{get as read, insert, update};
+pub(crate) use store::get as read;
+
+/// The name of the changes, for those who watch.
+pub const TOPIC: &str = "operations.operation";
+
+/// Stores a new operation.
+///
+/// # Errors
+/// `NOT_FOUND` when the account does not exist.
+pub(crate) async fn insert(connection: &Connection, operation: &Operation) -> Result<()> {
+    try_join!(store::insert(connection, operation), note(connection, operation))?;
+    Ok(())
+}
+
+/// Stores the next version of an operation.
+///
+/// # Errors
+/// `CONFLICT` when another transaction stored one meanwhile.
+pub(crate) async fn update(connection: &Connection, operation: &Operation) -> Result<()> {
+    try_join!(store::update(connection, operation), note(connection, operation))?;
+    Ok(())
+}
+
+async fn note(connection: &Connection, operation: &Operation) -> Result<()> {
+    let change = Change {
+        topic: TOPIC.into(),
+        resource: operation.id.0,
+        account: operation.account,
+        principal: Some(operation.owner),
+        version: operation.version,
+        is_deleted: false,
+    };
+    changes::note(connection, &[change]).await
+}
+
+/// Returns operations that were changed, for all who watch; what each of them reaches is decided by the changes.
+pub fn changed(connection: &mut Connection, ids: Vec<uuid::Uuid>) -> BoxFuture<'_, Result<Vec<Operation>>> {
+    Box::pin(async move {
+        let ids: Vec<_> = ids.into_iter().map(OperationId).collect();
+        store::get_batch(connection, &ids).await
+    })
+}
 
 /// Returns an operation.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, permit: Permit, id: OperationId) -> Result<Operation> {
+pub async fn get(connection: &Connection, permit: &Permit, id: OperationId) -> Result<Operation> {
     store::get(connection, permit.visibility(), id).await
 }
 
@@ -57,10 +100,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Operation>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, permit.visibility()).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, permit.visibility())).await?;
     Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
 }
 

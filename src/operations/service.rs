@@ -11,7 +11,11 @@ use crate::operations::{
 use crate::proto::operations::v1::{self as pb, operation_service_server::OperationService};
 use mainstay_kernel::{
     app::App,
-    grpc::{Call, Reply, render::time},
+    grpc::{
+        Call, Reply,
+        render::time,
+        watch::{self, Event, Topic},
+    },
 };
 
 #[derive(Debug, Clone)]
@@ -45,13 +49,24 @@ fn render_error(error: RowError) -> pb::OperationError {
     pb::OperationError { line: error.line, code: error.code, message: error.message }
 }
 
+static OPERATIONS: Topic<Operation> =
+    Topic { name: ops::TOPIC, load: ops::changed, version: |operation| (operation.id.0, operation.version) };
+
+fn watch_message(event: Event<Operation>, resume_token: String) -> pb::WatchOperationsResponse {
+    let data = match event {
+        Event::Changed(operation) => Some(render(operation)),
+        // They are deleted when nobody asks for them any more.
+        Event::Deleted(_) | Event::Position => None,
+    };
+    pb::WatchOperationsResponse { data, resume_token }
+}
+
 #[tonic::async_trait]
 impl OperationService for Operations {
     async fn get_operation(&self, request: Request<pb::GetOperationRequest>) -> Reply<pb::GetOperationResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, OperationId::parse(&call.message.operation_id)?);
-        let found =
-            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let found = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetOperationResponse { data: Some(render(found)) })
     }
 
@@ -68,6 +83,16 @@ impl OperationService for Operations {
             )
             .await?;
         call.read(pb::ListOperationsResponse { data: operations.into_iter().map(render).collect(), meta })
+    }
+
+    type WatchOperationsStream = watch::Messages<pb::WatchOperationsResponse>;
+
+    async fn watch_operations(
+        &self,
+        request: Request<pb::WatchOperationsRequest>,
+    ) -> Reply<Self::WatchOperationsStream> {
+        let call = Call::admit(request)?;
+        Ok(OPERATIONS.watch(&self.app, &call, &call.message.resume_token, watch_message).await?)
     }
 
     async fn list_operation_errors(

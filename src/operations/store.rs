@@ -13,10 +13,10 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
-        condition::Condition,
-        count,
+        Connection, count,
         integrity::{corrupt, one_row},
+        seek::seek,
+        statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Reason, Result},
@@ -107,10 +107,17 @@ visible!(operations, owner_id);
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
+pub async fn get(connection: &Connection, visibility: Visibility, id: OperationId) -> Result<Operation> {
     let query = visible(visibility).filter(operations::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("operation"))?.try_into()
+}
+
+/// Returns the operations with these ids, in no order.
+pub async fn get_batch(connection: &mut Connection, ids: &[OperationId]) -> Result<Vec<Operation>> {
+    let query = operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select());
+    let rows: Vec<Row> = query.load(connection).await?;
+    rows.into_iter().map(Operation::try_from).collect()
 }
 
 /// Returns one operation that the caller reaches, locked until the transaction ends.
@@ -132,12 +139,8 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Operation>> {
-    let mut query = visible(visibility).limit(limit);
-    query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(operations.created_at, operations.id)", true, key)),
-    };
-    let query = query.order((operations::created_at.desc(), operations::id.desc()));
+    let query = seek(visible(visibility), start, "(operations.created_at, operations.id)", true);
+    let query = query.order((operations::created_at.desc(), operations::id.desc())).limit(limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Operation::try_from).collect()
 }
@@ -152,8 +155,8 @@ pub async fn total(connection: &mut Connection, visibility: Visibility) -> Resul
 ///
 /// # Errors
 /// `NOT_FOUND` when the account does not exist.
-pub async fn insert(connection: &mut Connection, operation: &Operation) -> Result<()> {
-    match diesel::insert_into(operations::table).values(Row::from(operation)).execute(connection).await {
+pub async fn insert(mut connection: &Connection, operation: &Operation) -> Result<()> {
+    match diesel::insert_into(operations::table).values(Row::from(operation)).execute(&mut connection).await {
         Err(error) if mainstay_kernel::database::broken_reference(&error) == Some("operations_account_id_fkey") => {
             Err(Error::not_found("account").caused_by(error))
         }
@@ -165,10 +168,10 @@ pub async fn insert(connection: &mut Connection, operation: &Operation) -> Resul
 ///
 /// # Errors
 /// `CONFLICT` when another transaction stored one meanwhile.
-pub async fn update(connection: &mut Connection, operation: &Operation) -> Result<()> {
+pub async fn update(mut connection: &Connection, operation: &Operation) -> Result<()> {
     let target =
         operations::table.filter(operations::id.eq(operation.id)).filter(operations::version.eq(operation.version - 1));
-    match diesel::update(target).set(Row::from(operation)).execute(connection).await? {
+    match diesel::update(target).set(Row::from(operation)).prepared().execute(&mut connection).await? {
         1 => Ok(()),
         _ => Err(Reason::Conflict.into()),
     }

@@ -21,7 +21,9 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("Order", "end_time" | "confirmation_email") => Example::Omitted,
         (_, "confirmation_email") => json!("accounting@example.com").into(),
         ("Order", "status") => json!("ORDER_STATUS_PAID").into(),
-        ("Order", "total") | ("OrderItem", "amount" | "unit_price") | ("Product", "price") => {
+        ("Order", "total")
+        | ("OrderItem", "amount" | "unit_price")
+        | ("Product" | "CreateProductRequest" | "ProductPatch", "price") => {
             json!({ "amountMinor": "39900", "currencyCode": "EUR" }).into()
         }
         ("Product" | "ProductPatch", "archived") => json!(false).into(),

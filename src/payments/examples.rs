@@ -15,8 +15,10 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "order_id") => json!(ORDER).into(),
         ("Payment", "status") => json!("PAYMENT_STATUS_SUCCEEDED").into(),
         ("Refund", "status") => json!("REFUND_STATUS_SUCCEEDED").into(),
-        ("Payment" | "Refund", "amount") => json!({ "amountMinor": "39900", "currencyCode": "EUR" }).into(),
-        ("Payment", "refunded_minor") => json!("0").into(),
+        ("Payment" | "Refund" | "CreateRefundRequest", "amount") => {
+            json!({ "amountMinor": "39900", "currencyCode": "EUR" }).into()
+        }
+        ("Payment", "refunded") => json!({ "amountMinor": "0", "currencyCode": "EUR" }).into(),
         ("Refund", "made_at_gateway") => json!(false).into(),
         (_, "payment_method") => json!("pm_card_visa").into(),
         (_, "gateway") => json!("stripe").into(),

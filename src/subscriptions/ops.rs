@@ -85,7 +85,7 @@ pub async fn cancel(
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, permit: Permit, id: SubscriptionId) -> Result<Subscription> {
+pub async fn get(connection: &Connection, permit: &Permit, id: SubscriptionId) -> Result<Subscription> {
     store::get(connection, permit.visibility(), id).await
 }
 
@@ -100,9 +100,6 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Subscription>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }

@@ -85,7 +85,7 @@ impl SubscriptionService for Subscriptions {
             &mut call,
             &self.app,
             async move |connection| ops::begin(connection, permit, context, account, product, method).await,
-            async |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).await,
+            async |connection, permit, id| ops::get(connection, &permit, SubscriptionId(id)).await,
             created,
         )
         .await
@@ -98,8 +98,7 @@ impl SubscriptionService for Subscriptions {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SubscriptionId::parse(&call.message.subscription_id)?);
         let is_staff = permit.visibility() == Visibility::All;
-        let found =
-            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let found = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetSubscriptionResponse { data: Some(render(found, is_staff)) })
     }
 
@@ -140,7 +139,7 @@ impl SubscriptionService for Subscriptions {
             &mut call,
             &self.app,
             async move |connection| ops::cancel(connection, permit, context, id, expected, how).await,
-            async |connection, permit, id| ops::get(connection, permit, SubscriptionId(id)).await,
+            async |connection, permit, id| ops::get(connection, &permit, SubscriptionId(id)).await,
             cancelled,
         )
         .await

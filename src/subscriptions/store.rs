@@ -22,10 +22,10 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
-        condition::Condition,
-        count,
+        Connection, count,
         integrity::{corrupt, one_row},
+        seek::seek,
+        statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
@@ -182,9 +182,9 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
+pub async fn get(connection: &Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
     let query = visible(visibility).filter(subscriptions::id.eq(id)).select(Stored::as_select());
-    let row: Option<Stored> = query.first(connection).await.optional()?;
+    let row: Option<Stored> = query.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
@@ -226,10 +226,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Subscription>> {
     let query = matching(visibility, filter);
-    let query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(subscriptions.created_at, subscriptions.id)", true, key)),
-    };
+    let query = seek(query, start, "(subscriptions.created_at, subscriptions.id)", true);
     let query = query.order((subscriptions::created_at.desc(), subscriptions::id.desc())).limit(limit);
     let rows: Vec<Stored> = query.select(Stored::as_select()).load(connection).await?;
     rows.into_iter().map(Subscription::try_from).collect()
@@ -260,7 +257,7 @@ pub async fn insert(connection: &mut Connection, subscription: Subscription) -> 
 pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
     let known = subscriptions::customer_id.eq(customer);
     one_row(
-        diesel::update(subscriptions::table.find(id)).set(known).execute(connection).await?,
+        diesel::update(subscriptions::table.find(id)).set(known).prepared().execute(connection).await?,
         "introduce",
         "subscriptions",
         id,
@@ -271,7 +268,8 @@ pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, cu
 /// queries do not make a new version.
 pub async fn update(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
     let row = Row::of(subscription, subscription.next_sync(now));
-    let updated = diesel::update(subscriptions::table.find(subscription.id)).set(row).execute(connection).await?;
+    let updated =
+        diesel::update(subscriptions::table.find(subscription.id)).set(row).prepared().execute(connection).await?;
     one_row(updated, "update", "subscriptions", subscription.id)
 }
 
@@ -279,7 +277,8 @@ pub async fn update(connection: &mut Connection, subscription: &Subscription, no
 pub async fn set_lease(connection: &mut Connection, subscription: &Subscription) -> Result<()> {
     let lease = AttemptLeaseRow::from(subscription.lease);
     let values = (subscriptions::last_query.eq(subscription.last_query), lease);
-    let updated = diesel::update(subscriptions::table.find(subscription.id)).set(values).execute(connection).await?;
+    let updated =
+        diesel::update(subscriptions::table.find(subscription.id)).set(values).prepared().execute(connection).await?;
     one_row(updated, "lease", "subscriptions", subscription.id)
 }
 

@@ -29,7 +29,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "author_role" | "actor_role") => json!("ROLE_CUSTOMER").into(),
         (_, "subject") => json!("Invoices are printed twice").into(),
         (_, "body") => json!("Since this morning every invoice comes out of the printer twice.").into(),
-        (_, "queue") => json!("Billing and Payments").into(),
+        (_, "queue") | ("TicketLabels", "queues") => json!("Billing and Payments").into(),
         (_, "language") => json!("en").into(),
         (_, "tags") => json!("printing").into(),
         ("Ticket", "status") => json!("TICKET_STATUS_IN_PROGRESS").into(),
@@ -39,7 +39,9 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "query") => json!("\"printed twice\" -test").into(),
         (_, "read_mask") => json!("id,subject,status").into(),
         (_, "update_mask") => json!("subject,priority").into(),
-        ("Ticket", "resolve_time") | ("Comment", "edit_time") => Example::Omitted,
+        ("Ticket", "resolve_time") | ("Comment", "edit_time") | ("WatchTicketsResponse", "deleted_id") => {
+            Example::Omitted
+        }
         _ => return None,
     })
 }

@@ -5,5 +5,6 @@ mod catalogue;
 mod layers;
 mod methods;
 mod migrations;
+mod mutations;
 mod readme;
 mod schema;

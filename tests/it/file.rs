@@ -6,4 +6,5 @@ mod downloads;
 mod forms;
 mod quota;
 mod s3;
+mod unused;
 mod uploads;

@@ -1,5 +1,6 @@
 //! Jobs and scheduled tasks: whatever dies in between, each one completes, with the visible effect of a single run.
 
+mod dead;
 mod outage;
 mod places;
 mod queue;

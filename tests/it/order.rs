@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, order},
-    support::{Protocol, TestApp, database::connect},
+    support::{Protocol, TestApp, database::connect, euro},
 };
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
     assert_eq!(placed.data()["total"], json!({ "amountMinor": "4013", "currencyCode": "EUR" }));
     assert_eq!(placed.data()["items"][0]["amount"]["amountMinor"], "3998");
 
-    let dearer = json!({ "productId": one, "product": { "priceMinor": 9999, "name": "Dearer" } });
+    let dearer = json!({ "productId": one, "product": { "price": euro(9999), "name": "Dearer" } });
     scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", dearer).await.good();
     let read = scene
         .cast

@@ -1,5 +1,6 @@
 //! Money moves exactly once, whatever fails: the ledger, the responses and the gateway's own books agree.
 
+mod attempts;
 mod backup;
 mod chaos;
 mod connection_loss;

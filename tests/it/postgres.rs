@@ -100,6 +100,55 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
     cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request).await.refused("UNAVAILABLE");
 }
 
+/// Reads by key do without the pool, and one that waits for a lock holds up only itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_share_connections_and_a_lock_holds_up_no_others() {
+    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "4").start().await;
+    let scene = Scene::new(&app).await;
+    let ticket = json!({ "ticketId": scene.ticket().await });
+    let customer = &scene.cast.customer;
+    let get = async |protocol| customer.call(protocol, "UserService.GetMe", json!({})).await;
+    let shared = "SELECT count(*) FROM pg_stat_activity \
+                  WHERE datname = current_database() AND application_name = 'mainstay-shared'";
+    eventually("the shared connections are open", async || {
+        get(Protocol::Rest).await.good();
+        app.database.number(shared).await == 2
+    })
+    .await;
+
+    let mut holder = connect(&app.database.url).await;
+    let lock = holder.transaction().await.expect("begun");
+    lock.batch_execute("LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("locked");
+    let stuck = async |_| {
+        let (name, deadline) = ("TicketService.GetTicket", ("x-request-timeout", "3s"));
+        customer.call_with(Protocol::Rest, name, ticket.clone(), &[deadline]).await.refused("DEADLINE_EXCEEDED")
+    };
+    let stuck = futures_util::future::join_all((0..3).map(stuck));
+    let others = async {
+        app.database.locks_waited_for(3).await;
+        for number in 0..20 {
+            get(PROTOCOLS[number % PROTOCOLS.len()]).await.good();
+        }
+        assert!(app.database.number(shared).await <= 2, "a connection that is held up is not added to");
+    };
+    tokio::join!(stuck, others);
+    lock.rollback().await.expect("unlocked");
+    customer.call(Protocol::Grpc, "TicketService.GetTicket", ticket.clone()).await.good();
+
+    eventually("the shared connections are back", async || {
+        get(Protocol::Rest).await.good();
+        app.database.number(shared).await == 2
+    })
+    .await;
+    // A read whose shared connection ends is repeated on one of the pool.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mainstay-shared' \
+               AND datname = current_database()";
+    app.database.sql(end).await;
+    for number in 0..20 {
+        get(PROTOCOLS[number % PROTOCOLS.len()]).await.good();
+    }
+}
+
 /// A request to cancel a statement may arrive late, so the connection is not lent again: its next borrower would lose a
 /// statement that nobody cancelled.
 #[tokio::test(flavor = "multi_thread")]

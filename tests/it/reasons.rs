@@ -5,6 +5,7 @@ mod limits;
 mod requests;
 mod required_key;
 mod rules;
+mod watches;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Reasons that occur in a test of this folder, which is named after the reason.
-const HERE: [&str; 23] = [
+const HERE: [&str; 26] = [
     "BUSINESS_RULE_VIOLATION",
     "CIRCUIT_OPEN",
     "CLIENT_CLOSED_REQUEST",
@@ -40,6 +41,9 @@ const HERE: [&str; 23] = [
     "UNSUPPORTED_MEDIA_TYPE",
     "MALFORMED_REQUEST",
     "INVALID_TOKEN",
+    "RESUME_TOKEN_EXPIRED",
+    "TOO_MANY_WATCHES",
+    "WATCH_LAGGED",
 ];
 
 #[test]
@@ -65,6 +69,7 @@ fn every_reason_named_here_has_its_test() {
         include_str!("reasons/dependencies.rs"),
         include_str!("reasons/requests.rs"),
         include_str!("reasons/rules.rs"),
+        include_str!("reasons/watches.rs"),
     ];
     for reason in HERE {
         let name = format!("fn {}(", reason.to_lowercase());

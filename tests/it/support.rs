@@ -31,6 +31,7 @@ use mainstay_kernel::{
     contract::{Method, Policies},
     module::Modules,
 };
+use serde_json::{Value, json};
 
 /// The protocols; every behavior is tested through each of them.
 pub(crate) const PROTOCOLS: [Protocol; 3] = [Protocol::Grpc, Protocol::Rest, Protocol::Envoy];
@@ -61,6 +62,11 @@ pub(crate) fn methods() -> Vec<&'static Method> {
 /// The method called `Service.Method`.
 pub(crate) fn method(name: &str) -> &'static Method {
     methods().into_iter().find(|method| method.name == name).unwrap_or_else(|| panic!("there is no method {name}"))
+}
+
+/// An amount of euros, in cents.
+pub(crate) fn euro(minor: impl Into<Value>) -> Value {
+    json!({ "amountMinor": minor.into(), "currencyCode": "EUR" })
 }
 
 /// A string that no other test uses.

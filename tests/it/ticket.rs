@@ -5,6 +5,7 @@ mod batch;
 mod conditions;
 mod filters;
 mod include;
+mod labels;
 mod open_limit;
 mod paging;
 mod patch;

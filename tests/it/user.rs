@@ -61,6 +61,25 @@ async fn two_admins_cannot_depose_each_other() {
 }
 
 #[tokio::test]
+async fn a_user_is_found_by_address() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let address = &cast.customer.who().email;
+    for protocol in PROTOCOLS {
+        let found = async |request| {
+            let found = cast.agent.call(protocol, "UserService.ListUsers", request).await.good();
+            found.data().as_array().expect("a list").iter().map(|user| user["id"].clone()).collect::<Vec<_>>()
+        };
+        let id = json!(cast.customer.who().id.to_string());
+        assert_eq!(found(json!({ "email": address.to_uppercase() })).await, [id]);
+        assert!(found(json!({ "email": address, "roles": ["ROLE_AGENT"] })).await.is_empty());
+        assert!(found(json!({ "email": "nobody@example.com" })).await.is_empty());
+        let (part, _) = address.split_once('@').expect("an address");
+        cast.agent.call(protocol, "UserService.ListUsers", json!({ "email": part })).await.refused("VALIDATION_FAILED");
+    }
+}
+
+#[tokio::test]
 async fn the_list_is_paged_by_token() {
     let app = TestApp::start().await;
     let cast = app.cast().await;

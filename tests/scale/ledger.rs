@@ -30,6 +30,9 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     });
     println!("{} sums made of a million movements in {:.1?}", rebuild.await.map_err(plain)?, began.elapsed());
     server.client.batch_execute("VACUUM ANALYZE").await?;
+    let sql = "SELECT correlation FROM pg_stats WHERE tablename = 'ledger_sums' AND attname = 'starts_at'";
+    let correlation: f32 = server.client.query_one(sql, &[]).await?.get(0);
+    assert!(correlation > 0.9, "the sums of a period are scattered over the table: {correlation}");
     let end: DateTime<Utc> = "2025-06-30T22:00:00Z".parse()?;
     for (name, length) in
         [("days", TimeDelta::days(1)), ("weeks", TimeDelta::weeks(1)), ("months", TimeDelta::days(30))]

@@ -39,16 +39,16 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     operations(server).await?;
     for _ in 0..ROUNDS {
         let done = server.database.autocommit(async move |connection| {
-            let found = ticket::get(connection, Visibility::All, id).await?;
-            ticket::get(connection, Visibility::Account(found.account), id).await?;
-            let said = comment::get(connection, id, comment).await?;
+            let found = ticket::get(connection, Visibility::All, id, true).await?;
+            ticket::get(connection, Visibility::Account(found.account), id, true).await?;
+            let said = comment::get(connection, id, comment, true).await?;
             let key = Key { rank: None, time: said.created_at, id: said.id.0 };
             for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {
-                comment::list(connection, id, start, 21).await?;
+                comment::list(connection, id, start, 21, true).await?;
                 comment::activities(connection, id, start, 21).await?;
             }
-            comment::count(connection, id).await?;
-            comment::count_activities(connection, id).await?;
+            comment::total(connection, id).await?;
+            comment::total_activities(connection, id).await?;
             idempotency::find(connection, &[7; 32]).await?;
             Ok(())
         });
@@ -83,7 +83,7 @@ async fn people(server: &Server) -> anyhow::Result<()> {
             for visibility in [Visibility::All, Visibility::Account(account)] {
                 for roles in [vec![], vec![2], vec![2, 3]] {
                     for of in [None, Some(account)] {
-                        let filter = Filter { account: of, roles: roles.clone() };
+                        let filter = Filter { account: of, roles: roles.clone(), email: None };
                         for start in starts(key) {
                             user::list(connection, visibility, &filter, start, 21).await?;
                         }
@@ -91,6 +91,9 @@ async fn people(server: &Server) -> anyhow::Result<()> {
                     }
                 }
             }
+            let by_address = Filter { email: Some(email), ..Filter::default() };
+            user::list(connection, Visibility::All, &by_address, Start::Offset(0), 21).await?;
+            user::total(connection, Visibility::All, &by_address).await?;
             Ok(())
         });
         done.await.map_err(plain)?;

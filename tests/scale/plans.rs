@@ -31,6 +31,7 @@ pub(crate) fn check(plans: &[Value], at_least: usize) {
     let mut witnessed = false;
     for plan in plans {
         let text = plan["Query Text"].as_str().unwrap_or_default();
+        assert!(plan["JIT"].is_null(), "Postgres compiled {text}");
         let mut scanned = BTreeSet::new();
         if plan["Plan"]["Node Type"] == "Seq Scan" {
             scanned.insert(plan["Plan"]["Relation Name"].as_str().unwrap_or("?"));

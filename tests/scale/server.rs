@@ -50,7 +50,7 @@ impl Server {
         // connection of a server that runs for days.
         let config =
             mainstay_kernel::config::Database { pool_size: 1, pool_wait: Duration::from_secs(60), ..config.database };
-        let database = Database::new(&postgres.url().to_owned().into(), &config)?;
+        let database = Database::new(&postgres.url().to_owned().into(), "mainstay", &config)?;
         Ok(Self { client, database, _postgres: postgres })
     }
 

@@ -8,13 +8,17 @@ import { accessToken, refresh } from "./session";
 
 export type Schemas = components["schemas"];
 
+/** Milliseconds for which a request is sent again while an earlier one under its key runs: twice the server's default lease. */
+const PATIENCE = 30_000;
+
 const EXPIRED = new Set(["TOKEN_EXPIRED", "INVALID_TOKEN", "UNAUTHENTICATED"]);
 
 async function attempt(request: Request): Promise<Response> {
   const headers = new Headers(request.headers);
   const token = accessToken();
   if (token) headers.set("authorization", `Bearer ${token}`);
-  const response = await fetch(new Request(request, { headers })).catch((error: unknown) => {
+  // What the browser has is only used if the server says that it still holds: here, posts are changed, and seen at once.
+  const response = await fetch(new Request(request, { headers, cache: "no-cache" })).catch((error: unknown) => {
     if (request.signal.aborted) throw error;
     throw unreachable();
   });
@@ -22,16 +26,37 @@ async function attempt(request: Request): Promise<Response> {
   return response;
 }
 
+function sleep(milliseconds: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, milliseconds));
+}
+
+/**
+ * Sends a request, and again as long as an earlier one under its idempotency key runs: what carries that out may have died
+ * in the middle, and another worker takes over when its lease ends. The response is that of the earlier request.
+ */
+async function concluded(request: Request): Promise<Response> {
+  for (const end = Date.now() + PATIENCE; ; ) {
+    try {
+      return await attempt(request.clone());
+    } catch (error) {
+      const runs = error instanceof ApiError && error.code === "IDEMPOTENCY_IN_PROGRESS";
+      const wait = 1000 * ((runs ? error.retryAfter : undefined) ?? 1);
+      if (!runs || Date.now() + wait > end) throw error;
+      await sleep(wait);
+      request.signal.throwIfAborted();
+    }
+  }
+}
+
 /** Sends a request in the user's name. An expired token is replaced once. */
-async function send(request: Request): Promise<Response> {
-  const again = request.clone();
+export async function send(request: Request): Promise<Response> {
   try {
-    return await attempt(request);
+    return await concluded(request);
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 401)) throw error;
     // A revoked session has nothing to refresh, which the refresh finds out, too.
     if (EXPIRED.has(error.code) || error.code === "SESSION_REVOKED") await refresh();
-    return attempt(again);
+    return concluded(request);
   }
 }
 

@@ -1,8 +1,7 @@
 /** The first page: what needs a hand, and what is new. */
 
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { ReactNode } from "react";
 
 import { api, read } from "../api/client";
 import { useUser } from "../shell/user";
@@ -10,8 +9,16 @@ import { useName, useText } from "../text";
 import { Card, PageFrame } from "../ui/page";
 import { Problem } from "../ui/problem";
 import { useTicketColumns } from "./customers";
+import { Bars } from "./home/bars";
+import { Revenue } from "./home/revenue";
+import { Sales } from "./home/sales";
+import { SignIns } from "./home/sign-ins";
+import { Answers, Waiting } from "./home/support";
+import { Tile } from "./home/tile";
 import { Related } from "./kit";
+import { useWork } from "./system/work";
 import { PRIORITIES, type Priority } from "./tickets/api";
+import { useTicketWatch } from "./tickets/watch";
 
 const WATCH_MS = 30_000;
 const OPEN: ("TICKET_STATUS_OPEN" | "TICKET_STATUS_IN_PROGRESS")[] = ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS"];
@@ -34,6 +41,9 @@ export function HomePage() {
   const user = useUser();
   const isStaff = user.role !== "ROLE_CUSTOMER";
   const isAdmin = user.role === "ROLE_ADMIN";
+  const client = useQueryClient();
+  const readAgain = () => void client.invalidateQueries({ queryKey: ["tickets"] });
+  useTicketWatch({ onChanged: readAgain, onGap: readAgain });
   return (
     <PageFrame title={t("Hello, {name}", { name: user.name })}>
       <div className="tiles">
@@ -42,13 +52,16 @@ export function HomePage() {
         {isStaff && <Tickets label={t("Assigned to me")} statuses={OPEN} assigneeId={user.id} search={{ status: "unresolved", assignee: user.id }} />}
         <Payments label={t("Pending payments")} />
         {isAdmin && <Dead label={t("Dead events")} />}
+        {isAdmin && <DeadJobs label={t("Dead jobs")} />}
       </div>
+      {isAdmin && <Revenue />}
       <div className="overview">
-        <ByPriority />
+        <div><ByPriority />{isStaff && <Waiting />}</div>
         <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} columns={useTicketColumns()} refetchMs={WATCH_MS}
           actions={<Link to="/tickets" search={{ status: "unresolved", order: "TICKET_ORDER_CREATE_TIME_ASC" } as never}>{t("All")}</Link>}
           fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, order: "TICKET_ORDER_CREATE_TIME_ASC", pageSize: 6 } }, signal }))} />
       </div>
+      {isStaff && <div className="cards"><Answers />{isAdmin && <Sales />}{isAdmin && <SignIns />}</div>}
     </PageFrame>
   );
 }
@@ -72,53 +85,31 @@ function Dead({ label }: { label: string }) {
   return <Tile label={label} count={count} to="/inbound-events" search={{ state: "INBOUND_EVENT_STATE_DEAD" }} alarming />;
 }
 
-type TileProps = { label: string; count: ReturnType<typeof useCount>; to: string; search: Search; alarming?: boolean };
-
-function Tile({ label, count, to, search, alarming = false }: TileProps) {
-  const t = useText();
-  const { data, error } = count;
-  let shown: ReactNode = <span className="skeleton" />;
-  if (data) shown = `${data.value.toLocaleString()}${data.more ? "+" : ""}`;
-  else if (error) shown = <span className="none">{t("unknown")}</span>;
-  return (
-    <Link className={alarming && data && data.value > 0 ? "tile bad" : "tile"} to={to} search={search as never}>
-      <b>{shown}</b>
-      <span>{label}</span>
-    </Link>
-  );
+function DeadJobs({ label }: { label: string }) {
+  const { data, error } = useWork();
+  return <Tile label={label} count={{ data: data && { value: Number(data.deadJobCount), more: data.deadJobCount === "10000" }, error }} to="/queue" alarming />;
 }
 
 /** How many unresolved tickets there are of each priority. */
 function ByPriority() {
   const t = useText();
+  const name = useName();
   const { data, error, refetch } = useQuery({
     queryKey: ["count", "priorities"],
-    queryFn: async ({ signal }) => await Promise.all([...PRIORITIES].reverse().map(async (priority): Promise<[Priority, number]> => {
+    queryFn: async ({ signal }) => new Map(await Promise.all(PRIORITIES.map(async (priority): Promise<[Priority, number]> => {
       const { meta } = await read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, priorities: [priority], pageSize: 1 } }, signal }));
       return [priority, Number(meta.total ?? 0)];
-    })),
+    }))),
     refetchInterval: WATCH_MS,
   });
   return (
     <Card title={t("Unresolved, by priority")}>
       {error && <Problem error={error} onRetry={() => void refetch()} />}
-      <Bars rows={data ?? PRIORITIES.map((priority): [Priority, undefined] => [priority, undefined])} />
+      <Bars rows={[...PRIORITIES].reverse().map((priority) => ({
+        name: name(priority),
+        label: <Link to="/tickets" search={{ status: "unresolved", priority } as never}>{name(priority)}</Link>,
+        value: data?.get(priority),
+      }))} />
     </Card>
-  );
-}
-
-function Bars({ rows }: { rows: readonly [Priority, number | undefined][] }) {
-  const name = useName();
-  const most = Math.max(1, ...rows.map(([, value]) => value ?? 0));
-  return (
-    <ul className="bars">
-      {rows.map(([priority, value]) => (
-        <li key={priority}>
-          <Link to="/tickets" search={{ status: "unresolved", priority } as never}>{name(priority)}</Link>
-          <meter min={0} max={most} value={value ?? 0} aria-label={name(priority)} />
-          {value === undefined ? <span className="skeleton" /> : <span className="number">{value.toLocaleString()}</span>}
-        </li>
-      ))}
-    </ul>
   );
 }

@@ -76,14 +76,14 @@ export function FilterBar({ children }: { children: ReactNode }) {
   return <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>{children}</form>;
 }
 
-type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions?: ReactNode; refetchMs?: number | false };
+type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions?: ReactNode; refetchMs?: number | false; empty?: string };
 
 /** A short list on the page of something that it belongs to. */
-export function Related<T extends { id: string }>({ title, name, columns, fetch, actions, refetchMs = false }: RelatedProps<T>) {
+export function Related<T extends { id: string }>({ title, name, columns, fetch, actions, refetchMs = false, empty }: RelatedProps<T>) {
   const query = useQuery({ queryKey: name, queryFn: ({ signal }) => fetch(signal), refetchInterval: refetchMs });
   return (
     <Card title={title} actions={actions}>
-      <Table label={title} columns={columns} query={query} rowKey={(row) => row.id} />
+      <Table label={title} columns={columns} query={query} rowKey={(row) => row.id} empty={empty} />
     </Card>
   );
 }

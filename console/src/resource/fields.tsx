@@ -1,9 +1,13 @@
 /** The fields of a message, and the input for a value, by its schema. */
 
-import { useId } from "react";
+import { useId, useState } from "react";
 
 import type { Contract, Schema } from "../api/contract";
+import type { StoredFile } from "../api/files";
 import { useName, useText } from "../text";
+import { AttachmentInput, MAX_FILES } from "../ui/attachments";
+import { major, minor } from "../ui/amount";
+import { isMoney, localTime } from "../ui/format";
 
 export type Values = Record<string, unknown>;
 
@@ -43,11 +47,12 @@ function without(values: Values): Values {
 
 function Field(props: Omit<InputProps, "id" | "describedBy">) {
   const name = useName();
+  const t = useText();
   const id = useId();
   const { schema, required, problems, path } = props;
   const problem = problems[path];
-  const help = firstSentence(schema.description);
-  const isGroup = schema.type === "object" || (schema.type === "array" && props.contract.resolve(schema.items ?? {}).type === "object");
+  const help = props.name === "attachmentIds" ? t("At most {count} files, of 16 MB each.", { count: MAX_FILES }) : firstSentence(schema.description);
+  const isGroup = schema.type === "object" || props.name === "attachmentIds" || (schema.type === "array" && props.contract.resolve(schema.items ?? {}).type === "object");
   const label = <>{name(props.name)}{required && <span className="required" aria-hidden="true"> *</span>}</>;
   const input = <Input {...props} id={id} describedBy={`${id}-help`} />;
   return (
@@ -81,7 +86,9 @@ function Input(props: InputProps) {
   const { schema, id, describedBy, required, value, onChange } = props;
   const common = { id, required, "aria-describedby": describedBy };
   if (schema.enum) return <Choice {...props} />;
+  if (schema.type === "array" && props.name === "attachmentIds") return <Files {...props} />;
   if (schema.type === "array") return <List {...props} />;
+  if (isAmount(schema)) return <Amount {...props} />;
   if (schema.type === "object") return <Nested {...props} />;
   if (schema.type === "boolean") {
     return <input {...common} required={false} type="checkbox" checked={value === true} onChange={(event) => onChange(event.target.checked)} />;
@@ -139,16 +146,55 @@ function List(props: InputProps) {
   );
 }
 
+/** Files to attach, which are uploaded as they are chosen. */
+function Files({ id, onChange }: InputProps) {
+  const [files, setFiles] = useState<StoredFile[]>([]);
+  const set = (next: StoredFile[]) => {
+    setFiles(next);
+    onChange(next.length > 0 ? next.map((file) => file.id) : undefined);
+  };
+  return <div id={id}><AttachmentInput files={files} onChange={set} /></div>;
+}
+
+function isAmount({ properties = {} }: Schema): boolean {
+  return "amountMinor" in properties && "currencyCode" in properties;
+}
+
+/** An amount as people type it, and its currency. */
+function Amount({ id, describedBy, required, path, value, problems, onChange }: InputProps) {
+  const t = useText();
+  const name = useName();
+  const known = isMoney(value) ? value : { amountMinor: "", currencyCode: "" };
+  const [text, setText] = useState(known.amountMinor && major(known.amountMinor, known.currencyCode));
+  const [currency, setCurrency] = useState(known.currencyCode);
+  const isWrong = text !== "" && minor(text, currency) === undefined;
+  const set = (nextText: string, nextCurrency: string) => {
+    setText(nextText);
+    setCurrency(nextCurrency);
+    const isEmpty = nextText === "" && nextCurrency === "";
+    onChange(isEmpty ? undefined : { amountMinor: minor(nextText, nextCurrency), currencyCode: nextCurrency });
+  };
+  const judge = (input: HTMLInputElement | null) => input?.setCustomValidity(isWrong ? t("This is not an amount of the currency.") : "");
+  const problem = problems[`${path}.amountMinor`] ?? problems[`${path}.currencyCode`];
+  return (
+    <div id={id} className="amount">
+      <label>
+        <span>{name("amount")}</span>
+        <input ref={judge} required={required} aria-describedby={describedBy} aria-invalid={isWrong} inputMode="decimal" autoComplete="off" value={text} onChange={(event) => set(event.target.value, currency)} />
+      </label>
+      <label>
+        <span>{t("Currency")}</span>
+        <input required={required} autoComplete="off" pattern="[A-Z]{3}" placeholder="EUR" maxLength={3} value={currency} onChange={(event) => set(text, event.target.value.toUpperCase())} />
+      </label>
+      {problem && <p className="help bad">{problem}</p>}
+    </div>
+  );
+}
+
 function Nested({ contract, schema, path, value, problems, onChange }: InputProps) {
   return (
     <div className="group">
       <Group contract={contract} schema={schema} values={(value ?? {}) as Values} problems={problems} path={`${path}.`} onChange={onChange} />
     </div>
   );
-}
-
-function localTime(value: unknown): string {
-  if (typeof value !== "string") return "";
-  const time = new Date(value);
-  return new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

@@ -1,33 +1,13 @@
-/** A button for an operation of the contract: it asks for what the operation needs, and sends it. */
+/** A button for an operation of the contract. What it opens is loaded when it is first pressed. */
 
-import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 
-import { call, ifMatch, type Query } from "../api/client";
-import type { Contract, Operation } from "../api/contract";
-import { useName, useText } from "../text";
-import { Sheet } from "../ui/dialog";
-import { toast } from "../ui/toast";
-import { Value } from "../ui/value";
-import { type Values } from "./fields";
-import { SchemaForm } from "./form";
-import { pathOf } from "./model";
+import { useName } from "../text";
+import type { OperationProps } from "./operation";
 
-type ButtonProps = {
-  contract: Contract;
-  operation: Operation;
-  /** The variables of the path. */
-  values: Query;
-  initial?: Values;
-  version?: string | undefined;
-  /** The name of what is lost. */
-  name?: string;
-  label?: string;
-  primary?: boolean;
-  onDone?: (answer: unknown) => void;
-};
+const OperationSheet = lazy(() => import("./operation-sheet"));
 
-export function OperationButton(props: ButtonProps) {
+export function OperationButton(props: OperationProps) {
   const [open, setOpen] = useState(false);
   const { operation, primary = false } = props;
   const kind = operation.method === "delete" ? "danger" : primary ? "primary" : undefined;
@@ -36,59 +16,7 @@ export function OperationButton(props: ButtonProps) {
   return (
     <>
       <button type="button" className={kind} onClick={() => setOpen(true)}>{label}</button>
-      {open && <OperationSheet {...props} label={label} onClose={() => setOpen(false)} />}
+      {open && <Suspense><OperationSheet {...props} label={label} onClose={() => setOpen(false)} /></Suspense>}
     </>
   );
-}
-
-function OperationSheet({ contract, operation, values, initial, version, name, label, onDone, onClose }: ButtonProps & { label: string; onClose: () => void }) {
-  const t = useText();
-  const client = useQueryClient();
-  const [secret, setSecret] = useState<Record<string, unknown>>();
-  const send = async (form: Values, key: string) => {
-    const path = pathOf(operation, values as Record<string, string>) ?? operation.path;
-    const changed = operation.method === "patch" ? changes(form, initial ?? {}) : form;
-    const query: Query = operation.method === "patch" ? { updateMask: Object.keys(changed).join(",") } : {};
-    const headers = { ...(operation.takesKey && { "Idempotency-Key": key }), ...(operation.conditional && ifMatch(version)) };
-    const body = operation.body ? changed : undefined;
-    const answer = await call({ method: operation.method, path, query, body, headers });
-    void client.invalidateQueries();
-    toast(t("Done: {what}", { what: label }));
-    const once = secrets(answer);
-    if (once) {
-      setSecret(once);
-      return;
-    }
-    onDone?.(answer);
-    onClose();
-  };
-  if (secret) {
-    return (
-      <Sheet title={t("Shown only once")} onClose={onClose}>
-        <p>{t("Keep this now; it can't be shown again.")}</p>
-        <dl className="fields">{Object.entries(secret).map(([field, value]) => <div key={field}><dt>{field}</dt><dd><code className="secret">{String(value)}</code></dd></div>)}</dl>
-        <footer><button type="button" className="primary" onClick={onClose}>{t("I have kept it")}</button></footer>
-      </Sheet>
-    );
-  }
-  const danger = operation.method === "delete";
-  return (
-    <Sheet title={label} onClose={onClose}>
-      <SchemaForm contract={contract} schema={operation.body} initial={initial ?? {}} submit={label} danger={danger} onSubmit={send} onCancel={onClose}>
-        {name !== undefined && <p className={danger ? "warning" : undefined}>{danger && t("This can't be undone:")} <b><Value value={name} field="name" /></b></p>}
-        <p className="help">{operation.summary}.</p>
-      </SchemaForm>
-    </Sheet>
-  );
-}
-
-function changes(form: Values, initial: Values): Values {
-  return Object.fromEntries(Object.entries(form).filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(initial[name])));
-}
-
-/** Members of a response beside the resource, such as the secret of a new key. */
-function secrets(answer: unknown): Record<string, unknown> | undefined {
-  if (typeof answer !== "object" || answer === null) return undefined;
-  const others = Object.entries(answer).filter(([name]) => name !== "data" && name !== "meta");
-  return others.length > 0 ? Object.fromEntries(others) : undefined;
 }

@@ -35,7 +35,7 @@ export function Appearance() {
         <option value="light">{t("Light")}</option>
         <option value="dark">{t("Dark")}</option>
       </select>
-      <select aria-label={t("Language")} value={language} onChange={(event) => setLanguage(event.target.value === "de" ? "de" : "en")}>
+      <select aria-label={t("Language")} value={language} onChange={(event) => void setLanguage(event.target.value === "de" ? "de" : "en").catch(() => undefined)}>
         <option value="en">English</option>
         <option value="de">Deutsch</option>
       </select>

@@ -8,8 +8,8 @@ import { useUser } from "./user";
 export type Place = { to: string; title: string };
 export type Group = { title: string; places: Place[] };
 
-/** The first of the services is listed on the page; the others are covered by it. */
-type OwnPage = { to: string; title: Text; services: string[] };
+/** The first of the services is listed on the page, unless an operation is what the page needs; the others are covered by it. */
+type OwnPage = { to: string; title: Text; services: string[]; needs?: string };
 
 const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
   {
@@ -44,6 +44,14 @@ const OWN: readonly { title: Text; pages: readonly OwnPage[] }[] = [
       { to: "/sessions", title: "Sessions", services: ["SessionService"] },
     ],
   },
+  {
+    title: "System",
+    pages: [
+      { to: "/queue", title: "Background work", services: ["OverviewService", "DeadJobService"], needs: "OverviewService_GetWorkOverview" },
+      { to: "/logs", title: "System logs", services: ["SystemLogService"] },
+      { to: "/settings", title: "Settings", services: ["SettingService"], needs: "SettingService_GetSettings" },
+    ],
+  },
 ];
 
 /** Services that are not for looking at. */
@@ -70,9 +78,10 @@ export function usePlaces(): Group[] {
   return [{ title: "", places: [{ to: "/", title: t("Home") }] }, ...own, ...modules].filter((group) => group.places.length > 0);
 }
 
-/** Whether the user's role may list what the page shows; before the contract is here, pages are not taken away. */
+/** Whether the user's role may read what the page shows; before the contract is here, pages are not taken away. */
 function isOpen(page: OwnPage, contract: Contract | undefined, role: string): boolean {
   if (!contract || page.services.length === 0) return true;
   const service = contract.services.find((one) => one.name === page.services[0]);
+  if (page.needs !== undefined) return service?.operations.some((one) => one.id === page.needs && one.roles.includes(roleName(role))) ?? false;
   return service !== undefined && resourceOf(service, roleName(role)).lists.length > 0;
 }

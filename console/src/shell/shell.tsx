@@ -1,13 +1,15 @@
 /** The frame around every page: navigation, search, and who is signed in. */
 
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
-import { lazy, Suspense, useEffect, useRef, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState, type ReactNode } from "react";
 
 import { useText } from "../text";
+import { RequestLink } from "../ui/problem";
 import { Toasts } from "../ui/toast";
 import { Account } from "./account";
 import { usePlaces } from "./places";
 import { useOnline } from "./online";
+import { useUser } from "./user";
 
 const Palette = lazy(() => import("./palette"));
 
@@ -47,7 +49,7 @@ export function Shell() {
       <Navigation open={menu} />
       <main id="main" ref={main} tabIndex={-1}>
         <Offline />
-        <Outlet />
+        <WithLogs><Outlet /></WithLogs>
       </main>
       {searching && <Suspense><Palette onClose={() => setSearching(false)} /></Suspense>}
       <Toasts />
@@ -72,6 +74,14 @@ function Navigation({ open }: { open: boolean }) {
       ))}
     </nav>
   );
+}
+
+/** Leads from an error to its lines in the log. */
+function WithLogs({ children }: { children: ReactNode }) {
+  const t = useText();
+  const user = useUser();
+  const link = (requestId: string) => <Link to="/logs" search={{ requestId } as never}>{t("Log lines")}</Link>;
+  return <RequestLink value={user.role === "ROLE_ADMIN" ? link : undefined}>{children}</RequestLink>;
 }
 
 function Offline() {

@@ -7,6 +7,7 @@ import { I18nProvider } from "react-aria-components";
 
 import { asApiError } from "../api/errors";
 import { LanguageContext } from "../text";
+import { KeptContext } from "../ui/kept";
 import { Problem } from "../ui/problem";
 import { createConsoleRouter } from "./router";
 import { UserContext, useMe } from "./user";
@@ -29,11 +30,12 @@ function createClient(): QueryClient {
 
 export default function SignedIn() {
   const [client] = useState(createClient);
+  const [kept] = useState(() => new Map<string, unknown>());
   const language = useContext(LanguageContext);
   return (
     <QueryClientProvider client={client}>
       <I18nProvider locale={language === "de" ? "de-DE" : "en-US"}>
-        <WithUser />
+        <KeptContext value={kept}><WithUser /></KeptContext>
       </I18nProvider>
     </QueryClientProvider>
   );

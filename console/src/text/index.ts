@@ -2,9 +2,9 @@
 
 import { createContext, useContext, useSyncExternalStore } from "react";
 
-import { german, germanNames } from "./de";
+type German = typeof import("./de");
 
-export type Text = keyof typeof german;
+export type Text = keyof German["german"];
 export type Language = "en" | "de";
 export type Translate = (text: Text, values?: Record<string, string | number>) => string;
 
@@ -16,13 +16,22 @@ function initial(): Language {
   return kept.startsWith("de") ? "de" : "en";
 }
 
-let language: Language = initial();
-document.documentElement.lang = language;
+/** Loaded for its readers only. */
+let german: German | undefined;
+let language: Language = "en";
 
-export function setLanguage(next: Language): void {
+async function become(next: Language): Promise<void> {
+  if (next === "de") german ??= await import("./de");
   language = next;
-  localStorage.setItem(KEY, next);
   document.documentElement.lang = next;
+}
+
+/** When texts can be shown; English if the others can't be had. */
+export const ready: Promise<void> = become(initial()).catch(() => undefined);
+
+export async function setLanguage(next: Language): Promise<void> {
+  await become(next);
+  localStorage.setItem(KEY, next);
   for (const listener of listeners) listener();
 }
 
@@ -39,7 +48,7 @@ export const LanguageContext = createContext<Language>("en");
 
 function translate(language: Language): Translate {
   return (text, values = {}) => {
-    const template: string = language === "de" ? german[text] : text;
+    const template: string = (language === "de" && german?.german[text]) || text;
     return template.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
   };
 }
@@ -73,7 +82,7 @@ export function commonPrefix(values: readonly string[]): string {
 const PLAIN: Readonly<Record<string, string>> = {
   "Create time": "Created", "Update time": "Changed", "Resolve time": "Resolved", "Publish time": "Published", "Pay time": "Paid",
   "Expire time": "Expires", "Revoke time": "Revoked", "Finish time": "Finished", "Receive time": "Received", "Edit time": "Edited",
-  "Refresh time": "Last used", "Next attempt time": "Next attempt", "Url": "URL", "Html": "HTML", "Ip address": "IP address", "User agent": "Browser",
+  "Refresh time": "Last used", "Next attempt time": "Next attempt", "Attachment ids": "Attachments", "Url": "URL", "Html": "HTML", "Ip address": "IP address", "User agent": "Browser",
 };
 
 function plainly(name: string): string {
@@ -81,14 +90,14 @@ function plainly(name: string): string {
 }
 
 /** Enums of the contract, by the prefix of their values; the rest of a value is what it means. */
-const ENUM = /^[A-Z]+(?:_[A-Z]+)*?_(?:STATUS|STATE|PRIORITY|KIND|ROLE|ORDER|INTERVAL|PROVIDER)_(?=[A-Z])|^ROLE_/;
+const ENUM = /^[A-Z]+(?:_[A-Z]+)*?_(?:STATUS|STATE|PRIORITY|KIND|ROLE|ORDER|INTERVAL|PROVIDER|LEVEL|SOURCE)_(?=[A-Z])|^ROLE_/;
 
 /** Returns a readable name for a name of the contract: a field, an enum's value, a service. */
 export function useName(): (name: string) => string {
-  const german = useContext(LanguageContext) === "de";
+  const inGerman = useContext(LanguageContext) === "de";
   return (name) => {
     const readable = /^[A-Z0-9_]+$/.test(name) ? name.replace(ENUM, "") : name;
     const english = plainly(capital(words(readable).replace(/(?<!gateway) id$/, "")));
-    return (german && germanNames[english]) || english;
+    return (inGerman && german?.germanNames[english]) || english;
   };
 }

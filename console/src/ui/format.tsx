@@ -19,6 +19,13 @@ export function Time({ value }: { value: string | undefined }) {
   return <time dateTime={value} title={time.toISOString()}>{text}</time>;
 }
 
+/** A time as inputs have it; empty if there is none. */
+export function localTime(value: unknown): string {
+  const time = new Date(typeof value === "string" ? value : Number.NaN);
+  if (Number.isNaN(time.getTime())) return "";
+  return new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
 const STEPS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
   ["year", 31_536_000], ["month", 2_592_000], ["day", 86_400], ["hour", 3600], ["minute", 60],
 ];
@@ -33,13 +40,36 @@ export function Age({ value }: { value: string | undefined }) {
   return <time dateTime={value} title={new Date(value).toLocaleString(locale)}>{text}</time>;
 }
 
+const UNITS: readonly [string, number][] = [["day", 86_400_000], ["hour", 3_600_000], ["minute", 60_000], ["second", 1000]];
+
+/** How long something takes, in the largest unit that it fills. */
+export function useDuration(): (ms: number) => string {
+  const locale = useLocale();
+  return (ms) => {
+    const [unit, size] = UNITS.find(([, size]) => ms >= size) ?? ["millisecond", 1];
+    return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(ms / size);
+  };
+}
+
+/** The size of a file. */
+export function useSize(): (bytes: number) => string {
+  const locale = useLocale();
+  return (bytes) => {
+    const step = Math.min(3, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+    const unit = ["byte", "kilobyte", "megabyte", "gigabyte"][step] ?? "byte";
+    return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: step === 0 ? "long" : "short", maximumFractionDigits: 1 }).format(bytes / 1000 ** step);
+  };
+}
+
 export type MoneyValue = { amountMinor: string; currencyCode: string };
 
 export function isMoney(value: unknown): value is MoneyValue {
   return typeof value === "object" && value !== null && "amountMinor" in value && "currencyCode" in value;
 }
 
+/** The decimal places of a currency, also while its code is being typed. */
 export function exponent(currency: string): number {
+  if (!/^[A-Z]{3}$/.test(currency)) return 2;
   return new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits ?? 2;
 }
 
@@ -58,8 +88,8 @@ export function Money({ value }: { value: MoneyValue | undefined }) {
 
 /** What a state means to whoever looks for trouble. */
 const TONES: readonly [RegExp, string][] = [
-  [/_(FAILED|DEAD|CANCELLED|CANCELED|URGENT|DISABLED|DECLINED|EXPIRED|PAST_DUE|UNPAID)$/, "bad"],
-  [/_(HIGH|PENDING|SCHEDULED|PARTIALLY_REFUNDED|REFUNDED|RETRYING|INCOMPLETE)$/, "warn"],
+  [/_(FAILED|DEAD|CANCELLED|CANCELED|URGENT|DISABLED|DECLINED|EXPIRED|PAST_DUE|UNPAID|LEVEL_ERROR)$/, "bad"],
+  [/_(HIGH|PENDING|SCHEDULED|PARTIALLY_REFUNDED|REFUNDED|RETRYING|INCOMPLETE|LEVEL_WARNING)$/, "warn"],
   [/_(RESOLVED|SUCCEEDED|PAID|DELIVERED|ACTIVE|ENABLED|PUBLISHED|PROCESSED)$/, "good"],
   [/_(OPEN|IN_PROGRESS|RUNNING|MEDIUM|ADMIN|AGENT)$/, "info"],
 ];

@@ -1,9 +1,12 @@
 /** What went wrong, what to do about it, and the request id by which the logs know it. */
 
-import type { ReactNode } from "react";
+import { createContext, useContext, type ReactNode } from "react";
 
 import { asApiError, type ApiError } from "../api/errors";
 import { useName, useText, type Text } from "../text";
+
+/** How a request id leads to what the servers logged, for those who may see it. */
+export const RequestLink = createContext<((id: string) => ReactNode) | undefined>(undefined);
 
 const ADVICE: Record<number, [Text, Text]> = {
   0: ["The server does not answer", "Check your connection. Nothing was lost; what you entered is still here."],
@@ -12,12 +15,14 @@ const ADVICE: Record<number, [Text, Text]> = {
   404: ["There is nothing here", "It was deleted, or it belongs to somebody else."],
   409: ["It changed in the meantime", "Load it again, then decide."],
   412: ["Somebody else changed this first", "Load the latest version and apply your change to it."],
+  413: ["This is too large", "Choose a smaller one."],
   422: ["This was not accepted", "Correct what is marked and try again."],
   429: ["Too many requests", "Wait a moment, then try again."],
   503: ["The server is busy", "It will be back shortly; try again."],
 };
 
-function advice(status: number): [Text, Text] {
+function advice({ status, code }: ApiError): [Text, Text] {
+  if (code === "IDEMPOTENCY_IN_PROGRESS") return ["It is still being carried out", "Send it again in a moment; it takes effect only once."];
   const known = ADVICE[status];
   if (known) return known;
   if (status === 400) return ["This was not accepted", "Correct what is marked and try again."];
@@ -28,7 +33,7 @@ function advice(status: number): [Text, Text] {
 export function Problem({ error, onRetry, children }: { error: unknown; onRetry?: () => void; children?: ReactNode }) {
   const t = useText();
   const problem = asApiError(error);
-  const [title, cure] = advice(problem.status);
+  const [title, cure] = advice(problem);
   return (
     <div className="problem" role="alert">
       <strong>{t(title)}</strong>
@@ -52,11 +57,13 @@ function FieldProblems({ error }: { error: ApiError }) {
 
 function RequestId({ error }: { error: ApiError }) {
   const t = useText();
+  const link = useContext(RequestLink);
   const { requestId } = error;
   if (requestId === undefined) return null;
   return (
     <p className="request-id">
       {error.code} · {t("Request")} <code>{requestId}</code>{" "}
+      {link && <>{link(requestId)}{" "}</>}
       <button type="button" className="link" onClick={() => void navigator.clipboard.writeText(requestId)}>{t("Copy")}</button>
     </p>
   );

@@ -1,6 +1,5 @@
 /** A table of resources whose first column leads to each one's page, with its loading, empty and failed states. */
 
-import type { UseQueryResult } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 
 import { useText } from "../text";
@@ -23,11 +22,16 @@ export type Page<T> = { data: readonly T[]; meta?: PageMeta };
 type TableProps<T> = {
   label: string;
   columns: readonly Column<T>[];
-  query: UseQueryResult<Page<T>>;
+  query: { data?: Page<T> | undefined; error: unknown; isPending: boolean; refetch: () => unknown };
   rowKey: (row: T) => string;
   rowProps?: (row: T, index: number) => Record<string, unknown>;
   empty?: ReactNode;
 };
+
+/** The class of a column's cells. */
+export function kindOf({ wide, number }: Pick<Column<never>, "wide" | "number">): string | undefined {
+  return [wide && "wide-only", number && "number"].filter(Boolean).join(" ") || undefined;
+}
 
 const SKELETONS = ["a", "b", "c", "d", "e", "f"];
 
@@ -36,25 +40,24 @@ export function Table<T>({ label, columns, query, rowKey, rowProps, empty }: Tab
   const { data, error, isPending } = query;
   if (error && !data) return <Problem error={error} onRetry={() => void query.refetch()} />;
   const rows = data?.data ?? [];
-  const kind = (column: Column<T>) => [column.wide && "wide-only", column.number && "number"].filter(Boolean).join(" ") || undefined;
   if (!isPending && rows.length === 0) return <div className="empty">{empty ?? t("Nothing here yet.")}</div>;
   return (
     <div className="table" tabIndex={0} role="region" aria-label={label} aria-busy={isPending}>
       <table>
         <caption className="hidden">{label}</caption>
-        <thead><tr>{columns.map((column) => <th key={column.name} scope="col" className={kind(column)}>{column.unlabelled ? <span className="hidden">{column.label}</span> : column.label}</th>)}</tr></thead>
+        <thead><tr>{columns.map((column) => <th key={column.name} scope="col" className={kindOf(column)}>{column.unlabelled ? <span className="hidden">{column.label}</span> : column.label}</th>)}</tr></thead>
         <tbody>
           {isPending && SKELETONS.map((key) => (
-            <tr key={key} aria-hidden="true">{columns.map((column) => <td key={column.name} className={kind(column)}><span className="skeleton" /></td>)}</tr>
+            <tr key={key} aria-hidden="true">{columns.map((column) => <td key={column.name} className={kindOf(column)}><span className="skeleton" /></td>)}</tr>
           ))}
           {rows.map((row, index) => (
             <tr key={rowKey(row)} {...rowProps?.(row, index)}>
-              {columns.map((column) => <td key={column.name} className={kind(column)}>{column.cell(row)}</td>)}
+              {columns.map((column) => <td key={column.name} className={kindOf(column)}>{column.cell(row)}</td>)}
             </tr>
           ))}
         </tbody>
       </table>
-      {error && <Problem error={error} onRetry={() => void query.refetch()} />}
+      {error != null && <Problem error={error} onRetry={() => void query.refetch()} />}
     </div>
   );
 }

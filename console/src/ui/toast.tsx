@@ -19,9 +19,12 @@ function drop(id: number): void {
   become(toasts.filter((toast) => toast.id !== id));
 }
 
+/** What is on the screen at once: more would cover what it is about. */
+const MAX = 2;
+
 export function toast(text: string, undo?: () => void): void {
   const id = next++;
-  become([...toasts.slice(-2), undo ? { id, text, undo } : { id, text }]);
+  become([...toasts.slice(1 - MAX), undo ? { id, text, undo } : { id, text }]);
   setTimeout(() => drop(id), undo ? 10_000 : 5000);
 }
 
@@ -37,7 +40,7 @@ export function Toasts() {
     <div className="toasts" role="status" aria-live="polite">
       {all.map(({ id, text, undo }) => (
         <div className="toast" key={id}>
-          <span>{text}</span>
+          <span title={text}>{text}</span>
           {undo && <button type="button" onClick={() => { undo(); drop(id); }}>{t("Undo")}</button>}
           <button type="button" className="quiet icon" aria-label={t("Close")} onClick={() => drop(id)}>✕</button>
         </div>

@@ -10,8 +10,17 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    cache::Cache, clock::Clock, config::Config, database::Database, keyed_mutex::KeyedMutex, on_call, page::PageTokens,
-    rate_limit::Limiter, redis::Redis, secret::SecretKey,
+    cache::Cache,
+    changes::{self, Feed, Noted, ResumeTokens},
+    clock::Clock,
+    config::Config,
+    database::Database,
+    keyed_mutex::KeyedMutex,
+    on_call,
+    page::PageTokens,
+    rate_limit::Limiter,
+    redis::Redis,
+    secret::SecretKey,
 };
 
 /// What the operations and the middleware work with. Cheap to clone.
@@ -35,6 +44,10 @@ pub struct App {
     pub secret: SecretKey,
     /// The page tokens of lists, under a key of the secret.
     pub page_tokens: PageTokens,
+    /// The changes of resources, for those who watch.
+    pub changes: Feed<Noted>,
+    /// The resume tokens of watches, under a key of the secret.
+    pub resume_tokens: ResumeTokens,
     parts: Parts,
 }
 
@@ -50,7 +63,7 @@ impl App {
         let clock = Clock::default();
         let secret = SecretKey::open(&config)?;
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
-        let database = Database::new(url, &config.database)?;
+        let database = Database::new(url, "mainstay", &config.database)?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
         on_call::keep(&config.on_call, &clock)?;
         Ok(Self {
@@ -59,6 +72,8 @@ impl App {
             limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
             config: Arc::new(config),
             page_tokens: PageTokens::new(&secret),
+            changes: changes::open(&database),
+            resume_tokens: ResumeTokens::new(&secret),
             secret,
             database,
             clock,

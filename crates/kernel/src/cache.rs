@@ -9,7 +9,8 @@
 //! The **promise**: nobody is given a value that was replaced longer ago than the lifetime of its [`Region`], whatever is
 //! lost. A value's age counts from before it was read at its source, and copies don't extend it. If only the notices are
 //! lost and Redis is reachable, it is [`RECHECK`]; usually it is the milliseconds that a notice takes. While the source
-//! is unavailable, values that nobody outdated are served for up to [`GRACE`] more.
+//! is unavailable, values that nobody outdated are served for up to [`GRACE`] more. A whole response may be reused for
+//! another second ([`REUSE`](crate::http::middleware::microcache::REUSE)), by which its value is then older.
 //!
 //! One reader per process reads a missing value, and one process of all, by a short lease in Redis; the rest wait for
 //! it. That there is no value is remembered only in the process, whose memory for the cache is bounded, because strangers
@@ -147,6 +148,12 @@ impl Cache {
         }
     }
 
+    /// Returns a number that is another one after any value was outdated, here or by a notice. What was made of values
+    /// since it was read is what would be made of them now, for as long as it stays.
+    pub fn generation(&self) -> u64 {
+        self.0.local.generation()
+    }
+
     /// Returns the entry of a key, from the nearest layer that has one.
     pub(crate) async fn entry<F>(
         &self,
@@ -197,8 +204,7 @@ impl Inner {
                 Ok((entry, Origin::Source))
             }
             Err(error) => {
-                let unavailable = [Reason::Unavailable, Reason::DeadlineExceeded].iter().any(|r| error.reason() == *r);
-                let kept = kept.filter(|entry| unavailable && entry.version >= self.local.floor(&key.tag));
+                let kept = kept.filter(|entry| error.is_unavailable() && entry.version >= self.local.floor(&key.tag));
                 kept.map(|entry| (entry, Origin::Stale)).ok_or_else(|| Failure::from(&error))
             }
         }

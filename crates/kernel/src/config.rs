@@ -45,6 +45,7 @@ pub struct Config {
     /// The service that wakes an operator.
     pub on_call: OnCall,
     sections: Sections,
+    settings: Vec<Setting>,
 }
 
 /// The listener.
@@ -164,6 +165,7 @@ impl Config {
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.positive("JOBS_CONCURRENCY") },
             on_call: OnCall { url: read.parse("ON_CALL_URL"), routing_key: read.secret("ON_CALL_ROUTING_KEY") },
             sections: Sections::read(sections, &mut read),
+            settings: Vec::new(),
         };
         check::run(&config, &mut read);
         Settings::new(config, &variables, read.finish())
@@ -173,6 +175,11 @@ impl Config {
     pub(crate) fn variables(sections: &[SectionReader]) -> Vec<Variable> {
         let of_modules = sections.iter().flat_map(|section| section.variables.iter());
         variables::KERNEL.iter().chain(of_modules).copied().collect()
+    }
+
+    /// Returns every variable with the value in effect, in the order of declaration. No secrets are in it.
+    pub fn settings(&self) -> &[Setting] {
+        &self.settings
     }
 
     /// Returns the section of a module.

@@ -1,11 +1,13 @@
 //! Postgres: the connection pool and, below it, one file per resource with diesel only. Functions take a connection and
 //! return domain types.
 //!
-//! There are two ways to get a connection. [`Database::autocommit`] lends one for statements that stand alone;
-//! [`Database::transaction`] runs a transaction. Both handle a caller that disconnects: the running statement is
-//! cancelled, an open transaction is rolled back, and the connection returns to the pool clean or not at all.
+//! There are three ways to get a connection. [`Database::read`] runs short reads on connections that many of them share;
+//! [`Database::autocommit`] lends a connection for other statements that stand alone; [`Database::transaction`] runs a
+//! transaction. The last two handle a caller that disconnects: the running statement is cancelled, an open transaction is
+//! rolled back, and the connection returns to the pool clean or not at all.
 
 pub(crate) mod after_commit;
+pub mod asked;
 pub mod attempt_limit;
 pub mod condition;
 pub(crate) mod connect;
@@ -15,7 +17,9 @@ pub mod integrity;
 pub mod migrations;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;
-pub(crate) mod statement;
+pub mod seek;
+mod shared;
+pub mod statement;
 pub mod visibility;
 
 use std::{
@@ -32,6 +36,7 @@ use futures_util::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Notify;
 
+use after_commit::Added;
 pub use connect::ConnectFailure;
 
 use crate::{
@@ -49,7 +54,9 @@ type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
 pub struct Database {
     pool: bb8::Pool<AsyncPgConnection>,
     connector: connect::Connector,
+    shared: Arc<shared::Shared>,
     jobs_added: Arc<Notify>,
+    changes_noted: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Database {
@@ -60,11 +67,14 @@ impl std::fmt::Debug for Database {
 
 impl Database {
     /// Makes a pool to `url`. It connects on first use, so that a server can start while Postgres is unavailable.
+    /// `name` is what `pg_stat_activity` calls its connections.
     ///
     /// # Errors
     /// When the URL is invalid.
-    pub fn new(url: &SecretString, config: &config::Database) -> anyhow::Result<Self> {
-        let connector = connect::Connector::new(url.expose_secret(), config.statement_timeout)?;
+    pub fn new(url: &SecretString, name: &str, config: &config::Database) -> anyhow::Result<Self> {
+        let connector = connect::Connector::new(url.expose_secret(), name, config.statement_timeout)?;
+        let timeout = config.statement_timeout.min(shared::TIMEOUT);
+        let shared = connect::Connector::new(url.expose_secret(), &format!("{name}-shared"), timeout)?;
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
         // No test query: a round trip per request would only tell what is_broken() knows without one.
         manager.recycling_method = RecyclingMethod::Fast;
@@ -80,7 +90,30 @@ impl Database {
             .test_on_check_out(false)
             .idle_timeout(Some(Duration::from_secs(600)))
             .build_unchecked(manager);
-        Ok(Self { pool, connector, jobs_added: Arc::default() })
+        Ok(Self {
+            pool,
+            connector,
+            shared: shared::Shared::new(shared),
+            jobs_added: Arc::default(),
+            changes_noted: Arc::default(),
+        })
+    }
+
+    /// Runs a read of a few rows by their keys, on a connection that other reads share. `run` must only read, because it
+    /// runs a second time, on a connection of its own, if the shared one breaks or does not answer within 500 ms.
+    ///
+    /// A read sees all that was committed before it, as everywhere else.
+    ///
+    /// # Errors
+    /// As [`Database::autocommit`].
+    pub async fn read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T> + Clone) -> Result<T> {
+        if let Some(result) = self.shared.run(run.clone()).await {
+            return result;
+        }
+        let mut lease = self.lease().await?;
+        let result = run(lease.connection()).await;
+        lease.settled = true;
+        result
     }
 
     /// Lends a connection for statements that stand alone.
@@ -89,11 +122,9 @@ impl Database {
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
     pub async fn autocommit<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let mut lease = self.lease().await?;
-        let (result, adds_jobs) = after_commit::watch(run(lease.connection())).await;
+        let (result, added) = after_commit::watch(run(lease.connection())).await;
         lease.settled = true;
-        if adds_jobs {
-            self.jobs_added.notify_one();
-        }
+        self.wake(added);
         result
     }
 
@@ -107,8 +138,8 @@ impl Database {
     ) -> Result<T, E> {
         let mut lease = self.lease().await?;
         execute(lease.connection(), "BEGIN").await?;
-        let (result, adds_jobs) = after_commit::watch(run(lease.connection())).await;
-        self.end(lease, result, adds_jobs).await
+        let (result, added) = after_commit::watch(run(lease.connection())).await;
+        self.end(lease, result, added).await
     }
 
     /// As [`Database::transaction`]; the statements of `first` are sent with the BEGIN, in one round trip.
@@ -127,22 +158,20 @@ impl Database {
         };
         match begin.and(found) {
             Ok(found) => {
-                let (result, adds_jobs) = after_commit::watch(run(lease.connection(), found)).await;
-                self.end(lease, result, adds_jobs).await
+                let (result, added) = after_commit::watch(run(lease.connection(), found)).await;
+                self.end(lease, result, added).await
             }
-            Err(error) => self.end(lease, Err(error.into()), false).await,
+            Err(error) => self.end(lease, Err(error.into()), Added::default()).await,
         }
     }
 
     /// Commits a transaction, or rolls it back.
-    async fn end<T, E: From<Error>>(&self, mut lease: Lease, result: Result<T, E>, adds_jobs: bool) -> Result<T, E> {
+    async fn end<T, E: From<Error>>(&self, mut lease: Lease, result: Result<T, E>, added: Added) -> Result<T, E> {
         match &result {
             Ok(_) => {
                 crate::fault::point("commit.before")?;
                 execute(lease.connection(), "COMMIT").await?;
-                if adds_jobs {
-                    self.jobs_added.notify_one();
-                }
+                self.wake(added);
                 crate::fault::point("commit.after")?;
             }
             Err(_) if execute(lease.connection(), "ROLLBACK").await.is_err() => {
@@ -153,6 +182,20 @@ impl Database {
         }
         lease.settled = true;
         result
+    }
+
+    fn wake(&self, added: Added) {
+        if added.jobs {
+            self.jobs_added.notify_one();
+        }
+        if added.changes {
+            self.changes_noted.notify_one();
+        }
+    }
+
+    /// Is notified after each commit of this process that added changes.
+    pub(crate) fn changes_noted(&self) -> &Notify {
+        &self.changes_noted
     }
 
     /// Is notified after each commit of this process that added jobs.

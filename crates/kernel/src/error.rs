@@ -162,6 +162,11 @@ impl Error {
         self.reason().facts().grpc == tonic::Code::FailedPrecondition
     }
 
+    /// Returns whether a dependency could not be asked, which says nothing about what it would have said.
+    pub fn is_unavailable(&self) -> bool {
+        [Reason::Unavailable, Reason::DeadlineExceeded].iter().any(|reason| self.reason() == *reason)
+    }
+
     /// Returns how long the caller should wait before retrying.
     pub fn wait(&self) -> Option<Duration> {
         self.0.retry_after

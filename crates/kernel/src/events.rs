@@ -7,7 +7,10 @@
 use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
-use futures_util::future::BoxFuture;
+use futures_util::{
+    future::{BoxFuture, try_join_all},
+    try_join,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -69,7 +72,7 @@ impl Event {
 }
 
 /// Receives every event within the publishing transaction.
-pub type Subscriber = for<'c> fn(&'c mut Connection, &'c [Event], DateTime<Utc>) -> BoxFuture<'c, Result<()>>;
+pub type Subscriber = for<'c> fn(&'c Connection, &'c [Event], DateTime<Utc>) -> BoxFuture<'c, Result<()>>;
 
 /// Handles one event, as a job.
 pub type Handle = for<'a> fn(&'a App, &'a Event) -> BoxFuture<'a, Result<()>>;
@@ -103,23 +106,20 @@ fn listeners() -> &'static Listeners {
     LISTENERS.get().expect("the modules are installed before anything is published")
 }
 
-/// Publishes events within the caller's transaction.
+/// Publishes events within the caller's transaction. The listeners' statements are pipelined.
 ///
 /// # Errors
 /// Any error of a subscriber or of Postgres, after which the transaction must not commit.
-pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
     let listeners = listeners();
     for Event { kind, .. } in events {
         // Nobody could ask for it by name. Found by the first test that publishes it; no reason to fail in production.
         debug_assert!(contract::current().policies.event(kind).is_some(), "{kind} is declared in no module.proto");
     }
     let jobs: Vec<_> = events.iter().flat_map(|event| HandleEvent::of(&listeners.handlers, event)).collect();
-    if !jobs.is_empty() {
-        queue::enqueue_all(connection, &jobs).await?;
-    }
-    for subscriber in &listeners.subscribers {
-        subscriber(connection, events, now).await?;
-    }
+    let enqueue = async { if jobs.is_empty() { Ok(()) } else { queue::enqueue_all(connection, &jobs).await } };
+    let subscribers = listeners.subscribers.iter().map(|subscriber| subscriber(connection, events, now));
+    try_join!(enqueue, try_join_all(subscribers))?;
     Ok(())
 }
 

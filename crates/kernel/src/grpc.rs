@@ -6,8 +6,10 @@
 
 pub mod mask;
 pub mod page;
+pub mod parse;
 pub mod render;
 mod response;
+pub mod watch;
 
 use std::sync::{
     Arc,
@@ -48,6 +50,7 @@ pub struct Call<M> {
     /// The versions that If-Match allows, if it was sent.
     pub if_match: Option<Expected>,
     mask: ReadMask,
+    last_event_id: Option<String>,
 }
 
 /// Whether a request has reached its method; an extension of the request. Before that, only tonic can have failed it.
@@ -96,9 +99,10 @@ impl<M: Message + Validate> Call<M> {
         let (metadata, extensions, message) = request.into_parts();
         message.check().map_err(|violations| Error::validation(violations.into_inner()))?;
         let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
-        let Call { method, permit, claim, if_match, .. } = Call::take(&metadata, &extensions, fingerprint)?;
+        let Call { method, permit, claim, if_match, last_event_id, .. } =
+            Call::take(&metadata, &extensions, fingerprint)?;
         let mask = ReadMask::read(method, &message)?;
-        Ok(Self { message, method, permit, claim, if_match, mask })
+        Ok(Self { message, method, permit, claim, if_match, mask, last_event_id })
     }
 }
 
@@ -124,7 +128,10 @@ impl Call<()> {
         };
         let header = metadata.get("if-match").filter(|_| method.conditional).and_then(|value| value.to_str().ok());
         let if_match = header.and_then(if_match);
-        Ok(Self { message: (), method, permit, claim, if_match, mask: ReadMask::default() })
+        let id = metadata.get("last-event-id").filter(|_| method.watch);
+        // One that is no text is no token either.
+        let last_event_id = id.map(|id| id.to_str().unwrap_or("?").to_owned()).filter(|id| !id.is_empty());
+        Ok(Self { message: (), method, permit, claim, if_match, mask: ReadMask::default(), last_event_id })
     }
 }
 
@@ -160,6 +167,11 @@ impl<M> Call<M> {
     /// `INTERNAL_ERROR` if the method is public, which is a bug.
     pub fn permit(&self) -> Result<Permit> {
         self.permit.clone().ok_or_else(|| Error::internal(anyhow::anyhow!("{} is public", self.method.name)))
+    }
+
+    /// Returns the id of the last event that a caller of a watch has received, if it says so.
+    pub fn last_event_id(&self) -> Option<&str> {
+        self.last_event_id.as_deref()
     }
 
     /// Returns the permit of a caller of a public method who reaches more than anyone; `None` for all others.

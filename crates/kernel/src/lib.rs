@@ -32,6 +32,7 @@
 //! - [`queue`]: jobs, which commit with their cause.
 //! - [`schedule`]: tasks that run once per period.
 //! - [`events`]: what happened to a resource, and who listens.
+//! - [`changes`]: which resources changed, for those who watch.
 //!
 //! # The rest
 //!
@@ -50,6 +51,7 @@ pub mod batch;
 pub mod breaker;
 pub mod cache;
 pub mod caller;
+pub mod changes;
 pub mod clock;
 pub mod config;
 pub mod context;

@@ -181,7 +181,8 @@ mod tests {
         assert_eq!(money(5, "EUR").minus(money(5, "EUR")).expect("nothing"), money(0, "EUR"));
         assert!(money(2, "EUR").plus(money(3, "USD")).is_err());
         assert!(money(2, "EUR").minus(money(1, "USD")).is_err());
-        assert!(money(2, "EUR").minus(money(3, "EUR")).is_err());
+        let over = money(2, "EUR").minus(money(3, "EUR")).expect_err("more than there is");
+        assert!(over.message().contains("exceeds the 2 that are left"), "{over:?}");
         assert!(money(MAX_MINOR, "EUR").plus(money(1, "EUR")).is_err());
         assert!(money(MAX_MINOR, "EUR").times(i32::MAX).is_err());
         assert!(Money::new(i64::MAX, Currency::parse("EUR").expect("a currency")).is_err());

@@ -27,6 +27,19 @@ pub enum Start {
     After(Key),
 }
 
+impl Start {
+    /// Counts the rows of the list, unless the page begins after a key: such a page costs the same at any depth.
+    ///
+    /// # Errors
+    /// Any error of `count`.
+    pub async fn total<E>(self, count: impl Future<Output = Result<Total, E>>) -> Result<Option<Total>, E> {
+        match self {
+            Self::Offset(_) => count.await.map(Some),
+            Self::After(_) => Ok(None),
+        }
+    }
+}
+
 /// The number of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {

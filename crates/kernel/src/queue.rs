@@ -112,7 +112,7 @@ pub fn key<J: Job>(subject: Uuid) -> String {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()> {
+pub async fn enqueue<J: Job>(connection: &Connection, job: &J) -> Result<()> {
     queue::add(connection, batch(std::slice::from_ref(job))?, None).await
 }
 
@@ -120,7 +120,7 @@ pub async fn enqueue<J: Job>(connection: &mut Connection, job: &J) -> Result<()>
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Result<()> {
+pub async fn enqueue_all<J: Job>(connection: &Connection, jobs: &[J]) -> Result<()> {
     queue::add(connection, batch(jobs)?, None).await
 }
 
@@ -128,7 +128,7 @@ pub async fn enqueue_all<J: Job>(connection: &mut Connection, jobs: &[J]) -> Res
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn enqueue_at<J: Job>(connection: &mut Connection, job: &J, at: DateTime<Utc>) -> Result<()> {
+pub async fn enqueue_at<J: Job>(connection: &Connection, job: &J, at: DateTime<Utc>) -> Result<()> {
     queue::add(connection, batch(std::slice::from_ref(job))?, Some(at)).await
 }
 

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use crate::{
     app::App,
+    changes,
     database::{attempt_limit, idempotency},
     error::Result,
     queue,
@@ -31,6 +32,7 @@ pub(crate) fn tasks() -> Vec<Task> {
             "Removes limits on attempts that have expired",
             expire_attempt_limits,
         ),
+        Task::new("forget_changes", 10 * MINUTE, "Removes changes of resources after an hour", forget_changes),
         Task::new("forget_dead_jobs", HOUR, "Removes jobs 30 days after they were given up", forget_dead_jobs),
     ]
 }
@@ -46,6 +48,11 @@ async fn expire_keys(app: App) -> Result<usize> {
 async fn expire_attempt_limits(app: App) -> Result<usize> {
     let now = app.clock.now();
     in_batches(&app, |connection| Box::pin(attempt_limit::forget(connection, now, BATCH))).await
+}
+
+async fn forget_changes(app: App) -> Result<usize> {
+    let before = app.clock.now() - changes::KEPT;
+    in_batches(&app, |connection| Box::pin(changes::forget(connection, before, BATCH))).await
 }
 
 async fn forget_dead_jobs(app: App) -> Result<usize> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod backtrace;
 mod exporter;
+mod json;
 pub mod lines;
 pub mod metrics;
 pub(crate) mod process;
@@ -46,8 +47,7 @@ pub fn start() -> anyhow::Result<Telemetry> {
 }
 
 fn logs<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {
-    let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
-    lines.with_writer(|| lines::Tee)
+    fmt::layer().fmt_fields(json::Members).event_format(json::Lines).with_writer(|| lines::Tee)
 }
 
 impl Telemetry {

@@ -92,7 +92,8 @@ pub async fn run<T, M: Message + Default, V>(
     };
     let now = app.clock.now();
     let claimed = claim.clone();
-    let known = app.database.autocommit(async |connection| idempotency::find(connection, &claim.scope).await).await?;
+    let scope = claim.scope;
+    let known = app.database.read(async move |connection| idempotency::find(connection, &scope).await).await?;
     if let Some(stored) = known {
         return claim.replay(stored, now)?.answer();
     }

@@ -1,6 +1,6 @@
 //! A database for each test.
 
-use std::{fmt, future::Future};
+use std::{fmt, future::Future, sync::mpsc, time::Duration};
 
 use mainstay_dev_servers::{Options, Postgres};
 use sha2::{Digest as _, Sha256};
@@ -9,6 +9,9 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use url::Url;
 
 use crate::unique::unique;
+
+/// How long a test waits at its end until its database is dropped.
+const LONGEST_DROP: Duration = Duration::from_secs(1);
 
 /// A database on the Postgres of the tests; dropped with this value.
 pub struct TestDatabase {
@@ -71,13 +74,16 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let (done, end) = mpsc::channel();
         // `Drop` can't await, and the runtime of the test may be shutting down.
-        let dropping = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async { execute(server().await, &statement).await });
+            done.send(()).ok();
         });
-        // If the server is gone, the database is gone with it.
-        dropping.join().ok();
+        // If the server is gone, the database is gone with it. Postgres goes on without us if it takes longer: it waits for
+        // connections that log in, at most `authentication_timeout`, and this test's can't while its runtime is blocked.
+        end.recv_timeout(LONGEST_DROP).ok();
     }
 }
 

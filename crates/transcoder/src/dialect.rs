@@ -36,6 +36,14 @@ pub trait Dialect: Clone + Send + Sync + 'static {
         4 << 20
     }
 
+    /// Returns the number of the text field of a streamed message that is the id of its server-sent event, which a client
+    /// repeats as `Last-Event-ID` when it comes back. None by default. The header reaches the upstream as it is, and an
+    /// empty field is no id.
+    fn event_id_field(&self, method: &MethodDescriptor) -> Option<u32> {
+        let _ = method;
+        None
+    }
+
     /// Returns the request header that says how long the client waits: seconds as a decimal (`2`, `1.5`), or with a
     /// unit (`2s`, `500ms`). It becomes the upstream's `grpc-timeout`. None by default; `grpc-timeout` itself is always
     /// passed on.

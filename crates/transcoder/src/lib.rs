@@ -41,7 +41,8 @@
 //!
 //! A client's stream is a JSON array or NDJSON, or raw bytes if the body is a `google.api.HttpBody`; a server's is
 //! NDJSON, server-sent events or raw bytes. Both are pulled: nothing is read before the other side wants it. A failure
-//! after the status line is the stream's last line.
+//! after the status line is the stream's last line. An event has the id that [`Dialect::event_id_field`] finds in its
+//! message, and a silent stream of events gets comments.
 //!
 //! # Sources
 //!

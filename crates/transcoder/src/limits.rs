@@ -25,6 +25,9 @@ pub struct Limits {
     /// How long the status line of a streamed response waits for the first message, so that a call that fails within
     /// this time gets the status of its failure. Default: 250 ms.
     pub first_message_timeout: Duration,
+    /// How long a stream of server-sent events may be silent; then it gets a comment, which no client sees, but by which
+    /// whoever is in between knows that it is alive. Default: 15 s.
+    pub event_stream_silence: Duration,
     /// How long the body of a request that is not a stream may take to arrive; after that the request fails as
     /// [`Failure::Malformed`](crate::Failure::Malformed). Default: 10 s.
     pub request_body_timeout: Duration,
@@ -38,6 +41,7 @@ impl Default for Limits {
             max_streamed_document_bytes: 1 << 20,
             max_raw_chunk_bytes: 64 << 10,
             first_message_timeout: Duration::from_millis(250),
+            event_stream_silence: Duration::from_secs(15),
             request_body_timeout: Duration::from_secs(10),
         }
     }

@@ -18,18 +18,26 @@ pub struct StatusDialect {
     codec: Arc<Codec>,
     max_body_bytes: usize,
     timeout_header: Option<HeaderName>,
+    event_id_field: Option<String>,
 }
 
 impl StatusDialect {
     /// Creates the dialect. `pool` should contain the detail types; an unknown one is shown by its `@type` alone.
     pub fn new(pool: &DescriptorPool, max_body_bytes: usize) -> Self {
-        Self { codec: Arc::new(Codec::new(pool)), max_body_bytes, timeout_header: None }
+        Self { codec: Arc::new(Codec::new(pool)), max_body_bytes, timeout_header: None, event_id_field: None }
     }
 
     /// Lets clients say in a header how long they wait; see [`Dialect::timeout_header`].
     #[must_use]
     pub fn with_timeout_header(self, name: HeaderName) -> Self {
         Self { timeout_header: Some(name), ..self }
+    }
+
+    /// Takes the ids of server-sent events from the field of this name, in messages that have one; see
+    /// [`Dialect::event_id_field`].
+    #[must_use]
+    pub fn with_event_id_field(self, name: impl Into<String>) -> Self {
+        Self { event_id_field: Some(name.into()), ..self }
     }
 
     /// Returns the JSON of the details in an encoded `google.rpc.Status`.
@@ -99,6 +107,10 @@ impl Dialect for StatusDialect {
 
     fn max_body_bytes(&self, _: &MethodDescriptor) -> usize {
         self.max_body_bytes
+    }
+
+    fn event_id_field(&self, method: &MethodDescriptor) -> Option<u32> {
+        method.output().get_field_by_name(self.event_id_field.as_ref()?).map(|field| field.number())
     }
 
     fn timeout_header(&self) -> Option<&HeaderName> {

@@ -118,12 +118,12 @@ fn writes_for(permit: &Permit, author: UserId) -> bool {
     }
 }
 
-/// Returns a post: a published one to anyone, any other to those who manage it.
+/// Returns a post: a published one to anyone, any other to those who manage it. Its text is empty unless it is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, viewer: Permit, name: Name) -> Result<Post> {
-    let found = store::find(connection, &name).await?;
+pub async fn get(connection: &mut Connection, viewer: Permit, name: Name, text: bool) -> Result<Post> {
+    let found = store::find(connection, &name, text).await?;
     let visible = |post: &Post| post.state.is_published() || writes_for(&viewer, post.author);
     found.filter(visible).ok_or_else(|| Error::not_found("post"))
 }
@@ -131,7 +131,7 @@ pub async fn get(connection: &mut Connection, viewer: Permit, name: Name) -> Res
 /// Returns a post if it is published, and the revision as of which that is so.
 pub async fn published(connection: &mut Connection, name: &Name) -> Result<(i64, Option<Post>)> {
     let revision = store::revision(connection).await?;
-    let post = store::find(connection, name).await?.filter(|post| post.state.is_published());
+    let post = store::find(connection, name, true).await?.filter(|post| post.state.is_published());
     Ok((revision, post))
 }
 
@@ -145,7 +145,7 @@ pub async fn newest(connection: &mut Connection, count: i64) -> Result<(i64, Vec
 /// Returns what readers may have seen of a post that has changed, as of now.
 pub async fn outdated(connection: &mut Connection, id: PostId) -> Result<Outdated> {
     let revision = store::revision(connection).await?;
-    let slugs = store::find(connection, &Name::Id(id)).await?.map(|post| post.slug).into_iter().collect();
+    let slugs = store::find(connection, &Name::Id(id), false).await?.map(|post| post.slug).into_iter().collect();
     Ok(Outdated { id, slugs, revision })
 }
 
@@ -167,10 +167,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Post>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, list).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, list)).await?;
     Ok((store::list(connection, list, start, limit + 1).await?, total))
 }
 
@@ -251,7 +248,7 @@ pub async fn update(connection: &mut Connection, target: Target, patch: Patch, n
     }
     let (old, new) = (images(&before), images(&post));
     check_number(&new, "post.body")?;
-    files::change(connection, &target.permit, parent(&post), (&old, &new), Purpose::Image, "post.body").await?;
+    files::change(connection, &target.permit, parent(&post), (&old, &new), Purpose::Image, "post.body", now).await?;
     commit(connection, &before, post.changed(now), PostUpdated::NAME).await
 }
 

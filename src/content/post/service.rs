@@ -38,8 +38,9 @@ impl Posts {
     /// Returns a post that the caller may see. Whoever may see drafts sees the current state, all others the cache.
     async fn find<M>(&self, call: &Call<M>, name: Name) -> Result<pb::Post> {
         let Some(viewer) = call.viewer() else { return self.app.part::<Published>().get(&self.app, name).await };
-        let found = self.app.database.autocommit(async move |connection| ops::get(connection, viewer, name).await);
-        Ok(render::post(found.await?))
+        let text = call.asks_for("body") || call.asks_for("html");
+        let found = async move |connection: &mut Connection| ops::get(connection, viewer, name, text).await;
+        Ok(render::post(self.app.database.autocommit(found).await?))
     }
 
     /// Runs a change.

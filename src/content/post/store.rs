@@ -6,10 +6,14 @@ use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, broken_unique,
+        Connection,
+        asked::if_asked,
+        broken_unique,
         condition::Condition,
         count,
         integrity::{corrupt, one_row},
+        seek::seek,
+        statement::Prepare as _,
     },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
@@ -87,13 +91,14 @@ fn post((row, body): (Row, String)) -> Result<Post> {
 
 type Boxed<'q> = posts::BoxedQuery<'q, diesel::pg::Pg>;
 
-/// Returns a post, published or not.
-pub async fn find(connection: &mut Connection, name: &Name) -> Result<Option<Post>> {
+/// Returns a post, published or not, with an empty text unless that is asked for.
+pub async fn find(connection: &mut Connection, name: &Name, text: bool) -> Result<Option<Post>> {
     let query = match name {
         Name::Id(id) => posts::table.filter(posts::id.eq(*id)).into_boxed(),
         Name::Slug(slug) => posts::table.filter(posts::slug.eq(slug)).into_boxed(),
     };
-    query.select((Row::as_select(), posts::body)).first(connection).await.optional()?.map(post).transpose()
+    let query = query.select((Row::as_select(), if_asked(posts::body, text)));
+    query.first(connection).await.optional()?.map(post).transpose()
 }
 
 /// Returns a post, locked against changes until the transaction ends.
@@ -178,11 +183,7 @@ pub async fn list(connection: &mut Connection, list: &List, start: Start, limit:
         List::Published(_) => "(posts.published_at, posts.id)",
         List::Drafts(..) => "(posts.created_at, posts.id)",
     };
-    query = match start {
-        Start::Offset(0) => query,
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond(columns, true, key)),
-    };
+    query = seek(query, start, columns, true);
     query = match list {
         List::Published(_) => query.order((posts::published_at.desc(), posts::id.desc())),
         List::Drafts(..) => query.order((posts::created_at.desc(), posts::id.desc())),
@@ -211,7 +212,7 @@ pub fn slug_taken() -> Error {
 pub async fn update(connection: &mut Connection, post: &Post) -> Result<()> {
     let target = posts::table.filter(posts::id.eq(post.id)).filter(posts::version.eq(post.version - 1));
     let values = (Row::from(post), posts::body.eq(&post.content.body));
-    match diesel::update(target).set(values).execute(connection).await {
+    match diesel::update(target).set(values).prepared().execute(connection).await {
         Err(error) if broken_unique(&error) == Some("posts_slug_key") => Err(slug_taken().caused_by(error)),
         updated => one_row(updated?, "update", "posts", post.id),
     }

@@ -13,6 +13,7 @@ use prost::Message;
 
 use crate::{
     dashboard::overview::ops,
+    identity::sign_in::model::Hour,
     proto::dashboard::v1 as pb,
     support::ticket::model::stats::{AGES_HOURS, Durations, Load, Stats},
     webhooks::delivery::model::DeliveryState,
@@ -30,6 +31,7 @@ const TAG: &str = "all";
 pub struct Overviews {
     tickets: Region<pb::TicketOverview>,
     sales: Region<pb::SalesOverview>,
+    sign_ins: Region<pb::SignInOverview>,
     work: Region<pb::WorkOverview>,
 }
 
@@ -38,6 +40,7 @@ impl Overviews {
         Self {
             tickets: cache.region("dashboard.tickets", TTL),
             sales: cache.region("dashboard.sales", TTL),
+            sign_ins: cache.region("dashboard.sign_ins", TTL),
             work: cache.region("dashboard.work", WORK_TTL),
         }
     }
@@ -58,6 +61,15 @@ impl Overviews {
     pub async fn sales(&self, app: &App, days: i32) -> Result<pb::SalesOverview> {
         let read = move |app: App, now| async move { Ok(sales(ops::sales(&app, ago(now, days)).await?, now)) };
         cached(&self.sales, app, &days.to_string(), read).await
+    }
+
+    /// Returns the overview of the sign-ins of the last days.
+    ///
+    /// # Errors
+    /// Any error of Postgres.
+    pub async fn sign_ins(&self, app: &App, days: i32) -> Result<pb::SignInOverview> {
+        let read = move |app: App, now| async move { Ok(sign_ins(&ops::sign_ins(&app, ago(now, days)).await?, now)) };
+        cached(&self.sign_ins, app, &days.to_string(), read).await
     }
 
     /// Returns the overview of background work.
@@ -130,6 +142,20 @@ fn sales(sales: ops::Sales, now: DateTime<Utc>) -> pb::SalesOverview {
         orders: sales.orders.into_iter().map(order).collect(),
         payments: sales.payments.into_iter().map(payment).collect(),
         oldest_pending_time: sales.oldest_pending.map(time),
+    }
+}
+
+fn sign_ins(hours: &[Hour], now: DateTime<Utc>) -> pb::SignInOverview {
+    let hour = |hour: &Hour| pb::SignInHour {
+        start_time: Some(time(hour.from)),
+        accepted_count: hour.accepted,
+        refused_count: hour.refused,
+    };
+    pb::SignInOverview {
+        as_of_time: Some(time(now)),
+        accepted_count: hours.iter().map(|hour| hour.accepted).sum(),
+        refused_count: hours.iter().map(|hour| hour.refused).sum(),
+        hours: hours.iter().map(hour).collect(),
     }
 }
 

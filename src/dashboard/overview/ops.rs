@@ -8,6 +8,7 @@ use mainstay_kernel::{
 };
 
 use crate::{
+    identity::sign_in::{model::Hour, ops as sign_ins},
     orders::order::ops::stats as orders,
     payments::payment::ops::stats as payments,
     support::ticket::{model::stats::Stats, ops as tickets},
@@ -57,6 +58,14 @@ pub async fn sales(app: &App, since: DateTime<Utc>) -> Result<Sales> {
             })
         })
         .await
+}
+
+/// Returns the hours that began since a time and had sign-ins, oldest first.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn sign_ins(app: &App, since: DateTime<Utc>) -> Result<Vec<Hour>> {
+    app.database.read(async move |connection| sign_ins::hours(connection, since).await).await
 }
 
 /// Returns the statistics of what is done in the background; those of deliveries are of those created since a time.

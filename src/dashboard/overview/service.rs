@@ -1,12 +1,14 @@
 //! `mainstay.dashboard.v1.OverviewService`.
 
-use tonic::Request;
+mod live;
+
+use tonic::{Request, Response};
 
 use crate::dashboard::overview::cached::Overviews;
 use crate::proto::dashboard::v1::{self as pb, overview_service_server::OverviewService};
 use mainstay_kernel::{
     app::App,
-    grpc::{Call, Reply},
+    grpc::{Call, Reply, watch},
 };
 
 /// The range if none is asked for.
@@ -38,6 +40,16 @@ impl OverviewService for OverviewRpcs {
         call.read(pb::GetTicketOverviewResponse { data: Some(overview) })
     }
 
+    type WatchTicketOverviewStream = watch::Messages<pb::WatchTicketOverviewResponse>;
+
+    async fn watch_ticket_overview(
+        &self,
+        request: Request<pb::WatchTicketOverviewRequest>,
+    ) -> Reply<Self::WatchTicketOverviewStream> {
+        let call = Call::admit(request)?;
+        Ok(Response::new(live::tickets(&self.app, days(call.message.days)).await?))
+    }
+
     async fn get_sales_overview(
         &self,
         request: Request<pb::GetSalesOverviewRequest>,
@@ -45,6 +57,15 @@ impl OverviewService for OverviewRpcs {
         let call = Call::admit(request)?;
         let overview = self.overviews().sales(&self.app, days(call.message.days)).await?;
         call.read(pb::GetSalesOverviewResponse { data: Some(overview) })
+    }
+
+    async fn get_sign_in_overview(
+        &self,
+        request: Request<pb::GetSignInOverviewRequest>,
+    ) -> Reply<pb::GetSignInOverviewResponse> {
+        let call = Call::admit(request)?;
+        let overview = self.overviews().sign_ins(&self.app, days(call.message.days)).await?;
+        call.read(pb::GetSignInOverviewResponse { data: Some(overview) })
     }
 
     async fn get_work_overview(

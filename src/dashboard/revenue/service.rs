@@ -10,7 +10,11 @@ use crate::payments::ledger::model::sums::Figures;
 use crate::proto::dashboard::v1::{self as pb, revenue_service_server::RevenueService};
 use mainstay_kernel::{
     app::App,
-    grpc::{Call, Reply, render::time},
+    grpc::{
+        Call, Reply,
+        render::{amount, time},
+    },
+    money::Currency,
 };
 
 #[derive(Debug, Clone)]
@@ -36,27 +40,27 @@ fn render_currency(of: &OfCurrency) -> pb::CurrencyRevenue {
     let (total, previous) = of.totals();
     pb::CurrencyRevenue {
         currency_code: of.currency.code().to_owned(),
-        total: Some(render_figures(total)),
-        previous_total: Some(render_figures(previous)),
-        periods: of.periods.iter().map(render_period).collect(),
+        total: Some(render_figures(total, of.currency)),
+        previous_total: Some(render_figures(previous, of.currency)),
+        periods: of.periods.iter().map(|period| render_period(period, of.currency)).collect(),
     }
 }
 
-fn render_period(period: &Period) -> pb::RevenuePeriod {
+fn render_period(period: &Period, currency: Currency) -> pb::RevenuePeriod {
     pb::RevenuePeriod {
         start_date: period.first_day.to_string(),
         start_time: Some(time(period.from)),
         end_time: Some(time(period.until)),
-        figures: Some(render_figures(period.figures)),
-        previous: Some(render_figures(period.previous)),
+        figures: Some(render_figures(period.figures, currency)),
+        previous: Some(render_figures(period.previous, currency)),
     }
 }
 
-fn render_figures(figures: Figures) -> pb::RevenueFigures {
+fn render_figures(figures: Figures, currency: Currency) -> pb::RevenueFigures {
     pb::RevenueFigures {
-        gross_minor: figures.gross_minor,
-        refunds_minor: figures.refunds_minor,
-        net_minor: figures.net_minor(),
+        gross: Some(amount(figures.gross_minor, currency)),
+        refunds: Some(amount(figures.refunds_minor, currency)),
+        net: Some(amount(figures.net_minor(), currency)),
         sale_count: figures.sales,
         refund_count: figures.refunds,
     }
@@ -67,7 +71,7 @@ impl RevenueService for Revenues {
     async fn get_revenue(&self, request: Request<pb::GetRevenueRequest>) -> Reply<pb::GetRevenueResponse> {
         let call = Call::admit(request)?;
         let (permit, now) = (call.permit()?, self.app.clock.now());
-        let pb::GetRevenueRequest { interval, time_zone, start_date, end_date } = call.message.clone();
+        let pb::GetRevenueRequest { interval, time_zone, start_date, end_date, read_mask: _ } = call.message.clone();
         let interval = Interval::from_number(interval).unwrap_or(Interval::Day);
         let query = Query { interval, time_zone, start_date, end_date };
         let revenue = self

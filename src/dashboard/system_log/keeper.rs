@@ -98,16 +98,16 @@ impl Work {
         let mut taken = Vec::new();
         // Ready as soon as there are any; and there may be none.
         tokio::time::timeout(Duration::from_millis(1), self.lines.next(&mut taken, usize::MAX)).await.ok();
-        let (mut lines, mut others, mut limited) = (Vec::with_capacity(taken.len()), 0, 0);
-        for line in taken.iter().filter_map(|line| Line::read(line)) {
-            if line.level > Level::Warning {
+        let (mut lines, mut others, mut limited) = (Vec::new(), 0, 0);
+        for line in &taken {
+            if Level::of(line).is_none_or(|level| level > Level::Warning) {
                 others += 1;
                 if others > MAX_PER_PERIOD {
                     limited += 1;
                     continue;
                 }
             }
-            lines.push(line);
+            lines.extend(Line::read(line));
         }
         self.logs.remember(&lines);
         self.waiting.extend(lines);
@@ -121,13 +121,14 @@ impl Work {
     /// Stores what waits, unless the store does not answer: then it goes on waiting.
     async fn store(&mut self) {
         while !self.waiting.is_empty() {
-            let batch: Vec<_> = self.waiting.iter().take(BATCH).cloned().collect();
-            let lines = &batch;
+            let waiting = self.waiting.make_contiguous();
+            let lines = &waiting[..waiting.len().min(BATCH)];
+            let stored = lines.len();
             if self.logs.run(false, async |connection| store::insert(connection, lines).await).await.is_err() {
                 return;
             }
-            self.waiting.drain(..batch.len());
-            count("stored", batch.len() as u64);
+            self.waiting.drain(..stored);
+            count("stored", stored as u64);
         }
     }
 

@@ -11,19 +11,18 @@ use anyhow::Context as _;
 use mainstay_kernel::{
     app::App,
     breaker::{Breaker, Verdict},
-    config, context,
+    changes::Feed,
+    config,
     database::{Connection, Database},
     error::{Error, Reason, Result},
 };
 
-use crate::dashboard::system_log::model::Line;
+use crate::dashboard::system_log::{model::Line, store, stored::StoredLine};
 
 /// The connections of the pool: for the writer, and for readers.
-const POOL_SIZE: u32 = 4;
-/// The longest that the store may take, and less if the caller waits less long.
+pub const POOL_SIZE: u32 = 4;
+/// The longest that the store may take.
 pub const DEADLINE: Duration = Duration::from_secs(1);
-/// What remains of a caller's deadline for the answer without the store.
-const RESERVE: Duration = Duration::from_millis(100);
 /// How long nothing is sent to a store that does not answer.
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(10);
@@ -36,6 +35,7 @@ pub struct SystemLogs {
     database: Database,
     breaker: Arc<Breaker>,
     recent: Arc<Mutex<VecDeque<Line>>>,
+    feed: Feed<StoredLine>,
 }
 
 impl SystemLogs {
@@ -52,30 +52,47 @@ impl SystemLogs {
         };
         let url = own.url.as_ref().context("there is no DATABASE_URL")?;
         let breaker = Arc::new(Breaker::new("system_logs", FIRST_REST, LONGEST_REST));
-        Ok(Self { database: Database::new(url, &own)?, breaker, recent: Arc::default() })
+        let database = Database::new(url, "mainstay-logs", &own)?;
+        let feed = Feed::new(database.clone(), |connection, cursor| Box::pin(store::follow(connection, cursor)));
+        Ok(Self { database, breaker, recent: Arc::default(), feed })
     }
 
-    /// Runs statements on the store. Those that search text may take long although the store is well.
+    /// The lines as they are stored, by whichever process.
+    pub fn feed(&self) -> &Feed<StoredLine> {
+        &self.feed
+    }
+
+    /// Runs statements on the store. Those that search text may take long although the store is well. A caller that waits
+    /// less long than the store may take gives the call up, which says nothing about the store.
     ///
     /// # Errors
     /// `UNAVAILABLE` if the store is known not to answer, `DEADLINE_EXCEEDED`, and any error of `run`.
     pub async fn run<T>(&self, searches: bool, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let admitted = self.breaker.clone().admit();
         let admitted = admitted.map_err(|_| Error::unavailable(anyhow::anyhow!("the store of the log rests")))?;
-        let left = context::remaining().map_or(DEADLINE, |left| DEADLINE.min(left.saturating_sub(RESERVE)));
-        let ran = match tokio::time::timeout(left, self.database.autocommit(run)).await {
+        let ran = match tokio::time::timeout(DEADLINE, self.database.autocommit(run)).await {
             Ok(ran) => ran,
             Err(_) => Err(Error::new(Reason::DeadlineExceeded)),
         };
         admitted.settle(match &ran {
             Ok(_) => Verdict::Alive,
+            // Somebody else holds a lock.
+            Err(error) if error.reason() == Reason::Conflict => Verdict::Alive,
             Err(error) if error.reason() == Reason::DeadlineExceeded && searches => Verdict::Unknown,
+            Err(error) if error.reason() == Reason::Unavailable && self.is_busy() => Verdict::Unknown,
             Err(_) => Verdict::Unavailable,
         });
         if let Err(error) = &ran {
             tracing::warn!(error = error.detail(), "the store of the log does not answer");
         }
         ran
+    }
+
+    /// Whether every connection is in use, as when several callers search: then who waited for one in vain has shown nothing,
+    /// and those who have them tell soon enough.
+    fn is_busy(&self) -> bool {
+        let (open, idle) = self.database.connections();
+        open.saturating_sub(idle) >= POOL_SIZE
     }
 
     /// Adds to the last lines.

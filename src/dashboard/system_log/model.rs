@@ -1,12 +1,14 @@
 //! Lines of the log.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     id,
     numbered::numbered,
     page::{Key, Start},
 };
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
 
 numbered! {
@@ -21,6 +23,15 @@ numbered! {
 }
 
 impl Level {
+    /// Reads the level of a line, and no more of it.
+    pub fn of(line: &[u8]) -> Option<Self> {
+        const MEMBER: &[u8] = br#""level":""#;
+        // Only the time is before it.
+        let at = line.windows(MEMBER.len()).position(|part| part == MEMBER)?;
+        let name = line.get(at + MEMBER.len()..)?.split(|&byte| byte == b'"').next()?;
+        Self::named(str::from_utf8(name).ok()?)
+    }
+
     fn named(name: &str) -> Option<Self> {
         Some(match name {
             "ERROR" => Self::Error,
@@ -47,27 +58,71 @@ pub struct Line {
     pub line: String,
 }
 
+/// What is read of a line; every request writes one, so the rest is skipped where it stands.
+#[derive(Deserialize)]
+struct Written<'l> {
+    #[serde(borrow)]
+    timestamp: Cow<'l, str>,
+    #[serde(borrow)]
+    level: Cow<'l, str>,
+    #[serde(borrow)]
+    target: Cow<'l, str>,
+    #[serde(borrow, default)]
+    message: Text<'l>,
+    #[serde(borrow, default)]
+    method: Text<'l>,
+    #[serde(borrow, default)]
+    principal: Text<'l>,
+    #[serde(borrow, default)]
+    span: Span<'l>,
+}
+
+#[derive(Default, Deserialize)]
+struct Span<'l> {
+    #[serde(borrow, default)]
+    id: Text<'l>,
+}
+
+/// Text; none if it is absent, or is another value.
+#[derive(Default)]
+struct Text<'l>(Option<Cow<'l, str>>);
+
+impl<'de: 'l, 'l> Deserialize<'de> for Text<'l> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Value<'v> {
+            Text(#[serde(borrow)] Cow<'v, str>),
+            Other(IgnoredAny),
+        }
+        Ok(match Value::deserialize(deserializer)? {
+            Value::Text(text) => Self(Some(text)),
+            Value::Other(IgnoredAny) => Self(None),
+        })
+    }
+}
+
 /// What says that a line is about the store of the log: to store it too would never end.
 const OWN_TARGET: &str = "mainstay::dashboard::system_log";
 
 impl Line {
     /// Reads a line as it is written to stderr; `None` if it is not to be stored, or is no line.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let line: Value = serde_json::from_slice(bytes).ok()?;
-        // Postgres has no NUL.
-        let text = |value: &Value| value.as_str().map(|text| text.replace('\0', "\u{fffd}"));
-        if line["target"].as_str()?.starts_with(OWN_TARGET) {
+        let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
+        if written.target.starts_with(OWN_TARGET) {
             return None;
         }
-        let at = DateTime::parse_from_rfc3339(line["timestamp"].as_str()?).ok()?.to_utc();
+        // Postgres has no NUL.
+        let text = |Text(value): Text<'_>| value.map(|text| text.replace('\0', "\u{fffd}"));
+        let at = DateTime::parse_from_rfc3339(&written.timestamp).ok()?.to_utc();
         Some(Self {
             id: id::new(at),
             at,
-            level: Level::named(line["level"].as_str()?)?,
-            message: text(&line["message"]).unwrap_or_default(),
-            method: text(&line["method"]),
-            request_id: text(&line["span"]["id"]),
-            principal_id: text(&line["principal"]),
+            level: Level::named(&written.level)?,
+            message: text(written.message).unwrap_or_default(),
+            method: text(written.method),
+            request_id: text(written.span.id),
+            principal_id: text(written.principal),
             line: String::from_utf8_lossy(bytes).trim_end().to_owned(),
         })
     }
@@ -133,6 +188,11 @@ mod tests {
         assert_eq!(line.request_id.as_deref(), Some("request-1"));
         assert_eq!(line.principal_id.as_deref(), Some("0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417"));
         assert_eq!(line.line, LINE.trim_end());
+        assert_eq!(Level::of(LINE.as_bytes()), Some(Level::Info));
+        let odd =
+            LINE.replace(r#""TicketService.GetTicket""#, "7").replace("request done", r#"\"level\":\"WARN\"\u0000"#);
+        let odd = Line::read(odd.as_bytes()).expect("a line");
+        assert_eq!((odd.method, odd.message.as_str()), (None, "\"level\":\"WARN\"\u{fffd}"));
         assert_eq!(Line::read(b"not a line"), None);
         let own = LINE.replace("mainstay_kernel::http", "mainstay::dashboard::system_log");
         assert_eq!(Line::read(own.as_bytes()), None, "it would be about itself");

@@ -21,18 +21,19 @@ pub struct Page {
     pub is_degraded: bool,
 }
 
-/// Returns a page of the log. Succeeds whatever the store does, within its deadline.
+/// Returns a page of the log. Succeeds whatever the store does, within its deadline. The lines may lack their whole texts
+/// unless these are asked for.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if the end is not after the start.
-pub async fn list(logs: &SystemLogs, _: Permit, filter: Filter, start: Start, limit: i64) -> Result<Page> {
+pub async fn list(logs: &SystemLogs, _: Permit, filter: Filter, start: Start, limit: i64, texts: bool) -> Result<Page> {
     if filter.from.zip(filter.until).is_some_and(|(from, until)| from >= until) {
         return Err(Error::field("startTime", "must be before endTime"));
     }
     let wanted = &filter;
     let searches = filter.text.is_some() || filter.method.is_some();
-    let read = logs.run(searches, async |connection| store::list(connection, wanted, start, limit + 1).await).await;
-    Ok(match read {
+    let read = async |connection: &mut _| store::list(connection, wanted, start, limit + 1, texts).await;
+    Ok(match logs.run(searches, read).await {
         Ok(lines) => Page { lines, is_degraded: false },
         Err(_) => {
             let limit = usize::try_from(limit + 1).unwrap_or(0);

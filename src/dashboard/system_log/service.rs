@@ -1,11 +1,19 @@
 //! `mainstay.dashboard.v1.SystemLogService`.
 
+use std::{future::ready, sync::Arc};
+
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
 use mainstay_kernel::{
     app::App,
+    changes::Page,
     contract::proto::common::v1::Degradation,
     error::{Error, Result},
-    grpc::{Call, Reply, render::time},
+    grpc::{
+        Call, Reply,
+        render::time,
+        watch::{self, Seal},
+    },
 };
 use prost_types::Timestamp;
 use tonic::Request;
@@ -14,6 +22,7 @@ use crate::dashboard::system_log::{
     logs::SystemLogs,
     model::{Filter, Level, Line},
     ops,
+    stored::StoredLine,
 };
 use crate::proto::dashboard::v1::{self as pb, system_log_service_server::SystemLogService};
 
@@ -53,6 +62,19 @@ fn filter(message: pb::ListSystemLogsRequest) -> Result<Filter> {
     })
 }
 
+fn watch_filter(message: &pb::WatchSystemLogsRequest) -> Filter {
+    let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    Filter {
+        from: None,
+        until: None,
+        level: Level::from_number(message.level),
+        method: said(&message.method),
+        request_id: said(&message.request_id),
+        principal_id: message.principal_id.clone(),
+        text: said(&message.text),
+    }
+}
+
 fn missing() -> Degradation {
     Degradation {
         code: "DEGRADED_PERFORMANCE".to_owned(),
@@ -68,7 +90,8 @@ impl SystemLogService for SystemLogRpcs {
         let call = Call::admit(request)?;
         let (permit, pager) = (call.permit()?, call.pager(&self.app)?);
         let filter = filter(call.message.clone())?;
-        let page = ops::list(self.app.part::<SystemLogs>(), permit, filter, pager.start, pager.size).await?;
+        let (logs, texts) = (self.app.part::<SystemLogs>(), call.asks_for("line"));
+        let page = ops::list(logs, permit, filter, pager.start, pager.size, texts).await?;
         let mut lines = page.lines;
         let paging = pager.meta(&self.app.page_tokens, &mut lines, None, Line::key);
         let meta = pb::SystemLogsMeta {
@@ -77,5 +100,26 @@ impl SystemLogService for SystemLogRpcs {
             degraded: page.is_degraded.then(missing).into_iter().collect(),
         };
         call.read(pb::ListSystemLogsResponse { data: lines.into_iter().map(render).collect(), meta: Some(meta) })
+    }
+
+    type WatchSystemLogsStream = watch::Messages<pb::WatchSystemLogsResponse>;
+
+    async fn watch_system_logs(
+        &self,
+        request: Request<pb::WatchSystemLogsRequest>,
+    ) -> Reply<Self::WatchSystemLogsStream> {
+        let call = Call::admit(request)?;
+        let filter = Arc::new(watch_filter(&call.message));
+        let messages = move |page: Page<StoredLine>, seal: Seal| {
+            let filter = filter.clone();
+            let made = page.entries().filter(|stored| filter.admits(&stored.line)).map(|stored| {
+                let data = Some(render(stored.line.clone()));
+                pb::WatchSystemLogsResponse { data, resume_token: seal(&page.after(stored)) }
+            });
+            ready(Ok(made.collect())).boxed()
+        };
+        let position = |resume_token| pb::WatchSystemLogsResponse { data: None, resume_token };
+        let feed = self.app.part::<SystemLogs>().feed();
+        Ok(watch::watch(&self.app, feed, &call, &call.message.resume_token, messages, position).await?)
     }
 }

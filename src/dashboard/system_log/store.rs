@@ -1,5 +1,7 @@
 //! The stored lines of the log.
 
+mod follow;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     prelude::*,
@@ -14,14 +16,17 @@ use crate::{
     schema::system_logs as logs,
 };
 use mainstay_kernel::{
-    database::{Connection, condition::Condition},
+    database::{Connection, asked::if_asked, condition::Condition, seek::seek},
     error::{Error, Result},
     page::Start,
 };
 
+pub use follow::follow;
+
 /// The number of partitions, all but one of which are full.
 pub const PARTITIONS: u32 = 8;
 
+/// A line without its whole text, which is read only for those who ask for it.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = logs)]
 struct Row {
@@ -32,13 +37,12 @@ struct Row {
     method: Option<String>,
     request_id: Option<String>,
     principal_id: Option<String>,
-    line: String,
 }
 
-impl TryFrom<Row> for Line {
+impl TryFrom<(Row, String)> for Line {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
+    fn try_from((row, line): (Row, String)) -> Result<Self> {
         let level = Level::from_number(row.level.into())
             .ok_or_else(|| Error::internal(anyhow::anyhow!("system_logs: the level {}", row.level)))?;
         Ok(Self {
@@ -49,7 +53,7 @@ impl TryFrom<Row> for Line {
             method: row.method,
             request_id: row.request_id,
             principal_id: row.principal_id,
-            line: row.line,
+            line,
         })
     }
 }
@@ -61,8 +65,8 @@ impl TryFrom<Row> for Line {
 pub async fn insert(connection: &mut Connection, lines: &[Line]) -> Result<()> {
     const SQL: &str = "
         WITH ring AS (UPDATE system_log_ring SET lines = lines + cardinality($1) RETURNING slot)
-        INSERT INTO system_logs (slot, id, logged_at, level, message, method, request_id, principal_id, line)
-        SELECT ring.slot, new.* FROM ring, unnest($1, $2, $3, $4, $5, $6, $7, $8) AS new";
+        INSERT INTO system_logs (slot, id, logged_at, level, message, method, request_id, principal_id, line, number)
+        SELECT ring.slot, new.* FROM ring, unnest($1, $2, $3, $4, $5, $6, $7, $8) WITH ORDINALITY AS new";
     fn column<'l, T>(lines: &'l [Line], of: impl Fn(&'l Line) -> T) -> Vec<T> {
         lines.iter().map(of).collect()
     }
@@ -97,15 +101,19 @@ pub async fn rotate(connection: &mut Connection, max_lines: i64, max_age: TimeDe
     Ok(rotated.rotated)
 }
 
-/// Returns at most `limit` lines, newest first.
+/// Returns at most `limit` lines, newest first, without their whole texts unless these are asked for.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(connection: &mut Connection, filter: &Filter, start: Start, limit: i64) -> Result<Vec<Line>> {
-    let mut query = logs::table.select(Row::as_select()).limit(limit).into_boxed();
-    if let Start::After(key) = start {
-        query = query.filter(Condition::beyond("(system_logs.logged_at, system_logs.id)", true, key));
-    }
+pub async fn list(
+    connection: &mut Connection,
+    filter: &Filter,
+    start: Start,
+    limit: i64,
+    texts: bool,
+) -> Result<Vec<Line>> {
+    let query = logs::table.select((Row::as_select(), if_asked(logs::line, texts))).limit(limit).into_boxed();
+    let mut query = seek(query, start, "(system_logs.logged_at, system_logs.id)", true);
     if let Some(from) = filter.from {
         query = query.filter(logs::logged_at.ge(from));
     }
@@ -132,6 +140,6 @@ pub async fn list(connection: &mut Connection, filter: &Filter, start: Start, li
         let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
         query = query.filter(logs::line.ilike(format!("%{escaped}%")));
     }
-    let rows: Vec<Row> = query.order((logs::logged_at.desc(), logs::id.desc())).load(connection).await?;
+    let rows: Vec<(Row, String)> = query.order((logs::logged_at.desc(), logs::id.desc())).load(connection).await?;
     rows.into_iter().map(Line::try_from).collect()
 }

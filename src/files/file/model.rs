@@ -36,6 +36,8 @@ pub enum State {
     Ready {
         /// Where the content is.
         key: String,
+        /// When the file is deleted, while nothing refers to it.
+        unused_until: Option<DateTime<Utc>>,
     },
 }
 
@@ -82,6 +84,9 @@ pub struct File {
 }
 
 impl File {
+    /// How long a file that nothing refers to is kept, from its upload or from when the last reference went.
+    pub const UNUSED_LIFETIME: TimeDelta = TimeDelta::days(7);
+
     /// Announces a file.
     pub fn announce(
         id: FileId,
@@ -109,13 +114,13 @@ impl File {
         }
     }
 
-    /// Returns the file with its content.
+    /// Returns the file with its content. Nothing refers to it yet.
     #[must_use]
     pub fn completed(self, content: Content, now: DateTime<Utc>) -> Self {
         Self {
             content_type: content.content_type,
             sha256: Some(content.sha256),
-            state: State::Ready { key: content.key },
+            state: State::Ready { key: content.key, unused_until: Some(now + Self::UNUSED_LIFETIME) },
             version: self.version + 1,
             updated_at: now,
             ..self

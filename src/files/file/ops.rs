@@ -173,10 +173,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<File>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 
@@ -196,11 +193,6 @@ pub async fn delete(
     if store::is_linked(connection, id).await? {
         return Err(crate::proto::files::v1::Reason::FileInUse.into());
     }
-    remove(connection, file, now).await
-}
-
-/// Removes a locked file.
-async fn remove(connection: &mut Connection, file: File, now: DateTime<Utc>) -> Result<()> {
     store::delete(connection, file.id).await?;
     reclaim(connection, vec![file], now).await
 }
@@ -212,7 +204,7 @@ async fn reclaim(connection: &mut Connection, removed: Vec<File>, now: DateTime<
     for file in removed {
         *sizes.entry(file.account).or_default() += file.size_bytes;
         // What may still be uploaded is deleted once the URL has expired.
-        if let State::Ready { key } = file.state {
+        if let State::Ready { key, .. } = file.state {
             keys.push(key);
         }
     }
@@ -222,23 +214,23 @@ async fn reclaim(connection: &mut Connection, removed: Vec<File>, now: DateTime<
     if keys.is_empty() { Ok(()) } else { store::release(connection, &keys, now).await }
 }
 
-/// Uploads that one transaction gives up.
+/// Files that one transaction deletes.
 const BATCH: i64 = 100;
 
-/// Gives up uploads that were not completed in time; returns how many.
+/// Gives up uploads that were not completed in time, and deletes files that nothing referred to for long enough; returns
+/// how many.
 ///
 /// # Errors
 /// Any database error.
 pub async fn expire(app: &App, now: DateTime<Utc>) -> Result<usize> {
     app.database
         .transaction(async move |connection| {
-            let mut expired = store::lock_expired(connection, now, BATCH).await?;
-            let count = expired.len();
-            // Two workers that give space back to the same accounts do so in the same order.
-            expired.sort_by_key(|file| file.account.0);
-            for file in expired {
-                remove(connection, file, now).await?;
+            let expired = store::lock_expired(connection, now, BATCH).await?;
+            for file in &expired {
+                store::delete(connection, file.id).await?;
             }
+            let count = expired.len();
+            reclaim(connection, expired, now).await?;
             Ok(count)
         })
         .await

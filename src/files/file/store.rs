@@ -16,6 +16,7 @@ use mainstay_kernel::{
         condition::Condition,
         count,
         integrity::{corrupt, one_row},
+        seek::seek,
     },
     error::{Error, Result},
     id::AccountId,
@@ -57,7 +58,7 @@ impl From<&File> for Row {
     fn from(file: &File) -> Self {
         let (object_key, expires_at) = match &file.state {
             State::Pending { expires } => (None, Some(*expires)),
-            State::Ready { key } => (Some(key.clone()), None),
+            State::Ready { key, unused_until } => (Some(key.clone()), *unused_until),
         };
         Self {
             id: file.id,
@@ -84,7 +85,7 @@ impl TryFrom<Row> for File {
     fn try_from(row: Row) -> Result<Self> {
         let state = match (Status::from_number(row.status.into()), row.expires_at, row.object_key) {
             (Some(Status::Pending), Some(expires), None) => State::Pending { expires },
-            (Some(Status::Ready), None, Some(key)) => State::Ready { key },
+            (Some(Status::Ready), unused_until, Some(key)) => State::Ready { key, unused_until },
             _ => return Err(corrupt("files", row.id, "status")),
         };
         let sha256 = row.sha256.map(<[u8; 32]>::try_from).transpose();
@@ -150,11 +151,10 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: FileI
     seen.ok_or_else(|| Error::not_found("file"))?.try_into()
 }
 
-/// Locks uploads that are to be given up, but none that somebody else has locked.
+/// Locks uploads that are to be given up and files that were unused for long enough, but none that somebody else has
+/// locked: who attaches a file holds it from before its time is cleared until the reference commits.
 pub async fn lock_expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<File>> {
     let expired = files::table
-        // Not a bind parameter: behind one, the planner can't see that the partial index applies.
-        .filter(Condition::plain("files.status = 1"))
         .filter(files::expires_at.le(now))
         .order(files::expires_at)
         .limit(limit)
@@ -227,11 +227,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<File>> {
     let query = matching(visibility, filter).order((files::created_at.desc(), files::id.desc())).limit(limit);
-    let query = match start {
-        Start::Offset(0) => query,
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(files.created_at, files.id)", true, key)),
-    };
+    let query = seek(query, start, "(files.created_at, files.id)", true);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(File::try_from).collect()
 }
@@ -242,10 +238,11 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     count::bounded(connection, Box::new(limited)).await
 }
 
-/// Returns the files with these ids, in no order, locked against deletion until the transaction ends.
-pub async fn keep_all(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
+/// Returns the files with these ids, locked until the transaction ends.
+pub async fn hold(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
     // In one order, so that two transactions that lock the same files never wait for each other.
-    let query = files::table.filter(files::id.eq_any(ids)).order(files::id).select(Row::as_select()).for_key_share();
+    let query = files::table.filter(files::id.eq_any(ids)).order(files::id).select(Row::as_select());
+    let query = query.for_no_key_update();
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(File::try_from).collect()
 }
@@ -257,7 +254,7 @@ pub async fn linked_to(connection: &mut Connection, account: AccountId, ids: &[F
     Ok(links.select(file_links::file_id).load(connection).await?)
 }
 
-/// Notes what refers to files. What is known already stays as it is.
+/// Notes what refers to files that are locked, which are thus in use. What is known already stays as it is.
 pub async fn link(connection: &mut Connection, parent: Parent, ids: &[FileId]) -> Result<()> {
     let row = |id: &FileId| {
         (
@@ -270,6 +267,8 @@ pub async fn link(connection: &mut Connection, parent: Parent, ids: &[FileId]) -
     let rows: Vec<_> = ids.iter().map(row).collect();
     let insert = diesel::insert_into(file_links::table).values(rows).on_conflict_do_nothing();
     insert.execute(connection).await?;
+    let unused = files::table.filter(files::id.eq_any(ids)).filter(files::expires_at.is_not_null());
+    diesel::update(unused).set(files::expires_at.eq(None::<DateTime<Utc>>)).execute(connection).await?;
     Ok(())
 }
 
@@ -280,10 +279,18 @@ pub async fn publish(connection: &mut Connection, parent: Uuid, is_public: bool)
     Ok(())
 }
 
-/// Removes references to files.
-pub async fn unlink(connection: &mut Connection, parent: Uuid, ids: &[FileId]) -> Result<()> {
+/// Removes references to files that are locked. Those that nothing else refers to are unused, until they are deleted.
+pub async fn unlink(
+    connection: &mut Connection,
+    parent: Uuid,
+    ids: &[FileId],
+    unused_until: DateTime<Utc>,
+) -> Result<()> {
     let links = file_links::table.filter(file_links::parent_id.eq(parent)).filter(file_links::file_id.eq_any(ids));
     diesel::delete(links).execute(connection).await?;
+    let links = file_links::table.filter(file_links::file_id.eq(files::id));
+    let unused = files::table.filter(files::id.eq_any(ids)).filter(not(exists(links)));
+    diesel::update(unused).set(files::expires_at.eq(unused_until)).execute(connection).await?;
     Ok(())
 }
 

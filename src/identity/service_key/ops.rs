@@ -50,10 +50,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<ServiceKey>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection)).await?;
     Ok((store::list(connection, start, limit + 1).await?, total))
 }
 
@@ -61,7 +58,7 @@ pub async fn list(
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, _permit: Permit, id: ServiceKeyId) -> Result<ServiceKey> {
+pub async fn get(connection: &Connection, _permit: &Permit, id: ServiceKeyId) -> Result<ServiceKey> {
     store::get(connection, id).await
 }
 

@@ -99,7 +99,7 @@ impl ServiceKeyService for ServiceKeys {
     async fn get_service_key(&self, request: Request<pb::GetServiceKeyRequest>) -> Reply<pb::GetServiceKeyResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, ServiceKeyId::parse(&call.message.service_key_id)?);
-        let key = self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let key = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetServiceKeyResponse { data: Some(render(key)) })
     }
 

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::{identity::service_key::model::ServiceKey, schema::service_keys};
 use mainstay_kernel::{
-    database::{Connection, condition::Condition, count},
+    database::{Connection, count, seek::seek},
     error::{Error, Result},
     id::{ServiceKeyId, UserId},
     page::{Start, Total},
@@ -51,8 +51,9 @@ pub async fn insert(connection: &mut Connection, key: &ServiceKey, secret_hash: 
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, id: ServiceKeyId) -> Result<ServiceKey> {
-    let row: Option<Row> = service_keys::table.find(id).select(Row::as_select()).first(connection).await.optional()?;
+pub async fn get(connection: &Connection, id: ServiceKeyId) -> Result<ServiceKey> {
+    let row: Option<Row> =
+        service_keys::table.find(id).select(Row::as_select()).first(&mut &*connection).await.optional()?;
     row.map(ServiceKey::from).ok_or_else(|| Error::not_found("service key"))
 }
 
@@ -67,10 +68,7 @@ pub async fn with_hash(connection: &mut Connection, id: ServiceKeyId) -> Result<
 pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<ServiceKey>> {
     let order = (service_keys::created_at.desc(), service_keys::id.desc());
     let query = service_keys::table.order(order).limit(limit).select(Row::as_select()).into_boxed();
-    let query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(service_keys.created_at, service_keys.id)", true, key)),
-    };
+    let query = seek(query, start, "(service_keys.created_at, service_keys.id)", true);
     Ok(query.load(connection).await?.into_iter().map(ServiceKey::from).collect())
 }
 

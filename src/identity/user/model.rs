@@ -122,6 +122,8 @@ pub struct Filter {
     /// Only those with one of these roles; all if empty. A role that users can't have, such as that of services,
     /// matches none.
     pub roles: Vec<i16>,
+    /// Only the one with this address.
+    pub email: Option<EmailAddress>,
 }
 
 /// New values for some of a user's fields.

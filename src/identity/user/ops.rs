@@ -32,8 +32,8 @@ pub(crate) use store::{by_email, contact, get as read};
 ///
 /// # Errors
 /// `NOT_FOUND` if the user is gone.
-pub async fn me(connection: &mut Connection, permit: Permit) -> Result<User> {
-    let (id, ..) = session::caller(&permit)?;
+pub async fn me(connection: &Connection, permit: &Permit) -> Result<User> {
+    let (id, ..) = session::caller(permit)?;
     store::get(connection, permit.visibility(), id).await
 }
 
@@ -41,7 +41,7 @@ pub async fn me(connection: &mut Connection, permit: Permit) -> Result<User> {
 ///
 /// # Errors
 /// `NOT_FOUND`, also for a user outside the caller's reach.
-pub async fn get(connection: &mut Connection, permit: Permit, id: UserId) -> Result<User> {
+pub async fn get(connection: &Connection, permit: &Permit, id: UserId) -> Result<User> {
     store::get(connection, permit.visibility(), id).await
 }
 
@@ -62,10 +62,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<User>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 

@@ -7,7 +7,7 @@ use tonic::{Request, Streaming};
 use crate::identity::{
     session::ops as session,
     user::{
-        model::{Filter, Language, Patch, Role, User},
+        model::{EmailAddress, Filter, Language, Patch, Role, User},
         ops,
     },
 };
@@ -69,7 +69,8 @@ fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
     let mut roles: Vec<_> = message.roles.iter().filter_map(|&number| i16::try_from(number).ok()).collect();
     // Sorted, so that the same filter in another order is the same list, and its page tokens are valid.
     roles.sort_unstable();
-    Ok(Filter { account, roles })
+    let email = message.email.as_deref().map(EmailAddress::parse).transpose()?;
+    Ok(Filter { account, roles, email })
 }
 
 #[tonic::async_trait]
@@ -77,7 +78,7 @@ impl UserService for Users {
     async fn get_me(&self, request: Request<pb::GetMeRequest>) -> Reply<pb::GetMeResponse> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let user = self.app.database.autocommit(async move |connection| ops::me(connection, permit).await).await?;
+        let user = self.app.database.read(async move |connection| ops::me(connection, &permit).await).await?;
         call.read(pb::GetMeResponse { data: Some(render(user)) })
     }
 
@@ -100,7 +101,7 @@ impl UserService for Users {
     async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Reply<pb::GetUserResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
-        let user = self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let user = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetUserResponse { data: Some(render(user)) })
     }
 

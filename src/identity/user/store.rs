@@ -16,10 +16,9 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
-        condition::Condition,
-        count,
+        Connection, count,
         integrity::{corrupt, one_row},
+        seek::seek,
         visibility::visible,
     },
     error::{Error, Reason, Result},
@@ -80,6 +79,9 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     if !filter.roles.is_empty() {
         query = query.filter(users::role.eq_any(filter.roles.clone()));
     }
+    if let Some(email) = &filter.email {
+        query = query.filter(users::email.eq(email.as_str().to_owned()));
+    }
     query
 }
 
@@ -114,9 +116,9 @@ pub async fn insert(connection: &mut Connection, user: &User, password_hash: &st
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, visibility: Visibility, id: UserId) -> Result<User> {
+pub async fn get(connection: &Connection, visibility: Visibility, id: UserId) -> Result<User> {
     let query = visible(visibility).filter(users::id.eq(id)).select(Row::as_select());
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
@@ -239,11 +241,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<User>> {
     let query = matching(visibility, filter).order((users::created_at.desc(), users::id.desc())).limit(limit);
-    let query = match start {
-        Start::Offset(0) => query,
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(users.created_at, users.id)", true, key)),
-    };
+    let query = seek(query, start, "(users.created_at, users.id)", true);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(User::try_from).collect()
 }

@@ -206,7 +206,7 @@ async fn reply(
     ticket: TicketId,
     links: Links<'_>,
 ) -> Result<Option<Draft>> {
-    let comment = read_comment(connection, ticket, comment).await?;
+    let comment = read_comment(connection, ticket, comment, true).await?;
     let content = |ticket: Ticket| Content::TicketReply {
         title: ticket.content.subject,
         reply: comment.body,
@@ -253,7 +253,7 @@ async fn to_requester(
     id: TicketId,
     content: impl FnOnce(Ticket) -> Content + Send,
 ) -> Result<Option<Draft>> {
-    let ticket = read_ticket(connection, Visibility::All, id).await?;
+    let ticket = read_ticket(connection, Visibility::All, id, false).await?;
     let Some(requester) = ticket.requester else { return Ok(None) };
     let contact = user::contact(connection, requester.0, ticket.account).await?;
     let draft = |contact| Draft { notified: Some(requester), ..Draft::to(contact, content(ticket)) };

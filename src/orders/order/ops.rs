@@ -79,7 +79,7 @@ pub(crate) fn event<E: EventKind>(order: &Order) -> Event {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, permit: Permit, id: OrderId) -> Result<Itemized> {
+pub async fn get(connection: &Connection, permit: &Permit, id: OrderId) -> Result<Itemized> {
     let order = store::get(connection, permit.visibility(), id).await?;
     let items = store::items(connection, &order).await?;
     Ok(Itemized { order, items })
@@ -96,10 +96,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Itemized>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 

@@ -81,8 +81,7 @@ impl OrderService for Orders {
     async fn get_order(&self, request: Request<pb::GetOrderRequest>) -> Reply<pb::GetOrderResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
-        let order =
-            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let order = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetOrderResponse { data: Some(render(order)) })
     }
 

@@ -20,10 +20,10 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
-        condition::Condition,
-        count,
+        Connection, count,
         integrity::{corrupt, one_row, rows_touched},
+        seek::seek,
+        statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
@@ -143,8 +143,15 @@ async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Ite
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
-    found(visible(visibility).filter(orders::id.eq(id)).select(Row::as_select()).first(connection).await.optional()?)
+pub async fn get(connection: &Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
+    found(
+        visible(visibility)
+            .filter(orders::id.eq(id))
+            .select(Row::as_select())
+            .first(&mut &*connection)
+            .await
+            .optional()?,
+    )
 }
 
 fn found(row: Option<Row>) -> Result<Order> {
@@ -155,9 +162,9 @@ fn found(row: Option<Row>) -> Result<Order> {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn items(connection: &mut Connection, order: &Order) -> Result<Vec<Item>> {
+pub async fn items(connection: &Connection, order: &Order) -> Result<Vec<Item>> {
     let query = order_items::table.filter(order_items::order_id.eq(order.id)).order(order_items::position);
-    let rows = query.select(ItemRow::as_select()).load(connection).await?;
+    let rows = query.select(ItemRow::as_select()).load(&mut &*connection).await?;
     rows.into_iter().map(|row| row.read(order.total.currency().code())).collect()
 }
 
@@ -181,10 +188,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Itemized>> {
     let query = matching(visibility, filter);
-    let query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(orders.created_at, orders.id)", true, key)),
-    };
+    let query = seek(query, start, "(orders.created_at, orders.id)", true);
     let query = query.order((orders::created_at.desc(), orders::id.desc())).limit(limit);
     let rows = query.select(Row::as_select()).load(connection).await?;
     complete(connection, rows).await
@@ -247,5 +251,10 @@ pub async fn update(connection: &Connection, order: &Order) -> Result<()> {
         orders::version.eq(order.version),
         orders::updated_at.eq(order.updated_at),
     );
-    one_row(diesel::update(target).set(values).execute(&mut &*connection).await?, "update", "orders", order.id)
+    one_row(
+        diesel::update(target).set(values).prepared().execute(&mut &*connection).await?,
+        "update",
+        "orders",
+        order.id,
+    )
 }

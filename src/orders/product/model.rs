@@ -68,8 +68,8 @@ pub struct Product {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
     pub name: Option<String>,
-    /// The price, in the smallest unit.
-    pub price_minor: Option<i64>,
+    /// The price, in the same currency.
+    pub price: Option<Money>,
     /// Whether the product can no longer be ordered or subscribed to.
     pub archived: Option<bool>,
 }
@@ -84,14 +84,21 @@ impl Product {
     /// Returns the next version, or `None` if nothing changes.
     ///
     /// # Errors
-    /// `AMOUNT_OUT_OF_RANGE`.
+    /// `VALIDATION_FAILED` for a price in another currency.
     pub fn apply(&self, patch: Patch, now: DateTime<Utc>) -> Result<Option<Self>> {
         let mut next = self.clone();
         if let Some(name) = patch.name {
             next.name = name;
         }
-        if let Some(minor) = patch.price_minor {
-            next.price = Money::new(minor, self.price.currency())?;
+        if let Some(price) = patch.price {
+            let currency = self.price.currency();
+            if price.currency() != currency {
+                return Err(Error::field(
+                    "product.price.currencyCode",
+                    format!("can't be changed from {}", currency.code()),
+                ));
+            }
+            next.price = price;
         }
         if let Some(archived) = patch.archived {
             next.archived_at = archived.then(|| self.archived_at.unwrap_or(now));

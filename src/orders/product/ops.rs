@@ -10,8 +10,8 @@ use crate::orders::product::{
 use mainstay_kernel::{
     caller::Permit,
     database::Connection,
-    error::{Error, Result},
-    money::{Currency, Money},
+    error::Result,
+    money::Money,
     page::{Start, Total},
     version::Expected,
 };
@@ -21,19 +21,16 @@ pub(crate) use store::some;
 /// Creates a product.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if the currency is not known.
+/// Any database error.
 pub async fn create(
     connection: &mut Connection,
     _: Permit,
     name: String,
-    price_minor: i64,
-    currency: &str,
+    price: Money,
     interval: Option<Interval>,
     now: DateTime<Utc>,
 ) -> Result<Product> {
-    let currency = Currency::parse(currency)
-        .ok_or_else(|| Error::field("currencyCode", "must be a code of ISO 4217, like EUR"))?;
-    let product = Product::new(name, Money::new(price_minor, currency)?, interval, now);
+    let product = Product::new(name, price, interval, now);
     store::insert(connection, &product).await?;
     Ok(product)
 }
@@ -42,7 +39,7 @@ pub async fn create(
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, _: Permit, id: ProductId) -> Result<Product> {
+pub async fn get(connection: &Connection, _: &Permit, id: ProductId) -> Result<Product> {
     store::get(connection, id).await
 }
 
@@ -56,17 +53,14 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Product>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection)).await?;
     Ok((store::list(connection, start, limit + 1).await?, total))
 }
 
 /// Updates a product. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` for a price in another currency.
 pub async fn update(
     connection: &mut Connection,
     _: Permit,

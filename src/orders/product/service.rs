@@ -13,6 +13,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{
         Call, Reply,
+        parse::price,
         render::{money, time},
     },
 };
@@ -42,7 +43,10 @@ fn patch(message: &pb::ProductPatch, paths: &[String]) -> Result<Patch> {
     for path in paths {
         match path.as_str() {
             "name" => patch.name = Some(message.name.clone().ok_or_else(|| required("name"))?),
-            "price_minor" => patch.price_minor = Some(message.price_minor.ok_or_else(|| required("priceMinor"))?),
+            "price" => {
+                let money = message.price.as_ref().ok_or_else(|| required("price"))?;
+                patch.price = Some(price(money, "product.price")?);
+            }
             "archived" => patch.archived = Some(message.archived.unwrap_or(false)),
             other => return Err(mainstay_kernel::grpc::mask::unhandled(other)),
         }
@@ -55,13 +59,12 @@ impl ProductService for Products {
     async fn create_product(&self, request: Request<pb::CreateProductRequest>) -> Reply<pb::CreateProductResponse> {
         let mut call = Call::admit(request)?;
         let (permit, now) = (call.permit()?, self.app.clock.now());
-        let pb::CreateProductRequest { name, price_minor, currency_code, billing_interval } = call.message.clone();
+        let pb::CreateProductRequest { name, price: money, billing_interval } = call.message.clone();
+        let price = price(&money.unwrap_or_default(), "price")?;
         let interval = billing_interval.and_then(Interval::from_number);
         call.write(
             &self.app,
-            async move |connection| {
-                ops::create(connection, permit, name, price_minor, &currency_code, interval, now).await
-            },
+            async move |connection| ops::create(connection, permit, name, price, interval, now).await,
             |product| pb::CreateProductResponse { data: Some(render(product)) },
         )
         .await
@@ -70,8 +73,7 @@ impl ProductService for Products {
     async fn get_product(&self, request: Request<pb::GetProductRequest>) -> Reply<pb::GetProductResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, ProductId::parse(&call.message.product_id)?);
-        let product =
-            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let product = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetProductResponse { data: Some(render(product)) })
     }
 

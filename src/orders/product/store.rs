@@ -10,7 +10,7 @@ use crate::{
     schema::products,
 };
 use mainstay_kernel::{
-    database::{Connection, condition::Condition, count, integrity::one_row},
+    database::{Connection, count, integrity::one_row, seek::seek},
     error::{Error, Result},
     money::Money,
     page::{Start, Total},
@@ -73,8 +73,9 @@ pub async fn insert(connection: &mut Connection, product: &Product) -> Result<()
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, id: ProductId) -> Result<Product> {
-    let row: Option<Row> = products::table.find(id).select(Row::as_select()).first(connection).await.optional()?;
+pub async fn get(connection: &Connection, id: ProductId) -> Result<Product> {
+    let row: Option<Row> =
+        products::table.find(id).select(Row::as_select()).first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("product"))?.try_into()
 }
 
@@ -104,10 +105,7 @@ pub async fn update(connection: &mut Connection, product: &Product) -> Result<()
 /// Returns at most `limit` products on offer, newest first.
 pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Product>> {
     let query = products::table.filter(products::archived_at.is_null()).into_boxed();
-    let query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(products.created_at, products.id)", true, key)),
-    };
+    let query = seek(query, start, "(products.created_at, products.id)", true);
     let query = query.order((products::created_at.desc(), products::id.desc())).limit(limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Product::try_from).collect()

@@ -232,21 +232,4 @@ impl Console for Stripe {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::payments::gateway::stripe::api::unknown;
-
-    #[test]
-    fn only_refused_requests_count_as_not_found() {
-        let refused = || {
-            let message = String::new();
-            Outcome::Refused(Failure { kind: FailureKind::Declined, code: "canceled".to_owned(), message })
-        };
-        assert_eq!(found(Ok(Vec::new())), Found::Nothing);
-        assert_eq!(found(Ok(vec![refused()])), Found::Nothing);
-        assert!(matches!(found(Err(anyhow::anyhow!("away"))), Found::Unknown { .. }));
-        assert!(matches!(found(Ok(vec![unknown("it is processing"), refused()])), Found::Unknown { .. }));
-        let done = Outcome::Done("pi_1".to_owned());
-        assert_eq!(found(Ok(vec![refused(), unknown("it is processing"), done])), Found::Done("pi_1".into()));
-    }
-}
+mod tests;

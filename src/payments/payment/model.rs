@@ -13,7 +13,7 @@ use crate::{
     payments::settlement::model::{AttemptLease, Failure, FailureKind, State, Status},
 };
 use mainstay_kernel::{
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     id::AccountId,
     money::Money,
     page::Key,
@@ -128,17 +128,20 @@ impl Payment {
     /// Reserves an amount for a refund.
     ///
     /// # Errors
-    /// `PAYMENT_PENDING`, `PAYMENT_NOT_CHARGED`, `PAYMENT_ALREADY_REFUNDED`, `REFUND_EXCEEDS_PAYMENT`.
+    /// `PAYMENT_PENDING`, `PAYMENT_NOT_CHARGED`, `PAYMENT_ALREADY_REFUNDED`, `CURRENCIES_MIXED`, `REFUND_EXCEEDS_PAYMENT`.
     pub fn reserve_refund(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
         if amount.minor() == 0 {
             return Err(PaymentsReason::PaymentAlreadyRefunded.into());
         }
         let left = self.refundable()?;
-        if amount.currency() == left.currency() && amount.minor() > left.minor() {
+        if amount.currency() != left.currency() {
+            let message = format!("The payment is in {}, and so are its refunds.", left.currency().code());
+            return Err(Error::with_message(Reason::CurrenciesMixed, message));
+        }
+        if amount.minor() > left.minor() {
             let message = format!("Only {} of the payment is left to refund.", left.minor());
             return Err(Error::with_message(PaymentsReason::RefundExceedsPayment, message));
         }
-        left.minus(amount)?;
         Ok(Self { refunded: self.refunded.plus(amount)?, ..self.clone() }.changed(now))
     }
 

@@ -63,7 +63,7 @@ pub(crate) fn event<E: EventKind>(payment: &Payment) -> Event {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, permit: Permit, id: PaymentId) -> Result<Payment> {
+pub async fn get(connection: &Connection, permit: &Permit, id: PaymentId) -> Result<Payment> {
     store::get(connection, permit.visibility(), id).await
 }
 
@@ -78,9 +78,6 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Payment>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }

@@ -40,7 +40,7 @@ fn render(payment: Payment, is_staff: bool) -> pb::Payment {
         order_id: Some(payment.order.to_string()),
         status: Some(payment.state.status().number().into()),
         amount: Some(money(payment.amount)),
-        refunded_minor: Some(payment.refunded.minor()),
+        refunded: Some(money(payment.refunded)),
         gateway_id: payment.state.gateway_id().map(str::to_owned),
         failure_code: failure.map(|failure| failure.code_for(is_staff).to_owned()),
         failure_message: failure.map(|failure| failure.message.clone()),
@@ -73,7 +73,7 @@ impl PaymentService for Payments {
             &mut call,
             &self.app,
             async move |connection| ops::begin(connection, permit, context, order, method).await,
-            async |connection, permit, id| ops::get(connection, permit, PaymentId(id)).await,
+            async |connection, permit, id| ops::get(connection, &permit, PaymentId(id)).await,
             charged,
         )
         .await
@@ -83,8 +83,7 @@ impl PaymentService for Payments {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, PaymentId::parse(&call.message.payment_id)?);
         let is_staff = permit.visibility() == Visibility::All;
-        let payment =
-            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let payment = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetPaymentResponse { data: Some(render(payment, is_staff)) })
     }
 

@@ -22,10 +22,10 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
-        condition::Condition,
-        count,
+        Connection, count,
         integrity::{corrupt, one_row},
+        seek::seek,
+        statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
@@ -157,9 +157,9 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
+pub async fn get(connection: &Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
     let query = visible(visibility).filter(payments::id.eq(id)).select(Stored::as_select());
-    let row: Option<Stored> = query.first(connection).await.optional()?;
+    let row: Option<Stored> = query.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
@@ -191,10 +191,7 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Payment>> {
     let query = matching(visibility, filter);
-    let query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(payments.created_at, payments.id)", true, key)),
-    };
+    let query = seek(query, start, "(payments.created_at, payments.id)", true);
     let query = query.order((payments::created_at.desc(), payments::id.desc())).limit(limit);
     let rows: Vec<Stored> = query.select(Stored::as_select()).load(connection).await?;
     rows.into_iter().map(Payment::try_from).collect()
@@ -220,7 +217,7 @@ pub async fn insert(connection: &Connection, payment: Payment) -> Result<Payment
 pub async fn update(connection: &Connection, payment: &Payment) -> Result<()> {
     let target = payments::table.filter(payments::id.eq(payment.id)).filter(payments::version.eq(payment.version - 1));
     one_row(
-        diesel::update(target).set(Row::from(payment)).execute(&mut &*connection).await?,
+        diesel::update(target).set(Row::from(payment)).prepared().execute(&mut &*connection).await?,
         "update",
         "payments",
         payment.id,
@@ -230,5 +227,10 @@ pub async fn update(connection: &Connection, payment: &Payment) -> Result<()> {
 /// Stores the attempt lease of a locked payment, without a new version.
 pub async fn set_lease(connection: &mut Connection, id: PaymentId, lease: AttemptLease) -> Result<()> {
     let values = AttemptLeaseRow::from(lease);
-    one_row(diesel::update(payments::table.find(id)).set(values).execute(connection).await?, "lease", "payments", id)
+    one_row(
+        diesel::update(payments::table.find(id)).set(values).prepared().execute(connection).await?,
+        "lease",
+        "payments",
+        id,
+    )
 }

@@ -57,11 +57,11 @@ pub async fn begin(
     permit: Permit,
     context: IntentContext,
     id: PaymentId,
-    amount_minor: Option<i64>,
+    amount: Option<Money>,
 ) -> Result<RefundIntent> {
     let payment = payment::lock(connection, permit.visibility(), id).await?;
     let left = payment.refundable()?;
-    let amount = amount_minor.map_or(Ok(left), |minor| Money::new(minor, left.currency()))?;
+    let amount = amount.unwrap_or(left);
     let reserved = payment.reserve_refund(amount, context.now)?;
     context.check_gateway(&payment.gateway)?;
     context.check_circuit()?;
@@ -80,7 +80,7 @@ pub(crate) fn event<E: EventKind>(refund: &Refund) -> Event {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, permit: Permit, id: RefundId) -> Result<Refund> {
+pub async fn get(connection: &Connection, permit: &Permit, id: RefundId) -> Result<Refund> {
     store::get(connection, permit.visibility(), id).await
 }
 
@@ -96,9 +96,6 @@ pub async fn list(
     limit: i64,
 ) -> Result<(Vec<Refund>, Option<Total>)> {
     payment::get(connection, permit.visibility(), id).await?;
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, id).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, id)).await?;
     Ok((store::list(connection, id, start, limit + 1).await?, total))
 }

@@ -15,6 +15,7 @@ use mainstay_kernel::{
     app::App,
     grpc::{
         Call, Reply,
+        parse::price,
         render::{money, time},
     },
 };
@@ -59,12 +60,13 @@ impl RefundService for Refunds {
     async fn create_refund(&self, request: Request<pb::CreateRefundRequest>) -> Reply<pb::CreateRefundResponse> {
         let mut call = Call::admit(request)?;
         let (permit, context) = (call.permit()?, IntentContext::new(&self.app));
-        let (payment, amount) = (PaymentId::parse(&call.message.payment_id)?, call.message.amount_minor);
+        let payment = PaymentId::parse(&call.message.payment_id)?;
+        let amount = call.message.amount.as_ref().map(|amount| price(amount, "amount")).transpose()?;
         gateway_request(
             &mut call,
             &self.app,
             async move |connection| ops::begin(connection, permit, context, payment, amount).await,
-            async |connection, permit, id| ops::get(connection, permit, RefundId(id)).await,
+            async |connection, permit, id| ops::get(connection, &permit, RefundId(id)).await,
             made,
         )
         .await
@@ -73,8 +75,7 @@ impl RefundService for Refunds {
     async fn get_refund(&self, request: Request<pb::GetRefundRequest>) -> Reply<pb::GetRefundResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, RefundId::parse(&call.message.refund_id)?);
-        let refund =
-            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let refund = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetRefundResponse { data: Some(render(refund)) })
     }
 

@@ -21,10 +21,10 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
-        condition::Condition,
-        count,
+        Connection, count,
         integrity::{corrupt, one_row},
+        seek::seek,
+        statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
@@ -106,9 +106,9 @@ visible!(refunds, refunded_by);
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, visibility: Visibility, id: RefundId) -> Result<Refund> {
+pub async fn get(connection: &Connection, visibility: Visibility, id: RefundId) -> Result<Refund> {
     let query = visible(visibility).filter(refunds::id.eq(id));
-    let row: Option<Row> = query.select(Row::as_select()).first(connection).await.optional()?;
+    let row: Option<Row> = query.select(Row::as_select()).first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("refund"))?.try_into()
 }
 
@@ -168,10 +168,7 @@ pub async fn out_of_line(
 /// Returns at most `limit` refunds of a payment, newest first.
 pub async fn list(connection: &mut Connection, payment: PaymentId, start: Start, limit: i64) -> Result<Vec<Refund>> {
     let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
-    let query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(refunds.created_at, refunds.id)", true, key)),
-    };
+    let query = seek(query, start, "(refunds.created_at, refunds.id)", true);
     let query = query.order((refunds::created_at.desc(), refunds::id.desc())).limit(limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Refund::try_from).collect()
@@ -204,11 +201,21 @@ pub async fn insert(connection: &mut Connection, refund: &Refund) -> Result<()> 
 /// Stores the next version of a locked refund.
 pub async fn update(connection: &mut Connection, refund: &Refund) -> Result<()> {
     let target = refunds::table.filter(refunds::id.eq(refund.id)).filter(refunds::version.eq(refund.version - 1));
-    one_row(diesel::update(target).set(Row::from(refund)).execute(connection).await?, "update", "refunds", refund.id)
+    one_row(
+        diesel::update(target).set(Row::from(refund)).prepared().execute(connection).await?,
+        "update",
+        "refunds",
+        refund.id,
+    )
 }
 
 /// Stores the attempt lease of a locked refund, without a new version.
 pub async fn set_lease(connection: &mut Connection, id: RefundId, lease: AttemptLease) -> Result<()> {
     let values = AttemptLeaseRow::from(lease);
-    one_row(diesel::update(refunds::table.find(id)).set(values).execute(connection).await?, "lease", "refunds", id)
+    one_row(
+        diesel::update(refunds::table.find(id)).set(values).prepared().execute(connection).await?,
+        "lease",
+        "refunds",
+        id,
+    )
 }

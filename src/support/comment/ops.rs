@@ -14,7 +14,7 @@ use crate::support::{
         model::{Activity, Comment, Patch},
         store,
     },
-    ticket::{model::ActivityKind, store as ticket},
+    ticket::{model::ActivityKind, ops::commented, store as ticket},
 };
 use mainstay_kernel::{
     caller::Permit,
@@ -29,16 +29,23 @@ pub(crate) use store::get as read;
 
 pub use create::create;
 
-/// Returns a comment.
+/// Returns a comment, with an empty text unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, permit: Permit, ticket: TicketId, id: CommentId) -> Result<Comment> {
-    ticket::get(connection, permit.visibility(), ticket).await?;
-    store::get(connection, ticket, id).await
+pub async fn get(
+    connection: &Connection,
+    permit: &Permit,
+    ticket: TicketId,
+    id: CommentId,
+    texts: bool,
+) -> Result<Comment> {
+    ticket::get(connection, permit.visibility(), ticket, false).await?;
+    store::get(connection, ticket, id, texts).await
 }
 
-/// Returns a page of comments plus one if there are more, and the total unless paging by key.
+/// Returns a page of comments plus one if there are more, and the total unless paging by key. The comments have empty
+/// texts unless these are asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -48,13 +55,11 @@ pub async fn list(
     ticket: TicketId,
     start: Start,
     limit: i64,
+    texts: bool,
 ) -> Result<(Vec<Comment>, Option<Total>)> {
-    ticket::get(connection, permit.visibility(), ticket).await?;
-    let total = match start {
-        Start::Offset(_) => Some(Total::exact(store::count(connection, ticket).await?)),
-        Start::After(_) => None,
-    };
-    Ok((store::list(connection, ticket, start, limit + 1).await?, total))
+    ticket::get(connection, permit.visibility(), ticket, false).await?;
+    let total = start.total(store::total(connection, ticket)).await?;
+    Ok((store::list(connection, ticket, start, limit + 1, texts).await?, total))
 }
 
 /// Edits a comment of the caller's own. A patch that changes nothing is no edit.
@@ -70,7 +75,7 @@ pub async fn update(
     now: DateTime<Utc>,
 ) -> Result<Comment> {
     let ticket = ticket::lock(connection, permit.visibility(), ticket_id).await?;
-    let comment = store::get(connection, ticket_id, id).await?;
+    let comment = store::get(connection, ticket_id, id, true).await?;
     let caller = permit.caller();
     if comment.author != Some(caller.principal()) {
         return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
@@ -85,9 +90,10 @@ pub async fn update(
     let comment = Comment { edited_at: Some(now), ..comment };
     let parent = Parent { id: id.0, account: Some(ticket.account), is_public: false };
     let attached = (before.attachments.as_slice(), comment.attachments.as_slice());
-    files::change(connection, &permit, parent, attached, Purpose::Attachment, "comment.attachmentIds").await?;
+    let (purpose, field) = (Purpose::Attachment, "comment.attachmentIds");
+    files::change(connection, &permit, parent, attached, purpose, field, now).await?;
     store::update(connection, &comment).await?;
-    ticket::record(connection, caller, [ticket_id], ActivityKind::CommentEdited, &id.to_string(), now).await?;
+    commented(connection, caller, &ticket, ActivityKind::CommentEdited, id, now).await?;
     Ok(comment)
 }
 
@@ -102,8 +108,8 @@ pub async fn delete(
     id: CommentId,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    ticket::lock(connection, permit.visibility(), ticket_id).await?;
-    let comment = store::get(connection, ticket_id, id).await?;
+    let ticket = ticket::lock(connection, permit.visibility(), ticket_id).await?;
+    let comment = store::get(connection, ticket_id, id, false).await?;
     let caller = permit.caller();
     if comment.author != Some(caller.principal()) && caller.role() != Role::Admin {
         return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
@@ -114,7 +120,7 @@ pub async fn delete(
     if !comment.attachments.is_empty() {
         files::detach(connection, &[id.0], now).await?;
     }
-    ticket::record(connection, caller, [ticket_id], ActivityKind::CommentDeleted, &id.to_string(), now).await
+    commented(connection, caller, &ticket, ActivityKind::CommentDeleted, id, now).await
 }
 
 /// Returns a page of activities, like [`list`].
@@ -128,10 +134,7 @@ pub async fn activities(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Activity>, Option<Total>)> {
-    ticket::get(connection, permit.visibility(), ticket).await?;
-    let total = match start {
-        Start::Offset(_) => Some(Total::exact(store::count_activities(connection, ticket).await?)),
-        Start::After(_) => None,
-    };
+    ticket::get(connection, permit.visibility(), ticket, false).await?;
+    let total = start.total(store::total_activities(connection, ticket)).await?;
     Ok((store::activities(connection, ticket, start, limit + 1).await?, total))
 }

@@ -84,24 +84,21 @@ impl CommentService for Comments {
     async fn get_comment(&self, request: Request<pb::GetCommentRequest>) -> Reply<pb::GetCommentResponse> {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let id = CommentId::parse(&call.message.comment_id)?;
-        let found = self
-            .app
-            .database
-            .autocommit(async move |connection| ops::get(connection, permit, ticket, id).await)
-            .await?;
+        let (id, texts) = (CommentId::parse(&call.message.comment_id)?, call.asks_for("body"));
+        let found = async move |connection: &_| ops::get(connection, &permit, ticket, id, texts).await;
+        let found = self.app.database.read(found).await?;
         call.read(pb::GetCommentResponse { data: Some(comment(found)) })
     }
 
     async fn list_comments(&self, request: Request<pb::ListCommentsRequest>) -> Reply<pb::ListCommentsResponse> {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let pager = call.pager(&self.app)?;
+        let (pager, texts) = (call.pager(&self.app)?, call.asks_for("body"));
         let (rows, meta) = call
             .list(
                 &self.app,
                 pager,
-                async move |connection| ops::list(connection, permit, ticket, pager.start, pager.size).await,
+                async move |connection| ops::list(connection, permit, ticket, pager.start, pager.size, texts).await,
                 Comment::key,
             )
             .await?;

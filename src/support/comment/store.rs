@@ -20,14 +20,16 @@ use crate::{
 use mainstay_kernel::{
     database::{
         Connection,
-        condition::Condition,
+        asked::{IfAsked, if_asked},
         integrity::{corrupt, one_row},
+        seek::seek,
+        statement::Prepare as _,
     },
     error::{Error, Result},
-    page::Start,
+    page::{Start, Total},
 };
 
-#[derive(Queryable, QueryableByName, Selectable, Insertable)]
+#[derive(Queryable, QueryableByName, Insertable)]
 #[diesel(table_name = comments, treat_none_as_default_value = false)]
 struct CommentRow {
     id: CommentId,
@@ -57,42 +59,64 @@ pub async fn insert(connection: &mut Connection, comment: &Comment) -> Result<()
     Ok(())
 }
 
-/// Returns one comment of a ticket.
+/// The columns of a [`CommentRow`].
+type Columns = (
+    comments::id,
+    comments::ticket_id,
+    comments::author_id,
+    comments::author_role,
+    IfAsked<comments::body>,
+    comments::attachment_ids,
+    comments::created_at,
+    comments::edited_at,
+);
+
+fn columns(texts: bool) -> Columns {
+    use comments::{attachment_ids, author_id, author_role, body, created_at, edited_at, id, ticket_id};
+    (id, ticket_id, author_id, author_role, if_asked(body, texts), attachment_ids, created_at, edited_at)
+}
+
+/// Returns one comment of a ticket, with an empty text unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, ticket: TicketId, id: CommentId) -> Result<Comment> {
+pub async fn get(connection: &Connection, ticket: TicketId, id: CommentId, texts: bool) -> Result<Comment> {
     let query = comments::table.filter(comments::id.eq(id)).filter(comments::ticket_id.eq(ticket));
-    let row = query.select(CommentRow::as_select()).first(connection).await.optional()?;
+    let row: Option<CommentRow> = query.select(columns(texts)).first(&mut &*connection).await.optional()?;
     row.map(Comment::from).ok_or_else(|| Error::not_found("comment"))
 }
 
-/// Returns at most `limit` comments of a ticket, oldest first.
-pub async fn list(connection: &mut Connection, ticket: TicketId, start: Start, limit: i64) -> Result<Vec<Comment>> {
+/// Returns at most `limit` comments of a ticket, oldest first, with empty texts unless these are asked for.
+pub async fn list(
+    connection: &mut Connection,
+    ticket: TicketId,
+    start: Start,
+    limit: i64,
+    texts: bool,
+) -> Result<Vec<Comment>> {
     let query =
         comments::table.filter(comments::ticket_id.eq(ticket)).order((comments::created_at, comments::id)).limit(limit);
-    let query = query.select(CommentRow::as_select()).into_boxed();
-    let query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(comments.created_at, comments.id)", false, key)),
-    };
-    Ok(query.load(connection).await?.into_iter().map(Comment::from).collect())
+    let query = query.select(columns(texts)).into_boxed();
+    let query = seek(query, start, "(comments.created_at, comments.id)", false);
+    let rows: Vec<CommentRow> = query.load(connection).await?;
+    Ok(rows.into_iter().map(Comment::from).collect())
 }
 
 /// Returns at most `limit` comments of each of these tickets, oldest first.
-pub async fn first(connection: &mut Connection, tickets: &[TicketId], limit: i64) -> Result<Vec<Comment>> {
+pub async fn first(connection: &Connection, tickets: &[TicketId], limit: i64) -> Result<Vec<Comment>> {
     const SQL: &str = "SELECT found.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL ( \
                          SELECT id, ticket_id, author_id, author_role, body, attachment_ids, created_at, edited_at \
                          FROM comments WHERE ticket_id = wanted.id ORDER BY created_at, comments.id LIMIT $2) AS found \
                        ORDER BY found.created_at, found.id";
     let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
-    let rows: Vec<CommentRow> = query.load(connection).await?;
+    let rows: Vec<CommentRow> = query.load(&mut &*connection).await?;
     Ok(rows.into_iter().map(Comment::from).collect())
 }
 
 /// Counts the comments of a ticket.
-pub async fn count(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
-    Ok(comments::table.filter(comments::ticket_id.eq(ticket)).count().get_result(connection).await?)
+pub async fn total(connection: &mut Connection, ticket: TicketId) -> Result<Total> {
+    let rows = comments::table.filter(comments::ticket_id.eq(ticket)).count().get_result(connection).await?;
+    Ok(Total::exact(rows))
 }
 
 /// Stores an edited comment. The caller holds the ticket locked.
@@ -102,7 +126,7 @@ pub async fn update(connection: &mut Connection, comment: &Comment) -> Result<()
         comments::attachment_ids.eq(&comment.attachments),
         comments::edited_at.eq(comment.edited_at),
     );
-    let updated = diesel::update(comments::table.find(comment.id)).set(values).execute(connection).await?;
+    let updated = diesel::update(comments::table.find(comment.id)).set(values).prepared().execute(connection).await?;
     one_row(updated, "update", "comments", comment.id)
 }
 
@@ -144,25 +168,23 @@ pub async fn activities(
     let query = activities::table.filter(activities::ticket_id.eq(ticket));
     let query = query.order((activities::created_at, activities::id)).limit(limit);
     let query = query.select(ActivityRow::as_select()).into_boxed();
-    let query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => query.filter(Condition::beyond("(activities.created_at, activities.id)", false, key)),
-    };
+    let query = seek(query, start, "(activities.created_at, activities.id)", false);
     query.load(connection).await?.into_iter().map(Activity::try_from).collect()
 }
 
 /// Returns at most `limit` activities of each of these tickets, oldest first.
-pub async fn first_activities(connection: &mut Connection, tickets: &[TicketId], limit: i64) -> Result<Vec<Activity>> {
+pub async fn first_activities(connection: &Connection, tickets: &[TicketId], limit: i64) -> Result<Vec<Activity>> {
     const SQL: &str = "SELECT found.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL ( \
                          SELECT id, ticket_id, actor_id, actor_role, kind, detail, created_at \
                          FROM activities WHERE ticket_id = wanted.id ORDER BY created_at, activities.id LIMIT $2) AS found \
                        ORDER BY found.created_at, found.id";
     let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
-    let rows: Vec<ActivityRow> = query.load(connection).await?;
+    let rows: Vec<ActivityRow> = query.load(&mut &*connection).await?;
     rows.into_iter().map(Activity::try_from).collect()
 }
 
 /// Counts the activities of a ticket.
-pub async fn count_activities(connection: &mut Connection, ticket: TicketId) -> Result<i64> {
-    Ok(activities::table.filter(activities::ticket_id.eq(ticket)).count().get_result(connection).await?)
+pub async fn total_activities(connection: &mut Connection, ticket: TicketId) -> Result<Total> {
+    let rows = activities::table.filter(activities::ticket_id.eq(ticket)).count().get_result(connection).await?;
+    Ok(Total::exact(rows))
 }

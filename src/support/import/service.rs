@@ -54,7 +54,7 @@ pub(crate) async fn import(
         Answer::Pending(id) => {
             let (permit, id) = (call.permit()?, OperationId(id));
             let current =
-                app.database.autocommit(async move |connection| operation::get(connection, permit, id).await).await?;
+                app.database.read(async move |connection| operation::get(connection, &permit, id).await).await?;
             Answer::Replayed(message(current))
         }
         answer => answer,

@@ -1,5 +1,6 @@
 //! Tickets: customers' requests for help.
 
+pub mod labels;
 pub mod stats;
 
 use chrono::{DateTime, Utc};

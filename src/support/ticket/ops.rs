@@ -1,9 +1,11 @@
 //! Tickets: every change commits together with the activity that records it.
 
 mod include;
+mod watch;
 
 use crate::proto::support::v1::Reason as SupportReason;
 use chrono::{DateTime, Utc};
+use futures_util::try_join;
 
 use crate::files::file::{
     model::{Parent, Purpose},
@@ -13,7 +15,7 @@ use crate::support::id::TicketId;
 use crate::support::{
     events::{TicketAssigned, TicketCreated, TicketDeleted, TicketReopened, TicketResolved, TicketUpdated},
     ticket::{
-        model::{ActivityKind, Content, Draft, Filter, Order, Patch, State, Ticket},
+        model::{ActivityKind, Content, Draft, Filter, Order, Patch, State, Ticket, labels::Labels},
         store,
     },
 };
@@ -31,8 +33,10 @@ use mainstay_kernel::{
 };
 
 pub use include::{Included, Wanted, include};
+pub use watch::{TOPIC, changed};
 // For other modules, which have no caller.
 pub(crate) use store::{get as read, stats::stats};
+pub(crate) use watch::{commented, note_imported};
 
 /// Creates a ticket.
 ///
@@ -50,11 +54,16 @@ pub async fn create(
     let requester = permit.user().map(|(user, ..)| user);
     check_open_limit(connection, &permit, requester, limit).await?;
     let ticket = Ticket::new(account, requester, draft.content, now);
-    store::insert(connection, std::slice::from_ref(&ticket)).await?;
     let attached = &ticket.content.attachments;
     files::attach(connection, &permit, parent(&ticket), attached, Purpose::Attachment, "attachmentIds").await?;
-    store::record(connection, permit.caller(), [ticket.id], ActivityKind::Created, "", now).await?;
-    events::publish(connection, &[event(TicketCreated::NAME, &ticket)], now).await?;
+    let (shared, created): (&Connection, _) = (connection, [event(TicketCreated::NAME, &ticket)]);
+    // In one round trip, in this order: the activity refers to the ticket.
+    try_join!(
+        store::insert(shared, std::slice::from_ref(&ticket)),
+        store::record(shared, permit.caller(), [ticket.id], ActivityKind::Created, "", now),
+        watch::note(shared, [&ticket]),
+        events::publish(shared, &created, now),
+    )?;
     Ok(ticket)
 }
 
@@ -96,8 +105,12 @@ pub async fn create_batch(
         let account = permit.account(draft.account).map_err(|_| missing())?;
         tickets.push(Ticket::new(account, requester, draft.content, now));
     }
-    store::insert(connection, &tickets).await?;
-    store::record(connection, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now).await?;
+    let shared: &Connection = connection;
+    try_join!(
+        store::insert(shared, &tickets),
+        store::record(shared, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now),
+        watch::note(shared, &tickets),
+    )?;
     let created: Vec<_> = tickets.iter().map(|ticket| event(TicketCreated::NAME, ticket)).collect();
     events::publish(connection, &created, now).await?;
     Ok(tickets)
@@ -106,7 +119,7 @@ pub async fn create_batch(
 /// Checks a customer's limit of open tickets. Each customer is counted separately, so that creates by different
 /// customers do not wait for each other.
 async fn check_open_limit(
-    connection: &mut Connection,
+    connection: &Connection,
     permit: &Permit,
     requester: Option<UserId>,
     limit: i64,
@@ -119,17 +132,18 @@ async fn check_open_limit(
     Ok(())
 }
 
-/// Returns a ticket with what belongs to it.
+/// Returns a ticket with what belongs to it, and with an empty text unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get_with(
-    connection: &mut Connection,
-    permit: Permit,
+    connection: &Connection,
+    permit: &Permit,
     id: TicketId,
     wanted: Wanted,
+    texts: bool,
 ) -> Result<(Ticket, Included)> {
-    let ticket = store::get(connection, permit.visibility(), id).await?;
+    let ticket = store::get(connection, permit.visibility(), id, texts).await?;
     let included = include(connection, std::slice::from_ref(&ticket), wanted).await?;
     Ok((ticket, included))
 }
@@ -159,12 +173,17 @@ pub async fn list(
     limit: i64,
     texts: bool,
 ) -> Result<(Vec<Ticket>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, permit.visibility(), &filter).await?),
-        Start::After(_) => None,
-    };
-    let tickets = store::list(connection, permit.visibility(), &filter, order, start, limit + 1, texts).await?;
+    // Sent together, so that a page costs one round trip.
+    let connection = &*connection;
+    let total = start.total(store::total(connection, permit.visibility(), &filter));
+    let tickets = store::list(connection, permit.visibility(), &filter, order, start, limit + 1, texts);
+    let (total, tickets) = try_join!(total, tickets)?;
     Ok((tickets, total))
+}
+
+/// Returns what tickets can be filtered by.
+pub async fn labels(connection: &mut Connection, _: Permit) -> Result<Labels> {
+    Ok(Labels { queues: store::queues(connection).await?, tags: store::tags(connection).await? })
 }
 
 /// Returns the next tickets of an export, oldest first.
@@ -207,7 +226,11 @@ impl Target {
     ) -> Result<Ticket> {
         store::update(connection, &ticket).await?;
         fault::point("ticket.between_writes")?;
-        store::record(connection, self.permit.caller(), [ticket.id], kind, detail, ticket.updated_at).await?;
+        let shared: &Connection = connection;
+        try_join!(
+            store::record(shared, self.permit.caller(), [ticket.id], kind, detail, ticket.updated_at),
+            watch::note(shared, [&ticket]),
+        )?;
         if let Some(kind) = event_kind(kind) {
             events::publish(connection, &[event(kind, &ticket)], ticket.updated_at).await?;
         }
@@ -227,7 +250,7 @@ pub async fn update(connection: &mut Connection, target: Target, patch: Patch, n
     }
     let attached = (ticket.content.attachments.as_slice(), content.attachments.as_slice());
     let (parent, field) = (parent(&ticket), "ticket.attachmentIds");
-    files::change(connection, &target.permit, parent, attached, Purpose::Attachment, field).await?;
+    files::change(connection, &target.permit, parent, attached, Purpose::Attachment, field, now).await?;
     let ticket = Ticket { content, ..ticket }.changed(now);
     target.commit(connection, ticket, ActivityKind::Updated, &changed.join(", ")).await
 }
@@ -259,7 +282,7 @@ pub async fn resolve(connection: &mut Connection, target: Target, now: DateTime<
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_NOT_RESOLVED`, `OPEN_TICKET_LIMIT_REACHED`.
 pub async fn reopen(connection: &mut Connection, target: Target, limit: i64, now: DateTime<Utc>) -> Result<Ticket> {
-    let requester = store::get(connection, target.permit.visibility(), target.id).await?.requester;
+    let requester = store::get(connection, target.permit.visibility(), target.id, false).await?.requester;
     // Lock the user's row before the ticket's, as a create does, to avoid a deadlock.
     check_open_limit(connection, &target.permit, requester, limit).await?;
     transition(connection, target, ActivityKind::Reopened, now, State::reopen).await
@@ -297,6 +320,10 @@ pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<U
         parents.push(ticket.id.0);
     }
     files::detach(connection, &parents, now).await?;
-    store::record(connection, target.permit.caller(), [ticket.id], ActivityKind::Deleted, "", now).await?;
+    let shared: &Connection = connection;
+    try_join!(
+        store::record(shared, target.permit.caller(), [ticket.id], ActivityKind::Deleted, "", now),
+        watch::note_deleted(shared, &ticket),
+    )?;
     events::publish(connection, &[event(TicketDeleted::NAME, &ticket)], now).await
 }

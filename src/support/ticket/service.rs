@@ -3,14 +3,18 @@
 mod export;
 mod include;
 mod render;
+mod watch;
 
 use crate::support::config::SupportConfig;
-use tonic::{Request, Response};
+use tonic::{Request, Response, metadata::MetadataValue};
 
 use crate::files::id::FileId;
 use crate::proto::support::v1::{self as pb, ticket_service_server::TicketService};
 use crate::support::id::TicketId;
-use crate::support::ticket::ops::{self, Included};
+use crate::support::ticket::{
+    model::labels::Labels,
+    ops::{self, Included},
+};
 use mainstay_kernel::{
     app::App,
     contract::policy::Role,
@@ -58,9 +62,9 @@ impl TicketService for Tickets {
     async fn get_ticket(&self, request: Request<pb::GetTicketRequest>) -> Reply<pb::GetTicketResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let wanted = include::wanted(&call, INCLUDED);
-        let found = async move |connection: &mut _| ops::get_with(connection, permit, id, wanted).await;
-        let (ticket, included) = self.app.database.autocommit(found).await?;
+        let (wanted, texts) = (include::wanted(&call, INCLUDED), call.asks_for("body"));
+        let found = async move |connection: &_| ops::get_with(connection, &permit, id, wanted, texts).await;
+        let (ticket, included) = self.app.database.read(found).await?;
         let mut data = include::tickets(&self.app, call.method, wanted, vec![ticket], included);
         call.read(pb::GetTicketResponse { data: data.pop() })
     }
@@ -94,13 +98,24 @@ impl TicketService for Tickets {
             .await?;
         let wanted = include::wanted(&call, INCLUDED_IN_LISTS);
         let rows = &tickets;
-        let found = async move |connection: &mut _| ops::include(connection, rows, wanted).await;
+        let found = async move |connection: &_| ops::include(connection, rows, wanted).await;
         let included = match wanted.is_nothing() {
             true => Included::default(),
-            false => self.app.database.autocommit(found).await?,
+            false => self.app.database.read(found).await?,
         };
         let data = include::tickets(&self.app, call.method, wanted, tickets, included);
         call.read(pb::ListTicketsResponse { data, meta })
+    }
+
+    async fn get_ticket_labels(
+        &self,
+        request: Request<pb::GetTicketLabelsRequest>,
+    ) -> Reply<pb::GetTicketLabelsResponse> {
+        let call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let found = async move |connection: &mut _| ops::labels(connection, permit).await;
+        let Labels { queues, tags } = self.app.database.autocommit(found).await?;
+        call.read(pb::GetTicketLabelsResponse { data: Some(pb::TicketLabels { queues, tags }) })
     }
 
     async fn update_ticket(&self, request: Request<pb::UpdateTicketRequest>) -> Reply<pb::UpdateTicketResponse> {
@@ -190,6 +205,29 @@ impl TicketService for Tickets {
         let permit = call.permit()?;
         let filter = render::export_filter(call.message)?;
         Ok(Response::new(export::export(self.app.clone(), permit, filter).await?))
+    }
+
+    type ExportTicketsCsvStream = export::Pieces;
+
+    async fn export_tickets_csv(
+        &self,
+        request: Request<pb::ExportTicketsCsvRequest>,
+    ) -> Reply<Self::ExportTicketsCsvStream> {
+        let call = Call::admit(request)?;
+        let permit = call.permit()?;
+        let filter = render::export_filter(call.message.into())?;
+        let mut response = Response::new(export::export_csv(self.app.clone(), permit, filter).await?);
+        // A browser saves it under this name.
+        let name = MetadataValue::from_static("attachment; filename=\"tickets.csv\"");
+        response.metadata_mut().insert("content-disposition", name);
+        Ok(response)
+    }
+
+    type WatchTicketsStream = watch::Messages;
+
+    async fn watch_tickets(&self, request: Request<pb::WatchTicketsRequest>) -> Reply<Self::WatchTicketsStream> {
+        let call = Call::admit(request)?;
+        Ok(watch::TICKETS.watch(&self.app, &call, &call.message.resume_token, watch::message).await?)
     }
 
     async fn import_tickets(

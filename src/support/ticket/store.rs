@@ -1,5 +1,6 @@
 //! Tickets.
 
+mod labels;
 pub mod stats;
 mod total;
 
@@ -10,6 +11,7 @@ use diesel::{
     sql_types::{Array, Uuid},
 };
 use diesel_async::RunQueryDsl;
+use futures_util::try_join;
 
 use crate::files::id::FileId;
 use crate::support::id::{ActivityId, TicketId};
@@ -21,9 +23,12 @@ use mainstay_kernel::{
     caller::{Caller, Visibility},
     database::{
         Connection,
+        asked::if_asked,
         condition::Condition,
         count,
         integrity::{corrupt, one_row, rows_touched},
+        seek::seek,
+        statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Result},
@@ -31,6 +36,7 @@ use mainstay_kernel::{
     page::Start,
 };
 
+pub use labels::{queues, tags};
 pub use total::{fold_counts, total};
 
 /// A row without its text, which is read only for those who ask for it.
@@ -155,14 +161,13 @@ fn filtered<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 /// The words of the subject and the body; `table!` has no type for this column.
 const WORDS: &str = "tickets.words";
 
-/// Returns one ticket that the caller reaches.
+/// Returns one ticket that the caller reaches, with an empty text unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
-    let query = visible(visibility).filter(tickets::id.eq(id)).select((Row::as_select(), tickets::body));
-    let row: Option<(Row, String)> = query.first(connection).await.optional()?;
-    row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
+pub async fn get(connection: &Connection, visibility: Visibility, id: TicketId, texts: bool) -> Result<Ticket> {
+    let query = visible(visibility).filter(tickets::id.eq(id)).limit(1);
+    load(connection, query, texts).await?.pop().ok_or_else(|| Error::not_found("ticket"))
 }
 
 /// Returns the tickets with these ids that the caller reaches, in no order, with empty texts unless these are asked for.
@@ -175,13 +180,10 @@ pub async fn get_batch(
     load(connection, visible(visibility).filter(tickets::id.eq_any(ids.to_vec())), texts).await
 }
 
-async fn load(connection: &mut Connection, query: Boxed<'_>, texts: bool) -> Result<Vec<Ticket>> {
-    if texts {
-        let rows: Vec<(Row, String)> = query.select((Row::as_select(), tickets::body)).load(connection).await?;
-        return rows.into_iter().map(Ticket::try_from).collect();
-    }
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
-    rows.into_iter().map(|row| Ticket::try_from((row, String::new()))).collect()
+async fn load(mut connection: &Connection, query: Boxed<'_>, texts: bool) -> Result<Vec<Ticket>> {
+    let query = query.select((Row::as_select(), if_asked(tickets::body, texts)));
+    let rows: Vec<(Row, String)> = query.load(&mut connection).await?;
+    rows.into_iter().map(Ticket::try_from).collect()
 }
 
 /// Returns one ticket that the caller reaches, locked against changes until the transaction ends.
@@ -198,7 +200,7 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Ticke
 
 /// Returns at most `limit` tickets, with empty texts unless these are asked for.
 pub async fn list(
-    connection: &mut Connection,
+    mut connection: &Connection,
     visibility: Visibility,
     filter: &Filter,
     order: Order,
@@ -210,26 +212,19 @@ pub async fn list(
     if !filter.query.is_empty() {
         // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
         // would be read to its end.
-        let found: Vec<uuid::Uuid> = total::found(visibility, filter).load(connection).await?;
+        let found: Vec<uuid::Uuid> = total::found(visibility, filter).load(&mut connection).await?;
         query = if found.len() <= count::BOUND as usize {
             tickets::table.filter(tickets::id.eq_any(found)).into_boxed()
         } else {
             query.filter(Condition::matches_many(WORDS, filter.query.clone()))
         };
     }
-    query = query.limit(limit);
-    query = match start {
-        Start::Offset(0) => query,
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => {
-            let columns = match order {
-                Order::CreateTimeDesc | Order::CreateTimeAsc => "(tickets.created_at, tickets.id)",
-                Order::UpdateTimeDesc | Order::UpdateTimeAsc => "(tickets.updated_at, tickets.id)",
-                Order::PriorityDesc | Order::PriorityAsc => "(tickets.priority, tickets.created_at, tickets.id)",
-            };
-            query.filter(Condition::beyond(columns, order.descending(), key))
-        }
+    let columns = match order {
+        Order::CreateTimeDesc | Order::CreateTimeAsc => "(tickets.created_at, tickets.id)",
+        Order::UpdateTimeDesc | Order::UpdateTimeAsc => "(tickets.updated_at, tickets.id)",
+        Order::PriorityDesc | Order::PriorityAsc => "(tickets.priority, tickets.created_at, tickets.id)",
     };
+    query = seek(query, start, columns, order.descending()).limit(limit);
     use tickets::{created_at, id, priority, updated_at};
     query = match order {
         Order::CreateTimeDesc => query.order((created_at.desc(), id.desc())),
@@ -250,13 +245,13 @@ fn values(ticket: &Ticket) -> (Row, Eq<tickets::body, &String>) {
 ///
 /// # Errors
 /// `NOT_FOUND` when an account does not exist.
-pub async fn insert(connection: &mut Connection, new: &[Ticket]) -> Result<()> {
+pub async fn insert(mut connection: &Connection, new: &[Ticket]) -> Result<()> {
     let inserted = match new {
         // Prepared once per connection, unlike a statement whose text depends on the number of rows.
-        [one] => diesel::insert_into(tickets::table).values(values(one)).execute(connection).await,
+        [one] => diesel::insert_into(tickets::table).values(values(one)).execute(&mut connection).await,
         many => {
             let rows: Vec<_> = many.iter().map(values).collect();
-            diesel::insert_into(tickets::table).values(rows).execute(connection).await
+            diesel::insert_into(tickets::table).values(rows).execute(&mut connection).await
         }
     };
     match inserted {
@@ -270,7 +265,7 @@ pub async fn insert(connection: &mut Connection, new: &[Ticket]) -> Result<()> {
 /// Stores the next version of a locked ticket.
 pub async fn update(connection: &mut Connection, ticket: &Ticket) -> Result<()> {
     let target = tickets::table.filter(tickets::id.eq(ticket.id)).filter(tickets::version.eq(ticket.version - 1));
-    let updated = diesel::update(target).set(values(ticket)).execute(connection).await?;
+    let updated = diesel::update(target).set(values(ticket)).prepared().execute(connection).await?;
     one_row(updated, "update", "tickets", ticket.id)
 }
 
@@ -291,13 +286,15 @@ pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<Vec<uui
 
 /// Counts the open tickets of a customer and blocks the customer's other writes until the transaction ends, so that two
 /// concurrent creates can't both take the last free slot.
-pub async fn lock_and_count_open(connection: &mut Connection, requester: UserId) -> Result<i64> {
+pub async fn lock_and_count_open(connection: &Connection, requester: UserId) -> Result<i64> {
     let lock = users::table.find(requester).select(users::id).for_no_key_update();
-    let _: uuid::Uuid = lock.first(connection).await?;
     let open = tickets::table
         .filter(tickets::requester_id.eq(requester))
         .filter(tickets::status.ne(Status::Resolved.number()));
-    Ok(open.count().get_result(connection).await?)
+    // In one round trip, in this order: the count begins once the lock is held, so that it sees what its last holder did.
+    let (_, open): (uuid::Uuid, i64) =
+        try_join!(lock.first(&mut &*connection), open.count().get_result(&mut &*connection))?;
+    Ok(open)
 }
 
 /// Returns the role of a user to whom tickets may be assigned; `None` when there is no such user.
@@ -306,8 +303,8 @@ pub async fn role_of(connection: &mut Connection, user: UserId) -> Result<Option
 }
 
 /// Returns the names of users.
-pub async fn names(connection: &mut Connection, ids: &[UserId]) -> Result<Vec<(UserId, String)>> {
-    Ok(users::table.filter(users::id.eq_any(ids)).select((users::id, users::name)).load(connection).await?)
+pub async fn names(connection: &Connection, ids: &[UserId]) -> Result<Vec<(UserId, String)>> {
+    Ok(users::table.filter(users::id.eq_any(ids)).select((users::id, users::name)).load(&mut &*connection).await?)
 }
 
 #[derive(Insertable)]
@@ -324,7 +321,7 @@ struct ActivityRow<'a> {
 
 /// Records an activity for each of some tickets.
 pub async fn record(
-    connection: &mut Connection,
+    mut connection: &Connection,
     caller: &Caller,
     tickets: impl IntoIterator<Item = TicketId>,
     kind: ActivityKind,
@@ -343,8 +340,8 @@ pub async fn record(
     let rows: Vec<_> = tickets.into_iter().map(row).collect();
     let insert = diesel::insert_into(activities::table);
     let count = match rows.as_slice() {
-        [one] => insert.values(one).execute(connection).await?,
-        many => insert.values(many).execute(connection).await?,
+        [one] => insert.values(one).execute(&mut connection).await?,
+        many => insert.values(many).execute(&mut connection).await?,
     };
     rows_touched(count, rows.len(), "insert activities")
 }

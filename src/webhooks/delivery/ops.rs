@@ -94,7 +94,7 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
 async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Result<()> {
     let exclusive = database.lock().await;
     let read = app.database.autocommit(async move |connection| {
-        let delivery = store::get(connection, id).await?;
+        let delivery = store::get(connection, id, true).await?;
         let endpoint = endpoints::get(connection, delivery.endpoint).await?;
         Ok((delivery, endpoint))
     });
@@ -250,16 +250,22 @@ pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) 
     }
 }
 
-/// Returns a delivery with its attempts.
+/// Returns a delivery with its attempts, and with an empty payload unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, _: Permit, id: WebhookDeliveryId) -> Result<(Delivery, Vec<Attempt>)> {
-    let delivery = store::get(connection, id).await?;
+pub async fn get(
+    connection: &mut Connection,
+    _: Permit,
+    id: WebhookDeliveryId,
+    payload: bool,
+) -> Result<(Delivery, Vec<Attempt>)> {
+    let delivery = store::get(connection, id, payload).await?;
     Ok((delivery, store::attempts(connection, id, MAX_ATTEMPTS_SHOWN).await?))
 }
 
-/// Returns a page of an endpoint's deliveries plus one if there are more, and the total unless paging by key.
+/// Returns a page of an endpoint's deliveries plus one if there are more, and the total unless paging by key. The
+/// deliveries have empty payloads unless these are asked for.
 ///
 /// # Errors
 /// `NOT_FOUND` if the endpoint is unknown.
@@ -270,13 +276,11 @@ pub async fn list(
     state: Option<DeliveryState>,
     start: Start,
     limit: i64,
+    payloads: bool,
 ) -> Result<(Vec<Delivery>, Option<Total>)> {
     endpoints::get(connection, endpoint).await?;
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, endpoint, state).await?),
-        Start::After(_) => None,
-    };
-    Ok((store::list(connection, endpoint, state, start, limit + 1).await?, total))
+    let total = start.total(store::total(connection, endpoint, state)).await?;
+    Ok((store::list(connection, endpoint, state, start, limit + 1, payloads).await?, total))
 }
 
 /// Resends a delivery.

@@ -17,14 +17,17 @@ use crate::{
 use mainstay_kernel::{
     database::{
         Connection,
-        condition::Condition,
+        asked::if_asked,
         count,
         integrity::{corrupt, one_row},
+        seek::seek,
+        statement::Prepare as _,
     },
     error::{Error, Result},
     page::{Start, Total},
 };
 
+/// A delivery without its payload, which never changes, and is read only for those who ask for it.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = webhook_deliveries, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
@@ -32,7 +35,6 @@ struct Row {
     endpoint_id: WebhookEndpointId,
     event_id: Uuid,
     kind: String,
-    payload: String,
     state: i16,
     attempts: i32,
     attempts_since_resend: i32,
@@ -49,7 +51,6 @@ impl From<&Delivery> for Row {
             endpoint_id: delivery.endpoint,
             event_id: delivery.event,
             kind: delivery.kind.clone(),
-            payload: delivery.payload.clone(),
             state: delivery.state.number(),
             attempts: delivery.attempts,
             attempts_since_resend: delivery.attempts_since_resend,
@@ -61,10 +62,10 @@ impl From<&Delivery> for Row {
     }
 }
 
-impl TryFrom<Row> for Delivery {
+impl TryFrom<(Row, String)> for Delivery {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
+    fn try_from((row, payload): (Row, String)) -> Result<Self> {
         let broken = || corrupt("webhook_deliveries", row.id, "a number");
         Ok(Self {
             id: row.id,
@@ -72,7 +73,7 @@ impl TryFrom<Row> for Delivery {
             event: row.event_id,
             kind: row.kind,
             state: DeliveryState::from_number(row.state.into()).ok_or_else(broken)?,
-            payload: row.payload,
+            payload,
             attempts: row.attempts,
             attempts_since_resend: row.attempts_since_resend,
             next_attempt_at: row.next_attempt_at,
@@ -84,22 +85,27 @@ impl TryFrom<Row> for Delivery {
 }
 
 /// Stores new deliveries.
-pub async fn insert(connection: &mut Connection, deliveries: &[Delivery]) -> Result<()> {
+pub async fn insert(connection: &Connection, deliveries: &[Delivery]) -> Result<()> {
     // Postgres accepts 65,535 parameters in one statement.
     for some in deliveries.chunks(1000) {
-        let rows: Vec<_> = some.iter().map(Row::from).collect();
-        diesel::insert_into(webhook_deliveries::table).values(rows).execute(connection).await?;
+        let rows: Vec<_> = some
+            .iter()
+            .map(|delivery| (Row::from(delivery), webhook_deliveries::payload.eq(&delivery.payload)))
+            .collect();
+        diesel::insert_into(webhook_deliveries::table).values(rows).execute(&mut &*connection).await?;
     }
     Ok(())
 }
 
-/// Returns one delivery. Deliveries of a removed endpoint do not count: they have merely not been removed yet.
+/// Returns one delivery, with an empty payload unless that is asked for. Deliveries of a removed endpoint do not count:
+/// they have merely not been removed yet.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, id: WebhookDeliveryId) -> Result<Delivery> {
+pub async fn get(connection: &mut Connection, id: WebhookDeliveryId, payload: bool) -> Result<Delivery> {
     let query = webhook_deliveries::table.inner_join(webhook_endpoints::table);
-    let query = query.filter(webhook_deliveries::id.eq(id)).select(Row::as_select());
+    let columns = (Row::as_select(), if_asked(webhook_deliveries::payload, payload));
+    let query = query.filter(webhook_deliveries::id.eq(id)).select(columns);
     found(query.first(connection).await.optional()?)
 }
 
@@ -108,11 +114,12 @@ pub async fn get(connection: &mut Connection, id: WebhookDeliveryId) -> Result<D
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, id: WebhookDeliveryId) -> Result<Delivery> {
-    let query = webhook_deliveries::table.find(id).select(Row::as_select()).for_no_key_update();
+    let columns = (Row::as_select(), webhook_deliveries::payload);
+    let query = webhook_deliveries::table.find(id).select(columns).for_no_key_update();
     found(query.first(connection).await.optional()?)
 }
 
-fn found(row: Option<Row>) -> Result<Delivery> {
+fn found(row: Option<(Row, String)>) -> Result<Delivery> {
     row.ok_or_else(|| Error::not_found("webhook delivery"))?.try_into()
 }
 
@@ -139,7 +146,7 @@ pub async fn update(connection: &mut Connection, delivery: &Delivery) -> Result<
         .filter(webhook_deliveries::id.eq(delivery.id))
         .filter(webhook_deliveries::version.eq(delivery.version - 1));
     one_row(
-        diesel::update(target).set(Row::from(delivery)).execute(connection).await?,
+        diesel::update(target).set(Row::from(delivery)).prepared().execute(connection).await?,
         "update",
         "webhook_deliveries",
         delivery.id,
@@ -156,24 +163,19 @@ fn matching<'q>(endpoint: WebhookEndpointId, state: Option<DeliveryState>) -> Bo
     }
 }
 
-/// Returns at most `limit` deliveries of an endpoint, newest first.
+/// Returns at most `limit` deliveries of an endpoint, newest first, with empty payloads unless these are asked for.
 pub async fn list(
     connection: &mut Connection,
     endpoint: WebhookEndpointId,
     state: Option<DeliveryState>,
     start: Start,
     limit: i64,
+    payloads: bool,
 ) -> Result<Vec<Delivery>> {
-    let query = match start {
-        Start::Offset(offset) => matching(endpoint, state).offset(offset),
-        Start::After(key) => matching(endpoint, state).filter(Condition::beyond(
-            "(webhook_deliveries.created_at, webhook_deliveries.id)",
-            true,
-            key,
-        )),
-    };
+    let query = seek(matching(endpoint, state), start, "(webhook_deliveries.created_at, webhook_deliveries.id)", true);
     let query = query.order((webhook_deliveries::created_at.desc(), webhook_deliveries::id.desc())).limit(limit);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let query = query.select((Row::as_select(), if_asked(webhook_deliveries::payload, payloads)));
+    let rows: Vec<(Row, String)> = query.load(connection).await?;
     rows.into_iter().map(Delivery::try_from).collect()
 }
 

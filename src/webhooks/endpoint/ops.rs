@@ -100,7 +100,7 @@ pub async fn create(
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, _: Permit, id: WebhookEndpointId) -> Result<Endpoint> {
+pub async fn get(connection: &Connection, _: &Permit, id: WebhookEndpointId) -> Result<Endpoint> {
     store::get(connection, id).await
 }
 
@@ -114,10 +114,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Endpoint>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection)).await?;
     Ok((store::list(connection, start, limit + 1).await?, total))
 }
 
@@ -186,7 +183,7 @@ pub async fn rotate(
 ///
 /// # Errors
 /// Any database error.
-pub async fn publish(connection: &mut Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
+pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
     let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_ref()).collect();
     let subscribers = store::subscribers(connection, &accounts, &kinds).await?;

@@ -144,8 +144,7 @@ impl WebhookEndpointService for Webhooks {
     ) -> Reply<pb::GetWebhookEndpointResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
-        let endpoint =
-            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let endpoint = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetWebhookEndpointResponse { data: Some(render(endpoint)) })
     }
 
@@ -241,8 +240,9 @@ impl WebhookDeliveryService for Webhooks {
     ) -> Reply<pb::GetWebhookDeliveryResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
-        let found =
-            self.app.database.autocommit(async move |connection| delivery::get(connection, permit, id).await).await?;
+        let payload = call.asks_for("payload");
+        let found = async move |connection: &mut _| delivery::get(connection, permit, id, payload).await;
+        let found = self.app.database.autocommit(found).await?;
         call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(found)) })
     }
 
@@ -253,14 +253,14 @@ impl WebhookDeliveryService for Webhooks {
         let call = Call::admit(request)?;
         let pb::ListWebhookDeliveriesRequest { endpoint_id, state, .. } = &call.message;
         let (endpoint, state) = (WebhookEndpointId::parse(endpoint_id)?, state.and_then(DeliveryState::from_number));
-        let pager = call.pager(&self.app)?;
+        let (pager, payloads) = (call.pager(&self.app)?, call.asks_for("payload"));
         let permit = call.permit()?;
         let (deliveries, meta) = call
             .list(
                 &self.app,
                 pager,
                 async move |connection| {
-                    delivery::list(connection, permit, endpoint, state, pager.start, pager.size).await
+                    delivery::list(connection, permit, endpoint, state, pager.start, pager.size, payloads).await
                 },
                 Delivery::key,
             )

@@ -11,10 +11,9 @@ use crate::{
 };
 use mainstay_kernel::{
     database::{
-        Connection, broken_reference,
-        condition::Condition,
-        count,
+        Connection, broken_reference, count,
         integrity::{corrupt, one_row},
+        seek::seek,
     },
     error::{Error, Result},
     id::AccountId,
@@ -100,9 +99,9 @@ pub async fn insert(connection: &mut Connection, endpoint: &Endpoint) -> Result<
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, id: WebhookEndpointId) -> Result<Endpoint> {
+pub async fn get(connection: &Connection, id: WebhookEndpointId) -> Result<Endpoint> {
     let query = webhook_endpoints::table.find(id).select(Row::as_select());
-    found(query.first(connection).await.optional()?)
+    found(query.first(&mut &*connection).await.optional()?)
 }
 
 /// Returns one endpoint, locked against changes until the transaction ends.
@@ -144,12 +143,7 @@ pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Resul
 /// Returns at most `limit` endpoints, newest first.
 pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Endpoint>> {
     let query = webhook_endpoints::table.into_boxed();
-    let query = match start {
-        Start::Offset(offset) => query.offset(offset),
-        Start::After(key) => {
-            query.filter(Condition::beyond("(webhook_endpoints.created_at, webhook_endpoints.id)", true, key))
-        }
-    };
+    let query = seek(query, start, "(webhook_endpoints.created_at, webhook_endpoints.id)", true);
     let query = query.order((webhook_endpoints::created_at.desc(), webhook_endpoints::id.desc())).limit(limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Endpoint::try_from).collect()
@@ -180,15 +174,11 @@ impl Subscriber {
 
 /// Returns the enabled endpoints that receive any of these kinds of events of these accounts. They can't be removed
 /// until the transaction ends; endpoints that are just being removed are skipped without waiting.
-pub async fn subscribers(
-    connection: &mut Connection,
-    accounts: &[AccountId],
-    kinds: &[&str],
-) -> Result<Vec<Subscriber>> {
+pub async fn subscribers(connection: &Connection, accounts: &[AccountId], kinds: &[&str]) -> Result<Vec<Subscriber>> {
     let query = webhook_endpoints::table
         .filter(webhook_endpoints::status.eq(Status::Enabled.number()))
         .filter(webhook_endpoints::account_id.is_null().or(webhook_endpoints::account_id.eq_any(accounts)))
         .filter(webhook_endpoints::kinds.eq(Vec::<String>::new()).or(webhook_endpoints::kinds.overlaps_with(kinds)));
     let columns = (webhook_endpoints::id, webhook_endpoints::account_id, webhook_endpoints::kinds);
-    Ok(query.select(columns).for_key_share().skip_locked().load(connection).await?)
+    Ok(query.select(columns).for_key_share().skip_locked().load(&mut &*connection).await?)
 }

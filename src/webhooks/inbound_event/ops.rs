@@ -109,12 +109,12 @@ where
     changed.await
 }
 
-/// Returns an event.
+/// Returns an event, with an empty payload unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, _: Permit, id: InboundEventId) -> Result<InboundEvent> {
-    store::get(connection, id).await
+pub async fn get(connection: &mut Connection, _: Permit, id: InboundEventId, payload: bool) -> Result<InboundEvent> {
+    store::get(connection, id, payload).await
 }
 
 /// Returns a page of events plus one if there are more, and the total unless paging by key.
@@ -128,10 +128,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<InboundEvent>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, filter).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, filter)).await?;
     Ok((store::list(connection, filter, start, limit + 1).await?, total))
 }
 

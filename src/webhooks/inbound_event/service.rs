@@ -84,8 +84,9 @@ impl InboundEventService for InboundEvents {
     ) -> Reply<pb::GetInboundEventResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
-        let event =
-            self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let payload = call.asks_for("payload");
+        let found = async move |connection: &mut _| ops::get(connection, permit, id, payload).await;
+        let event = self.app.database.autocommit(found).await?;
         call.read(pb::GetInboundEventResponse { data: Some(render(event)) })
     }
 

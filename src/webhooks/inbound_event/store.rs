@@ -10,7 +10,7 @@ use crate::{
     webhooks::inbound_event::model::{Filter, InboundEvent, Provider, State},
 };
 use mainstay_kernel::{
-    database::{Connection, condition::Condition, count, integrity::corrupt},
+    database::{Connection, asked::if_asked, count, integrity::corrupt, seek::seek, statement::Prepare as _},
     error::{Error, Result},
     page::{Start, Total},
 };
@@ -84,12 +84,13 @@ pub async fn insert(connection: &mut Connection, event: &InboundEvent) -> Result
     Ok(inserted == 1)
 }
 
-/// Returns one event.
+/// Returns one event, with an empty payload unless that is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, id: InboundEventId) -> Result<InboundEvent> {
-    let query = inbound_events::table.find(id).select((Row::as_select(), inbound_events::payload));
+pub async fn get(connection: &mut Connection, id: InboundEventId, payload: bool) -> Result<InboundEvent> {
+    let columns = (Row::as_select(), if_asked(inbound_events::payload, payload));
+    let query = inbound_events::table.find(id).select(columns);
     found(query.first(connection).await.optional()?)
 }
 
@@ -121,7 +122,7 @@ pub async fn update(connection: &mut Connection, event: &InboundEvent) -> Result
         inbound_events::updated_at.eq(event.updated_at),
         inbound_events::finished_at.eq(event.finished_at),
     );
-    let updated = diesel::update(target).set(change).execute(connection).await?;
+    let updated = diesel::update(target).set(change).prepared().execute(connection).await?;
     if updated == 1 {
         Ok(())
     } else {
@@ -144,12 +145,7 @@ fn matching<'q>(filter: Filter) -> Boxed<'q> {
 
 /// Returns at most `limit` events, newest first, without their payloads.
 pub async fn list(connection: &mut Connection, filter: Filter, start: Start, limit: i64) -> Result<Vec<InboundEvent>> {
-    let query = match start {
-        Start::Offset(offset) => matching(filter).offset(offset),
-        Start::After(key) => {
-            matching(filter).filter(Condition::beyond("(inbound_events.received_at, inbound_events.id)", true, key))
-        }
-    };
+    let query = seek(matching(filter), start, "(inbound_events.received_at, inbound_events.id)", true);
     let query = query.order((inbound_events::received_at.desc(), inbound_events::id.desc())).limit(limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(|row| row.with(Vec::new())).collect()

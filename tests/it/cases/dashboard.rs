@@ -30,12 +30,28 @@ pub(crate) fn cases() -> Vec<Case> {
             "more than a month" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "days": 32 }));
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
         }
+        "OverviewService.WatchTicketOverview" {
+            "for a second" => Status(200), |scene| {
+                call(&scene.cast.agent, json!({ "days": 1 })).header("x-request-timeout", "1")
+            };
+            "more than a month" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "days": 32 }));
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
+        }
         "OverviewService.GetSalesOverview" {
             "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({ "days": 31 }));
             "days to come" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({ "days": -1 }));
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
         }
+        "OverviewService.GetSignInOverview" {
+            "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({ "days": 1 }));
+            "more than a month" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({ "days": 32 }));
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
+        }
         "OverviewService.GetWorkOverview" {
+            "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({}));
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
+        }
+        "SettingService.GetSettings" {
             "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({}));
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
         }
@@ -58,6 +74,13 @@ pub(crate) fn cases() -> Vec<Case> {
             "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({ "pageToken": "AAAA" }));
             "an end before the start" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.admin, json!({ "startTime": "2026-03-02T08:15:31Z", "endTime": "2026-03-02T08:15:31Z" }))
+            };
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
+        }
+        "SystemLogService.WatchSystemLogs" {
+            "for a second" => Status(200), |scene| call(&scene.cast.admin, json!({})).header("x-request-timeout", "1");
+            "a token of something else" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "resumeToken": "AAAA" })).header("x-request-timeout", "1")
             };
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
         }

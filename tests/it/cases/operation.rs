@@ -16,6 +16,17 @@ async fn cancelled(scene: &Scene) -> String {
 
 pub(crate) fn cases() -> Vec<Case> {
     cases! {
+        "DeadJobService.ListDeadJobs" {
+            "an admin may" => Status(200), |scene| call(&scene.cast.admin, json!({ "kind": "sync_refunds", "readMask": "id" }));
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({}));
+        }
+        "DeadJobService.RedriveDeadJobs" {
+            "by their ids" => Status(200), |scene| call(&scene.cast.admin, json!({ "ids": ["1", "2"] }));
+            "all of a kind" => Status(200), |scene| call(&scene.cast.admin, json!({ "kind": "sync_refunds" }));
+            "neither ids nor a kind" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({}));
+            "both" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({ "ids": ["1"], "kind": "sync_refunds" }));
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({ "ids": ["1"] }));
+        }
         "OperationService.CancelOperation" {
             "the caller's own" => Status(200), |scene| {
                 call(&scene.cast.agent, json!({ "operationId": scene.operation().await })).header("if-match", "\"1\"")
@@ -45,6 +56,13 @@ pub(crate) fn cases() -> Vec<Case> {
                 scene.operation().await;
                 call(&scene.cast.agent, json!({}))
             };
+        }
+        "OperationService.WatchOperations" {
+            "for a second" => Status(200), |scene| call(&scene.cast.agent, json!({})).header("x-request-timeout", "1");
+            "a token of something else" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.agent, json!({ "resumeToken": "AAAA" })).header("x-request-timeout", "1")
+            };
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
         }
         "OperationService.ListOperationErrors" {
             "of the caller's own" => Status(200), |scene| call(&scene.cast.agent, json!({ "operationId": scene.operation().await }));

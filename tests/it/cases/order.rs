@@ -7,11 +7,11 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases, nothing,
 };
-use crate::support::Protocol;
+use crate::support::{Protocol, euro};
 
 /// Creates a product at this price.
 pub(crate) async fn product(scene: &Scene, price_minor: i64, currency: &str) -> String {
-    let request = json!({ "name": "A thing", "priceMinor": price_minor, "currencyCode": currency });
+    let request = json!({ "name": "A thing", "price": { "amountMinor": price_minor, "currencyCode": currency } });
     scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
 }
 
@@ -42,27 +42,28 @@ fn products() -> Vec<Case> {
     cases! {
         "ProductService.CreateProduct" {
             "an admin may" => Status(201), |scene| {
-                call(&scene.cast.admin, json!({ "name": "Grüße 🔥", "priceMinor": "1999", "currencyCode": "EUR" }))
+                call(&scene.cast.admin, json!({ "name": "Grüße 🔥", "price": euro("1999") }))
             };
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| {
-                call(&scene.cast.customer, json!({ "name": "Mine", "priceMinor": 1, "currencyCode": "EUR" }))
+                call(&scene.cast.customer, json!({ "name": "Mine", "price": euro(1) }))
             };
             "a recurring product" => Status(201), |scene| {
                 call(&scene.cast.admin, json!({
-                    "name": "A box each month", "priceMinor": "1999", "currencyCode": "EUR", "billingInterval": "BILLING_INTERVAL_MONTH",
+                    "name": "A box each month", "price": euro("1999"), "billingInterval": "BILLING_INTERVAL_MONTH",
                 }))
             };
             "an unknown interval" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUR", "billingInterval": 0 }))
+                call(&scene.cast.admin, json!({ "name": "A thing", "price": euro(1), "billingInterval": 0 }))
             };
             "an unknown currency" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": 1, "currencyCode": "EUX" }))
+                call(&scene.cast.admin, json!({ "name": "A thing", "price": { "amountMinor": 1, "currencyCode": "EUX" } }))
             };
+            "no price" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({ "name": "A thing" }));
             "a negative price and no name" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, json!({ "priceMinor": -1, "currencyCode": "EURO" }))
+                call(&scene.cast.admin, json!({ "price": { "amountMinor": -1, "currencyCode": "EURO" } }))
             };
             "more than can be charged" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, json!({ "name": "A thing", "priceMinor": "9223372036854775807", "currencyCode": "EUR" }))
+                call(&scene.cast.admin, json!({ "name": "A thing", "price": euro("9223372036854775807") }))
             };
         }
         "ProductService.GetProduct" {
@@ -86,8 +87,14 @@ fn products() -> Vec<Case> {
         }
         "ProductService.UpdateProduct" {
             "the price" => Status(200), |scene| {
-                call(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "priceMinor": 2 } }))
+                call(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "price": euro(2) } }))
                     .header("if-match", "\"1\"")
+            };
+            "a price in another currency" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "productId": product(&scene, 1, "JPY").await, "product": { "price": euro(2) } }))
+            };
+            "a price of nothing" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "productId": product(&scene, 1, "EUR").await, "product": { "price": {} } }))
             };
             "archived, by the mask alone" => Status(200), |scene| call(&scene.cast.admin, json!({
                 "productId": product(&scene, 1, "EUR").await, "product": { "archived": true, "name": "Not this" }, "updateMask": "archived",

@@ -8,7 +8,7 @@ use super::{
     Scene, call, cases, nothing,
     order::order,
 };
-use crate::support::{Answer, Protocol, unique};
+use crate::support::{Answer, Protocol, euro, unique};
 
 const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
@@ -36,17 +36,17 @@ async fn declined(scene: &Scene) -> String {
     scene.cast.customer.call(Protocol::Rest, "PaymentService.ListPayments", filter).await.good().text("/data/0/id")
 }
 
-fn refund(scene: &Scene, payment: &str, amount_minor: Option<i64>) -> Call {
+fn refund(scene: &Scene, payment: &str, amount: Option<i64>) -> Call {
     let mut request = json!({ "paymentId": payment });
-    if let Some(amount) = amount_minor {
-        request["amountMinor"] = amount.to_string().into();
+    if let Some(amount) = amount {
+        request["amount"] = euro(amount.to_string());
     }
     call(&scene.cast.agent, request).header("idempotency-key", unique())
 }
 
-async fn refunded(scene: &Scene, amount_minor: Option<i64>) -> (String, String) {
+async fn refunded(scene: &Scene, amount: Option<i64>) -> (String, String) {
     let payment = paid(scene).await.id();
-    let refund = refund(scene, &payment, amount_minor).send(Protocol::Rest, REFUND).await.good().id();
+    let refund = refund(scene, &payment, amount).send(Protocol::Rest, REFUND).await.good().id();
     (payment, refund)
 }
 
@@ -138,6 +138,12 @@ fn refunds() -> Vec<Case> {
                 let (payment, _) = refunded(&scene, Some(100)).await;
                 refund(&scene, &payment, Some(351))
             };
+            "in another currency" => Reason("CURRENCIES_MIXED"), |scene| {
+                let payment = paid(&scene).await.id();
+                let request = json!({ "paymentId": payment, "amount": { "amountMinor": 1, "currencyCode": "JPY" } });
+                call(&scene.cast.agent, request).header("idempotency-key", unique())
+            };
+            "nothing" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &paid(&scene).await.id(), Some(0));
             "when nothing is left" => Reason("PAYMENT_ALREADY_REFUNDED"), |scene| {
                 let (payment, _) = refunded(&scene, None).await;
                 refund(&scene, &payment, None)

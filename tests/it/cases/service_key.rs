@@ -20,6 +20,9 @@ pub(crate) fn cases() -> Vec<Case> {
             "an admin may" => Status(201), |scene| call(&scene.cast.admin, json!({
                 "name": "Billing", "scopes": ["support.tickets.read", "support.tickets.write"], "expireTime": "2100-01-01T00:00:00Z",
             }));
+            "an end in the past" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
+                "name": "Billing", "scopes": ["support.tickets.read"], "expireTime": "2020-01-01T00:00:00Z",
+            }));
             "without a scope" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({ "name": "Billing" }));
             "a scope that is not declared" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.admin, json!({ "name": "Billing", "scopes": ["support.tickets.read", "support.everything"] }))

@@ -8,7 +8,7 @@ use super::{
     Scene, call, cases, nothing,
     order::product,
 };
-use crate::support::{Answer, Protocol, unique};
+use crate::support::{Answer, Protocol, euro, unique};
 
 const CREATE: &str = "SubscriptionService.CreateSubscription";
 const CANCEL: &str = "SubscriptionService.CancelSubscription";
@@ -16,7 +16,7 @@ const CANCEL: &str = "SubscriptionService.CancelSubscription";
 /// Creates a product of 9.00 EUR billed each month or year.
 pub(crate) async fn recurring(scene: &Scene, interval: &str) -> String {
     let request = json!({
-        "name": "A box", "priceMinor": "900", "currencyCode": "EUR", "billingInterval": interval,
+        "name": "A box", "price": euro("900"), "billingInterval": interval,
     });
     scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
 }

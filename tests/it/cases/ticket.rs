@@ -115,6 +115,13 @@ fn creates() -> Vec<Case> {
 
 fn reads() -> Vec<Case> {
     cases! {
+        "TicketService.GetTicketLabels" {
+            "an agent" => Status(200), |scene| {
+                scene.ticket().await;
+                call(&scene.cast.agent, json!({}))
+            };
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
+        }
         "TicketService.BatchGetTickets" {
             "the caller's own" => Status(200), |scene| {
                 let (first, second) = (scene.ticket().await, scene.ticket().await);

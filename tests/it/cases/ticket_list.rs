@@ -52,6 +52,25 @@ pub(crate) fn cases() -> Vec<Case> {
             "none" => Status(200), |scene| call(&scene.cast.customer, json!({}));
             "an anonymous caller" => Reason("UNAUTHENTICATED"), |scene| call(&scene.cast.anonymous, json!({}));
         }
+        "TicketService.ExportTicketsCsv" {
+            "an account's" => Status(200), |scene| {
+                scene.ticket().await;
+                scene.resolved().await;
+                call(&scene.cast.customer, json!({ "accountId": scene.account() }))
+            };
+            "none" => Status(200), |scene| call(&scene.cast.customer, json!({}));
+            "a status twice" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, json!({ "statuses": ["TICKET_STATUS_OPEN", "TICKET_STATUS_OPEN"] }))
+            };
+            "an anonymous caller" => Reason("UNAUTHENTICATED"), |scene| call(&scene.cast.anonymous, json!({}));
+        }
+        "TicketService.WatchTickets" {
+            "for a second" => Status(200), |scene| call(&scene.cast.customer, json!({})).header("x-request-timeout", "1");
+            "a token of something else" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, json!({ "resumeToken": "AAAA" })).header("x-request-timeout", "1")
+            };
+            "an anonymous caller" => Reason("UNAUTHENTICATED"), |scene| call(&scene.cast.anonymous, json!({}));
+        }
         "ActivityService.ListActivities" {
             "of the caller's own ticket" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
             "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));

@@ -22,6 +22,8 @@ pub(crate) fn cases() -> Vec<Case> {
             "of a role" => Status(200), |scene| {
                 call(&scene.cast.admin, json!({ "accountId": scene.account(), "roles": ["ROLE_CUSTOMER"], "pageSize": 1, "readMask": "id" }))
             };
+            "with an address" => Status(200), |scene| call(&scene.cast.agent, json!({ "email": scene.cast.customer.who().email }));
+            "with no address" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "email": "ada" }));
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
         }
         "UserService.BatchGetUsers" {

@@ -27,6 +27,7 @@ fn the_facts_about_a_reason_are_consistent() {
             Code::ResourceExhausted => &[413, 429],
             Code::FailedPrecondition => &[422],
             Code::Aborted => &[409, 412],
+            Code::OutOfRange => &[410],
             Code::Unimplemented => &[404, 405],
             Code::Internal => &[500],
             Code::Unavailable => &[502, 503],

@@ -208,6 +208,22 @@ fn configuration_holds_plain_values() {
 }
 
 #[test]
+fn each_file_is_a_module_of_its_crate() {
+    let mut found = Vec::new();
+    for src in products().into_iter().chain(machinery()) {
+        let sources = sources(root(), &src);
+        for source in &sources {
+            let Some((name, parent)) = source.module.split_last() else { continue };
+            let declares = |parent: &Source| !parent.lines_with(&["mod", name, ";"]).is_empty();
+            if !sources.iter().any(|source| source.module == parent && declares(source)) {
+                found.push(format!("{}: no module declares it, so it is not compiled", source.file.display()));
+            }
+        }
+    }
+    none(&found);
+}
+
+#[test]
 fn no_files_need_each_other_in_a_circle() {
     let mut found = Vec::new();
     for src in products().into_iter().chain(machinery()) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Protocol, TestApp, TestDatabase};
+use crate::support::{Actor, Answer, Protocol, TestApp, TestDatabase};
 
 /// Accounts, agents, tickets of two months with comments and resolutions, and orders and payments, all at random.
 async fn fill(database: &TestDatabase) {
@@ -143,6 +143,52 @@ async fn orders_and_payments_are_counted_as_by_plain_sql() {
         answer.text("/data/oldestPendingTime")
     );
     assert_eq!(app.database.number(&oldest).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_are_counted_as_they_happen_and_as_by_plain_sql() {
+    let app = TestApp::start().await;
+    let admin = app.cast().await.admin;
+    admin.token().await;
+    app.database
+        .sql(
+            "DELETE FROM sign_ins; SELECT setseed(0.5);
+             INSERT INTO sign_ins SELECT date_trunc('hour', now() - n * interval '1 hour', 'UTC'), outcome, slot, 1 + floor(random() * 9)
+             FROM generate_series(1, 400) AS n, generate_series(1, 2) AS outcome, generate_series(0, 7) AS slot
+             WHERE random() < 0.3",
+        )
+        .await;
+    let tries = async |password: &str, email: &str| {
+        let request = json!({ "email": email, "password": password });
+        Actor::anonymous(&app.endpoint).call(Protocol::Rest, "AuthService.Login", request).await
+    };
+    let user = admin.who();
+    for _ in 0..3 {
+        tries(&user.password, &user.email).await.good();
+    }
+    tries("not the password", &user.email).await.refused("INVALID_CREDENTIALS");
+    tries(&user.password, "nobody@example.com").await.refused("INVALID_CREDENTIALS");
+    let now = "SELECT sum(attempts)::bigint FROM sign_ins WHERE hour >= date_trunc('hour', now(), 'UTC') AND outcome =";
+    assert_eq!(app.database.number(&format!("{now} 1")).await, 3);
+    assert_eq!(app.database.number(&format!("{now} 2")).await, 2);
+
+    let answer = admin.call(Protocol::Grpc, "OverviewService.GetSignInOverview", json!({ "days": 9 })).await.good();
+    let since = format!("'{}'::timestamptz - interval '9 days'", answer.text("/data/asOfTime"));
+    let hours: Vec<_> =
+        list(&answer, "hours").iter().map(|hour| json!([hour["acceptedCount"], hour["refusedCount"]])).collect();
+    let sum = |outcome: i32| format!("coalesce(sum(attempts) FILTER (WHERE outcome = {outcome}), 0)::text");
+    let counted = format!(
+        "SELECT json_build_array({}, {}) AS n FROM sign_ins WHERE hour >= {since} GROUP BY hour ORDER BY hour",
+        sum(1),
+        sum(2)
+    );
+    let wanted: Vec<_> =
+        rows(&app.database, &counted).await.as_array().expect("rows").iter().map(|row| row["n"].clone()).collect();
+    assert!(hours.len() > 100 && hours == wanted, "{hours:?} {wanted:?}");
+    for (name, outcome) in [("acceptedCount", 1), ("refusedCount", 2)] {
+        let sql = format!("SELECT sum(attempts)::bigint FROM sign_ins WHERE hour >= {since} AND outcome = {outcome}");
+        assert_eq!(answer.data()[name], app.database.number(&sql).await.to_string(), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

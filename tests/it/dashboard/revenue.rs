@@ -16,7 +16,7 @@ use crate::{
         Actor, PROTOCOLS, Protocol, TestApp,
         app::environment,
         database::{TestDatabase, connect},
-        unique,
+        euro, unique,
     },
 };
 
@@ -76,7 +76,10 @@ async fn counted(database: &TestDatabase, unit: &str, zone: &str) -> BTreeMap<(S
 
 fn figures(value: &Value) -> [i64; 4] {
     let number = |name: &str| value[name].as_str().expect(name).parse().expect("a number");
-    let [gross, refunds, net] = ["grossMinor", "refundsMinor", "netMinor"].map(number);
+    let [gross, refunds, net] = ["gross", "refunds", "net"].map(|name| {
+        let amount = &value[name]["amountMinor"];
+        amount.as_str().expect(name).parse::<i64>().expect("an amount")
+    });
     assert_eq!(net, gross - refunds);
     [gross, refunds, number("saleCount"), number("refundCount")]
 }
@@ -213,7 +216,7 @@ async fn a_charge_and_its_refund_show_at_once() {
     let charge = json!({ "orderId": order(&scene).await, "paymentMethod": "pm_card_visa" });
     let paid =
         scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge, &unique()).await.good();
-    let refund = json!({ "paymentId": paid.id(), "amountMinor": "50" });
+    let refund = json!({ "paymentId": paid.id(), "amount": euro("50") });
     scene.cast.agent.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.good();
     for protocol in PROTOCOLS {
         let answer = scene.cast.admin.call(protocol, REVENUE, json!({ "timeZone": "Asia/Tokyo" })).await.good();

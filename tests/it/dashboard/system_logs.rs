@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta};
+use futures_util::future::join_all;
 use mainstay::dashboard::system_log::{
-    logs::SystemLogs,
+    logs::{POOL_SIZE, SystemLogs},
     model::{Level, Line},
     store,
 };
-use mainstay_kernel::id;
+use mainstay_kernel::{database::Connection, error::Reason, id};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::support::{
     Actor, Answer, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, eventually, people::Cast,
@@ -173,6 +175,59 @@ async fn a_lock_on_the_log_degrades_nothing_else() {
     only_the_log_is_degraded(&admin, &id).await;
     locker.batch_execute("ROLLBACK").await.expect("an end");
     recovers(&admin, &id).await;
+}
+
+/// Callers that wait less long than the store may take get what such callers get anywhere, and nobody else notices.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_in_a_hurry_says_nothing_about_the_store() {
+    let app = TestApp::start().await;
+    let admin = app.cast().await.admin;
+    assert!(list(&admin, json!({})).await.is_empty(), "this server stores no lines");
+    let locker = connect(&app.database.url).await;
+    locker.batch_execute("BEGIN; LOCK TABLE system_logs IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    // More than open the circuit.
+    for _ in 0..6 {
+        let hurry = [("x-request-timeout", "0.2")];
+        admin.call_with(Protocol::Rest, LOGS, json!({}), &hurry).await.refused("DEADLINE_EXCEEDED");
+    }
+    locker.batch_execute("ROLLBACK").await.expect("an end");
+    list(&admin, json!({})).await;
+}
+
+/// Several callers search at once, and others wait in vain for a connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_pool_says_nothing_about_the_store() {
+    let app = TestApp::start().await;
+    let (logs, admin) = (app.app.part::<SystemLogs>(), app.cast().await.admin);
+    let (began, end) = (Semaphore::new(0), Semaphore::new(0));
+    let search = async |_: &mut Connection| {
+        began.add_permits(1);
+        drop(end.acquire().await);
+        Ok(())
+    };
+    let searches = join_all((0..POOL_SIZE).map(|_| logs.run(true, search)));
+    let others = async {
+        drop(began.acquire_many(POOL_SIZE).await);
+        // More than open the circuit.
+        for other in join_all((0..6).map(|_| logs.run(false, async |_| Ok(())))).await {
+            assert_eq!(other.expect_err("no connection is left").reason(), Reason::Unavailable);
+        }
+        end.add_permits(1);
+    };
+    let (searched, ()) = tokio::join!(searches, others);
+    assert!(searched.iter().all(Result::is_ok), "{searched:?}");
+    list(&admin, json!({})).await;
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_available_says_nothing_about_the_store() {
+    let app = TestApp::start().await;
+    let logs = app.app.part::<SystemLogs>();
+    for _ in 0..6 {
+        let locked = logs.run(false, async |_| Err::<(), _>(Reason::Conflict.into())).await;
+        assert_eq!(locked.expect_err("as it is").reason(), Reason::Conflict);
+    }
+    list(&app.cast().await.admin, json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,7 +64,7 @@ async fn an_upload_that_is_not_completed_is_given_up() {
     let id = sent(&cast.customer, announced(), TEXT).await;
     app.database.sql("UPDATE files SET expires_at = now() - interval '1 s'").await;
     complete(&cast.customer, &id).await.refused("NOT_FOUND");
-    run(&app, "expire_uploads").await;
+    run(&app, "expire_files").await;
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
     assert_eq!(app.database.number("SELECT sum(size_bytes)::bigint FROM file_usage").await, 0);
     make_orphans_due(&app.database).await;

@@ -1,196 +1,28 @@
 //! The queue itself, with jobs of the test: no two workers run one job, leases, panics, waking, and the drain.
 
+mod dead;
+mod sample;
+
 use std::{
-    collections::HashSet,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use mainstay_kernel::{
-    app::App,
     clock::Clock,
     database::Connection,
-    error::{Error, Result},
+    error::Error,
     id,
-    queue::{self, Handler, Job, Kind, Lane, dead, worker},
+    queue::{self, worker},
 };
 use rand::{Rng as _, SeedableRng as _};
-use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, Semaphore};
-use tokio_util::sync::{CancellationToken, DropGuard};
-use uuid::Uuid;
+use tokio_util::sync::CancellationToken;
 
 use super::wait_for_count;
-use crate::support::{TestApp, TestDatabase, eventually};
+use crate::support::{TestDatabase, eventually};
+use sample::{Act, Grouped, Plain, State, add, app, hurry, plain, start, work};
 
 const JOBS: &str = "SELECT count(*) FROM jobs";
-
-/// What the jobs of a test share.
-#[derive(Debug)]
-struct State {
-    running: Mutex<HashSet<String>>,
-    runs: AtomicUsize,
-    overlaps: AtomicUsize,
-    given_up: AtomicUsize,
-    /// Whether the next job that is given up fails to be.
-    clings: AtomicBool,
-    /// What a job waits for, if it is to.
-    gate: Semaphore,
-    began: Notify,
-    was_dropped: AtomicBool,
-}
-
-impl Default for State {
-    fn default() -> Self {
-        Self {
-            running: Mutex::default(),
-            runs: AtomicUsize::default(),
-            overlaps: AtomicUsize::default(),
-            given_up: AtomicUsize::default(),
-            clings: AtomicBool::new(false),
-            gate: Semaphore::new(0),
-            began: Notify::new(),
-            was_dropped: AtomicBool::new(false),
-        }
-    }
-}
-
-/// What a job does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Act {
-    Nothing,
-    Sleep(u64),
-    Wait,
-    Fail,
-    Panic,
-}
-
-/// A job in a lane of its own.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Plain {
-    subject: Uuid,
-    act: Act,
-}
-
-/// A job that runs serially with others of its group.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Grouped {
-    subject: Uuid,
-    group: u8,
-    act: Act,
-}
-
-impl Job for Plain {
-    const NAME: &'static str = "plain";
-    const MAX_ATTEMPTS: i32 = 2;
-    const LANE: Lane = Lane::new("plain", |_| 4);
-
-    fn subject(&self) -> Uuid {
-        self.subject
-    }
-}
-
-impl Job for Grouped {
-    const NAME: &'static str = "grouped";
-    const MAX_ATTEMPTS: i32 = 2;
-    const LANE: Lane = Lane::serial("grouped", |_| 4);
-
-    fn subject(&self) -> Uuid {
-        self.subject
-    }
-
-    fn serial_key(&self) -> Option<String> {
-        Some(format!("group:{}", self.group))
-    }
-}
-
-/// Notes that a run was dropped before its end.
-struct Unless<'a>(&'a State, bool);
-
-impl Drop for Unless<'_> {
-    fn drop(&mut self) {
-        if !self.1 {
-            self.0.was_dropped.store(true, Ordering::SeqCst);
-        }
-    }
-}
-
-async fn act(app: &App, key: String, act: Act) -> Result<()> {
-    let state = app.part::<Arc<State>>();
-    state.runs.fetch_add(1, Ordering::SeqCst);
-    if !state.running.lock().expect("no panic").insert(key.clone()) {
-        state.overlaps.fetch_add(1, Ordering::SeqCst);
-    }
-    state.began.notify_one();
-    let mut guard = Unless(state, false);
-    match act {
-        Act::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-        Act::Wait => state.gate.acquire().await.expect("open").forget(),
-        Act::Panic => panic!("as the test wants"),
-        Act::Fail | Act::Nothing => {}
-    }
-    guard.1 = true;
-    state.running.lock().expect("no panic").remove(&key);
-    if act == Act::Fail { Err(Error::internal(anyhow::anyhow!("as the test wants"))) } else { Ok(()) }
-}
-
-impl Handler for Plain {
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        act(app, queue::key::<Self>(self.subject), self.act).await
-    }
-
-    async fn give_up(self, app: &App) -> Result<()> {
-        let state = app.part::<Arc<State>>();
-        state.given_up.fetch_add(1, Ordering::SeqCst);
-        if state.clings.swap(false, Ordering::SeqCst) {
-            return Err(Error::internal(anyhow::anyhow!("not yet")));
-        }
-        Ok(())
-    }
-}
-
-impl Handler for Grouped {
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        act(app, format!("group:{}", self.group), self.act).await
-    }
-}
-
-/// An app whose jobs are those of the test, and which runs none yet.
-async fn app(database: &Arc<TestDatabase>, state: &Arc<State>) -> App {
-    let kinds: &'static [Kind] = Vec::leak(vec![Kind::of::<Plain>(), Kind::of::<Grouped>()]);
-    let TestApp { app, .. } = TestApp::builder().on(database).start().await;
-    app.with_part(kinds).with_part(state.clone())
-}
-
-/// Runs jobs until the guard is dropped.
-fn work(app: &App) -> DropGuard {
-    let stop = CancellationToken::new();
-    tokio::spawn(worker::run(app.clone(), stop.clone()));
-    stop.drop_guard()
-}
-
-async fn start() -> (Arc<TestDatabase>, Arc<State>, App) {
-    let (database, state) = (Arc::new(TestDatabase::new().await), Arc::<State>::default());
-    let app = app(&database, &state).await;
-    (database, state, app)
-}
-
-async fn add<J: Job + Copy>(app: &App, job: J) {
-    let add = async move |connection: &mut Connection| queue::enqueue(connection, &job).await;
-    app.database.transaction(add).await.expect("added");
-}
-
-fn plain(act: Act) -> Plain {
-    Plain { subject: id::new(Clock::default().now()), act }
-}
-
-/// Makes jobs that wait for their next attempt due.
-async fn hurry(database: &TestDatabase) {
-    database.sql("UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL").await;
-}
 
 /// Several workers, jobs of few keys and groups that last at random, are replaced and fail: none runs beside another of its
 /// key or group, and each ends.
@@ -267,54 +99,6 @@ async fn a_run_that_lost_its_lease_is_stopped() {
     }
     database.sql("UPDATE jobs SET lease = gen_random_uuid()").await;
     eventually("it is stopped", async || state.was_dropped.load(Ordering::SeqCst)).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_panic_fails_the_attempt_and_a_dead_job_can_be_redriven() {
-    let (database, state, app) = start().await;
-    let _worker = work(&app);
-    let job = plain(Act::Panic);
-    add(&app, job).await;
-    let failed = "SELECT count(*) FROM jobs WHERE attempts = 1 AND lease IS NULL AND last_error = 'it panicked' \
-                  AND due_at > now() + interval '500 milliseconds'";
-    wait_for_count(&database, failed, 1).await;
-    hurry(&database).await;
-    wait_for_count(&database, "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL", 1).await;
-    assert_eq!((state.runs.load(Ordering::SeqCst), state.given_up.load(Ordering::SeqCst)), (2, 1));
-
-    let list = async |connection: &mut Connection| dead::list(connection, Some("plain"), 10).await;
-    let listed = app.database.autocommit(list).await.expect("listed");
-    let id = match &listed[..] {
-        [one] if one.error.as_deref() == Some("it panicked") && one.payload.contains("Panic") => one.id,
-        other => panic!("{other:#?}"),
-    };
-    let redrive = async move |connection: &mut Connection| dead::redrive(connection, &[id], None, 10).await;
-    assert_eq!(app.database.autocommit(redrive).await.expect("redriven"), 1);
-    wait_for_count(&database, failed, 1).await;
-    assert_eq!(state.runs.load(Ordering::SeqCst), 3);
-    // A successor waits, so that a dead one of the same key has nothing to do.
-    database.sql("UPDATE jobs SET dead_at = now()").await;
-    let later = app.clock.now() + chrono::TimeDelta::hours(1);
-    let again = async move |connection: &mut Connection| queue::enqueue_at(connection, &job, later).await;
-    app.database.autocommit(again).await.expect("added");
-    let redrive = async |connection: &mut Connection| dead::redrive(connection, &[], Some("plain"), 10).await;
-    assert_eq!(app.database.autocommit(redrive).await.expect("redriven"), 1);
-    assert_eq!(database.number(JOBS).await, 1);
-}
-
-/// Whatever waits for a job is told that it is dead, so that no task has to look for what waits in vain.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_not_dead_before_it_is_given_up() {
-    let (database, state, app) = start().await;
-    state.clings.store(true, Ordering::SeqCst);
-    add(&app, plain(Act::Fail)).await;
-    database.sql("UPDATE jobs SET attempts = 1").await;
-    let _worker = work(&app);
-    let waits = "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NULL AND dead_at IS NULL";
-    wait_for_count(&database, waits, 1).await;
-    hurry(&database).await;
-    wait_for_count(&database, "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL", 1).await;
-    assert_eq!((state.runs.load(Ordering::SeqCst), state.given_up.load(Ordering::SeqCst)), (1, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use crate::{
         payment::paid,
         subscription::{create_subscription, recurring},
     },
-    support::{Protocol, mail::MailProvider, unique},
+    support::{Protocol, euro, mail::MailProvider, unique},
 };
 
 fn said(mail: &Value) -> &str {
@@ -42,7 +42,7 @@ async fn an_order_is_confirmed_paid_and_refunded_in_german() {
     let (app, scene) = start_app(&provider).await;
     speak_german(&scene).await;
     let payment = paid(&scene).await.good();
-    let refund = json!({ "paymentId": payment.id(), "amountMinor": 150 });
+    let refund = json!({ "paymentId": payment.id(), "amount": euro(150) });
     scene.cast.admin.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.good();
     settled(&app.database, SENT, 3).await;
     let mails = provider.mails();

@@ -12,7 +12,7 @@ use crate::{
 const CREATE: &str = "OrderService.CreateOrder";
 
 async fn product(scene: &Scene, name: &str, price_minor: i64, currency: &str) -> String {
-    let request = json!({ "name": name, "priceMinor": price_minor, "currencyCode": currency });
+    let request = json!({ "name": name, "price": { "amountMinor": price_minor, "currencyCode": currency } });
     scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{CHARGE, FakeGateway, REFUND, process, scene_of};
 use crate::{
     cases::{Scene, nothing, order, subscription::recurring},
-    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase, unique},
+    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase, euro, unique},
 };
 
 const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
@@ -100,7 +100,7 @@ impl World {
             }
             5..8 if !paid.is_empty() => {
                 let payment = paid.choose(&mut self.dice).expect("a payment").clone();
-                (REFUND, json!({ "paymentId": payment, "amountMinor": self.dice.random_range(1..300).to_string() }))
+                (REFUND, json!({ "paymentId": payment, "amount": euro(self.dice.random_range(1..300).to_string()) }))
             }
             8..10 => (SUBSCRIBE, json!({ "productId": self.recurring, "paymentMethod": "pm_card_visa" })),
             _ if !self.wishes.is_empty() => return self.dice.random_range(0..self.wishes.len()),

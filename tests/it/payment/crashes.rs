@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
-use crate::support::{Protocol, TestDatabase};
+use crate::support::{Protocol, TestDatabase, euro};
 
 /// What runs first after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ async fn refund_killed_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&healthy, &database).await;
-    let request = json!({ "paymentId": paid(&scene).await.id(), "amountMinor": "450" });
+    let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("450") });
     scene.cast.agent.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;

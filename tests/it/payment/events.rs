@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{CHARGE, FakeGateway, REFUND, charge_of, paid, start_app_with};
 use crate::{
     cases::Scene,
-    support::{Protocol, eventually, receiver::Receiver, unique},
+    support::{Protocol, euro, eventually, receiver::Receiver, unique},
     webhook::outbound::endpoint,
 };
 
@@ -60,7 +60,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
     // Any event about a refund makes the app check all refunds of the payment, including the one below, whenever that
     // job runs.
     gateway.tells(&[&app.endpoint], json!("never")).await;
-    let request = json!({ "paymentId": payment, "amountMinor": "50" });
+    let request = json!({ "paymentId": payment, "amount": euro("50") });
     let part = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good().id();
     expected.push(("payments.refund.succeeded", &part));
     assert_eq!(events(&receiver, expected.len()).await, named(&expected), "after the partial refund");

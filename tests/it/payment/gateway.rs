@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, start_app};
-use crate::support::{PROTOCOLS, Protocol, eventually, unique};
+use crate::support::{PROTOCOLS, Protocol, euro, eventually, unique};
 
 /// Within one call: the gateway is called again under the same key, and the caller notices nothing.
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +175,7 @@ async fn payments_settle_after_the_gateway_restarts() {
     gateway.kill();
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.good();
     assert_eq!(charge.status, 202, "started before the circuit opened: {charge:#?}");
-    let refund = json!({ "paymentId": payment, "amountMinor": "50" });
+    let refund = json!({ "paymentId": payment, "amount": euro("50") });
     let refund = scene.cast.agent.keyed(Protocol::Grpc, REFUND, refund, "one").await;
     assert!(refund.status == 202 || refund.reason == "CIRCUIT_OPEN", "{refund:#?}");
     gateway.restart().await;
@@ -267,7 +267,7 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     };
     let krona = charge(500, "ISK").await.good();
     assert_eq!(krona.status, 201);
-    let back = json!({ "paymentId": krona.id(), "amountMinor": "100" });
+    let back = json!({ "paymentId": krona.id(), "amount": { "amountMinor": "100", "currencyCode": "ISK" } });
     scene.cast.agent.keyed(Protocol::Grpc, REFUND, back, &unique()).await.good();
     charge(700, "MGA").await.good();
     charge(700, "JPY").await.good();

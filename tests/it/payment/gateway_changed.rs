@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{CHARGE, DUE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
 use crate::{
     cases::{Scene, subscription::recurring},
-    support::{Protocol, TestDatabase, eventually, unique},
+    support::{Protocol, TestDatabase, euro, eventually, unique},
 };
 
 const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
@@ -38,7 +38,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let subscription = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
     let going = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
     let (charge, later) = (charge_of(&scene).await, charge_of(&scene).await);
-    let refund = json!({ "paymentId": payment, "amountMinor": "100" });
+    let refund = json!({ "paymentId": payment, "amount": euro("100") });
     let cancel = json!({ "subscriptionId": subscription });
     // Each one is done but its outcome is unknown. Each goes to a server of its own, since the circuit is per process.
     let requests = [

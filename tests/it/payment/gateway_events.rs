@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{CHARGE, FakeGateway, LEFT, REFUND, charge_of, ledger::check, paid, start_app, start_app_with};
 use crate::{
     cases::{Scene, nothing, webhook::webhook_request},
-    support::{Protocol, TestApp, database::connect, eventually, unique, webhook},
+    support::{Protocol, TestApp, database::connect, euro, eventually, unique, webhook},
 };
 
 /// Retries are too late to matter within a test.
@@ -185,7 +185,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
     let [adopted] = list.data().as_array().expect("a list").as_slice() else { panic!("{list:#?}") };
     assert_eq!((&adopted["madeAtGateway"], &adopted["status"]), (&json!(true), &json!("REFUND_STATUS_SUCCEEDED")));
     // One refund through the API, then the rest at the console.
-    let request = json!({ "paymentId": payment, "amountMinor": "50" });
+    let request = json!({ "paymentId": payment, "amount": euro("50") });
     let own = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
     assert_eq!(own.data()["madeAtGateway"], json!(false));
     assert!(gateway.refund_at_console(&payment, 1000).await);
@@ -204,7 +204,7 @@ async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     gateway.behave(json!("hang_up_before"), 0).await;
-    let request = json!({ "paymentId": payment, "amountMinor": "300" });
+    let request = json!({ "paymentId": payment, "amount": euro("300") });
     let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
     assert_eq!(pending.status, 202);
     assert!(gateway.refund_at_console(&payment, 450).await);
@@ -232,7 +232,7 @@ async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
     let payment = paid(&scene).await.id();
     scene.cast.agent.token().await;
     let ours = (0..6).map(|_| {
-        let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amountMinor": "70" }));
+        let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amount": euro("70") }));
         async move { agent.keyed(Protocol::Rest, REFUND, request, &unique()).await }
     });
     let theirs = (0..3).map(|_| gateway.refund_at_console(&payment, 60));
@@ -358,6 +358,59 @@ async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
     let refused = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the ledger");
     let refused = refused.as_db_error().map(ToString::to_string).unwrap_or_default();
     assert!(refused.contains("is not reversed in the ledger"), "{refused}");
+}
+
+/// A payment with a refund that is pending here and unknown to the gateway.
+async fn with_pending_refund(app: &TestApp, scene: &Scene, gateway: &FakeGateway) -> (String, String, String) {
+    let payment = paid(scene).await.id();
+    let charge =
+        app.database.sql(&format!("SELECT gateway_id FROM payments WHERE id = '{payment}'")).await[0][0].clone();
+    gateway.behave_at("POST /v1/refunds", json!("hang_up_before"), 0).await;
+    let request = json!({ "paymentId": payment, "amount": euro("300") });
+    let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
+    assert_eq!(pending.status, 202);
+    (payment, charge.expect("it succeeded"), pending.id())
+}
+
+/// Has the app look at the refunds of a charge; returns the status of a refund here, and the number of movements booked.
+async fn synced(app: &TestApp, scene: &Scene, charge: &str, refund: &str) -> (i64, i64) {
+    let changed = event("charge.refunded", json!({ "id": "ch_1", "currency": "eur", "payment_intent": charge }));
+    assert_eq!(deliver(app, scene, &changed).await, "processed");
+    let jobs = "SELECT count(*) FROM jobs WHERE key LIKE 'sync_refunds:%'";
+    eventually("the refunds are in sync", async || app.database.number(jobs).await == 0).await;
+    let status = app.database.number(&format!("SELECT status FROM refunds WHERE id = '{refund}'")).await;
+    (status, app.database.number("SELECT count(*) FROM ledger_transactions").await)
+}
+
+/// An operator looks at it: neither is it what was requested, nor can it be somebody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_another_amount_than_requested_settles_nothing() {
+    let mut gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (_, charge, refund) = with_pending_refund(&app, &scene, &gateway).await;
+    gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;
+    assert_eq!(synced(&app, &scene, &charge, &refund).await, (1, 1), "it is pending, and the charge alone is booked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_in_another_currency_is_not_booked() {
+    let mut gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (_, charge, refund) = with_pending_refund(&app, &scene, &gateway).await;
+    gateway.refund_from_nowhere(&charge, 100, "usd", json!({})).await;
+    assert_eq!(synced(&app, &scene, &charge, &refund).await, (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_that_names_one_of_another_payment_is_a_refund_of_its_own() {
+    let mut gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (_, _, refund) = with_pending_refund(&app, &scene, &gateway).await;
+    let other = paid(&scene).await.id();
+    let charge = app.database.sql(&format!("SELECT gateway_id FROM payments WHERE id = '{other}'")).await[0][0].clone();
+    let charge = charge.expect("it succeeded");
+    gateway.refund_from_nowhere(&charge, 300, "eur", json!({ "mainstay_refund": refund })).await;
+    assert_eq!(synced(&app, &scene, &charge, &refund).await, (1, 3), "two charges, and the refund that was adopted");
 }
 
 /// More refunds than the gateway lists on one page.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::json;
 
 use super::{FakeGateway, REFUND, paid, start_app};
-use crate::support::{Protocol, TestApp, app::environment, database::connect, unique};
+use crate::support::{Protocol, TestApp, app::environment, database::connect, euro, unique};
 
 pub(super) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
     let (good, said, _) = run(app, gateway, &[], &[]).await;
@@ -32,7 +32,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
-    let refund = json!({ "paymentId": payment, "amountMinor": "50" });
+    let refund = json!({ "paymentId": payment, "amount": euro("50") });
     let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.good().id();
     // A payment whose outcome is unknown.
     gateway.behave(json!("hang_up_before"), 0).await;
@@ -122,7 +122,7 @@ async fn a_check_finds_differences_from_the_gateway() {
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     paid(&scene).await;
-    let request = json!({ "paymentId": payment, "amountMinor": "50" });
+    let request = json!({ "paymentId": payment, "amount": euro("50") });
     scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
     let (good, said) = check(&app, &gateway).await;
     assert!(good && said.contains("3 movements are booked, the gateway has 3"), "{said}");

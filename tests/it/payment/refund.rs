@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{FakeGateway, REFUND, paid, start_app};
 use crate::{
     cases::Scene,
-    support::{PROTOCOLS, Protocol, TestApp, database::connect, unique},
+    support::{PROTOCOLS, Protocol, TestApp, database::connect, euro, unique},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +16,7 @@ async fn concurrent_refunds_never_exceed_the_charge() {
     let payment = paid(&scene).await.id();
     scene.cast.agent.token().await;
     let refunds = (0..12).map(|number| {
-        let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amountMinor": "100" }));
+        let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amount": euro("100") }));
         tokio::spawn(async move { agent.keyed(PROTOCOLS[number % 2], REFUND, request, &unique()).await })
     });
     let answers: Vec<_> = join_all(refunds).await.into_iter().map(|answer| answer.expect("no panic")).collect();
@@ -46,7 +46,7 @@ async fn a_refused_refund_releases_its_amount() {
     let past = reqwest::Client::new().post(format!("{base}/v1/refunds")).bearer_auth("sk_test");
     let past = past.header("idempotency-key", "past").body(format!("payment_intent={charge}&amount=450"));
     assert!(past.send().await.expect("an answer").status().is_success());
-    let request = json!({ "paymentId": payment, "amountMinor": "450" });
+    let request = json!({ "paymentId": payment, "amount": euro("450") });
     let refused =
         scene.cast.agent.keyed(Protocol::Rest, REFUND, request.clone(), "one").await.refused("PAYMENT_FAILED");
     assert!(!refused.is_replayed());
@@ -63,7 +63,7 @@ async fn the_sandbox_keeps_the_charge_of_each_refund() {
     let scene = Scene::new(&app).await;
     let payment = paid(&scene).await.id();
     for amount in ["100", "50"] {
-        let request = json!({ "paymentId": payment, "amountMinor": amount });
+        let request = json!({ "paymentId": payment, "amount": euro(amount) });
         scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
     }
     let found = "SELECT count(*) FROM sandbox_movements AS moved JOIN payments ON payments.gateway_id = moved.charge_id

@@ -7,7 +7,8 @@ use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, start_app}
 use crate::{
     cases::subscription::recurring,
     support::{
-        Actor, Answer, PROTOCOLS, Protocol, TestApp, TestDatabase, database::connect, eventually, proxy::Proxy, unique,
+        Actor, Answer, PROTOCOLS, Protocol, TestApp, TestDatabase, database::connect, euro, eventually, proxy::Proxy,
+        unique,
     },
 };
 
@@ -32,7 +33,7 @@ async fn a_replay_after_a_refund_repeats_the_charge() {
     let request = charge_of(&scene).await;
     let charged = customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
     assert_eq!((charged.status, charged.text("/data/version").as_str()), (201, "2"), "{charged:#?}");
-    let refund = json!({ "paymentId": charged.id(), "amountMinor": "100" });
+    let refund = json!({ "paymentId": charged.id(), "amount": euro("100") });
     let refunded = agent.keyed(Protocol::Rest, REFUND, refund.clone(), "part").await.good();
     assert_eq!(app.database.number("SELECT version FROM payments").await, 3, "the refund changed the payment");
     repeats(customer, CHARGE, &request, "one", &charged).await;

@@ -38,6 +38,7 @@ fn demanding() -> &'static Method {
         conditional: false,
         read_mask: None,
         include: None,
+        watch: false,
     }))
 }
 

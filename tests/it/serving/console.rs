@@ -19,6 +19,18 @@ async fn the_console_loads_nothing_inline_and_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn the_console_shows_images_of_a_storage_that_callers_reach() {
+    for (access, sources) in
+        [("direct", "img-src 'self' data: http://127.0.0.1:9;"), ("server", "img-src 'self' data:;")]
+    {
+        let files = format!("s3://key:secret@127.0.0.1:9/shop?tls=none&access={access}");
+        let app = TestApp::builder().set("FILES_URL", files).start().await;
+        let policy = app.endpoint.get("/console/posts").await.header("content-security-policy").map(ToOwned::to_owned);
+        assert!(policy.as_deref().is_some_and(|policy| policy.contains(sources)), "{access}: {policy:?}");
+    }
+}
+
+#[tokio::test]
 async fn files_with_a_hash_in_their_name_are_kept_for_good() {
     let app = TestApp::start().await;
     let page = app.endpoint.get("/console").await.body.as_str().expect("a page").to_owned();

@@ -1,8 +1,13 @@
-//! An export streams lines over REST, messages over gRPC, and server-sent events on request.
+//! An export streams lines over REST, messages over gRPC, server-sent events on request, and a CSV file.
 
+use mainstay::proto::support::v1::{ExportTicketsCsvRequest, ticket_service_client::TicketServiceClient};
 use serde_json::json;
+use tonic::Request;
 
-use crate::support::{PROTOCOLS, Protocol, TestApp};
+use crate::{
+    cases::file,
+    support::{Actor, Endpoint, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, eventually, people::Cast},
+};
 
 #[tokio::test]
 async fn an_export_has_every_ticket_of_the_caller() {
@@ -37,4 +42,99 @@ async fn an_export_is_sent_as_events_on_request() {
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let text = response.text().await.expect("a text");
     assert!(text.starts_with("data:") && text.ends_with("\n\n"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_csv_file_of_any_protocol_is_imported_again() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account.to_string();
+    let draft = json!({
+        "subject": "=HYPERLINK(\"http://evil.example\")", "body": "-1,\n\"two\"", "kind": "TICKET_KIND_PROBLEM",
+        "priority": "TICKET_PRIORITY_URGENT", "queue": "@home", "language": "de-AT", "tags": ["a", "b c"],
+    });
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.good();
+    let mut first = None;
+    for protocol in PROTOCOLS {
+        let export = cast.agent.call(protocol, "TicketService.ExportTicketsCsv", json!({ "accountId": account }));
+        let export = export.await.good();
+        let text = export.body.as_str().expect("a text").to_owned();
+        assert!(
+            text.contains(",\"'=HYPERLINK(\"\"http://evil.example\"\")\",\"'-1,\n\"\"two\"\"\",Problem,'@home,"),
+            "{text}"
+        );
+        assert_eq!(*first.get_or_insert_with(|| text.clone()), text, "{protocol:?}");
+        if protocol != Protocol::Grpc {
+            let header = |name| export.header(name).expect("a header").to_owned();
+            assert_eq!(header("content-type"), "text/csv; charset=utf-8; header=present", "{protocol:?}");
+            assert_eq!(header("content-disposition"), "attachment; filename=\"tickets.csv\"", "{protocol:?}");
+        }
+    }
+    let other = cast.stranger.who().account.to_string();
+    let request = json!({ "accountId": other, "file": file(&first.expect("a file")) });
+    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.good();
+    let mut list = None;
+    eventually("the import", async || {
+        let tickets = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.good();
+        let has_one = tickets.data().as_array().is_some_and(|tickets| tickets.len() == 1);
+        list = Some(tickets);
+        has_one
+    })
+    .await;
+    let list = list.expect("a list");
+    for (name, value) in draft.as_object().expect("an object") {
+        assert_eq!(list.data()[0][name], *value, "{name}");
+    }
+}
+
+/// Fills the file up to several pages, of which a reader that stops reading gets the first ones.
+async fn add_tickets(database: &TestDatabase, who: &Actor) {
+    let user = who.who();
+    database
+        .sql(&format!(
+            "INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language,
+                 created_at, updated_at)
+             SELECT gen_random_uuid(), '{}', '{}', 'Smoke', repeat('smoke ', 3000), 1, 1, 1, 'Other', 'en', at, at
+             FROM (SELECT now() - n * interval '1 second' AS at FROM generate_series(1, 4000) AS n) AS times",
+            user.account, user.id
+        ))
+        .await;
+}
+
+/// The text has no place for an error: whoever takes a part for the whole would lose tickets without noticing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_csv_file_that_fails_in_the_middle_breaks_off() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    add_tickets(&database, &cast.customer).await;
+    let token = cast.agent.token().await.expect("a token");
+    let envoy = Endpoint::new(server.endpoint.envoy().await.address());
+    let mut files = Vec::new();
+    for endpoint in [&server.endpoint, &envoy] {
+        let url = format!("{}/api/v1/tickets/export.csv", endpoint.base());
+        let response = endpoint.http.get(url).bearer_auth(&token).send().await.expect("an answer");
+        assert_eq!(response.status(), 200);
+        files.push(response);
+    }
+    let mut streams = Vec::new();
+    for endpoint in [&server.endpoint, &envoy] {
+        let mut request = Request::new(ExportTicketsCsvRequest::default());
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a value"));
+        let answer = TicketServiceClient::new(endpoint.channel.clone()).export_tickets_csv(request).await;
+        streams.push(answer.expect("a stream").into_inner());
+    }
+    database.sql("ALTER TABLE tickets RENAME TO tickets_elsewhere").await;
+    for file in files {
+        file.bytes().await.expect_err("the file broke off");
+    }
+    for mut stream in streams {
+        let status = loop {
+            match stream.message().await {
+                Ok(message) => assert!(message.is_some(), "the stream has an end without an error"),
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(status.code(), tonic::Code::Internal, "{status}");
+    }
 }

@@ -68,7 +68,8 @@ async fn in_a_stream() {
     let answer = server.endpoint.http.get(url).bearer_auth(token).send().await.expect("an answer");
     let text = answer.text().await.expect("a whole response");
     assert!(text.contains("INTERNAL_ERROR"), "{text}");
-    survived(&server, 2).await;
+    cast.agent.call(Protocol::Grpc, "TicketService.ExportTicketsCsv", json!({})).await.refused("INTERNAL_ERROR");
+    survived(&server, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

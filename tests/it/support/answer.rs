@@ -140,20 +140,23 @@ impl Names {
 
     fn text(&mut self, key: &str, text: &str) -> String {
         match key {
-            "requestId" | "nextPageToken" | "accessToken" | "refreshToken" | "secret" | "email" | "userAgent"
-            | "gatewayId" | "durationMs" | "number" => {
+            "requestId" | "nextPageToken" | "resumeToken" | "accessToken" | "refreshToken" | "secret" | "email"
+            | "userAgent" | "gatewayId" | "durationMs" | "number" => {
                 format!("<{key}>")
             }
             _ if key.ends_with("Time") => "<time>".to_owned(),
             _ if text.contains("signature=") => {
                 text.split('?').map(|part| self.text("", part)).next().unwrap_or_default()
             }
-            _ => text.split_inclusive(['/', '"', ' ', ',']).map(|part| self.part(part)).collect(),
+            _ => text.split_inclusive(['/', '"', ' ', ',', '\n']).map(|part| self.part(part)).collect(),
         }
     }
 
     fn part(&mut self, part: &str) -> String {
-        let word = part.trim_end_matches(['/', '"', ' ', ',', '.']);
+        let word = part.trim_end_matches(['/', '"', ' ', ',', '.', '\r', '\n']);
+        if chrono::DateTime::parse_from_rfc3339(word).is_ok() {
+            return part.replace(word, "<time>");
+        }
         if ![32, 36].contains(&word.len()) || word.parse::<uuid::Uuid>().is_err() {
             return part.to_owned();
         }

@@ -1,11 +1,17 @@
 //! A database for each test.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use url::Url;
 
 use super::{servers, unique};
+
+/// How long a test waits at its end until its database is dropped.
+const LONGEST_DROP: Duration = Duration::from_secs(1);
 
 /// A clone of the migrated template; dropped with this value.
 #[derive(Debug)]
@@ -70,16 +76,21 @@ impl Drop for TestDatabase {
             return;
         }
         let (server, statement) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+        let (done, end) = mpsc::channel();
         // `Drop` can't await, and the runtime of the test may be shutting down.
-        let dropping = std::thread::spawn(move || {
+        std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
             // If the server is gone, as in a fault test, the database is gone with it.
-            runtime.block_on(async {
+            let dropped = runtime.block_on(async {
                 let (client, connection) = tokio_postgres::connect(&server, NoTls).await.ok()?;
                 tokio::join!(async move { client.batch_execute(&statement).await.ok() }, connection).0
-            })
+            });
+            done.send(()).ok();
+            dropped
         });
-        dropping.join().ok();
+        // Postgres goes on without us if it takes longer: it waits for connections that log in, at most
+        // `authentication_timeout`, and this test's can't while its runtime is blocked.
+        end.recv_timeout(LONGEST_DROP).ok();
     }
 }
 

@@ -84,6 +84,19 @@ impl FakeGateway {
         }
     }
 
+    /// Restarts the gateway with a refund in its ledger that no request to it made.
+    pub(crate) async fn refund_from_nowhere(&mut self, charge: &str, amount: i64, currency: &str, metadata: Value) {
+        use std::io::Write as _;
+        self.kill();
+        let line = json!({
+            "line": "moved", "kind": "refund", "id": format!("re_{}", unique()), "amount": amount, "currency": currency,
+            "of": charge, "metadata": metadata, "key": "",
+        });
+        let mut ledger = std::fs::OpenOptions::new().append(true).open(self.ledger()).expect("a ledger");
+        writeln!(ledger, "{line}").expect("a line");
+        self.restart().await;
+    }
+
     /// Kills the gateway while it runs; [`FakeGateway::kill`] cleans up afterwards.
     pub(crate) fn strike(&self) {
         if let Some(child) = &self.child {

@@ -3,6 +3,7 @@
 use mainstay_kernel::error::ReasonRef;
 use std::collections::BTreeMap;
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Buf as _, BufMut as _, Bytes};
 use futures_util::stream;
 use mainstay_kernel::{contract::Method, error::Reason};
@@ -97,6 +98,38 @@ fn encode(method: &Method, message: &Value) -> Bytes {
     message.unwrap_or_else(|error| panic!("{}: {error}", method.name)).encode_to_vec().into()
 }
 
+/// The messages of a stream, while they arrive.
+pub(crate) struct Messages {
+    method: &'static Method,
+    stream: tonic::Streaming<Bytes>,
+}
+
+/// Calls a method that streams its response; fails with the code of the reason.
+pub(crate) async fn open(
+    channel: Channel,
+    method: &'static Method,
+    request: &Value,
+    headers: &[(String, String)],
+) -> Result<Messages, String> {
+    let mut grpc_request = Request::new(stream::iter([encode(method, request)]));
+    for (name, value) in headers {
+        let name: tonic::metadata::AsciiMetadataKey = name.parse().expect("a metadata name");
+        grpc_request.metadata_mut().append(name, value.parse().expect("a metadata value"));
+    }
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.map_err(|error| format!("not connected: {error:?}"))?;
+    let response = grpc.streaming(grpc_request, method.path.parse().expect("a path"), Raw).await;
+    Ok(Messages { method, stream: response.map_err(|status| refused(&status).reason)?.into_inner() })
+}
+
+impl Messages {
+    /// Waits for the next message; fails with the code of the reason.
+    pub(crate) async fn next(&mut self) -> Result<Option<Value>, String> {
+        let message = self.stream.message().await.map_err(|status| refused(&status).reason)?;
+        Ok(message.map(|message| decode(self.method, &message)))
+    }
+}
+
 /// JSON from prost-reflect's writer, which is independent of the app's own.
 fn decode(method: &Method, message: &Bytes) -> Value {
     let message = DynamicMessage::decode(method.descriptor.output(), message.clone()).expect("the method's message");
@@ -106,6 +139,9 @@ fn decode(method: &Method, message: &Bytes) -> Value {
 
 fn good(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Answer {
     let headers = plain(metadata);
+    if let Some(file) = file(method, &messages) {
+        return Answer { status: 200, reason: String::new(), headers, body: file.into() };
+    }
     if method.descriptor.is_server_streaming() {
         let body = messages.iter().map(|message| decode(method, message)).collect();
         return Answer { status: 200, reason: String::new(), headers, body };
@@ -114,6 +150,16 @@ fn good(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Answer
     let status = method.success(message).map_or(200, |success| success.status.as_u16());
     let body = if status == 204 { Value::Null } else { decode(method, message) };
     Answer { status, reason: String::new(), headers, body }
+}
+
+/// The text of a file that is sent in pieces.
+fn file(method: &Method, messages: &[Bytes]) -> Option<String> {
+    let data = method.descriptor.output().get_field_by_name("data")?;
+    data.kind().as_message().filter(|message| message.full_name() == "google.api.HttpBody")?;
+    let piece =
+        |message: &Bytes| BASE64_STANDARD.decode(decode(method, message)["data"]["data"].as_str().expect("a piece"));
+    let bytes: Vec<u8> = messages.iter().flat_map(|message| piece(message).expect("base64")).collect();
+    Some(String::from_utf8(bytes).expect("UTF-8"))
 }
 
 fn refused(status: &Status) -> Answer {

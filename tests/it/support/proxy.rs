@@ -1,4 +1,4 @@
-//! A proxy between the app and Postgres that counts statements and can cut connections.
+//! A proxy between the app and Postgres that counts and notes statements and can cut connections.
 
 use std::{
     collections::HashMap,
@@ -39,6 +39,8 @@ pub(crate) struct Proxy {
 #[derive(Debug, Default)]
 struct State {
     statements: AtomicU64,
+    /// The texts of those that a request may wait for.
+    texts: Mutex<Vec<String>>,
     /// The number of freezes so far.
     freezes: AtomicU64,
     /// The next cut, and the beginning of a statement in the transaction to cut.
@@ -73,6 +75,11 @@ impl Proxy {
         self.state.statements.load(Ordering::SeqCst)
     }
 
+    /// Returns the texts of the statements since the last call.
+    pub(crate) fn take_texts(&self) -> Vec<String> {
+        std::mem::take(&mut *self.state.texts.lock().expect("the texts"))
+    }
+
     /// Freezes the current connections: they pass nothing on but stay open, as when a firewall has dropped their state.
     /// New connections work normally.
     pub(crate) fn freeze(&self) {
@@ -97,7 +104,7 @@ impl State {
 /// The parts of a connection's traffic that decide about a cut.
 #[derive(Debug, Default)]
 struct Said {
-    /// Whether the connection looks for revocations, which no request waits for.
+    /// Whether the connection looks for revocations or changes, which no request waits for.
     watches: bool,
     prepared: HashMap<String, String>,
     transaction: Vec<String>,
@@ -111,7 +118,7 @@ impl Said {
         match kind {
             // Parse: a name and its statement.
             b'P' => {
-                self.watches |= second.contains("FROM revocations WHERE revoked_at");
+                self.watches |= second.contains("FROM revocations WHERE revoked_at") || second.contains("WITH news AS");
                 self.prepared.insert(first, second);
             }
             // Bind: a portal and the name of its statement.
@@ -125,6 +132,13 @@ impl Said {
             _ => {}
         }
         false
+    }
+
+    /// Whether the last statement is one with which a connection begins, which no request waits for.
+    fn sets_up(&self) -> bool {
+        let is_setting =
+            |last: &String| ["SET CLIENT_ENCODING", "SET TIME ZONE"].iter().any(|set| last.starts_with(set));
+        self.transaction.last().is_some_and(is_setting)
     }
 }
 
@@ -195,11 +209,15 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         let length = client.read_u32().await?;
         let mut body = vec![0; length.saturating_sub(4) as usize];
         client.read_exact(&mut body).await?;
+        let cut = if said.hear(kind, &body) { wire.state.take(&said.transaction) } else { None };
         // Query and Execute.
-        if matches!(kind, b'Q' | b'E') && !said.watches {
+        if matches!(kind, b'Q' | b'E') && !said.watches && !said.sets_up() {
             wire.state.statements.fetch_add(1, Ordering::SeqCst);
         }
-        let cut = if said.hear(kind, &body) { wire.state.take(&said.transaction) } else { None };
+        // Query and Bind.
+        if matches!(kind, b'Q' | b'B') && !said.watches {
+            wire.state.texts.lock().expect("the texts").extend(said.transaction.last().cloned());
+        }
         if cut == Some(Cut::BeforeCommit) {
             return Ok(());
         }

@@ -35,6 +35,9 @@ async fn filters_select_tickets() {
         }
         let export = cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", filter.clone()).await.good();
         assert_eq!(export.body.as_array().map_or(0, Vec::len), subjects.len(), "{filter}: {export:#?}");
+        let file = cast.customer.call(Protocol::Rest, "TicketService.ExportTicketsCsv", filter.clone()).await.good();
+        let lines = file.body.as_str().map_or(0, |file| file.lines().count());
+        assert_eq!(lines, 1 + subjects.len(), "{filter}: {file:#?}");
     }
     let nonsense = json!({ "createdFrom": "yesterday" });
     cast.customer.call(Protocol::Rest, "TicketService.ListTickets", nonsense).await.refused("MALFORMED_REQUEST");

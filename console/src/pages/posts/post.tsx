@@ -2,16 +2,19 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
-import { useId, useState } from "react";
+import { useId, useRef, useState } from "react";
 
 import { api, ifMatch, newKey, read, type Schemas } from "../../api/client";
+import type { StoredFile } from "../../api/files";
 import { useName, useText } from "../../text";
 import { Badge } from "../../ui/format";
+import { UploadButton } from "../../ui/attachments";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
 import { toast } from "../../ui/toast";
 import { Fields } from "../../ui/value";
 import { Action } from "../kit";
+import { Preview } from "./preview";
 
 type Post = Schemas["Post"];
 
@@ -48,6 +51,13 @@ function PostView({ post }: { post: Post }) {
   );
 }
 
+const IMAGES = ["image/png", "image/jpeg", "image/webp", "image/gif"];
+
+/** What is read out in the place of an image, until the author knows better. */
+function alternative(name: string): string {
+  return name.replace(/\.\w+$/, "").replace(/[[\]\\_-]+/g, " ").trim();
+}
+
 /** The text, and beside it what the server makes of the version that is saved. */
 function Editor({ post }: { post: Post }) {
   const t = useText();
@@ -57,6 +67,7 @@ function Editor({ post }: { post: Post }) {
   const [texts, setTexts] = useState({ title: post.title, summary: post.summary, body: post.body ?? "" });
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
+  const text = useRef<HTMLTextAreaElement>(null);
   const fields = ["title", "summary", "body"] as const;
   const changed = fields.filter((field) => texts[field] !== (post[field] ?? ""));
   const save = async () => {
@@ -75,6 +86,11 @@ function Editor({ post }: { post: Post }) {
     }
     setBusy(false);
   };
+  /** Puts an image where the cursor is. */
+  const insert = ([file]: StoredFile[]) => {
+    const { selectionStart: at = texts.body.length, selectionEnd: end = at } = text.current ?? {};
+    if (file) setTexts({ ...texts, body: `${texts.body.slice(0, at)}![${alternative(file.name)}](/images/${file.id})${texts.body.slice(end)}` });
+  };
   return (
     <form className="editor" onSubmit={(event) => { event.preventDefault(); void save(); }}>
       <Card title={t("Text")} actions={<button type="submit" className="primary" disabled={busy || changed.length === 0}>{t("Save")}</button>}>
@@ -84,15 +100,17 @@ function Editor({ post }: { post: Post }) {
           <input id={`${id}-title`} required value={texts.title} onChange={(event) => setTexts({ ...texts, title: event.target.value })} />
           <label htmlFor={`${id}-summary`}>{name("summary")}</label>
           <textarea id={`${id}-summary`} rows={2} value={texts.summary} onChange={(event) => setTexts({ ...texts, summary: event.target.value })} />
-          <label htmlFor={`${id}-body`}>Markdown</label>
-          <textarea id={`${id}-body`} className="markdown" rows={18} required value={texts.body} onChange={(event) => setTexts({ ...texts, body: event.target.value })}
+          <div className="between">
+            <label htmlFor={`${id}-body`}>Markdown</label>
+            <UploadButton purpose="FILE_PURPOSE_IMAGE" accept={IMAGES} multiple={false} label={t("Insert image")} onUploaded={insert} />
+          </div>
+          <textarea id={`${id}-body`} ref={text} className="markdown" rows={18} required value={texts.body} onChange={(event) => setTexts({ ...texts, body: event.target.value })}
             onKeyDown={(event) => { if (event.key === "s" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); if (changed.length > 0) void save(); } }} />
         </div>
       </Card>
       <Card title={t("Preview")}>
         {changed.length > 0 && <p className="notice" role="status">{t("Save to see your changes here.")}</p>}
-        {/* Safe: the server lets through an allow-list of elements, and the page's policy no script. */}
-        <div className="prose" dangerouslySetInnerHTML={{ __html: post.html ?? "" }} />
+        <Preview post={post} />
       </Card>
     </form>
   );

@@ -43,7 +43,7 @@ export function usePaymentColumns(): Column<Payment>[] {
   return [
     first, status,
     { name: "amount", label: name("amount"), number: true, cell: (payment) => <Money value={payment.amount} /> },
-    { name: "refunded", label: t("Refunded"), number: true, wide: true, cell: (payment) => <Money value={payment.refundedMinor === "0" ? undefined : { ...payment.amount, amountMinor: payment.refundedMinor }} /> },
+    { name: "refunded", label: t("Refunded"), number: true, wide: true, cell: (payment) => <Money value={payment.refunded.amountMinor === "0" ? undefined : payment.refunded} /> },
     { name: "order", label: t("Order no."), wide: true, cell: (payment) => <Id value={payment.orderId} field="orderId" /> },
     customer, created,
   ];

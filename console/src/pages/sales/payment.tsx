@@ -44,7 +44,7 @@ function PaymentView({ payment, refunds, onRefunded }: { payment: Payment; refun
   const user = useUser();
   const money = useMoney();
   const [refunding, setRefunding] = useState(false);
-  const left = BigInt(payment.amount.amountMinor) - BigInt(payment.refundedMinor);
+  const left = BigInt(payment.amount.amountMinor) - BigInt(payment.refunded.amountMinor);
   const refundable = user.role !== "ROLE_CUSTOMER" && payment.status === "PAYMENT_STATUS_SUCCEEDED" && left > 0n;
   return (
     <PageFrame
@@ -54,7 +54,7 @@ function PaymentView({ payment, refunds, onRefunded }: { payment: Payment; refun
     >
       <div className="columns">
         <Card title={t("History")}><Timeline payment={payment} refunds={refunds} /></Card>
-        <Card title={t("Details")}><Fields value={{ ...payment, refunded: { ...payment.amount, amountMinor: payment.refundedMinor } }} without={["refundedMinor"]} /></Card>
+        <Card title={t("Details")}><Fields value={payment} /></Card>
       </div>
       {refunding && <RefundSheet payment={payment} left={String(left)} onClose={() => setRefunding(false)} onDone={onRefunded} />}
     </PageFrame>

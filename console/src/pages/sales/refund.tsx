@@ -9,7 +9,7 @@ import { useMoney } from "../../ui/format";
 import { Problem } from "../../ui/problem";
 import { toast } from "../../ui/toast";
 import type { Payment } from "./columns";
-import { major, minor } from "./money";
+import { major, minor } from "../../ui/amount";
 
 type RefundProps = { payment: Payment; left: string; onClose: () => void; onDone: () => void };
 
@@ -31,7 +31,7 @@ export function RefundSheet({ payment, left, onClose, onDone }: RefundProps) {
     setError(undefined);
     try {
       const params = { path: { paymentId: payment.id }, header: { "Idempotency-Key": sent.current.key } };
-      await read(api.POST("/api/v1/payments/{paymentId}/refunds", { params, body: { amountMinor } }));
+      await read(api.POST("/api/v1/payments/{paymentId}/refunds", { params, body: { amount: { amountMinor, currencyCode } } }));
       toast(t("Refunded: {amount}", { amount: money({ amountMinor, currencyCode }) }));
       onDone();
       onClose();

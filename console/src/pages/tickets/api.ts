@@ -52,18 +52,37 @@ async function send(ticket: Ticket, change: Change): Promise<Ticket> {
 
 export const ticketKey = (id: string) => ["ticket", id] as const;
 
-/** Shows a ticket as it now is on every page that has it. */
-function show(client: QueryClient, ticket: Ticket): void {
-  client.setQueryData(ticketKey(ticket.id), ticket);
-  client.setQueriesData<List>({ queryKey: ["tickets"] }, (list) =>
-    list && { ...list, data: list.data.map((one) => (one.id === ticket.id ? ticket : one)) });
+/** Shows a ticket as it now is on every page that has it, unless a later version stands there. */
+export function show(client: QueryClient, ticket: Ticket): void {
+  const latest = (one: Ticket) => (one.id === ticket.id && BigInt(one.version) <= BigInt(ticket.version) ? ticket : one);
+  client.setQueryData<Ticket>(ticketKey(ticket.id), (one) => (one ? latest(one) : ticket));
+  client.setQueriesData<List>({ queryKey: ["tickets"] }, (list) => list && { ...list, data: list.data.map(latest) });
+}
+
+/** The last change of each ticket that is on its way. */
+const underway = new Map<string, Promise<Ticket>>();
+
+/** Sends a change after those of the same ticket that are on their way, so that one's own quick keys are no conflict. */
+function sendInTurn(ticket: Ticket, change: Change): Promise<Ticket> {
+  const before = underway.get(ticket.id);
+  const work = (async () => {
+    const latest = await before?.catch(() => undefined);
+    const isOwn = latest !== undefined && BigInt(latest.version) > BigInt(ticket.version);
+    return await send(isOwn ? { ...ticket, version: latest.version } : ticket, change);
+  })();
+  underway.set(ticket.id, work);
+  const leave = () => {
+    if (underway.get(ticket.id) === work) underway.delete(ticket.id);
+  };
+  work.then(leave, leave);
+  return work;
 }
 
 /** Changes tickets at once on the screen, and takes it back if the server refuses. */
 export function useChange() {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: ({ ticket, change }: { ticket: Ticket; change: Change }) => send(ticket, change),
+    mutationFn: ({ ticket, change }: { ticket: Ticket; change: Change }) => sendInTurn(ticket, change),
     onMutate: ({ ticket, change }) => show(client, expected(ticket, change)),
     onError: (_, { ticket }) => show(client, ticket),
     onSuccess: (ticket) => {

@@ -1,6 +1,6 @@
 /** What is done to several tickets at once. Each is a request of its own; those that fail stay selected. */
 
-import { useState } from "react";
+import { useState, type ReactNode } from "react";
 
 import { asApiError } from "../../api/errors";
 import { useUser } from "../../shell/user";
@@ -10,12 +10,12 @@ import { Problem } from "../../ui/problem";
 import { toast } from "../../ui/toast";
 import { PRIORITIES, useChange, type Change, type Ticket } from "./api";
 
-type BulkProps = { tickets: readonly Ticket[]; all: boolean; isStaff: boolean; onAll: () => void; onDone: (failed: string[]) => void };
+type BulkProps = { tickets: readonly Ticket[]; all: boolean; isStaff: boolean; label: string; onAll: () => void; onNone: () => void; onDone: (failed: string[]) => void; children: ReactNode };
 
 /** Requests at once, so that a selection does not use up the user's rate limit in a moment. */
 const AT_ONCE = 4;
 
-export function BulkBar({ tickets, all, isStaff, onAll, onDone }: BulkProps) {
+export function BulkBar({ tickets, all, isStaff, label, onAll, onNone, onDone, children }: BulkProps) {
   const t = useText();
   const name = useName();
   const user = useUser();
@@ -45,8 +45,8 @@ export function BulkBar({ tickets, all, isStaff, onAll, onDone }: BulkProps) {
   const none = tickets.length === 0 || busy;
   return (
     <>
-      <div className="bulk" role="group" aria-label={t("Selected tickets")}>
-        <label><input type="checkbox" checked={all} onChange={onAll} /> {tickets.length > 0 ? t("{count} selected", { count: tickets.length }) : t("Select all")}</label>
+      <div className={tickets.length > 0 ? "bulk active" : "bulk"} role="group" aria-label={t("Selected tickets")}>
+        <label><input type="checkbox" checked={all} onChange={onAll} /> {tickets.length > 0 ? t("{count} selected", { count: tickets.length }) : label}</label>
         {tickets.length > 0 && <>
           {isStaff && <button type="button" disabled={none} onClick={() => void apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
           <button type="button" disabled={none} onClick={() => setAsking(true)}>{t("Resolve")}</button>
@@ -57,7 +57,9 @@ export function BulkBar({ tickets, all, isStaff, onAll, onDone }: BulkProps) {
             <option value="">{t("Set priority …")}</option>
             {PRIORITIES.map((one) => <option key={one} value={one}>{name(one)}</option>)}
           </select>
+          <button type="button" className="quiet" disabled={none} onClick={onNone}>{t("Clear selection")}</button>
         </>}
+        {children}
       </div>
       {error !== undefined && <Problem error={error} />}
       {asking && (

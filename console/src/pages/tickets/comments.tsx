@@ -4,7 +4,9 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useId, useRef, useState } from "react";
 
 import { api, newKey, read } from "../../api/client";
+import type { StoredFile } from "../../api/files";
 import { useText } from "../../text";
+import { AttachmentInput, Attachments } from "../../ui/attachments";
 import { Age, Badge, Id } from "../../ui/format";
 import { Card, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
@@ -33,43 +35,46 @@ export function Comments({ ticket }: { ticket: Ticket }) {
               <Badge value={comment.authorRole} /> <Age value={comment.createTime} />
             </p>
             <p className="text">{comment.body}</p>
+            <Attachments parentId={comment.id} version={comment.editTime ?? comment.createTime} ids={comment.attachmentIds} />
           </li>
         ))}
       </ol>
       {data?.data.length === 0 && <p className="empty">{t("No comment yet.")}</p>}
-      <NewComment ticketId={ticket.id} />
+      <NewComment ticketId={ticket.id} accountId={ticket.accountId} />
     </Card>
   );
 }
 
-function NewComment({ ticketId }: { ticketId: string }) {
+function NewComment({ ticketId, accountId }: { ticketId: string; accountId: string }) {
   const t = useText();
   const id = useId();
   const client = useQueryClient();
   const [body, setBody] = useState("");
+  const [files, setFiles] = useState<StoredFile[]>([]);
   const key = useRef(newKey());
   const { mutate, isPending, error } = useMutation({
     mutationFn: async () => {
       const params = { path: { ticketId }, header: { "Idempotency-Key": key.current } };
-      return await read(api.POST("/api/v1/tickets/{ticketId}/comments", { params, body: { body } }));
+      return await read(api.POST("/api/v1/tickets/{ticketId}/comments", { params, body: { body, attachmentIds: files.map((file) => file.id) } }));
     },
     onSuccess: () => {
       setBody("");
+      setFiles([]);
       key.current = newKey();
       void client.invalidateQueries({ queryKey: ["comments", ticketId] });
       void client.invalidateQueries({ queryKey: ["activities", ticketId] });
     },
   });
-  const change = (text: string) => {
-    setBody(text);
-    // Another text is another comment; the same one may be sent again after a lost answer.
+  // Another text is another comment; the same one may be sent again after a lost answer.
+  const change = () => {
     if (error) key.current = newKey();
   };
   return (
     <form className="form" onSubmit={(event) => { event.preventDefault(); mutate(); }}>
       <label htmlFor={id}>{t("New comment")}</label>
-      <textarea id={id} rows={3} required value={body} onChange={(event) => change(event.target.value)}
+      <textarea id={id} rows={3} required value={body} onChange={(event) => { setBody(event.target.value); change(); }}
         onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && body.trim()) mutate(); }} />
+      <AttachmentInput accountId={accountId} files={files} onChange={(chosen) => { setFiles(chosen); change(); }} />
       {error && <Problem error={error} />}
       <footer><small>Ctrl Enter</small><button type="submit" className="primary" disabled={isPending}>{t("Comment")}</button></footer>
     </form>

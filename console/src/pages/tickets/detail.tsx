@@ -7,6 +7,7 @@ import { useState } from "react";
 import { api, ifMatch, read } from "../../api/client";
 import { useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
+import { Attachments, MAX_FILES, UploadButton } from "../../ui/attachments";
 import { Confirm } from "../../ui/dialog";
 import { Badge, Id, Time } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
@@ -19,6 +20,8 @@ import { Assignee, PriorityChoice } from "./choices";
 import { Comments } from "./comments";
 import { Conflict } from "./conflict";
 import { EditTicket } from "./edit";
+import { useChosen, useLastSearch } from "./kept";
+import { useTicketWatch } from "./watch";
 
 export function TicketPage() {
   const t = useText();
@@ -27,10 +30,19 @@ export function TicketPage() {
     queryKey: ticketKey(id),
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: id } }, signal }))).data,
   });
-  const above = <Link to="/tickets">{t("Tickets")}</Link>;
-  if (query.data) return <TicketView key={id} ticket={query.data} />;
+  const [deleted, setDeleted] = useState("");
+  useTicketWatch({ onChanged: (changed) => { if (changed.has(id) && !changed.get(id)) setDeleted(id); } });
+  const above = <ToList />;
+  if (query.data) return <>{deleted === id && <p className="notice" role="status">{t("This ticket was deleted.")}</p>}<TicketView key={id} ticket={query.data} /></>;
   if (query.error) return <PageFrame title={t("Ticket")} above={above}><Problem error={query.error} onRetry={() => void query.refetch()} /></PageFrame>;
   return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
+}
+
+/** Leads back to the list, as it was. */
+function ToList() {
+  const t = useText();
+  const [search] = useLastSearch();
+  return <Link to="/tickets" search={search as never}>{t("Tickets")}</Link>;
 }
 
 function TicketView({ ticket }: { ticket: Ticket }) {
@@ -43,10 +55,12 @@ function TicketView({ ticket }: { ticket: Ticket }) {
   const apply = (change: Change, done?: string, back?: Change) => mutate({ ticket, change }, {
     onSuccess: (changed) => done && toast(done, back && (() => mutate({ ticket: changed, change: back }))),
   });
+  const attached = ticket.attachmentIds;
+  const attach = (attachmentIds: string[]) => apply({ kind: "patch", patch: { attachmentIds } }, t("Saved"));
   return (
     <PageFrame
       title={ticket.subject}
-      above={<Link to="/tickets">{t("Tickets")}</Link>}
+      above={<ToList />}
       actions={<>
         <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>
         {isStaff && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
@@ -59,7 +73,11 @@ function TicketView({ ticket }: { ticket: Ticket }) {
       {error && variables && <Conflict error={error} change={variables.change} id={ticket.id} onClose={reset} onApply={(latest) => mutate({ ticket: latest, change: variables.change })} />}
       <div className="columns">
         <div>
-          <Card title={t("Request")}><p className="text">{ticket.body}</p></Card>
+          <Card title={t("Request")}>
+            <p className="text">{ticket.body}</p>
+            <Attachments parentId={ticket.id} version={ticket.version} ids={attached} onRemove={(id) => attach(attached.filter((one) => one !== id))} />
+            <UploadButton accountId={ticket.accountId} disabled={isPending || attached.length >= MAX_FILES} onUploaded={(files) => attach([...attached, ...files.map((file) => file.id)])} />
+          </Card>
           <Comments ticket={ticket} />
         </div>
         <div>
@@ -101,11 +119,14 @@ function Delete({ ticket }: { ticket: Ticket }) {
   const client = useQueryClient();
   const navigate = useNavigate();
   const [asking, setAsking] = useState(false);
+  const [search] = useLastSearch();
+  const [chosen, setChosen] = useChosen();
   const remove = async () => {
     await api.DELETE("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: ticket.id }, header: ifMatch(ticket.version) } });
     toast(t("Deleted: {name}", { name: ticket.subject }));
+    setChosen(new Map([...chosen].filter(([id]) => id !== ticket.id)));
     void client.invalidateQueries({ queryKey: ["tickets"] });
-    void navigate({ to: "/tickets" });
+    void navigate({ to: "/tickets", search: search as never });
   };
   return (
     <>

@@ -4,7 +4,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 
 import { asApiError } from "../../api/errors";
-import { useContract } from "../../api/contract";
+import { useContract, type Contract, type Schema } from "../../api/contract";
 import { type Values } from "../../resource/fields";
 import { SchemaForm } from "../../resource/form";
 import { useText } from "../../text";
@@ -19,6 +19,13 @@ const FIELDS = ["subject", "body", "kind", "priority", "queue", "language", "tag
 
 function editable(ticket: Ticket): Values {
   return Object.fromEntries(FIELDS.map((field) => [field, ticket[field]]));
+}
+
+/** The fields of the form. Files have a place of their own on the page. */
+function formOf(contract: Contract): Schema | undefined {
+  const body = contract.services.flatMap((service) => service.operations).find((one) => one.id === "TicketService_UpdateTicket")?.body;
+  const { attachmentIds: _, ...properties } = body?.properties ?? {};
+  return body && { ...body, properties };
 }
 
 export function EditTicket({ ticket, onClose }: { ticket: Ticket; onClose: () => void }) {
@@ -44,7 +51,7 @@ export function EditTicket({ ticket, onClose }: { ticket: Ticket; onClose: () =>
     }
     onClose();
   };
-  const schema = contract?.services.flatMap((service) => service.operations).find((one) => one.id === "TicketService_UpdateTicket")?.body;
+  const schema = contract && formOf(contract);
   if (conflict) {
     return (
       <Sheet title={t("Somebody else changed this first")} onClose={onClose} wide>

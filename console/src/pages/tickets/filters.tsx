@@ -1,26 +1,29 @@
 /** The filters of the tickets, which stand in the address. */
 
+import { useQuery } from "@tanstack/react-query";
 import { useId } from "react";
 
 import type { paths } from "../../../generated/api";
+import { api, read } from "../../api/client";
 import { Delayed } from "../../resource/filters";
 import { useUser } from "../../shell/user";
 import { useName, useText, type Text } from "../../text";
 import { PRIORITIES, STATUSES } from "./api";
 
-export type TicketSearch = { query?: string | undefined; status?: string | undefined; priority?: string | undefined; assignee?: string | undefined; account?: string | undefined; order?: string | undefined; page?: string | undefined };
+export type TicketSearch = { query?: string | undefined; status?: string | undefined; priority?: string | undefined; assignee?: string | undefined; account?: string | undefined; queue?: string | undefined; tag?: string | undefined; order?: string | undefined };
 type ListQuery = NonNullable<paths["/api/v1/tickets"]["get"]["parameters"]["query"]>;
+/** What selects the tickets of a list, and their order. */
+export type TicketFilter = Omit<ListQuery, "page" | "pageSize" | "pageToken" | "readMask" | "include">;
 
 const ORDERS: readonly [NonNullable<ListQuery["order"]>, Text][] = [
   ["TICKET_ORDER_CREATE_TIME_DESC", "Newest first"],
   ["TICKET_ORDER_CREATE_TIME_ASC", "Oldest first"],
   ["TICKET_ORDER_UPDATE_TIME_DESC", "Recently changed"],
 ];
-const PAGE_SIZE = 50;
 
 /** Reads the address; what makes no sense there filters nothing. */
-export function listQuery(search: TicketSearch): ListQuery {
-  const query: ListQuery = { page: Number(search.page ?? 1) || 1, pageSize: PAGE_SIZE };
+export function filterOf(search: TicketSearch): TicketFilter {
+  const query: TicketFilter = {};
   const status = STATUSES.find((one) => one === search.status);
   const priority = PRIORITIES.find((one) => one === search.priority);
   const order = ORDERS.find(([one]) => one === search.order)?.[0];
@@ -30,6 +33,8 @@ export function listQuery(search: TicketSearch): ListQuery {
   if (order) query.order = order;
   if (search.assignee) query.assigneeId = search.assignee;
   if (search.account) query.accountId = search.account;
+  if (search.queue) query.queues = [search.queue];
+  if (search.tag) query.tags = [search.tag];
   if (search.query) query.query = search.query;
   return query;
 }
@@ -39,6 +44,12 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
   const name = useName();
   const user = useUser();
   const id = useId();
+  const labels = useQuery({
+    queryKey: ["ticket-labels"],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/tickets/labels", { signal }))).data,
+    staleTime: 60_000,
+  });
+  const of = (known: readonly string[] = [], chosen?: string): [string, string][] => [...new Set([...known, ...(chosen ? [chosen] : [])])].map((one) => [one, one]);
   return (
     <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>
       <div className="grow">
@@ -49,6 +60,8 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
         options={[["unresolved", t("Not resolved")], ...STATUSES.map((one): [string, string] => [one, name(one)])]} />
       <Choice label={name("priority")} value={search.priority} onChange={(priority) => onChange({ priority })} options={PRIORITIES.map((one) => [one, name(one)])} />
       <Choice label={name("assignee")} value={search.assignee} onChange={(assignee) => onChange({ assignee })} options={[[user.id, t("Me")]]} />
+      <Choice label={name("queue")} value={search.queue} onChange={(queue) => onChange({ queue })} options={of(labels.data?.queues, search.queue)} />
+      <Choice label={name("tag")} value={search.tag} onChange={(tag) => onChange({ tag })} options={of(labels.data?.tags, search.tag)} />
       <Choice label={t("Order")} value={search.order} onChange={(order) => onChange({ order })} options={ORDERS.map(([one, text]) => [one, t(text)])} any={t("Default")} />
     </form>
   );

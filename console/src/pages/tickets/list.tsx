@@ -1,23 +1,27 @@
 /** The tickets: search, filters in the address, and triage by keyboard or in bulk. */
 
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useRef } from "react";
 
-import { api, read } from "../../api/client";
 import { useContract } from "../../api/contract";
 import { OperationButton } from "../../resource/operation-button";
 import { useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
-import { Age, Badge } from "../../ui/format";
+import { EndlessTable, type Reveal } from "../../ui/endless-table";
+import { Age, Badge, useLocale } from "../../ui/format";
 import { PageFrame } from "../../ui/page";
-import { Pager, Table, type Column } from "../../ui/table";
+import { Problem } from "../../ui/problem";
+import { Table, type Column } from "../../ui/table";
 import type { Ticket } from "./api";
 import { BulkBar } from "./bulk";
-import { TicketFilters, listQuery, type TicketSearch } from "./filters";
+import { TicketFilters, filterOf, type TicketSearch } from "./filters";
+import { useLacking } from "./lacking";
+import { useChosen, useLastSearch } from "./kept";
 import { useAgents } from "./people";
+import { useTicketRows, type TicketRows } from "./rows";
 import { useTriage } from "./triage";
 import { Shortcuts } from "./shortcuts";
+import { TicketViews } from "./views";
 
 export function TicketsPage() {
   const t = useText();
@@ -26,30 +30,23 @@ export function TicketsPage() {
   const user = useUser();
   const search = useSearch({ strict: false }) as TicketSearch;
   const set = (next: TicketSearch) => void navigate({ to: ".", search: { ...search, ...next } as never, replace: true });
-  const asked = listQuery(search);
-  const query = useQuery({
-    queryKey: ["tickets", asked],
-    queryFn: async ({ signal }) => await read(api.GET("/api/v1/tickets", { params: { query: asked }, signal })),
-    placeholderData: keepPreviousData,
-  });
-  const tickets = query.data?.data ?? [];
-  const [selected, setSelected] = useState<ReadonlySet<string>>(new Set());
-  const toggle = (id: string) => setSelected((before) => {
-    const after = new Set(before);
-    if (!after.delete(id)) after.add(id);
-    return after;
-  });
+  const [, setLastSearch] = useLastSearch();
+  useEffect(() => setLastSearch(search), [search]);
+  const filter = filterOf(search);
+  const rows = useTicketRows(filter);
+  const { selected, toggle, ...selection } = useSelection(rows);
   const open = (ticket: Ticket) => void navigate({ to: "/tickets/$id", params: { id: ticket.id } });
   const isStaff = user.role !== "ROLE_CUSTOMER";
-  const triage = useTriage({ tickets, isStaff, me: user.id, onOpen: open, onSelect: (ticket) => toggle(ticket.id) });
+  const reveal = useRef<Reveal>(null);
+  const triage = useTriage({ name: JSON.stringify(filter), rows, isStaff, me: user.id, onReveal: (index) => reveal.current?.(index), onOpen: open, onSelect: toggle });
   const agents = useAgents().data ?? [];
-  const all = tickets.length > 0 && tickets.every((ticket) => selected.has(ticket.id));
+  const { lacking, showAll } = useLacking(filter, rows);
   const columns: Column<Ticket>[] = [
     {
       name: "select",
       label: t("Select"),
       unlabelled: true,
-      cell: (ticket) => <input type="checkbox" checked={selected.has(ticket.id)} onChange={() => toggle(ticket.id)} aria-label={t("Select {name}", { name: ticket.subject })} />,
+      cell: (ticket) => <input type="checkbox" checked={selected.has(ticket.id)} onChange={() => toggle(ticket)} aria-label={t("Select {name}", { name: ticket.subject })} />,
     },
     { name: "subject", label: t("Subject"), cell: (ticket) => <Subject ticket={ticket} /> },
     { name: "status", label: name("status"), wide: true, cell: (ticket) => <Badge value={ticket.status} /> },
@@ -59,15 +56,42 @@ export function TicketsPage() {
   ];
   return (
     <PageFrame title={t("Tickets")} actions={<><Shortcuts /><NewTicket /></>}>
-      <TicketFilters search={search} onChange={(next) => set({ ...next, page: undefined })} />
-      <BulkBar tickets={tickets.filter((ticket) => selected.has(ticket.id))} all={all} isStaff={isStaff}
-        onAll={() => setSelected(all ? new Set() : new Set(tickets.map((ticket) => ticket.id)))}
-        onDone={(failed) => setSelected(new Set(failed))} />
-      <Table label={t("Tickets")} columns={columns} query={query} rowKey={(ticket) => ticket.id}
-        rowProps={(_, index) => ({ "data-current": index === triage.current })} empty={t("No ticket matches.")} />
-      <Pager meta={query.data?.meta} onPage={(page) => set({ page: String(page) })} />
+      <TicketViews search={search} />
+      <TicketFilters search={search} onChange={set} />
+      <BulkBar {...selection} isStaff={isStaff}><Total rows={rows} /></BulkBar>
+      <div role="status" className="lacking">{lacking > 0 && <button type="button" onClick={showAll}>{t("New or changed: {count}. Show", { count: lacking })}</button>}</div>
+      {rows.count > 0
+        ? <EndlessTable ref={reveal} label={t("Tickets")} columns={columns} count={rows.count} at={rows.at} current={triage.current} start={triage.start} onCurrent={triage.mark} onLook={rows.look} />
+        : <Table label={t("Tickets")} columns={columns} query={rows.first} rowKey={(ticket) => ticket.id} empty={t("No ticket matches.")} />}
+      {rows.error && <Problem error={rows.error} onRetry={rows.retry} />}
     </PageFrame>
   );
+}
+
+/** The tickets that are chosen for what is done to several at once. */
+function useSelection(rows: TicketRows) {
+  const t = useText();
+  const [chosen, setChosen] = useChosen();
+  const loaded = rows.cached().flatMap(([, { data }]) => data);
+  const all = loaded.length > 0 && loaded.every(({ id }) => chosen.has(id));
+  const choose = (tickets: Iterable<Ticket>) => setChosen(new Map([...tickets].map((ticket) => [ticket.id, ticket])));
+  return {
+    selected: chosen,
+    toggle: (ticket: Ticket) => choose(chosen.has(ticket.id) ? [...chosen.values()].filter(({ id }) => id !== ticket.id) : [...chosen.values(), ticket]),
+    // As they are by now.
+    tickets: chosen.size === 0 ? [] : [...new Map([...chosen, ...loaded.filter(({ id }) => chosen.has(id)).map((ticket) => [ticket.id, ticket] as const)]).values()],
+    all,
+    label: loaded.length < rows.count ? t("Select the {count} that are loaded", { count: loaded.length }) : t("Select all"),
+    onAll: () => choose(all ? [] : loaded),
+    onNone: () => choose([]),
+    onDone: (failed: string[]) => choose([...chosen.values()].filter(({ id }) => failed.includes(id))),
+  };
+}
+
+function Total({ rows: { first, total, more } }: { rows: TicketRows }) {
+  const t = useText();
+  const locale = useLocale();
+  return <span className="total">{first.data && t("{total} in all", { total: `${total.toLocaleString(locale)}${more ? "+" : ""}` })}</span>;
 }
 
 function Subject({ ticket }: { ticket: Ticket }) {

@@ -7,6 +7,7 @@ import { Sheet } from "../../ui/dialog";
 
 const KEYS: readonly [string, Text][] = [
   ["J / K", "Next, previous ticket"],
+  ["Home / End", "First, last ticket"],
   ["Enter / O", "Open"],
   ["X", "Select"],
   ["A", "Assign to me"],

@@ -1,2 +1,2 @@
 DROP FUNCTION refuse_change();
-DROP TABLE attempt_limits, jobs, scheduled_tasks, idempotency_keys;
+DROP TABLE attempt_limits, changes, jobs, scheduled_tasks, idempotency_keys;

@@ -88,6 +88,26 @@ CREATE TABLE attempt_limits (
 -- Finds the slots that have expired and can be deleted.
 CREATE INDEX attempt_limits_arrives_at_idx ON attempt_limits (arrives_at);
 
+-- The changes of the last hour, for those who watch: one row per changed resource, written by the transaction that changes
+-- it. Two transactions may commit in another order than they began or numbered their rows. So a reader does not remember a
+-- number but a snapshot: what it has not read yet is what that snapshot does not contain (writer) and its own one does.
+CREATE TABLE changes (
+    -- The id of the transaction, in 64 bits, which never come round.
+    writer bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint,
+    number bigint GENERATED ALWAYS AS IDENTITY,
+    -- The kind of resource.
+    topic text NOT NULL,
+    resource_id uuid NOT NULL,
+    -- Who may see the resource: its account, and the user or service key that it belongs to, if any.
+    account_id uuid NOT NULL,
+    principal_id uuid,
+    -- The version of the resource after the change, or of the one that was deleted.
+    version bigint NOT NULL,
+    is_deleted boolean NOT NULL,
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (writer, number)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
+
 -- For the triggers of append-only tables, in every module.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,11 +1,17 @@
 //! The layer in this process.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use moka::{ops::compute::Op, sync};
+use moka::{
+    ops::compute::{CompResult, Op},
+    sync,
+};
 use tokio::time::Instant;
 
 use super::{Entry, GRACE, Key, RECHECK};
@@ -24,6 +30,8 @@ pub(super) struct Local {
     floors: sync::Cache<Arc<str>, i64>,
     /// Values that were checked before are checked again: notices of changes may have been lost then.
     listening_since: Mutex<Instant>,
+    /// Grows after anything is outdated.
+    generation: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -47,6 +55,7 @@ impl Local {
                 .build(),
             floors: sync::Cache::builder().max_capacity(MAX_FLOORS).time_to_live(FLOOR_TTL).build(),
             listening_since: Mutex::new(Instant::now()),
+            generation: AtomicU64::new(0),
         }
     }
 
@@ -82,14 +91,24 @@ impl Local {
 
     /// Raises the floor of a tag.
     pub(super) fn raise(&self, tag: &str, version: i64) {
-        self.floors
-            .entry(tag.into())
-            .and_upsert_with(|known| known.map_or(version, |known| known.into_value().max(version)));
+        let raised = self.floors.entry(tag.into()).and_compute_with(|known| match known {
+            Some(known) if *known.value() >= version => Op::Nop,
+            _ => Op::Put(version),
+        });
+        if !matches!(raised, CompResult::Unchanged(_)) {
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// Returns a number that is another one after anything was outdated.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Has every value checked again, because notices may have been lost until now.
     pub(super) fn recheck_all(&self) {
         *self.listening_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     fn listening_since(&self) -> Instant {

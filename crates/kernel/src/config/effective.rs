@@ -10,8 +10,6 @@ use super::{
 /// A configuration as it was read, usable or not.
 #[derive(Debug)]
 pub struct Settings {
-    /// Every variable with its value, in the order of declaration.
-    pub settings: Vec<Setting>,
     /// Every value that is missing or invalid.
     pub faults: Vec<Fault>,
     config: Config,
@@ -29,9 +27,9 @@ pub struct Setting {
 }
 
 impl Settings {
-    pub(super) fn new(config: Config, variables: &[Variable], (source, faults): (Source, Vec<Fault>)) -> Self {
-        let settings = variables.iter().map(|variable| Setting::new(*variable, &source)).collect();
-        Self { settings, faults, config }
+    pub(super) fn new(mut config: Config, variables: &[Variable], (source, faults): (Source, Vec<Fault>)) -> Self {
+        config.settings = variables.iter().map(|variable| Setting::new(*variable, &source)).collect();
+        Self { faults, config }
     }
 
     /// Returns the configuration for looking further into it: in the place of an invalid value stands its default.

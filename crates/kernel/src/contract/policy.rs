@@ -63,7 +63,7 @@ pub struct Method {
     pub public_cache: Option<PublicCache>,
     /// The largest request message in bytes, if not the server's default.
     pub max_request_bytes: Option<usize>,
-    /// The media types of a raw body; empty means JSON.
+    /// The media types of a raw body, that of the request or else of the response; empty means JSON.
     pub media_types: Vec<String>,
     /// Whether If-Match is evaluated.
     pub conditional: bool,
@@ -71,6 +71,8 @@ pub struct Method {
     pub read_mask: Option<u32>,
     /// The number of the field of the request that names what to include.
     pub include: Option<u32>,
+    /// Whether the response is a stream of changes as they happen.
+    pub watch: bool,
 }
 
 /// Whether credentials are required.

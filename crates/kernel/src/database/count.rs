@@ -38,7 +38,7 @@ impl Query for CountOf {
 }
 
 /// Counts the rows of a query that is limited to one more than [`BOUND`].
-pub async fn bounded(connection: &mut Connection, limited: Limited) -> Result<Total> {
-    let rows: i64 = CountOf(limited).get_result(connection).await?;
+pub async fn bounded(mut connection: &Connection, limited: Limited) -> Result<Total> {
+    let rows: i64 = CountOf(limited).get_result(&mut connection).await?;
     Ok(Total { rows: rows.min(BOUND), lower_bound: rows > BOUND })
 }

@@ -88,9 +88,9 @@ pub async fn insert(connection: &mut Connection, stored: &Stored) -> Result<bool
 }
 
 /// Returns the response stored under a key.
-pub async fn find(connection: &mut Connection, scope_hash: &[u8; 32]) -> Result<Option<Stored>> {
+pub async fn find(connection: &Connection, scope_hash: &[u8; 32]) -> Result<Option<Stored>> {
     let found = idempotency_keys::table.find(scope_hash.as_slice()).select(Stored::as_select());
-    Ok(found.first(connection).await.optional()?)
+    Ok(found.first(&mut &*connection).await.optional()?)
 }
 
 /// Stores the final response under the keys of an operation, unless they are tombstones: one response for those who reached

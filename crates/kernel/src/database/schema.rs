@@ -4,6 +4,12 @@ diesel::table! {
     attempt_limits (key_hash) { key_hash -> Binary, arrives_at -> Timestamptz, }
 }
 diesel::table! {
+    changes (writer, number) {
+        writer -> BigInt, number -> BigInt, topic -> Text, resource_id -> Uuid, account_id -> Uuid,
+        principal_id -> Nullable<Uuid>, version -> BigInt, is_deleted -> Bool, noted_at -> Timestamptz,
+    }
+}
+diesel::table! {
     jobs (id) {
         id -> BigInt, kind -> Text, key -> Text, serial_key -> Nullable<Text>, lane -> Text, payload -> Json,
         traceparent -> Nullable<Text>,

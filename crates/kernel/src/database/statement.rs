@@ -1,5 +1,5 @@
-//! Statements written in SQL that Postgres prepares once per connection. (It parses and plans those of
-//! [`diesel::sql_query`] at every call, in a round trip of its own.)
+//! Statements that Postgres prepares once per connection: those written in SQL ([`Statement`]), and those for which diesel
+//! does not do so by itself ([`Prepare`]). Postgres parses and plans all others at every call, in a round trip of their own.
 
 use diesel::{
     expression::{AsExpression, TypedExpressionType},
@@ -53,4 +53,42 @@ impl QueryId for Statement<'_> {
 
 impl Query for Statement<'_> {
     type SqlType = Untyped;
+}
+
+/// Lets Postgres prepare a statement once per connection, although diesel would not: it takes the text of every `UPDATE`,
+/// and of every `INSERT` of a slice, for one that varies.
+///
+/// Only for a statement whose text is the same at every call but for a few variants: a changeset with
+/// `treat_none_as_null`, one row rather than many. A connection keeps every variant until it ends.
+pub trait Prepare: Sized {
+    /// Marks the statement.
+    fn prepared(self) -> Prepared<Self> {
+        Prepared(self)
+    }
+}
+
+impl<S: QueryFragment<Pg>> Prepare for S {}
+
+/// A statement that is prepared once per connection; see [`Prepare`].
+#[derive(Debug, Clone)]
+pub struct Prepared<S>(S);
+
+impl<S: QueryFragment<Pg>> QueryFragment<Pg> for Prepared<S> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.0.walk_ast(out)
+    }
+
+    fn is_safe_to_cache_prepared(&self, _: &Pg) -> QueryResult<bool> {
+        Ok(true)
+    }
+}
+
+/// The text identifies the statement.
+impl<S> QueryId for Prepared<S> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<S: Query> Query for Prepared<S> {
+    type SqlType = S::SqlType;
 }

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 
-use crate::{contract::proto::common::v1 as pb, money::Money};
+use crate::{
+    contract::proto::common::v1 as pb,
+    money::{Currency, Money},
+};
 
 /// Converts a time to a `Timestamp`.
 pub fn time(time: DateTime<Utc>) -> Timestamp {
@@ -12,5 +15,10 @@ pub fn time(time: DateTime<Utc>) -> Timestamp {
 
 /// Converts an amount to a `Money` message.
 pub fn money(money: Money) -> pb::Money {
-    pb::Money { amount_minor: money.minor(), currency_code: money.currency().code().to_owned() }
+    amount(money.minor(), money.currency())
+}
+
+/// Converts a sum, which may be negative or greater than an amount that can be charged, to a `Money` message.
+pub fn amount(minor: i64, currency: Currency) -> pb::Money {
+    pb::Money { amount_minor: minor, currency_code: currency.code().to_owned() }
 }

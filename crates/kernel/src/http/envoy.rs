@@ -14,7 +14,7 @@ use http::uri::Authority;
 
 use crate::{
     contract,
-    http::middleware::{protocol, web},
+    http::middleware::{protocol, watch, web},
 };
 
 /// The options of the configuration.
@@ -100,6 +100,7 @@ pub fn configuration(options: &Options) -> String {
         ("descriptors", options.descriptors.display().to_string()),
         ("descriptor_file", path(&options.descriptors)),
         ("max_in_flight", options.max_in_flight.to_string()),
+        ("max_watches", watch::MAX_WATCHES.to_string()),
         ("max_request_bytes", options.max_request_bytes.to_string()),
         ("largest_body", routes.largest_body().to_string()),
         ("mark", protocol::X_TRANSCODED.to_string()),

@@ -17,6 +17,7 @@
 //!   FindClientAddress  the client's address, behind trusted proxies too
 //!   AddressLimit      before authentication, so that guessing credentials is limited
 //!   Router            gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
+//!   Microcache        of REST, what is public: no call at all for what was answered within the last second
 //! every method call
 //!   FindMethod        the policy, which everything further in reads
 //!   CatchPanic        a stream that panics ends with a status; within FindMethod, which the logs name it by
@@ -25,6 +26,7 @@
 //!   Deadline          limits everything further in, authentication included
 //!   Authenticate      the caller, and the permit the policy grants
 //!   PrincipalLimit    needs the principal
+//!   BoundWatch        a few watches of each principal, which end with its access and with the drain
 //!   ReadIdempotencyKey  last: only an admitted request may claim a key
 //!   MapTonicErrors    directly around tonic: its own errors get a reason
 //! ```
@@ -41,6 +43,7 @@ pub mod in_flight;
 pub mod layer;
 pub mod map_tonic_errors;
 pub mod method;
+pub mod microcache;
 pub mod panic;
 pub mod protocol;
 pub mod rate_limit;
@@ -50,6 +53,7 @@ pub mod router;
 pub mod shed;
 mod timeout;
 pub mod trace;
+pub mod watch;
 pub mod web;
 
 use mainstay_transcoder::{Limits, RuleErrors, Transcoder};
@@ -83,7 +87,7 @@ pub fn stack(
     let calls = ServiceBuilder::new()
         .layer(MiddlewareLayer(method::FindMethod { policies }))
         .layer(MiddlewareLayer(panic::CatchPanic))
-        .layer(MiddlewareLayer(endless::BoundEndless::new(app.limiter.clone(), draining)))
+        .layer(MiddlewareLayer(endless::BoundEndless::new(app.limiter.clone(), draining.clone())))
         .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))
         .layer(MiddlewareLayer(deadline::Deadline))
         .layer(MiddlewareLayer(auth::Authenticate::new(app)))
@@ -91,6 +95,7 @@ pub fn stack(
             limiter: app.limiter.clone(),
             credentials: credentials.clone(),
         }))
+        .layer(MiddlewareLayer(watch::BoundWatch::new(app, draining)))
         .layer(MiddlewareLayer(idempotency::ReadIdempotencyKey))
         .layer(MiddlewareLayer(map_tonic_errors::MapTonicErrors))
         .service(routes);
@@ -106,6 +111,7 @@ pub fn stack(
             .map_response(|response: http::Response<axum::body::Body>| response.map(Body::new))
             .service(pages),
         rest: ServiceBuilder::new()
+            .layer(MiddlewareLayer(microcache::Microcache::new(app.cache.clone())))
             .map_response(|response: http::Response<DecompressionResponse>| -> Response { response.map(Body::new) })
             // Other codings are refused by the transcoder, which also bounds what comes out.
             .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))

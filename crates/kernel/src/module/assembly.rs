@@ -4,7 +4,7 @@ use std::{
     any::Any,
     collections::HashSet,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use tonic::service::Routes;
@@ -65,6 +65,8 @@ impl fmt::Debug for Modules {
 }
 
 static INSTALLED: OnceLock<Modules> = OnceLock::new();
+/// Held while modules are checked and installed: the tests of one process start servers at the same time.
+static INSTALLING: Mutex<()> = Mutex::new(());
 
 impl Modules {
     /// Checks the modules and makes them those of this process. A second call with modules of the same names, as in
@@ -75,6 +77,7 @@ impl Modules {
     /// or events that exist twice, handlers of undeclared events, services without implementation, jobs and tasks that
     /// exist twice, no authenticator or more than one.
     pub fn install(product: Option<Set>, modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
+        let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(installed) = INSTALLED.get()
             && installed.names.iter().eq(modules.iter().map(|module| &module.name))
         {

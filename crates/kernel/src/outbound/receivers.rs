@@ -175,6 +175,18 @@ mod tests {
         assert!(arrived.is_err(), "something was connected to");
     }
 
+    /// Whichever of them the connection would take.
+    #[tokio::test]
+    async fn a_host_with_a_private_address_beside_a_public_one_is_refused() {
+        let look_up = |_| -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+            let addresses = ["8.8.8.8:0", "127.0.0.1:0"].map(|address| address.parse().expect("an address"));
+            Box::pin(async move { Ok(addresses.to_vec()) })
+        };
+        let mut guard = Guard { allow_private: false, look_up: Arc::new(look_up) };
+        let name: Name = "both.example".parse().expect("a name");
+        guard.call(name).await.map(drop).expect_err("one of them is private");
+    }
+
     #[tokio::test]
     async fn local_names_are_refused_after_resolution() {
         let receivers = Receivers::new(false, 8).expect("root certificates");

@@ -36,7 +36,7 @@ pub(crate) struct Batch {
 
 /// Adds jobs within the caller's transaction, to start no earlier than `at`, if given. A waiting job with the same key is
 /// replaced.
-pub(crate) async fn add(connection: &mut Connection, batch: Batch, at: Option<DateTime<Utc>>) -> Result<()> {
+pub(crate) async fn add(connection: &Connection, batch: Batch, at: Option<DateTime<Utc>>) -> Result<()> {
     const SQL: &str = "INSERT INTO jobs (kind, lane, max_attempts, traceparent, due_at, key, serial_key, payload) \
         SELECT ?, ?, ?::int, ?, coalesce(?, now()), job.key, job.serial_key, job.payload::json \
         FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload) \
@@ -54,7 +54,7 @@ pub(crate) async fn add(connection: &mut Connection, batch: Batch, at: Option<Da
         .bind::<Array<Text>, _>(keys)
         .bind::<Array<Nullable<Text>>, _>(serial_keys)
         .bind::<Array<Text>, _>(payloads);
-    statement.execute(connection).await?;
+    statement.execute(&mut &*connection).await?;
     if at.is_none() {
         after_commit::wake_workers();
     }

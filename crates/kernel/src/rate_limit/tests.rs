@@ -33,7 +33,7 @@ async fn database(url: &str, pool_wait: Duration) -> Database {
         statement_timeout: MINUTE,
         data_dir: "/nonexistent".into(),
     };
-    Database::new(&SecretString::from(url), &config).unwrap()
+    Database::new(&SecretString::from(url), "mainstay", &config).unwrap()
 }
 
 /// A Postgres that is unavailable.

@@ -1,6 +1,7 @@
 //! A streamed response: NDJSON, server-sent events or raw bytes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -15,6 +16,7 @@ use crate::BoxError;
 use crate::dialect::{Dialect, Failure, RequestHead};
 use crate::media_type::Format;
 use crate::shared::Shared;
+use crate::wire::{Reader, Value};
 
 /// The amount of JSON that is gathered before it is passed on, if the upstream has that much ready.
 const BATCH_BYTES: usize = 32 << 10;
@@ -57,8 +59,10 @@ where
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
     messages.put_back(first);
-    let response =
-        ResponseStream { shared: shared.clone(), plan_index, form, messages, head: head.clone(), ended: false };
+    let id_field = shared.dialect.event_id_field(&shared.plans[plan_index].route.method);
+    let id_field = id_field.filter(|_| format == Format::ServerSentEvents);
+    let (shared, head) = (shared.clone(), head.clone());
+    let response = ResponseStream { shared, plan_index, form, id_field, messages, head, ended: false };
     let chunks = stream::unfold(response, |mut response| async move {
         let chunk = response.chunk().await?;
         Some((chunk.map(Frame::data), response))
@@ -71,6 +75,8 @@ struct ResponseStream<B, D> {
     shared: Arc<Shared<D>>,
     plan_index: usize,
     form: ResponseForm,
+    /// The number of the field that is the id of an event.
+    id_field: Option<u32>,
     messages: Messages<B>,
     head: RequestHead,
     /// Nothing follows, because the upstream ended or failed.
@@ -85,7 +91,9 @@ where
     /// Returns the next piece of the body, or `None` at its end.
     async fn chunk(&mut self) -> Option<Result<Bytes, Status>> {
         while !self.ended {
-            let Some(message) = self.messages.next().await else {
+            let next = tokio::time::timeout(self.silence(), self.messages.next()).await;
+            let Ok(next) = next else { return Some(Ok(Bytes::from_static(b":\n\n"))) };
+            let Some(message) = next else {
                 self.ended = true;
                 let status = self.messages.failure().cloned();
                 return status.map(|status| self.failure(status));
@@ -106,12 +114,21 @@ where
         None
     }
 
+    /// How long it may be silent. Only events have comments.
+    fn silence(&self) -> Duration {
+        match self.form.format {
+            Format::ServerSentEvents => self.shared.limits.event_stream_silence,
+            _ => Duration::MAX,
+        }
+    }
+
     /// Renders this message and those that have already arrived.
     fn batch(&mut self, message: Bytes) -> Bytes {
         let mut out = Vec::with_capacity(message.len() * 2 + 128);
         let mut next = Some(message);
         while let Some(message) = next {
             let start = out.len();
+            self.put_id(&message, &mut out);
             out.extend_from_slice(self.prefix());
             let plan = &self.shared.plans[self.plan_index];
             if let Err(status) = put_json(&self.shared.codec, plan, self.form.printed(), &message, &mut out) {
@@ -124,6 +141,22 @@ where
             next = if out.len() < BATCH_BYTES { self.messages.next_ready() } else { None };
         }
         out.into()
+    }
+
+    /// Appends the line with the id of an event, if it has one that fits on a line.
+    fn put_id(&self, message: &[u8], out: &mut Vec<u8>) {
+        let Some(field) = self.id_field else { return };
+        let (mut reader, mut id) = (Reader::new(message), &b""[..]);
+        while let Ok(Some((number, value))) = reader.field() {
+            if let (true, Value::Bytes(bytes)) = (number == field, value) {
+                id = bytes;
+            }
+        }
+        if !id.is_empty() && !id.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            out.extend_from_slice(b"id: ");
+            out.extend_from_slice(id);
+            out.push(b'\n');
+        }
     }
 
     fn prefix(&self) -> &'static [u8] {

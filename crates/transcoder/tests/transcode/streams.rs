@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -40,6 +40,35 @@ async fn a_stream_is_events_when_asked_for() {
     assert_eq!(events.len(), 4);
     assert!(events[0].starts_with("data: {\"id\":\"midway\\n0\""), "{}", events[0]);
     assert_eq!(events[3], "event: error\ndata: {\"code\":15,\"message\":\"the disk is gone\",\"details\":[]}");
+}
+
+#[tokio::test]
+async fn an_event_has_the_id_that_its_message_has() {
+    let response = watch("titled", "text/event-stream").await;
+    let events: Vec<&str> = response.text().split_terminator("\n\n").collect();
+    assert!(events[0].starts_with("id: t0\ndata: {\"id\":\"titled"), "{}", events[0]);
+    assert!(events[1].starts_with("data: "), "no id: {}", events[1]);
+    assert!(events[2].starts_with("data: "), "an id of two lines would be another field: {}", events[2]);
+    let lines = watch("titled", "application/x-ndjson").await;
+    assert!(lines.text().starts_with("{\"id\""), "{}", lines.text());
+}
+
+#[tokio::test]
+async fn silent_events_get_comments() {
+    let upstream = service_fn(|_: Request<Body>| async {
+        let frames = stream::iter([Ok::<_, Status>(Frame::data(Bytes::from_static(b"\0\0\0\0\0")))]);
+        let endless = StreamBody::new(frames.chain(stream::pending()));
+        Ok::<_, Status>(Response::new(Body::new(endless)))
+    });
+    let mut request = request("GET", "/v1/watch/x", "");
+    request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+    let mut body = over(upstream).oneshot(request).await.unwrap().into_body();
+    let mut frames = Vec::new();
+    for _ in 0..3 {
+        frames.push(body.frame().await.unwrap().unwrap().into_data().unwrap());
+    }
+    assert!(frames[0].starts_with(b"data: {"), "{frames:?}");
+    assert_eq!(frames[1..], [&b":\n\n"[..], b":\n\n"]);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -63,7 +64,9 @@ impl Reply {
 pub(crate) fn over<S>(upstream: S) -> Transcoder<S, StatusDialect> {
     let pool = pool();
     let dialect = StatusDialect::new(&pool, 1000).with_timeout_header(HeaderName::from_static("x-request-timeout"));
-    let limits = Limits { max_raw_chunk_bytes: 10, ..Limits::default() };
+    let dialect = dialect.with_event_id_field("title");
+    let event_stream_silence = Duration::from_millis(50);
+    let limits = Limits { max_raw_chunk_bytes: 10, event_stream_silence, ..Limits::default() };
     Transcoder::new(&pool, &["shop.Shop"], upstream, dialect, limits).unwrap()
 }
 
@@ -176,6 +179,10 @@ fn stream(pool: &DescriptorPool, method: &str, request: &DynamicMessage) -> Resp
         if method == "Watch" {
             let mut item = DynamicMessage::new(pool.get_message_by_name("shop.Item").unwrap());
             item.set_field_by_name("id", Value::String(format!("{name}\n{number}")));
+            if name == "titled" {
+                let titles = ["t0", "", "t\n2"];
+                item.set_field_by_name("title", Value::String(titles[number].to_owned()));
+            }
             messages.push(item.encode_to_vec());
         } else {
             let mut body = DynamicMessage::new(pool.get_message_by_name("google.api.HttpBody").unwrap());

@@ -101,10 +101,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Lease>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, permit.visibility()).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, permit.visibility())).await?;
     Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
 }
 

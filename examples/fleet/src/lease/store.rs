@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, broken_reference, condition::Condition, count, integrity::one_row},
+    database::{Connection, broken_reference, condition::Condition, count, integrity::one_row, seek::seek},
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
@@ -131,10 +131,7 @@ pub(super) async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Lease>> {
-    let query = match start {
-        Start::Offset(offset) => visible(visibility).offset(offset),
-        Start::After(key) => visible(visibility).filter(Condition::beyond("(leases.created_at, leases.id)", true, key)),
-    };
+    let query = seek(visible(visibility), start, "(leases.created_at, leases.id)", true);
     let query = query.order((leases::created_at.desc(), leases::id.desc())).limit(limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     Ok(rows.into_iter().map(Lease::from).collect())

@@ -50,10 +50,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<(Vec<Vehicle>, Option<Total>)> {
-    let total = match start {
-        Start::Offset(_) => Some(store::total(connection, status).await?),
-        Start::After(_) => None,
-    };
+    let total = start.total(store::total(connection, status)).await?;
     Ok((store::list(connection, status, start, limit + 1).await?, total))
 }
 

@@ -5,10 +5,9 @@ use diesel::{prelude::*, result::Error as DieselError};
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     database::{
-        Connection, broken_unique,
-        condition::Condition,
-        count,
+        Connection, broken_unique, count,
         integrity::{corrupt, one_row},
+        seek::seek,
     },
     error::{Error, Reason, Result},
     page::{Start, Total},
@@ -107,12 +106,7 @@ pub(super) async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Vehicle>> {
-    let query = match start {
-        Start::Offset(offset) => of_status(status).offset(offset),
-        Start::After(key) => {
-            of_status(status).filter(Condition::beyond("(vehicles.created_at, vehicles.id)", true, key))
-        }
-    };
+    let query = seek(of_status(status), start, "(vehicles.created_at, vehicles.id)", true);
     let query = query.order((vehicles::created_at.desc(), vehicles::id.desc())).limit(limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Row::try_into).collect()

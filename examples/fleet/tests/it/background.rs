@@ -63,7 +63,7 @@ async fn paying_an_order_grants_a_lease() {
     let server = start().await;
     let (admin, customer) = (server.admin().await, server.customer().await);
     vehicle(&admin, "M-AI 5").await;
-    let product = json!({ "name": "A ride", "priceMinor": "1999", "currencyCode": "EUR" });
+    let product = json!({ "name": "A ride", "price": { "amountMinor": "1999", "currencyCode": "EUR" } });
     let product = admin.post("/api/v1/products", product).await.data();
     let items = json!({ "items": [{ "productId": product["id"], "quantity": 1 }] });
     let order = customer.post("/api/v1/orders", items).await.data();

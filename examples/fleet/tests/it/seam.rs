@@ -169,3 +169,19 @@ async fn a_migration_that_did_not_run() {
     assert_names(&String::from_utf8_lossy(&migrated.stdout), &["applied 2026-11-22-000001_create_fleet"]);
     assert_eq!(server.admin().await.get("/api/v1/vehicles").await.status, 200);
 }
+
+/// As the tests of one process do.
+#[test]
+fn servers_that_start_at_the_same_time_share_one_list() {
+    let at_once = std::sync::Barrier::new(8);
+    let install = || {
+        at_once.wait();
+        let installed = mainstay::product().with(fleet::module()).install();
+        installed.map(|modules| std::ptr::from_ref(modules).addr())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(install)).collect();
+        let installed: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
+        assert!(installed.iter().all(|one| one.is_ok() && *one == installed[0]), "{installed:?}");
+    });
+}

@@ -33,8 +33,20 @@ pub async fn attach(
     if ids.is_empty() {
         return Ok(());
     }
-    let found = store::keep_all(connection, ids).await?;
-    check_reach(connection, permit, ids, &found).await?;
+    let found = store::hold(connection, ids).await?;
+    refer(connection, permit, parent, (ids, &found), purpose, field).await
+}
+
+/// Makes something refer to locked files.
+async fn refer(
+    connection: &mut Connection,
+    permit: &Permit,
+    parent: Parent,
+    (ids, found): (&[FileId], &[File]),
+    purpose: Purpose,
+    field: &str,
+) -> Result<()> {
+    check_reach(connection, permit, ids, found).await?;
     let fault = |why: &str, faulty: Vec<&File>| {
         let faulty: Vec<_> = faulty.iter().map(|file| file.id.to_string()).collect();
         (!faulty.is_empty()).then(|| format!("{why}: {}", faulty.join(", ")))
@@ -68,7 +80,8 @@ async fn check_reach(connection: &mut Connection, permit: &Permit, ids: &[FileId
     if ids.iter().all(is_seen) { Ok(()) } else { Err(Error::not_found("file")) }
 }
 
-/// Makes something refer to other files than before. Those that it no longer refers to stay in their accounts.
+/// Makes something refer to other files than before. Those that nothing refers to any more stay in their accounts for
+/// [`File::UNUSED_LIFETIME`].
 ///
 /// # Errors
 /// As [`attach`], for those that it did not refer to before.
@@ -79,13 +92,21 @@ pub async fn change(
     (before, after): (&[FileId], &[FileId]),
     purpose: Purpose,
     field: &str,
+    now: DateTime<Utc>,
 ) -> Result<()> {
     let gone: Vec<_> = before.iter().filter(|id| !after.contains(id)).copied().collect();
     let new: Vec<_> = after.iter().filter(|id| !before.contains(id)).copied().collect();
-    if !gone.is_empty() {
-        store::unlink(connection, parent.id, &gone).await?;
+    if gone.is_empty() {
+        return attach(connection, permit, parent, &new, purpose, field).await;
     }
-    attach(connection, permit, parent, &new, purpose, field).await
+    // All at once, and so in one order: two transactions that exchange files never wait for each other.
+    let mut found = store::hold(connection, &[&*gone, &*new].concat()).await?;
+    store::unlink(connection, parent.id, &gone, now + File::UNUSED_LIFETIME).await?;
+    if new.is_empty() {
+        return Ok(());
+    }
+    found.retain(|file| new.contains(&file.id));
+    refer(connection, permit, parent, (&new, &found), purpose, field).await
 }
 
 /// Lets anyone reach the files of something, or no longer.

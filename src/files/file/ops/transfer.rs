@@ -48,7 +48,7 @@ pub async fn upload_target(app: &App, id: FileId, draft: &Draft, now: DateTime<U
 /// # Errors
 /// Those of the storage, if it has to be asked.
 pub async fn download(app: &App, file: &File, now: DateTime<Utc>) -> Result<Target> {
-    let State::Ready { key } = &file.state else { return Err(Error::not_found("file")) };
+    let State::Ready { key, .. } = &file.state else { return Err(Error::not_found("file")) };
     let expires = now + Limits::new(app).url_lifetime;
     let disposition = media::disposition(&file.name, file.purpose == Purpose::Image);
     let headers = [

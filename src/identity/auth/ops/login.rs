@@ -10,6 +10,7 @@ use crate::{
         auth::{limits, networks::KnownNetworks, password::Password},
         passwords::{Passwords, Verdict},
         session::{model::Device, ops as session},
+        sign_in::{model::Outcome, ops as sign_in},
         tokens::Pair,
         user::{
             model::{EmailAddress, User},
@@ -38,8 +39,12 @@ pub async fn login(
     if !matches!(verified, Ok(None)) {
         app.limiter.take_back(attempt).await;
     }
-    let user = verified?.ok_or(IdentityReason::InvalidCredentials)?;
+    let Some(user) = verified? else {
+        sign_in::count(app, Outcome::Refused).await;
+        return Err(IdentityReason::InvalidCredentials.into());
+    };
     let pair = session::begin(app, &user, device).await?;
+    sign_in::count(app, Outcome::Accepted).await;
     if !is_known {
         new_place::tell(app, &user, pair.session).await?;
     }

@@ -39,7 +39,7 @@ pub(super) async fn set(
     let (permit, expected, now) = (call.permit()?, call.if_match.clone(), app.clock.now());
     // Whoever may not have it changed does not have it drawn either.
     let reached = permit.clone();
-    app.database.autocommit(async move |connection| ops::get(connection, reached, id).await).await?;
+    app.database.read(async move |connection| ops::get(connection, &reached, id).await).await?;
     let new = avatar::store(app, &mut upload).await?;
     let set = call
         .run_or_recall(

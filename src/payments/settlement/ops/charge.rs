@@ -116,14 +116,14 @@ impl GatewayRequest for Payment {
                 None => Ok(()),
             }
         };
-        // In one round trip, in this order: the payment refers to its transaction in the ledger.
+        // Sent together, in this order: the payment refers to its transaction in the ledger.
         try_join!(
             book,
             store::update(shared, &settled),
             order::update(shared, &order),
             conclude::<Self>(shared, self.id.0, &settled),
+            events::publish(shared, &published, now),
         )?;
-        events::publish(connection, &published, now).await?;
         Ok(Some(settled))
     }
 }

@@ -4,10 +4,13 @@ use std::io::Read;
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder};
 
-use crate::support::import::model::{
-    Entry, Fault, Row,
-    lines::{End, Lines},
-    row::Raw,
+use crate::support::{
+    formula,
+    import::model::{
+        Entry, Fault, Row,
+        lines::{End, Lines},
+        row::Raw,
+    },
 };
 
 /// The content of a column.
@@ -124,6 +127,7 @@ fn row(columns: &[Column], record: &ByteRecord, last: Option<End>) -> Result<Row
             continue;
         }
         let text = std::str::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", column.name()))?;
+        let text = formula::unescape(text);
         let field = match column {
             Column::Subject => &mut raw.subject,
             Column::Body => &mut raw.body,
@@ -164,6 +168,12 @@ mod tests {
 
     fn bad(line: i64, message: &str) -> (i64, Result<(String, String), String>) {
         (line, Err(message.to_owned()))
+    }
+
+    #[test]
+    fn the_apostrophe_before_a_formula_is_removed() {
+        let file = "subject,body\n'=1+1,'-\n''=1,'quoted'\n";
+        assert_eq!(rows(file), [good(2, "=1+1", "-"), good(3, "'=1", "'quoted'")]);
     }
 
     #[test]

@@ -8,10 +8,13 @@ use crate::{
         model::{Failure, Operation, Progress},
         ops as operation,
     },
-    support::import::{
-        model::{Fault, MAX_ROWS},
-        ops::batch::{self, Batch, Batches},
-        store::{self, Origin},
+    support::{
+        import::{
+            model::{Fault, MAX_ROWS},
+            ops::batch::{self, Batch, Batches},
+            store::{self, Origin},
+        },
+        ticket::ops as ticket,
     },
 };
 use mainstay_kernel::{
@@ -90,6 +93,7 @@ async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch
             store::tickets(connection, origin.account, &new, now).await?;
             store::comments(connection, &new, now).await?;
             store::activities(connection, origin, &new, now).await?;
+            ticket::note_imported(connection, origin.account, new.iter().map(|row| row.id)).await?;
         }
         if !batch.errors.is_empty() {
             store::errors(connection, current.id, &batch.errors).await?;

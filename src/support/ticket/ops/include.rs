@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use futures_util::try_join;
 use mainstay_kernel::{database::Connection, error::Result, id::UserId};
 
 use crate::support::{
@@ -41,23 +42,27 @@ pub struct Included {
     pub requesters: HashMap<UserId, String>,
 }
 
-/// Returns what belongs to tickets that the caller reaches.
-pub async fn include(connection: &mut Connection, tickets: &[Ticket], wanted: Wanted) -> Result<Included> {
+/// Returns what belongs to tickets that the caller reaches, in one round trip.
+pub async fn include(connection: &Connection, tickets: &[Ticket], wanted: Wanted) -> Result<Included> {
     let ids: Vec<_> = tickets.iter().map(|ticket| ticket.id).collect();
-    let mut included = Included::default();
-    if wanted.comments {
-        for comment in comments::first(connection, &ids, wanted.limit + 1).await? {
-            included.comments.entry(comment.ticket).or_default().push(comment);
-        }
+    let requesters: Vec<_> = tickets.iter().filter_map(|ticket| ticket.requester).collect();
+    let limit = wanted.limit + 1;
+    let (comments, activities, requesters) = try_join!(
+        when(wanted.comments, comments::first(connection, &ids, limit)),
+        when(wanted.activities, comments::first_activities(connection, &ids, limit)),
+        when(wanted.requester, store::names(connection, &requesters)),
+    )?;
+    let mut included = Included { requesters: requesters.into_iter().collect(), ..Included::default() };
+    for comment in comments {
+        included.comments.entry(comment.ticket).or_default().push(comment);
     }
-    if wanted.activities {
-        for activity in comments::first_activities(connection, &ids, wanted.limit + 1).await? {
-            included.activities.entry(activity.ticket).or_default().push(activity);
-        }
-    }
-    if wanted.requester {
-        let requesters: Vec<_> = tickets.iter().filter_map(|ticket| ticket.requester).collect();
-        included.requesters = store::names(connection, &requesters).await?.into_iter().collect();
+    for activity in activities {
+        included.activities.entry(activity.ticket).or_default().push(activity);
     }
     Ok(included)
+}
+
+/// Returns what is read if it is wanted, and nothing otherwise.
+async fn when<T>(wanted: bool, read: impl Future<Output = Result<Vec<T>>>) -> Result<Vec<T>> {
+    if wanted { read.await } else { Ok(Vec::new()) }
 }

@@ -1,14 +1,17 @@
-//! The export stream: reads page after page by key, no faster than the caller reads.
+//! Exports: read page after page by key, no faster than the caller reads.
+
+mod csv;
 
 use std::{ops::RangeInclusive, pin::Pin};
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tonic::Status;
 
-use crate::proto::support::v1::{ExportTicketsResponse, export_tickets_response::Item};
+use crate::proto::support::v1::{ExportTicketsCsvResponse, ExportTicketsResponse, export_tickets_response::Item};
 use crate::support::ticket::{
     model::{Filter, Order, Ticket},
     ops,
+    service::render,
 };
 use mainstay_kernel::{
     app::App,
@@ -20,7 +23,11 @@ use mainstay_kernel::{
 };
 
 /// The messages of an export.
-pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<ExportTicketsResponse, Status>> + Send>>;
+pub(crate) type Messages = Responses<ExportTicketsResponse>;
+/// The pieces of an export as a file.
+pub(crate) type Pieces = Responses<ExportTicketsCsvResponse>;
+
+type Responses<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
 /// What a page holds, about: a reader that stops reading keeps it.
 const PAGE_BYTES: usize = 256 << 10;
@@ -29,44 +36,72 @@ const FIRST_PAGE: usize = 50;
 /// The tickets of a page, however long or short they are.
 const PAGE: RangeInclusive<usize> = 10..=500;
 
-/// Streams every matching ticket. Only one page is held; the next is read once the caller has taken this one.
+/// Streams every matching ticket.
 ///
 /// # Errors
 /// The errors of the first page; a later error is the stream's last message.
 pub(crate) async fn export(app: App, permit: Permit, filter: Filter) -> Result<Messages> {
-    let deadline = context::remaining().map(|left| tokio::time::Instant::now() + left);
-    let first = page(&app, &permit, &filter, None, FIRST_PAGE).await?;
-    let rest = stream::unfold(Some((first, FIRST_PAGE)), move |page_before| {
-        let (app, permit, filter) = (app.clone(), permit.clone(), filter.clone());
-        async move {
-            let (tickets, limit) = page_before?;
-            if let Err(error) = fault::point("export.page") {
-                return Some((stream::iter(vec![message(Item::Error((&error).into()))]), None));
-            }
-            let last = tickets.last().map(|ticket| ticket.key(Order::CreateTimeAsc));
-            let (more, limit) = (tickets.len() == limit, next_limit(&tickets));
-            let mut messages: Vec<_> = tickets
-                .into_iter()
-                .map(|ticket| message(Item::Data(Box::new(crate::support::ticket::service::render::ticket(ticket)))))
-                .collect();
-            let next = match last.filter(|_| more) {
-                None => None,
-                Some(key) => match within(deadline, page(&app, &permit, &filter, Some(key), limit)).await {
-                    Ok(tickets) => Some((tickets, limit)),
-                    Err(error) => {
-                        messages.push(message(Item::Error((&error).into())));
-                        None
-                    }
-                },
-            };
-            Some((stream::iter(messages), next))
-        }
+    let messages = pages(app, permit, filter).await?.flat_map(|page| {
+        let items = match page {
+            Ok(tickets) => tickets.into_iter().map(|ticket| Item::Data(Box::new(render::ticket(ticket)))).collect(),
+            Err(error) => vec![Item::Error((&error).into())],
+        };
+        stream::iter(items.into_iter().map(|item| Ok(ExportTicketsResponse { item: Some(item) })))
     });
-    Ok(Box::pin(futures_util::StreamExt::flatten(rest)))
+    Ok(Box::pin(messages))
 }
 
-fn message(item: Item) -> Result<ExportTicketsResponse, Status> {
-    Ok(ExportTicketsResponse { item: Some(item) })
+/// Streams every matching ticket as a row of one file.
+///
+/// # Errors
+/// The errors of the first page; a later error ends the stream.
+pub(crate) async fn export_csv(app: App, permit: Permit, filter: Filter) -> Result<Pieces> {
+    let mut file = csv::File::default();
+    let pieces = pages(app, permit, filter).await?.flat_map(move |page| {
+        let pieces = match page.and_then(|tickets| file.pieces(&tickets)) {
+            Ok(pieces) => pieces.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error.into())],
+        };
+        stream::iter(pieces)
+    });
+    Ok(Box::pin(pieces))
+}
+
+/// Where an export goes on.
+enum Next {
+    Page(Vec<Ticket>, usize),
+    After(Key, usize),
+    End,
+}
+
+/// Streams the pages of an export; an error ends them. Only one is held: the next one is read once the caller has taken
+/// this one.
+///
+/// # Errors
+/// The errors of the first page.
+async fn pages(app: App, permit: Permit, filter: Filter) -> Result<impl Stream<Item = Result<Vec<Ticket>>> + Send> {
+    let deadline = context::remaining().map(|left| tokio::time::Instant::now() + left);
+    let first = page(&app, &permit, &filter, None, FIRST_PAGE).await?;
+    Ok(stream::unfold(Next::Page(first, FIRST_PAGE), move |next| {
+        let (app, permit, filter) = (app.clone(), permit.clone(), filter.clone());
+        async move {
+            let (tickets, limit) = match next {
+                Next::End => return None,
+                Next::Page(tickets, limit) => (Ok(tickets), limit),
+                Next::After(key, limit) => {
+                    (within(deadline, page(&app, &permit, &filter, Some(key), limit)).await, limit)
+                }
+            };
+            let tickets = fault::point("export.page").and(tickets);
+            let last =
+                tickets.as_ref().ok().filter(|tickets| tickets.len() == limit).and_then(|tickets| tickets.last());
+            let next = match (last, &tickets) {
+                (Some(last), Ok(tickets)) => Next::After(last.key(Order::CreateTimeAsc), next_limit(tickets)),
+                _ => Next::End,
+            };
+            Some((tickets, next))
+        }
+    }))
 }
 
 /// As many tickets as fill a page, if they are like those before.

@@ -140,6 +140,24 @@ pub(crate) fn export_filter(message: pb::ExportTicketsRequest) -> Result<Filter>
     })
 }
 
+impl From<pb::ExportTicketsCsvRequest> for pb::ExportTicketsRequest {
+    fn from(request: pb::ExportTicketsCsvRequest) -> Self {
+        let pb::ExportTicketsCsvRequest {
+            statuses,
+            priorities,
+            assignee_id,
+            account_id,
+            query,
+            queues,
+            tags,
+            kinds,
+            created_from,
+            created_before,
+        } = request;
+        Self { statuses, priorities, assignee_id, account_id, query, queues, tags, kinds, created_from, created_before }
+    }
+}
+
 fn moment(field: &str, time: Option<Timestamp>) -> Result<Option<DateTime<Utc>>> {
     let Some(time) = time else { return Ok(None) };
     let read = u32::try_from(time.nanos).ok().and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos));

@@ -30,7 +30,7 @@ extern "SQL" {
 /// Totals that the counters cover (all tickets, those of an account, an assignee, or both, each by status and priority)
 /// are exact and cost a few dozen rows regardless of the number of tickets. A requester's own tickets, and what other
 /// filters select, are counted up to [`count::BOUND`].
-pub async fn total(connection: &mut Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
+pub async fn total(mut connection: &Connection, visibility: Visibility, filter: &Filter) -> Result<Total> {
     let account = match (visibility, filter.account) {
         (Visibility::Account(own), Some(other)) if own != other => return Ok(Total::exact(0)),
         (Visibility::Account(own), _) => Some(own),
@@ -50,7 +50,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
     if !filter.priorities.is_empty() {
         query = query.filter(counts::priority.eq_any(filter.priorities.iter().map(|p| p.number()).collect::<Vec<_>>()));
     }
-    let tickets: Option<i64> = query.select(sum_of_counts(counts::tickets)).first(connection).await?;
+    let tickets: Option<i64> = query.select(sum_of_counts(counts::tickets)).first(&mut connection).await?;
     Ok(Total::exact(tickets.unwrap_or(0)))
 }
 

@@ -8,6 +8,8 @@ use crate::contract::proto::google::api::{HttpRule, http_rule::Pattern};
 
 const HTTP: &str = "google.api.http";
 const DEADLINE_MS: i32 = 2000;
+/// Of a watch.
+const WATCH_MS: i32 = 600_000;
 
 /// What a verb implies.
 #[derive(Debug)]
@@ -21,14 +23,14 @@ pub(super) struct Defaults {
 
 impl Defaults {
     /// Returns the defaults of a method; `None` if it has no HTTP rule.
-    pub(super) fn of(method: &MethodDescriptor, has_version: bool) -> Option<Self> {
+    pub(super) fn of(method: &MethodDescriptor, has_version: bool, is_watch: bool) -> Option<Self> {
         let rule: HttpRule = option(&method.options(), HTTP)?;
         let is_read = matches!(rule.pattern, Some(Pattern::Get(_)));
         let replaces = matches!(rule.pattern, Some(Pattern::Put(_) | Pattern::Patch(_)));
         Some(Self {
             idempotency: if is_read { Idempotency::None } else { Idempotency::Optional },
             rate_class: if is_read { RateClass::Read } else { RateClass::Write },
-            deadline_ms: DEADLINE_MS,
+            deadline_ms: if is_watch { WATCH_MS } else { DEADLINE_MS },
             cache: if is_read && has_version { Cache::PrivateRevalidate } else { Cache::NoStore },
             conditional: replaces && has_version,
         })

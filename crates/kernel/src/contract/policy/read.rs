@@ -26,11 +26,16 @@ impl Method {
         let mut faults = Vec::new();
         let service: pb::ServicePolicy = option(&descriptor.parent_service().options(), SERVICE).unwrap_or_default();
         let (version, last_modified) = note((None, None), etag_fields(descriptor, &raw), &mut faults);
-        let defaults = Defaults::of(descriptor, version.is_some());
+        let defaults = Defaults::of(descriptor, version.is_some(), raw.watch);
         if defaults.is_none() {
             faults.push("no HTTP rule: give the method the option google.api.http".to_owned());
         }
         let (access, grants) = note((Access::Granted, Vec::new()), grants(descriptor, &raw, modules), &mut faults);
+        if raw.watch && (!descriptor.is_server_streaming() || access == Access::Public) {
+            faults.push(
+                "a watch is a stream of responses to a known caller: return a stream, or say no watch".to_owned(),
+            );
+        }
         let success = note(Vec::new(), Success::read(&raw, &descriptor.output()), &mut faults);
         let implied = defaults.as_ref().map_or(Cache::NoStore, |defaults| defaults.cache);
         let cache = first([raw.cache(), service.cache()], implied);
@@ -59,6 +64,7 @@ impl Method {
             conditional: raw.conditional.unwrap_or(defaults.conditional),
             read_mask: mask(descriptor, "read_mask"),
             include: mask(descriptor, "include"),
+            watch: raw.watch,
         })
     }
 }

@@ -57,6 +57,14 @@ pub(crate) fn get_and_login() -> Policies {
     read(vec![("fleet/v1/module.proto", module), ("fleet/v1/vehicles.proto", service.to_owned())]).expect("it holds")
 }
 
+/// The policies of a service with one public method, whose responses may be cached for a minute.
+pub(crate) fn public_get() -> Policies {
+    let public = r#"access: "public" cache: CACHE_PUBLIC public_cache: {max_age_seconds: 60}"#;
+    let service = service_file("", GET, &policy(public), DATA);
+    read(vec![("fleet/v1/module.proto", module_file("fleet.v1", FLEET)), ("fleet/v1/vehicles.proto", service)])
+        .expect("it holds")
+}
+
 /// The module option of a package.
 pub(crate) fn module_file(package: &str, option: &str) -> String {
     format!(

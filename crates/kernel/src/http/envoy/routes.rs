@@ -147,6 +147,9 @@ fn is_transcoded(route: &Route) -> bool {
 /// Returns the entries of a call. If the call may be repeated after its response was lost, an entry says so.
 fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
     let timeout = seconds(method.deadline + GRACE);
+    if method.watch {
+        return entry(matcher, &timeout, &format!("{WATCH}{REPEATABLE}"), more);
+    }
     if route.http_method == Some(HttpMethod::GET) {
         return entry(matcher, &timeout, REPEATABLE, more);
     }
@@ -162,6 +165,8 @@ fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
 }
 
 const KEYED: &str = "{ name: idempotency-key, present_match: true }";
+/// Counted apart from the calls, which they would otherwise leave no room.
+const WATCH: &str = ", priority: HIGH";
 const REPEATABLE: &str = ", retry_policy: *repeatable";
 const LEFT_ALONE: &str = "  typed_per_filter_config: *left_alone\n";
 

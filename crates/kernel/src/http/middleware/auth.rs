@@ -91,7 +91,7 @@ fn admit<S: Next>(method: &Method, caller: Caller, mut request: Request, next: &
 
 /// Returns the credential of a request (RFC 6750, 2.1). Two `Authorization` headers count as none: which one applies
 /// would depend on the reader.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().filter(|_| values.next().is_none())?;
     let (scheme, credential) = value.to_str().ok()?.split_once(' ')?;

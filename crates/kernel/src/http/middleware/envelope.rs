@@ -21,6 +21,9 @@ use crate::{
 /// How long the client will wait: seconds as a decimal (`2`, `1.5`), or with a unit (`2s`, `500ms`).
 pub static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
 
+/// The field of a watch's messages that says how to resume after them.
+const RESUME_TOKEN: &str = "resume_token";
+
 /// Renders a status as `{"error": {code, message, fields, requestId, retryable, metadata}}`.
 pub fn render(status: &Status) -> Value {
     let reason = status::reason(status);
@@ -141,6 +144,11 @@ impl Dialect for Envelope {
 
     fn max_body_bytes(&self, method: &MethodDescriptor) -> usize {
         self.method(method).and_then(|method| method.max_request_bytes).unwrap_or(self.max_request_bytes)
+    }
+
+    fn event_id_field(&self, method: &MethodDescriptor) -> Option<u32> {
+        self.method(method).filter(|method| method.watch)?;
+        method.output().get_field_by_name(RESUME_TOKEN).map(|field| field.number())
     }
 
     fn timeout_header(&self) -> Option<&HeaderName> {

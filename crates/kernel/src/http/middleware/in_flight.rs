@@ -3,7 +3,8 @@
 //! A response that its reader does not take keeps what it was made of. So a unary response is complete before its head
 //! is sent, with no encoder, connection or page behind it, and its bytes count until they are written: of all readers
 //! together, of one connection, and of one principal. Whoever has stalled for longest makes room; if nobody has, the
-//! response is refused. A stream counts with a fixed size, and keeps its place among the concurrent requests.
+//! response is refused. A stream counts with a fixed size, and keeps its place among the concurrent requests; a watch does
+//! not, because it waits most of the time.
 
 mod body;
 mod counted;
@@ -31,6 +32,8 @@ pub use unread::{Limits, Unread};
 
 /// About what a stream reads ahead.
 const STREAM_BYTES: usize = 256 << 10;
+/// About what a watch keeps, most of which wait: the rest is shared.
+const WATCH_BYTES: usize = 4 << 10;
 
 /// A middleware that counts a request until its last byte, and bounds the memory of what is not read.
 #[derive(Debug, Clone)]
@@ -52,10 +55,11 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 exchange,
                 principal: response.extensions().get().map(|&Principal(principal)| principal),
                 deadline: response.extensions().get().map(|&Expires(deadline)| deadline),
+                is_watch: response.extensions().get::<&'static Method>().is_some_and(|method| method.watch),
             };
             let stream_bytes = stream_bytes(&response);
             let (parts, body) = response.into_parts();
-            let place = place.filter(|_| stream_bytes.is_some());
+            let place = place.filter(|_| stream_bytes.is_some() && !terms.is_watch);
             let rest = match stream_bytes {
                 Some(bytes) => Rest::stream(body, bytes),
                 None => Rest::complete(body).await,
@@ -75,6 +79,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
 /// reflection, which have no method, have few streams.
 fn stream_bytes(response: &Response) -> Option<usize> {
     match response.extensions().get::<&'static Method>() {
+        Some(method) if method.watch => Some(WATCH_BYTES),
         Some(method) => method.descriptor.is_server_streaming().then_some(STREAM_BYTES),
         None => protocol::is_grpc(response).then_some(0),
     }

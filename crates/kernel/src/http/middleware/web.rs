@@ -31,7 +31,7 @@ pub const EXPOSED: [&str; 10] = [
 ];
 
 /// Request headers that scripts may send.
-pub const TAKEN: [&str; 13] = [
+pub const TAKEN: [&str; 14] = [
     "authorization",
     "content-type",
     "idempotency-key",
@@ -39,6 +39,7 @@ pub const TAKEN: [&str; 13] = [
     "if-match",
     "if-none-match",
     "if-modified-since",
+    "last-event-id",
     "x-request-id",
     "x-request-timeout",
     "traceparent",

@@ -12,8 +12,14 @@ use crate::{
 
 const ACCOUNT: &str = "0197b5ea-51c4-7a10-8a3e-0d9c4f7e1b22";
 
+/// The id in a field of which no module says more.
+const ID: &str = "0197b5f0-3e61-7b84-a1d9-5c8f2e7a4b63";
+
 /// The id in the `X-Request-Id` of responses and the `requestId` of errors.
 pub(super) const REQUEST_ID: &str = "0197b613-77c0-7e21-8f5d-2b3c4d5e6f70";
+
+/// A resume token.
+pub(super) const RESUME_TOKEN: &str = "AYCw3dUGgeD4tBoAMmE3YjRjOWQ4ZTBm";
 
 /// An example of a field, as a module gives it.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,13 +65,14 @@ fn by_name(field: &str) -> Option<Example> {
         "total_pages" => 3.into(),
         "total_is_lower_bound" => Example::Omitted,
         "page_token" | "next_page_token" => "MDE5N2I1ZjItMGM4ZQ".into(),
+        "resume_token" => RESUME_TOKEN.into(),
         "read_mask" => "id,create_time".into(),
         "update_mask" => "name".into(),
         "version" => "7".into(),
         "create_time" => "2026-03-02T08:15:30Z".into(),
         "update_time" => "2026-03-02T09:41:07Z".into(),
         "expire_time" => "2026-04-01T08:15:30Z".into(),
-        "amount_minor" | "price_minor" => "39900".into(),
+        "amount_minor" => "39900".into(),
         "currency_code" => "EUR".into(),
         "email" => "ada@example.com".into(),
         "name" => "Ada Lovelace".into(),
@@ -135,6 +142,7 @@ pub(crate) fn field(field: &FieldDescriptor, side: Side) -> Value {
         }
         Kind::Bool => json!(true),
         Kind::Float | Kind::Double => json!(1.5),
+        Kind::String if is_id(field) => json!(ID),
         Kind::String => json!("text"),
         Kind::Bytes => json!("AA=="),
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => json!("1"),

@@ -120,6 +120,7 @@ pub(crate) fn headers(policy: &Method, reads: bool) -> Vec<Value> {
         ("IfMatch", policy.conditional),
         ("IfNoneMatch", tagged),
         ("IfModifiedSince", dated),
+        ("LastEventId", policy.watch),
         ("RequestId", true),
         ("RequestTimeout", true),
     ];
@@ -157,6 +158,16 @@ pub(crate) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
                 "The `Last-Modified` of an earlier response. Ignored if `If-None-Match` is sent.",
                 json!({ "type": "string" }),
                 "Mon, 02 Mar 2026 08:15:30 GMT",
+            ),
+        ),
+        (
+            "LastEventId",
+            header(
+                "Last-Event-ID",
+                "The id of the last event that was received, which is its `resumeToken`: the stream goes on after it. A \
+                 browser's `EventSource` sends it by itself.",
+                json!({ "type": "string", "maxLength": 4096 }),
+                examples::RESUME_TOKEN,
             ),
         ),
         (

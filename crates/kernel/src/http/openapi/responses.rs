@@ -1,7 +1,7 @@
 //! Successful responses: statuses, headers and bodies, derived from the policy.
 
 use http::StatusCode;
-use mainstay_transcoder::Route;
+use mainstay_transcoder::{HTTP_BODY, Route};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -62,20 +62,33 @@ fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Succe
         header(&mut headers, "Retry-After");
     }
     let text = match route.method.is_server_streaming() {
+        true if is_raw(route) => "The file.".to_owned(),
         true => format!("A stream of `{}`, one per line or one per event.", route.method.output().name()),
         false => words(success.status).to_owned(),
     };
     let mut answer = json!({ "description": text, "headers": headers });
     if !bodiless {
-        answer["content"] = content(schemas, route);
+        answer["content"] = content(schemas, route, policy);
     }
     answer
 }
 
-fn content(schemas: &mut Schemas, route: &Route) -> Value {
+/// Returns whether the response is the bytes of a file.
+fn is_raw(route: &Route) -> bool {
+    match &route.response_body {
+        None => route.method.output().full_name() == HTTP_BODY,
+        Some(field) => field.kind().as_message().is_some_and(|kind| kind.full_name() == HTTP_BODY),
+    }
+}
+
+fn content(schemas: &mut Schemas, route: &Route, policy: &Method) -> Value {
     let output = route.method.output();
-    if output.full_name() == "google.api.HttpBody" {
-        return json!({ "*/*": {} });
+    if is_raw(route) {
+        let file = |media_type: &String| {
+            let schema = json!({ "type": "string", "description": "The file." });
+            (media_type.clone(), json!({ "schema": schema, "example": examples::file(media_type) }))
+        };
+        return policy.media_types.iter().map(file).collect::<Map<_, _>>().into();
     }
     if route.method.is_server_streaming() {
         // OpenAPI 3.1 can't describe the items of a stream; by convention the schema is that of one item.

@@ -20,6 +20,10 @@ pub(super) const METRICS: &[Metric] =
         Metric::gauge("mainstay_requests_in_flight", "Requests, until the last byte of their response is sent"),
         Metric::counter("mainstay_responses_cut_off_total", "Responses that were not sent to their end")
             .labels(&[("reason", &["stalled", "deadline", "memory"])]),
+        Metric::gauge("mainstay_watches", "Open watches"),
+        Metric::counter("mainstay_watches_ended_total", "Watches by how they ended")
+            .labels(&[("outcome", &["finished", "left", "failed", "access", "drain"])]),
+        Metric::counter("mainstay_changes_read_total", "Changes that were read for watches"),
         Metric::counter("mainstay_requests_shed_total", "Requests refused because of overload"),
         Metric::gauge("mainstay_concurrency_limit", "How many requests run at once; others wait"),
         Metric::counter("mainstay_panics_total", "Requests that met a defect"),
@@ -27,6 +31,10 @@ pub(super) const METRICS: &[Metric] =
         Metric::gauge("mainstay_postgres_idle_connections", "Connections of the pool that nobody uses"),
         Metric::histogram("mainstay_postgres_pool_wait_seconds", "Time until the pool lent a connection"),
         Metric::counter("mainstay_postgres_pool_timeouts_total", "Waits for a connection that ended without one"),
+        Metric::counter(
+            "mainstay_postgres_shared_reads_repeated_total",
+            "Reads that a shared connection did not answer, repeated on one of their own",
+        ),
         Metric::gauge("mainstay_circuit", "State of the circuit to a dependency: 0 closed, 1 half-open, 2 open")
             .labels(&[("dependency", &[])]),
         Metric::counter("mainstay_redis_failures_total", "Commands that Redis did not answer, or refused"),
@@ -37,6 +45,7 @@ pub(super) const METRICS: &[Metric] =
             "Reads that waited for another one instead of the source",
         )
         .labels(&[("cache", &[])]),
+        Metric::counter("mainstay_responses_reused_total", "Requests that got the response of another one"),
         Metric::histogram("mainstay_cache_age_seconds", "Age of what was served from a cache")
             .labels(&[("cache", &[])]),
         Metric::counter("mainstay_rate_limit_fallbacks_total", "Limits that were counted without Redis"),

@@ -129,3 +129,11 @@ fn a_package_belongs_to_one_module_and_a_module_has_one_name() {
     let none = read(vec![service()]).err().unwrap_or_default();
     says(&none, &["package fleet.v1 belongs to no module: give it a module.proto"]);
 }
+
+#[test]
+fn a_watch_is_a_stream() {
+    says(
+        &method(GET, &policy("access: \"admin\" watch: true")),
+        &["a watch is a stream of responses", "or say no watch"],
+    );
+}

@@ -20,7 +20,7 @@ use crate::{
 
 /// What needs no room: most responses, and every refusal.
 const SMALL: usize = 16 << 10;
-/// The most responses, however small; each is a task and a stream.
+/// The most responses, however small; each is a task and a stream. Watches have a limit of their own.
 const MAX_RESPONSES: usize = 4096;
 /// Who takes nothing for so long gives way to others.
 const GIVES_WAY: Duration = Duration::from_millis(250);
@@ -62,6 +62,7 @@ struct Inner {
 struct State {
     next: u64,
     responses: HashMap<u64, Response>,
+    watches: usize,
     bytes: usize,
     by_principal: HashMap<Uuid, usize>,
 }
@@ -81,6 +82,8 @@ pub(super) struct Terms {
     pub(super) exchange: Option<Exchange>,
     pub(super) principal: Option<Uuid>,
     pub(super) deadline: Option<Instant>,
+    /// Whether it is one of the watches, most of which wait.
+    pub(super) is_watch: bool,
 }
 
 /// Counts a response until it is dropped.
@@ -112,6 +115,7 @@ impl Unread {
         let number = state.next;
         state.next += 1;
         state.bytes += bytes;
+        state.watches += usize::from(terms.is_watch);
         if let Some(exchange) = &terms.exchange {
             exchange.connection().unread_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -160,7 +164,7 @@ async fn watch(unread: Weak<Inner>) {
 
 impl State {
     fn make_room(&mut self, terms: &Terms, bytes: usize, total: usize, now_ms: u64) -> bool {
-        if self.responses.len() >= MAX_RESPONSES {
+        if !terms.is_watch && self.responses.len() - self.watches >= MAX_RESPONSES {
             self.cut_off_stalled(|_| true, 0, now_ms);
         }
         if bytes <= SMALL {
@@ -215,6 +219,7 @@ impl State {
     fn remove(&mut self, number: u64) -> Option<Response> {
         let response = self.responses.remove(&number)?;
         self.bytes -= response.bytes;
+        self.watches -= usize::from(response.terms.is_watch);
         if let Some(exchange) = &response.terms.exchange {
             exchange.connection().unread_bytes.fetch_sub(response.bytes, Ordering::Relaxed);
         }

@@ -60,7 +60,8 @@ impl Stack {
             statement_timeout: Duration::from_secs(1),
             data_dir: "/nonexistent".into(),
         };
-        let database = Database::new(&SecretString::from("postgres://127.0.0.1:1/none"), &database).unwrap();
+        let database =
+            Database::new(&SecretString::from("postgres://127.0.0.1:1/none"), "mainstay", &database).unwrap();
         let clock = Clock::default();
         let limiter = Limiter::new(Redis::Local(Local::new(clock.clone())), database, &limits, clock);
         Self { limiter, credentials: Credentials::default(), served: Arc::default() }

@@ -1,0 +1,147 @@
+//! What readers that ask for much and read nothing cost a server, and everybody else.
+//! `cargo bench --bench readers -- 1000` opens that many connections, with ten unread lists of 1.9 MB on each.
+
+mod server;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::Request;
+use mainstay::proto::support::v1::{
+    BatchCreateTicketsRequest, ListTicketsRequest, TicketDraft, ticket_service_client::TicketServiceClient,
+};
+use tokio::{net::TcpStream, task::JoinSet};
+use tonic::transport::Channel;
+
+use self::server::{Server, authorized, service_keys};
+
+const PER_CONNECTION: usize = 10;
+/// The readers share them, as strangers with many accounts would.
+const CALLERS: usize = 100;
+/// What a client lets the server send on a stream before it reads.
+const WINDOW: u32 = 1000;
+const CALLS: usize = 3000;
+/// The connections that are opened at once.
+const AT_ONCE: usize = 16;
+
+fn main() -> anyhow::Result<()> {
+    // Cargo adds `--bench`.
+    let connections = std::env::args().find_map(|argument| argument.parse().ok()).unwrap_or(1000);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(connections))
+}
+
+async fn measure(connections: usize) -> anyhow::Result<()> {
+    let server = Arc::new(Server::start().await?);
+    let channel = server.connect().await?;
+    let (token, account) = server.sign_in(&channel).await?;
+    let body = "smoke ".repeat(3000);
+    let draft = TicketDraft { subject: "Smoke".to_owned(), body, account_id: Some(account), ..TicketDraft::default() };
+    let tickets = BatchCreateTicketsRequest { tickets: vec![draft; 100] };
+    TicketServiceClient::new(channel.clone()).batch_create_tickets(authorized(tickets, &token)?).await?;
+    let keys = Arc::new(service_keys(&channel, &token, CALLERS).await?);
+
+    calls(&channel, &token, CALLS).await?;
+    let (before, idle) = (server.memory()?, calls(&channel, &token, CALLS).await?);
+    let (most, asked, refused) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let counted = Arc::new((most, asked, refused));
+    let readers = tokio::spawn(hostile(server.clone(), keys, connections, counted.clone()));
+    let mut times = Vec::new();
+    while !readers.is_finished() || times.len() < CALLS {
+        times.extend(calls(&channel, &token, 100).await?);
+    }
+    let unread = readers.await??;
+    let (most, asked, refused) = &*counted;
+    most.fetch_max(server.memory()?, Ordering::Relaxed);
+    println!(
+        "{connections} connections asked for {} lists of 1.9 MB and read none; {} of them got no list",
+        asked.load(Ordering::Relaxed),
+        refused.load(Ordering::Relaxed)
+    );
+    println!("  memory of the server: {} MiB before, at most {} MiB", before >> 20, most.load(Ordering::Relaxed) >> 20);
+    let (idle, busy) = (percentiles(idle), percentiles(times));
+    println!(
+        "  a list of one ticket, p50 and p99: {:.1?} and {:.1?} before, {:.1?} and {:.1?} meanwhile",
+        idle.0, idle.1, busy.0, busy.1
+    );
+    println!("  p99: {:.1} x", busy.1.as_secs_f64() / idle.1.as_secs_f64());
+    drop(unread);
+    Arc::into_inner(server).context("nobody else uses it")?.stop().await;
+    Ok(())
+}
+
+/// Opens the connections and asks on each; returns what keeps them open.
+async fn hostile(
+    server: Arc<Server>,
+    keys: Arc<Vec<String>>,
+    connections: usize,
+    counted: Arc<(AtomicU64, AtomicUsize, AtomicUsize)>,
+) -> anyhow::Result<Vec<h2::RecvStream>> {
+    let mut unread = Vec::new();
+    let mut asking = JoinSet::new();
+    for number in 0..connections {
+        if asking.len() == AT_ONCE {
+            unread.extend(asking.join_next().await.context("some ask")??);
+        }
+        let (server, keys, counted) = (server.clone(), keys.clone(), counted.clone());
+        asking.spawn(async move {
+            let (most, asked, refused) = &*counted;
+            let kept = ask(&server, &keys[number % keys.len()]).await.unwrap_or_default();
+            asked.fetch_add(PER_CONNECTION, Ordering::Relaxed);
+            refused.fetch_add(PER_CONNECTION - kept.len(), Ordering::Relaxed);
+            most.fetch_max(server.memory().unwrap_or_default(), Ordering::Relaxed);
+            kept
+        });
+    }
+    while let Some(kept) = asking.join_next().await {
+        unread.extend(kept?);
+    }
+    Ok(unread)
+}
+
+/// Asks for lists on a connection of its own and reads no more than their heads.
+async fn ask(server: &Server, key: &str) -> anyhow::Result<Vec<h2::RecvStream>> {
+    let address = server.url.strip_prefix("http://").context("a scheme")?;
+    let mut client = h2::client::Builder::new();
+    let client = client.initial_window_size(WINDOW).initial_connection_window_size(1 << 30);
+    let (client, connection) = client.handshake(TcpStream::connect(address).await?).await?;
+    let client: SendRequest<Bytes> = client;
+    tokio::spawn(connection);
+    let mut unread = Vec::new();
+    for _ in 0..PER_CONNECTION {
+        let request = Request::get(format!("{}/api/v1/tickets?pageSize=100", server.url));
+        let request = request.header("authorization", format!("Bearer {key}")).body(())?;
+        let (response, _) = client.clone().ready().await?.send_request(request, true)?;
+        if let Ok(response) = response.await
+            && response.status() == 200
+        {
+            unread.push(response.into_body());
+        }
+    }
+    Ok(unread)
+}
+
+/// How long each of many calls takes, one after the other.
+async fn calls(channel: &Channel, token: &str, count: usize) -> anyhow::Result<Vec<Duration>> {
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let request = authorized(ListTicketsRequest { page_size: 1, ..ListTicketsRequest::default() }, token)?;
+        let since = Instant::now();
+        TicketServiceClient::new(channel.clone()).list_tickets(request).await?;
+        times.push(since.elapsed());
+    }
+    Ok(times)
+}
+
+/// The median, and the 99th percentile.
+fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration) {
+    times.sort_unstable();
+    (times[times.len() / 2], times[times.len() * 99 / 100])
+}

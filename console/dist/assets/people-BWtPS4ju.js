@@ -1,1 +1,0 @@
-import{Rt as e,ln as t,pn as n}from"./user-XRNd5r1W.js";function r(){return e({queryKey:[`users`,`agents`],queryFn:async({signal:e})=>(await n(t.GET(`/api/v1/users`,{params:{query:{roles:[`ROLE_AGENT`,`ROLE_ADMIN`],pageSize:100}},signal:e}))).data,staleTime:6e4})}export{r as t};

@@ -1,0 +1,23 @@
+/** A few numbers beside each other, as bars. */
+
+import type { ReactNode } from "react";
+
+import { useLocale } from "../../ui/format";
+
+export type BarRow = { name: string; label?: ReactNode; value: number | undefined };
+
+export function Bars({ rows }: { rows: readonly BarRow[] }) {
+  const locale = useLocale();
+  const most = Math.max(1, ...rows.map(({ value }) => value ?? 0));
+  return (
+    <ul className="bars">
+      {rows.map(({ name, label = name, value }) => (
+        <li key={name}>
+          <span>{label}</span>
+          <meter min={0} max={most} value={value ?? 0} aria-label={name} />
+          {value === undefined ? <span className="skeleton" /> : <span className="number">{value.toLocaleString(locale)}</span>}
+        </li>
+      ))}
+    </ul>
+  );
+}

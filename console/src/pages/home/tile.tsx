@@ -1,0 +1,22 @@
+/** A number that people look at first, which leads to what it counts. */
+
+import { Link } from "@tanstack/react-router";
+import type { ReactNode } from "react";
+
+import { useText } from "../../text";
+import { useLocale } from "../../ui/format";
+
+export type Count = { data: { value: number; more: boolean } | undefined; error: unknown };
+type TileProps = { label: string; count: Count; to?: string; search?: Record<string, string>; alarming?: boolean };
+
+export function Tile({ label, count, to, search = {}, alarming = false }: TileProps) {
+  const t = useText();
+  const locale = useLocale();
+  const { data, error } = count;
+  let shown: ReactNode = <span className="skeleton" />;
+  if (data) shown = `${data.value.toLocaleString(locale)}${data.more ? "+" : ""}`;
+  else if (error) shown = <span className="none">{t("unknown")}</span>;
+  const look = alarming && data && data.value > 0 ? "tile bad" : "tile";
+  const inside = <><b>{shown}</b><span>{label}</span></>;
+  return to === undefined ? <div className={look}>{inside}</div> : <Link className={look} to={to} search={search as never}>{inside}</Link>;
+}

@@ -1,0 +1,45 @@
+/** The configuration in effect, to look at: each value, where it comes from, and what it is for. */
+
+import { useQuery } from "@tanstack/react-query";
+import { useId } from "react";
+
+import { api, read, type Schemas } from "../../api/client";
+import { Delayed } from "../../resource/filters";
+import { useName, useText } from "../../text";
+import { None } from "../../ui/format";
+import { PageFrame } from "../../ui/page";
+import { Table, type Column } from "../../ui/table";
+import { ChoiceFilter, FilterBar, useAddress } from "../kit";
+
+type Setting = Schemas["Setting"];
+const SOURCES = ["SETTING_SOURCE_DEFAULT", "SETTING_SOURCE_ENVIRONMENT", "SETTING_SOURCE_FILE"] as const satisfies readonly Setting["source"][];
+
+export function SettingsPage() {
+  const t = useText();
+  const name = useName();
+  const id = useId();
+  const [search, set] = useAddress();
+  const { data, error, isPending, refetch } = useQuery({
+    queryKey: ["settings"],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/dashboard/settings", { signal }))).data.settings,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const words = (search["query"] ?? "").toLowerCase();
+  const source = SOURCES.find((one) => one === search["source"]);
+  const found = data?.filter((one) => (source === undefined || one.source === source) && `${one.name} ${one.value ?? ""} ${one.meaning}`.toLowerCase().includes(words));
+  const columns: Column<Setting>[] = [
+    { name: "name", label: name("name"), cell: (one) => <><code className="breaks">{one.name}</code><small className="gist">{one.meaning}</small></> },
+    { name: "value", label: t("Value"), cell: (one) => <>{one.value === undefined ? <None /> : <code className="breaks">{one.value}</code>}<small className="gist narrow-only">{name(one.source)}</small></> },
+    { name: "source", label: name("source"), wide: true, cell: (one) => (one.source === "SETTING_SOURCE_DEFAULT" ? <span className="dim">{name(one.source)}</span> : <span className="badge info">{name(one.source)}</span>) },
+  ];
+  return (
+    <PageFrame title={t("Settings")}>
+      <p className="lead">{t("As the server that answers read them when it started. They are changed in its environment or its configuration file; secrets are never shown.")}</p>
+      <FilterBar>
+        <div className="grow"><label htmlFor={id}>{t("Search")}</label><Delayed id={id} value={search["query"] ?? ""} onChange={(query) => set({ query })} /></div>
+        <ChoiceFilter name="source" values={SOURCES} />
+      </FilterBar>
+      <Table label={t("Settings")} columns={columns} query={{ data: found && { data: found }, error, isPending, refetch }} rowKey={(one) => one.name} empty={t("Nothing found.")} />
+    </PageFrame>
+  );
+}

@@ -1,0 +1,27 @@
+/** The lines of the log as they are written. */
+
+import { useEffect, useState } from "react";
+
+import { useWatch } from "../../api/watch";
+import type { SystemLog } from "./log";
+
+/** The lines that are kept on the page. */
+const MAX = 500;
+/** What a stream can be filtered by. */
+const FILTERS = ["level", "method", "requestId", "principalId", "text"] as const;
+
+type Filters = Partial<Record<(typeof FILTERS)[number], string>>;
+
+/** Returns the newest lines first, from the moment that following began, and whether the stream is open. */
+export function useTail(filters: Filters, enabled: boolean, onGap: () => void): { lines: readonly SystemLog[]; open: boolean } {
+  const query = new URLSearchParams(FILTERS.flatMap((name) => (filters[name] ? [[name, filters[name]]] : []))).toString();
+  const [lines, setLines] = useState<readonly SystemLog[]>([]);
+  // Lines of other filters do not belong here.
+  useEffect(() => setLines([]), [query, enabled]);
+  const open = useWatch<{ data?: SystemLog }>({
+    path: enabled ? `/api/v1/dashboard/system-logs/watch?${query}` : undefined,
+    onItem: ({ data }) => data && setLines((before) => [data, ...before].slice(0, MAX)),
+    onGap,
+  });
+  return { lines, open };
+}

@@ -1,0 +1,53 @@
+/** Tickets as they change, by whomever. */
+
+import { useQueryClient } from "@tanstack/react-query";
+import { useEffect, useRef } from "react";
+
+import { useWatch } from "../../api/watch";
+import { show, type Ticket } from "./api";
+
+/** How long changes are gathered before what depends on them is read again. */
+const GATHER_MS = 700;
+
+type Item = { data?: Ticket; deletedId?: string };
+/** What has changed lately, by its id; undefined if it was deleted. */
+export type Changed = ReadonlyMap<string, Ticket | undefined>;
+
+type TicketWatch = {
+  onChanged?: (changed: Changed) => void;
+  /** Changes may have been missed. */
+  onGap?: () => void;
+};
+
+/** Shows changes where the ticket stands. Lists keep their rows and their order, lest a row moves under the hand of an agent. */
+export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
+  const client = useQueryClient();
+  const changed = useRef(new Map<string, Ticket | undefined>());
+  const gathering = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const handler = useRef(onChanged);
+  useEffect(() => {
+    handler.current = onChanged;
+  });
+  const readAgain = () => {
+    gathering.current = undefined;
+    void client.invalidateQueries({ queryKey: ["count"] });
+    for (const id of changed.current.keys()) {
+      for (const key of [["comments", id], ["activities", id]]) void client.invalidateQueries({ queryKey: key });
+    }
+    handler.current?.(changed.current);
+    changed.current = new Map();
+  };
+  const onItem = ({ data, deletedId }: Item) => {
+    const id = data?.id ?? deletedId;
+    if (!id) return;
+    if (data) show(client, data);
+    changed.current.set(id, data);
+    gathering.current ??= setTimeout(readAgain, GATHER_MS);
+  };
+  const gap = () => {
+    for (const name of ["ticket", "count", "comments", "activities"]) void client.invalidateQueries({ queryKey: [name] });
+    onGap?.();
+  };
+  useEffect(() => () => clearTimeout(gathering.current), []);
+  useWatch<Item>({ path: "/api/v1/tickets/watch", onItem, onGap: gap });
+}

@@ -1,0 +1,19 @@
+/** What an operation of the contract needs to be offered, by its button and in its dialog. */
+
+import type { Query } from "../api/client";
+import type { Contract, Operation } from "../api/contract";
+import type { Values } from "./fields";
+
+export type OperationProps = {
+  contract: Contract;
+  operation: Operation;
+  /** The variables of the path. */
+  values: Query;
+  initial?: Values;
+  version?: string | undefined;
+  /** The name of what is lost. */
+  name?: string;
+  label?: string;
+  primary?: boolean;
+  onDone?: (answer: unknown) => void;
+};

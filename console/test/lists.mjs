@@ -1,0 +1,132 @@
+// Steps in a list of very many tickets, on a server of their own.
+
+import { go, NARROW, settled, sound, WIDE } from "./browser.mjs";
+
+const TICKETS = 20_000;
+
+function same(actual, expected, what) {
+  if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
+}
+
+/** Fills a queue of its own with tickets, of which some take two lines. */
+function fillQueue(server, queue) {
+  server.sql(`
+    INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, version, created_at, updated_at)
+    SELECT gen_random_uuid(), account_id, id, 'No ' || n || CASE WHEN n % 3 = 0 THEN ' has a subject that takes more than one line of the table' ELSE '' END,
+           'One of many.', 1, 1, 1 + n % 4, '${queue}', 'en', 1, now() - n * interval '1 minute', now() - n * interval '1 minute'
+    FROM generate_series(1, ${TICKETS}) AS n, users WHERE email = '${server.email}';
+    ANALYZE tickets;`);
+}
+
+const row = (page, number) => page.getByRole("link", { name: new RegExp(`^No ${number}( |$)`) });
+const current = (page, number) => page.locator("tr[aria-current=true]").getByText(new RegExp(`^No ${number}( |$)`));
+/** The number of the row that has the focus. */
+const focused = (page) => page.evaluate(() => Number(/^No (\d+)/.exec(document.activeElement?.textContent ?? "")?.[1] ?? 0));
+const focusOn = (page, number) => page.waitForFunction((number) => new RegExp(`^No ${number}( |$)`).test(document.activeElement?.textContent ?? ""), number);
+const inSight = async (page, number) => {
+  const box = await row(page, number).boundingBox();
+  same(box !== null && box.y > 0 && box.y < 820, true, `whether row ${number} is in sight`);
+};
+
+const RETURN = {
+  name: "the selection and the place in a long list survive a look at a ticket",
+  options: { ownServer: true },
+  run: async (page, server) => {
+    fillQueue(server, "Return");
+    const list = "/tickets?queue=Return";
+    await go(page, list);
+    await page.getByText("10,000+ in all").waitFor();
+    await page.getByRole("checkbox", { name: "Select No 2", exact: true }).check();
+    await page.getByRole("checkbox", { name: "Select No 4", exact: true }).check();
+    await page.getByText("2 selected").waitFor();
+    // Step by step, so that rows of both heights are measured above it.
+    while (!(await row(page, 400).isVisible())) {
+      await page.evaluate(() => scrollBy(0, 600));
+      await settled(page);
+    }
+    for (const back of [() => page.goBack(), () => page.locator(".above").getByRole("link", { name: "Tickets" }).click()]) {
+      await row(page, 400).click();
+      await page.getByRole("heading", { name: "No 400" }).waitFor();
+      await back();
+      await page.getByText("2 selected").waitFor();
+      same(new URL(page.url()).searchParams.get("queue"), "Return", "the filter");
+      await focusOn(page, 400);
+      await current(page, 400).waitFor();
+      await inSight(page, 400);
+    }
+    await sound(page, "a list with a selection");
+    for (const scheme of ["dark", "light"]) {
+      await page.emulateMedia({ colorScheme: scheme });
+      await page.setViewportSize(NARROW);
+      await page.getByRole("button", { name: "Clear selection" }).click({ trial: true });
+      await sound(page, `a list with a selection, narrow and ${scheme}`);
+      const unused = await page.locator("tr[data-index]").first().evaluate((row) => row.getBoundingClientRect().right - row.querySelector(".row-link").closest("td").getBoundingClientRect().right);
+      same(unused < 2, true, `whether the subjects have the width of the table (${unused} pixels are unused)`);
+      if (process.env.ARTEFACTS) await page.screenshot({ path: `${process.env.ARTEFACTS}/selection-${scheme}.png` });
+      await page.setViewportSize(WIDE);
+    }
+    await row(page, 400).focus();
+    // The keys go on from there, and what is selected far away is what is changed.
+    await page.keyboard.press("j");
+    await focusOn(page, 401);
+    await page.keyboard.press("x");
+    await page.getByText("3 selected").waitFor();
+    await page.getByRole("group", { name: "Selected tickets" }).getByLabel("Priority").selectOption("Urgent");
+    await page.getByText("3 tickets changed").waitFor();
+    same(server.sql("SELECT string_agg(subject, ',' ORDER BY created_at DESC) FROM tickets WHERE queue = 'Return' AND version > 1"), "No 2,No 4,No 401", "the changed tickets");
+    // One that is deleted is selected no longer; and a selection is given up at once.
+    await page.keyboard.press("x");
+    await page.getByText("1 selected").waitFor();
+    await row(page, 401).click();
+    await page.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("dialog").getByRole("textbox").fill("No 401");
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("button", { name: "New ticket" }).waitFor();
+    same(new URL(page.url()).searchParams.get("queue"), "Return", "the filter");
+    // The agent goes on with what stands in its place now.
+    await focusOn(page, 402);
+    await inSight(page, 402);
+    same(await page.getByText("1 selected").count(), 0, "selections of what is gone");
+    await page.keyboard.press("j");
+    await focusOn(page, 403);
+    await page.keyboard.press("x");
+    await page.getByText("1 selected").waitFor();
+    await page.getByRole("button", { name: "Clear selection" }).click();
+    await page.getByText("1 selected").waitFor({ state: "detached" });
+    await inSight(page, 403);
+    same(await page.getByRole("checkbox", { name: "Select No 403" }).isChecked(), false, "whether it is selected");
+  },
+};
+
+const ENDS = {
+  name: "Home and End go to the first and the last row of a long list",
+  options: { ownServer: true },
+  run: async (page, server) => {
+    fillQueue(server, "Ends");
+    await go(page, "/tickets?queue=Ends");
+    await row(page, 1).waitFor();
+    await page.keyboard.press("End");
+    await focusOn(page, 10_100);
+    await inSight(page, 10_100);
+    await page.keyboard.press("k");
+    await focusOn(page, 10_099);
+    await page.keyboard.press("o");
+    await page.getByRole("heading", { name: "No 10099" }).waitFor();
+    await page.goBack();
+    await focusOn(page, 10_099);
+    await inSight(page, 10_099);
+    // Further than pages have numbers.
+    await page.keyboard.press("End");
+    await page.waitForFunction(() => Number(/^No (\d+)/.exec(document.activeElement?.textContent ?? "")?.[1]) > 10_100);
+    await page.keyboard.press("Home");
+    await focusOn(page, 1);
+    await inSight(page, 1);
+    // In a field, they are the field's.
+    await page.getByLabel("Search").fill("of");
+    await page.keyboard.press("End");
+    same(await page.getByLabel("Search").evaluate((field) => field === document.activeElement), true, "whether the field keeps the focus");
+    same(await focused(page), 0, "rows with the focus");
+  },
+};
+
+export const LISTS = [RETURN, ENDS];

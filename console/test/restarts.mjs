@@ -1,0 +1,305 @@
+// Steps with a server of their own: it is killed and restarted, has dead events, and a hundred thousand tickets.
+
+import { createHmac } from "node:crypto";
+
+import { go, settled, sound } from "./browser.mjs";
+import { WEBHOOK_SECRET } from "./server.mjs";
+
+function same(actual, expected, what) {
+  if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
+}
+
+/** Milliseconds until a console is answered whose earlier request died with the server: its lease, and what a slow machine adds. */
+const TAKEN_OVER = 60_000;
+
+/** The instants at which a server can die under a request: before it reads it, at any time, and after it has committed. */
+const DEATHS = {
+  "before it reads the request": async (page, server, path, act) => {
+    const sent = page.waitForRequest((request) => request.method() === "POST" && request.url().endsWith(path));
+    server.freeze();
+    await act();
+    await sent;
+    await server.kill();
+  },
+  "somewhere in the middle": async (page, server, path, act) => {
+    const sent = page.waitForRequest((request) => request.method() === "POST" && request.url().endsWith(path));
+    await act();
+    await sent;
+    await server.kill();
+  },
+  "after it has committed": async (page, server, path, act) => {
+    const isDone = new Promise((done) => {
+      page.route(`**${path}`, async (route) => {
+        if (route.request().method() !== "POST") return route.continue();
+        await route.fetch();
+        await server.kill();
+        await route.abort();
+        done();
+      });
+    });
+    await act();
+    await isDone;
+    await page.unroute(`**${path}`);
+  },
+};
+
+async function paid(server) {
+  const { accountId } = (await server.api("GET", "me")).data;
+  const product = (await server.api("POST", "products", { name: "Lamp", price: { amountMinor: "5000", currencyCode: "EUR" } })).data;
+  const order = (await server.api("POST", "orders", { accountId, items: [{ productId: product.id, quantity: 2 }] })).data;
+  return (await server.api("POST", "payments/charge", { orderId: order.id, paymentMethod: "pm_card_visa" })).data;
+}
+
+async function newTicket(server, subject) {
+  const { accountId } = (await server.api("GET", "me")).data;
+  return (await server.api("POST", "tickets", { accountId, subject, body: "As it is." })).data;
+}
+
+const deaths = Object.entries(DEATHS).flatMap(([instant, die]) => [
+  {
+    name: `a server that is killed ${instant} writes a comment once`,
+    options: { ownServer: true, refused: [409, 502, 503] },
+    run: async (page, server) => {
+      page.mayLose = true;
+      const { id } = await newTicket(server, `Killed ${instant}`);
+      await go(page, `/tickets/${id}`);
+      await settled(page);
+      const text = page.getByLabel("New comment");
+      await text.fill("Written once.");
+      const send = () => page.getByRole("button", { name: "Comment" }).click();
+      await die(page, server, `/tickets/${id}/comments`, send);
+      const answered = await Promise.race([
+        page.getByText("The server does not answer").waitFor().then(() => false),
+        page.locator(".thread").getByText("Written once.").waitFor().then(() => true),
+      ]);
+      if (!answered) {
+        same(await text.inputValue(), "Written once.", "what was entered");
+        await sound(page, "a server that does not answer");
+        await server.restart();
+        await send();
+        await page.getByText("The server does not answer").waitFor({ state: "hidden" });
+      } else await server.restart();
+      await page.locator(".thread").getByText("Written once.").waitFor({ timeout: TAKEN_OVER });
+      same((await server.api("GET", `tickets/${id}/comments`)).data.length, 1, "comments");
+      // The stream of changes comes back by itself.
+      await server.api("POST", `tickets/${id}/comments`, { body: "After the restart." });
+      await page.locator(".thread").getByText("After the restart.").waitFor({ timeout: 60_000 });
+    },
+  },
+  {
+    name: `a server that is killed ${instant} gives money back once`,
+    options: { ownServer: true, refused: [409, 502, 503] },
+    run: async (page, server) => {
+      page.mayLose = true;
+      const payment = await paid(server);
+      await go(page, `/payments/${payment.id}`);
+      await page.getByRole("button", { name: "Refund …" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByLabel("Amount in EUR").fill("30");
+      const send = () => dialog.getByRole("button", { name: "Refund €30.00" }).click();
+      await die(page, server, `/payments/${payment.id}/refunds`, send);
+      const answered = await Promise.race([
+        dialog.getByText("If you send it again, it is still refunded only once.").waitFor().then(() => false),
+        dialog.waitFor({ state: "detached" }).then(() => true),
+      ]);
+      await server.restart();
+      if (!answered) {
+        await send();
+        await dialog.waitFor({ state: "detached", timeout: TAKEN_OVER });
+      }
+      const state = async () => (await server.api("GET", `payments/${payment.id}`)).data.refunded?.amountMinor;
+      for (let tries = 0; (await state()) !== "3000" && tries < 600; tries++) await page.waitForTimeout(100);
+      same(await state(), "3000", "what was refunded");
+      // Not after a reload: without Redis, the sessions of browsers end with the process.
+      await page.locator(".timeline").getByText("Refund of €30.00").waitFor();
+      same(await page.locator(".timeline").getByText("Refund of €30.00").count(), 1, "refunds");
+    },
+  },
+]);
+
+/** Receives an event as a provider sends it. */
+async function receive(server, id, event) {
+  const body = JSON.stringify(event);
+  const at = Math.floor(Date.now() / 1000);
+  const key = Buffer.from(WEBHOOK_SECRET.slice("whsec_".length), "base64");
+  const signature = createHmac("sha256", key).update(`${id}.${at}.${body}`).digest("base64");
+  const headers = { "content-type": "application/json", "webhook-id": id, "webhook-timestamp": String(at), "webhook-signature": `v1,${signature}` };
+  const response = await fetch(`${server.origin}/webhooks/standard`, { method: "POST", headers, body });
+  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+}
+
+const REDRIVE = {
+  name: "dead events are processed again, one or all",
+  options: { ownServer: true },
+  run: async (page, server) => {
+    for (const number of [1, 2, 3]) await receive(server, `msg_${number}`, { type: "email.bounced", data: { to: `not a list ${number}` } });
+    await go(page, "/queue");
+    const dead = page.getByRole("region", { name: "Dead events" }).getByRole("row").filter({ hasText: "email.bounced" });
+    await dead.nth(2).waitFor();
+    await dead.first().getByRole("link", { name: "email.bounced" }).click();
+    // Without a cure, it dies of the same again.
+    await page.locator(".warning").waitFor();
+    const press = async (name) => {
+      await page.getByRole("button", { name }).click();
+      await sound(page, name);
+      await page.getByRole("dialog").getByRole("button", { name }).click();
+      await page.getByRole("dialog").waitFor({ state: "detached" });
+    };
+    const first = page.url().split("/").pop();
+    const version = async () => Number((await server.api("GET", `inbound-events/${first}`)).data.version);
+    const before = await version();
+    await press("Process again");
+    while ((await version()) < before + 2) await page.waitForTimeout(100);
+    await page.locator(".badge").getByText("Dead").first().waitFor();
+    // What a new version of the server would be able to read.
+    const good = JSON.stringify({ type: "email.bounced", data: { to: ["gone@example.com"], bounce: { type: "Permanent" } } });
+    server.sql(`UPDATE inbound_events SET payload = convert_to('${good}', 'UTF8')`);
+    await press("Process again");
+    await page.locator(".badge").getByText("Processed").first().waitFor();
+    await go(page, "/inbound-events?state=INBOUND_EVENT_STATE_DEAD");
+    const rows = page.getByRole("row").filter({ hasText: "email.bounced" });
+    await rows.nth(1).waitFor();
+    same(await rows.count(), 2, "dead events");
+    await press("Retry all dead ones");
+    await page.getByText("Nothing here yet.").waitFor();
+    same(server.sql("SELECT count(*) FROM inbound_events WHERE state = 2"), "3", "processed events");
+    same(server.sql("SELECT count(*) FROM inbound_events WHERE state <> 2"), "0", "others");
+  },
+};
+
+const TICKETS = 100_000;
+/** Rows that the document has at most, with room for a tall window. */
+const MAX_ROWS = 80;
+
+const MANY = {
+  name: "a hundred thousand tickets scroll, and few of them are in the document",
+  options: { ownServer: true },
+  run: async (page, server) => {
+    server.sql(`
+      INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, version, created_at, updated_at)
+      SELECT gen_random_uuid(), account_id, id, 'Row ' || n || CASE WHEN n % 5 = 0 THEN ' has a subject that takes more than one line of the table' ELSE '' END,
+             'One of many.', 1, 1, 1 + n % 4, 'Many', 'en', 1, now() - n * interval '1 minute', now() - n * interval '1 minute'
+      FROM generate_series(1, ${TICKETS}) AS n, users WHERE email = '${server.email}';
+      ANALYZE tickets;`);
+    await go(page, "/tickets?queue=Many");
+    await page.getByText("10,000+ in all").waitFor();
+    await page.getByText("Row 1", { exact: true }).waitFor();
+    const rows = page.locator("tr[data-index]");
+    const row = (number) => page.getByRole("link", { name: new RegExp(`^Row ${number}( |$)`) });
+    const bounded = async (where) => {
+      const count = await rows.count();
+      if (count > MAX_ROWS) throw new Error(`${where}, the document has ${count} rows`);
+    };
+    const scroll = (to) => page.evaluate((to) => scrollTo(0, to === "end" ? document.documentElement.scrollHeight : to), to);
+    await bounded("at the top");
+    await sound(page, "many tickets");
+    // Step by step, as with a wheel: nothing is left out, and nothing comes twice.
+    const seen = new Map();
+    while (!seen.has(250)) {
+      for (const [index, text] of await rows.evaluateAll((rows) => rows.map((row) => [Number(row.dataset.index), row.querySelector("a")?.textContent]))) {
+        const number = Number(/^Row (\d+)/.exec(text ?? "")?.[1]);
+        if (!Number.isNaN(number)) {
+          same(number, index + 1, "the ticket in this row");
+          seen.set(number, index);
+        }
+      }
+      await bounded("on the way");
+      await page.evaluate(() => scrollBy(0, 500));
+      await settled(page);
+    }
+    for (let number = 1; number <= 250; number++) if (!seen.has(number)) throw new Error(`row ${number} was left out`);
+    // Far away at once, and further than pages have numbers.
+    await scroll(5000 * 64);
+    await settled(page);
+    await bounded("far down");
+    same(Number(await rows.first().getAttribute("data-index")) > 3000, true, "whether rows far down are reached");
+    for (let number = 0; number < 20 && !(await row(10_250).isVisible()); number++) {
+      await scroll("end");
+      await page.waitForTimeout(150);
+      await settled(page);
+    }
+    await bounded("behind the pages with numbers");
+    const last = Number(/^Row (\d+)/.exec(await rows.last().getByRole("link").textContent())?.[1]);
+    if (last < 10_200) throw new Error(`the last row is ${last}`);
+    same(last, Number(await rows.last().getAttribute("data-index")) + 1, "the ticket in the last row");
+    // By keyboard, from the top on; the row that is decided on stays in sight, and is still there after a look at it.
+    await scroll(0);
+    await settled(page);
+    for (let number = 1; number <= 130; number++) await page.keyboard.press("j");
+    await row(130).waitFor();
+    await page.waitForFunction(() => /^Row 130( |$)/.test(document.activeElement?.textContent ?? ""));
+    await page.keyboard.press("4");
+    await page.getByText("Priority changed: Row 130").waitFor();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: /^Row 130/ }).waitFor();
+    await page.goBack();
+    await row(130).waitFor();
+    await page.locator("tr[data-current=true]").getByText(/^Row 130/).waitFor();
+    await page.keyboard.press("j");
+    await page.waitForFunction(() => /^Row 131( |$)/.test(document.activeElement?.textContent ?? ""));
+    await bounded("after all of it");
+    // One that changes far below comes by itself with the others there; one that belongs to what is loaded is counted.
+    const far = server.sql("SELECT id FROM tickets WHERE subject LIKE 'Row 60001%'");
+    await server.api("PATCH", `tickets/${far}?updateMask=priority`, { priority: "TICKET_PRIORITY_LOW" });
+    const { accountId } = (await server.api("GET", "me")).data;
+    await server.api("POST", "tickets", { accountId, subject: "Row 0", body: "A new one.", queue: "Many" });
+    await page.getByRole("button", { name: "New or changed: 1. Show" }).click();
+    await row(0).waitFor();
+    same(await page.evaluate(() => scrollY), 0, "where the new ones are shown");
+  },
+};
+
+/** Makes the jobs of a kind die, as they would in an hour or two: the waits between their attempts are left out. */
+async function die(server, kind, count) {
+  const due = `UPDATE jobs SET attempts = max_attempts - 1, due_at = now() WHERE kind = '${kind}' AND lease IS NULL AND dead_at IS NULL AND last_error IS NOT NULL`;
+  while (server.sql(`SELECT count(*) FROM jobs WHERE kind = '${kind}' AND dead_at IS NOT NULL`) !== String(count)) {
+    server.sql(due);
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
+const DEAD_JOBS = {
+  name: "dead jobs run again, one or all",
+  options: { ownServer: true },
+  run: async (page, server) => {
+    // The vehicles of the example can't be recharged: what a database that lacks something would do.
+    server.sql(`
+      CREATE FUNCTION fleet.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the charging station is on fire'; END $$;
+      CREATE TRIGGER refuse BEFORE UPDATE ON fleet.vehicles FOR EACH ROW WHEN (OLD.status = 3) EXECUTE FUNCTION fleet.refuse();`);
+    const { accountId } = (await server.api("GET", "me")).data;
+    for (const plate of ["B-AT 1", "B-AT 2", "B-AT 3"]) {
+      const vehicle = (await server.api("POST", "vehicles", { plate, model: "Cargo bike" })).data;
+      const lease = (await server.api("POST", "leases", { vehicleId: vehicle.id, accountId })).data;
+      await server.api("POST", `leases/${lease.id}/end`, {});
+    }
+    const available = async () => (await server.api("GET", "vehicles?status=VEHICLE_STATUS_AVAILABLE")).data.length;
+    await die(server, "fleet.recharge", 3);
+    await go(page, "/queue");
+    const region = page.getByRole("region", { name: "Dead jobs" });
+    const dead = region.getByRole("row").filter({ hasText: "fleet.recharge" });
+    await dead.nth(2).waitFor();
+    await dead.first().getByText("the charging station is on fire").waitFor();
+    await sound(page, "dead jobs");
+    // Without a cure, it dies of the same again.
+    const oldest = dead.last();
+    const label = await oldest.getByRole("button").getAttribute("aria-label");
+    await oldest.getByRole("button").click();
+    await page.getByText("Jobs that run again: 1").waitFor();
+    await page.getByRole("button", { name: label }).waitFor({ state: "detached" });
+    await die(server, "fleet.recharge", 3);
+    await page.getByRole("button", { name: label }).waitFor();
+    same(await available(), 0, "vehicles that can be leased");
+    server.sql("DROP FUNCTION fleet.refuse CASCADE");
+    await page.getByRole("button", { name: label }).click();
+    while ((await available()) < 1) await page.waitForTimeout(100);
+    await page.getByRole("button", { name: label }).waitFor({ state: "detached" });
+    same(await dead.count(), 2, "dead jobs");
+    await page.getByRole("button", { name: "Run all 2 again" }).click();
+    await page.getByText("Jobs that run again: 2").waitFor();
+    await page.getByText("No job was given up.").waitFor();
+    while ((await available()) < 3) await page.waitForTimeout(100);
+    same(server.sql("SELECT count(*) FROM jobs WHERE kind = 'fleet.recharge'"), "0", "jobs that are left");
+  },
+};
+
+export const RESTARTS = [...deaths, REDRIVE, MANY, DEAD_JOBS];

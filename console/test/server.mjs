@@ -1,0 +1,72 @@
+// A server with a database of its own, which steps may kill, restart, and fill by SQL.
+
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+
+import { send, signIn } from "./fixture.mjs";
+
+/** Signs events of providers that follow Standard Webhooks. */
+export const WEBHOOK_SECRET = "whsec_Y29uc29sZSBjb25zb2xlIGNvbnNvbGUgY29uc29sZQ==";
+const START_MS = 60_000;
+
+export async function start() {
+  const dir = mkdtempSync(join(tmpdir(), "mainstay-console-"));
+  // The private Postgres runs as another user if root starts it.
+  chmodSync(dir, 0o711);
+  const env = { ...process.env, MAINSTAY_DATA_DIR: join(dir, "data"), LISTEN_ADDR: "127.0.0.1:0", METRICS_LISTEN_ADDR: "127.0.0.1:0", WEBHOOK_SECRETS_STANDARD: WEBHOOK_SECRET };
+  let { child, banner } = await launch(env);
+  const origin = new URL(banner.docs).origin;
+  const { "e-mail": email, password } = banner;
+  const token = await signIn(email, password, origin);
+  return {
+    origin,
+    email,
+    password,
+    api: (method, path, body, headers) => send(method, path, body, token, headers, origin),
+    /** Stops all of its work where it is. */
+    freeze: () => child.kill("SIGSTOP"),
+    kill: async () => {
+      child.kill("SIGKILL");
+      await gone(child);
+    },
+    restart: async () => {
+      ({ child } = await launch({ ...env, LISTEN_ADDR: new URL(origin).host }));
+    },
+    sql: (text) => sql(env.MAINSTAY_DATA_DIR, text),
+    stop: async () => {
+      child.kill("SIGTERM");
+      await gone(child);
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function gone(child) {
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+}
+
+/** Starts the server, and returns what it prints once it accepts requests, by the first word of each line. */
+async function launch(env) {
+  const child = spawn(env.MAINSTAY_PROGRAM, ["serve"], { env, stdio: ["ignore", "pipe", "ignore"] });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (more) => {
+    text += more;
+  });
+  for (const end = Date.now() + START_MS; Date.now() < end && child.exitCode === null; await pause(50)) {
+    const banner = Object.fromEntries([...text.matchAll(/^ *(\S+) {2,}(\S+)$/gm)].map(([, name, value]) => [name, value]));
+    if (banner.docs && (await fetch(banner.docs).then((response) => response.ok, () => false))) return { child, banner };
+  }
+  child.kill("SIGKILL");
+  throw new Error(`the server did not start:\n${text}`);
+}
+
+function sql(dataDir, text) {
+  const read = (path) => readFileSync(join(dataDir, "postgres", path), "utf8");
+  const port = read("cluster/postmaster.pid").split("\n")[3];
+  const env = { ...process.env, PGHOST: "127.0.0.1", PGPORT: port, PGUSER: "mainstay", PGPASSWORD: read("password"), PGDATABASE: "mainstay" };
+  return execFileSync("psql", ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"], { env, input: text, encoding: "utf8" }).trim();
+}

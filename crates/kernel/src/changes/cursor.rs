@@ -1,0 +1,121 @@
+//! How far somebody has read.
+
+use chrono::{DateTime, Utc};
+
+/// The transactions that had committed at some moment, or had been rolled back. Of any two, one contains the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// When it was taken, by the clock of the process that did.
+    pub taken_at: DateTime<Utc>,
+    /// The transactions from this one on had not begun.
+    pub(super) end: i64,
+    /// Those before it that ran.
+    pub(super) running: Vec<i64>,
+}
+
+impl Snapshot {
+    /// Reads the text of a `pg_snapshot`, such as `10:20:10,14`.
+    pub fn parse(text: &str, taken_at: DateTime<Utc>) -> Option<Self> {
+        let mut parts = text.split(':');
+        let (_, end, running) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?);
+        let running = running.split(',').filter(|id| !id.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?;
+        Some(Self { taken_at, end, running })
+    }
+
+    /// Whether it contains a transaction.
+    pub fn contains(&self, writer: i64) -> bool {
+        writer < self.end && !self.running.contains(&writer)
+    }
+
+    /// Whether it contains all that the other one does.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.end > other.end || (self.end == other.end && self.running.len() <= other.running.len())
+    }
+}
+
+/// How far somebody has read: all of a snapshot, and perhaps a part of what a later one has beyond it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// What was read as a whole.
+    pub(super) from: Snapshot,
+    /// The later snapshot, and the position in what it has beyond the first one.
+    pub(super) part: Option<(Snapshot, (i64, i64))>,
+}
+
+impl Cursor {
+    /// All of a snapshot was read.
+    pub fn whole(snapshot: Snapshot) -> Self {
+        Self { from: snapshot, part: None }
+    }
+
+    /// The least id of a transaction that may not have been read.
+    pub fn from_writer(&self) -> i64 {
+        self.from.running.iter().copied().min().unwrap_or(self.from.end).min(self.from.end)
+    }
+
+    /// The end of what was read as a whole, and what ran before it: the transactions that may not have been read.
+    pub fn unread(&self) -> (i64, &[i64]) {
+        (self.from.end, &self.from.running)
+    }
+
+    /// The position after which to go on.
+    pub fn after(&self) -> (i64, i64) {
+        self.part.as_ref().map_or((0, 0), |(_, after)| *after)
+    }
+
+    /// The end of what is to be read now, and what ran before it; `None`: all there is.
+    pub fn until(&self) -> Option<(i64, &[i64])> {
+        self.part.as_ref().map(|(until, _)| (until.end, until.running.as_slice()))
+    }
+
+    /// Returns where a reader is who has read up to and including this position of what `read` has beyond this cursor.
+    pub(super) fn at(&self, read: &Snapshot, position: (i64, i64)) -> Self {
+        let until = self.part.as_ref().map_or(read, |(until, _)| until);
+        Self { from: self.from.clone(), part: Some((until.clone(), position)) }
+    }
+
+    /// Returns where a reader is who has read all that `read` has beyond this cursor.
+    pub(super) fn end(&self, read: &Snapshot) -> Self {
+        Self::whole(self.part.as_ref().map_or(read, |(until, _)| until).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(text: &str) -> Snapshot {
+        Snapshot::parse(text, DateTime::default()).expect("a snapshot")
+    }
+
+    #[test]
+    fn a_snapshot_contains_what_had_ended() {
+        let taken = snapshot("10:20:10,14");
+        let contained: Vec<_> = (8..22).filter(|&writer| taken.contains(writer)).collect();
+        assert_eq!(contained, [8, 9, 11, 12, 13, 15, 16, 17, 18, 19]);
+        assert_eq!(snapshot("7:7:"), Snapshot { taken_at: DateTime::default(), end: 7, running: vec![] });
+        assert!(Snapshot::parse("7", DateTime::default()).is_none());
+    }
+
+    #[test]
+    fn the_later_of_two_snapshots_covers_the_other() {
+        let in_order = ["10:20:10,14", "14:20:14", "20:20:", "20:23:20,21"].map(snapshot);
+        for (index, earlier) in in_order.iter().enumerate() {
+            for (other, later) in in_order.iter().enumerate() {
+                assert_eq!(later.covers(earlier), other >= index, "{later:?} and {earlier:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_ends_where_the_later_snapshot_does() {
+        let (first, second, third) = (snapshot("5:5:"), snapshot("5:9:5"), snapshot("12:12:"));
+        let start = Cursor::whole(first.clone());
+        assert_eq!(start.end(&second), Cursor::whole(second.clone()));
+        let middle = start.at(&second, (6, 1));
+        assert_eq!((middle.after(), middle.until()), ((6, 1), Some((9, &[5][..]))));
+        // What committed meanwhile belongs to the next part.
+        assert_eq!(middle.at(&third, (7, 2)), start.at(&second, (7, 2)));
+        assert_eq!(middle.end(&third), Cursor::whole(second));
+    }
+}

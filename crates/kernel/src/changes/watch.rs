@@ -1,0 +1,160 @@
+//! One watcher's position: first what it has missed, then what is read for all.
+
+use std::{any::Any, sync::Arc};
+
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+use super::{Cursor, Entry, Feed, Snapshot, feed::Batch};
+use crate::error::{Error, Reason, Result};
+
+/// A watcher. It holds no more than a batch; what it does not take in time, it misses, and is told so.
+pub struct Watch<E: Entry> {
+    feed: Feed<E>,
+    cursor: Cursor,
+    receiver: Receiver<Arc<Batch<E>>>,
+    /// It has not yet read what it had missed when it began.
+    is_behind: bool,
+}
+
+impl<E: Entry> std::fmt::Debug for Watch<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("cursor", &self.cursor).finish_non_exhaustive()
+    }
+}
+
+/// What a watcher gets at once.
+pub struct Page<E: Entry> {
+    batch: Arc<Batch<E>>,
+    /// The position before the page, as far as this watcher has read.
+    start: Cursor,
+    /// What the watcher has read of the batch before.
+    known: Option<Snapshot>,
+}
+
+impl<E: Entry> std::fmt::Debug for Page<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Page after {:?}", self.start)
+    }
+}
+
+impl<E: Entry> Page<E> {
+    /// The entries that the watcher has not had, in order.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &E> {
+        let is_known = |entry: &E| self.known.as_ref().is_some_and(|known| known.contains(entry.position().0));
+        self.batch.entries.iter().filter(move |entry| !is_known(entry))
+    }
+
+    /// Returns the position after an entry.
+    pub fn after(&self, entry: &E) -> Cursor {
+        let position = entry.position();
+        let is_last = self.batch.entries.last().is_some_and(|last| last.position() == position);
+        match is_last && !self.batch.is_full() {
+            true => self.start.end(&self.batch.snapshot),
+            false => self.start.at(&self.batch.snapshot, position),
+        }
+    }
+
+    /// Returns what belongs to all entries that were read with these. Whoever watches gets the same: the first who asks has
+    /// it loaded, from these entries.
+    ///
+    /// # Errors
+    /// Any error of `load`.
+    pub async fn load<T: Any + Send + Sync>(
+        &self,
+        name: &'static str,
+        load: impl AsyncFnOnce(&[E]) -> Result<T>,
+    ) -> Result<Arc<T>> {
+        self.batch.load(name, async || load(&self.batch.entries).await).await
+    }
+}
+
+impl<E: Entry> Feed<E> {
+    /// Begins to watch: from now on, or from a position.
+    ///
+    /// # Errors
+    /// Any error of Postgres.
+    pub async fn watch(&self, from: Option<Cursor>) -> Result<Watch<E>> {
+        let (now, receiver) = self.subscribe().await?;
+        let (feed, is_behind) = (self.clone(), from.is_some());
+        Ok(Watch { feed, cursor: from.unwrap_or(now), receiver, is_behind })
+    }
+}
+
+impl<E: Entry> Watch<E> {
+    /// Waits for the next entries. Safe to cancel.
+    ///
+    /// # Errors
+    /// `WATCH_LAGGED` if too much was read for all before this watcher took it, `RESUME_TOKEN_EXPIRED` if it began at a
+    /// position of another database, and any error of Postgres while it reads what it has missed.
+    pub async fn next(&mut self) -> Result<Page<E>> {
+        while self.is_behind {
+            let page = self.catch_up().await?;
+            if page.entries().next().is_some() {
+                return Ok(page);
+            }
+        }
+        loop {
+            let batch = self.receiver.recv().await.map_err(|error| match error {
+                RecvError::Lagged(_) => Error::new(Reason::WatchLagged),
+                RecvError::Closed => Error::new(Reason::Unavailable),
+            })?;
+            if let Some(page) = self.take(batch) {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// Whether it has yet to read what it had missed when it began.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Returns the present position.
+    pub fn position(&mut self) -> Cursor {
+        // If it has taken all that was read for all, it is as far as that.
+        let reader = self.feed.position(&self.receiver).filter(|_| !self.is_behind);
+        let is_later = |reader: &Cursor| reader.part.is_none() && reader.from.covers(&self.cursor.from);
+        if let Some(reader) = reader.filter(is_later) {
+            self.cursor = reader;
+        }
+        self.cursor.clone()
+    }
+
+    /// Reads a batch of what was missed. The reader of all, which was subscribed to before, reads what commits later.
+    async fn catch_up(&mut self) -> Result<Page<E>> {
+        let read = self.feed.read_after(&self.cursor).await?;
+        if read.snapshot.end < self.cursor.from.end {
+            return Err(Reason::ResumeTokenExpired.into());
+        }
+        let start = self.cursor.clone();
+        let batch = Arc::new(Batch::new(start.clone(), read));
+        // The end of a part is that of an earlier snapshot: one more look shows what is beyond it.
+        self.is_behind = batch.is_full() || start.part.is_some();
+        self.cursor = batch.end();
+        Ok(Page { batch, start, known: None })
+    }
+
+    /// Takes a batch that was read for all; `None` if nothing in it is new to this watcher.
+    fn take(&mut self, batch: Arc<Batch<E>>) -> Option<Page<E>> {
+        let known = self.cursor.from.clone();
+        let end = batch.end();
+        if known.covers(latest(&end)) {
+            return None;
+        }
+        // It may have read more than the reader had when the batch began.
+        let from = if known.covers(&batch.start.from) { known.clone() } else { batch.start.from.clone() };
+        let start = Cursor { from: from.clone(), part: batch.start.part.clone() };
+        self.cursor = match end.part {
+            Some(part) => Cursor { from, part: Some(part) },
+            None => end,
+        };
+        let page = Page { batch, start, known: Some(known) };
+        let is_new = page.entries().next().is_some();
+        is_new.then_some(page)
+    }
+}
+
+/// The last snapshot of which a position has read anything.
+fn latest(cursor: &Cursor) -> &Snapshot {
+    cursor.part.as_ref().map_or(&cursor.from, |(until, _)| until)
+}

@@ -1,0 +1,238 @@
+//! The stream of an RPC that watches: resources as they change, as far as the caller reaches them.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{Stream, future::BoxFuture, stream};
+use rand::Rng as _;
+use tokio::time::{Instant, sleep_until};
+use tonic::{Response, Status};
+use uuid::Uuid;
+
+use super::Call;
+use crate::{
+    app::App,
+    caller::Visibility,
+    changes::{Cursor, Entry, Feed, Noted, Page, Watch},
+    context,
+    database::Connection,
+    error::Result,
+};
+
+/// The messages of a watch.
+pub type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
+
+/// After this time without a message, the caller gets a token that is up to date. It also keeps proxies from taking the
+/// stream for dead.
+const POSITION_EVERY: Duration = Duration::from_secs(60);
+
+/// The longest that a watch without a deadline lasts.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// What a watcher gets.
+#[derive(Debug, Clone)]
+pub enum Event<T> {
+    /// A resource was created or changed: as it is now.
+    Changed(T),
+    /// The resource with this id was deleted.
+    Deleted(Uuid),
+    /// Nothing; the token alone matters.
+    Position,
+}
+
+/// Reads resources by their ids.
+pub type LoadFn<T> = for<'c> fn(&'c mut Connection, Vec<Uuid>) -> BoxFuture<'c, Result<Vec<T>>>;
+
+/// A kind of resource that can be watched.
+#[derive(Debug)]
+pub struct Topic<T: 'static> {
+    /// Its name, as in the changes that are noted.
+    pub name: &'static str,
+    /// Reads resources by their ids, whoever reaches them.
+    pub load: LoadFn<T>,
+    /// The id and the version of a resource.
+    pub version: fn(&T) -> (Uuid, i64),
+}
+
+impl<T: Clone + Send + Sync + 'static> Topic<T> {
+    /// Streams the changes of the resources that the caller reaches, from the position of the caller's token, or from now
+    /// on. The first message of a watch from now on is its position, so that a caller who then lists misses nothing.
+    /// Changes of a resource that follow each other closely may be one message.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for a token of something else, `RESUME_TOKEN_EXPIRED`, and any error of Postgres. Later ones end
+    /// the stream.
+    pub async fn watch<R, M: Send + 'static>(
+        &'static self,
+        app: &App,
+        call: &Call<R>,
+        token: &str,
+        render: fn(Event<T>, String) -> M,
+    ) -> Result<Response<Messages<M>>> {
+        let visibility = call.permit()?.visibility();
+        let app_of_messages = app.clone();
+        let messages = move |page, seal| {
+            let app = app_of_messages.clone();
+            let read: BoxFuture<'static, _> = Box::pin(self.messages(app, visibility, page, seal, render));
+            read
+        };
+        let position = move |token| render(Event::Position, token);
+        watch(app, &app.changes, call, token, messages, position).await
+    }
+
+    async fn messages<M>(
+        &'static self,
+        app: App,
+        visibility: Visibility,
+        page: Page<Noted>,
+        seal: Seal,
+        render: fn(Event<T>, String) -> M,
+    ) -> Result<Vec<M>> {
+        let is_wanted = |noted: &Noted| {
+            let change = &noted.change;
+            change.topic == self.name && visibility.reaches(change.account, change.principal)
+        };
+        let mut seen = HashSet::new();
+        let wanted = page.entries().rev().filter(|noted| is_wanted(noted));
+        // Of several changes of a resource, the last one.
+        let mut wanted: Vec<_> = wanted.filter(|noted| seen.insert(noted.change.resource)).collect();
+        wanted.reverse();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = page.load(self.name, async |entries| self.read(&app, entries).await).await?;
+        let event = |noted: &Noted| match noted.change.is_deleted {
+            true => Some(Event::Deleted(noted.change.resource)),
+            // A resource that has changed again meanwhile comes with that change.
+            false => found
+                .get(&noted.change.resource)
+                .filter(|resource| (self.version)(resource).1 == noted.change.version)
+                .map(|resource| Event::Changed(resource.clone())),
+        };
+        let message = |noted: &Noted| Some(render(event(noted)?, seal(&page.after(noted))));
+        Ok(wanted.into_iter().filter_map(message).collect())
+    }
+
+    /// Reads the resources that were changed, for all watchers at once.
+    async fn read(&'static self, app: &App, entries: &[Noted]) -> Result<HashMap<Uuid, T>> {
+        let changes = entries.iter().map(|noted| &noted.change);
+        let changed = changes.filter(|change| change.topic == self.name && !change.is_deleted);
+        let ids: HashSet<_> = changed.map(|change| change.resource).collect();
+        let ids: Vec<_> = ids.into_iter().collect();
+        let found = app.database.autocommit(async |connection| (self.load)(connection, ids).await).await?;
+        Ok(found.into_iter().map(|resource| ((self.version)(&resource).0, resource)).collect())
+    }
+}
+
+/// Makes the token of a position.
+pub type Seal = Arc<dyn Fn(&Cursor) -> String + Send + Sync>;
+
+/// Streams what follows in a feed, from the position of the caller's token, or from now on. `messages` makes those of a
+/// page, `position` one that has only a token. The stream ends before the deadline of the call.
+///
+/// # Errors
+/// As [`Topic::watch`].
+pub async fn watch<E: Entry, R, M: Send + 'static>(
+    app: &App,
+    feed: &Feed<E>,
+    call: &Call<R>,
+    token: &str,
+    messages: impl Fn(Page<E>, Seal) -> BoxFuture<'static, Result<Vec<M>>> + Send + Sync + 'static,
+    position: impl Fn(String) -> M + Send + Sync + 'static,
+) -> Result<Response<Messages<M>>> {
+    // A browser repeats the request as it was, with the id of the last event.
+    let token = call.last_event_id().unwrap_or(token);
+    let (tokens, method) = (app.resume_tokens.clone(), &call.method.path);
+    let from = match token {
+        "" => None,
+        token => Some(tokens.open(token, method, app.clock.now())?),
+    };
+    let now = Instant::now();
+    let watching = Watching {
+        watch: feed.watch(from).await?,
+        ready: VecDeque::new(),
+        seal: Arc::new(move |cursor: &Cursor| tokens.seal(cursor, method)),
+        messages: Box::new(messages),
+        position: Box::new(position),
+        position_at: now,
+        end_at: end_at(),
+        has_ended: false,
+    };
+    Ok(Response::new(Box::pin(stream::unfold(watching, |mut watching| async move {
+        let message = watching.next().await?;
+        Some((message, watching))
+    }))))
+}
+
+/// Returns when a watch that begins now has to end: before its deadline ends it with an error, and not all at once that
+/// began at once.
+pub fn end_at() -> Instant {
+    #[expect(clippy::disallowed_methods, reason = "when a watch ends need not be foreseen")]
+    let share = rand::rng().random_range(0.9..0.98);
+    Instant::now() + context::remaining().unwrap_or(LONGEST).mul_f64(share)
+}
+
+type MessagesFn<E, M> = Box<dyn Fn(Page<E>, Seal) -> BoxFuture<'static, Result<Vec<M>>> + Send + Sync>;
+
+struct Watching<E: Entry, M> {
+    watch: Watch<E>,
+    /// Messages of the last page that the caller has not taken.
+    ready: VecDeque<M>,
+    seal: Seal,
+    messages: MessagesFn<E, M>,
+    position: Box<dyn Fn(String) -> M + Send + Sync>,
+    position_at: Instant,
+    end_at: Instant,
+    has_ended: bool,
+}
+
+enum Step<E: Entry> {
+    Page(Result<Page<E>>),
+    Position,
+    End,
+}
+
+impl<E: Entry, M> Watching<E, M> {
+    async fn next(&mut self) -> Option<Result<M, Status>> {
+        while !self.has_ended {
+            if let Some(message) = self.ready.pop_front() {
+                return Some(Ok(message));
+            }
+            let made = match self.step().await {
+                Step::End => return None,
+                Step::Position => {
+                    let token = (self.seal)(&self.watch.position());
+                    Ok(vec![(self.position)(token)])
+                }
+                Step::Page(Ok(page)) => (self.messages)(page, self.seal.clone()).await,
+                Step::Page(Err(error)) => Err(error),
+            };
+            match made {
+                Ok(made) if made.is_empty() => {}
+                Ok(made) => {
+                    self.ready = made.into();
+                    self.position_at = Instant::now() + POSITION_EVERY;
+                }
+                Err(error) => {
+                    self.has_ended = true;
+                    return Some(Err(error.into()));
+                }
+            }
+        }
+        None
+    }
+
+    async fn step(&mut self) -> Step<E> {
+        let is_current = !self.watch.is_behind();
+        tokio::select! {
+            biased;
+            () = sleep_until(self.end_at) => Step::End,
+            () = sleep_until(self.position_at), if is_current => Step::Position,
+            page = self.watch.next() => Step::Page(page),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Reuses the response of a public method for a moment: microcaching, as proxies call it.
+//!
+//! What is public is the same for everybody who sends no credentials, so its response need not be made anew for each of
+//! them: no transcoding, no policy, no call. A response is reused for at most [`REUSE`], and only while nothing that the
+//! [`Cache`] holds has been outdated since before its call: it is then what the call would return now. A method becomes
+//! public with `public_cache` in its policy.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, Method as Verb, StatusCode, header, response::Parts};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Full};
+use metrics::counter;
+use moka::sync;
+use tokio::time::Instant;
+
+use crate::{
+    cache::Cache,
+    caller::PeerCaller,
+    contract::Method,
+    http::middleware::{
+        layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
+        record,
+    },
+};
+
+/// How long a response is reused. The cache's promise gets older by as much.
+pub const REUSE: Duration = Duration::from_secs(1);
+/// The memory of all responses, whose keys strangers choose.
+const MAX_BYTES: u64 = 8 << 20;
+/// The largest response that is kept.
+const MAX_RESPONSE_BYTES: u64 = 64 << 10;
+/// What a response costs beside its body and its key.
+const OVERHEAD: usize = 1 << 10;
+
+/// A middleware that reuses responses of public methods.
+#[derive(Debug, Clone)]
+pub struct Microcache {
+    cache: Cache,
+    responses: sync::Cache<String, Arc<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    /// What the cache had outdated before the call.
+    generation: u64,
+    called_at: Instant,
+    method: &'static Method,
+    parts: Parts,
+    body: Bytes,
+}
+
+impl Microcache {
+    /// Makes a middleware whose responses are made of what is in `cache`, or are public for as long as they are reused.
+    pub fn new(cache: Cache) -> Self {
+        let weight =
+            |key: &String, kept: &Arc<Kept>| u32::try_from(key.len() + kept.body.len() + OVERHEAD).unwrap_or(u32::MAX);
+        // The series exists from the start.
+        counter!("mainstay_responses_reused_total").increment(0);
+        Self { cache, responses: sync::Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build() }
+    }
+
+    fn find(&self, key: &str) -> Option<Arc<Kept>> {
+        let kept = self.responses.get(key)?;
+        let is_current = kept.called_at.elapsed() < REUSE && kept.generation == self.cache.generation();
+        is_current.then_some(kept)
+    }
+}
+
+impl<S: Next> Middleware<Request, S> for Microcache {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let Some(key) = key(&request) else { return next.pass(request) };
+        if let Some(kept) = self.find(&key) {
+            counter!("mainstay_responses_reused_total").increment(1);
+            record::method(&request, kept.method);
+            return Box::pin(std::future::ready(Ok(kept.response())));
+        }
+        let (generation, called_at) = (self.cache.generation(), Instant::now());
+        let responses = self.responses.clone();
+        let response = next.run(request);
+        Box::pin(async move {
+            let response = response.await;
+            let Some(method) = public_method(&response) else { return Ok(response) };
+            let (parts, body) = response.into_parts();
+            let body = match body.collect().await {
+                Ok(body) => body.to_bytes(),
+                Err(status) => return Ok(status.into_http()),
+            };
+            let kept = Arc::new(Kept { generation, called_at, method, parts, body });
+            let response = kept.response();
+            responses.insert(key, kept);
+            Ok(response)
+        })
+    }
+}
+
+impl Kept {
+    fn response(&self) -> Response {
+        Response::from_parts(self.parts.clone(), Body::new(Full::new(self.body.clone())))
+    }
+}
+
+/// The headers by which what is further in tells requests without a body apart, beside `Accept`.
+static DISTINGUISHING: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::CONTENT_TYPE,
+    header::IF_MATCH,
+    HeaderName::from_static("x-request-timeout"),
+    HeaderName::from_static("grpc-timeout"),
+];
+
+/// Returns what identifies the response of an anonymous GET; `None` for any other request. A client certificate is a
+/// credential without a header.
+fn key(request: &Request) -> Option<String> {
+    let headers = request.headers();
+    let is_plain = request.method() == Verb::GET
+        && request.body().is_end_stream()
+        && request.extensions().get::<PeerCaller>().is_none()
+        && !DISTINGUISHING.iter().any(|name| headers.contains_key(name));
+    if !is_plain {
+        return None;
+    }
+    let mut key = request.uri().path_and_query()?.as_str().to_owned();
+    for accept in headers.get_all(header::ACCEPT) {
+        // A URI has no line feed, and neither has a header.
+        key.push('\n');
+        key.push_str(accept.to_str().ok()?);
+    }
+    Some(key)
+}
+
+/// Returns the method of a response that may be kept.
+fn public_method(response: &Response) -> Option<&'static Method> {
+    let method = response.extensions().get::<&'static Method>().copied()?;
+    let public = method.public_cache.as_ref()?;
+    let says_so = response.headers().get(header::CACHE_CONTROL).is_some_and(|value| value == public.header());
+    let is_small = response.body().size_hint().exact().is_some_and(|bytes| bytes <= MAX_RESPONSE_BYTES);
+    (response.status() == StatusCode::OK && says_so && is_small).then_some(method)
+}
+
+#[cfg(test)]
+mod tests;

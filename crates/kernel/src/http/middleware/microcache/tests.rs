@@ -1,0 +1,137 @@
+//! The middleware around a stub that counts the calls it gets.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use http::{StatusCode, header};
+use tower::{Layer as _, Service as _};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    caller::Caller,
+    clock::Clock,
+    contract::{Policies, policy::tests},
+    http::middleware::layer::MiddlewareLayer,
+    id::ServiceKeyId,
+    redis::{Local, Redis},
+};
+
+/// A public method, and a microcache around a stub of it.
+struct Server {
+    cache: Cache,
+    middleware: Microcache,
+    calls: Arc<AtomicU32>,
+}
+
+fn method() -> &'static Method {
+    static POLICIES: OnceLock<Policies> = OnceLock::new();
+    POLICIES.get_or_init(tests::public_get).get("/fleet.v1.Vehicles/Do").expect("a method")
+}
+
+impl Server {
+    fn new() -> Self {
+        let cache = Cache::new(&Redis::Local(Local::new(Clock::default())), 1 << 20, "test");
+        Self { middleware: Microcache::new(cache.clone()), cache, calls: Arc::default() }
+    }
+
+    /// Sends a request; the stub's response has the number of the call in its body, and these headers.
+    async fn send(&self, request: http::request::Builder, status: StatusCode, control: &'static str) -> String {
+        let calls = self.calls.clone();
+        let stub = tower::service_fn(move |_: Request| {
+            let number = calls.fetch_add(1, Ordering::Relaxed);
+            let response = http::Response::builder().status(status).header(header::CACHE_CONTROL, control);
+            let response = response.extension(method()).body(Body::new(Full::new(Bytes::from(number.to_string()))));
+            async { Ok::<_, Infallible>(response.unwrap()) }
+        });
+        let mut service = MiddlewareLayer(self.middleware.clone()).layer(stub);
+        let response = service.call(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.headers()[header::CACHE_CONTROL], control);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    async fn get(&self, request: http::request::Builder) -> String {
+        self.send(request, StatusCode::OK, PUBLIC).await
+    }
+}
+
+const PUBLIC: &str = "public, max-age=60";
+const PATH: &str = "/api/v1/do";
+
+#[tokio::test(start_paused = true)]
+async fn a_public_response_is_reused_for_a_second() {
+    let server = Server::new();
+    for _ in 0..3 {
+        assert_eq!(server.get(http::Request::get(PATH)).await, "0");
+    }
+    tokio::time::advance(REUSE).await;
+    assert_eq!(server.get(http::Request::get(PATH)).await, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_reused_that_was_outdated() {
+    let server = Server::new();
+    assert_eq!(server.get(http::Request::get(PATH)).await, "0");
+    server.cache.outdate(&["posts/1".to_owned()], 7).await.unwrap();
+    assert_eq!(server.get(http::Request::get(PATH)).await, "1");
+    // What was known already outdates nothing.
+    server.cache.outdate(&["posts/1".to_owned()], 7).await.unwrap();
+    assert_eq!(server.get(http::Request::get(PATH)).await, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_made_while_something_is_outdated_is_not_reused() {
+    let server = Server::new();
+    let cache = server.cache.clone();
+    let slow = tower::service_fn(move |_: Request| {
+        let cache = cache.clone();
+        async move {
+            cache.outdate(&["posts/1".to_owned()], 1).await.unwrap();
+            let response = http::Response::builder().header(header::CACHE_CONTROL, PUBLIC).extension(method());
+            Ok::<_, Infallible>(response.body(Body::new(Full::new(Bytes::from_static(b"old")))).unwrap())
+        }
+    });
+    let mut service = MiddlewareLayer(server.middleware.clone()).layer(slow);
+    service.call(http::Request::get(PATH).body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(server.get(http::Request::get(PATH)).await, "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_differ_is_called_for() {
+    let server = Server::new();
+    assert_eq!(server.get(http::Request::get(PATH)).await, "0");
+    let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), scopes: [].into() };
+    let others = [
+        http::Request::get(PATH).extension(PeerCaller(service)),
+        http::Request::get("/api/v1/do?readMask=id"),
+        http::Request::get(PATH).header("accept", "application/json"),
+        http::Request::get(PATH).header("authorization", "Bearer x"),
+        http::Request::get(PATH).header("cookie", "a=b"),
+        http::Request::get(PATH).header("x-request-timeout", "0"),
+        http::Request::get(PATH).header("content-type", "application/json"),
+        http::Request::head(PATH),
+        http::Request::post(PATH),
+    ];
+    for (number, request) in others.into_iter().enumerate() {
+        assert_eq!(server.get(request).await, (number + 1).to_string());
+    }
+    assert_eq!(server.get(http::Request::get(PATH).header("user-agent", "curl")).await, "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_is_public_is_reused() {
+    for (status, control) in
+        [(StatusCode::OK, "private, no-cache"), (StatusCode::OK, "no-store"), (StatusCode::NOT_FOUND, PUBLIC)]
+    {
+        let server = Server::new();
+        for number in ["0", "1"] {
+            assert_eq!(server.send(http::Request::get(PATH), status, control).await, number, "{status} {control}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Bounds watches: streams of changes that last until their caller leaves.
+//!
+//! A caller may have only a few. Each ends when the server drains, which would otherwise wait for it, and when its caller
+//! loses access: the credential that it began with is checked again and again. It takes no place of other requests.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http_body::{Body as HttpBody, Frame};
+use metrics::{counter, gauge};
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    caller::{Authenticator, Permit},
+    contract::Method,
+    error::{Error, Reason},
+    http::middleware::{
+        auth,
+        layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
+    },
+    module::Modules,
+};
+
+/// The most watches of all callers.
+pub const MAX_WATCHES: usize = 10_000;
+/// The most watches of one caller.
+const MAX_PER_PRINCIPAL: usize = 32;
+/// How often access is checked again.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
+
+/// A middleware that bounds watches.
+#[derive(Debug, Clone)]
+pub struct BoundWatch {
+    authenticator: Arc<dyn Authenticator>,
+    draining: CancellationToken,
+    open: Arc<Mutex<Open>>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    by_principal: HashMap<Uuid, usize>,
+}
+
+impl BoundWatch {
+    /// Makes a middleware whose watches end once `draining` is cancelled.
+    pub fn new(app: &App, draining: CancellationToken) -> Self {
+        let authenticator = app.part::<&Modules>().open_authenticator(app);
+        // The series exists from the start.
+        gauge!("mainstay_watches").increment(0);
+        Self { authenticator, draining, open: Arc::default() }
+    }
+}
+
+impl<S: Next> Middleware<Request, S> for BoundWatch {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let method = request.extensions().get::<&'static Method>().copied();
+        let permit = request.extensions().get::<Permit>().filter(|_| method.is_some_and(|method| method.watch));
+        let Some(permit) = permit else { return next.pass(request) };
+        if self.draining.is_cancelled() {
+            return refuse(Error::new(Reason::Unavailable).retry_after(Duration::from_secs(1)));
+        }
+        let place = match Place::take(&self.open, permit.caller().principal()) {
+            Ok(place) => place,
+            Err(reason) => return refuse(Error::new(reason).retry_after(Duration::from_secs(1))),
+        };
+        // A client certificate ends with its connection.
+        let access: BoxFuture<'static, Error> = match auth::bearer(request.headers()) {
+            Some(credential) => lost_access(self.authenticator.clone(), credential.to_owned()).boxed(),
+            None => std::future::pending().boxed(),
+        };
+        let draining = self.draining.clone().cancelled_owned().map(|()| Error::new(Reason::Unavailable)).boxed();
+        let response = next.run(request);
+        Box::pin(async move {
+            let ends = [("access", access), ("drain", draining)];
+            Ok(response.await.map(|body| Body::new(Watched { body, ends, outcome: "left", _place: place })))
+        })
+    }
+}
+
+/// Returns once the caller may no longer watch. While that can't be checked, nothing can be read that would be sent.
+async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String) -> Error {
+    loop {
+        tokio::time::sleep(CHECK_EVERY).await;
+        if authenticator.cached(&credential).is_some() {
+            continue;
+        }
+        match authenticator.verify(&credential).await {
+            Err(error) if !error.is_unavailable() => return error,
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
+struct Place {
+    open: Arc<Mutex<Open>>,
+    principal: Uuid,
+}
+
+impl Place {
+    fn take(open: &Arc<Mutex<Open>>, principal: Uuid) -> Result<Self, Reason> {
+        let mut all = lock(open);
+        if all.total >= MAX_WATCHES {
+            return Err(Reason::Overloaded);
+        }
+        let own = all.by_principal.entry(principal).or_default();
+        if *own >= MAX_PER_PRINCIPAL {
+            return Err(Reason::TooManyWatches);
+        }
+        *own += 1;
+        all.total += 1;
+        drop(all);
+        gauge!("mainstay_watches").increment(1);
+        Ok(Self { open: open.clone(), principal })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = lock(&self.open);
+        all.total -= 1;
+        if let Some(own) = all.by_principal.get_mut(&self.principal) {
+            *own -= 1;
+            if *own == 0 {
+                all.by_principal.remove(&self.principal);
+            }
+        }
+        drop(all);
+        gauge!("mainstay_watches").decrement(1);
+    }
+}
+
+fn lock(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
+    open.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Watched {
+    body: Body,
+    /// What ends it from outside, by the name of the outcome.
+    ends: [(&'static str, BoxFuture<'static, Error>); 2],
+    /// How it ends, as far as is known.
+    outcome: &'static str,
+    _place: Place,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        if this.outcome != "left" {
+            return Poll::Ready(None);
+        }
+        // First, because there may always be another message.
+        for (outcome, end) in &mut this.ends {
+            if let Poll::Ready(error) = end.poll_unpin(context) {
+                this.outcome = *outcome;
+                this.body = Body::empty();
+                return Poll::Ready(Some(trailers(&error.into())));
+            }
+        }
+        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        this.outcome = match &frame {
+            Some(Ok(frame)) => match frame.trailers_ref().map(|trailers| trailers.get("grpc-status")) {
+                None => this.outcome,
+                Some(status) => status.map_or("failed", |status| if status == "0" { "finished" } else { "failed" }),
+            },
+            Some(Err(_)) => "failed",
+            None => "finished",
+        };
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.outcome != "left" || self.body.is_end_stream()
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        counter!("mainstay_watches_ended_total", "outcome" => self.outcome).increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{caller::Caller, error::Result};
+
+    /// Can't check the first times, and then refuses.
+    #[derive(Debug, Default)]
+    struct Recovering(Mutex<usize>);
+
+    impl Authenticator for Recovering {
+        fn cached(&self, _: &str) -> Option<Caller> {
+            None
+        }
+
+        fn verify<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Caller>> {
+            let mut checks = self.0.lock().unwrap();
+            *checks += 1;
+            let reasons = [Reason::Unavailable, Reason::DeadlineExceeded, Reason::SessionRevoked];
+            std::future::ready(Err(reasons[*checks - 1].into())).boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn access_that_cannot_be_checked_is_not_lost() {
+        let since = tokio::time::Instant::now();
+        let error = lost_access(Arc::<Recovering>::default(), "token".to_owned()).await;
+        assert!(error.reason() == Reason::SessionRevoked, "{error:?}");
+        assert_eq!(since.elapsed().as_secs(), 3 * CHECK_EVERY.as_secs());
+    }
+}

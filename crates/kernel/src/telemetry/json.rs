@@ -1,0 +1,162 @@
+//! The form of a line of the log: one object of JSON, with the time, the level, what the event says, its target, and what
+//! the innermost span says under `span`.
+//!
+//! Every request writes a line, and so this is on the path of all of them. The formatter that comes with
+//! `tracing-subscriber` reads the text of a span back as a tree and writes it anew for each event, and checks each piece of
+//! text as UTF-8 on its way through `io::Write`; this one appends to the text of the line.
+
+use std::fmt::{self, Write as _};
+
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    field::RecordFields,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, FormattedFields,
+        format::Writer,
+        time::{FormatTime as _, SystemTime},
+    },
+    registry::LookupSpan,
+};
+
+/// Formats lines whose spans were formatted by [`Members`].
+#[derive(Debug)]
+pub(super) struct Lines;
+
+impl<S: Subscriber + for<'span> LookupSpan<'span>> FormatEvent<S, Members> for Lines {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, Members>,
+        mut line: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let metadata = event.metadata();
+        line.write_str(r#"{"timestamp":""#)?;
+        SystemTime.format_time(&mut line)?;
+        write!(line, r#"","level":"{}""#, metadata.level())?;
+        Members.format_fields(line.by_ref(), event)?;
+        line.write_str(r#","target":"#)?;
+        string(&mut line, metadata.target())?;
+        if let Some(span) = context.parent_span() {
+            line.write_str(r#","span":{"name":"#)?;
+            string(&mut line, span.name())?;
+            if let Some(members) = span.extensions().get::<FormattedFields<Members>>() {
+                line.write_str(members)?;
+            }
+            line.write_char('}')?;
+        }
+        line.write_str("}\n")
+    }
+}
+
+/// Formats fields as members of an object, each with a comma before it.
+#[derive(Debug)]
+pub(super) struct Members;
+
+impl<'w> FormatFields<'w> for Members {
+    fn format_fields<R: RecordFields>(&self, to: Writer<'w>, fields: R) -> fmt::Result {
+        let mut members = Recorded { to, result: Ok(()) };
+        fields.record(&mut members);
+        members.result
+    }
+
+    /// Appends fields that are recorded later. No field is recorded twice.
+    fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &tracing::span::Record<'_>) -> fmt::Result {
+        self.format_fields(current.as_writer(), fields)
+    }
+}
+
+struct Recorded<'w> {
+    to: Writer<'w>,
+    result: fmt::Result,
+}
+
+impl Recorded<'_> {
+    fn member(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
+        // A raw identifier, as `r#type`, is a keyword of Rust only.
+        let name = field.name();
+        let name = name.strip_prefix("r#").unwrap_or(name);
+        let to = &mut self.to;
+        self.result = self.result.and_then(|()| {
+            to.write_char(',')?;
+            string(to, name)?;
+            to.write_char(':')?;
+            value(to)
+        });
+    }
+}
+
+impl Visit for Recorded<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        // JSON has neither infinity nor NaN.
+        self.member(field, |to| if value.is_finite() { write!(to, "{value:?}") } else { to.write_str("null") });
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.member(field, |to| write!(to, "{value}"));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.member(field, |to| write!(to, "{value}"));
+    }
+
+    fn record_i128(&mut self, field: &Field, value: i128) {
+        self.member(field, |to| write!(to, "{value}"));
+    }
+
+    fn record_u128(&mut self, field: &Field, value: u128) {
+        self.member(field, |to| write!(to, "{value}"));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.member(field, |to| write!(to, "{value}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.member(field, |to| string(to, value));
+    }
+
+    /// What is recorded by `%` or `?`.
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.member(field, |to| {
+            to.write_char('"')?;
+            write!(Escaped(&mut *to), "{value:?}")?;
+            to.write_char('"')
+        });
+    }
+}
+
+fn string(to: &mut Writer<'_>, text: &str) -> fmt::Result {
+    to.write_char('"')?;
+    Escaped(&mut *to).write_str(text)?;
+    to.write_char('"')
+}
+
+/// Writes text as the inside of a JSON string (RFC 8259, section 7).
+struct Escaped<'t, 'w>(&'t mut Writer<'w>);
+
+impl fmt::Write for Escaped<'_, '_> {
+    fn write_str(&mut self, mut text: &str) -> fmt::Result {
+        while let Some(at) = text.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+            // Those bytes are characters by themselves.
+            let (plain, rest) = text.split_at(at);
+            let (special, rest) = rest.split_at(1);
+            self.0.write_str(plain)?;
+            match special {
+                "\"" => self.0.write_str("\\\"")?,
+                "\\" => self.0.write_str("\\\\")?,
+                "\n" => self.0.write_str("\\n")?,
+                "\r" => self.0.write_str("\\r")?,
+                "\t" => self.0.write_str("\\t")?,
+                other => other.bytes().try_for_each(|byte| write!(self.0, "\\u{byte:04x}"))?,
+            }
+            text = rest;
+        }
+        self.0.write_str(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! `mainstay new` and `mainstay add`: a repository of a team's own, and resources in it.
+//!
+//! `templates/` has the code of a module `my_module` with a resource `sample_item`. What is written is that code under
+//! other names.
+
+mod changes;
+mod edit;
+mod name;
+mod sources;
+mod template;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::{Args, Subcommand};
+use mainstay_kernel::{clock::Clock, http::openapi, module::Modules};
+
+use changes::Changes;
+use name::{Module, Resource};
+
+/// Write a repository of your own: Mainstay with a module, which is empty at first.
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// The folder to create, such as ../book_shop; its name is that of the module: lower-case words joined by `_`.
+    #[arg(value_name = "NAME")]
+    folder: PathBuf,
+    /// Mainstay's sources; under `cargo run` those that run.
+    #[arg(long, value_name = "DIR", env = "CARGO_MANIFEST_DIR", hide_env_values = true)]
+    mainstay: PathBuf,
+}
+
+/// Add to the module in this folder, which `new` wrote.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Add {
+    /// Add a resource that can be created, read, listed, changed and deleted: contract, code, table and tests.
+    Resource {
+        /// The name, in the singular: lower-case words joined by `_`, such as purchase_order.
+        name: String,
+        /// The plural, if it is not made like that of tax, entry or order.
+        #[arg(long)]
+        plural: Option<String>,
+    },
+}
+
+impl New {
+    pub(crate) fn run(&self, modules: &Modules) -> anyhow::Result<()> {
+        let name = self.folder.file_name().and_then(|name| name.to_str()).context("the folder needs a name")?;
+        let module = Module::parse(name, modules)?;
+        ensure!(fs::symlink_metadata(&self.folder).is_err(), "{} exists already", self.folder.display());
+        let mainstay = sources::find(&self.mainstay)?;
+        let path = sources::relative(&self.folder, &mainstay)?;
+        let mut names = module.names();
+        names.push(("MAINSTAY_PATH", path));
+        let mut changes = Changes::default();
+        for (file, text) in template::files("repository", &names) {
+            changes.create(self.folder.join(file), text);
+        }
+        // The versions that Mainstay is tested with.
+        let lock = mainstay.join("Cargo.lock");
+        let versions = fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
+        changes.create(self.folder.join("Cargo.lock"), versions);
+        changes.write()?;
+        println!("{} has a back end of your own. Next:\n", self.folder.display());
+        println!("  cd {}", self.folder.display());
+        println!("  cargo run -- add resource purchase_order    # or what you need");
+        println!("  make test");
+        println!("  make run\n");
+        println!("README.md says what is where.");
+        Ok(())
+    }
+}
+
+impl Add {
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let Self::Resource { name, plural } = self;
+        let resource = Resource::parse(name, plural.as_deref())?;
+        let route = format!("/api/v1/{}", resource.collection());
+        ensure!(openapi::document(None)["paths"].get(&route).is_none(), "{route} is taken: choose another name");
+        let files = add(Path::new(""), &resource, Clock::default().now())?;
+        println!("{name} has been added. `make test` tests it; its contract is the place to begin:\n");
+        for file in &files {
+            println!("  {}", file.display());
+        }
+        Ok(())
+    }
+}
+
+/// Adds a resource to the repository in a folder; returns the files that were written, and then those that were changed.
+fn add(root: &Path, resource: &Resource, now: DateTime<Utc>) -> anyhow::Result<Vec<PathBuf>> {
+    let module = module_of(root)?;
+    let mut names = resource.names();
+    names.extend([("my_module", module.clone()), ("0000-00-00-000000", stamp(&root.join("migrations"), now))]);
+    let mut changes = Changes::default();
+    for (file, text) in template::files("resource", &names) {
+        changes.create(root.join(file), text);
+    }
+    let snippets: Vec<_> = template::files("insert", &names).collect();
+    let snippet = |name: &str| snippets.iter().find(|(file, _)| file == name).map_or("", |(_, text)| text);
+    let (name, plural) = (&resource.name, &resource.plural);
+    changes.edit(root.join("src/lib.rs"), |text| {
+        let text = edit::add_mod(text, &format!("pub mod {name};"))?;
+        edit::add_service(&text, &format!(".service({name}::service::server)"))
+    })?;
+    changes.edit(root.join("src/schema.rs"), |text| {
+        let table = format!("{module}.{plural} (");
+        if text.contains(&table) {
+            bail!("there is a table {plural} already")
+        }
+        Ok(format!("{text}{}", snippet("schema.rs")))
+    })?;
+    changes.edit(root.join(format!("proto/{module}/v1/module.proto")), |text| {
+        edit::add_to_option(text, "(mainstay.policy.v1.module)", snippet("module.proto"))
+    })?;
+    changes.edit(root.join("tests/it/main.rs"), |text| edit::add_mod(text, &format!("mod {plural};")))?;
+    let files = changes.write()?;
+    format(&[root.join(format!("src/{name}.rs")), root.join(format!("tests/it/{plural}.rs"))]);
+    Ok(files)
+}
+
+/// Returns the name of the module in a folder.
+fn module_of(root: &Path) -> anyhow::Result<String> {
+    let packages = fs::read_dir(root.join("proto")).into_iter().flatten().flatten();
+    let mut modules: Vec<_> = packages
+        .filter(|package| package.path().join("v1/module.proto").is_file())
+        .map(|package| package.file_name().to_string_lossy().into_owned())
+        .collect();
+    match (modules.pop(), modules.is_empty()) {
+        (Some(module), true) => Ok(module),
+        (None, _) => bail!("there is no proto/<module>/v1/module.proto here: run this in a folder that `new` wrote"),
+        (Some(_), false) => bail!("there are several modules in proto/: run this in a folder with one"),
+    }
+}
+
+/// Returns the version of a new migration: the time, unless another has it.
+fn stamp(migrations: &Path, now: DateTime<Utc>) -> String {
+    let known: Vec<_> =
+        fs::read_dir(migrations).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+    let is_known = |stamp: &str| known.iter().any(|name| name.to_string_lossy().starts_with(stamp));
+    let mut times = (0..).map(|seconds| (now + TimeDelta::seconds(seconds)).format("%Y-%m-%d-%H%M%S").to_string());
+    times.find(|stamp| !is_known(stamp)).expect("the times do not end")
+}
+
+/// Formats sources, whose lines are as long as their names; the code works without that, too.
+fn format(files: &[PathBuf]) {
+    let formatted = Command::new("rustfmt").args(["--edition", "2024"]).args(files).status();
+    if !formatted.is_ok_and(|status| status.success()) {
+        eprintln!("mainstay: rustfmt did not run; run `cargo fmt` when it is there");
+    }
+}
+
+#[cfg(test)]
+mod tests;

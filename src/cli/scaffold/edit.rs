@@ -1,0 +1,89 @@
+//! Lines that are added to files which a team has changed since.
+
+use anyhow::Context as _;
+
+/// Adds a `mod` line among the others, in their order; before the first `use` if there are none.
+pub(super) fn add_mod(text: &str, line: &str) -> anyhow::Result<String> {
+    let lines: Vec<_> = text.lines().collect();
+    let (keywords, _) = line.rsplit_once(' ').context("a line such as `mod book;`")?;
+    let is_mod = |other: &str| other.strip_prefix(keywords).is_some_and(|rest| rest.starts_with(' '));
+    let index_of = |is: &dyn Fn(&&str) -> bool| lines.iter().position(is);
+    if let Some(later) = index_of(&|other| is_mod(other) && *other > line) {
+        // The attributes and comments of the next one stay with it.
+        let above = lines[..later].iter().rev().take_while(|other| other.starts_with("#[") || other.starts_with("//"));
+        return Ok(insert(&lines, later - above.count(), &[line]));
+    }
+    if let Some(last) = lines.iter().rposition(|other| is_mod(other)) {
+        return Ok(insert(&lines, last + 1, &[line]));
+    }
+    let first_use = index_of(&|other| other.starts_with("use ")).context("it has no line that begins with `use`")?;
+    Ok(insert(&lines, first_use, &[line, ""]))
+}
+
+/// Adds a call such as `.service(book::service::server)` after the last one that is a line, or after the migrations.
+pub(super) fn add_service(text: &str, call: &str) -> anyhow::Result<String> {
+    let lines: Vec<_> = text.lines().collect();
+    let last = |name: &str| {
+        lines.iter().rposition(|line| line.trim_start().starts_with(name) && line.ends_with(')') && is_closed(line))
+    };
+    let after = last(".service(").or_else(|| last(".migrations("));
+    let after = after.with_context(|| format!("it has no line `.migrations(…)`, after which `{call}` belongs"))?;
+    let indent = lines[after].len() - lines[after].trim_start().len();
+    Ok(insert(&lines, after + 1, &[&format!("{}{call}", &lines[after][..indent])]))
+}
+
+/// Adds text to the end of an option in a `.proto` file.
+pub(super) fn add_to_option(text: &str, option: &str, addition: &str) -> anyhow::Result<String> {
+    let begin = text.find(&format!("option {option} = {{")).with_context(|| format!("it has no option {option}"))?;
+    let end = text[begin..].find("\n};").with_context(|| format!("the option {option} does not end with `}};`"))?;
+    let (before, after) = text.split_at(begin + end + 1);
+    Ok(format!("{before}{addition}{after}"))
+}
+
+fn is_closed(line: &str) -> bool {
+    line.matches('(').count() == line.matches(')').count()
+}
+
+fn insert(lines: &[&str], at: usize, added: &[&str]) -> String {
+    let (before, after) = lines.split_at(at);
+    [before, added, after].concat().join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mod_stands_among_the_others() {
+        let added = |text: &str| add_mod(text, "mod cases;").expect("a place");
+        assert_eq!(added("//! Tests.\n\nuse a::b;\n"), "//! Tests.\n\nmod cases;\n\nuse a::b;\n");
+        assert_eq!(added("mod boxes;\nuse a::b;\n"), "mod boxes;\nmod cases;\nuse a::b;\n");
+        assert_eq!(added("mod boxes;\n#[cfg(x)]\nmod doors;\n"), "mod boxes;\nmod cases;\n#[cfg(x)]\nmod doors;\n");
+        assert_eq!(added("pub mod doors;\nuse a::b;\n"), "pub mod doors;\nmod cases;\n\nuse a::b;\n");
+        add_mod("fn main() {}\n", "mod cases;").expect_err("there is no place");
+    }
+
+    #[test]
+    fn a_service_follows_the_others() {
+        let added = |text: &str| add_service(text, ".service(c)").expect("a place");
+        assert_eq!(
+            added("    .migrations(M)\n    .queue::<J>()\n"),
+            "    .migrations(M)\n    .service(c)\n    .queue::<J>()\n"
+        );
+        assert_eq!(
+            added(".migrations(M)\n.service(a)\n.service(b)\n"),
+            ".migrations(M)\n.service(a)\n.service(b)\n.service(c)\n"
+        );
+        let several_lines = ".migrations(M)\n.service(|app| {\n  b(app)\n})\n";
+        assert_eq!(added(several_lines), ".migrations(M)\n.service(c)\n.service(|app| {\n  b(app)\n})\n");
+        add_service("fn main() {}\n", ".service(c)").expect_err("there is no place");
+    }
+
+    #[test]
+    fn an_option_gets_more_lines() {
+        let option = "option (m) = {\n  name: \"a\"\n};\n";
+        let added = add_to_option(option, "(m)", "  more: 1\n").expect("a place");
+        assert_eq!(added, "option (m) = {\n  name: \"a\"\n  more: 1\n};\n");
+        add_to_option(option, "(n)", "").expect_err("there is no such option");
+    }
+}

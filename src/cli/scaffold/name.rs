@@ -1,0 +1,201 @@
+//! The names of modules and resources, and their forms.
+
+use anyhow::{bail, ensure};
+use mainstay_kernel::module::Modules;
+
+use super::template::Names;
+
+/// More would not fit into the names of indexes, which Postgres cuts at 63 bytes.
+const MAX_LENGTH: usize = 40;
+
+const RUST: &str = "abstract as async await become box break const continue crate do dyn else enum extern false final fn \
+                    for gen if impl in let loop macro match mod move mut override priv pub ref return self static struct \
+                    super trait true try type typeof union unsafe unsized use virtual where while yield";
+
+const POSTGRES: &str = "all analyse analyze and any array as asc both case cast check collate column constraint create \
+                        default deferrable desc distinct do else end except false fetch for foreign from grant group \
+                        having in information_schema initially intersect into lateral leading limit not null offset on \
+                        only or order placing primary public references returning select some symmetric table then to \
+                        trailing true union unique user using values variadic when where window with";
+
+/// What crates and programs may not be called, or are already: by cargo, and by the dependencies of the module.
+const CRATES: &str = "alloc build buf chrono console core deps diesel examples google grpc incremental proc_macro prost \
+                      serde std test tokio tonic uuid";
+
+/// What the code of a resource uses under these names: files, types and variables.
+const TAKEN: &str = "account app call client clone collection condition config connection count created customer debug \
+                     default delete err error expected found from get id inserted into job jobs key lib limit list lock \
+                     main mask message migration model module name next none now ok ops option page pager patch path \
+                     permit proto query reason render reply request result row schema seek server service some start \
+                     store stranger string time total update updated utc value vec version visibility visible";
+
+/// The name of a module.
+#[derive(Debug)]
+pub(super) struct Module(String);
+
+impl Module {
+    pub(super) fn parse(name: &str, modules: &Modules) -> anyhow::Result<Self> {
+        check(name)?;
+        refuse(name, "a word of Rust", RUST)?;
+        refuse(name, "a word of Postgres", POSTGRES)?;
+        refuse(name, "the name of a library", CRATES)?;
+        ensure!(!name.starts_with("pg_"), "{name}: Postgres keeps names that begin with pg_ to itself");
+        ensure!(!name.starts_with("mainstay"), "{name}: names that begin with mainstay are Mainstay's own");
+        let mut known = modules.contract.policies.module_names();
+        ensure!(!known.any(|module| module == name), "{name} is a module of Mainstay: choose another name");
+        Ok(Self(name.to_owned()))
+    }
+
+    pub(super) fn names(&self) -> Names {
+        vec![("my_module", self.0.clone())]
+    }
+}
+
+/// The name of a resource.
+#[derive(Debug)]
+pub(super) struct Resource {
+    pub(super) name: String,
+    pub(super) plural: String,
+}
+
+impl Resource {
+    pub(super) fn parse(name: &str, plural: Option<&str>) -> anyhow::Result<Self> {
+        check(name)?;
+        if plural.is_none() && name.ends_with('s') && !["ss", "us", "is"].iter().any(|end| name.ends_with(end)) {
+            bail!("{name} looks like a plural: give the name in the singular, or the plural of this one with --plural");
+        }
+        let plural = plural.map_or_else(|| plural_of(name), str::to_owned);
+        check(&plural)?;
+        ensure!(name != plural, "{name}: the plural has to differ from the singular");
+        for name in [name, &plural] {
+            refuse(name, "a word of Rust", RUST)?;
+            refuse(name, "taken by the code around it", TAKEN)?;
+        }
+        refuse(&plural, "a word of Postgres", POSTGRES)?;
+        Ok(Self { name: name.to_owned(), plural })
+    }
+
+    /// Returns the last part of the collection's path.
+    pub(super) fn collection(&self) -> String {
+        self.plural.replace('_', "-")
+    }
+
+    pub(super) fn names(&self) -> Names {
+        let (words, plural_words) = (self.name.replace('_', " "), self.plural.replace('_', " "));
+        let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+        vec![
+            ("sample_item", self.name.clone()),
+            ("sample_items", self.plural.clone()),
+            ("SampleItem", camel(&self.name)),
+            ("SampleItems", camel(&self.plural)),
+            ("sample-items", self.collection()),
+            ("a sample item", format!("{article} {words}")),
+            ("A sample item", format!("{} {words}", capital(article))),
+            ("sample item", words),
+            ("sample items", plural_words.clone()),
+            ("Sample items", capital(&plural_words)),
+        ]
+    }
+}
+
+/// Checks that a name is one in Protobuf, Rust and SQL alike, and has one form in each.
+fn check(name: &str) -> anyhow::Result<()> {
+    let is_word = |word: &str| {
+        word.len() > 1
+            && word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+    };
+    ensure!(
+        name.split('_').all(is_word),
+        "{name:?} is no name: use lower-case words of letters and digits, two or more in each, joined by `_`, such as \
+         purchase_order"
+    );
+    ensure!(name.len() <= MAX_LENGTH, "{name}: a name has at most {MAX_LENGTH} letters");
+    Ok(())
+}
+
+fn refuse(name: &str, why: &str, words: &str) -> anyhow::Result<()> {
+    ensure!(!words.split_whitespace().any(|word| word == name), "{name} is {why}: choose another name");
+    Ok(())
+}
+
+/// Returns the plural of most nouns: tax, taxes; entry, entries; order, orders.
+fn plural_of(name: &str) -> String {
+    let is_vowel = |c: char| "aeiou".contains(c);
+    match name.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(is_vowel) => format!("{stem}ies"),
+        _ if ["s", "x", "z", "ch", "sh"].iter().any(|end| name.ends_with(end)) => format!("{name}es"),
+        _ => format!("{name}s"),
+    }
+}
+
+fn camel(name: &str) -> String {
+    name.split('_').map(capital).collect()
+}
+
+fn capital(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_uppercase() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plurals_follow_the_rules() {
+        for (name, plural) in [
+            ("order", "orders"),
+            ("entry", "entries"),
+            ("day", "days"),
+            ("tax", "taxes"),
+            ("batch", "batches"),
+            ("address", "addresses"),
+            ("purchase_order", "purchase_orders"),
+        ] {
+            assert_eq!(Resource::parse(name, None).expect("a name").plural, plural);
+        }
+        assert_eq!(Resource::parse("person", Some("people")).expect("a name").collection(), "people");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_with_the_reason() {
+        for (name, why) in [
+            ("", "is no name"),
+            ("Book", "is no name"),
+            ("purchase-order", "is no name"),
+            ("2nd_book", "is no name"),
+            ("book_", "is no name"),
+            ("../book", "is no name"),
+            ("x_axis", "is no name"),
+            ("books", "looks like a plural"),
+            ("type", "a word of Rust"),
+            ("reference", "a word of Postgres"),
+            ("connection", "taken"),
+            ("a_name_that_is_far_longer_than_anyone_needs", "is no name"),
+            ("the_name_that_is_far_longer_than_anyone_needs", "at most 40"),
+        ] {
+            let error = Resource::parse(name, None).expect_err(name).to_string();
+            assert!(error.contains(why), "{name}: {error}");
+        }
+        let error = Resource::parse("fish", Some("fish")).expect_err("one form").to_string();
+        assert!(error.contains("has to differ"), "{error}");
+    }
+
+    #[test]
+    fn modules_that_exist_are_refused() {
+        let modules = crate::product().install().expect("they fit together");
+        for (name, why) in [
+            ("orders", "a module of Mainstay"),
+            ("console", "the name of a library"),
+            ("tonic", "the name of a library"),
+            ("user", "a word of Postgres"),
+            ("pg_shop", "pg_"),
+            ("mainstay_shop", "Mainstay's own"),
+        ] {
+            let error = Module::parse(name, modules).expect_err(name).to_string();
+            assert!(error.contains(why), "{name}: {error}");
+        }
+        Module::parse("book_shop", modules).expect("a name");
+    }
+}

@@ -1,0 +1,131 @@
+//! What is written, and what is refused. `scripts/scaffold` builds and tests a repository that was written.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn new(folder: &Path) -> anyhow::Result<()> {
+    let mainstay = Path::new(env!("CARGO_MANIFEST_DIR")).to_owned();
+    New { folder: folder.to_owned(), mainstay }.run(crate::product().install().expect("they fit together"))
+}
+
+fn add_named(root: &Path, name: &str) -> anyhow::Result<Vec<PathBuf>> {
+    add(root, &Resource::parse(name, None)?, DateTime::UNIX_EPOCH)
+}
+
+fn read(root: &Path, file: &str) -> String {
+    fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// All files below a folder, with their texts.
+fn tree(folder: &Path) -> BTreeSet<(PathBuf, Vec<u8>)> {
+    let (mut files, mut folders) = (BTreeSet::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder").flatten() {
+            match entry.path() {
+                path if path.is_dir() => folders.push(path),
+                path => drop(files.insert((path.clone(), fs::read(&path).expect("a file")))),
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn a_repository_and_its_resources_are_written() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("book_shop");
+    new(&root).expect("a repository");
+    assert!(read(&root, "Cargo.toml").contains("name = \"book_shop\""));
+    assert!(root.join(".gitignore").is_file());
+    assert!(read(&root, "src/main.rs").contains("book_shop::module()"));
+
+    add_named(&root, "invoice").expect("a resource");
+    add_named(&root, "delivery_note").expect("another resource, in the same second");
+    assert!(read(&root, "src/lib.rs").contains("pub mod delivery_note;\npub mod invoice;\npub mod proto;"));
+    let services = "        .service(invoice::service::server)\n        .service(delivery_note::service::server)\n";
+    assert!(read(&root, "src/lib.rs").contains(services));
+    assert!(read(&root, "tests/it/main.rs").contains("mod delivery_notes;\nmod invoices;\n\nuse "));
+    for part in ["book_shop.invoices.read", "book_shop.delivery_notes.write"] {
+        assert!(read(&root, "proto/book_shop/v1/module.proto").contains(part), "{part}");
+    }
+    let contract = read(&root, "proto/book_shop/v1/delivery_note_service.proto");
+    for part in ["/api/v1/delivery-notes/{delivery_note_id}", "rpc ListDeliveryNotes(", "// Creates a delivery note."] {
+        assert!(contract.contains(part), "{part}");
+    }
+    assert!(read(&root, "proto/book_shop/v1/invoice_service.proto").contains("// Creates an invoice."));
+    assert!(read(&root, "migrations/1970-01-01-000001_create_delivery_notes/up.sql").contains("TABLE delivery_notes"));
+
+    for (path, text) in tree(&root) {
+        let (path, text) = (path.to_string_lossy().to_lowercase(), String::from_utf8_lossy(&text).to_lowercase());
+        for word in ["sample_item", "sampleitem", "sample item", "sample-item", "my_module", "mainstay_path"] {
+            assert!(!path.contains(word) && !text.contains(word), "{path} has {word}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_overwritten_or_half_written() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let root = parent.path().join("shop");
+    fs::create_dir(&root).expect("a folder");
+    assert!(new(&root).expect_err("it exists").to_string().contains("exists already"));
+    fs::remove_dir(&root).expect("it is empty still");
+    new(&root).expect("a repository");
+    add_named(&root, "book").expect("a resource");
+    let before = tree(&root);
+    let error = add_named(&root, "book").expect_err("it exists");
+    assert!(format!("{error:#}").contains("there is a table books already"), "{error:#}");
+    fs::write(root.join("tests/it/authors.rs"), "").expect("a file in the way");
+    let error = add_named(&root, "author").expect_err("a file is in the way");
+    assert!(error.to_string().contains("exists already"), "{error:#}");
+    fs::remove_file(root.join("tests/it/authors.rs")).expect("the file in the way");
+    // By then, other files have been written.
+    fs::write(root.join("src/author"), "").expect("a file where a folder should be");
+    add_named(&root, "author").expect_err("a folder can't be made");
+    fs::remove_file(root.join("src/author")).expect("the file in the way");
+    assert_eq!(tree(&root), before);
+    assert!(!root.join("migrations/1970-01-01-000001_create_authors").exists(), "no empty folder is left");
+
+    let schema = read(&root, "src/schema.rs");
+    fs::write(root.join("src/schema.rs"), schema.replace("shop.books", "shop.authors")).expect("a schema");
+    let error = add_named(&root, "author").expect_err("there is such a table");
+    assert!(format!("{error:#}").contains("there is a table authors already"), "{error:#}");
+    add_named(parent.path(), "book").expect_err("this is no repository");
+}
+
+#[test]
+fn sources_are_found_and_their_own_folder_is_refused() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let error = new(&here.join("shop")).expect_err("it is within the sources");
+    assert!(error.to_string().contains("beside them, such as ../shop"), "{error}");
+    let fleet = sources::find(&here.join("examples/fleet")).expect("they are above");
+    assert_eq!(fleet, here.canonicalize().expect("a folder"));
+    sources::find(Path::new("/")).expect_err("there are none");
+    let beside = here.parent().expect("a parent").join("shop");
+    let name = fleet.file_name().expect("a name").to_string_lossy().into_owned();
+    assert_eq!(sources::relative(&beside, &fleet).expect("a path"), format!("../{name}"));
+}
+
+/// Generated code and kernel share these libraries' types.
+#[test]
+fn the_versions_are_those_of_mainstay() {
+    let ours = include_str!("../../../Cargo.toml");
+    let version = |line: &str| {
+        let text = line.split_once("version = ").map_or(line, |(_, version)| version);
+        text.split('"').nth(1).map(str::to_owned)
+    };
+    let mut compared = 0;
+    let template = include_str!("../../../templates/repository/_Cargo.toml");
+    // The crate's own name is not Mainstay's, and profiles have no versions.
+    let dependencies =
+        template.lines().skip_while(|line| *line != "[dependencies]").take_while(|line| *line != "[lints.rust]");
+    for line in dependencies.filter(|line| line.contains(" = ") && !line.contains("path = ")) {
+        let (name, _) = line.split_once(" = ").expect("it has one");
+        if let Some(own) = ours.lines().find(|own| own.starts_with(&format!("{name} = "))) {
+            assert_eq!(version(line), version(own), "{name}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 10, "only {compared} were compared");
+}

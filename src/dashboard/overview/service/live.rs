@@ -1,0 +1,107 @@
+//! The overview of tickets as it changes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use futures_util::stream;
+use mainstay_kernel::{
+    app::App,
+    changes::{Noted, Watch},
+    error::{Reason, Result},
+    grpc::{
+        render::time,
+        watch::{Messages, end_at},
+    },
+};
+use tokio::time::{Instant, sleep_until};
+use tonic::Status;
+
+use crate::{
+    dashboard::overview::cached::Overviews,
+    proto::dashboard::v1::{TicketOverview, WatchTicketOverviewResponse},
+    support::ticket::ops::TOPIC,
+};
+
+/// The shortest time between two overviews.
+const PERIOD: Duration = Duration::from_secs(5);
+/// The longest; ages change although no ticket does.
+const LONGEST_PERIOD: Duration = Duration::from_secs(60);
+
+struct Live {
+    app: App,
+    watch: Watch<Noted>,
+    days: i32,
+    last: Option<TicketOverview>,
+    /// When a ticket last changed that may not be in the last overview.
+    changed_at: Option<DateTime<Utc>>,
+    sent_at: Instant,
+    look_at: Instant,
+    end_at: Instant,
+}
+
+/// Streams the overview of tickets: now, and whenever it has changed.
+///
+/// # Errors
+/// Any error of Postgres.
+pub(super) async fn tickets(app: &App, days: i32) -> Result<Messages<WatchTicketOverviewResponse>> {
+    let (watch, now) = (app.changes.watch(None).await?, Instant::now());
+    let (app, changed_at) = (app.clone(), Some(DateTime::UNIX_EPOCH));
+    let live = Live { app, watch, days, last: None, changed_at, sent_at: now, look_at: now, end_at: end_at() };
+    Ok(Box::pin(stream::unfold(Some(live), |live| async move {
+        let mut live = live?;
+        match live.next().await {
+            Ok(overview) => Some((Ok(WatchTicketOverviewResponse { data: Some(overview?) }), Some(live))),
+            Err(error) => Some((Err(Status::from(error)), None)),
+        }
+    })))
+}
+
+impl Live {
+    async fn next(&mut self) -> Result<Option<TicketOverview>> {
+        loop {
+            let is_due = self.changed_at.is_some();
+            let idle_at = self.sent_at + LONGEST_PERIOD;
+            tokio::select! {
+                biased;
+                () = sleep_until(self.end_at) => return Ok(None),
+                () = sleep_until(if is_due { self.look_at } else { idle_at }) => {
+                    if let Some(overview) = self.look(!is_due).await? {
+                        return Ok(Some(overview));
+                    }
+                }
+                page = self.watch.next() => match page {
+                    Ok(page) => {
+                        if page.entries().any(|noted| noted.change.topic == TOPIC) {
+                            self.changed_at = Some(self.app.clock.now());
+                        }
+                    }
+                    // Whatever was missed is in the next overview.
+                    Err(error) if error.reason() == Reason::WatchLagged => self.changed_at = Some(self.app.clock.now()),
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Reads the overview, which is cached; returns it if it says anything new, or has to be sent.
+    async fn look(&mut self, is_idle: bool) -> Result<Option<TicketOverview>> {
+        let overview = self.app.part::<Overviews>().tickets(&self.app, self.days).await?;
+        let now = Instant::now();
+        self.look_at = now + PERIOD;
+        let is_current = |changed_at: &DateTime<Utc>| {
+            let (read, changed) = (overview.as_of_time.unwrap_or_default(), time(*changed_at));
+            (read.seconds, read.nanos) > (changed.seconds, changed.nanos)
+        };
+        if self.changed_at.as_ref().is_some_and(is_current) {
+            self.changed_at = None;
+        }
+        let without_time = |overview: &TicketOverview| TicketOverview { as_of_time: None, ..overview.clone() };
+        let is_new = self.last.as_ref().map(without_time) != Some(without_time(&overview));
+        if !is_new && !is_idle {
+            return Ok(None);
+        }
+        self.last = Some(overview.clone());
+        self.sent_at = now;
+        Ok(Some(overview))
+    }
+}

@@ -1,0 +1,3 @@
+//! The configuration as it was read, without secrets.
+
+pub mod service;

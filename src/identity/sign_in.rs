@@ -1,0 +1,5 @@
+//! Statistics of sign-ins.
+
+pub mod model;
+pub mod ops;
+pub mod store;

@@ -1,0 +1,26 @@
+//! Counts sign-ins.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{app::App, database::Connection, error::Result};
+
+use crate::identity::sign_in::{
+    model::{Hour, Outcome},
+    store,
+};
+
+/// Counts an attempt. Nobody is refused because that fails.
+pub(crate) async fn count(app: &App, outcome: Outcome) {
+    let now = app.clock.now();
+    let counted = app.database.autocommit(async |connection| store::count(connection, outcome, now).await).await;
+    if let Err(error) = counted {
+        tracing::warn!(reason = ?error.reason(), "a sign-in was not counted");
+    }
+}
+
+/// Returns the hours that began since a time and had attempts, oldest first.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn hours(connection: &Connection, since: DateTime<Utc>) -> Result<Vec<Hour>> {
+    store::hours(connection, since).await
+}

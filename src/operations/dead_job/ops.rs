@@ -1,0 +1,30 @@
+//! Lists dead jobs and has them run again.
+
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::Result,
+    queue::dead::{self, Dead},
+};
+
+/// The maximum number of jobs in one response.
+const LISTED: i64 = 100;
+
+/// The maximum number of jobs that one call has run again.
+const REDRIVEN_AT_ONCE: i64 = 500;
+
+/// Returns dead jobs, of one kind if given, the last one first.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn list(connection: &mut Connection, _: Permit, kind: Option<String>) -> Result<Vec<Dead>> {
+    dead::list(connection, kind.as_deref(), LISTED).await
+}
+
+/// Has dead jobs run again, those with these ids or those of a kind; returns how many.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn redrive(connection: &mut Connection, _: Permit, ids: Vec<i64>, kind: Option<String>) -> Result<usize> {
+    dead::redrive(connection, &ids, kind.as_deref(), REDRIVEN_AT_ONCE).await
+}

@@ -1,0 +1,62 @@
+//! `mainstay.operations.v1.DeadJobService`.
+
+use tonic::Request;
+
+use crate::operations::dead_job::ops;
+use crate::proto::operations::v1::{self as pb, dead_job_service_server::DeadJobService};
+use mainstay_kernel::{
+    app::App,
+    error::Error,
+    grpc::{Call, Reply, render::time},
+    queue::dead::Dead,
+};
+
+#[derive(Debug, Clone)]
+pub struct DeadJobs {
+    pub app: App,
+}
+
+fn render(job: Dead) -> pb::DeadJob {
+    pb::DeadJob {
+        id: job.id,
+        kind: job.kind,
+        attempts: job.attempts,
+        failure: job.error,
+        dead_time: Some(time(job.dead_at)),
+    }
+}
+
+fn present(text: &str) -> Option<String> {
+    Some(text.to_owned()).filter(|text| !text.is_empty())
+}
+
+#[tonic::async_trait]
+impl DeadJobService for DeadJobs {
+    async fn list_dead_jobs(&self, request: Request<pb::ListDeadJobsRequest>) -> Reply<pb::ListDeadJobsResponse> {
+        let call = Call::admit(request)?;
+        let (permit, kind) = (call.permit()?, present(&call.message.kind));
+        let list = async move |connection: &mut _| ops::list(connection, permit, kind).await;
+        let jobs = self.app.database.autocommit(list).await?;
+        call.read(pb::ListDeadJobsResponse { data: jobs.into_iter().map(render).collect() })
+    }
+
+    async fn redrive_dead_jobs(
+        &self,
+        request: Request<pb::RedriveDeadJobsRequest>,
+    ) -> Reply<pb::RedriveDeadJobsResponse> {
+        let mut call = Call::admit(request)?;
+        let (permit, ids, kind) = (call.permit()?, call.message.ids.clone(), present(&call.message.kind));
+        if ids.is_empty() == kind.is_none() {
+            return Err(Error::field("ids", "must be given, or else a kind").into());
+        }
+        call.write(
+            &self.app,
+            async move |connection| ops::redrive(connection, permit, ids, kind).await,
+            |count| {
+                let count = i32::try_from(count).unwrap_or(i32::MAX);
+                pb::RedriveDeadJobsResponse { data: Some(pb::RedrivenJobs { count }) }
+            },
+        )
+        .await
+    }
+}

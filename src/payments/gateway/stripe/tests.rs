@@ -1,0 +1,145 @@
+//! What is made of Stripe's answers, by a server that answers as each test says.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::StatusCode,
+    response::IntoResponse as _,
+};
+use mainstay_kernel::money::Currency;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::*;
+use crate::{orders::id::OrderId, payments::gateway::stripe::api::unknown};
+
+/// A request's method and path, the status of its answer, whether that one is a replay, and the answer.
+type Answer = (&'static str, u16, bool, Value);
+/// The requests, and the idempotency key of each.
+type Requests = Arc<Mutex<Vec<(String, Option<String>)>>>;
+
+/// Starts a Stripe with these answers.
+async fn stripe(answers: Vec<Answer>) -> (Stripe, Requests) {
+    let requests = Requests::default();
+    let answer = async move |State((answers, requests)): State<(Arc<Vec<Answer>>, Requests)>, request: Request| {
+        let line = format!("{} {}", request.method(), request.uri().path());
+        let key = request.headers().get("idempotency-key").map(|key| key.to_str().expect("ASCII").to_owned());
+        let found = answers.iter().find(|(named, ..)| *named == line).cloned();
+        requests.lock().expect("no panic").push((line, key));
+        let (_, status, is_replay, body) = found.expect("an answer");
+        let mut response = (StatusCode::from_u16(status).expect("a status"), Json(body)).into_response();
+        if is_replay {
+            response.headers_mut().insert("idempotent-replayed", http::HeaderValue::from_static("true"));
+        }
+        response
+    };
+    let router = Router::new().fallback(answer).with_state((Arc::new(answers), requests.clone()));
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address")).parse().expect("a URL");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let seconds = Duration::from_secs(10);
+    let bounds = Bounds { total: seconds, attempt_timeout: seconds, max_concurrency: 4, max_attempts: 1 };
+    (Stripe::new(&"sk_test".into(), &url, bounds).expect("a client"), requests)
+}
+
+async fn charged(status: u16, kind: &str, is_replay: bool) -> Outcome {
+    let error = json!({ "error": { "type": kind, "code": "a_code", "message": "For developers." } });
+    let (stripe, requests) = stripe(vec![("POST /v1/payment_intents", status, is_replay, error)]).await;
+    let amount = Money::new(450, Currency::parse("EUR").expect("a currency")).expect("an amount");
+    let (payment, order) = (PaymentId(Uuid::nil()), OrderId(Uuid::nil()));
+    let (key, method) = ("a key".to_owned(), "pm_card_visa".to_owned());
+    let outcome = stripe.charge(Charge { key, payment, order, amount, method, customer: None }).await;
+    let expected = [("POST /v1/payment_intents".to_owned(), Some("a key".to_owned()))];
+    assert_eq!(*requests.lock().expect("no panic"), expected);
+    outcome
+}
+
+#[tokio::test]
+async fn only_what_did_nothing_and_never_will_is_a_refusal() {
+    let refusal = |outcome| match outcome {
+        Outcome::Refused(failure) => (failure.kind, failure.message == "For developers."),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refusal(charged(402, "card_error", false).await), (FailureKind::Declined, true));
+    for status in [400, 404] {
+        assert_eq!(refusal(charged(status, "invalid_request_error", false).await), (FailureKind::Rejected, false));
+    }
+    let unknown_yet = [
+        (400, "idempotency_error"),
+        (401, "invalid_request_error"),
+        (409, "idempotency_error"),
+        (409, "invalid_request_error"),
+        (429, "invalid_request_error"),
+        (500, "api_error"),
+    ];
+    for (status, kind) in unknown_yet {
+        let outcome = charged(status, kind, false).await;
+        assert!(matches!(outcome, Outcome::Unknown { remembered: false, .. }), "{status} {kind}: {outcome:?}");
+    }
+    let stored = charged(500, "api_error", true).await;
+    assert!(matches!(stored, Outcome::Unknown { remembered: true, .. }), "{stored:?}");
+}
+
+fn intent(status: &str, payment: Uuid) -> Value {
+    let metadata = json!({ "mainstay_payment": payment });
+    json!({ "id": "pi_1", "status": status, "amount": 450, "currency": "eur", "metadata": metadata })
+}
+
+/// Looks a payment up whose search finds these intents.
+async fn looked_up(intents: Vec<Value>, has_more: bool) -> (Found, usize) {
+    let list = json!({ "data": intents, "has_more": has_more });
+    let canceled = intent("canceled", Uuid::nil());
+    let answers = vec![
+        ("GET /v1/payment_intents/search", 200, false, list),
+        ("POST /v1/payment_intents/pi_1/cancel", 200, false, canceled),
+    ];
+    let (stripe, requests) = stripe(answers).await;
+    let found = stripe.find_charge(PaymentId(Uuid::nil())).await;
+    let count = requests.lock().expect("no panic").len();
+    (found, count)
+}
+
+/// Stripe's search may find what only resembles the query.
+#[tokio::test]
+async fn a_search_is_read_whole_and_only_for_what_is_ours() {
+    let (ours, other) = (Uuid::nil(), Uuid::max());
+    assert_eq!(looked_up(vec![intent("succeeded", other)], false).await, (Found::Nothing, 1));
+    assert_eq!(looked_up(vec![intent("succeeded", ours)], false).await, (Found::Done("pi_1".to_owned()), 1));
+    let cut = looked_up(vec![intent("canceled", ours)], true).await.0;
+    assert!(matches!(cut, Found::Unknown { .. }), "{cut:?}");
+    let running = looked_up(vec![intent("processing", ours), intent("canceled", ours)], false).await.0;
+    assert!(matches!(running, Found::Unknown { .. }), "{running:?}");
+    assert_eq!(looked_up(vec![intent("requires_action", ours)], false).await, (Found::Nothing, 2), "it is cancelled");
+}
+
+#[tokio::test]
+async fn only_the_refund_that_was_requested_is_found() {
+    let refund = |id: Uuid| {
+        let metadata = json!({ "mainstay_refund": id });
+        json!({ "id": "re_1", "status": "succeeded", "amount": 50, "currency": "eur", "metadata": metadata })
+    };
+    for (id, expected) in [(Uuid::max(), Found::Nothing), (Uuid::nil(), Found::Done("re_1".to_owned()))] {
+        let list = json!({ "data": [refund(id)], "has_more": false });
+        let (stripe, _) = stripe(vec![("GET /v1/refunds", 200, false, list)]).await;
+        assert_eq!(stripe.find_refund(RefundId(Uuid::nil()), "pi_1").await, expected);
+    }
+}
+
+#[test]
+fn only_refused_requests_count_as_not_found() {
+    let refused = || {
+        let message = String::new();
+        Outcome::Refused(Failure { kind: FailureKind::Declined, code: "canceled".to_owned(), message })
+    };
+    assert_eq!(found(Ok(Vec::new())), Found::Nothing);
+    assert_eq!(found(Ok(vec![refused()])), Found::Nothing);
+    assert!(matches!(found(Err(anyhow::anyhow!("away"))), Found::Unknown { .. }));
+    assert!(matches!(found(Ok(vec![unknown("it is processing"), refused()])), Found::Unknown { .. }));
+    let done = Outcome::Done("pi_1".to_owned());
+    assert_eq!(found(Ok(vec![refused(), unknown("it is processing"), done])), Found::Done("pi_1".into()));
+}

@@ -1,0 +1,15 @@
+//! What tickets can be filtered by.
+
+/// The queues and tags that tickets have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Labels {
+    /// In alphabetical order.
+    pub queues: Vec<String>,
+    /// Of the newest tickets, the most frequent first.
+    pub tags: Vec<String>,
+}
+
+/// The most queues, and the most tags.
+pub const MAX_LABELS: i64 = 200;
+/// The newest tickets whose tags are read: no index has the tags in an order.
+pub const NEWEST: i64 = 10_000;

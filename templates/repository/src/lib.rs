@@ -1,0 +1,17 @@
+//! The module `my_module`: a folder per resource, in which `service` reads the message and renders the response, `ops`
+//! decides, `model` has the types and the rules between them, and `store` is SQL.
+
+pub mod proto;
+pub mod schema;
+
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use mainstay_kernel::module::Module;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// Returns the module: all that it brings to the server.
+pub fn module() -> Module {
+    Module::new("my_module", proto::DESCRIPTORS)
+        // It runs in a schema of its own, beside the tables of Mainstay.
+        .migrations(MIGRATIONS)
+}

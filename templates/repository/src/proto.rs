@@ -1,0 +1,9 @@
+//! The generated messages, clients and servers, nested like their packages.
+
+include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+include!(concat!(env!("OUT_DIR"), "/validation.rs"));
+include!(concat!(env!("OUT_DIR"), "/reasons.rs"));
+include!(concat!(env!("OUT_DIR"), "/servers.rs"));
+
+/// The compiled `.proto` files, with their imports.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));

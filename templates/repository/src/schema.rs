@@ -1,0 +1,1 @@
+//! The tables as diesel sees them; `migrations/` has the columns' meaning.

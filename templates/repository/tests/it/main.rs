@@ -1,0 +1,21 @@
+//! The module in a whole server.
+
+use mainstay_test_kit::TestServer;
+
+/// Starts a server with the module, on a database of its own.
+async fn start() -> TestServer {
+    TestServer::start(mainstay::product().with(my_module::module())).await
+}
+
+#[tokio::test]
+async fn exactly_those_may_call_who_have_a_grant() {
+    let server = start().await;
+    server.check_access("my_module.v1").await;
+}
+
+#[tokio::test]
+async fn the_server_answers() {
+    let server = start().await;
+    let document = server.anonymous().get("/openapi.json").await.success();
+    assert!(document.body["paths"].is_object(), "{:#}", document.body);
+}

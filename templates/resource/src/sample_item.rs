@@ -1,0 +1,6 @@
+//! Sample items.
+
+pub mod model;
+pub mod ops;
+pub mod service;
+pub mod store;

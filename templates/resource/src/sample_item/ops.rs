@@ -1,0 +1,88 @@
+//! What can be done with sample items. Each function runs in its caller's transaction.
+
+use chrono::{DateTime, Utc};
+use mainstay_kernel::{
+    caller::Permit,
+    database::Connection,
+    error::Result,
+    id::AccountId,
+    page::{Start, Total},
+    version::Expected,
+};
+
+use super::{
+    model::{Patch, SampleItem, SampleItemId},
+    store,
+};
+
+/// Creates a sample item, for the caller's account unless another is named.
+///
+/// # Errors
+/// `NOT_FOUND` if there is no such account; `VALIDATION_FAILED` if the caller has none and names none.
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    account: Option<AccountId>,
+    name: String,
+    now: DateTime<Utc>,
+) -> Result<SampleItem> {
+    let sample_item = SampleItem::new(permit.account(account)?, name, now);
+    store::insert(connection, &sample_item).await?;
+    Ok(sample_item)
+}
+
+/// Returns a sample item.
+///
+/// # Errors
+/// `NOT_FOUND`, also for one outside the caller's reach.
+pub async fn get(connection: &Connection, permit: &Permit, id: SampleItemId) -> Result<SampleItem> {
+    store::get(connection, permit.visibility(), id).await
+}
+
+/// Returns a page of sample items plus one if there are more, and the total unless paging by key.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn list(
+    connection: &mut Connection,
+    permit: Permit,
+    start: Start,
+    limit: i64,
+) -> Result<(Vec<SampleItem>, Option<Total>)> {
+    let total = start.total(store::total(connection, permit.visibility())).await?;
+    Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
+}
+
+/// Updates a sample item. A patch that changes nothing keeps the version.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn update(
+    connection: &mut Connection,
+    permit: Permit,
+    id: SampleItemId,
+    expected: Option<Expected>,
+    patch: Patch,
+    now: DateTime<Utc>,
+) -> Result<SampleItem> {
+    let sample_item = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), sample_item.version)?;
+    let Some(next) = sample_item.apply(patch, now) else { return Ok(sample_item) };
+    store::update(connection, &next).await?;
+    Ok(next)
+}
+
+/// Deletes a sample item.
+///
+/// # Errors
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn delete(
+    connection: &mut Connection,
+    permit: Permit,
+    id: SampleItemId,
+    expected: Option<Expected>,
+) -> Result<()> {
+    let sample_item = store::lock(connection, permit.visibility(), id).await?;
+    Expected::check(expected.as_ref(), sample_item.version)?;
+    store::delete(connection, id).await
+}

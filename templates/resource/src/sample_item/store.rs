@@ -1,0 +1,110 @@
+//! Sample items in SQL.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+use mainstay_kernel::{
+    caller::Visibility,
+    database::{Connection, broken_reference, condition::Condition, count, integrity::one_row, seek::seek},
+    error::{Error, Result},
+    id::AccountId,
+    page::{Start, Total},
+};
+
+use super::model::{SampleItem, SampleItemId};
+use crate::schema::sample_items;
+
+#[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
+#[diesel(table_name = sample_items)]
+struct Row {
+    id: SampleItemId,
+    account_id: AccountId,
+    name: String,
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl From<&SampleItem> for Row {
+    fn from(sample_item: &SampleItem) -> Self {
+        let SampleItem { id, account, name, version, created_at, updated_at } = sample_item.clone();
+        Self { id, account_id: account, name, version, created_at, updated_at }
+    }
+}
+
+impl From<Row> for SampleItem {
+    fn from(row: Row) -> Self {
+        let Row { id, account_id, name, version, created_at, updated_at } = row;
+        Self { id, account: account_id, name, version, created_at, updated_at }
+    }
+}
+
+/// Selects the sample items that a caller reaches: they belong to an account and to nobody in it.
+fn visible<'q>(visibility: Visibility) -> sample_items::BoxedQuery<'q, diesel::pg::Pg> {
+    let query = sample_items::table.into_boxed();
+    match visibility {
+        Visibility::All => query,
+        Visibility::Account(account) => query.filter(sample_items::account_id.eq(account)),
+        Visibility::Principal(_) => query.filter(Condition::plain("false")),
+    }
+}
+
+fn found(row: Option<Row>) -> Result<SampleItem> {
+    row.map(SampleItem::from).ok_or_else(|| Error::not_found("sample item"))
+}
+
+/// Stores a new sample item.
+///
+/// # Errors
+/// `NOT_FOUND` if there is no such account.
+pub(super) async fn insert(connection: &mut Connection, sample_item: &SampleItem) -> Result<()> {
+    match diesel::insert_into(sample_items::table).values(Row::from(sample_item)).execute(connection).await {
+        Err(error) if broken_reference(&error) == Some("sample_items_account_id_fkey") => {
+            Err(Error::not_found("account").caused_by(error))
+        }
+        inserted => one_row(inserted?, "insert", "sample_items", sample_item.id),
+    }
+}
+
+pub(super) async fn get(connection: &Connection, visibility: Visibility, id: SampleItemId) -> Result<SampleItem> {
+    let query = visible(visibility).filter(sample_items::id.eq(id)).select(Row::as_select());
+    found(query.first(&mut &*connection).await.optional()?)
+}
+
+/// Returns a sample item that the caller reaches, locked against changes until the transaction ends.
+pub(super) async fn lock(connection: &mut Connection, visibility: Visibility, id: SampleItemId) -> Result<SampleItem> {
+    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
+    let query = sample_items::table.find(id).select(Row::as_select()).for_no_key_update();
+    let row: Option<Row> = query.first(connection).await.optional()?;
+    found(row.filter(|row| visibility.reaches(row.account_id, None)))
+}
+
+/// Stores the next version of a locked sample item.
+pub(super) async fn update(connection: &mut Connection, sample_item: &SampleItem) -> Result<()> {
+    let earlier = sample_items::table.find(sample_item.id).filter(sample_items::version.eq(sample_item.version - 1));
+    let updated = diesel::update(earlier).set(Row::from(sample_item)).execute(connection).await?;
+    one_row(updated, "update", "sample_items", sample_item.id)
+}
+
+/// Deletes a locked sample item.
+pub(super) async fn delete(connection: &mut Connection, id: SampleItemId) -> Result<()> {
+    one_row(diesel::delete(sample_items::table.find(id)).execute(connection).await?, "delete", "sample_items", id)
+}
+
+/// Returns at most `limit` sample items, newest first.
+pub(super) async fn list(
+    connection: &mut Connection,
+    visibility: Visibility,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<SampleItem>> {
+    let query = seek(visible(visibility), start, "(sample_items.created_at, sample_items.id)", true);
+    let query = query.order((sample_items::created_at.desc(), sample_items::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    Ok(rows.into_iter().map(SampleItem::from).collect())
+}
+
+pub(super) async fn total(connection: &mut Connection, visibility: Visibility) -> Result<Total> {
+    let query = visible(visibility).select(sample_items::id).limit(count::BOUND + 1);
+    count::bounded(connection, Box::new(query)).await
+}

@@ -1,0 +1,63 @@
+//! The mutations of `make mutants` fit the source as it is.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// What the mutations of a file under tests/mutations have in common.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Area {
+    /// The tests that should notice, unless a mutation names its own.
+    tests: Option<String>,
+    mutation: Vec<Mutation>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mutation {
+    name: String,
+    file: String,
+    /// The place of the snippet, if the file has it several times.
+    within: Option<String>,
+    original: String,
+    mutated: String,
+    tests: Option<String>,
+    /// Why no test can notice.
+    reason: Option<String>,
+}
+
+/// How many there are, so that none is lost unnoticed.
+const AT_LEAST: usize = 200;
+
+#[test]
+fn every_mutation_has_its_place_in_the_source() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = std::fs::read_dir(root.join("tests/mutations")).expect("a directory");
+    let files = files.map(|file| file.expect("a file").path());
+    let (mut names, mut faults) = (Vec::new(), Vec::new());
+    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let area: Area = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for mutation in area.mutation {
+            let Mutation { name, file, within, original, mutated, tests, reason } = mutation;
+            let source = std::fs::read_to_string(root.join(&file)).unwrap_or_default();
+            let within = within.as_ref().unwrap_or(&original);
+            if source.matches(within.as_str()).count() != 1 || within.matches(&original).count() != 1 {
+                faults.push(format!("{name}: {file} must have its snippet once"));
+            }
+            if original == mutated || tests.or_else(|| area.tests.clone()).is_none() {
+                faults.push(format!("{name} changes nothing, or names no tests"));
+            }
+            if reason.is_some_and(|reason| reason.len() < 20) {
+                faults.push(format!("{name} needs a better reason"));
+            }
+            if names.contains(&name) {
+                faults.push(format!("{name} is the name of two"));
+            }
+            names.push(name);
+        }
+    }
+    assert!(names.len() >= AT_LEAST, "there are only {}", names.len());
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}

@@ -1,0 +1,25 @@
+//! Settings are shown with their sources, and no secret with them.
+
+use serde_json::{Value, json};
+
+use crate::support::{PROTOCOLS, TestApp};
+
+const SECRET: &str = "the-routing-key-of-nobody";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_have_their_sources_and_show_no_secret() {
+    let app = TestApp::builder().set("WRITE_TIMEOUT", "29s").set("ON_CALL_ROUTING_KEY", SECRET).start().await;
+    let admin = app.cast().await.admin;
+    for protocol in PROTOCOLS {
+        let answer = admin.call(protocol, "SettingService.GetSettings", json!({})).await.good();
+        assert!(!answer.body.to_string().contains(SECRET), "{answer:#?}");
+        let settings = answer.data()["settings"].as_array().expect("settings").clone();
+        let of = |name: &str| settings.iter().find(|setting| setting["name"] == name).expect(name).clone();
+        let shown = |setting: Value| (setting["value"].clone(), setting["source"].clone(), setting["secret"].clone());
+        let (environment, default) = (json!("SETTING_SOURCE_ENVIRONMENT"), json!("SETTING_SOURCE_DEFAULT"));
+        assert_eq!(shown(of("WRITE_TIMEOUT")), (json!("29s"), environment.clone(), json!(false)));
+        assert_eq!(shown(of("ON_CALL_ROUTING_KEY")), (json!("(secret)"), environment, json!(true)));
+        assert_eq!(shown(of("DRAIN_DELAY")), (json!("0s"), default.clone(), json!(false)));
+        assert_eq!(shown(of("ERROR_DOMAIN")), (Value::Null, default, json!(false)));
+    }
+}

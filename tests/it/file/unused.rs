@@ -1,0 +1,164 @@
+//! Files that nothing refers to: they are kept for a while, and what is attached meanwhile is never lost.
+
+use std::slice::from_ref;
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{
+        draft,
+        file::{TEXT, announced, image, sent, upload},
+        ticket::with_files,
+    },
+    support::{Actor, Answer, Protocol, TestApp, database::connect},
+};
+
+async fn send(who: &Actor, method: &str, request: Value) -> Answer {
+    who.call(Protocol::Rest, method, request).await
+}
+
+async fn ticket_with(who: &Actor, files: &[String]) -> Answer {
+    send(who, "TicketService.CreateTicket", with_files(draft(), files)).await
+}
+
+async fn expire(app: &TestApp) {
+    mainstay_kernel::schedule::run_now(&app.app, "expire_files").await.expect("a run");
+}
+
+/// Lets a time pass for the files.
+async fn pass(app: &TestApp, interval: &str) {
+    app.database.sql(&format!("UPDATE files SET expires_at = expires_at - interval '{interval}'")).await;
+    expire(app).await;
+}
+
+async fn is_there(who: &Actor, id: &str) -> bool {
+    match &*send(who, "FileService.GetFile", json!({ "fileId": id })).await.reason {
+        "" => true,
+        "NOT_FOUND" => false,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_nothing_refers_to_is_deleted_after_a_week() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (who, author) = (&cast.customer, &cast.agent);
+    let (unused, attached, detached) = (upload(who).await, upload(who).await, upload(who).await);
+    let (shown, removed) = (image(author).await, image(author).await);
+    let ticket = ticket_with(who, &[attached.clone(), detached.clone()]).await.good().id();
+    let comment = json!({ "ticketId": ticket, "body": "See the photo." });
+    let comment = with_files(comment, from_ref(&detached));
+    let comment = send(who, "CommentService.CreateComment", comment).await.good().id();
+    let body = format!("![](/images/{shown}) ![](/images/{removed})");
+    let post = send(author, "PostService.CreatePost", json!({ "title": "Toner", "body": body })).await.good().id();
+    pass(&app, "30 days").await;
+    let there = async || {
+        let mut there = Vec::new();
+        for id in [&unused, &attached, &detached, &shown, &removed] {
+            there.push(is_there(author, id).await);
+        }
+        there
+    };
+    assert_eq!(there().await, [false, true, true, true, true]);
+
+    // The comment still refers to it.
+    let patch = json!({ "ticketId": ticket, "ticket": { "attachmentIds": [attached] } });
+    send(who, "TicketService.UpdateTicket", patch).await.good();
+    pass(&app, "30 days").await;
+    assert!(is_there(who, &detached).await);
+    let patch = json!({ "ticketId": ticket, "commentId": comment, "comment": { "attachmentIds": [] }, "updateMask": "attachmentIds" });
+    send(who, "CommentService.UpdateComment", patch).await.good();
+    let patch = json!({ "postId": post, "post": { "body": format!("![](/images/{shown})") } });
+    send(author, "PostService.UpdatePost", patch).await.good();
+    pass(&app, "167 hours").await;
+    assert_eq!(there().await, [false, true, true, true, true]);
+    pass(&app, "1 hour").await;
+    assert_eq!(there().await, [false, true, false, true, false]);
+
+    let count = async |sql: &str| app.database.number(sql).await;
+    assert_eq!(count("SELECT count(*) FROM stored_objects WHERE delete_at IS NULL").await, 2, "contents go with them");
+    let kept = count("SELECT sum(size_bytes)::bigint FROM files").await;
+    assert_eq!(count("SELECT sum(size_bytes)::bigint FROM file_usage").await, kept, "space is given back");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_completed_has_a_week_to_be_used() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = sent(&cast.customer, announced(), TEXT).await;
+    send(&cast.customer, "FileService.CompleteUpload", json!({ "fileId": id })).await.good();
+    pass(&app, "167 hours").await;
+    assert!(is_there(&cast.customer, &id).await);
+    pass(&app, "1 hour").await;
+    assert!(!is_there(&cast.customer, &id).await);
+}
+
+/// Files whose time is over are attached at the moment they are collected: each is attached, or gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_attached_is_not_collected_at_the_same_time() {
+    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "100").start().await;
+    let cast = app.cast().await;
+    for _ in 0..8 {
+        let mut files = Vec::new();
+        for _ in 0..4 {
+            files.push(upload(&cast.customer).await);
+        }
+        app.database.sql("UPDATE files SET expires_at = now() - interval '1 s' WHERE expires_at IS NOT NULL").await;
+        let attach = futures_util::future::join_all(files.iter().map(|id| ticket_with(&cast.customer, from_ref(id))));
+        let (attached, ()) = tokio::join!(attach, expire(&app));
+        for (id, answer) in files.iter().zip(attached) {
+            let was_attached = match &*answer.reason {
+                "" => true,
+                "NOT_FOUND" => false,
+                other => panic!("{other}"),
+            };
+            assert_eq!(is_there(&cast.customer, id).await, was_attached);
+        }
+    }
+}
+
+/// The collection comes while a transaction has attached a file and not committed: it neither waits nor takes the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_being_attached_is_skipped() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (used, unused) = (upload(&cast.customer).await, upload(&cast.customer).await);
+    app.database.sql("UPDATE files SET expires_at = now() - interval '1 s'").await;
+    let locker = connect(&app.database.url).await;
+    locker.batch_execute("BEGIN; LOCK TABLE activities IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let creation = ticket_with(&cast.customer, from_ref(&used));
+    let collection = async {
+        app.database.locks_waited_for(1).await;
+        expire(&app).await;
+        assert!(!is_there(&cast.customer, &unused).await);
+        locker.batch_execute("ROLLBACK").await.expect("an end");
+    };
+    let (created, ()) = tokio::join!(creation, collection);
+    created.good();
+    expire(&app).await;
+    assert!(is_there(&cast.customer, &used).await);
+}
+
+/// Two tickets exchange their files: neither waits for the other for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_exchanged_are_locked_in_one_order() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let who = &cast.customer;
+    let (mut one, mut other) = (upload(who).await, upload(who).await);
+    let first = ticket_with(who, from_ref(&one)).await.good().id();
+    let second = ticket_with(who, from_ref(&other)).await.good().id();
+    for _ in 0..16 {
+        let change = |ticket: &String, file: &String| {
+            let request = json!({ "ticketId": ticket, "ticket": { "attachmentIds": [file] } });
+            who.call(Protocol::Grpc, "TicketService.UpdateTicket", request)
+        };
+        let (left, right) = tokio::join!(change(&first, &other), change(&second, &one));
+        left.good();
+        right.good();
+        std::mem::swap(&mut one, &mut other);
+    }
+    let used = "SELECT count(*) FROM files WHERE expires_at IS NULL";
+    assert_eq!(app.database.number(used).await, 2, "both are referred to, whoever was last");
+}

@@ -1,0 +1,189 @@
+//! Jobs of the tests, and what they share.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use mainstay_kernel::{
+    app::App,
+    clock::Clock,
+    database::Connection,
+    error::{Error, Result},
+    id,
+    queue::{self, Handler, Job, Kind, Lane, worker},
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use crate::support::{TestApp, TestDatabase};
+
+/// What the jobs of a test share.
+#[derive(Debug)]
+pub(super) struct State {
+    running: Mutex<HashSet<String>>,
+    pub(super) runs: AtomicUsize,
+    pub(super) overlaps: AtomicUsize,
+    pub(super) given_up: AtomicUsize,
+    /// Whether the next job that is given up fails to be.
+    pub(super) clings: AtomicBool,
+    /// What a job waits for, if it is to.
+    pub(super) gate: Semaphore,
+    pub(super) began: Notify,
+    pub(super) was_dropped: AtomicBool,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            running: Mutex::default(),
+            runs: AtomicUsize::default(),
+            overlaps: AtomicUsize::default(),
+            given_up: AtomicUsize::default(),
+            clings: AtomicBool::new(false),
+            gate: Semaphore::new(0),
+            began: Notify::new(),
+            was_dropped: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What a job does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Act {
+    Nothing,
+    Sleep(u64),
+    Wait,
+    Fail,
+    Panic,
+}
+
+/// A job in a lane of its own.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Plain {
+    pub(super) subject: Uuid,
+    pub(super) act: Act,
+}
+
+/// A job that runs serially with others of its group.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Grouped {
+    pub(super) subject: Uuid,
+    pub(super) group: u8,
+    pub(super) act: Act,
+}
+
+impl Job for Plain {
+    const NAME: &'static str = "plain";
+    const MAX_ATTEMPTS: i32 = 2;
+    const LANE: Lane = Lane::new("plain", |_| 4);
+
+    fn subject(&self) -> Uuid {
+        self.subject
+    }
+}
+
+impl Job for Grouped {
+    const NAME: &'static str = "grouped";
+    const MAX_ATTEMPTS: i32 = 2;
+    const LANE: Lane = Lane::serial("grouped", |_| 4);
+
+    fn subject(&self) -> Uuid {
+        self.subject
+    }
+
+    fn serial_key(&self) -> Option<String> {
+        Some(format!("group:{}", self.group))
+    }
+}
+
+/// Notes that a run was dropped before its end.
+struct Unless<'a>(&'a State, bool);
+
+impl Drop for Unless<'_> {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.was_dropped.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+async fn act(app: &App, key: String, act: Act) -> Result<()> {
+    let state = app.part::<Arc<State>>();
+    state.runs.fetch_add(1, Ordering::SeqCst);
+    if !state.running.lock().expect("no panic").insert(key.clone()) {
+        state.overlaps.fetch_add(1, Ordering::SeqCst);
+    }
+    state.began.notify_one();
+    let mut guard = Unless(state, false);
+    match act {
+        Act::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        Act::Wait => state.gate.acquire().await.expect("open").forget(),
+        Act::Panic => panic!("as the test wants"),
+        Act::Fail | Act::Nothing => {}
+    }
+    guard.1 = true;
+    state.running.lock().expect("no panic").remove(&key);
+    if act == Act::Fail { Err(Error::internal(anyhow::anyhow!("as the test wants"))) } else { Ok(()) }
+}
+
+impl Handler for Plain {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        act(app, queue::key::<Self>(self.subject), self.act).await
+    }
+
+    async fn give_up(self, app: &App) -> Result<()> {
+        let state = app.part::<Arc<State>>();
+        state.given_up.fetch_add(1, Ordering::SeqCst);
+        if state.clings.swap(false, Ordering::SeqCst) {
+            return Err(Error::internal(anyhow::anyhow!("not yet")));
+        }
+        Ok(())
+    }
+}
+
+impl Handler for Grouped {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        act(app, format!("group:{}", self.group), self.act).await
+    }
+}
+
+/// An app whose jobs are those of the test, and which runs none yet.
+pub(super) async fn app(database: &Arc<TestDatabase>, state: &Arc<State>) -> App {
+    let kinds: &'static [Kind] = Vec::leak(vec![Kind::of::<Plain>(), Kind::of::<Grouped>()]);
+    let TestApp { app, .. } = TestApp::builder().on(database).start().await;
+    app.with_part(kinds).with_part(state.clone())
+}
+
+/// Runs jobs until the guard is dropped.
+pub(super) fn work(app: &App) -> DropGuard {
+    let stop = CancellationToken::new();
+    tokio::spawn(worker::run(app.clone(), stop.clone()));
+    stop.drop_guard()
+}
+
+pub(super) async fn start() -> (Arc<TestDatabase>, Arc<State>, App) {
+    let (database, state) = (Arc::new(TestDatabase::new().await), Arc::<State>::default());
+    let app = app(&database, &state).await;
+    (database, state, app)
+}
+
+pub(super) async fn add<J: Job + Copy>(app: &App, job: J) {
+    let add = async move |connection: &mut Connection| queue::enqueue(connection, &job).await;
+    app.database.transaction(add).await.expect("added");
+}
+
+pub(super) fn plain(act: Act) -> Plain {
+    Plain { subject: id::new(Clock::default().now()), act }
+}
+
+/// Makes jobs that wait for their next attempt due.
+pub(super) async fn hurry(database: &TestDatabase) {
+    database.sql("UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL").await;
+}

@@ -1,0 +1,121 @@
+//! Two instances behind Envoy serve a steady mix of requests, while one thing after another fails. What callers were told
+//! holds in the end: no write that was acknowledged is lost, and none was made twice.
+//!
+//! The loop is open: requests start at a fixed rate, whether or not those before have been answered. The short run, as in
+//! `make test`, judges only what is right or wrong; `make load` runs for minutes, and also judges the times.
+
+mod books;
+mod driver;
+mod memory;
+mod mix;
+mod report;
+mod world;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+
+use driver::{Driver, Phase};
+use mix::Mix;
+use report::Report;
+use world::World;
+
+/// How many times the rate an overload is.
+const OVERLOAD: f64 = 10.0;
+
+/// The settings of a run.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    /// Requests per second.
+    rate: f64,
+    /// The length of a phase.
+    phase: Duration,
+    /// The length of the soak, during which memory must not grow.
+    soak: Duration,
+    /// Whether goodput, recovery and memory are judged.
+    judges_times: bool,
+}
+
+impl Settings {
+    fn read() -> Self {
+        let number = |name: &str| {
+            #[expect(clippy::disallowed_methods, reason = "how `make load` asks for a longer run")]
+            let value = std::env::var(name).ok()?;
+            Some(value.parse::<f64>().unwrap_or_else(|_| panic!("{name} must be a number, not {value}")))
+        };
+        let seconds = |name, default| Duration::from_secs_f64(number(name).unwrap_or(default));
+        Self {
+            rate: number("LOAD_RATE").unwrap_or(20.0),
+            phase: seconds("LOAD_PHASE_SECONDS", 5.0),
+            soak: seconds("LOAD_SOAK_SECONDS", 5.0),
+            judges_times: number("LOAD_PHASE_SECONDS").is_some(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_holds_under_load_and_faults() {
+    let settings = Settings::read();
+    println!("{settings:?}");
+    let mut world = World::start().await;
+    let mix = Arc::new(Mix::new(&world).await);
+    let driver = Driver::new(mix.clone(), settings.rate);
+    let mut report = Report::new(settings);
+    let undisturbed = Phase { name: "undisturbed", length: settings.phase, factor: 1.0 };
+    let phase = |name| Phase { name, ..undisturbed };
+
+    report.phase(driver.run(undisturbed, async {}).await);
+    report.phase(driver.run(phase("rolling restart"), rolling_restart(&mut world)).await);
+    report.phase(driver.run(phase("Postgres restarts"), postgres_restart(&mut world)).await);
+    report.phase(driver.run(phase("Postgres is lost"), postgres_loss(&mut world, settings.phase / 2)).await);
+    report.phase(driver.run(phase("Redis hangs"), redis_hang(&world, settings.phase / 2)).await);
+    report.phase(driver.run(phase("Redis is lost"), redis_loss(&mut world, settings.phase / 2)).await);
+    let overload = Phase { name: "10 × overload", factor: OVERLOAD, ..undisturbed };
+    report.phase(driver.run(overload, tokio::time::sleep(settings.phase)).await);
+    let memory = memory::watch(world.pids());
+    report.phase(driver.run(Phase { name: "soak", length: settings.soak, factor: 1.0 }, async {}).await);
+    report.memory(memory.stop().await);
+
+    report.books(books::check(&mix, &world).await);
+    report.print();
+    world.defects().iter().take(3).for_each(|line| println!("{line}"));
+    let failures = report.failures();
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+async fn rolling_restart(world: &mut World) {
+    for index in 0..World::INSTANCES {
+        world.replace(index).await;
+    }
+}
+
+async fn postgres_restart(world: &mut World) {
+    world.postgres.restart().await.expect("Postgres starts");
+}
+
+async fn postgres_loss(world: &mut World, length: Duration) {
+    world.postgres.crash();
+    tokio::time::sleep(length).await;
+    world.postgres.restart().await.expect("Postgres recovers");
+}
+
+/// Redis keeps its connections and answers nothing.
+async fn redis_hang(world: &World, length: Duration) {
+    world.signal_redis(Signal::SIGSTOP);
+    tokio::time::sleep(length).await;
+    world.signal_redis(Signal::SIGCONT);
+}
+
+async fn redis_loss(world: &mut World, length: Duration) {
+    world.redis.crash();
+    tokio::time::sleep(length).await;
+    world.redis.restart().await.expect("Redis starts");
+}
+
+/// Waits until a moment, unless it has passed.
+async fn until(moment: Instant) {
+    tokio::time::sleep_until(moment.into()).await;
+}

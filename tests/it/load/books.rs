@@ -1,0 +1,102 @@
+//! The end of a run: every write is sent again until its outcome is final, and then the database has exactly these.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt as _, stream};
+
+use super::{
+    driver::Outcome,
+    mix::{Kind, Mix},
+    world::World,
+};
+
+/// Writes that are sent again at once.
+const AT_ONCE: usize = 8;
+const FINAL_WITHIN: Duration = Duration::from_secs(120);
+
+/// What was compared, and what differs.
+#[derive(Debug, Default)]
+pub(super) struct Books {
+    pub(super) compared: Vec<(&'static str, usize)>,
+    pub(super) faults: Vec<String>,
+}
+
+pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
+    let mut books = Books::default();
+    let acknowledged = (0..mix.writes.lock().expect("no panic").len()).filter(|index| mix.answer(*index).is_some());
+    books.compared.push(("writes that were acknowledged during the run", acknowledged.count()));
+    let repeated = stream::iter(0..mix.writes.lock().expect("no panic").len())
+        .map(|index| repeat(mix, index))
+        .buffer_unordered(AT_ONCE);
+    books.faults.extend(repeated.filter_map(async |fault| fault).collect::<Vec<_>>().await);
+
+    for (name, kind, select) in [
+        ("tickets", Kind::Ticket, "SELECT id FROM tickets"),
+        ("orders", Kind::Order, "SELECT id FROM orders"),
+        ("payments that succeeded", Kind::Charge, "SELECT id FROM payments WHERE status = 2"),
+    ] {
+        let told: Vec<_> = {
+            let writes = mix.writes.lock().expect("no panic");
+            writes.iter().filter(|write| write.kind == kind).filter_map(|write| write.answer.clone()).collect()
+        };
+        books.compare(name, told.into_iter().map(|(_, id)| id).collect(), ids(world, select).await);
+    }
+    let webhooks = mix.webhooks.lock().expect("no panic").clone();
+    let stored: BTreeSet<_> = ids(world, "SELECT provider_event_id FROM inbound_events").await.into_iter().collect();
+    let lost = webhooks.iter().filter(|id| !stored.contains(*id)).count();
+    books.compared.push(("webhooks that were acknowledged", webhooks.len()));
+    books.expect(lost == 0, || format!("{lost} webhooks were acknowledged and are lost"));
+    let count = async |select: &str| world.database.number(select).await;
+    let unsent = count(
+        "SELECT count(*) FROM tickets t WHERE NOT EXISTS (SELECT FROM webhook_deliveries d
+        WHERE d.payload::json #>> '{data,id}' = t.id::text)",
+    )
+    .await;
+    books.expect(unsent == 0, || format!("{unsent} tickets have no webhook to their account's endpoint"));
+
+    let moved = world.gateway.settled_books(&world.database).await;
+    books.compared.push(("movements of money at the gateway", moved));
+    let (is_clean, said) = world.run(&["ledger", "check"]).await;
+    books.expect(is_clean, || said);
+    books
+}
+
+/// Sends a write again until its outcome is final; returns what is wrong with it.
+async fn repeat(mix: &Mix, index: usize) -> Option<String> {
+    let since = Instant::now();
+    while since.elapsed() < FINAL_WITHIN {
+        match (mix.write(index).await, mix.answer(index)) {
+            (Outcome::Wrong(what), _) => return Some(what),
+            (Outcome::Good, Some((201, _))) => return None,
+            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+    Some(format!("never final: {:?}", mix.writes.lock().expect("no panic")[index]))
+}
+
+async fn ids(world: &World, select: &str) -> Vec<String> {
+    world.database.sql(select).await.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect()
+}
+
+impl Books {
+    fn expect(&mut self, holds: bool, fault: impl FnOnce() -> String) {
+        if !holds {
+            self.faults.push(fault());
+        }
+    }
+
+    /// Compares what callers were told with what there is.
+    fn compare(&mut self, name: &'static str, told: Vec<String>, there: Vec<String>) {
+        self.compared.push((name, told.len()));
+        let (told_once, there_once): (BTreeSet<_>, BTreeSet<_>) = (told.iter().collect(), there.iter().collect());
+        self.expect(told_once.len() == told.len(), || format!("{name}: two keys have one id"));
+        let lost: Vec<_> = told_once.difference(&there_once).collect();
+        self.expect(lost.is_empty(), || format!("{name}: lost {lost:?}"));
+        let doubled: Vec<_> = there_once.difference(&told_once).collect();
+        self.expect(doubled.is_empty(), || format!("{name}: made, and nobody was told: {doubled:?}"));
+    }
+}

@@ -1,0 +1,118 @@
+//! Starts requests at a fixed rate.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{mix::Mix, until};
+
+/// How long requests go on after a fault has ended, to see the recovery.
+const TAIL: Duration = Duration::from_secs(4);
+/// More requests than this are not sent but count as refused: the driver's own memory and connections have a bound too.
+const MAX_IN_FLIGHT: usize = 4000;
+
+/// A part of the run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Phase {
+    pub(super) name: &'static str,
+    pub(super) length: Duration,
+    /// The multiple of the rate, until the fault ends.
+    pub(super) factor: f64,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Good,
+    /// It failed, and the response says that it may be retried; or there was none.
+    Refused,
+    /// A response that contradicts the contract, or an earlier response.
+    Wrong(String),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) due: Instant,
+    pub(super) took: Duration,
+    pub(super) outcome: Outcome,
+}
+
+/// A phase, and what was seen in it.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) phase: Phase,
+    pub(super) began: Instant,
+    /// When the fault was over.
+    pub(super) ended: Instant,
+    pub(super) samples: Vec<Sample>,
+}
+
+pub(super) struct Driver {
+    mix: Arc<Mix>,
+    rate: f64,
+    number: AtomicUsize,
+}
+
+impl Driver {
+    pub(super) fn new(mix: Arc<Mix>, rate: f64) -> Self {
+        Self { mix, rate, number: AtomicUsize::new(0) }
+    }
+
+    /// Sends requests during a fault, for at least the length of the phase, and for a while after. The next phase begins
+    /// when all are answered.
+    pub(super) async fn run<T>(&self, phase: Phase, fault: impl Future<Output = T>) -> Seen {
+        let (end, ended) = watch::channel(None);
+        let began = Instant::now();
+        let strike = async move {
+            fault.await;
+            end.send_replace(Some(Instant::now()));
+            end
+        };
+        let (_end, samples) = tokio::join!(strike, self.send(phase, began, ended.clone()));
+        let ended = ended.borrow().expect("the fault has ended");
+        Seen { phase, began, ended, samples }
+    }
+
+    async fn send(&self, phase: Phase, began: Instant, ended: watch::Receiver<Option<Instant>>) -> Vec<Sample> {
+        let (samples, in_flight) = (Arc::<Mutex<Vec<Sample>>>::default(), Arc::<AtomicUsize>::default());
+        let mut requests = JoinSet::new();
+        let mut due = began;
+        loop {
+            until(due).await;
+            let end = *ended.borrow();
+            if due >= began + phase.length && end.is_some_and(|end| due >= end + TAIL) {
+                break;
+            }
+            let factor = if end.is_none() { phase.factor } else { 1.0 };
+            if in_flight.load(Ordering::Relaxed) < MAX_IN_FLIGHT {
+                let (mix, samples, in_flight) = (self.mix.clone(), samples.clone(), in_flight.clone());
+                let number = self.number.fetch_add(1, Ordering::Relaxed);
+                in_flight.fetch_add(1, Ordering::Relaxed);
+                requests.spawn(async move {
+                    let outcome = mix.request(number).await;
+                    in_flight.fetch_sub(1, Ordering::Relaxed);
+                    // From when it was due: a driver that is late must not flatter the server.
+                    let took = due.elapsed();
+                    samples.lock().expect("no panic").push(Sample { due, took, outcome });
+                });
+            } else {
+                let refused = Sample { due, took: Duration::ZERO, outcome: Outcome::Refused };
+                samples.lock().expect("no panic").push(refused);
+            }
+            while requests.try_join_next().is_some() {}
+            due += Duration::from_secs_f64(1.0 / (self.rate * factor));
+        }
+        while let Some(request) = requests.join_next().await {
+            request.expect("no request panicked");
+        }
+        let mut samples = std::mem::take(&mut *samples.lock().expect("no panic"));
+        samples.sort_by_key(|sample| sample.due);
+        samples
+    }
+}

@@ -1,0 +1,161 @@
+//! The table at the end, and what failed.
+
+use std::time::Duration;
+
+use super::{
+    Settings,
+    books::Books,
+    driver::{Outcome, Sample, Seen},
+    memory::{Series, trend},
+};
+
+/// A moment counts as recovered if this share of its requests succeeds.
+const RECOVERED: f64 = 0.95;
+const BIN: Duration = Duration::from_millis(250);
+/// What is judged: the share of the best goodput that remains under overload, the time to recover, and the growth of
+/// memory over the soak.
+const GOODPUT: f64 = 0.9;
+const RECOVERS_WITHIN: Duration = Duration::from_secs(2);
+const GROWTH: f64 = 0.05;
+
+pub(super) struct Report {
+    settings: Settings,
+    rows: Vec<String>,
+    peak: f64,
+    failures: Vec<String>,
+    notes: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(settings: Settings) -> Self {
+        Self { settings, rows: Vec::new(), peak: 0.0, failures: Vec::new(), notes: Vec::new() }
+    }
+
+    pub(super) fn phase(&mut self, seen: Seen) {
+        let name = seen.phase.name;
+        let mut faults = Vec::new();
+        let count = |outcome: &Outcome| seen.samples.iter().filter(|sample| sample.outcome == *outcome).count();
+        let (good, refused) = (count(&Outcome::Good), count(&Outcome::Refused));
+        let wrong: Vec<_> = seen.samples.iter().filter_map(Sample::wrong).collect();
+        faults.extend(wrong.iter().take(3).map(|what| (*what).to_owned()));
+        let goodput = seen.goodput();
+        if name == "undisturbed" {
+            self.peak = seen.best_second();
+        }
+        let recovery = seen.recovery();
+        if self.settings.judges_times {
+            // Nobody notices a rollout, and nothing fails by itself.
+            if ["undisturbed", "rolling restart", "soak"].contains(&name) && refused > 0 {
+                faults.push(format!("{refused} requests were refused"));
+            }
+            if seen.phase.factor > 1.0 && goodput < GOODPUT * self.peak {
+                faults.push(format!("goodput was {goodput:.0}/s, of {:.0}/s at best", self.peak));
+            }
+            if recovery > RECOVERS_WITHIN {
+                faults.push(format!("it took {recovery:.1?} to recover"));
+            }
+        }
+        let (p50, p99) = seen.quantiles();
+        let verdict = if faults.is_empty() { "pass" } else { "FAIL" };
+        self.rows.push(format!(
+            "| {name} | {} | {good} | {refused} | {} | {goodput:.0} | {p50:.0} | {p99:.0} | {:.1} | {:.2} | {verdict} |",
+            seen.samples.len(),
+            wrong.len(),
+            (seen.ended - seen.began).as_secs_f64(),
+            recovery.as_secs_f64(),
+        ));
+        println!("{}", self.rows.last().expect("a row"));
+        self.failures.extend(faults.into_iter().map(|fault| format!("{name}: {fault}")));
+    }
+
+    pub(super) fn memory(&mut self, series: Vec<Series>) {
+        let minutes = self.settings.soak.as_secs_f64() / 60.0;
+        for (index, (mean, slope)) in series.iter().filter_map(trend).enumerate() {
+            self.notes.push(format!("memory of instance {index} in the soak: {mean:.0} MB, {slope:+.2} MB per minute"));
+            if self.settings.judges_times && slope * minutes > GROWTH * mean {
+                self.failures.push(format!("memory of instance {index} grew by {slope:.2} MB per minute"));
+            }
+        }
+    }
+
+    pub(super) fn books(&mut self, books: Books) {
+        self.notes.extend(books.compared.iter().map(|(name, count)| format!("{name}: {count}")));
+        self.failures.extend(books.faults);
+    }
+
+    pub(super) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    pub(super) fn print(&self) {
+        println!(
+            "\n{}/s, {} CPUs for all\n",
+            self.settings.rate,
+            std::thread::available_parallelism().map_or(0, usize::from)
+        );
+        println!("| phase | sent | good | refused | wrong | goodput/s | p50 ms | p99 ms | fault s | recovery s | |");
+        println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|");
+        self.rows.iter().for_each(|row| println!("{row}"));
+        println!();
+        self.notes.iter().for_each(|note| println!("- {note}"));
+        self.failures.iter().for_each(|failure| println!("- FAIL: {failure}"));
+    }
+}
+
+impl Sample {
+    fn wrong(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Wrong(what) => Some(what),
+            _ => None,
+        }
+    }
+}
+
+impl Seen {
+    /// Successes per second while the fault lasts, or in the whole phase if there is none.
+    fn goodput(&self) -> f64 {
+        let end = if self.phase.factor > 1.0 { self.ended } else { self.began + self.phase.length };
+        let good = self.samples.iter().filter(|sample| sample.outcome == Outcome::Good && sample.due < end);
+        good.count() as f64 / (end - self.began).as_secs_f64()
+    }
+
+    /// The most successes in a second.
+    fn best_second(&self) -> f64 {
+        let mut seconds = vec![0_u32; 1];
+        for sample in self.samples.iter().filter(|sample| sample.outcome == Outcome::Good) {
+            let second = (sample.due - self.began).as_secs() as usize;
+            seconds.resize(seconds.len().max(second + 1), 0);
+            seconds[second] += 1;
+        }
+        f64::from(seconds.into_iter().max().unwrap_or_default())
+    }
+
+    /// How long after the fault requests still failed.
+    fn recovery(&self) -> Duration {
+        if self.ended - self.began < BIN {
+            // Nothing was the matter.
+            return Duration::ZERO;
+        }
+        let mut bins = Vec::<(u32, u32)>::new();
+        for sample in self.samples.iter().filter(|sample| sample.due >= self.ended) {
+            let bin = ((sample.due - self.ended).as_micros() / BIN.as_micros()) as usize;
+            bins.resize(bins.len().max(bin + 1), (0, 0));
+            bins[bin].0 += u32::from(sample.outcome == Outcome::Good);
+            bins[bin].1 += 1;
+        }
+        let is_bad = |(good, all): &(u32, u32)| f64::from(*good) < RECOVERED * f64::from(*all);
+        bins.iter().rposition(is_bad).map_or(Duration::ZERO, |bin| BIN * (bin as u32 + 1))
+    }
+
+    /// The median and the 99th percentile of the successes, in milliseconds.
+    fn quantiles(&self) -> (f64, f64) {
+        let good = self.samples.iter().filter(|sample| sample.outcome == Outcome::Good);
+        let mut took: Vec<_> = good.map(|sample| sample.took).collect();
+        took.sort_unstable();
+        let at = |share: f64| {
+            let index = (took.len() as f64 * share) as usize;
+            took.get(index).map_or(0.0, |took| took.as_secs_f64() * 1e3)
+        };
+        (at(0.5), at(0.99))
+    }
+}

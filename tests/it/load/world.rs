@@ -1,0 +1,139 @@
+//! The servers: a Postgres and a Redis of their own, a gateway, two instances, and Envoy.
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use mainstay_dev_servers::{Envoy, Options, Postgres, Redis, RedisOptions};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::support::{
+    Endpoint, Process, Running, TestDatabase,
+    actor::{envoy_options, start_envoy},
+    gateway::FakeGateway,
+    process,
+    receiver::Receiver,
+    servers,
+};
+
+/// How long the receiver of webhooks takes for each.
+const RECEIVER_TAKES: Duration = Duration::from_millis(300);
+
+pub(super) struct World {
+    pub(super) postgres: Postgres,
+    pub(super) redis: Redis,
+    pub(super) gateway: FakeGateway,
+    pub(super) receiver: Receiver,
+    pub(super) database: Arc<TestDatabase>,
+    instances: Vec<(SocketAddr, Running)>,
+    envoy: Envoy,
+}
+
+impl World {
+    pub(super) const INSTANCES: usize = 2;
+
+    pub(super) async fn start() -> Self {
+        // A commit that was acknowledged survives a crash.
+        let durable = ["fsync", "synchronous_commit", "full_page_writes"];
+        let options = durable.iter().fold(Options::temporary(), |options, name| options.set(name, "on"));
+        let postgres = Postgres::start(options).await.expect("a Postgres");
+        let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+        servers::migrate(postgres.url()).await;
+        let database = Arc::new(TestDatabase::foreign(postgres.url()));
+        let gateway = FakeGateway::start().await;
+        let receiver = Receiver::slow(&[204], RECEIVER_TAKES).await;
+        let mut instances = Vec::new();
+        for _ in 0..Self::INSTANCES {
+            instances.push(start_instance(&database, &gateway, &redis, "127.0.0.1:0").await);
+        }
+        let addresses: Vec<_> = instances.iter().map(|(address, _)| *address).collect();
+        let envoy = start_envoy(envoy_options(&addresses)).await;
+        let world = Self { postgres, redis, gateway, receiver, database, instances, envoy };
+        world.is_whole().await;
+        world
+    }
+
+    /// Envoy, which is all that callers see.
+    pub(super) fn endpoint(&self) -> Endpoint {
+        Endpoint::new(self.envoy.address())
+    }
+
+    pub(super) fn pids(&self) -> Vec<u32> {
+        self.instances.iter().map(|(_, instance)| instance.pid()).collect()
+    }
+
+    /// Returns the defects that the instances logged, with their causes.
+    pub(super) fn defects(&self) -> Vec<String> {
+        let logs = self.instances.iter().map(|(_, instance)| instance.log());
+        let lines = logs.flat_map(|log| log.lines().map(str::to_owned).collect::<Vec<_>>());
+        lines.filter(|line| line.contains("INTERNAL_ERROR")).collect()
+    }
+
+    /// Stops an instance as a rollout does, starts its successor, and waits until Envoy routes to it.
+    pub(super) async fn replace(&mut self, index: usize) {
+        let (address, mut old) = self.instances.remove(index);
+        old.signal(Signal::SIGTERM);
+        let status = old.ended().await;
+        assert!(status.success(), "{status}: {}", old.log());
+        let next = start_instance(&self.database, &self.gateway, &self.redis, &address.to_string()).await;
+        self.instances.insert(index, next);
+        self.is_whole().await;
+    }
+
+    pub(super) fn signal_redis(&self, signal: Signal) {
+        let pid = self.redis.pid().and_then(|pid| i32::try_from(pid).ok()).expect("a Redis");
+        kill(Pid::from_raw(pid), signal).expect("our own child");
+    }
+
+    /// Runs a command of the binary; returns whether it succeeded, with its output.
+    pub(super) async fn run(&self, args: &[&str]) -> (bool, String) {
+        let own = variables(&self.gateway, &self.redis);
+        let own: Vec<_> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        process::run(args, &self.database, &own).await
+    }
+
+    async fn is_whole(&self) {
+        let (since, clusters) = (Instant::now(), format!("http://{}/clusters", self.envoy.admin()));
+        loop {
+            let text = reqwest::get(&clusters).await.expect("a page").text().await.expect("text");
+            let is_good = |address| text.contains(&format!("mainstay::{address}::health_flags::healthy"));
+            if self.instances.iter().all(|(address, _)| is_good(address)) {
+                return;
+            }
+            assert!(since.elapsed() < Duration::from_secs(60), "{text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+async fn start_instance(
+    database: &TestDatabase,
+    gateway: &FakeGateway,
+    redis: &Redis,
+    address: &str,
+) -> (SocketAddr, Running) {
+    let variables = variables(gateway, redis);
+    let mut own: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    own.push(("LISTEN_ADDR", address));
+    let instance = Process::with(database, &own).await;
+    (instance.endpoint.address, instance.into_running())
+}
+
+/// The bounds are those of production.
+fn variables(gateway: &FakeGateway, redis: &Redis) -> Vec<(&'static str, String)> {
+    let mut variables = gateway.variables();
+    variables.extend([
+        ("REDIS_URL", redis.url()),
+        ("INSTANCES", World::INSTANCES.to_string()),
+        ("DATABASE_POOL_SIZE", "16".to_owned()),
+        ("DATABASE_POOL_WAIT", "800ms".to_owned()),
+        ("REDIS_TIMEOUT", "20ms".to_owned()),
+        ("ACCESS_TOKEN_TTL", "1d".to_owned()),
+    ]);
+    variables
+}

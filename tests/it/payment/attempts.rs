@@ -1,0 +1,46 @@
+//! An answer to an attempt that another one followed.
+
+use serde_json::json;
+
+use super::{CHARGE, FakeGateway, REFUND, charge_of, paid, start_app_with};
+use crate::support::{Protocol, TestApp, unique};
+
+/// Retries are too late to matter within a test.
+const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
+
+/// From now on, a second attempt begins as soon as the first is stored, as if its worker had been too slow.
+async fn overtake(app: &TestApp, table: &str) {
+    let sql = format!(
+        "CREATE FUNCTION overtake() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            UPDATE {table} SET attempt = 2 WHERE id = NEW.id; RETURN NULL; END $$;
+         CREATE TRIGGER overtake AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION overtake()"
+    );
+    app.database.sql(&sql).await;
+}
+
+/// The second attempt may still charge the card.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_decline_does_not_fail_the_next_attempt_to_charge() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    overtake(&app, "payments").await;
+    let mut request = charge_of(&scene).await;
+    request["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.good();
+    assert_eq!((charge.status, charge.text("/data/status").as_str()), (202, "PAYMENT_STATUS_PENDING"));
+    assert_eq!(app.database.number("SELECT status FROM payments").await, 1);
+}
+
+/// The second attempt may still refund.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_rejection_does_not_fail_the_next_attempt_to_refund() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let payment = paid(&scene).await.id();
+    overtake(&app, "refunds").await;
+    assert!(gateway.refund_at_console(&payment, 100).await);
+    let request = json!({ "paymentId": payment });
+    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
+    assert_eq!((refund.status, refund.text("/data/status").as_str()), (202, "REFUND_STATUS_PENDING"));
+    assert_eq!(app.database.number("SELECT status FROM refunds").await, 1);
+}

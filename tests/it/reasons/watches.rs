@@ -1,0 +1,101 @@
+//! Reasons for a watch that is refused or ends.
+
+use chrono::TimeDelta;
+use mainstay_kernel::{
+    changes::{Cursor, Snapshot},
+    clock::Clock,
+};
+use serde_json::json;
+
+use crate::{
+    cases::ticket,
+    support::{PROTOCOLS, Protocol, TestApp, eventually, method},
+    watch::{Reader, Said, TICKETS, token, told},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn resume_token_expired() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let sealed = |minutes| {
+        let then = Clock::default().now() - TimeDelta::minutes(minutes);
+        let snapshot = Snapshot::parse("5:5:", then).expect("a snapshot");
+        app.app.resume_tokens.seal(&Cursor::whole(snapshot), &method(TICKETS).path)
+    };
+    for protocol in PROTOCOLS {
+        let request = json!({ "resumeToken": sealed(61) });
+        let answer = cast.customer.call(protocol, TICKETS, request).await.refused("RESUME_TOKEN_EXPIRED");
+        assert_eq!(answer.status, 410);
+        let refused = Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(61)).await.err();
+        assert_eq!(refused.as_deref(), Some("RESUME_TOKEN_EXPIRED"), "{protocol:?}: as Last-Event-ID");
+        assert!(Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(59)).await.is_ok(), "{protocol:?}");
+    }
+}
+
+/// What a caller does not read stays in Postgres, and not in the memory of the server: it resumes.
+#[tokio::test(flavor = "multi_thread")]
+async fn watch_lagged() {
+    const CHANGES: usize = 90_000;
+
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mut slow = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
+    let mut last = token(&slow.message().await);
+    let many = format!(
+        "INSERT INTO changes (topic, resource_id, account_id, version, is_deleted)
+         SELECT 'support.ticket', gen_random_uuid(), '{}', 1, true FROM generate_series(1, {CHANGES})",
+        cast.customer.who().account
+    );
+    app.database.sql(&many).await;
+    // Somebody else, who reads, is not affected.
+    let mut quick = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await;
+    let id = ticket(&cast.customer).await;
+    while told(&quick.item().await).0 != id {}
+    let mut seen = std::collections::HashSet::new();
+    let mut lagged = false;
+    while seen.len() < CHANGES + 1 {
+        match slow.next().await {
+            Said::Message(message) if message.as_object().is_some_and(|message| message.len() > 1) => {
+                assert!(seen.insert(told(&message).0), "came twice");
+                last = token(&message);
+            }
+            Said::Message(_) => {}
+            Said::Failed(reason) => {
+                assert_eq!(reason, "WATCH_LAGGED");
+                lagged = true;
+                slow = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, &last).await;
+            }
+            Said::End => panic!("it ended without a reason"),
+        }
+    }
+    assert!(lagged, "it was never too slow");
+}
+
+async fn metric(app: &TestApp, name: &str) -> f64 {
+    let text = app.private.get("/metrics").await;
+    let text = text.body.as_str().expect("text").to_owned();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")).map(str::to_owned));
+    line.and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+/// Watches are counted, and a caller who leaves gives its place back.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_watches() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mut watches = Vec::new();
+    let refused = loop {
+        match Reader::try_open(&cast.customer, Protocol::Grpc, TICKETS, "").await {
+            Ok(reader) => watches.push(reader),
+            Err(reason) => break reason,
+        }
+        assert!(watches.len() < 100, "they are not bounded");
+    };
+    assert_eq!((refused.as_str(), watches.len()), ("TOO_MANY_WATCHES", 32));
+    Reader::open(&cast.colleague, Protocol::Rest, TICKETS, "").await.message().await;
+    assert!(metric(&app, "mainstay_watches").await >= 32.0);
+    drop(watches);
+    eventually("a place is free", async || Reader::try_open(&cast.customer, Protocol::Grpc, TICKETS, "").await.is_ok())
+        .await;
+    assert!(metric(&app, "mainstay_watches_ended_total{outcome=\"left\"}").await >= 32.0);
+}

@@ -1,0 +1,234 @@
+//! Watches: changes as they happen, over every protocol and on every instance, and how a watch ends.
+
+mod dashboard;
+mod ending;
+mod operations;
+mod order;
+mod resume;
+mod visibility;
+
+use std::{collections::VecDeque, time::Duration};
+
+use mainstay_kernel::contract::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    cases::{draft, ticket},
+    support::{Actor, PROTOCOLS, Protocol, TestApp, grpc, method, rest},
+};
+
+/// The longest wait for a message.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A stream of messages that is being read.
+pub(crate) enum Reader {
+    Grpc(Box<grpc::Messages>),
+    Events { response: reqwest::Response, text: String, ready: VecDeque<String> },
+}
+
+/// What a stream has to say.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Said {
+    Message(Value),
+    /// The code of the reason of the failure that ends it.
+    Failed(String),
+    End,
+}
+
+impl Reader {
+    /// Begins to watch; the caller has to be admitted.
+    pub(crate) async fn open(who: &Actor, protocol: Protocol, method: &str, token: &str) -> Self {
+        Self::try_open(who, protocol, method, token).await.unwrap_or_else(|reason| panic!("refused: {reason}"))
+    }
+
+    pub(crate) async fn try_open(who: &Actor, protocol: Protocol, name: &str, token: &str) -> Result<Self, String> {
+        let method: &'static Method = method(name);
+        let bearer = format!("Bearer {}", who.token().await.expect("a token"));
+        if protocol == Protocol::Grpc {
+            let headers = [("authorization".to_owned(), bearer)];
+            let request = if token.is_empty() { json!({}) } else { json!({ "resumeToken": token }) };
+            let messages = grpc::open(who.endpoint.channel.clone(), method, &request, &headers).await?;
+            return Ok(Self::Grpc(Box::new(messages)));
+        }
+        let url = format!("{}{}", who.endpoint.base_of(protocol).await, rest::route(method).template);
+        let request = who.endpoint.http.get(url).header("authorization", bearer).header("accept", "text/event-stream");
+        let request = if token.is_empty() { request } else { request.header("last-event-id", token) };
+        let response = request.send().await.expect("an answer");
+        if response.status() != 200 {
+            let body: Value = response.json().await.expect("JSON");
+            return Err(body["error"]["code"].as_str().unwrap_or_default().to_owned());
+        }
+        Ok(Self::events(response))
+    }
+
+    /// Reads a response of events.
+    pub(crate) fn events(response: reqwest::Response) -> Self {
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self::Events { response, text: String::new(), ready: VecDeque::new() }
+    }
+
+    /// Waits for the next message, or the end.
+    pub(crate) async fn next(&mut self) -> Said {
+        tokio::time::timeout(PATIENCE, self.read()).await.expect("a message in time")
+    }
+
+    async fn read(&mut self) -> Said {
+        match self {
+            Self::Grpc(messages) => match messages.next().await {
+                Ok(Some(message)) => Said::Message(message),
+                Ok(None) => Said::End,
+                Err(reason) => Said::Failed(reason),
+            },
+            Self::Events { response, text, ready } => loop {
+                if let Some(event) = ready.pop_front() {
+                    return said(&event);
+                }
+                let Some(piece) = response.chunk().await.expect("a piece") else { return Said::End };
+                text.push_str(std::str::from_utf8(&piece).expect("whole characters"));
+                while let Some((event, rest)) = text.split_once("\n\n") {
+                    // What begins with a colon is a comment.
+                    ready.extend(Some(event.to_owned()).filter(|event| !event.starts_with(':')));
+                    *text = rest.to_owned();
+                }
+            },
+        }
+    }
+
+    /// Waits for the next message.
+    pub(crate) async fn message(&mut self) -> Value {
+        match self.next().await {
+            Said::Message(message) => message,
+            other => panic!("no message but {other:?}"),
+        }
+    }
+
+    /// Waits for the next message that has more than a token.
+    pub(crate) async fn item(&mut self) -> Value {
+        loop {
+            let message = self.message().await;
+            if message.as_object().is_some_and(|message| message.len() > 1) {
+                return message;
+            }
+        }
+    }
+
+    /// Waits for the code of the failure that ends the stream.
+    pub(crate) async fn failure(&mut self) -> String {
+        loop {
+            match self.next().await {
+                Said::Failed(reason) => return reason,
+                Said::Message(_) => {}
+                Said::End => panic!("it ends without a failure"),
+            }
+        }
+    }
+}
+
+/// Reads an event. The id of an event is the token of its message.
+fn said(event: &str) -> Said {
+    let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+    let data: Value = serde_json::from_str(field("data: ").expect("data")).expect("JSON");
+    if field("event: ") == Some("error") {
+        return Said::Failed(data["error"]["code"].as_str().unwrap_or_default().to_owned());
+    }
+    // An overview has none.
+    assert_eq!(field("id: "), data["resumeToken"].as_str(), "{event}");
+    Said::Message(data)
+}
+
+pub(crate) fn token(message: &Value) -> String {
+    message["resumeToken"].as_str().expect("a token").to_owned()
+}
+
+/// What a message says: the id and the version of what changed, or that it was deleted.
+pub(crate) fn told(message: &Value) -> (String, Option<String>) {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    match text(&message["deletedId"]) {
+        Some(id) => (id, None),
+        None => (text(&message["data"]["id"]).expect("an id"), text(&message["data"]["version"])),
+    }
+}
+
+pub(crate) const TICKETS: &str = "TicketService.WatchTickets";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_on_one_instance_is_seen_on_another() {
+    let here = TestApp::start().await;
+    let there = TestApp::builder().on(&here.database).start().await;
+    let cast = here.cast().await;
+    for protocol in PROTOCOLS {
+        let customer = cast.customer.at(&there.endpoint);
+        let mut reader = Reader::open(&customer, protocol, TICKETS, "").await;
+        let first = reader.message().await;
+        assert_eq!(first, json!({ "resumeToken": token(&first) }), "{protocol:?}");
+
+        let id = ticket(&cast.customer).await;
+        let message = reader.item().await;
+        let listed = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await;
+        assert_eq!(&message["data"], listed.good().data(), "{protocol:?}: as GetTicket has it");
+
+        let patch = json!({ "ticketId": id, "ticket": { "subject": "Two printers" } });
+        cast.agent.call(Protocol::Grpc, "TicketService.UpdateTicket", patch).await.good();
+        let message = reader.item().await;
+        assert_eq!(told(&message), (id.clone(), Some("2".to_owned())), "{protocol:?}");
+        assert_eq!(message["data"]["subject"], "Two printers");
+
+        let resolve = json!({ "ticketId": id });
+        cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", resolve).await.good();
+        assert_eq!(told(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}");
+
+        let comment = json!({ "ticketId": id, "body": "It prints again." });
+        let comment = cast.agent.call(Protocol::Rest, "CommentService.CreateComment", comment).await.good().id();
+        assert_eq!(told(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}: commented on");
+        let delete = json!({ "ticketId": id, "commentId": comment });
+        cast.agent.call(Protocol::Rest, "CommentService.DeleteComment", delete).await.good();
+        assert_eq!(told(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}: the comment is gone");
+
+        let delete = json!({ "ticketId": id });
+        cast.admin.call(Protocol::Rest, "TicketService.DeleteTicket", delete).await.good();
+        assert_eq!(told(&reader.item().await), (id, None), "{protocol:?}");
+    }
+}
+
+/// Batches and imports too, each with its own statements.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_way_to_make_a_ticket_is_seen() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let mut reader = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await;
+    let account = cast.customer.who().account.to_string();
+    let mut one = draft();
+    one["accountId"] = account.clone().into();
+    let batch = json!({ "tickets": [one.clone(), one] });
+    cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await.good();
+    let (first, second) = (told(&reader.item().await), told(&reader.item().await));
+    assert!(first.0 != second.0 && first.1 == second.1, "{first:?} {second:?}");
+    let file = crate::cases::file("subject,body\nOne,Text\nTwo,Text\nThree,Text\n");
+    let import = json!({ "accountId": account, "file": file });
+    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import).await.good();
+    let mut subjects = Vec::new();
+    for _ in 0..3 {
+        subjects.push(reader.item().await["data"]["subject"].as_str().expect("a subject").to_owned());
+    }
+    subjects.sort_unstable();
+    assert_eq!(subjects, ["One", "Three", "Two"]);
+}
+
+/// Through Envoy, a stream of lines is as good as one of events.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_is_lines_unless_events_are_asked_for() {
+    let app = TestApp::start().await;
+    let customer = app.cast().await.customer;
+    for protocol in [Protocol::Rest, Protocol::Envoy] {
+        let url = format!("{}/api/v1/tickets/watch", customer.endpoint.base_of(protocol).await);
+        let request = customer.endpoint.http.get(url).bearer_auth(customer.token().await.expect("a token"));
+        let mut response = request.send().await.expect("an answer");
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["content-type"]),
+            (200, &"application/x-ndjson".parse().expect("a type"))
+        );
+        let line = response.chunk().await.expect("a piece").expect("a line");
+        let line: Value = serde_json::from_slice(&line).expect("JSON");
+        assert_eq!(line, json!({ "resumeToken": token(&line) }), "{protocol:?}");
+    }
+}

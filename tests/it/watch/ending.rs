@@ -1,0 +1,98 @@
+//! How a watch ends: with its caller's access, with the server, with its time, and with a caller who does not read.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use super::{Reader, Said, TICKETS, token, told};
+use crate::{
+    cases::ticket,
+    support::{Actor, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, actor::sign_in, people::Cast},
+};
+
+/// The documented time, and what a busy machine takes.
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_with_its_session_on_every_instance() {
+    let here = TestApp::start().await;
+    let there = TestApp::builder().on(&here.database).start().await;
+    let cast = here.cast().await;
+    for protocol in PROTOCOLS {
+        let pair = sign_in(&here.endpoint, cast.customer.who()).await.good();
+        let caller = |app: &TestApp| Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
+        let mut readers = [
+            Reader::open(&caller(&here), protocol, TICKETS, "").await,
+            Reader::open(&caller(&there), protocol, TICKETS, "").await,
+        ];
+        caller(&here).call(Protocol::Rest, "AuthService.Logout", json!({})).await.good();
+        let since = Instant::now();
+        for reader in &mut readers {
+            assert_eq!(reader.failure().await, "SESSION_REVOKED", "{protocol:?}");
+            assert_eq!(reader.next().await, Said::End, "{protocol:?}");
+        }
+        assert!(since.elapsed() < SOON, "{protocol:?}: after {:?}", since.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_with_the_role_that_it_began_with() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let mut reader = Reader::open(&cast.agent, Protocol::Rest, TICKETS, "").await;
+    let role = json!({ "userId": cast.agent.who().id.to_string(), "role": "ROLE_CUSTOMER" });
+    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role).await.good();
+    let since = Instant::now();
+    assert_eq!(reader.failure().await, "SESSION_REVOKED");
+    assert!(since.elapsed() < SOON, "after {:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_when_its_access_token_expires() {
+    let app = TestApp::builder().set("ACCESS_TOKEN_TTL", "3s").start().await;
+    let cast = app.cast().await;
+    let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
+    assert_eq!(reader.failure().await, "TOKEN_EXPIRED");
+}
+
+/// Without an error: it is resumed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_before_its_deadline() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for protocol in PROTOCOLS {
+        let request = json!({});
+        let since = Instant::now();
+        let headers = [("x-request-timeout", "2")];
+        let answer = cast.customer.call_with(protocol, TICKETS, request, &headers).await.good();
+        assert!((1..=2).contains(&since.elapsed().as_secs()), "{protocol:?}: after {:?}", since.elapsed());
+        assert_eq!(answer.body.as_array().map(Vec::len), Some(1), "{answer:#?}");
+    }
+}
+
+/// The drain does not wait for watches, and each is told to resume elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_ends_with_the_drain() {
+    let database = TestDatabase::new().await;
+    let mut server = Process::with(&database, &[("DRAIN_TIMEOUT", "10m")]).await;
+    let other = Process::start(&database).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    let mut readers = Vec::new();
+    for protocol in PROTOCOLS {
+        readers.push(Reader::open(&cast.customer, protocol, TICKETS, "").await);
+    }
+    let mut last = String::new();
+    for reader in &mut readers {
+        last = token(&reader.message().await);
+    }
+    server.signal(Signal::SIGTERM);
+    for reader in &mut readers {
+        assert_eq!(reader.failure().await, "UNAVAILABLE");
+    }
+    assert!(server.ended().await.success(), "{}", server.log());
+    let customer = cast.customer.at(&other.endpoint);
+    let id = ticket(&customer).await;
+    let mut resumed = Reader::open(&customer, Protocol::Rest, TICKETS, &last).await;
+    assert_eq!(told(&resumed.item().await).0, id);
+}

@@ -1,0 +1,55 @@
+//! Operations as they progress.
+
+use serde_json::json;
+
+use super::Reader;
+use crate::support::{PROTOCOLS, Protocol, TestApp};
+
+const OPERATIONS: &str = "OperationService.WatchOperations";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_began_an_operation_sees_it_to_its_end() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let other = app.cast().await.agent;
+    let mut theirs = Vec::new();
+    for protocol in PROTOCOLS {
+        let mut own = Reader::open(&cast.agent, protocol, OPERATIONS, "").await;
+        let mut admin = Reader::open(&cast.admin, protocol, OPERATIONS, "").await;
+        let mut foreign = Reader::open(&other, protocol, OPERATIONS, "").await;
+        let import = |account: uuid::Uuid| {
+            let file = crate::cases::file("subject,body\nOne,Text\nTwo,Text\n");
+            json!({ "accountId": account.to_string(), "file": file })
+        };
+        let account = cast.customer.who().account;
+        let id = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import(account)).await.good().id();
+        for (reader, sees_all) in [(&mut own, false), (&mut admin, true)] {
+            let mut versions = Vec::new();
+            loop {
+                let message = reader.item().await;
+                let data = &message["data"];
+                if sees_all && data["id"] != id.as_str() {
+                    continue;
+                }
+                assert_eq!(data["id"], id.as_str(), "{protocol:?}");
+                versions
+                    .push(data["version"].as_str().and_then(|version| version.parse::<i64>().ok()).expect("a number"));
+                if data["state"] == "OPERATION_STATE_SUCCEEDED" {
+                    assert_eq!(data["progress"]["rowsDone"], "2", "{message:#}");
+                    break;
+                }
+            }
+            assert!(versions.is_sorted_by(|a, b| a < b), "{protocol:?}: {versions:?}");
+        }
+        let foreign_account = cast.stranger.who().account;
+        let latest =
+            other.call(Protocol::Rest, "TicketService.ImportTickets", import(foreign_account)).await.good().id();
+        theirs.push(latest.clone());
+        // One that was begun over the protocol before may still end.
+        let mut seen = String::new();
+        while seen != latest {
+            seen = foreign.item().await["data"]["id"].as_str().expect("an id").to_owned();
+            assert!(theirs.contains(&seen), "{protocol:?}: {seen}");
+        }
+    }
+}

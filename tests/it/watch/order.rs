@@ -1,0 +1,98 @@
+//! Transactions that commit in another order than they began.
+
+use serde_json::json;
+
+use super::{Reader, TICKETS, told};
+use crate::{
+    cases::ticket,
+    support::{Protocol, TestApp, TestDatabase, database::connect, eventually},
+};
+
+/// A change of a ticket that does not exist any more, as a transaction of its own would note it.
+fn deletion(id: &str, account: uuid::Uuid) -> String {
+    format!(
+        "INSERT INTO changes (topic, resource_id, account_id, version, is_deleted)
+         VALUES ('support.ticket', '{id}', '{account}', 1, true)"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account;
+    let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
+    reader.message().await;
+    let (early, earlier) = (crate::cases::nothing(), crate::cases::nothing());
+    // The first has the lower id of a transaction, and the second the lower number of a change.
+    let (first, second) = (connect(&app.database.url).await, connect(&app.database.url).await);
+    first.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.expect("a transaction");
+    second.batch_execute(&format!("BEGIN; {}", deletion(&earlier, account))).await.expect("a change");
+    let meanwhile = ticket(&cast.customer).await;
+    assert_eq!(told(&reader.item().await).0, meanwhile, "nobody waits for a transaction that is open");
+    first.batch_execute(&deletion(&early, account)).await.expect("a change");
+    first.batch_execute("COMMIT").await.expect("a commit");
+    let message = reader.item().await;
+    assert_eq!(told(&message), (early, None));
+    // Whoever resumes while the second is still open misses nothing either.
+    let mut resumed = Reader::open(&cast.customer, Protocol::Rest, TICKETS, &super::token(&message)).await;
+    let later = ticket(&cast.customer).await;
+    for reader in [&mut reader, &mut resumed] {
+        assert_eq!(told(&reader.item().await).0, later);
+    }
+    second.batch_execute("COMMIT").await.expect("a commit");
+    for reader in [&mut reader, &mut resumed] {
+        assert_eq!(told(&reader.item().await), (earlier.clone(), None));
+    }
+}
+
+/// A transaction that is rolled back is no change.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_rolled_back_is_not_seen() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account;
+    let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
+    reader.message().await;
+    let other = connect(&app.database.url).await;
+    let lost = deletion(&crate::cases::nothing(), account);
+    other.batch_execute(&format!("BEGIN; {lost}; ROLLBACK")).await.expect("nothing");
+    let id = ticket(&cast.customer).await;
+    assert_eq!(told(&reader.item().await).0, id);
+}
+
+async fn readers(database: &TestDatabase) -> i64 {
+    let reading = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND query LIKE 'WITH news AS%FROM changes%' AND pid <> pg_backend_pid()";
+    database.number(reading).await
+}
+
+/// The changes are read while somebody watches, once for all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_connection_reads_for_all_who_watch_and_none_for_nobody() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    ticket(&cast.customer).await;
+    assert_eq!(readers(&app.database).await, 0);
+    let mut watches = Vec::new();
+    for _ in 0..10 {
+        watches.push(Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await);
+        watches.push(Reader::open(&cast.agent, Protocol::Rest, TICKETS, "").await);
+    }
+    for reader in &mut watches {
+        reader.message().await;
+    }
+    let id = ticket(&cast.customer).await;
+    for reader in &mut watches {
+        assert_eq!(told(&reader.item().await).0, id);
+    }
+    assert_eq!(readers(&app.database).await, 1);
+    drop(watches);
+    eventually("the reader ends", async || readers(&app.database).await == 0).await;
+    // And it begins again.
+    let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
+    reader.message().await;
+    let request = json!({ "ticketId": id });
+    cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", request).await.good();
+    assert_eq!(told(&reader.item().await), (id, Some("2".to_owned())));
+}

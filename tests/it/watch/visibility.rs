@@ -1,0 +1,46 @@
+//! Who sees what: as GetTicket and ListTickets would have it.
+
+use serde_json::json;
+
+use super::{Reader, TICKETS, told};
+use crate::{
+    cases::ticket,
+    support::{PROTOCOLS, TestApp},
+};
+
+/// The next two that a reader is told of, in the order of their ids.
+async fn two(reader: &mut Reader) -> [(String, Option<String>); 2] {
+    let mut two = [told(&reader.item().await), told(&reader.item().await)];
+    two.sort_unstable();
+    two
+}
+
+/// Each sees the tickets within its reach and no trace of others: what it is told of first, after foreign changes, is its
+/// own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_sees_the_tickets_of_its_own_account() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for protocol in PROTOCOLS {
+        let mut colleague = Reader::open(&cast.colleague, protocol, TICKETS, "").await;
+        let mut stranger = Reader::open(&cast.stranger, protocol, TICKETS, "").await;
+        let mut agent = Reader::open(&cast.agent, protocol, TICKETS, "").await;
+        let mut service = Reader::open(&cast.service, protocol, TICKETS, "").await;
+        let (foreign, own) = (ticket(&cast.stranger).await, ticket(&cast.customer).await);
+        for version in [Some("1"), None] {
+            let said = |id: &String| (id.clone(), version.map(str::to_owned));
+            assert_eq!(told(&colleague.item().await), said(&own), "{protocol:?}");
+            assert_eq!(told(&stranger.item().await), said(&foreign), "{protocol:?}");
+            let mut both = [said(&own), said(&foreign)];
+            both.sort_unstable();
+            assert_eq!(two(&mut agent).await, both, "{protocol:?}");
+            assert_eq!(two(&mut service).await, both, "{protocol:?}");
+            if version.is_some() {
+                for id in [&foreign, &own] {
+                    let delete = json!({ "ticketId": id });
+                    cast.admin.call(protocol, "TicketService.DeleteTicket", delete).await.good();
+                }
+            }
+        }
+    }
+}
