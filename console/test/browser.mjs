@@ -40,6 +40,10 @@ export async function open(browser, { locale = "en-GB", refused = [], origin = M
   return page;
 }
 
+export function same(actual, expected, what) {
+  if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
+}
+
 export async function go(page, path) {
   await page.goto(`${page.origin}/console${path}`);
 }

@@ -1,22 +1,8 @@
 // Steps in a list of very many tickets, on a server of their own.
 
-import { go, NARROW, settled, sound, WIDE } from "./browser.mjs";
+import { go, NARROW, same, settled, sound, WIDE } from "./browser.mjs";
 
 const TICKETS = 20_000;
-
-function same(actual, expected, what) {
-  if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
-}
-
-/** Fills a queue of its own with tickets, of which some take two lines. */
-function fillQueue(server, queue) {
-  server.sql(`
-    INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, version, created_at, updated_at)
-    SELECT gen_random_uuid(), account_id, id, 'No ' || n || CASE WHEN n % 3 = 0 THEN ' has a subject that takes more than one line of the table' ELSE '' END,
-           'One of many.', 1, 1, 1 + n % 4, '${queue}', 'en', 1, now() - n * interval '1 minute', now() - n * interval '1 minute'
-    FROM generate_series(1, ${TICKETS}) AS n, users WHERE email = '${server.email}';
-    ANALYZE tickets;`);
-}
 
 const row = (page, number) => page.getByRole("link", { name: new RegExp(`^No ${number}( |$)`) });
 const current = (page, number) => page.locator("tr[aria-current=true]").getByText(new RegExp(`^No ${number}( |$)`));
@@ -32,7 +18,7 @@ const RETURN = {
   name: "the selection and the place in a long list survive a look at a ticket",
   options: { ownServer: true },
   run: async (page, server) => {
-    fillQueue(server, "Return");
+    server.fillQueue("Return", "No", TICKETS);
     const list = "/tickets?queue=Return";
     await go(page, list);
     await page.getByText("10,000+ in all").waitFor();
@@ -102,7 +88,7 @@ const ENDS = {
   name: "Home and End go to the first and the last row of a long list",
   options: { ownServer: true },
   run: async (page, server) => {
-    fillQueue(server, "Ends");
+    server.fillQueue("Ends", "No", TICKETS);
     await go(page, "/tickets?queue=Ends");
     await row(page, 1).waitFor();
     await page.keyboard.press("End");

@@ -2,12 +2,8 @@
 
 import { createHmac } from "node:crypto";
 
-import { go, settled, sound } from "./browser.mjs";
+import { go, same, settled, sound } from "./browser.mjs";
 import { WEBHOOK_SECRET } from "./server.mjs";
-
-function same(actual, expected, what) {
-  if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
-}
 
 /** Milliseconds until a console is answered whose earlier request died with the server: its lease, and what a slow machine adds. */
 const TAKEN_OVER = 60_000;
@@ -175,12 +171,7 @@ const MANY = {
   name: "a hundred thousand tickets scroll, and few of them are in the document",
   options: { ownServer: true },
   run: async (page, server) => {
-    server.sql(`
-      INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, version, created_at, updated_at)
-      SELECT gen_random_uuid(), account_id, id, 'Row ' || n || CASE WHEN n % 5 = 0 THEN ' has a subject that takes more than one line of the table' ELSE '' END,
-             'One of many.', 1, 1, 1 + n % 4, 'Many', 'en', 1, now() - n * interval '1 minute', now() - n * interval '1 minute'
-      FROM generate_series(1, ${TICKETS}) AS n, users WHERE email = '${server.email}';
-      ANALYZE tickets;`);
+    server.fillQueue("Many", "Row", TICKETS);
     await go(page, "/tickets?queue=Many");
     await page.getByText("10,000+ in all").waitFor();
     await page.getByText("Row 1", { exact: true }).waitFor();
@@ -250,11 +241,11 @@ const MANY = {
 };
 
 /** Makes the jobs of a kind die, as they would in an hour or two: the waits between their attempts are left out. */
-async function die(server, kind, count) {
+async function die(page, server, kind, count) {
   const due = `UPDATE jobs SET attempts = max_attempts - 1, due_at = now() WHERE kind = '${kind}' AND lease IS NULL AND dead_at IS NULL AND last_error IS NOT NULL`;
   while (server.sql(`SELECT count(*) FROM jobs WHERE kind = '${kind}' AND dead_at IS NOT NULL`) !== String(count)) {
     server.sql(due);
-    await new Promise((done) => setTimeout(done, 100));
+    await page.waitForTimeout(100);
   }
 }
 
@@ -273,7 +264,7 @@ const DEAD_JOBS = {
       await server.api("POST", `leases/${lease.id}/end`, {});
     }
     const available = async () => (await server.api("GET", "vehicles?status=VEHICLE_STATUS_AVAILABLE")).data.length;
-    await die(server, "fleet.recharge", 3);
+    await die(page, server, "fleet.recharge", 3);
     await go(page, "/queue");
     const region = page.getByRole("region", { name: "Dead jobs" });
     const dead = region.getByRole("row").filter({ hasText: "fleet.recharge" });
@@ -286,7 +277,7 @@ const DEAD_JOBS = {
     await oldest.getByRole("button").click();
     await page.getByText("Jobs that run again: 1").waitFor();
     await page.getByRole("button", { name: label }).waitFor({ state: "detached" });
-    await die(server, "fleet.recharge", 3);
+    await die(page, server, "fleet.recharge", 3);
     await page.getByRole("button", { name: label }).waitFor();
     same(await available(), 0, "vehicles that can be leased");
     server.sql("DROP FUNCTION fleet.refuse CASCADE");

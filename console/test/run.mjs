@@ -1,6 +1,8 @@
 // Uses the console in a real browser against a real server: every page in both themes and both widths, without a
 // violation that axe finds, and the main actions. Arguments select steps by a part of their names.
 
+import { setTimeout as pause } from "node:timers/promises";
+
 import { fill } from "./fixture.mjs";
 import { actions } from "./actions.mjs";
 import { failures } from "./failures.mjs";
@@ -9,6 +11,18 @@ import { LISTS } from "./lists.mjs";
 import { looks } from "./pages.mjs";
 import { RESTARTS } from "./restarts.mjs";
 import { start } from "./server.mjs";
+
+/** Milliseconds that a step may take, so that one that waits for what never comes ends too; the longest takes a minute. */
+const STEP_MS = 300_000;
+
+async function within(milliseconds, work) {
+  const timer = new AbortController();
+  const late = pause(milliseconds, undefined, { signal: timer.signal }).then(() => {
+    throw new Error(`the step did not end within ${milliseconds / 1000} s`);
+  });
+  // Who is late loses the page, which ends the loops that wait with it.
+  await Promise.race([work, late]).finally(() => timer.abort());
+}
 
 const made = await fill();
 const steps = [...looks(made), ...actions(made), ...failures(made), ...RESTARTS, ...LISTS];
@@ -24,7 +38,7 @@ try {
     const page = await open(browser, { ...options, ...(own && { origin: own.origin }) });
     try {
       if (options?.signedIn !== false) await signIn(page, own?.email, own?.password);
-      await run(page, own);
+      await within(STEP_MS, run(page, own));
       page.check();
       console.log(`ok      ${name}`);
     } catch (error) {

@@ -37,6 +37,7 @@ export async function start() {
       ({ child } = await launch({ ...env, LISTEN_ADDR: new URL(origin).host }));
     },
     sql: (text) => sql(env.MAINSTAY_DATA_DIR, text),
+    fillQueue: (queue, subject, count) => sql(env.MAINSTAY_DATA_DIR, tickets(queue, subject, count, email)),
     stop: async () => {
       child.kill("SIGTERM");
       await gone(child);
@@ -62,6 +63,16 @@ async function launch(env) {
   }
   child.kill("SIGKILL");
   throw new Error(`the server did not start:\n${text}`);
+}
+
+/** Tickets in a queue of their own, a minute apart; the subjects of some take two lines. */
+function tickets(queue, subject, count, email) {
+  return `
+    INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, version, created_at, updated_at)
+    SELECT gen_random_uuid(), account_id, id, '${subject} ' || n || CASE WHEN n % 3 = 0 THEN ' has a subject that takes more than one line of the table' ELSE '' END,
+           'One of many.', 1, 1, 1 + n % 4, '${queue}', 'en', 1, now() - n * interval '1 minute', now() - n * interval '1 minute'
+    FROM generate_series(1, ${count}) AS n, users WHERE email = '${email}';
+    ANALYZE tickets;`;
 }
 
 function sql(dataDir, text) {

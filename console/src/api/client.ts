@@ -26,8 +26,14 @@ async function attempt(request: Request): Promise<Response> {
   return response;
 }
 
-function sleep(milliseconds: number): Promise<void> {
-  return new Promise((done) => setTimeout(done, milliseconds));
+function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((done, fail) => {
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      fail(signal.reason as Error);
+    });
+  });
 }
 
 /**
@@ -42,8 +48,8 @@ async function concluded(request: Request): Promise<Response> {
       const runs = error instanceof ApiError && error.code === "IDEMPOTENCY_IN_PROGRESS";
       const wait = 1000 * ((runs ? error.retryAfter : undefined) ?? 1);
       if (!runs || Date.now() + wait > end) throw error;
-      await sleep(wait);
       request.signal.throwIfAborted();
+      await sleep(wait, request.signal);
     }
   }
 }

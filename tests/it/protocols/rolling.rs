@@ -35,6 +35,8 @@ fn draft_of(account: &str) -> Value {
 struct Fleet {
     database: TestDatabase,
     instances: Vec<(SocketAddr, Running)>,
+    /// What was replaced, for its log.
+    ended: Vec<Running>,
     envoy: Envoy,
 }
 
@@ -49,7 +51,7 @@ impl Fleet {
         let addresses: Vec<_> = instances.iter().map(|(address, _)| *address).collect();
         let envoy = start_envoy(envoy_options(&addresses)).await;
         let cast = Cast::new(&Endpoint::new(envoy.address()), &database).await;
-        (Self { database, instances, envoy }, cast)
+        (Self { database, instances, ended: Vec::new(), envoy }, cast)
     }
 
     /// Waits until Envoy routes to both, as any rolling update has to.
@@ -68,7 +70,7 @@ impl Fleet {
         }
     }
 
-    /// Expected an instance with a signal and starts a new one in its place.
+    /// Ends an instance by a signal and starts a new one in its place.
     async fn replace(&mut self, index: usize, signal: Signal) {
         let (address, mut old) = self.instances.remove(index);
         old.signal(signal);
@@ -76,7 +78,17 @@ impl Fleet {
         assert_eq!(status.success(), signal == Signal::SIGTERM, "{status}: {}", old.log());
         let next = Process::with(&self.database, &[("LISTEN_ADDR", &address.to_string())]).await;
         self.instances.insert(index, (address, next.into_running()));
+        self.ended.push(old);
         self.is_whole().await;
+    }
+
+    /// A response with what the instances logged of its request.
+    fn explained(&self, answer: &Answer) -> String {
+        let id = answer.body["error"]["requestId"].as_str().unwrap_or("no request id");
+        let running = self.instances.iter().map(|(_, instance)| instance);
+        let logs: Vec<_> = self.ended.iter().chain(running).map(Running::log).collect();
+        let lines: Vec<_> = logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains(id)).collect();
+        format!("{answer:#?}\n{}", lines.join("\n"))
     }
 }
 
@@ -138,7 +150,7 @@ async fn callers_do_not_notice_a_rolling_restart() {
     load.goes_on().await;
     let answers = load.end().await;
     for (_, answer) in &answers {
-        assert_eq!(answer.status, 201, "{answer:#?}");
+        assert_eq!(answer.status, 201, "{}", fleet.explained(answer));
     }
     assert_eq!(fleet.database.number("SELECT count(*) FROM tickets").await, i64::try_from(answers.len()).expect("few"));
 }
@@ -164,7 +176,7 @@ async fn a_dying_instance_costs_at_most_a_retry_and_repeats_no_write() {
     for (key, answer) in &answers {
         // A failed response says that the request may be retried, and the retry succeeds.
         if answer.status != 201 {
-            assert!(may_be_retried(answer), "{answer:#?}");
+            assert!(may_be_retried(answer), "{}", fleet.explained(answer));
             let again = agent.keyed(Protocol::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.good();
             assert_eq!(again.status, 201);
         }
