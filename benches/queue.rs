@@ -121,7 +121,11 @@ async fn main() -> anyhow::Result<()> {
 
 /// As in production: a commit is on disk before it is acknowledged.
 fn durable() -> Options {
-    let durable = Options::temporary().set("fsync", "on").set("synchronous_commit", "on").set("full_page_writes", "on");
+    let durable = Options::temporary()
+        .set("fsync", "on")
+        .set("synchronous_commit", "on")
+        .set("full_page_writes", "on")
+        .set("max_wal_size", "2GB");
     durable.set("shared_preload_libraries", "pg_stat_statements")
 }
 

@@ -37,7 +37,11 @@ impl Server {
             // Postgres itself can report the name of the collector's file.
             .set("logging_collector", "on")
             .set("log_destination", "jsonlog")
-            .set("log_rotation_size", "0");
+            .set("log_rotation_size", "0")
+            // Indexes that are built in the transaction of their table need no log, which would take more room than they do.
+            .set("wal_level", "minimal")
+            .set("max_wal_senders", "0")
+            .set("max_wal_size", "256MB");
         let modules = mainstay::product().install().expect("they fit together");
         let postgres = Postgres::start(options).await?;
         let (client, connection) = tokio_postgres::connect(postgres.url(), NoTls).await?;
@@ -45,11 +49,11 @@ impl Server {
         let own = AsyncPgConnection::establish(postgres.url()).await?;
         mainstay_kernel::database::migrations::run(own, modules.migrations()).await?;
         let config =
-            modules.config(Source::of([("DATABASE_STATEMENT_TIMEOUT", "60s")])).expect("these are good values");
+            modules.config(Source::of([("DATABASE_STATEMENT_TIMEOUT", "10m")])).expect("these are good values");
         // A single connection prepares each statement once and after five runs may choose a generic plan, like a
         // connection of a server that runs for days.
         let config =
-            mainstay_kernel::config::Database { pool_size: 1, pool_wait: Duration::from_secs(60), ..config.database };
+            mainstay_kernel::config::Database { pool_size: 1, pool_wait: Duration::from_mins(10), ..config.database };
         let database = Database::new(&postgres.url().to_owned().into(), "mainstay", &config)?;
         Ok(Self { client, database, _postgres: postgres })
     }

@@ -20,7 +20,7 @@ const TEMPORARY_SETTINGS: [(&str, &str); 7] = [
     ("synchronous_commit", "off"),
     ("full_page_writes", "off"),
     ("autovacuum_naptime", "60s"),
-    ("max_wal_size", "2GB"),
+    ("max_wal_size", "512MB"),
     ("max_connections", "300"),
     ("shared_buffers", "256MB"),
 ];

@@ -56,11 +56,17 @@ impl Lease {
 
     /// Notes what was granted, of which one request is spent at once.
     pub(crate) fn grant(&mut self, granted: u32, now_us: i64) {
-        // Another request may have been granted a lease meanwhile; its rest is lost only if it is the smaller one.
-        let left = granted.saturating_sub(1);
-        if granted > 1 || !self.is_alive(now_us) {
-            *self = Self { left: left.max(self.left(now_us)), granted, granted_at_us: now_us, asked_at_us: 0 };
+        if granted <= 1 && self.is_alive(now_us) {
+            return;
         }
+        // Another request may have been granted a lease meanwhile: the larger rest stays, as part of its own lease.
+        let left = granted.saturating_sub(1);
+        let is_smaller = left < self.left(now_us);
+        *self = if is_smaller {
+            Self { asked_at_us: 0, ..*self }
+        } else {
+            Self { left, granted, granted_at_us: now_us, asked_at_us: 0 }
+        };
     }
 
     fn is_alive(&self, now_us: i64) -> bool {
@@ -114,5 +120,21 @@ mod tests {
         while lease.spend(1_000_001) {}
         let asks: Vec<_> = (0..5).map(|_| lease.ask(1_000_002)).collect();
         assert_eq!(asks, [16, 1, 1, 1, 1]);
+    }
+
+    /// As while Redis takes longer than [`ASKING_US`] to answer, and another request asks meanwhile.
+    #[test]
+    fn of_two_leases_that_cross_the_larger_rest_stays() {
+        let mut lease = Lease::default();
+        lease.grant(10, 1_000_000);
+        lease.grant(2, 1_050_000);
+        assert_eq!(lease.left(1_050_000), 9);
+        lease.take_back();
+        assert_eq!(lease.left(1_050_000), 10, "of the larger lease");
+        // It ends in its own time; the next one is for what was spent of it.
+        assert!(lease.spend(1_060_000) && lease.spend(1_060_000) && lease.spend(1_060_000));
+        assert_eq!(lease.ask(1_000_000 + LIFE_US), 3);
+        lease.grant(20, 2_000_000);
+        assert_eq!(lease.left(2_000_000), 19);
     }
 }
