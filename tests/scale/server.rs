@@ -53,7 +53,7 @@ impl Server {
         // A single connection prepares each statement once and after five runs may choose a generic plan, like a
         // connection of a server that runs for days.
         let config =
-            mainstay_kernel::config::Database { pool_size: 1, pool_wait: Duration::from_mins(10), ..config.database };
+            mainstay_kernel::config::Database { pool_size: 1, pool_wait: Duration::from_secs(600), ..config.database };
         let database = Database::new(&postgres.url().to_owned().into(), "mainstay", &config)?;
         Ok(Self { client, database, _postgres: postgres })
     }
