@@ -7,7 +7,6 @@
 //! rolled back, and the connection returns to the pool clean or not at all.
 
 pub(crate) mod after_commit;
-pub mod asked;
 pub mod attempt_limit;
 pub mod condition;
 pub(crate) mod connect;
@@ -15,6 +14,7 @@ pub mod count;
 pub mod idempotency;
 pub mod integrity;
 pub mod migrations;
+pub mod optional_column;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;
 pub mod seek;

@@ -6,12 +6,11 @@ use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection,
-        asked::if_asked,
-        broken_unique,
+        Connection, broken_unique,
         condition::Condition,
         count,
         integrity::{corrupt, one_row},
+        optional_column::optional,
         seek::seek,
         statement::Prepare as _,
     },
@@ -97,7 +96,7 @@ pub async fn find(connection: &mut Connection, name: &Name, text: bool) -> Resul
         Name::Id(id) => posts::table.filter(posts::id.eq(*id)).into_boxed(),
         Name::Slug(slug) => posts::table.filter(posts::slug.eq(slug)).into_boxed(),
     };
-    let query = query.select((Row::as_select(), if_asked(posts::body, text)));
+    let query = query.select((Row::as_select(), optional(posts::body, text)));
     query.first(connection).await.optional()?.map(post).transpose()
 }
 

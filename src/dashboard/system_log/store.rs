@@ -16,7 +16,7 @@ use crate::{
     schema::system_logs as logs,
 };
 use mainstay_kernel::{
-    database::{Connection, asked::if_asked, condition::Condition, seek::seek},
+    database::{Connection, condition::Condition, optional_column::optional, seek::seek},
     error::{Error, Result},
     page::Start,
 };
@@ -112,7 +112,7 @@ pub async fn list(
     limit: i64,
     texts: bool,
 ) -> Result<Vec<Line>> {
-    let query = logs::table.select((Row::as_select(), if_asked(logs::line, texts))).limit(limit).into_boxed();
+    let query = logs::table.select((Row::as_select(), optional(logs::line, texts))).limit(limit).into_boxed();
     let mut query = seek(query, start, "(system_logs.logged_at, system_logs.id)", true);
     if let Some(from) = filter.from {
         query = query.filter(logs::logged_at.ge(from));

@@ -20,8 +20,8 @@ use crate::{
 use mainstay_kernel::{
     database::{
         Connection,
-        asked::{IfAsked, if_asked},
         integrity::{corrupt, one_row},
+        optional_column::{Optional, optional},
         seek::seek,
         statement::Prepare as _,
     },
@@ -65,7 +65,7 @@ type Columns = (
     comments::ticket_id,
     comments::author_id,
     comments::author_role,
-    IfAsked<comments::body>,
+    Optional<comments::body>,
     comments::attachment_ids,
     comments::created_at,
     comments::edited_at,
@@ -73,7 +73,7 @@ type Columns = (
 
 fn columns(texts: bool) -> Columns {
     use comments::{attachment_ids, author_id, author_role, body, created_at, edited_at, id, ticket_id};
-    (id, ticket_id, author_id, author_role, if_asked(body, texts), attachment_ids, created_at, edited_at)
+    (id, ticket_id, author_id, author_role, optional(body, texts), attachment_ids, created_at, edited_at)
 }
 
 /// Returns one comment of a ticket, with an empty text unless that is asked for.
@@ -109,7 +109,7 @@ pub async fn first(connection: &Connection, tickets: &[TicketId], limit: i64) ->
                          FROM comments WHERE ticket_id = wanted.id ORDER BY created_at, comments.id LIMIT $2) AS found \
                        ORDER BY found.created_at, found.id";
     let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
-    let rows: Vec<CommentRow> = query.load(&mut &*connection).await?;
+    let rows: Vec<CommentRow> = query.prepared().load(&mut &*connection).await?;
     Ok(rows.into_iter().map(Comment::from).collect())
 }
 
@@ -179,7 +179,7 @@ pub async fn first_activities(connection: &Connection, tickets: &[TicketId], lim
                          FROM activities WHERE ticket_id = wanted.id ORDER BY created_at, activities.id LIMIT $2) AS found \
                        ORDER BY found.created_at, found.id";
     let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
-    let rows: Vec<ActivityRow> = query.load(&mut &*connection).await?;
+    let rows: Vec<ActivityRow> = query.prepared().load(&mut &*connection).await?;
     rows.into_iter().map(Activity::try_from).collect()
 }
 

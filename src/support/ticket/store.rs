@@ -23,10 +23,10 @@ use mainstay_kernel::{
     caller::{Caller, Visibility},
     database::{
         Connection,
-        asked::if_asked,
         condition::Condition,
         count,
         integrity::{corrupt, one_row, rows_touched},
+        optional_column::optional,
         seek::seek,
         statement::Prepare as _,
         visibility::visible,
@@ -181,7 +181,7 @@ pub async fn get_batch(
 }
 
 async fn load(mut connection: &Connection, query: Boxed<'_>, texts: bool) -> Result<Vec<Ticket>> {
-    let query = query.select((Row::as_select(), if_asked(tickets::body, texts)));
+    let query = query.select((Row::as_select(), optional(tickets::body, texts)));
     let rows: Vec<(Row, String)> = query.load(&mut connection).await?;
     rows.into_iter().map(Ticket::try_from).collect()
 }

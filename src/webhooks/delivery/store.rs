@@ -16,10 +16,9 @@ use crate::{
 };
 use mainstay_kernel::{
     database::{
-        Connection,
-        asked::if_asked,
-        count,
+        Connection, count,
         integrity::{corrupt, one_row},
+        optional_column::optional,
         seek::seek,
         statement::Prepare as _,
     },
@@ -104,7 +103,7 @@ pub async fn insert(connection: &Connection, deliveries: &[Delivery]) -> Result<
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, id: WebhookDeliveryId, payload: bool) -> Result<Delivery> {
     let query = webhook_deliveries::table.inner_join(webhook_endpoints::table);
-    let columns = (Row::as_select(), if_asked(webhook_deliveries::payload, payload));
+    let columns = (Row::as_select(), optional(webhook_deliveries::payload, payload));
     let query = query.filter(webhook_deliveries::id.eq(id)).select(columns);
     found(query.first(connection).await.optional()?)
 }
@@ -174,7 +173,7 @@ pub async fn list(
 ) -> Result<Vec<Delivery>> {
     let query = seek(matching(endpoint, state), start, "(webhook_deliveries.created_at, webhook_deliveries.id)", true);
     let query = query.order((webhook_deliveries::created_at.desc(), webhook_deliveries::id.desc())).limit(limit);
-    let query = query.select((Row::as_select(), if_asked(webhook_deliveries::payload, payloads)));
+    let query = query.select((Row::as_select(), optional(webhook_deliveries::payload, payloads)));
     let rows: Vec<(Row, String)> = query.load(connection).await?;
     rows.into_iter().map(Delivery::try_from).collect()
 }

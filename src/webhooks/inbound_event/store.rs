@@ -10,7 +10,7 @@ use crate::{
     webhooks::inbound_event::model::{Filter, InboundEvent, Provider, State},
 };
 use mainstay_kernel::{
-    database::{Connection, asked::if_asked, count, integrity::corrupt, seek::seek, statement::Prepare as _},
+    database::{Connection, count, integrity::corrupt, optional_column::optional, seek::seek, statement::Prepare as _},
     error::{Error, Result},
     page::{Start, Total},
 };
@@ -89,7 +89,7 @@ pub async fn insert(connection: &mut Connection, event: &InboundEvent) -> Result
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, id: InboundEventId, payload: bool) -> Result<InboundEvent> {
-    let columns = (Row::as_select(), if_asked(inbound_events::payload, payload));
+    let columns = (Row::as_select(), optional(inbound_events::payload, payload));
     let query = inbound_events::table.find(id).select(columns);
     found(query.first(connection).await.optional()?)
 }

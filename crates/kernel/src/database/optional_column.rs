@@ -26,23 +26,23 @@ impl Emptiable for Binary {
 
 /// A column, or an empty value in its place.
 #[derive(Debug, Clone, Copy)]
-pub struct IfAsked<C> {
+pub struct Optional<C> {
     column: C,
-    is_asked: bool,
+    is_selected: bool,
 }
 
 /// Selects a column if it is asked for, and else an empty value.
-pub fn if_asked<C>(column: C, is_asked: bool) -> IfAsked<C> {
-    IfAsked { column, is_asked }
+pub fn optional<C>(column: C, is_selected: bool) -> Optional<C> {
+    Optional { column, is_selected }
 }
 
-impl<C: Expression> Expression for IfAsked<C> {
+impl<C: Expression> Expression for Optional<C> {
     type SqlType = C::SqlType;
 }
 
-impl<C: Expression<SqlType: Emptiable> + QueryFragment<Pg>> QueryFragment<Pg> for IfAsked<C> {
+impl<C: Expression<SqlType: Emptiable> + QueryFragment<Pg>> QueryFragment<Pg> for Optional<C> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        if self.is_asked {
+        if self.is_selected {
             return self.column.walk_ast(out);
         }
         out.push_sql(<C::SqlType as Emptiable>::EMPTY);
@@ -50,14 +50,14 @@ impl<C: Expression<SqlType: Emptiable> + QueryFragment<Pg>> QueryFragment<Pg> fo
     }
 }
 
-impl<C> QueryId for IfAsked<C> {
+impl<C> QueryId for Optional<C> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<C: AppearsOnTable<Table>, Table> AppearsOnTable<Table> for IfAsked<C> {}
-impl<C: SelectableExpression<Table>, Table> SelectableExpression<Table> for IfAsked<C> {}
+impl<C: AppearsOnTable<Table>, Table> AppearsOnTable<Table> for Optional<C> {}
+impl<C: SelectableExpression<Table>, Table> SelectableExpression<Table> for Optional<C> {}
 
-impl<C: ValidGrouping<GroupBy>, GroupBy> ValidGrouping<GroupBy> for IfAsked<C> {
+impl<C: ValidGrouping<GroupBy>, GroupBy> ValidGrouping<GroupBy> for Optional<C> {
     type IsAggregate = C::IsAggregate;
 }
