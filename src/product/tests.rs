@@ -84,6 +84,13 @@ fn a_url_of_another_kind_is_refused() {
     for bad in ["http://localhost", "localhost:6379", "postgres://localhost/m", "memcached://localhost"] {
         assert!(url("REDIS_URL", bad), "{bad}");
     }
+    for good in ["redis://s1:26379", "redis://:p@s1:26379, rediss://s2:26379"] {
+        assert!(!url("REDIS_SENTINELS", good), "{good}");
+        assert_eq!(names(&[("REDIS_SENTINELS", good)]), ["REDIS_URL"], "the name of the primary is missing");
+    }
+    for bad in ["s1:26379", "redis://s1:26379,", "redis://s1:26379 redis://s2:26379", "http://s1"] {
+        assert!(url("REDIS_SENTINELS", bad), "{bad}");
+    }
     for good in ["https://app.example.com", "http://localhost:5173, https://app.example.com:8443"] {
         assert!(!url("ALLOWED_ORIGINS", good), "{good}");
     }

@@ -25,7 +25,8 @@ use crate::support::unique;
 
 /// One process: a cache on a connection of its own.
 async fn process(url: &str, scope: &str) -> Cache {
-    let config = config::Redis { url: Some(url.to_owned().into()), timeout: Duration::from_millis(200) };
+    let config =
+        config::Redis { url: Some(url.to_owned().into()), sentinels: Vec::new(), timeout: Duration::from_millis(200) };
     let redis = Redis::new(&config, Clock::default()).await.expect("a Redis URL");
     Cache::new(&redis, 1 << 20, scope)
 }

@@ -1,4 +1,4 @@
-//! A Redis for tests and benches: nothing on disk, loopback only.
+//! A Redis, or a Redis Sentinel, for tests and benches: no data on disk, loopback only.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -23,7 +23,23 @@ const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGTERM, force
 pub struct RedisOptions {
     /// The memory limit beyond which writes are refused (policy `noeviction`); `None`: no limit.
     pub maxmemory_bytes: Option<u64>,
+    /// The port of the primary that it follows as a replica; `None`: it is a primary.
+    pub primary: Option<u16>,
 }
+
+/// What a server of this program does.
+#[derive(Debug, Clone)]
+enum Role {
+    Store(RedisOptions),
+    /// Watches the primary of this name, at a port, and elects another one by itself.
+    Sentinel {
+        name: String,
+        primary: u16,
+    },
+}
+
+/// How long a primary may be silent until a Sentinel has it replaced, in milliseconds.
+const DOWN_AFTER_MS: u64 = 500;
 
 /// A running, empty Redis; it ends when this value is dropped, or when this process ends in any way.
 #[derive(Debug)]
@@ -31,7 +47,7 @@ pub struct Redis {
     server: Option<ServerProcess>,
     program: PathBuf,
     dir: PathBuf,
-    options: RedisOptions,
+    role: Role,
     port: u16,
 }
 
@@ -42,9 +58,22 @@ impl Redis {
     ///
     /// [`Error::Missing`] with the package to install; [`Error::Failed`] when it does not start.
     pub async fn start(options: RedisOptions) -> Result<Self, Error> {
+        Self::start_as(Role::Store(options)).await
+    }
+
+    /// Starts a Redis Sentinel that watches a primary under a name, and makes a replica of it the primary when it is gone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::start`].
+    pub async fn sentinel(name: &str, primary: &Self) -> Result<Self, Error> {
+        Self::start_as(Role::Sentinel { name: name.to_owned(), primary: primary.port }).await
+    }
+
+    async fn start_as(role: Role) -> Result<Self, Error> {
         let program = find_redis()?;
         let dir = temporary_dir("redis")?;
-        let mut redis = Self { server: None, program, dir, options, port: 0 };
+        let mut redis = Self { server: None, program, dir, role, port: 0 };
         let mut attempt = 1;
         loop {
             redis.port = free_port()?;
@@ -61,6 +90,12 @@ impl Redis {
     #[must_use]
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The server's process id; `None` between [`Redis::crash`] and [`Redis::restart`].
@@ -100,7 +135,7 @@ impl Redis {
         let log = File::create(&path).map_err(Error::io("creating", &path))?;
         let mut server = ServerProcess::start(Spawn {
             program: &self.program,
-            args: self.args(),
+            args: self.args()?,
             language: None,
             account: None,
             log,
@@ -127,21 +162,39 @@ impl Redis {
         Ok(())
     }
 
-    fn args(&self) -> Vec<String> {
-        let dir = self.dir.to_string_lossy().into_owned();
-        let port = self.port.to_string();
-        let maxmemory = self.options.maxmemory_bytes.unwrap_or(0).to_string();
-        let pairs = [
-            ("--bind", "127.0.0.1"),
-            ("--port", &port),
-            ("--dir", &dir),
-            ("--save", ""),
-            ("--appendonly", "no"),
-            ("--daemonize", "no"),
-            ("--maxmemory", &maxmemory),
-            ("--maxmemory-policy", "noeviction"),
+    fn args(&self) -> Result<Vec<String>, Error> {
+        let (mut args, own) = match &self.role {
+            Role::Store(RedisOptions { maxmemory_bytes, primary }) => {
+                let mut own = vec![
+                    ("save", String::new()),
+                    ("appendonly", "no".to_owned()),
+                    ("maxmemory", maxmemory_bytes.unwrap_or(0).to_string()),
+                    ("maxmemory-policy", "noeviction".to_owned()),
+                    // A replica copies its primary at once, not together with others that may come.
+                    ("repl-diskless-sync-delay", "0".to_owned()),
+                ];
+                own.extend(primary.map(|primary| ("replicaof", format!("127.0.0.1 {primary}"))));
+                (Vec::new(), own)
+            }
+            Role::Sentinel { name, primary } => {
+                // A Sentinel keeps what it knows in its configuration file.
+                let path = self.dir.join("sentinel.conf");
+                let text = format!(
+                    "sentinel monitor {name} 127.0.0.1 {primary} 1\n\
+                     sentinel down-after-milliseconds {name} {DOWN_AFTER_MS}\n"
+                );
+                std::fs::write(&path, text).map_err(Error::io("writing", &path))?;
+                (vec![path.to_string_lossy().into_owned(), "--sentinel".to_owned()], Vec::new())
+            }
+        };
+        let common = [
+            ("bind", "127.0.0.1".to_owned()),
+            ("port", self.port.to_string()),
+            ("dir", self.dir.to_string_lossy().into_owned()),
+            ("daemonize", "no".to_owned()),
         ];
-        pairs.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]).collect()
+        args.extend(own.into_iter().chain(common).flat_map(|(name, value)| [format!("--{name}"), value]));
+        Ok(args)
     }
 
     async fn answers(&self) -> bool {

@@ -16,7 +16,7 @@ mod variables;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub use effective::{Setting, Settings};
 use section::Sections;
@@ -99,6 +99,8 @@ pub struct Database {
 pub struct Redis {
     /// The URL; `None`: the in-process stand-in.
     pub url: Option<SecretString>,
+    /// The URLs of Redis Sentinels. If there are any, the host of `url` is the name of the primary that they watch.
+    pub sentinels: Vec<SecretString>,
     /// The longest wait for an answer, after which Redis counts as unavailable.
     pub timeout: Duration,
 }
@@ -158,7 +160,7 @@ impl Config {
         let config = Self {
             server: Server::read(&mut read),
             database: Database::read(&mut read),
-            redis: Redis { url: read.secret("REDIS_URL"), timeout: read.positive_duration("REDIS_TIMEOUT") },
+            redis: Redis::read(&mut read),
             cache_bytes: read.bytes("CACHE_MEMORY"),
             secret_key: read.secret("SECRET_KEY"),
             limits: Limits::read(&mut read),
@@ -227,6 +229,18 @@ impl Database {
             pool_wait: read.positive_duration("DATABASE_POOL_WAIT"),
             statement_timeout: read.positive_duration("DATABASE_STATEMENT_TIMEOUT"),
             data_dir: read.path("MAINSTAY_DATA_DIR", data_dir::default),
+        }
+    }
+}
+
+impl Redis {
+    fn read(read: &mut Reader) -> Self {
+        let sentinels = read.secret("REDIS_SENTINELS");
+        let sentinels = sentinels.iter().flat_map(|urls| urls.expose_secret().split(','));
+        Self {
+            url: read.secret("REDIS_URL"),
+            sentinels: sentinels.map(|url| url.trim().into()).collect(),
+            timeout: read.positive_duration("REDIS_TIMEOUT"),
         }
     }
 }

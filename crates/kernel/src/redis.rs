@@ -3,8 +3,9 @@
 //! Correctness never depends on this state; it depends on Postgres. Each user of it decides what happens to a request
 //! while Redis is unavailable: limits are then counted in process ([`limit`]), and sessions answer `UNAVAILABLE`.
 //!
-//! - [`RedisLink`]: one multiplexed connection of a pool, bounded waits and a circuit breaker. Redis Cluster is not supported:
-//!   the keys of one script would be on different nodes.
+//! - [`RedisLink`]: one multiplexed connection of a pool, bounded waits and a circuit breaker, to a server with a fixed
+//!   address or to the one that Redis Sentinel names. Redis Cluster is not supported: the keys of one script would be on
+//!   different nodes.
 //! - [`Local`]: the stand-in of `mainstay serve` without `REDIS_URL`, for a single process.
 
 mod link;
@@ -29,10 +30,10 @@ impl Redis {
     /// start.
     ///
     /// # Errors
-    /// When the URL is not a Redis URL.
+    /// When a URL is not a Redis URL.
     pub async fn new(config: &config::Redis, clock: Clock) -> anyhow::Result<Self> {
         Ok(match &config.url {
-            Some(url) => Self::Server(RedisLink::new(url, config.timeout).await?),
+            Some(url) => Self::Server(RedisLink::new(url, &config.sentinels, config.timeout).await?),
             None => Self::Local(Local::new(clock)),
         })
     }

@@ -222,7 +222,11 @@ mod tests {
     #[tokio::test]
     async fn only_one_of_two_refreshes_is_stored_and_both_agree() {
         let server = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
-        let config = config::Redis { url: Some(server.url().into()), timeout: Duration::from_millis(500) };
+        let config = config::Redis {
+            url: Some(server.url().into()),
+            sentinels: Vec::new(),
+            timeout: Duration::from_millis(500),
+        };
         let redis = Redis::new(&config, Clock::default()).await.expect("a URL");
         refresh_twice(on(redis, Clock::default())).await;
         refresh_twice(fixture()).await;

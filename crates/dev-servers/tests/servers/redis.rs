@@ -16,7 +16,7 @@ async fn command(url: &str, text: &str) -> std::io::Result<String> {
 
 #[tokio::test]
 async fn redis_restarts_on_its_port_and_keeps_its_limit() -> Outcome {
-    let mut server = Redis::start(RedisOptions { maxmemory_bytes: Some(1) }).await?;
+    let mut server = Redis::start(RedisOptions { maxmemory_bytes: Some(1), ..RedisOptions::default() }).await?;
     let url = server.url();
     assert!(command(&url, "SET key value").await?.starts_with("-OOM"));
     let before = server.pid();

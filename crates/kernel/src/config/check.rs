@@ -24,8 +24,14 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     if config.database.url.as_ref().is_some_and(|url| !is_postgres(url)) {
         read.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/database");
     }
-    if config.redis.url.as_ref().is_some_and(|url| redis::Client::open(url.expose_secret()).is_err()) {
+    let is_redis = |url: &SecretString| redis::Client::open(url.expose_secret()).is_ok();
+    if config.redis.url.as_ref().is_some_and(|url| !is_redis(url)) {
         read.fault("REDIS_URL", "must be a URL such as redis://host:6379, or rediss:// for TLS");
+    }
+    if !config.redis.sentinels.iter().all(is_redis) {
+        read.fault("REDIS_SENTINELS", "must be URLs such as redis://host:26379, separated by commas");
+    } else if !config.redis.sentinels.is_empty() && config.redis.url.is_none() {
+        read.fault("REDIS_URL", "needed beside REDIS_SENTINELS: its host is the name of the primary they watch");
     }
     let single: bool = read.parse("SINGLE_INSTANCE");
     if config.database.url.is_some() && config.redis.url.is_none() && !single {

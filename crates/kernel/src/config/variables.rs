@@ -59,6 +59,10 @@ pub(super) const KERNEL: &[Variable] = &[
         "Directory of the private Postgres, generated secrets, mail outbox; default: the user's data directory",
     ),
     Variable::secret("REDIS_URL", "Redis; if absent, an in-process stand-in"),
+    Variable::secret(
+        "REDIS_SENTINELS",
+        "URLs of Redis Sentinels, separated by commas; the host of REDIS_URL is then the name of the primary they watch",
+    ),
     Variable::plain("REDIS_TIMEOUT", "20ms", "Maximum wait for Redis, after which it counts as unavailable"),
     Variable::plain("CACHE_MEMORY", "64MiB", "Memory for cached values in each process, beside those in Redis"),
     Variable::plain("SINGLE_INSTANCE", "false", "Allows DATABASE_URL without REDIS_URL"),

@@ -46,7 +46,7 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A limiter on a Redis, without Postgres.
 async fn shared(redis: &RedisServer, read: Quota) -> Limiter {
-    let config = config::Redis { url: Some(redis.url().into()), timeout: TIMEOUT };
+    let config = config::Redis { url: Some(redis.url().into()), sentinels: Vec::new(), timeout: TIMEOUT };
     let redis = Redis::new(&config, Clock::default()).await.unwrap();
     Limiter::new(redis, nowhere().await, &limits(read), Clock::default())
 }
@@ -283,7 +283,7 @@ async fn attempts_fall_back_to_postgres() {
         Ok(diesel_async::SimpleAsyncConnection::batch_execute(connection, TABLE).await?)
     });
     made.await.unwrap();
-    let config = config::Redis { url: Some(redis.url().into()), timeout: TIMEOUT };
+    let config = config::Redis { url: Some(redis.url().into()), sentinels: Vec::new(), timeout: TIMEOUT };
     let shared = Redis::new(&config, Clock::default()).await.unwrap();
     let limits = limits(read(10, MINUTE));
     let limiter = Limiter::new(shared, database.clone(), &limits, Clock::default());

@@ -9,6 +9,7 @@
 //! The crate's own `ConnectionManager` is not used: it reconnects with an exponential delay of its own, beyond the two
 //! seconds allowed here, and only when a connection breaks, not when it goes silent. The breaker does both.
 
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -28,9 +29,10 @@ use bb8_redis::{
 use futures_util::{StreamExt as _, stream::BoxStream};
 use opentelemetry::{KeyValue, trace::Status};
 use redis::{
-    Client, Cmd, FromRedisValue, Msg, RedisError, RedisResult, Script, ToRedisArgs, aio::MultiplexedConnection,
+    Cmd, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
+    aio::MultiplexedConnection,
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::time::timeout;
 use tracing::{Instrument as _, Span, debug_span};
 
@@ -39,6 +41,7 @@ use crate::{
     redis::Unavailable,
     telemetry::traces,
 };
+use source::Source;
 
 /// The interval between two probes of a Redis that is unavailable.
 const REST: Duration = Duration::from_millis(500);
@@ -50,8 +53,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 pub struct RedisLink(Arc<Inner>);
 
 struct Inner {
-    /// Opens subscriptions.
-    client: Client,
+    source: Arc<Source>,
     pool: Pool<Manager>,
     /// Counts the times of a new connection; see [`Manager`].
     generation: Arc<AtomicU64>,
@@ -68,19 +70,19 @@ impl fmt::Debug for RedisLink {
 }
 
 impl RedisLink {
-    /// Connects. When Redis is unavailable, returns the link with its circuit open and keeps trying in the background.
+    /// Connects to the server of a URL; with Sentinels, the host of the URL is the name of the primary that they watch.
+    /// When Redis is unavailable, returns the link with its circuit open and keeps trying in the background.
     ///
     /// # Errors
-    /// When the URL is not a Redis URL.
-    pub async fn new(url: &SecretString, timeout: Duration) -> anyhow::Result<Self> {
+    /// When a URL is not a Redis URL.
+    pub async fn new(url: &SecretString, sentinels: &[SecretString], timeout: Duration) -> anyhow::Result<Self> {
         // `rediss://` uses the process's default provider, which another module may have installed already.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         // The crate's error may quote the URL, which contains the password.
-        let not_redis = |_| anyhow::anyhow!("REDIS_URL is not a Redis URL");
-        let client = Client::open(url.expose_secret()).map_err(not_redis)?;
-        let redis = RedisConnectionManager::new(url.expose_secret()).map_err(not_redis)?;
+        let not_redis = |_| anyhow::anyhow!("REDIS_URL or REDIS_SENTINELS is not a Redis URL");
+        let source = Arc::new(Source::new(url, sentinels).map_err(not_redis)?);
         let generation = Arc::<AtomicU64>::default();
-        let manager = Manager { redis, timeout, generation: generation.clone() };
+        let manager = Manager { source: source.clone(), timeout, generation: generation.clone() };
         let pool = Pool::builder()
             .max_size(1)
             .connection_timeout(CONNECT_TIMEOUT)
@@ -91,7 +93,7 @@ impl RedisLink {
             .build_unchecked(manager);
         let breaker = Arc::new(Breaker::new("redis", REST, REST));
         let connection = RwLock::default();
-        let link = Self(Arc::new(Inner { client, pool, generation, timeout, connection, breaker }));
+        let link = Self(Arc::new(Inner { source, pool, generation, timeout, connection, breaker }));
         if !link.0.connect().await {
             link.0.breaker.failed(true);
             tracing::warn!("Redis is unavailable; starting without it");
@@ -147,7 +149,7 @@ impl RedisLink {
     /// [`Unavailable`].
     pub async fn subscribe(&self, channel: &str) -> Result<BoxStream<'static, Msg>, Unavailable> {
         let connect = async {
-            let mut subscription = self.0.client.get_async_pubsub().await?;
+            let mut subscription = self.0.source.server().await?.get_async_pubsub().await?;
             subscription.subscribe(channel).await?;
             Ok::<_, RedisError>(subscription.into_on_message().boxed())
         };
@@ -184,7 +186,9 @@ impl RedisLink {
                 return Ok(value);
             }
             Ok(Err(error)) => {
-                let is_lost = error.is_unrecoverable_error();
+                // A replica that was the primary before: there is another one now.
+                let is_replica = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+                let is_lost = is_replica || error.is_unrecoverable_error();
                 (Unavailable::Failed(error), is_lost)
             }
             Err(_) => (Unavailable::Timeout, false),
@@ -247,13 +251,14 @@ async fn recover(link: Weak<Inner>, mut rest: Duration) {
 /// Opens and checks connections as bb8-redis does, within the time that callers wait, and gives up those opened before
 /// the last outage.
 struct Manager {
-    redis: RedisConnectionManager,
+    source: Arc<Source>,
     timeout: Duration,
     generation: Arc<AtomicU64>,
 }
 
 struct Connection {
     inner: MultiplexedConnection,
+    server: RedisConnectionManager,
     generation: u64,
 }
 
@@ -263,11 +268,12 @@ impl ManageConnection for Manager {
 
     async fn connect(&self) -> RedisResult<Connection> {
         let generation = self.generation.load(Ordering::Relaxed);
-        Ok(Connection { inner: self.redis.connect().await?, generation })
+        let server = RedisConnectionManager::new(self.source.server().await?.get_connection_info().clone())?;
+        Ok(Connection { inner: server.connect().await?, server, generation })
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> RedisResult<()> {
-        let check = timeout(self.timeout, self.redis.is_valid(&mut connection.inner)).await;
+        let check = timeout(self.timeout, connection.server.is_valid(&mut connection.inner)).await;
         check.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }
 

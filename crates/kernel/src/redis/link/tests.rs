@@ -14,7 +14,7 @@ use mainstay_dev_servers::{Redis, RedisOptions};
 const TIMEOUT: Duration = Duration::from_millis(100);
 
 async fn link(redis: &Redis) -> RedisLink {
-    RedisLink::new(&SecretString::from(redis.url()), TIMEOUT).await.unwrap()
+    RedisLink::new(&SecretString::from(redis.url()), &[], TIMEOUT).await.unwrap()
 }
 
 fn signal(redis: &Redis, signal: Signal) {
@@ -101,4 +101,69 @@ async fn an_error_of_one_command_is_no_outage() {
     assert!(matches!(link.cmd::<()>(&redis::cmd("NONSENSE")).await, Err(Unavailable::Failed(_))));
     assert_eq!(ping(&link).await.unwrap(), "PONG");
     assert!(!format!("{link:?}").contains("redis://"));
+}
+
+const NAME: &str = "shop";
+
+async fn link_by(sentinels: &[String]) -> RedisLink {
+    let sentinels: Vec<_> = sentinels.iter().map(|url| SecretString::from(url.clone())).collect();
+    RedisLink::new(&SecretString::from(format!("redis://{NAME}")), &sentinels, TIMEOUT).await.unwrap()
+}
+
+/// Waits until something is so, which must be soon.
+async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
+    let since = Instant::now();
+    while !is_so().await {
+        assert!(since.elapsed() < Duration::from_secs(30), "not within 30 s: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_primary_that_sentinel_elects_is_found() {
+    let mut primary = Redis::start(RedisOptions::default()).await.unwrap();
+    let replica = RedisOptions { primary: Some(primary.port()), ..RedisOptions::default() };
+    let replica = Redis::start(replica).await.unwrap();
+    let sentinel = Redis::sentinel(NAME, &primary).await.unwrap();
+    // One of them accepts connections, and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = (format!("redis://{}", silent.local_addr().unwrap()), silent);
+    let link = link_by(&[silent.0, sentinel.url()]).await;
+    assert_eq!(link.state(), Circuit::Closed, "a Sentinel that is silent holds up no other");
+    link.cmd::<()>(redis::cmd("SET").arg("kept").arg("7")).await.unwrap();
+    // Redis replicates after it has answered.
+    link.cmd::<()>(redis::cmd("WAIT").arg(1).arg(0)).await.unwrap();
+    let at_sentinel = RedisLink::new(&SecretString::from(sentinel.url()), &[], TIMEOUT).await.unwrap();
+    eventually("Sentinel knows the replica", async || {
+        let replicas: Vec<redis::Value> =
+            at_sentinel.cmd(redis::cmd("SENTINEL").arg("REPLICAS").arg(NAME)).await.unwrap_or_default();
+        !replicas.is_empty()
+    })
+    .await;
+    primary.crash();
+    eventually("the replica is the primary", async || {
+        link.cmd::<()>(redis::cmd("SET").arg("after").arg("1")).await.is_ok()
+    })
+    .await;
+    assert_eq!(link.cmd::<String>(redis::cmd("GET").arg("kept")).await.unwrap(), "7");
+    let role: (String, redis::Value, redis::Value) = link.cmd(&redis::cmd("ROLE")).await.unwrap();
+    assert_eq!(role.0, "master");
+    let mut messages = link.subscribe("news").await.unwrap();
+    link.cmd::<()>(redis::cmd("PUBLISH").arg("news").arg("hello")).await.unwrap();
+    assert_eq!(messages.next().await.expect("a message").get_payload_bytes(), b"hello");
+    replica.stop().await;
+}
+
+#[tokio::test]
+async fn a_primary_that_became_a_replica_is_given_up_until_it_is_one_again() {
+    let primary = Redis::start(RedisOptions::default()).await.unwrap();
+    let other = Redis::start(RedisOptions::default()).await.unwrap();
+    let (link, operator) = (link(&primary).await, link(&primary).await);
+    let follow = |host: &str, port: String| redis::cmd("REPLICAOF").arg(host).arg(port).to_owned();
+    operator.cmd::<()>(&follow("127.0.0.1", other.port().to_string())).await.unwrap();
+    assert!(matches!(link.cmd::<()>(redis::cmd("SET").arg("k").arg(1)).await, Err(Unavailable::Failed(_))));
+    assert_ne!(link.state(), Circuit::Closed, "whoever only reads would go on with what is outdated");
+    operator.cmd::<()>(&follow("NO", "ONE".to_owned())).await.unwrap();
+    back(&link).await;
+    link.cmd::<()>(redis::cmd("SET").arg("k").arg(1)).await.unwrap();
 }
