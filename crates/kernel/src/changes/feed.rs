@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use tokio::{
-    sync::broadcast,
+    sync::{OnceCell, Semaphore, broadcast},
     time::{Instant, sleep, timeout},
 };
 
@@ -29,6 +29,9 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a reader that can't read waits.
 const REST: Duration = Duration::from_secs(1);
+/// The watchers that read at once what they have missed; each reads one batch after the other, and connections of the pool
+/// are there for others, too.
+const CATCHING_UP: usize = 2;
 
 /// What was read, and the snapshot that it was read in.
 #[derive(Debug)]
@@ -65,7 +68,11 @@ struct Inner<E> {
     reader: Mutex<Option<Cursor>>,
     /// Held to start the reader.
     starting: tokio::sync::Mutex<()>,
+    catching_up: Semaphore,
 }
+
+/// A value of some type, of which several have a part.
+type Shared = dyn Any + Send + Sync;
 
 /// What was read at once.
 pub(super) struct Batch<E> {
@@ -73,14 +80,15 @@ pub(super) struct Batch<E> {
     pub(super) start: Cursor,
     pub(super) snapshot: Snapshot,
     pub(super) entries: Vec<E>,
-    /// What belongs to the entries, by a name, for as long as anybody uses it.
-    loaded: tokio::sync::Mutex<HashMap<&'static str, Weak<dyn Any + Send + Sync>>>,
+    /// What belongs to some of the entries, by a name and the number of the first one, for as long as anybody waits for it or
+    /// uses it.
+    loaded: Mutex<HashMap<(&'static str, usize), Weak<Shared>>>,
 }
 
 impl<E: Entry> Batch<E> {
     pub(super) fn new(start: Cursor, read: Read<E>) -> Self {
         let Read { snapshot, entries } = read;
-        Self { start, snapshot, entries, loaded: tokio::sync::Mutex::default() }
+        Self { start, snapshot, entries, loaded: Mutex::default() }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -95,21 +103,27 @@ impl<E: Entry> Batch<E> {
         }
     }
 
-    /// Returns what belongs to the entries: the first who asks loads it for all.
+    /// Returns what belongs to the entries from `first` on: the first who asks loads it for all who wait meanwhile.
     pub(super) async fn load<T: Any + Send + Sync>(
         &self,
         name: &'static str,
+        first: usize,
         load: impl AsyncFnOnce() -> Result<T>,
     ) -> Result<Arc<T>> {
-        let mut all = self.loaded.lock().await;
-        let known = all.get(name).and_then(Weak::upgrade).and_then(|known| known.downcast().ok());
-        if let Some(known) = known {
-            return Ok(known);
-        }
-        let loaded = Arc::new(load().await?);
-        let shared: Arc<dyn Any + Send + Sync> = loaded.clone();
-        all.insert(name, Arc::downgrade(&shared));
-        Ok(loaded)
+        // Whoever waits holds the cell, so that nobody loads again what was loaded while he waited.
+        let cell = self.cell::<Arc<T>>(name, first);
+        cell.get_or_try_init(|| async { load().await.map(Arc::new) }).await.cloned()
+    }
+
+    fn cell<T: Any + Send + Sync>(&self, name: &'static str, first: usize) -> Arc<OnceCell<T>> {
+        let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all.get(&(name, first)).and_then(Weak::upgrade).and_then(|known| known.downcast().ok());
+        known.unwrap_or_else(|| {
+            let cell = Arc::new(OnceCell::new());
+            let shared: Arc<Shared> = cell.clone();
+            all.insert((name, first), Arc::downgrade(&shared));
+            cell
+        })
     }
 }
 
@@ -118,17 +132,25 @@ impl<E: Entry> Feed<E> {
     pub fn new(database: Database, read: ReadFn<E>) -> Self {
         let (sender, _) = broadcast::channel(MAX_BEHIND);
         let (reader, starting) = Default::default();
-        Self(Arc::new(Inner { database, read, sender, reader, starting }))
+        let catching_up = Semaphore::new(CATCHING_UP);
+        Self(Arc::new(Inner { database, read, sender, reader, starting, catching_up }))
     }
 
     /// Reads what follows a position, for one watcher alone.
     pub(super) async fn read_after(&self, cursor: &Cursor) -> Result<Read<E>> {
         let (database, read) = (&self.0.database, self.0.read);
+        // It is never closed.
+        let _turn = self.0.catching_up.acquire().await.ok();
         database.autocommit(async |connection| read(connection, Some(cursor)).await).await
     }
 
     /// Returns how far the reader is, and what it reads from there on.
     pub(super) async fn subscribe(&self) -> Result<(Cursor, broadcast::Receiver<Arc<Batch<E>>>)> {
+        let subscribed = timeout(TIMEOUT, self.subscribe_or_start()).await;
+        subscribed.unwrap_or_else(|_| Err(Error::unavailable(anyhow::anyhow!("no snapshot in time"))))
+    }
+
+    async fn subscribe_or_start(&self) -> Result<(Cursor, broadcast::Receiver<Arc<Batch<E>>>)> {
         let _starting = self.0.starting.lock().await;
         {
             let reader = self.0.lock();
@@ -137,8 +159,7 @@ impl<E: Entry> Feed<E> {
             }
         }
         let mut connection = self.0.database.dedicated().await.map_err(Error::unavailable)?;
-        let first = timeout(TIMEOUT, (self.0.read)(&mut connection, None)).await;
-        let first = first.map_err(|_| Error::unavailable(anyhow::anyhow!("no snapshot in time")))??;
+        let first = (self.0.read)(&mut connection, None).await?;
         let cursor = Cursor::whole(first.snapshot);
         let mut reader = self.0.lock();
         *reader = Some(cursor.clone());
@@ -221,5 +242,41 @@ impl<E: Entry> Inner<E> {
             // Fails if nobody watches any more.
             self.sender.send(Arc::new(batch)).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::{changes::Noted, error::Reason};
+
+    #[tokio::test]
+    async fn what_belongs_to_a_batch_is_loaded_once_for_all_who_wait() {
+        let snapshot = Snapshot::parse("100:100:", chrono::DateTime::UNIX_EPOCH).expect("a snapshot");
+        let read = Read::<Noted> { snapshot: snapshot.clone(), entries: Vec::new() };
+        let batch = Batch::new(Cursor::whole(snapshot), read);
+        let loads = AtomicUsize::new(0);
+        let wait = |first| {
+            let (batch, loads) = (&batch, &loads);
+            async move {
+                let load = async || {
+                    tokio::task::yield_now().await;
+                    Ok(loads.fetch_add(1, Ordering::Relaxed))
+                };
+                // Used, and given up before the next one looks.
+                drop(batch.load("tickets", first, load).await.expect("a number"));
+            }
+        };
+        join_all((0..100).map(|_| wait(0))).await;
+        assert_eq!(loads.load(Ordering::Relaxed), 1);
+        join_all([wait(0), wait(16), wait(16)]).await;
+        assert_eq!(loads.load(Ordering::Relaxed), 3, "nothing is kept, and other entries are others");
+        let failed = batch.load::<u8>("tickets", 0, async || Err(Reason::Unavailable.into())).await;
+        assert!(failed.is_err());
+        assert_eq!(*batch.load("tickets", 0, async || Ok(7_u8)).await.expect("a number"), 7, "a failure is not kept");
     }
 }

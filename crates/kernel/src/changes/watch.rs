@@ -1,11 +1,11 @@
 //! One watcher's position: first what it has missed, then what is read for all.
 
-use std::{any::Any, sync::Arc};
+use std::{any::Any, ops::Range, sync::Arc};
 
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use super::{Cursor, Entry, Feed, Snapshot, feed::Batch};
-use crate::error::{Error, Reason, Result};
+use crate::error::{Reason, Result};
 
 /// A watcher. It holds no more than a batch; what it does not take in time, it misses, and is told so.
 pub struct Watch<E: Entry> {
@@ -14,6 +14,8 @@ pub struct Watch<E: Entry> {
     receiver: Receiver<Arc<Batch<E>>>,
     /// It has not yet read what it had missed when it began.
     is_behind: bool,
+    /// It has read that, and nothing else since: what was read for all meanwhile, it may have missed.
+    has_caught_up: bool,
 }
 
 impl<E: Entry> std::fmt::Debug for Watch<E> {
@@ -22,9 +24,14 @@ impl<E: Entry> std::fmt::Debug for Watch<E> {
     }
 }
 
+/// The entries of a part of a page. What belongs to them is in memory while a watcher does not take it.
+const PART: usize = 16;
+
 /// What a watcher gets at once.
 pub struct Page<E: Entry> {
     batch: Arc<Batch<E>>,
+    /// Those of the batch that belong to it.
+    range: Range<usize>,
     /// The position before the page, as far as this watcher has read.
     start: Cursor,
     /// What the watcher has read of the batch before.
@@ -41,7 +48,17 @@ impl<E: Entry> Page<E> {
     /// The entries that the watcher has not had, in order.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &E> {
         let is_known = |entry: &E| self.known.as_ref().is_some_and(|known| known.contains(entry.position().0));
-        self.batch.entries.iter().filter(move |entry| !is_known(entry))
+        self.batch.entries[self.range.clone()].iter().filter(move |entry| !is_known(entry))
+    }
+
+    /// Splits the page into parts, whose entries follow each other.
+    pub fn parts(self) -> impl Iterator<Item = Self> {
+        let Self { batch, range, start, known } = self;
+        let end = range.end;
+        range.step_by(PART).map(move |first| {
+            let range = first..end.min(first + PART);
+            Self { batch: batch.clone(), range, start: start.clone(), known: known.clone() }
+        })
     }
 
     /// Returns the position after an entry.
@@ -54,8 +71,8 @@ impl<E: Entry> Page<E> {
         }
     }
 
-    /// Returns what belongs to all entries that were read with these. Whoever watches gets the same: the first who asks has
-    /// it loaded, from these entries.
+    /// Returns what belongs to these entries, and to those among them that the watcher has had. Whoever watches gets the same:
+    /// the first who asks has it loaded, from these entries.
     ///
     /// # Errors
     /// Any error of `load`.
@@ -64,7 +81,8 @@ impl<E: Entry> Page<E> {
         name: &'static str,
         load: impl AsyncFnOnce(&[E]) -> Result<T>,
     ) -> Result<Arc<T>> {
-        self.batch.load(name, async || load(&self.batch.entries).await).await
+        let entries = &self.batch.entries[self.range.clone()];
+        self.batch.load(name, self.range.start, async || load(entries).await).await
     }
 }
 
@@ -76,7 +94,7 @@ impl<E: Entry> Feed<E> {
     pub async fn watch(&self, from: Option<Cursor>) -> Result<Watch<E>> {
         let (now, receiver) = self.subscribe().await?;
         let (feed, is_behind) = (self.clone(), from.is_some());
-        Ok(Watch { feed, cursor: from.unwrap_or(now), receiver, is_behind })
+        Ok(Watch { feed, cursor: from.unwrap_or(now), receiver, is_behind, has_caught_up: false })
     }
 }
 
@@ -87,17 +105,25 @@ impl<E: Entry> Watch<E> {
     /// `WATCH_LAGGED` if too much was read for all before this watcher took it, `RESUME_TOKEN_EXPIRED` if it began at a
     /// position of another database, and any error of Postgres while it reads what it has missed.
     pub async fn next(&mut self) -> Result<Page<E>> {
-        while self.is_behind {
-            let page = self.catch_up().await?;
-            if page.entries().next().is_some() {
-                return Ok(page);
-            }
-        }
         loop {
-            let batch = self.receiver.recv().await.map_err(|error| match error {
-                RecvError::Lagged(_) => Error::new(Reason::WatchLagged),
-                RecvError::Closed => Error::new(Reason::Unavailable),
-            })?;
+            if self.is_behind {
+                let page = self.catch_up().await?;
+                if page.entries().next().is_some() {
+                    return Ok(page);
+                }
+                continue;
+            }
+            let batch = match self.receiver.recv().await {
+                Ok(batch) => batch,
+                // It took so long to catch up that more was read for all than is kept: it is not far behind that.
+                Err(RecvError::Lagged(_)) if self.has_caught_up => {
+                    (self.is_behind, self.has_caught_up) = (true, false);
+                    continue;
+                }
+                Err(RecvError::Lagged(_)) => return Err(Reason::WatchLagged.into()),
+                Err(RecvError::Closed) => return Err(Reason::Unavailable.into()),
+            };
+            self.has_caught_up = false;
             if let Some(page) = self.take(batch) {
                 return Ok(page);
             }
@@ -130,8 +156,9 @@ impl<E: Entry> Watch<E> {
         let batch = Arc::new(Batch::new(start.clone(), read));
         // The end of a part is that of an earlier snapshot: one more look shows what is beyond it.
         self.is_behind = batch.is_full() || start.part.is_some();
+        self.has_caught_up = !self.is_behind;
         self.cursor = batch.end();
-        Ok(Page { batch, start, known: None })
+        Ok(Page { range: 0..batch.entries.len(), batch, start, known: None })
     }
 
     /// Takes a batch that was read for all; `None` if nothing in it is new to this watcher.
@@ -148,7 +175,7 @@ impl<E: Entry> Watch<E> {
             Some(part) => Cursor { from, part: Some(part) },
             None => end,
         };
-        let page = Page { batch, start, known: Some(known) };
+        let page = Page { range: 0..batch.entries.len(), batch, start, known: Some(known) };
         let is_new = page.entries().next().is_some();
         is_new.then_some(page)
     }

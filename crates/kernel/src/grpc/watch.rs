@@ -154,6 +154,7 @@ pub async fn watch<E: Entry, R, M: Send + 'static>(
     let now = Instant::now();
     let watching = Watching {
         watch: feed.watch(from).await?,
+        parts: VecDeque::new(),
         ready: VecDeque::new(),
         seal: Arc::new(move |cursor: &Cursor| tokens.seal(cursor, method)),
         messages: Box::new(messages),
@@ -180,7 +181,9 @@ type MessagesFn<E, M> = Box<dyn Fn(Page<E>, Seal) -> BoxFuture<'static, Result<V
 
 struct Watching<E: Entry, M> {
     watch: Watch<E>,
-    /// Messages of the last page that the caller has not taken.
+    /// Parts of the last page of which the caller has taken nothing.
+    parts: VecDeque<Page<E>>,
+    /// Messages of the part before that the caller has not taken.
     ready: VecDeque<M>,
     seal: Seal,
     messages: MessagesFn<E, M>,
@@ -192,6 +195,8 @@ struct Watching<E: Entry, M> {
 
 enum Step<E: Entry> {
     Page(Result<Page<E>>),
+    /// Small enough to be in memory while the caller does not take it.
+    Part(Page<E>),
     Position,
     End,
 }
@@ -202,13 +207,21 @@ impl<E: Entry, M> Watching<E, M> {
             if let Some(message) = self.ready.pop_front() {
                 return Some(Ok(message));
             }
-            let made = match self.step().await {
+            let step = match self.parts.pop_front() {
+                Some(part) => Step::Part(part),
+                None => self.step().await,
+            };
+            let made = match step {
                 Step::End => return None,
+                Step::Part(part) => (self.messages)(part, self.seal.clone()).await,
+                Step::Page(Ok(page)) => {
+                    self.parts.extend(page.parts());
+                    continue;
+                }
                 Step::Position => {
                     let token = (self.seal)(&self.watch.position());
                     Ok(vec![(self.position)(token)])
                 }
-                Step::Page(Ok(page)) => (self.messages)(page, self.seal.clone()).await,
                 Step::Page(Err(error)) => Err(error),
             };
             match made {

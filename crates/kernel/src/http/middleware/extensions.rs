@@ -13,6 +13,10 @@ pub(super) struct Arrived(pub(super) tokio::time::Instant);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expires(pub(super) Instant);
 
+/// A response is that of a watch which was let in. Refusals of one are like all others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Watching;
+
 /// Whom a response is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Principal(pub(super) Uuid);

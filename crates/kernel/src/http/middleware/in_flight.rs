@@ -19,7 +19,7 @@ use crate::{
         exchange::Exchange,
         middleware::{
             envelope,
-            extensions::{Expires, Place, Principal},
+            extensions::{Expires, Place, Principal, Watching},
             layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
             protocol,
         },
@@ -55,7 +55,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 exchange,
                 principal: response.extensions().get().map(|&Principal(principal)| principal),
                 deadline: response.extensions().get().map(|&Expires(deadline)| deadline),
-                is_watch: response.extensions().get::<&'static Method>().is_some_and(|method| method.watch),
+                is_watch: is_watch(&response),
             };
             let stream_bytes = stream_bytes(&response);
             let (parts, body) = response.into_parts();
@@ -75,11 +75,15 @@ impl<S: Next> Middleware<Request, S> for InFlight {
     }
 }
 
+fn is_watch(response: &Response) -> bool {
+    response.extensions().get::<Watching>().is_some()
+}
+
 /// What a response that is made while it is read counts for; `None` for one that is complete before. Health and
 /// reflection, which have no method, have few streams.
 fn stream_bytes(response: &Response) -> Option<usize> {
     match response.extensions().get::<&'static Method>() {
-        Some(method) if method.watch => Some(WATCH_BYTES),
+        Some(_) if is_watch(response) => Some(WATCH_BYTES),
         Some(method) => method.descriptor.is_server_streaming().then_some(STREAM_BYTES),
         None => protocol::is_grpc(response).then_some(0),
     }

@@ -26,6 +26,7 @@ use crate::{
     error::{Error, Reason},
     http::middleware::{
         auth,
+        extensions::Watching,
         layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
     },
     module::Modules,
@@ -37,6 +38,8 @@ pub const MAX_WATCHES: usize = 10_000;
 const MAX_PER_PRINCIPAL: usize = 32;
 /// How often access is checked again.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
+/// Checks in a row that may fail because Postgres is away, as it is when another one takes over.
+const MAX_FAILED_CHECKS: usize = 2;
 
 /// A middleware that bounds watches.
 #[derive(Debug, Clone)]
@@ -83,21 +86,27 @@ impl<S: Next> Middleware<Request, S> for BoundWatch {
         let response = next.run(request);
         Box::pin(async move {
             let ends = [("access", access), ("drain", draining)];
-            Ok(response.await.map(|body| Body::new(Watched { body, ends, outcome: "left", _place: place })))
+            let mut response =
+                response.await.map(|body| Body::new(Watched { body, ends, outcome: "left", _place: place }));
+            response.extensions_mut().insert(Watching);
+            Ok(response)
         })
     }
 }
 
-/// Returns once the caller may no longer watch. While that can't be checked, nothing can be read that would be sent.
+/// Returns once the caller may no longer watch, or that could not be checked for some time.
 async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String) -> Error {
+    let mut failed = 0;
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
         if authenticator.cached(&credential).is_some() {
+            failed = 0;
             continue;
         }
         match authenticator.verify(&credential).await {
-            Err(error) if !error.is_unavailable() => return error,
-            Ok(_) | Err(_) => {}
+            Ok(_) => failed = 0,
+            Err(error) if error.is_unavailable() && failed < MAX_FAILED_CHECKS => failed += 1,
+            Err(error) => return error,
         }
     }
 }
@@ -198,28 +207,36 @@ mod tests {
     use super::*;
     use crate::{caller::Caller, error::Result};
 
-    /// Can't check the first times, and then refuses.
-    #[derive(Debug, Default)]
-    struct Recovering(Mutex<usize>);
+    /// Refuses for these reasons, one after the other, the last one again and again.
+    #[derive(Debug)]
+    struct Refusing(Mutex<&'static [Reason]>);
 
-    impl Authenticator for Recovering {
+    impl Authenticator for Refusing {
         fn cached(&self, _: &str) -> Option<Caller> {
             None
         }
 
         fn verify<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Caller>> {
-            let mut checks = self.0.lock().unwrap();
-            *checks += 1;
-            let reasons = [Reason::Unavailable, Reason::DeadlineExceeded, Reason::SessionRevoked];
-            std::future::ready(Err(reasons[*checks - 1].into())).boxed()
+            let mut reasons = self.0.lock().unwrap();
+            let reason = reasons[0];
+            if reasons.len() > 1 {
+                *reasons = &reasons[1..];
+            }
+            std::future::ready(Err(reason.into())).boxed()
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn access_that_cannot_be_checked_is_not_lost() {
+    /// Whether access is lost for a reason after so many checks.
+    async fn is_lost(reasons: &'static [Reason], reason: Reason, checks: u64) -> bool {
         let since = tokio::time::Instant::now();
-        let error = lost_access(Arc::<Recovering>::default(), "token".to_owned()).await;
-        assert!(error.reason() == Reason::SessionRevoked, "{error:?}");
-        assert_eq!(since.elapsed().as_secs(), 3 * CHECK_EVERY.as_secs());
+        let error = lost_access(Arc::new(Refusing(Mutex::new(reasons))), "token".to_owned()).await;
+        error.reason() == reason && since.elapsed().as_secs() == checks * CHECK_EVERY.as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn access_that_cannot_be_checked_for_a_moment_is_not_lost() {
+        let reasons = &[Reason::Unavailable, Reason::DeadlineExceeded, Reason::SessionRevoked];
+        assert!(is_lost(reasons, Reason::SessionRevoked, 3).await);
+        assert!(is_lost(&[Reason::Unavailable], Reason::Unavailable, 3).await);
     }
 }
