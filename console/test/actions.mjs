@@ -143,6 +143,45 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
       },
     },
     {
+      name: "the focus goes on next to what is gone",
+      run: async (page) => {
+        const focused = (role, name) => page.waitForFunction(([role, name]) => {
+          const { localName, textContent, labels } = document.activeElement;
+          return localName === role && (labels?.[0]?.textContent || textContent).trim() === name;
+        }, [role, name]);
+        const press = async (button) => {
+          await button.focus();
+          await page.keyboard.press("Enter");
+        };
+        const { id } = await create("Focus on one");
+        await create("Focus on two");
+        // A button that works is disabled, and another one stands there then.
+        await go(page, `/tickets/${id}`);
+        await press(page.getByRole("button", { name: "Resolve" }));
+        await page.getByRole("button", { name: "Reopen" }).waitFor();
+        await focused("button", "Reopen");
+        await press(page.getByRole("button", { name: "Reopen" }));
+        await focused("button", "Resolve");
+        await press(page.getByRole("button", { name: "Assign to me" }));
+        await page.getByRole("button", { name: "Assign to me" }).waitFor({ state: "detached" });
+        await focused("button", "Resolve");
+        await go(page, "/tickets?query=Focus");
+        await page.getByText("2 in all").waitFor();
+        // By way of a dialog.
+        await press(page.getByRole("button", { name: "Save view" }));
+        await page.getByLabel("Name").fill("Focussed");
+        await page.keyboard.press("Enter");
+        await focused("a", "Focussed");
+        await press(page.getByRole("button", { name: "Remove view" }));
+        await focused("a", "Mine");
+        await page.getByLabel("Select all").check();
+        await press(page.getByRole("button", { name: "Resolve" }));
+        await press(page.getByRole("dialog").getByRole("button", { name: "Resolve" }));
+        await page.getByText("2 tickets changed").waitFor();
+        await focused("input", "Select all");
+      },
+    },
+    {
       name: "several tickets are resolved at once",
       run: async (page) => {
         for (const number of [1, 2, 3]) await create(`Bulk of three, ${number}`);
