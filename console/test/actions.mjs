@@ -43,6 +43,7 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         await page.getByLabel("New comment").fill("Help is on its way.");
         await page.getByRole("button", { name: "Comment" }).click();
         await page.locator(".thread").getByText("Help is on its way.").waitFor();
+        for (const label of ["Customer", "Requester"]) await page.locator(".fields > div", { hasText: label }).getByRole("link", { name: me.name }).waitFor();
         await page.getByRole("button", { name: "Resolve" }).click();
         await page.getByRole("button", { name: "Reopen" }).waitFor();
         await page.getByRole("button", { name: "Undo" }).click();
@@ -86,6 +87,8 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         await page.keyboard.press("4");
         await page.getByText("Priority changed: Triage me by keyboard").waitFor();
         same((await ticket(fresh.id)).priority, "TICKET_PRIORITY_URGENT", "the priority");
+        // Who asks is told by name, also of what has just changed.
+        await page.getByRole("row").filter({ hasText: "Triage me by keyboard" }).getByText(`${me.name} · `).waitFor();
         await page.keyboard.press("a");
         await page.getByText("Yours now: Triage me by keyboard").waitFor();
         await page.keyboard.press("e");

@@ -1,15 +1,15 @@
 /** Customers: the people of an account, and what they have asked for, bought and paid, in one place. */
 
-import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../api/client";
 import { useName, useText } from "../text";
 import { Age, Badge, Time } from "../ui/format";
-import { PageFrame } from "../ui/page";
-import type { Column } from "../ui/table";
+import { Card, PageFrame } from "../ui/page";
+import { Table, type Column } from "../ui/table";
 import { ListPage, pageOf, Related } from "./kit";
 import { useOrderColumns, usePaymentColumns, useSubscriptionColumns } from "./sales/columns";
+import { useCustomerName, usePeople } from "./tickets/people";
 
 type User = Schemas["User"];
 type Ticket = Schemas["Ticket"];
@@ -34,11 +34,8 @@ export function CustomerPage() {
   const t = useText();
   const { id } = useParams({ strict: false }) as { id: string };
   const query = { accountId: id, pageSize: FEW };
-  const people = useQuery({
-    queryKey: ["people", id],
-    queryFn: ({ signal }) => read(api.GET("/api/v1/users", { params: { query }, signal })),
-  });
-  const title = people.data?.data[0]?.name ?? t("Customer");
+  const people = usePeople(id);
+  const title = useCustomerName(id) ?? t("Customer");
   return (
     <PageFrame title={title} above={<Link to="/customers">{t("Customers")}</Link>}>
       <p className="lead"><code>{id}</code></p>
@@ -53,8 +50,9 @@ export function CustomerPage() {
         fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />
       <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} columns={useSubscriptionColumns()}
         fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />
-      <Related title={t("People")} name={["people", id]} columns={usePeopleColumns()}
-        fetch={(signal) => read(api.GET("/api/v1/users", { params: { query }, signal }))} />
+      <Card title={t("People")}>
+        <Table label={t("People")} columns={usePeopleColumns()} query={people} rowKey={(user) => user.id} />
+      </Card>
     </PageFrame>
   );
 }

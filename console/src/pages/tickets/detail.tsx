@@ -21,6 +21,7 @@ import { Comments } from "./comments";
 import { Conflict } from "./conflict";
 import { EditTicket } from "./edit";
 import { useChosen, useLastSearch } from "./kept";
+import { useCustomerName, useNames } from "./people";
 import { useTicketWatch } from "./watch";
 
 export function TicketPage() {
@@ -82,7 +83,7 @@ function TicketView({ ticket }: { ticket: Ticket }) {
         </div>
         <div>
           <Properties ticket={ticket} isStaff={isStaff} onChange={apply} />
-          <Activities ticketId={ticket.id} />
+          <Activities ticketId={ticket.id} accountId={ticket.accountId} />
         </div>
       </div>
       {editing && <EditTicket ticket={ticket} onClose={() => setEditing(false)} />}
@@ -93,18 +94,20 @@ function TicketView({ ticket }: { ticket: Ticket }) {
 function Properties({ ticket, isStaff, onChange }: { ticket: Ticket; isStaff: boolean; onChange: (change: Change) => void }) {
   const t = useText();
   const name = useName();
+  const customer = useCustomerName(ticket.accountId);
+  const nameOf = useNames(ticket.accountId);
   return (
     <Card title={t("Details")}>
       <dl className="fields narrow">
         <div><dt>{name("status")}</dt><dd><Badge value={ticket.status} /></dd></div>
         <div><dt>{name("priority")}</dt><dd><PriorityChoice value={ticket.priority} onChange={(priority) => onChange({ kind: "patch", patch: { priority } })} /></dd></div>
-        <div><dt>{name("assignee")}</dt><dd>{isStaff ? <Assignee value={ticket.assigneeId} onChange={(assigneeId) => onChange({ kind: "assign", assigneeId })} /> : <Id value={ticket.assigneeId} />}</dd></div>
+        <div><dt>{name("assignee")}</dt><dd>{isStaff ? <Assignee value={ticket.assigneeId} onChange={(assigneeId) => onChange({ kind: "assign", assigneeId })} /> : <Id value={ticket.assigneeId} name={nameOf(ticket.assigneeId)} />}</dd></div>
         <div><dt>{name("kind")}</dt><dd><Badge value={ticket.kind} /></dd></div>
         <div><dt>{name("queue")}</dt><dd>{ticket.queue}</dd></div>
         <div><dt>{name("tags")}</dt><dd><Value value={ticket.tags} field="tags" /></dd></div>
         <div><dt>{name("language")}</dt><dd>{ticket.language}</dd></div>
-        <div><dt>{t("Customer")}</dt><dd><Id value={ticket.accountId} field="accountId" /></dd></div>
-        <div><dt>{name("requester")}</dt><dd><Id value={ticket.requesterId} field="requesterId" /></dd></div>
+        <div><dt>{t("Customer")}</dt><dd><Id value={ticket.accountId} field="accountId" name={customer} /></dd></div>
+        <div><dt>{name("requester")}</dt><dd><Id value={ticket.requesterId} field="requesterId" name={nameOf(ticket.requesterId)} /></dd></div>
         <div><dt>{t("Created")}</dt><dd><Time value={ticket.createTime} /></dd></div>
         <div><dt>{t("Changed")}</dt><dd><Time value={ticket.updateTime} /></dd></div>
         {ticket.resolveTime && <div><dt>{t("Resolved")}</dt><dd><Time value={ticket.resolveTime} /></dd></div>}

@@ -95,11 +95,12 @@ function Total({ rows: { first, total, more } }: { rows: TicketRows }) {
 }
 
 function Subject({ ticket }: { ticket: Ticket }) {
+  const requester = ticket.included?.requester?.name;
   return (
     <>
       <Link className="row-link" to="/tickets/$id" params={{ id: ticket.id }} data-ticket={ticket.id}>{ticket.subject}</Link>
-      <span className="narrow-only"><br /><Badge value={ticket.status} /> <Badge value={ticket.priority} /></span>
-      <span className="wide-only dim"><br /><small>{ticket.queue}</small></span>
+      <span className="gist dim"><small>{[requester, ticket.queue].filter(Boolean).join(" · ")}</small></span>
+      <span className="narrow-only"><Badge value={ticket.status} /> <Badge value={ticket.priority} /></span>
     </>
   );
 }
