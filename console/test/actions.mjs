@@ -46,6 +46,9 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         for (const label of ["Customer", "Requester"]) await page.locator(".fields > div", { hasText: label }).getByRole("link", { name: me.name }).waitFor();
         await page.getByRole("button", { name: "Resolve" }).click();
         await page.getByRole("button", { name: "Reopen" }).waitFor();
+        // What the server would refuse is not offered.
+        same(await page.getByLabel("Assignee").isDisabled(), true, "whether a resolved ticket keeps its assignee");
+        same(await page.getByRole("button", { name: "Assign to me" }).count(), 0, "ways to assign it");
         await page.getByRole("button", { name: "Undo" }).click();
         await page.getByRole("button", { name: "Resolve" }).waitFor();
         await page.locator(".timeline").getByText("Reopened").waitFor();
@@ -278,7 +281,11 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
       run: async (page) => {
         await go(page, `/webhooks/${endpoint.id}`);
         await page.getByRole("button", { name: "Send a test event" }).click();
-        await page.getByRole("alert").getByText("Request").waitFor();
+        await page.getByRole("alert").getByText("It failed at another server").waitFor();
+        await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+        await page.getByRole("alert").getByRole("button", { name: "Copy" }).click();
+        await page.getByText("Copied").waitFor();
+        same(await page.evaluate(() => navigator.clipboard.readText()), await page.getByRole("alert").locator("code").textContent(), "what was copied");
       },
     },
     {

@@ -64,14 +64,14 @@ function TicketView({ ticket }: { ticket: Ticket }) {
       above={<ToList />}
       actions={<>
         <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>
-        {isStaff && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
+        {isStaff && !resolved && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
         {resolved
           ? <button type="button" disabled={isPending} onClick={() => apply({ kind: "reopen" }, t("Reopened"))}>{t("Reopen")}</button>
           : <button type="button" className="primary" disabled={isPending} onClick={() => apply({ kind: "resolve" }, t("Resolved"), { kind: "reopen" })}>{t("Resolve")}</button>}
         {user.role === "ROLE_ADMIN" && <Delete ticket={ticket} />}
       </>}
     >
-      {error && variables && <Conflict error={error} change={variables.change} id={ticket.id} onClose={reset} onApply={(latest) => mutate({ ticket: latest, change: variables.change })} />}
+      {error && variables && <Conflict error={error} change={variables.change} id={ticket.id} onClose={reset} onRetry={() => mutate(variables)} onApply={(latest) => mutate({ ticket: latest, change: variables.change })} />}
       <div className="columns">
         <div>
           <Card title={t("Request")}>
@@ -101,7 +101,7 @@ function Properties({ ticket, isStaff, onChange }: { ticket: Ticket; isStaff: bo
       <dl className="fields narrow">
         <div><dt>{name("status")}</dt><dd><Badge value={ticket.status} /></dd></div>
         <div><dt>{name("priority")}</dt><dd><PriorityChoice value={ticket.priority} onChange={(priority) => onChange({ kind: "patch", patch: { priority } })} /></dd></div>
-        <div><dt>{name("assignee")}</dt><dd>{isStaff ? <Assignee value={ticket.assigneeId} onChange={(assigneeId) => onChange({ kind: "assign", assigneeId })} /> : <Id value={ticket.assigneeId} name={nameOf(ticket.assigneeId)} />}</dd></div>
+        <div><dt>{name("assignee")}</dt><dd>{isStaff ? <Assignee value={ticket.assigneeId} disabled={ticket.status === "TICKET_STATUS_RESOLVED"} onChange={(assigneeId) => onChange({ kind: "assign", assigneeId })} /> : <Id value={ticket.assigneeId} name={nameOf(ticket.assigneeId)} />}</dd></div>
         <div><dt>{name("kind")}</dt><dd><Badge value={ticket.kind} /></dd></div>
         <div><dt>{name("queue")}</dt><dd>{ticket.queue}</dd></div>
         <div><dt>{name("tags")}</dt><dd><Value value={ticket.tags} field="tags" /></dd></div>
