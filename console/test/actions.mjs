@@ -55,6 +55,24 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
       },
     },
     {
+      name: "a ticket is created for a customer on their page",
+      run: async (page) => {
+        await go(page, `/customers/${me.accountId}`);
+        await page.getByRole("button", { name: "New ticket" }).click();
+        await page.waitForFunction(() => document.activeElement?.labels?.[0]?.textContent.startsWith("Subject"));
+        await page.keyboard.type("Said on the phone");
+        await page.getByLabel("Body").fill("They call again on Monday.");
+        await page.getByText("The priority; Medium if absent.").waitFor();
+        await page.getByRole("dialog").getByRole("button", { name: "New ticket" }).click();
+        await page.getByRole("heading", { name: "Said on the phone" }).waitFor();
+        same((await ticket(new URL(page.url()).pathname.split("/").pop())).accountId, me.accountId, "the customer");
+        await go(page, "/orders");
+        const { number } = (await send("GET", `orders/${payment.orderId}`, undefined, token)).data;
+        await page.getByRole("link", { name: number }).click();
+        await page.getByRole("heading", { name: `Order ${number}` }).waitFor();
+      },
+    },
+    {
       name: "files are attached to a ticket and a comment, downloaded and removed",
       run: async (page) => {
         const { id } = await create("With papers");

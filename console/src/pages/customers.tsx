@@ -8,7 +8,8 @@ import { Age, Badge, Time } from "../ui/format";
 import { Card, PageFrame } from "../ui/page";
 import { Table, type Column } from "../ui/table";
 import { ListPage, pageOf, Related } from "./kit";
-import { useOrderColumns, usePaymentColumns, useSubscriptionColumns } from "./sales/columns";
+import { useOrderColumns, usePaymentColumns, useSubscriptionColumns, without } from "./sales/columns";
+import { NewTicket } from "./tickets/new";
 import { useCustomerName, usePeople } from "./tickets/people";
 
 type User = Schemas["User"];
@@ -19,7 +20,7 @@ export function CustomersPage() {
   const name = useName();
   const columns: Column<User>[] = [
     { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/customers/$id" params={{ id: user.accountId }}>{user.name}</Link> },
-    { name: "email", label: name("email"), cell: (user) => user.email },
+    { name: "email", label: name("email"), cell: (user) => <span className="text">{user.email}</span> },
     { name: "createTime", label: t("Created"), wide: true, cell: (user) => <Time value={user.createTime} /> },
   ];
   return (
@@ -37,18 +38,18 @@ export function CustomerPage() {
   const people = usePeople(id);
   const title = useCustomerName(id) ?? t("Customer");
   return (
-    <PageFrame title={title} above={<Link to="/customers">{t("Customers")}</Link>}>
+    <PageFrame title={title} above={<Link to="/customers">{t("Customers")}</Link>} actions={<NewTicket accountId={id} />}>
       <p className="lead"><code>{id}</code></p>
       <Related title={t("Tickets")} name={["tickets", "account", id]} columns={useTicketColumns()}
         actions={<Link to="/tickets" search={{ account: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query }, signal }))} />
-      <Related title={t("Orders")} name={["orders", "account", id]} columns={useOrderColumns()}
+      <Related title={t("Orders")} name={["orders", "account", id]} columns={without(useOrderColumns(), "customer")}
         actions={<Link to="/orders" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/orders", { params: { query }, signal }))} />
-      <Related title={t("Payments")} name={["payments", "account", id]} columns={usePaymentColumns()}
+      <Related title={t("Payments")} name={["payments", "account", id]} columns={without(usePaymentColumns(), "customer")}
         actions={<Link to="/payments" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />
-      <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} columns={useSubscriptionColumns()}
+      <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} columns={without(useSubscriptionColumns(), "customer")}
         fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />
       <Card title={t("People")}>
         <Table label={t("People")} columns={usePeopleColumns()} query={people} rowKey={(user) => user.id} />
@@ -72,7 +73,7 @@ function usePeopleColumns(): Column<User>[] {
   const name = useName();
   return [
     { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/people/$id" params={{ id: user.id }}>{user.name}</Link> },
-    { name: "email", label: name("email"), cell: (user) => user.email },
+    { name: "email", label: name("email"), cell: (user) => <span className="text">{user.email}</span> },
     { name: "role", label: name("role"), wide: true, cell: (user) => <Badge value={user.role} /> },
   ];
 }

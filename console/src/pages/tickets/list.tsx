@@ -3,8 +3,6 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
 
-import { useContract } from "../../api/contract";
-import { OperationButton } from "../../resource/operation-button";
 import { useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { EndlessTable, type Reveal } from "../../ui/endless-table";
@@ -17,6 +15,7 @@ import { BulkBar } from "./bulk";
 import { TicketFilters, filterOf, type TicketSearch } from "./filters";
 import { useLacking } from "./lacking";
 import { useChosen, useLastSearch } from "./kept";
+import { NewTicket } from "./new";
 import { useAgents } from "./people";
 import { useTicketRows, type TicketRows } from "./rows";
 import { useTriage } from "./triage";
@@ -55,7 +54,7 @@ export function TicketsPage() {
     { name: "createTime", label: t("Created"), wide: true, cell: (ticket) => <Age value={ticket.createTime} /> },
   ];
   return (
-    <PageFrame title={t("Tickets")} actions={<><Shortcuts /><NewTicket /></>}>
+    <PageFrame title={t("Tickets")} actions={<><Shortcuts /><NewTicket accountId={user.accountId} /></>}>
       <TicketViews search={search} />
       <TicketFilters search={search} onChange={set} />
       <BulkBar {...selection} isStaff={isStaff}><Total rows={rows} /></BulkBar>
@@ -103,15 +102,4 @@ function Subject({ ticket }: { ticket: Ticket }) {
       <span className="narrow-only"><Badge value={ticket.status} /> <Badge value={ticket.priority} /></span>
     </>
   );
-}
-
-function NewTicket() {
-  const t = useText();
-  const user = useUser();
-  const navigate = useNavigate();
-  const { data: contract } = useContract();
-  const operation = contract?.services.flatMap((service) => service.operations).find((one) => one.id === "TicketService_CreateTicket");
-  if (!contract || !operation) return null;
-  const done = (answer: unknown) => void navigate({ to: "/tickets/$id", params: { id: (answer as { data: Ticket }).data.id } });
-  return <OperationButton contract={contract} operation={operation} values={{}} initial={{ accountId: user.accountId }} label={t("New ticket")} primary onDone={done} />;
 }
