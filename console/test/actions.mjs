@@ -201,7 +201,7 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         await page.getByLabel("Select all").check();
         await press(page.getByRole("button", { name: "Resolve" }));
         await press(page.getByRole("dialog").getByRole("button", { name: "Resolve" }));
-        await page.getByText("2 tickets changed").waitFor();
+        await page.getByText("Tickets changed: 2").waitFor();
         await focused("input", "Select all");
       },
     },
@@ -215,7 +215,7 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         await page.getByRole("button", { name: "Resolve" }).click();
         await sound(page, "the question");
         await page.getByRole("dialog").getByRole("button", { name: "Resolve" }).click();
-        await page.getByText("3 tickets changed").waitFor();
+        await page.getByText("Tickets changed: 3").waitFor();
         await go(page, "/tickets?query=Bulk%20of%20three&status=unresolved");
         await page.getByText("No ticket matches.").waitFor();
       },

@@ -54,7 +54,7 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
     <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>
       <div className="grow">
         <label htmlFor={`${id}-query`}>{t("Search")}</label>
-        <Delayed id={`${id}-query`} value={search.query ?? ""} onChange={(query) => onChange({ query: query || undefined })} />
+        <Delayed id={`${id}-query`} placeholder={t("Whole words of the subject or the text")} value={search.query ?? ""} onChange={(query) => onChange({ query: query || undefined })} />
       </div>
       <Choice label={name("status")} value={search.status} onChange={(status) => onChange({ status })}
         options={[["unresolved", t("Not resolved")], ...STATUSES.map((one): [string, string] => [one, name(one)])]} />
@@ -62,7 +62,7 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
       <Choice label={name("assignee")} value={search.assignee} onChange={(assignee) => onChange({ assignee })} options={[[user.id, t("Me")]]} />
       <Choice label={name("queue")} value={search.queue} onChange={(queue) => onChange({ queue })} options={of(labels.data?.queues, search.queue)} />
       <Choice label={name("tag")} value={search.tag} onChange={(tag) => onChange({ tag })} options={of(labels.data?.tags, search.tag)} />
-      <Choice label={t("Order")} value={search.order} onChange={(order) => onChange({ order })} options={ORDERS.map(([one, text]) => [one, t(text)])} any={t("Default")} />
+      <Choice label={t("Order")} value={search.order} onChange={(order) => onChange({ order })} options={ORDERS.map(([one, text]) => [one, t(text)])} any={search.query ? t("Best match first") : t("Default")} />
     </form>
   );
 }
