@@ -117,6 +117,12 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         same((await ticket(fresh.id)).status, "TICKET_STATUS_RESOLVED", "the status");
         await page.keyboard.press("Enter");
         await page.getByRole("heading", { name: "Triage me by keyboard" }).waitFor();
+        // The same keys decide on its page, but not in a field.
+        await page.keyboard.press("1");
+        await page.locator(".timeline").getByText("Updated").nth(1).waitFor();
+        same((await ticket(fresh.id)).priority, "TICKET_PRIORITY_LOW", "the priority");
+        await page.getByLabel("New comment").press("2");
+        same((await ticket(fresh.id)).priority, "TICKET_PRIORITY_LOW", "the priority after a 2 in a comment");
         await page.keyboard.press("Control+k");
         await page.getByRole("searchbox", { name: "Go to …" }).fill("produ");
         await sound(page, "the command palette");

@@ -2,7 +2,7 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 
 import { api, ifMatch, read } from "../../api/client";
 import { useUser } from "../../shell/user";
@@ -19,6 +19,7 @@ import { ticketKey, useChange, type Change, type Ticket } from "./api";
 import { Assignee, PriorityChoice } from "./choices";
 import { Comments } from "./comments";
 import { Conflict } from "./conflict";
+import { isFree, useDecide } from "./decide";
 import { EditTicket } from "./edit";
 import { useChosen, useLastSearch } from "./kept";
 import { useCustomerName, useNames } from "./people";
@@ -55,6 +56,14 @@ function TicketView({ ticket }: { ticket: Ticket }) {
   const isStaff = user.role !== "ROLE_CUSTOMER";
   const apply = (change: Change, done?: string, back?: Change) => mutate({ ticket, change }, {
     onSuccess: (changed) => done && toast(done, back && (() => mutate({ ticket: changed, change: back }))),
+  });
+  const decide = useDecide();
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      if (isFree(event) && decide(event.key, ticket)) event.preventDefault();
+    };
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
   });
   const attached = ticket.attachmentIds;
   const attach = (attachmentIds: string[]) => apply({ kind: "patch", patch: { attachmentIds } }, t("Saved"));

@@ -37,7 +37,7 @@ export function TicketsPage() {
   const open = (ticket: Ticket) => void navigate({ to: "/tickets/$id", params: { id: ticket.id } });
   const isStaff = user.role !== "ROLE_CUSTOMER";
   const reveal = useRef<Reveal>(null);
-  const triage = useTriage({ name: JSON.stringify(filter), rows, isStaff, me: user.id, onReveal: (index) => reveal.current?.(index), onOpen: open, onSelect: toggle });
+  const triage = useTriage({ name: JSON.stringify(filter), rows, onReveal: (index) => reveal.current?.(index), onOpen: open, onSelect: toggle });
   const agents = useAgents().data ?? [];
   const { lacking, showAll } = useLacking(filter, rows);
   const columns: Column<Ticket>[] = [
