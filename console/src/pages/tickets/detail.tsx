@@ -5,7 +5,7 @@ import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 
 import { api, ifMatch, read } from "../../api/client";
-import { useUser } from "../../shell/user";
+import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Attachments, MAX_FILES, UploadButton } from "../../ui/attachments";
 import { Confirm } from "../../ui/dialog";
@@ -53,7 +53,7 @@ function TicketView({ ticket }: { ticket: Ticket }) {
   const { mutate, error, variables, reset, isPending } = useChange();
   const [editing, setEditing] = useState(false);
   const resolved = ticket.status === "TICKET_STATUS_RESOLVED";
-  const isStaff = user.role !== "ROLE_CUSTOMER";
+  const isStaff = useIsStaff();
   const apply = (change: Change, done?: string, back?: Change) => mutate({ ticket, change }, {
     onSuccess: (changed) => done && toast(done, back && (() => mutate({ ticket: changed, change: back }))),
   });

@@ -6,7 +6,7 @@ import { useId } from "react";
 import type { paths } from "../../../generated/api";
 import { api, read } from "../../api/client";
 import { Delayed } from "../../resource/filters";
-import { useUser } from "../../shell/user";
+import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText, type Text } from "../../text";
 import { PRIORITIES, STATUSES } from "./api";
 
@@ -44,7 +44,9 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
   const name = useName();
   const user = useUser();
   const id = useId();
+  const isStaff = useIsStaff();
   const labels = useQuery({
+    enabled: isStaff,
     queryKey: ["ticket-labels"],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/tickets/labels", { signal }))).data,
     staleTime: 60_000,

@@ -3,7 +3,7 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
 
-import { useUser } from "../../shell/user";
+import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { EndlessTable, type Reveal } from "../../ui/endless-table";
 import { Age, Badge, useLocale } from "../../ui/format";
@@ -35,7 +35,7 @@ export function TicketsPage() {
   const rows = useTicketRows(filter);
   const { selected, toggle, ...selection } = useSelection(rows);
   const open = (ticket: Ticket) => void navigate({ to: "/tickets/$id", params: { id: ticket.id } });
-  const isStaff = user.role !== "ROLE_CUSTOMER";
+  const isStaff = useIsStaff();
   const reveal = useRef<Reveal>(null);
   const triage = useTriage({ name: JSON.stringify(filter), rows, onReveal: (index) => reveal.current?.(index), onOpen: open, onSelect: toggle });
   const agents = useAgents().data ?? [];

@@ -1,8 +1,9 @@
-/** The people of a ticket: the agents and admins who work on it, and those who ask. */
+/** The people of a ticket: the agents and admins who work on it, and those who ask. Only the former may list people. */
 
 import { useQuery } from "@tanstack/react-query";
 
 import { api, read, type Schemas } from "../../api/client";
+import { useIsStaff } from "../../shell/user";
 
 export type Person = Schemas["User"];
 
@@ -10,7 +11,9 @@ export type Person = Schemas["User"];
 const PAGE_SIZE = 100;
 
 export function useAgents() {
+  const isStaff = useIsStaff();
   return useQuery({
+    enabled: isStaff,
     queryKey: ["users", "agents"],
     queryFn: async ({ signal }) => {
       const query = { roles: ["ROLE_AGENT", "ROLE_ADMIN"] as ("ROLE_AGENT" | "ROLE_ADMIN")[], pageSize: PAGE_SIZE };
@@ -22,7 +25,9 @@ export function useAgents() {
 
 /** The people of an account. */
 export function usePeople(accountId: string) {
+  const isStaff = useIsStaff();
   return useQuery({
+    enabled: isStaff,
     queryKey: ["people", accountId],
     queryFn: ({ signal }) => read(api.GET("/api/v1/users", { params: { query: { accountId, pageSize: PAGE_SIZE } }, signal })),
     staleTime: 60_000,
