@@ -4,6 +4,7 @@ import { lazy, StrictMode, Suspense, useEffect, useState, useSyncExternalStore }
 import { createRoot } from "react-dom/client";
 
 import { resume, sessionState, subscribe } from "./api/session";
+import { keepFocus } from "./shell/focus";
 import { SignIn } from "./shell/sign-in";
 import { LanguageContext, ready, useLanguage } from "./text";
 import { Problem } from "./ui/problem";
@@ -37,4 +38,7 @@ function Starting() {
 }
 
 const root = document.getElementById("console");
-if (root) void ready.then(() => createRoot(root).render(<StrictMode><Console /></StrictMode>));
+if (root) {
+  keepFocus(root);
+  void ready.then(() => createRoot(root).render(<StrictMode><Console /></StrictMode>));
+}

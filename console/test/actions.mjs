@@ -43,11 +43,33 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         await page.getByLabel("New comment").fill("Help is on its way.");
         await page.getByRole("button", { name: "Comment" }).click();
         await page.locator(".thread").getByText("Help is on its way.").waitFor();
+        for (const label of ["Customer", "Requester"]) await page.locator(".fields > div", { hasText: label }).getByRole("link", { name: me.name }).waitFor();
         await page.getByRole("button", { name: "Resolve" }).click();
         await page.getByRole("button", { name: "Reopen" }).waitFor();
+        // What the server would refuse is not offered.
+        same(await page.getByLabel("Assignee").isDisabled(), true, "whether a resolved ticket keeps its assignee");
+        same(await page.getByRole("button", { name: "Assign to me" }).count(), 0, "ways to assign it");
         await page.getByRole("button", { name: "Undo" }).click();
         await page.getByRole("button", { name: "Resolve" }).waitFor();
         await page.locator(".timeline").getByText("Reopened").waitFor();
+      },
+    },
+    {
+      name: "a ticket is created for a customer on their page",
+      run: async (page) => {
+        await go(page, `/customers/${me.accountId}`);
+        await page.getByRole("button", { name: "New ticket" }).click();
+        await page.waitForFunction(() => document.activeElement?.labels?.[0]?.textContent.startsWith("Subject"));
+        await page.keyboard.type("Said on the phone");
+        await page.getByLabel("Body").fill("They call again on Monday.");
+        await page.getByText("The priority; Medium if absent.").waitFor();
+        await page.getByRole("dialog").getByRole("button", { name: "New ticket" }).click();
+        await page.getByRole("heading", { name: "Said on the phone" }).waitFor();
+        same((await ticket(new URL(page.url()).pathname.split("/").pop())).accountId, me.accountId, "the customer");
+        await go(page, "/orders");
+        const { number } = (await send("GET", `orders/${payment.orderId}`, undefined, token)).data;
+        await page.getByRole("link", { name: number }).click();
+        await page.getByRole("heading", { name: `Order ${number}` }).waitFor();
       },
     },
     {
@@ -83,9 +105,25 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         await page.getByText("Triage me by keyboard").waitFor();
         await settled(page);
         await page.keyboard.press("j");
+        await page.keyboard.press("Enter");
+        await page.getByRole("heading", { name: "Triage me by keyboard" }).waitFor();
+        // The same keys decide on its page, but not in a field.
+        for (const [key, changes] of [["3", 1], ["1", 2]]) {
+          await page.keyboard.press(key);
+          await page.locator(".timeline").getByText("Updated").nth(changes - 1).waitFor();
+        }
+        await page.getByLabel("New comment").press("2");
+        same((await ticket(fresh.id)).priority, "TICKET_PRIORITY_LOW", "the priority");
+        await page.goBack();
+        await page.waitForFunction(() => document.activeElement?.textContent === "Triage me by keyboard");
+        // Who asks is told by name, also of what has just changed.
+        const asks = page.getByRole("row").filter({ hasText: "Triage me by keyboard" }).getByText(`${me.name} · `);
+        await asks.waitFor();
+        const changed = page.waitForResponse((response) => response.request().method() === "PATCH");
         await page.keyboard.press("4");
-        await page.getByText("Priority changed: Triage me by keyboard").waitFor();
+        await changed;
         same((await ticket(fresh.id)).priority, "TICKET_PRIORITY_URGENT", "the priority");
+        await asks.waitFor();
         await page.keyboard.press("a");
         await page.getByText("Yours now: Triage me by keyboard").waitFor();
         await page.keyboard.press("e");
@@ -143,6 +181,45 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
       },
     },
     {
+      name: "the focus goes on next to what is gone",
+      run: async (page) => {
+        const focused = (role, name) => page.waitForFunction(([role, name]) => {
+          const { localName, textContent, labels } = document.activeElement;
+          return localName === role && (labels?.[0]?.textContent || textContent).trim() === name;
+        }, [role, name]);
+        const press = async (button) => {
+          await button.focus();
+          await page.keyboard.press("Enter");
+        };
+        const { id } = await create("Focus on one");
+        await create("Focus on two");
+        // A button that works is disabled, and another one stands there then.
+        await go(page, `/tickets/${id}`);
+        await press(page.getByRole("button", { name: "Resolve" }));
+        await page.getByRole("button", { name: "Reopen" }).waitFor();
+        await focused("button", "Reopen");
+        await press(page.getByRole("button", { name: "Reopen" }));
+        await focused("button", "Resolve");
+        await press(page.getByRole("button", { name: "Assign to me" }));
+        await page.getByRole("button", { name: "Assign to me" }).waitFor({ state: "detached" });
+        await focused("button", "Resolve");
+        await go(page, "/tickets?query=Focus");
+        await page.getByText("2 in all").waitFor();
+        // By way of a dialog.
+        await press(page.getByRole("button", { name: "Save view" }));
+        await page.getByLabel("Name").fill("Focussed");
+        await page.keyboard.press("Enter");
+        await focused("a", "Focussed");
+        await press(page.getByRole("button", { name: "Remove view" }));
+        await focused("a", "Mine");
+        await page.getByLabel("Select all").check();
+        await press(page.getByRole("button", { name: "Resolve" }));
+        await press(page.getByRole("dialog").getByRole("button", { name: "Resolve" }));
+        await page.getByText("Tickets changed: 2").waitFor();
+        await focused("input", "Select all");
+      },
+    },
+    {
       name: "several tickets are resolved at once",
       run: async (page) => {
         for (const number of [1, 2, 3]) await create(`Bulk of three, ${number}`);
@@ -152,7 +229,7 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
         await page.getByRole("button", { name: "Resolve" }).click();
         await sound(page, "the question");
         await page.getByRole("dialog").getByRole("button", { name: "Resolve" }).click();
-        await page.getByText("3 tickets changed").waitFor();
+        await page.getByText("Tickets changed: 3").waitFor();
         await go(page, "/tickets?query=Bulk%20of%20three&status=unresolved");
         await page.getByText("No ticket matches.").waitFor();
       },
@@ -236,7 +313,11 @@ export function actions({ token, tickets, me, payment, draft, endpoint }) {
       run: async (page) => {
         await go(page, `/webhooks/${endpoint.id}`);
         await page.getByRole("button", { name: "Send a test event" }).click();
-        await page.getByRole("alert").getByText("Request").waitFor();
+        await page.getByRole("alert").getByText("It failed at another server").waitFor();
+        await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+        await page.getByRole("alert").getByRole("button", { name: "Copy" }).click();
+        await page.getByText("Copied").waitFor();
+        same(await page.evaluate(() => navigator.clipboard.readText()), await page.getByRole("alert").locator("code").textContent(), "what was copied");
       },
     },
     {

@@ -1,6 +1,6 @@
 // What people see when something fails: what to do, and the request id.
 
-import { go, settled, sound } from "./browser.mjs";
+import { go, same, settled, sound } from "./browser.mjs";
 import { send } from "./fixture.mjs";
 
 const LIST = "**/api/v1/tickets?*";
@@ -34,6 +34,21 @@ export function failures({ token, tickets }) {
         await page.waitForSelector("[data-ticket]");
       },
     })),
+    {
+      name: "a change that failed is sent again",
+      options: { refused: [503] },
+      run: async (page) => {
+        let refused = true;
+        await page.route("**/tickets/*/resolve", (route) => (refused ? route.fulfill(refusal(503, "OVERLOADED")) : route.continue()));
+        await go(page, `/tickets/${tickets[2].id}`);
+        await page.getByRole("button", { name: "Resolve" }).click();
+        await page.getByText("The server is busy").waitFor();
+        refused = false;
+        await page.getByRole("button", { name: "Try again" }).click();
+        await page.getByRole("button", { name: "Reopen" }).waitFor();
+        same(await page.getByRole("alert").count(), 0, "errors that are left");
+      },
+    },
     {
       name: "the request id of an error leads to its lines in the log",
       options: { refused: [500] },

@@ -58,7 +58,7 @@ const RETURN = {
     await page.keyboard.press("x");
     await page.getByText("3 selected").waitFor();
     await page.getByRole("group", { name: "Selected tickets" }).getByLabel("Priority").selectOption("Urgent");
-    await page.getByText("3 tickets changed").waitFor();
+    await page.getByText("Tickets changed: 3").waitFor();
     same(server.sql("SELECT string_agg(subject, ',' ORDER BY created_at DESC) FROM tickets WHERE queue = 'Return' AND version > 1"), "No 2,No 4,No 401", "the changed tickets");
     // One that is deleted is selected no longer; and a selection is given up at once.
     await page.keyboard.press("x");

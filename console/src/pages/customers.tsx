@@ -1,15 +1,16 @@
 /** Customers: the people of an account, and what they have asked for, bought and paid, in one place. */
 
-import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../api/client";
 import { useName, useText } from "../text";
 import { Age, Badge, Time } from "../ui/format";
-import { PageFrame } from "../ui/page";
-import type { Column } from "../ui/table";
+import { Card, PageFrame } from "../ui/page";
+import { Table, type Column } from "../ui/table";
 import { ListPage, pageOf, Related } from "./kit";
-import { useOrderColumns, usePaymentColumns, useSubscriptionColumns } from "./sales/columns";
+import { useOrderColumns, usePaymentColumns, useSubscriptionColumns, without } from "./sales/columns";
+import { NewTicket } from "./tickets/new";
+import { useCustomerName, usePeople } from "./tickets/people";
 
 type User = Schemas["User"];
 type Ticket = Schemas["Ticket"];
@@ -19,7 +20,7 @@ export function CustomersPage() {
   const name = useName();
   const columns: Column<User>[] = [
     { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/customers/$id" params={{ id: user.accountId }}>{user.name}</Link> },
-    { name: "email", label: name("email"), cell: (user) => user.email },
+    { name: "email", label: name("email"), cell: (user) => <span className="text">{user.email}</span> },
     { name: "createTime", label: t("Created"), wide: true, cell: (user) => <Time value={user.createTime} /> },
   ];
   return (
@@ -34,27 +35,25 @@ export function CustomerPage() {
   const t = useText();
   const { id } = useParams({ strict: false }) as { id: string };
   const query = { accountId: id, pageSize: FEW };
-  const people = useQuery({
-    queryKey: ["people", id],
-    queryFn: ({ signal }) => read(api.GET("/api/v1/users", { params: { query }, signal })),
-  });
-  const title = people.data?.data[0]?.name ?? t("Customer");
+  const people = usePeople(id);
+  const title = useCustomerName(id) ?? t("Customer");
   return (
-    <PageFrame title={title} above={<Link to="/customers">{t("Customers")}</Link>}>
+    <PageFrame title={title} above={<Link to="/customers">{t("Customers")}</Link>} actions={<NewTicket accountId={id} />}>
       <p className="lead"><code>{id}</code></p>
       <Related title={t("Tickets")} name={["tickets", "account", id]} columns={useTicketColumns()}
         actions={<Link to="/tickets" search={{ account: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query }, signal }))} />
-      <Related title={t("Orders")} name={["orders", "account", id]} columns={useOrderColumns()}
+      <Related title={t("Orders")} name={["orders", "account", id]} columns={without(useOrderColumns(), "customer")}
         actions={<Link to="/orders" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/orders", { params: { query }, signal }))} />
-      <Related title={t("Payments")} name={["payments", "account", id]} columns={usePaymentColumns()}
+      <Related title={t("Payments")} name={["payments", "account", id]} columns={without(usePaymentColumns(), "customer")}
         actions={<Link to="/payments" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />
-      <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} columns={useSubscriptionColumns()}
+      <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} columns={without(useSubscriptionColumns(), "customer")}
         fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />
-      <Related title={t("People")} name={["people", id]} columns={usePeopleColumns()}
-        fetch={(signal) => read(api.GET("/api/v1/users", { params: { query }, signal }))} />
+      <Card title={t("People")}>
+        <Table label={t("People")} columns={usePeopleColumns()} query={people} rowKey={(user) => user.id} />
+      </Card>
     </PageFrame>
   );
 }
@@ -74,7 +73,7 @@ function usePeopleColumns(): Column<User>[] {
   const name = useName();
   return [
     { name: "name", label: name("name"), cell: (user) => <Link className="row-link" to="/people/$id" params={{ id: user.id }}>{user.name}</Link> },
-    { name: "email", label: name("email"), cell: (user) => user.email },
+    { name: "email", label: name("email"), cell: (user) => <span className="text">{user.email}</span> },
     { name: "role", label: name("role"), wide: true, cell: (user) => <Badge value={user.role} /> },
   ];
 }

@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 
 import { api, read } from "../api/client";
-import { useUser } from "../shell/user";
+import { useIsStaff, useUser } from "../shell/user";
 import { useName, useText } from "../text";
 import { Card, PageFrame } from "../ui/page";
 import { Problem } from "../ui/problem";
@@ -39,7 +39,7 @@ function useCount(name: readonly string[], count: (signal: AbortSignal) => Promi
 export function HomePage() {
   const t = useText();
   const user = useUser();
-  const isStaff = user.role !== "ROLE_CUSTOMER";
+  const isStaff = useIsStaff();
   const isAdmin = user.role === "ROLE_ADMIN";
   const client = useQueryClient();
   const readAgain = () => void client.invalidateQueries({ queryKey: ["tickets"] });

@@ -51,7 +51,7 @@ function Field(props: Omit<InputProps, "id" | "describedBy">) {
   const id = useId();
   const { schema, required, problems, path } = props;
   const problem = problems[path];
-  const help = props.name === "attachmentIds" ? t("At most {count} files, of 16 MB each.", { count: MAX_FILES }) : firstSentence(schema.description);
+  const help = props.name === "attachmentIds" ? t("At most {count} files, of 16 MB each.", { count: MAX_FILES }) : firstSentence(schema.description).replace(CONSTANT, name);
   const isGroup = schema.type === "object" || props.name === "attachmentIds" || (schema.type === "array" && props.contract.resolve(schema.items ?? {}).type === "object");
   const label = <>{name(props.name)}{required && <span className="required" aria-hidden="true"> *</span>}</>;
   const input = <Input {...props} id={id} describedBy={`${id}-help`} />;
@@ -62,6 +62,9 @@ function Field(props: Omit<InputProps, "id" | "describedBy">) {
     </div>
   );
 }
+
+/** A value of an enum within a sentence. */
+const CONSTANT = /\b[A-Z]+(?:_[A-Z]+)+\b/g;
 
 function firstSentence(text = ""): string {
   return (text.split("\n")[0] ?? "").replaceAll("`", "");

@@ -1,6 +1,6 @@
 /** A form for a message of the contract. */
 
-import { useRef, useState, type ReactNode } from "react";
+import { useEffect, useRef, useState, type ReactNode } from "react";
 
 import { asApiError } from "../api/errors";
 import { newKey } from "../api/client";
@@ -39,9 +39,12 @@ export function SchemaForm({ contract, schema, initial = {}, submit, danger = fa
       setBusy(false);
     }
   };
+  // Who opens a form wants to fill it in.
+  const form = useRef<HTMLFormElement>(null);
+  useEffect(() => form.current?.querySelector<HTMLElement>("input, select, textarea")?.focus(), []);
   const problems = error === undefined ? {} : asApiError(error).fields;
   return (
-    <form className="form" onSubmit={(event) => { event.preventDefault(); void send(); }}>
+    <form ref={form} className="form" onSubmit={(event) => { event.preventDefault(); void send(); }}>
       {children}
       {schema && <Group contract={contract} schema={schema} values={values} problems={problems} path="" onChange={setValues} />}
       {error !== undefined && <Problem error={error} />}

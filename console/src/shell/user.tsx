@@ -15,6 +15,11 @@ export function useUser(): User {
   return user;
 }
 
+/** Whether the user works for all accounts, and not for their own. */
+export function useIsStaff(): boolean {
+  return useUser().role !== "ROLE_CUSTOMER";
+}
+
 export function useMe() {
   return useQuery({ queryKey: ["me"], queryFn: async ({ signal }) => (await read(api.GET("/api/v1/me", { signal }))).data });
 }

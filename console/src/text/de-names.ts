@@ -9,7 +9,7 @@ export const germanNames: Readonly<Record<string, string>> = {
   "Webhook endpoints": "Endpunkte", "Inbound events": "Eingehende Ereignisse", "Vehicles": "Fahrzeuge", "Leases": "Mietverträge", "Files": "Dateien",
   // Fields.
   "Account": "Konto", "Actor": "Urheber", "Amount": "Betrag", "Archived": "Archiviert", "Assignee": "Bearbeiter",
-  "Attempt count": "Versuche", "Attempts": "Versuche", "Author": "Verfasser", "Billing interval": "Abrechnung", "Body": "Text",
+  "Attempts": "Versuche", "Author": "Verfasser", "Billing interval": "Abrechnung", "Body": "Text",
   "Cancel time": "Gekündigt", "Code": "Code", "Confirmation email": "E-Mail für die Bestätigung", "Currency code": "Währung",
   "Current": "Aktuell", "Description": "Beschreibung", "Detail": "Einzelheit", "Duration ms": "Dauer in ms", "Edited": "Bearbeitet",
   "Email": "E-Mail", "Enabled": "Aktiv", "End time": "Ende", "Endpoint": "Endpunkt", "Event": "Ereignis", "Event type": "Ereignis", "Event types": "Ereignisse",

@@ -124,10 +124,10 @@ const PAGES: Record<string, string> = {
   requesterId: "/people/$id",
 };
 
-/** An id, which leads to its page if there is one for fields of this name. */
-export function Id({ value, field }: { value: string | undefined; field?: string }) {
+/** An id, or the name that people know it by, which leads to its page if there is one for such a field. */
+export function Id({ value, field, name }: { value: string | undefined; field?: string; name?: string | undefined }) {
   if (!value) return <None />;
   const to = field === undefined ? undefined : PAGES[field];
-  const text = <code title={value}>{short(value)}</code>;
+  const text = name ?? <code title={value}>{short(value)}</code>;
   return to ? <Link to={to} params={{ id: value }}>{text}</Link> : text;
 }

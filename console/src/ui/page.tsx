@@ -25,7 +25,7 @@ export function PageFrame({ title, above, actions, children }: PageProps) {
 export function Card({ title, actions, children }: { title: string; actions?: ReactNode; children: ReactNode }) {
   return (
     <section className="card">
-      <header><h2>{title}</h2>{actions}</header>
+      <header><h2 tabIndex={-1}>{title}</h2>{actions}</header>
       {children}
     </section>
   );

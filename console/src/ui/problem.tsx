@@ -4,11 +4,14 @@ import { createContext, useContext, type ReactNode } from "react";
 
 import { asApiError, type ApiError } from "../api/errors";
 import { useName, useText, type Text } from "../text";
+import { toast } from "./toast";
 
 /** How a request id leads to what the servers logged, for those who may see it. */
 export const RequestLink = createContext<((id: string) => ReactNode) | undefined>(undefined);
 
-const ADVICE: Record<number, [Text, Text]> = {
+type Advice = [title: Text, cure?: Text];
+
+const ADVICE: Record<number, Advice> = {
   0: ["The server does not answer", "Check your connection. Nothing was lost; what you entered is still here."],
   401: ["You are signed out", "Sign in again; then you are back on this page."],
   403: ["You may not do this", "Ask an administrator for the role that this needs."],
@@ -16,16 +19,17 @@ const ADVICE: Record<number, [Text, Text]> = {
   409: ["It changed in the meantime", "Load it again, then decide."],
   412: ["Somebody else changed this first", "Load the latest version and apply your change to it."],
   413: ["This is too large", "Choose a smaller one."],
-  422: ["This was not accepted", "Correct what is marked and try again."],
   429: ["Too many requests", "Wait a moment, then try again."],
   503: ["The server is busy", "It will be back shortly; try again."],
 };
 
-function advice({ status, code }: ApiError): [Text, Text] {
+function advice({ status, code, fields }: ApiError): Advice {
   if (code === "IDEMPOTENCY_IN_PROGRESS") return ["It is still being carried out", "Send it again in a moment; it takes effect only once."];
+  if (code.startsWith("UPSTREAM_")) return ["It failed at another server", "Try again in a moment. If it stays, tell whoever operates that server."];
+  // Without a field, the message says what to do.
+  if (status === 400 || status === 422) return Object.keys(fields).length > 0 ? ["This was not accepted", "Correct what is marked and try again."] : ["This was not accepted"];
   const known = ADVICE[status];
   if (known) return known;
-  if (status === 400) return ["This was not accepted", "Correct what is marked and try again."];
   if (status >= 502) return ["The server is busy", "It will be back shortly; try again."];
   return ["Something went wrong", "Try again. If it stays, give the request id to whoever operates the server."];
 }
@@ -38,7 +42,7 @@ export function Problem({ error, onRetry, children }: { error: unknown; onRetry?
     <div className="problem" role="alert">
       <strong>{t(title)}</strong>
       <p>
-        {problem.message} {t(cure)} {problem.retryAfter !== undefined && t("Retry in {seconds} s.", { seconds: problem.retryAfter })}
+        {problem.message} {cure && t(cure)} {problem.retryAfter !== undefined && t("Retry in {seconds} s.", { seconds: problem.retryAfter })}
       </p>
       <FieldProblems error={problem} />
       {children}
@@ -64,7 +68,7 @@ function RequestId({ error }: { error: ApiError }) {
     <p className="request-id">
       {error.code} · {t("Request")} <code>{requestId}</code>{" "}
       {link && <>{link(requestId)}{" "}</>}
-      <button type="button" className="link" onClick={() => void navigator.clipboard.writeText(requestId)}>{t("Copy")}</button>
+      <button type="button" className="link" onClick={() => void navigator.clipboard.writeText(requestId).then(() => toast(t("Copied")))}>{t("Copy")}</button>
     </p>
   );
 }

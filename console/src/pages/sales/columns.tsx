@@ -14,10 +14,15 @@ export type Refund = Schemas["Refund"];
 
 type Sale = { id: string; accountId: string; status: string; createTime: string };
 
-function useCommon<T extends Sale>(title: string, to: "/orders/$id" | "/payments/$id" | "/subscriptions/$id") {
+/** The columns of a table that stands where the others say nothing new. */
+export function without<T>(columns: readonly Column<T>[], ...names: string[]): Column<T>[] {
+  return columns.filter(({ name }) => !names.includes(name));
+}
+
+function useCommon<T extends Sale>(title: string, to: "/orders/$id" | "/payments/$id" | "/subscriptions/$id", number = (row: T) => short(row.id)) {
   const t = useText();
   const name = useName();
-  const first: Column<T> = { name: "id", label: title, cell: (row) => <Link className="row-link" to={to} params={{ id: row.id }}><code>{short(row.id)}</code></Link> };
+  const first: Column<T> = { name: "id", label: title, cell: (row) => <Link className="row-link" to={to} params={{ id: row.id }}><code>{number(row)}</code></Link> };
   const status: Column<T> = { name: "status", label: name("status"), cell: (row) => <Badge value={row.status} /> };
   const customer: Column<T> = { name: "customer", label: t("Customer"), wide: true, cell: (row) => <Id value={row.accountId} field="accountId" /> };
   const created: Column<T> = { name: "createTime", label: t("Created"), wide: true, cell: (row) => <Time value={row.createTime} /> };
@@ -27,7 +32,7 @@ function useCommon<T extends Sale>(title: string, to: "/orders/$id" | "/payments
 export function useOrderColumns(): Column<Order>[] {
   const t = useText();
   const name = useName();
-  const { first, status, customer, created } = useCommon<Order>(t("Order no."), "/orders/$id");
+  const { first, status, customer, created } = useCommon<Order>(t("Order no."), "/orders/$id", (order) => order.number);
   return [
     first, status,
     { name: "items", label: name("items"), wide: true, cell: (order) => order.items.map((item) => `${item.quantity} × ${item.name}`).join(", ") },
@@ -44,7 +49,7 @@ export function usePaymentColumns(): Column<Payment>[] {
     first, status,
     { name: "amount", label: name("amount"), number: true, cell: (payment) => <Money value={payment.amount} /> },
     { name: "refunded", label: t("Refunded"), number: true, wide: true, cell: (payment) => <Money value={payment.refunded.amountMinor === "0" ? undefined : payment.refunded} /> },
-    { name: "order", label: t("Order no."), wide: true, cell: (payment) => <Id value={payment.orderId} field="orderId" /> },
+    { name: "order", label: name("order"), wide: true, cell: (payment) => <Id value={payment.orderId} field="orderId" /> },
     customer, created,
   ];
 }

@@ -5,12 +5,12 @@ import { Link, useParams } from "@tanstack/react-router";
 
 import { api, read, type Schemas } from "../../api/client";
 import { useName, useText } from "../../text";
-import { Badge, Money, short } from "../../ui/format";
+import { Badge, Money } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
 import { Fields } from "../../ui/value";
 import { Action, Related } from "../kit";
-import { usePaymentColumns } from "./columns";
+import { usePaymentColumns, without } from "./columns";
 
 export function OrderPage() {
   const t = useText();
@@ -19,16 +19,16 @@ export function OrderPage() {
     queryKey: ["order", id],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/orders/{orderId}", { params: { path: { orderId: id } }, signal }))).data,
   });
-  const payments = usePaymentColumns();
+  const payments = without(usePaymentColumns(), "order", "customer");
   const above = <Link to="/orders">{t("Orders")}</Link>;
   if (error && !order) return <PageFrame title={t("Order no.")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
   if (!order) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
   const values = { orderId: id };
   const open = order.status === "ORDER_STATUS_OPEN";
   return (
-    <PageFrame title={t("Order {number}", { number: short(id) })} above={above} actions={open && <>
+    <PageFrame title={t("Order {number}", { number: order.number })} above={above} actions={open && <>
       <Action id="PaymentService_ChargePayment" initial={values} primary />
-      <Action id="OrderService_CancelOrder" values={values} version={order.version} name={t("Order {number}", { number: short(id) })} />
+      <Action id="OrderService_CancelOrder" values={values} version={order.version} name={t("Order {number}", { number: order.number })} />
     </>}>
       <div className="columns">
         <div>

@@ -1,4 +1,4 @@
-/** What happened to a ticket, the latest first. */
+/** What happened to a ticket, the latest last. */
 
 import { useQuery } from "@tanstack/react-query";
 
@@ -7,12 +7,12 @@ import { useName, useText } from "../../text";
 import { Age } from "../../ui/format";
 import { Card, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
-import { useAgents } from "./people";
+import { useNames } from "./people";
 
-export function Activities({ ticketId }: { ticketId: string }) {
+export function Activities({ ticketId, accountId }: { ticketId: string; accountId: string }) {
   const t = useText();
   const name = useName();
-  const { data: agents = [] } = useAgents();
+  const nameOf = useNames(accountId);
   const { data, error, refetch } = useQuery({
     queryKey: ["activities", ticketId],
     queryFn: async ({ signal }) => {
@@ -20,7 +20,7 @@ export function Activities({ ticketId }: { ticketId: string }) {
       return await read(api.GET("/api/v1/tickets/{ticketId}/activities", { params, signal }));
     },
   });
-  const who = (id: string | undefined, role: string) => agents.find((one) => one.id === id)?.name ?? (id ? name(role) : t("the system"));
+  const who = (id: string | undefined, role: string) => nameOf(id) ?? (id ? name(role) : t("the system"));
   return (
     <Card title={t("History")}>
       {error && <Problem error={error} onRetry={() => void refetch()} />}

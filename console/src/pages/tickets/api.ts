@@ -54,7 +54,8 @@ export const ticketKey = (id: string) => ["ticket", id] as const;
 
 /** Shows a ticket as it now is on every page that has it, unless a later version stands there. */
 export function show(client: QueryClient, ticket: Ticket): void {
-  const latest = (one: Ticket) => (one.id === ticket.id && BigInt(one.version) <= BigInt(ticket.version) ? ticket : one);
+  // What only the list was asked to include stays.
+  const latest = (one: Ticket) => (one.id === ticket.id && BigInt(one.version) <= BigInt(ticket.version) ? { ...ticket, included: { ...ticket.included, ...one.included } } : one);
   client.setQueryData<Ticket>(ticketKey(ticket.id), (one) => (one ? latest(one) : ticket));
   client.setQueriesData<List>({ queryKey: ["tickets"] }, (list) => list && { ...list, data: list.data.map(latest) });
 }

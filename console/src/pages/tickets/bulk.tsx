@@ -39,7 +39,7 @@ export function BulkBar({ tickets, all, isStaff, label, onAll, onNone, onDone, c
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
     setBusy(false);
-    toast(t("{count} tickets changed", { count: tickets.length - failed.length }));
+    toast(t("Tickets changed: {count}", { count: tickets.length - failed.length }));
     onDone(failed);
   };
   const none = tickets.length === 0 || busy;
@@ -63,7 +63,7 @@ export function BulkBar({ tickets, all, isStaff, label, onAll, onNone, onDone, c
       </div>
       {error !== undefined && <Problem error={error} />}
       {asking && (
-        <Confirm title={t("Resolve {count} tickets?", { count: tickets.length })} action={t("Resolve")} onClose={() => setAsking(false)} onConfirm={() => apply({ kind: "resolve" })}>
+        <Confirm title={t("Resolve the selected tickets ({count})?", { count: tickets.length })} action={t("Resolve")} onClose={() => setAsking(false)} onConfirm={() => apply({ kind: "resolve" })}>
           <ul>{tickets.slice(0, 10).map((ticket) => <li key={ticket.id}>{ticket.subject}</li>)}{tickets.length > 10 && <li>…</li>}</ul>
         </Confirm>
       )}

@@ -17,13 +17,13 @@ export function PriorityChoice({ value, onChange }: { value: Priority; onChange:
   );
 }
 
-export function Assignee({ value, onChange }: { value: string | undefined; onChange: (value: string | undefined) => void }) {
+export function Assignee({ value, disabled, onChange }: { value: string | undefined; disabled: boolean; onChange: (value: string | undefined) => void }) {
   const t = useText();
   const name = useName();
   const { data: agents = [] } = useAgents();
   const known = value === undefined || agents.some((agent) => agent.id === value);
   return (
-    <select aria-label={name("assignee")} value={value ?? ""} onChange={(event) => onChange(event.target.value || undefined)}>
+    <select aria-label={name("assignee")} disabled={disabled} value={value ?? ""} onChange={(event) => onChange(event.target.value || undefined)}>
       <option value="">{t("nobody")}</option>
       {!known && <option value={value}>{value.slice(-8)}</option>}
       {agents.map((agent) => <option key={agent.id} value={agent.id}>{agent.name}</option>)}

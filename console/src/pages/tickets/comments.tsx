@@ -11,11 +11,11 @@ import { Age, Badge, Id } from "../../ui/format";
 import { Card, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
 import type { Ticket } from "./api";
-import { useAgents } from "./people";
+import { useNames } from "./people";
 
 export function Comments({ ticket }: { ticket: Ticket }) {
   const t = useText();
-  const { data: agents = [] } = useAgents();
+  const nameOf = useNames(ticket.accountId);
   const { data, error, refetch } = useQuery({
     queryKey: ["comments", ticket.id],
     queryFn: async ({ signal }) => {
@@ -31,7 +31,7 @@ export function Comments({ ticket }: { ticket: Ticket }) {
         {data?.data.map((comment) => (
           <li key={comment.id} className={comment.authorRole === "ROLE_CUSTOMER" ? "customer" : "staff"}>
             <p className="byline">
-              <b>{agents.find((one) => one.id === comment.authorId)?.name ?? <Id value={comment.authorId} field="authorId" />}</b>{" "}
+              <b><Id value={comment.authorId} field="authorId" name={nameOf(comment.authorId)} /></b>{" "}
               <Badge value={comment.authorRole} /> <Age value={comment.createTime} />
             </p>
             <p className="text">{comment.body}</p>

@@ -8,13 +8,13 @@ import { useText } from "../../text";
 import { Problem } from "../../ui/problem";
 import { ticketKey, type Change, type Ticket } from "./api";
 
-type ConflictProps = { error: unknown; change: Change; id: string; onClose: () => void; onApply: (latest: Ticket) => void };
+type ConflictProps = { error: unknown; change: Change; id: string; onClose: () => void; onRetry: () => void; onApply: (latest: Ticket) => void };
 
 export async function latestOf(id: string): Promise<Ticket> {
   return (await read(api.GET("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: id } } }))).data;
 }
 
-export function Conflict({ error, id, onClose, onApply }: ConflictProps) {
+export function Conflict({ error, id, onClose, onRetry, onApply }: ConflictProps) {
   const t = useText();
   const client = useQueryClient();
   const load = async () => {
@@ -25,7 +25,7 @@ export function Conflict({ error, id, onClose, onApply }: ConflictProps) {
   };
   const faster = [409, 412].includes(asApiError(error).status);
   return (
-    <Problem error={error} {...(!faster && { onRetry: onClose })}>
+    <Problem error={error} {...(!faster && { onRetry })}>
       {faster && (
         <p className="actions">
           <button type="button" onClick={() => void load()}>{t("Load the latest version")}</button>

@@ -2,10 +2,10 @@
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 
 import { api, ifMatch, read } from "../../api/client";
-import { useUser } from "../../shell/user";
+import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Attachments, MAX_FILES, UploadButton } from "../../ui/attachments";
 import { Confirm } from "../../ui/dialog";
@@ -19,8 +19,10 @@ import { ticketKey, useChange, type Change, type Ticket } from "./api";
 import { Assignee, PriorityChoice } from "./choices";
 import { Comments } from "./comments";
 import { Conflict } from "./conflict";
+import { isFree, useDecide } from "./decide";
 import { EditTicket } from "./edit";
 import { useChosen, useLastSearch } from "./kept";
+import { useCustomerName, useNames } from "./people";
 import { useTicketWatch } from "./watch";
 
 export function TicketPage() {
@@ -51,9 +53,17 @@ function TicketView({ ticket }: { ticket: Ticket }) {
   const { mutate, error, variables, reset, isPending } = useChange();
   const [editing, setEditing] = useState(false);
   const resolved = ticket.status === "TICKET_STATUS_RESOLVED";
-  const isStaff = user.role !== "ROLE_CUSTOMER";
+  const isStaff = useIsStaff();
   const apply = (change: Change, done?: string, back?: Change) => mutate({ ticket, change }, {
     onSuccess: (changed) => done && toast(done, back && (() => mutate({ ticket: changed, change: back }))),
+  });
+  const decide = useDecide();
+  useEffect(() => {
+    const press = (event: KeyboardEvent) => {
+      if (isFree(event) && decide(event.key, ticket)) event.preventDefault();
+    };
+    addEventListener("keydown", press);
+    return () => removeEventListener("keydown", press);
   });
   const attached = ticket.attachmentIds;
   const attach = (attachmentIds: string[]) => apply({ kind: "patch", patch: { attachmentIds } }, t("Saved"));
@@ -63,14 +73,14 @@ function TicketView({ ticket }: { ticket: Ticket }) {
       above={<ToList />}
       actions={<>
         <button type="button" onClick={() => setEditing(true)}>{t("Edit")}</button>
-        {isStaff && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
+        {isStaff && !resolved && ticket.assigneeId !== user.id && <button type="button" disabled={isPending} onClick={() => apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
         {resolved
           ? <button type="button" disabled={isPending} onClick={() => apply({ kind: "reopen" }, t("Reopened"))}>{t("Reopen")}</button>
           : <button type="button" className="primary" disabled={isPending} onClick={() => apply({ kind: "resolve" }, t("Resolved"), { kind: "reopen" })}>{t("Resolve")}</button>}
         {user.role === "ROLE_ADMIN" && <Delete ticket={ticket} />}
       </>}
     >
-      {error && variables && <Conflict error={error} change={variables.change} id={ticket.id} onClose={reset} onApply={(latest) => mutate({ ticket: latest, change: variables.change })} />}
+      {error && variables && <Conflict error={error} change={variables.change} id={ticket.id} onClose={reset} onRetry={() => mutate(variables)} onApply={(latest) => mutate({ ticket: latest, change: variables.change })} />}
       <div className="columns">
         <div>
           <Card title={t("Request")}>
@@ -82,7 +92,7 @@ function TicketView({ ticket }: { ticket: Ticket }) {
         </div>
         <div>
           <Properties ticket={ticket} isStaff={isStaff} onChange={apply} />
-          <Activities ticketId={ticket.id} />
+          <Activities ticketId={ticket.id} accountId={ticket.accountId} />
         </div>
       </div>
       {editing && <EditTicket ticket={ticket} onClose={() => setEditing(false)} />}
@@ -93,18 +103,20 @@ function TicketView({ ticket }: { ticket: Ticket }) {
 function Properties({ ticket, isStaff, onChange }: { ticket: Ticket; isStaff: boolean; onChange: (change: Change) => void }) {
   const t = useText();
   const name = useName();
+  const customer = useCustomerName(ticket.accountId);
+  const nameOf = useNames(ticket.accountId);
   return (
     <Card title={t("Details")}>
       <dl className="fields narrow">
         <div><dt>{name("status")}</dt><dd><Badge value={ticket.status} /></dd></div>
         <div><dt>{name("priority")}</dt><dd><PriorityChoice value={ticket.priority} onChange={(priority) => onChange({ kind: "patch", patch: { priority } })} /></dd></div>
-        <div><dt>{name("assignee")}</dt><dd>{isStaff ? <Assignee value={ticket.assigneeId} onChange={(assigneeId) => onChange({ kind: "assign", assigneeId })} /> : <Id value={ticket.assigneeId} />}</dd></div>
+        <div><dt>{name("assignee")}</dt><dd>{isStaff ? <Assignee value={ticket.assigneeId} disabled={ticket.status === "TICKET_STATUS_RESOLVED"} onChange={(assigneeId) => onChange({ kind: "assign", assigneeId })} /> : <Id value={ticket.assigneeId} name={nameOf(ticket.assigneeId)} />}</dd></div>
         <div><dt>{name("kind")}</dt><dd><Badge value={ticket.kind} /></dd></div>
         <div><dt>{name("queue")}</dt><dd>{ticket.queue}</dd></div>
         <div><dt>{name("tags")}</dt><dd><Value value={ticket.tags} field="tags" /></dd></div>
         <div><dt>{name("language")}</dt><dd>{ticket.language}</dd></div>
-        <div><dt>{t("Customer")}</dt><dd><Id value={ticket.accountId} field="accountId" /></dd></div>
-        <div><dt>{name("requester")}</dt><dd><Id value={ticket.requesterId} field="requesterId" /></dd></div>
+        <div><dt>{t("Customer")}</dt><dd><Id value={ticket.accountId} field="accountId" name={customer} /></dd></div>
+        <div><dt>{name("requester")}</dt><dd><Id value={ticket.requesterId} field="requesterId" name={nameOf(ticket.requesterId)} /></dd></div>
         <div><dt>{t("Created")}</dt><dd><Time value={ticket.createTime} /></dd></div>
         <div><dt>{t("Changed")}</dt><dd><Time value={ticket.updateTime} /></dd></div>
         {ticket.resolveTime && <div><dt>{t("Resolved")}</dt><dd><Time value={ticket.resolveTime} /></dd></div>}

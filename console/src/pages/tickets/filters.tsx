@@ -6,7 +6,7 @@ import { useId } from "react";
 import type { paths } from "../../../generated/api";
 import { api, read } from "../../api/client";
 import { Delayed } from "../../resource/filters";
-import { useUser } from "../../shell/user";
+import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText, type Text } from "../../text";
 import { PRIORITIES, STATUSES } from "./api";
 
@@ -44,7 +44,9 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
   const name = useName();
   const user = useUser();
   const id = useId();
+  const isStaff = useIsStaff();
   const labels = useQuery({
+    enabled: isStaff,
     queryKey: ["ticket-labels"],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/tickets/labels", { signal }))).data,
     staleTime: 60_000,
@@ -54,7 +56,7 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
     <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>
       <div className="grow">
         <label htmlFor={`${id}-query`}>{t("Search")}</label>
-        <Delayed id={`${id}-query`} value={search.query ?? ""} onChange={(query) => onChange({ query: query || undefined })} />
+        <Delayed id={`${id}-query`} placeholder={t("Whole words of the subject or the text")} value={search.query ?? ""} onChange={(query) => onChange({ query: query || undefined })} />
       </div>
       <Choice label={name("status")} value={search.status} onChange={(status) => onChange({ status })}
         options={[["unresolved", t("Not resolved")], ...STATUSES.map((one): [string, string] => [one, name(one)])]} />
@@ -62,7 +64,7 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
       <Choice label={name("assignee")} value={search.assignee} onChange={(assignee) => onChange({ assignee })} options={[[user.id, t("Me")]]} />
       <Choice label={name("queue")} value={search.queue} onChange={(queue) => onChange({ queue })} options={of(labels.data?.queues, search.queue)} />
       <Choice label={name("tag")} value={search.tag} onChange={(tag) => onChange({ tag })} options={of(labels.data?.tags, search.tag)} />
-      <Choice label={t("Order")} value={search.order} onChange={(order) => onChange({ order })} options={ORDERS.map(([one, text]) => [one, t(text)])} any={t("Default")} />
+      <Choice label={t("Order")} value={search.order} onChange={(order) => onChange({ order })} options={ORDERS.map(([one, text]) => [one, t(text)])} any={search.query ? t("Best match first") : t("Default")} />
     </form>
   );
 }

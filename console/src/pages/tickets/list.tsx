@@ -3,9 +3,7 @@
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";
 
-import { useContract } from "../../api/contract";
-import { OperationButton } from "../../resource/operation-button";
-import { useUser } from "../../shell/user";
+import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { EndlessTable, type Reveal } from "../../ui/endless-table";
 import { Age, Badge, useLocale } from "../../ui/format";
@@ -17,6 +15,7 @@ import { BulkBar } from "./bulk";
 import { TicketFilters, filterOf, type TicketSearch } from "./filters";
 import { useLacking } from "./lacking";
 import { useChosen, useLastSearch } from "./kept";
+import { NewTicket } from "./new";
 import { useAgents } from "./people";
 import { useTicketRows, type TicketRows } from "./rows";
 import { useTriage } from "./triage";
@@ -36,9 +35,9 @@ export function TicketsPage() {
   const rows = useTicketRows(filter);
   const { selected, toggle, ...selection } = useSelection(rows);
   const open = (ticket: Ticket) => void navigate({ to: "/tickets/$id", params: { id: ticket.id } });
-  const isStaff = user.role !== "ROLE_CUSTOMER";
+  const isStaff = useIsStaff();
   const reveal = useRef<Reveal>(null);
-  const triage = useTriage({ name: JSON.stringify(filter), rows, isStaff, me: user.id, onReveal: (index) => reveal.current?.(index), onOpen: open, onSelect: toggle });
+  const triage = useTriage({ name: JSON.stringify(filter), rows, onReveal: (index) => reveal.current?.(index), onOpen: open, onSelect: toggle });
   const agents = useAgents().data ?? [];
   const { lacking, showAll } = useLacking(filter, rows);
   const columns: Column<Ticket>[] = [
@@ -55,7 +54,7 @@ export function TicketsPage() {
     { name: "createTime", label: t("Created"), wide: true, cell: (ticket) => <Age value={ticket.createTime} /> },
   ];
   return (
-    <PageFrame title={t("Tickets")} actions={<><Shortcuts /><NewTicket /></>}>
+    <PageFrame title={t("Tickets")} actions={<><Shortcuts /><NewTicket accountId={user.accountId} /></>}>
       <TicketViews search={search} />
       <TicketFilters search={search} onChange={set} />
       <BulkBar {...selection} isStaff={isStaff}><Total rows={rows} /></BulkBar>
@@ -95,22 +94,12 @@ function Total({ rows: { first, total, more } }: { rows: TicketRows }) {
 }
 
 function Subject({ ticket }: { ticket: Ticket }) {
+  const requester = ticket.included?.requester?.name;
   return (
     <>
       <Link className="row-link" to="/tickets/$id" params={{ id: ticket.id }} data-ticket={ticket.id}>{ticket.subject}</Link>
-      <span className="narrow-only"><br /><Badge value={ticket.status} /> <Badge value={ticket.priority} /></span>
-      <span className="wide-only dim"><br /><small>{ticket.queue}</small></span>
+      <span className="gist dim"><small>{[requester, ticket.queue].filter(Boolean).join(" · ")}</small></span>
+      <span className="narrow-only"><Badge value={ticket.status} /> <Badge value={ticket.priority} /></span>
     </>
   );
-}
-
-function NewTicket() {
-  const t = useText();
-  const user = useUser();
-  const navigate = useNavigate();
-  const { data: contract } = useContract();
-  const operation = contract?.services.flatMap((service) => service.operations).find((one) => one.id === "TicketService_CreateTicket");
-  if (!contract || !operation) return null;
-  const done = (answer: unknown) => void navigate({ to: "/tickets/$id", params: { id: (answer as { data: Ticket }).data.id } });
-  return <OperationButton contract={contract} operation={operation} values={{}} initial={{ accountId: user.accountId }} label={t("New ticket")} primary onDone={done} />;
 }

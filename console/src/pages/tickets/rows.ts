@@ -21,7 +21,7 @@ function pageOptions(client: QueryClient, filter: TicketFilter, page: number) {
     queryFn: async ({ signal }): Promise<List> => {
       const start = await startOf(client, filter, page);
       if (!start) return { data: [], meta: { pageSize: PAGE_SIZE } };
-      return await read(api.GET("/api/v1/tickets", { params: { query: { ...filter, ...start, pageSize: PAGE_SIZE } }, signal }));
+      return await read(api.GET("/api/v1/tickets", { params: { query: { ...filter, ...start, pageSize: PAGE_SIZE, include: "requester" } }, signal }));
     },
   });
 }

@@ -3,7 +3,7 @@
 import { Link } from "@tanstack/react-router";
 import { useState, useSyncExternalStore, type FormEvent } from "react";
 
-import { useUser } from "../../shell/user";
+import { useIsStaff, useUser } from "../../shell/user";
 import { useText } from "../../text";
 import { Sheet } from "../../ui/dialog";
 import type { TicketSearch } from "./filters";
@@ -61,7 +61,7 @@ export function TicketViews({ search }: { search: TicketSearch }) {
   const user = useUser();
   const own = useSyncExternalStore(subscribe, kept);
   const [saving, setSaving] = useState(false);
-  const isStaff = user.role !== "ROLE_CUSTOMER";
+  const isStaff = useIsStaff();
   const common: View[] = [
     { name: t("All"), search: {} },
     { name: t("Not resolved"), search: { status: "unresolved" } },

@@ -1,0 +1,33 @@
+/** One key decides on a ticket: in the list on the current one, and on a ticket's page. */
+
+import { asApiError } from "../../api/errors";
+import { useUser } from "../../shell/user";
+import { useText } from "../../text";
+import { toast } from "../../ui/toast";
+import { PRIORITIES, useChange, type Change, type Ticket } from "./api";
+
+/** Whether a key is not meant for a field, a dialog or the browser. */
+export function isFree({ target, ctrlKey, metaKey, altKey }: KeyboardEvent): boolean {
+  const typing = target instanceof HTMLElement && target.closest("input:not([type=checkbox]), textarea, select, [role=dialog]");
+  return !typing && !ctrlKey && !metaKey && !altKey;
+}
+
+/** Returns whether the key decides something. */
+export function useDecide(): (key: string, ticket: Ticket) => boolean {
+  const t = useText();
+  const user = useUser();
+  const { mutate } = useChange();
+  const change = (ticket: Ticket, change: Change, text: string, back: Change) => mutate({ ticket, change }, {
+    onSuccess: (changed) => toast(text, () => mutate({ ticket: changed, change: back })),
+    onError: (error) => toast(asApiError(error).message || t("The server does not answer")),
+  });
+  return (key, ticket) => {
+    const name = ticket.subject;
+    const priority = PRIORITIES[Number(key) - 1];
+    if (key === "e" && ticket.status !== "TICKET_STATUS_RESOLVED") change(ticket, { kind: "resolve" }, t("Resolved: {name}", { name }), { kind: "reopen" });
+    else if (key === "a" && user.role !== "ROLE_CUSTOMER") change(ticket, { kind: "assign", assigneeId: user.id }, t("Yours now: {name}", { name }), { kind: "assign", assigneeId: ticket.assigneeId });
+    else if (priority) change(ticket, { kind: "patch", patch: { priority } }, t("Priority changed: {name}", { name }), { kind: "patch", patch: { priority: ticket.priority } });
+    else return false;
+    return true;
+  };
+}

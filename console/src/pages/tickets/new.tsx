@@ -1,0 +1,14 @@
+/** The way to a new ticket, in the name of an account. */
+
+import { useNavigate } from "@tanstack/react-router";
+
+import { useText } from "../../text";
+import { Action } from "../kit";
+import type { Ticket } from "./api";
+
+export function NewTicket({ accountId }: { accountId: string }) {
+  const t = useText();
+  const navigate = useNavigate();
+  const done = (answer: unknown) => void navigate({ to: "/tickets/$id", params: { id: (answer as { data: Ticket }).data.id } });
+  return <Action id="TicketService_CreateTicket" initial={{ accountId }} label={t("New ticket")} primary onDone={done} />;
+}
