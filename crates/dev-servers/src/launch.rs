@@ -18,8 +18,8 @@ use crate::process::{ServerProcess, Spawn, StopSignals};
 
 /// Crash recovery replays at most a gigabyte of WAL with the default settings; a slow disk may need this long.
 const READY_WITHIN: Duration = Duration::from_secs(120);
-/// An orphan's own watcher waits ten seconds before it sends the forced signal.
-const ORPHAN_WITHIN: Duration = Duration::from_secs(30);
+/// An orphan without a watcher writes a checkpoint before it ends, for which a slow disk may need as long.
+const ORPHAN_WITHIN: Duration = READY_WITHIN;
 const POLL_EVERY: Duration = Duration::from_millis(20);
 const MAX_ATTEMPTS: u32 = 10;
 

@@ -12,7 +12,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tokio_postgres::NoTls;
 
-const GONE_WITHIN: Duration = Duration::from_secs(15);
+const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
