@@ -23,7 +23,7 @@ pub(crate) enum Operation {
     List,
     /// Creates a ticket, without an idempotency key.
     Create,
-    /// Charges a new order under a new key, at the sandbox gateway, whose records are in the same Postgres.
+    /// Charges a new order under a new key, at a sandbox gateway, whose records are in the same Postgres.
     Charge,
     /// Repeats an earlier charge under its key.
     ChargeAgain,
@@ -60,13 +60,11 @@ impl Operation {
         }
     }
 
-    /// The contenders. The bare server implements only tickets, the peer tickets and posts, and webhook senders do not use
-    /// gRPC.
+    /// The contenders. The bare server implements only tickets, the peer no webhooks, and webhook senders do not use gRPC.
     pub(crate) fn contenders(self) -> &'static [Contender] {
         match self {
             Self::Get | Self::List | Self::Create => &[Peer, Bare, Grpc, Rest2, Rest1],
-            Self::GetPost | Self::ListPosts => &[Peer, Grpc, Rest2, Rest1],
-            Self::Charge | Self::ChargeAgain => &[Grpc, Rest2, Rest1],
+            Self::Charge | Self::ChargeAgain | Self::GetPost | Self::ListPosts => &[Peer, Grpc, Rest2, Rest1],
             Self::Receive => &[Rest2, Rest1],
         }
     }

@@ -60,7 +60,7 @@ impl World {
         let (sql, connection) = config.application_name(APPLICATION).connect(NoTls).await?;
         tokio::spawn(connection);
         let began = Instant::now();
-        seed(&sql, options.tickets()).await?;
+        let account = seed(&sql, options.tickets(), options.orders()).await?;
         eprintln!("{} tickets seeded in {:.1?}", options.tickets(), began.elapsed());
 
         let mut serve = mainstay();
@@ -74,8 +74,7 @@ impl World {
         let port = free_port()?;
         let peer = Server::start(peer(&postgres, &redis, options, &token, port)?, port).await?;
         let posts = posts::publish(&server, &token).await?;
-        let target = target(&sql, posts).await?;
-        money::seed(&sql, target.account, options.orders()).await?;
+        let target = target(&sql, posts, account).await?;
         let kept = sql.query("SELECT id FROM users WHERE email = $1 UNION SELECT id FROM products", &[&EMAIL]).await?;
         let kept = kept.iter().map(|row| row.get(0)).chain([target.account]).collect();
         let options = options.clone();
@@ -163,15 +162,18 @@ async fn once(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn seed(sql: &Client, tickets: u32) -> anyhow::Result<()> {
+/// Fills the database; returns the account of what the requests create.
+async fn seed(sql: &Client, tickets: u32, orders: u32) -> anyhow::Result<Uuid> {
     sql.batch_execute(&format!("SET mainstay.tickets = {tickets}")).await?;
     sql.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("seed.sql"))).await?;
     // As the scheduled task does, so that totals are read from folded counters.
     sql.batch_execute("SELECT fold_ticket_counts()").await?;
+    let account = sql.query_one("SELECT id FROM accounts WHERE name = 'Account 7'", &[]).await?.get(0);
+    money::seed(sql, account, orders).await?;
     sql.batch_execute(include_str!("../peer/peer.sql")).await?;
     sql.batch_execute("VACUUM ANALYZE").await?;
     sql.batch_execute("CHECKPOINT").await?;
-    Ok(())
+    Ok(account)
 }
 
 async fn sign_in(server: &Server) -> anyhow::Result<String> {
@@ -181,11 +183,10 @@ async fn sign_in(server: &Server) -> anyhow::Result<String> {
     Ok(tokens.access_token)
 }
 
-async fn target(sql: &Client, posts: Vec<String>) -> anyhow::Result<Target> {
+async fn target(sql: &Client, posts: Vec<String>, account: Uuid) -> anyhow::Result<Target> {
     let query = "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY created_at) AS n, count(*) OVER () AS all FROM tickets) AS t \
                  WHERE n % greatest(t.all / $1, 1) = 0 LIMIT $1";
     let rows = sql.query(query, &[&(READ as i64)]).await?;
     let tickets: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
-    let account = sql.query_one("SELECT id FROM accounts WHERE name = 'Account 7'", &[]).await?.get(0);
     Ok(Target { tickets, posts, account, charged: Arc::default() })
 }
