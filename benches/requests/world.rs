@@ -11,7 +11,7 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use crate::{
-    calls::{Target, WEBHOOK_SECRET},
+    calls::{PASSWORD, Target, WEBHOOK_SECRET},
     children::{Server, free_port},
     money,
     options::Options,
@@ -20,8 +20,7 @@ use crate::{
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mainstay");
-const EMAIL: &str = "bench@example.com";
-const PASSWORD: &str = "measure twice, cut once";
+pub(crate) const EMAIL: &str = "bench@example.com";
 /// Tickets to read; pgbench accepts at most 128 scripts.
 const READ: usize = 100;
 
@@ -124,7 +123,10 @@ fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'
         ("RATE_LIMIT_ADDRESS", unreachable()),
         ("RATE_LIMIT_READ", unreachable()),
         ("RATE_LIMIT_WRITE", unreachable()),
+        ("RATE_LIMIT_BULK", unreachable()),
+        ("MAX_CONNECTIONS", "100000".to_owned()),
         ("WEBHOOK_SECRETS_STRIPE", WEBHOOK_SECRET.to_owned()),
+        ("WEBHOOK_ALLOW_PRIVATE", "true".to_owned()),
         ("RUST_LOG", options.log.clone()),
         // The load uses all CPUs, so Redis may be scheduled late; that must not count as an outage.
         ("REDIS_TIMEOUT", "1s".to_owned()),
