@@ -1,8 +1,8 @@
 // What many teams run today, carefully written: Express with pg and ioredis, the same routes on the same rows.
 //
 // It does less than Mainstay, which flatters it: a fixed token instead of signed ones, a counter instead of a rate limiter,
-// no validation beyond types, no webhooks, mails or changes to tell of. Its tables are its own, with the indexes of these
-// queries only (`peer.sql`).
+// no validation beyond types, no webhooks, mails or changes to tell of, and charges without a ledger that are not resumed
+// after a crash. Its tables are its own, with the indexes of these queries only (`peer.sql`).
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import express from "express";
 import Redis from "ioredis";
@@ -109,6 +109,68 @@ app.post("/api/v1/tickets", authenticate, async (request, response) => {
   } finally {
     client.release();
   }
+});
+
+// The gateway of the charges, as Mainstay's sandbox is one: it moves no money, and keeps its books in the same Postgres.
+// Returns the id of its movement, the same one whenever it is called with the same key.
+async function chargeAtSandbox(key, { id, currency, amount_minor }) {
+  const insert = `INSERT INTO peer.sandbox_movements (key, kind, subject_id, gateway_id, currency, amount_minor, created_at)
+     VALUES ($1, 1, $2, $3, $4, $5, now()) ON CONFLICT (key) DO NOTHING`;
+  const gatewayId = `sandbox_pi_${randomUUID()}`;
+  const values = [key, id, gatewayId, currency, amount_minor];
+  const { rowCount } = await pool.query({ name: "sandbox", text: insert, values });
+  if (rowCount === 1) return gatewayId;
+  const known = "SELECT gateway_id FROM peer.sandbox_movements WHERE key = $1";
+  const { rows } = await pool.query({ name: "sandbox-known", text: known, values: [key] });
+  return rows[0].gateway_id;
+}
+
+const PAYMENT_STATUS = { 1: "PAYMENT_STATUS_PENDING", 2: "PAYMENT_STATUS_SUCCEEDED" };
+
+const payment = (row) => ({
+  id: row.id,
+  accountId: row.account_id,
+  orderId: row.order_id,
+  status: PAYMENT_STATUS[row.status],
+  amount: { amountMinor: row.amount_minor, currencyCode: row.currency },
+  gateway: "sandbox",
+  gatewayId: row.gateway_id ?? undefined,
+  createTime: row.created_at,
+  updateTime: row.updated_at,
+});
+
+const PAYMENT = "id, account_id, order_id, currency, amount_minor, status, gateway_id, created_at, updated_at";
+const PENDING = 1;
+const SUCCEEDED = 2;
+
+// The key is claimed before the gateway is called, and the outcome is stored after it. If the process dies in between, the
+// payment stays pending: nobody asks the gateway what became of it.
+app.post("/api/v1/payments/charge", authenticate, async (request, response) => {
+  const { orderId, paymentMethod } = request.body;
+  const key = request.get("idempotency-key");
+  const isGood = typeof key === "string" && typeof orderId === "string" && typeof paymentMethod === "string";
+  if (!isGood) return response.status(400).json({ error: { code: "VALIDATION_FAILED" } });
+  const known = `SELECT ${PAYMENT} FROM peer.payments WHERE idempotency_key = $1`;
+  const { rows: earlier } = await pool.query({ name: "charge-known", text: known, values: [key] });
+  if (earlier.length > 0) {
+    if (earlier[0].order_id !== orderId) {
+      return response.status(422).json({ error: { code: "IDEMPOTENCY_KEY_REUSED" } });
+    }
+    return response.status(201).set("idempotent-replayed", "true").json({ data: payment(earlier[0]) });
+  }
+  const insert = `INSERT INTO peer.payments (idempotency_key, ${PAYMENT})
+     SELECT $1, $2, account_id, id, currency, total_minor, ${PENDING}, NULL, now(), now()
+     FROM peer.orders WHERE id = $3 AND status = 1
+     ON CONFLICT DO NOTHING RETURNING ${PAYMENT}`;
+  const { rows: claimed } = await pool.query({ name: "charge", text: insert, values: [key, randomUUID(), orderId] });
+  if (claimed.length === 0) return response.status(409).json({ error: { code: "CONFLICT" } });
+  const gatewayId = await chargeAtSandbox(key, claimed[0]);
+  const update = `WITH paid AS (UPDATE peer.orders SET status = 3 WHERE id = $3)
+     UPDATE peer.payments SET status = ${SUCCEEDED}, gateway_id = $2, updated_at = now() WHERE id = $1
+     RETURNING ${PAYMENT}`;
+  const values = [claimed[0].id, gatewayId, orderId];
+  const { rows } = await pool.query({ name: "charged", text: update, values });
+  response.status(201).json({ data: payment(rows[0]) });
 });
 
 const post = (row) => ({

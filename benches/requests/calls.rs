@@ -23,10 +23,12 @@ pub(crate) enum Operation {
     List,
     /// Creates a ticket, without an idempotency key.
     Create,
-    /// Charges a new order under a new key, at the sandbox gateway, whose records are in the same Postgres.
+    /// Charges a new order under a new key, at a sandbox gateway, whose records are in the same Postgres.
     Charge,
     /// Repeats an earlier charge under its key.
     ChargeAgain,
+    /// Signs in with a password.
+    SignIn,
     /// Receives a Stripe event, which is verified, stored and queued.
     Receive,
     /// Gets a published post by its id, without signing in. It is in the cache of the server.
@@ -35,6 +37,7 @@ pub(crate) enum Operation {
     ListPosts,
 }
 
+/// The operations that all their contenders run.
 pub(crate) const OPERATIONS: [Operation; 8] = [
     Operation::Get,
     Operation::List,
@@ -54,19 +57,19 @@ impl Operation {
             Self::Create => "create",
             Self::Charge => "charge",
             Self::ChargeAgain => "charge, replayed",
+            Self::SignIn => "sign-in",
             Self::Receive => "webhook taken in",
             Self::GetPost => "post, cached",
             Self::ListPosts => "list of 20 posts, cached",
         }
     }
 
-    /// The contenders. The bare server implements only tickets, the peer tickets and posts, and webhook senders do not use
-    /// gRPC.
+    /// The contenders. The bare server implements only tickets, the peer no webhooks, and webhook senders do not use gRPC.
     pub(crate) fn contenders(self) -> &'static [Contender] {
         match self {
             Self::Get | Self::List | Self::Create => &[Peer, Bare, Grpc, Rest2, Rest1],
-            Self::GetPost | Self::ListPosts => &[Peer, Grpc, Rest2, Rest1],
-            Self::Charge | Self::ChargeAgain => &[Grpc, Rest2, Rest1],
+            Self::Charge | Self::ChargeAgain | Self::GetPost | Self::ListPosts => &[Peer, Grpc, Rest2, Rest1],
+            Self::SignIn => &[Rest1],
             Self::Receive => &[Rest2, Rest1],
         }
     }
@@ -84,6 +87,8 @@ pub(crate) const BODY: &str = "Dear support team, since the last update our acco
      Please look into it and tell us what to do next. Kind regards from all of us.";
 /// The payment method of charges.
 pub(crate) const CARD: &str = "pm_card_visa";
+/// The password of the admin, and of those who sign in.
+pub(crate) const PASSWORD: &str = "measure twice, cut once";
 /// The signing secret of webhooks.
 pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_benchmark";
 /// The order that all other orders are copies of.
@@ -91,6 +96,8 @@ pub(crate) const ORDER: Uuid = Uuid::from_u128(0x0190_0000_0000_7abc_8000_0bec_0
 /// The client number of the orders that the servers charge; pgbench's clients count from 0.
 pub(crate) const SERVED: u16 = 0xfff;
 
+/// The number of the first seeded user that is no agent.
+const FIRST_CUSTOMER: usize = 40;
 /// The range of request numbers of each worker.
 pub(crate) const STRIDE: usize = 1_000_000;
 
@@ -130,6 +137,11 @@ impl Target {
     /// The post for the request of a number.
     pub(crate) fn post(&self, number: usize) -> &str {
         &self.posts[number % self.posts.len()]
+    }
+
+    /// The customer as whom a worker signs in. Each worker has its own.
+    pub(crate) fn email(number: usize) -> String {
+        format!("user{}@example.com", FIRST_CUSTOMER + number / STRIDE)
     }
 
     /// The next order, under an unused key.

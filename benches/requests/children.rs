@@ -1,4 +1,4 @@
-//! The server processes and their CPU time.
+//! The server processes, their CPU time and their memory.
 
 use std::{
     process::Stdio,
@@ -48,16 +48,28 @@ impl Server {
 
     /// User and kernel CPU time of the process so far; `None` where there is no /proc.
     pub(crate) fn cpu(&self) -> Option<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()?)).ok()?;
-        // The name, in parentheses, may contain anything; utime and stime are the 12th and 13th field after it.
-        let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-        Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+        cpu(self.child.id()?)
+    }
+
+    /// Resident memory of the process in MiB; `None` where there is no /proc.
+    pub(crate) fn memory_mib(&self) -> Option<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<f64>().ok()? / 1024.0)
     }
 
     pub(crate) async fn stop(mut self) {
         self.child.kill().await.ok();
     }
+}
+
+/// User and kernel CPU time of a process so far; `None` where there is no /proc.
+pub(crate) fn cpu(process: u32) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name, in parentheses, may contain anything; utime and stime are the 12th and 13th field after it.
+    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 
 /// Ticks per second in /proc: 100 on every relevant architecture of Linux.

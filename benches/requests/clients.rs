@@ -10,6 +10,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use mainstay::proto::{
     content::v1::{GetPostRequest, ListPostsRequest, post_service_client::PostServiceClient},
+    identity::v1::{LoginRequest, auth_service_client::AuthServiceClient},
     payments::v1::{ChargePaymentRequest, PaymentStatus, payment_service_client::PaymentServiceClient},
     support::v1::{self as pb, ticket_service_client::TicketServiceClient},
 };
@@ -20,7 +21,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::calls::{BODY, CARD, Charge, Operation, SUBJECT, Target};
+use crate::calls::{BODY, CARD, Charge, Operation, PASSWORD, SUBJECT, Target};
 
 /// A client. Clones share its connection, except for HTTP/1.1, which cannot be cloned.
 pub(crate) enum Client {
@@ -55,15 +56,21 @@ impl Client {
         Ok(Self::Http2 { token: format!("Bearer {token}"), sender })
     }
 
-    /// Sends one request and checks that its response is a success.
+    /// Opens the connection of a client of HTTP/1.1, which otherwise the first call does.
+    pub(crate) async fn open(&mut self) -> anyhow::Result<()> {
+        if let Self::Http1 { port, sender, .. } = self {
+            *sender = Some(open(*port).await?);
+        }
+        Ok(())
+    }
+
+    /// Sends one request and checks that its response is a success. The error is [`Overloaded`] if the server was.
     pub(crate) async fn call(&mut self, target: &Target, operation: Operation, number: usize) -> anyhow::Result<()> {
         match self {
             Self::Grpc { channel, token } => grpc(channel, token, target, operation, number).await,
             Self::Http1 { port, token, sender } => {
-                if sender.is_none() {
-                    let (made, connection) = http1::handshake(connect(*port).await?).await?;
-                    tokio::spawn(connection);
-                    *sender = Some(made);
+                if sender.as_ref().is_none_or(http1::SendRequest::is_closed) {
+                    *sender = Some(open(*port).await?);
                 }
                 let sender = sender.as_mut().context("made above")?;
                 sender.ready().await?;
@@ -77,6 +84,18 @@ impl Client {
             }
         }
     }
+}
+
+/// The server has too many requests: it refused one, or did not answer it in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is overloaded")]
+pub(crate) struct Overloaded;
+
+/// Opens a connection of HTTP/1.1.
+pub(crate) async fn open(port: u16) -> anyhow::Result<http1::SendRequest<Full<Bytes>>> {
+    let (sender, connection) = http1::handshake(connect(port).await?).await?;
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 async fn connect(port: u16) -> anyhow::Result<TokioIo<TcpStream>> {
@@ -112,6 +131,10 @@ async fn grpc(
         Operation::Create => tickets.create_ticket(signed(target.create(), token)).await?.into_inner().data.is_some(),
         Operation::Charge => charge(channel, token, target.charge()).await?,
         Operation::ChargeAgain => charge(channel, token, target.charge_again(number)).await?,
+        Operation::SignIn => {
+            let request = LoginRequest { email: Target::email(number), password: PASSWORD.to_owned() };
+            AuthServiceClient::new(channel.clone()).login(request).await?.into_inner().data.is_some()
+        }
         Operation::Receive => anyhow::bail!("webhooks are sent over HTTP"),
         Operation::GetPost => {
             let request = GetPostRequest { post_id: target.post(number).to_owned(), read_mask: None };
@@ -159,7 +182,7 @@ fn rest(
     if let Some(uri) = public {
         return Ok(builder.uri(uri).body(Full::default())?);
     }
-    let builder = builder.header("authorization", token);
+    let builder = if operation == Operation::SignIn { builder } else { builder.header("authorization", token) };
     let (path, key, body) = match operation {
         Operation::Get => {
             let ticket = target.ticket(number);
@@ -177,6 +200,7 @@ fn rest(
             let body = json!({ "orderId": charge.order.to_string(), "paymentMethod": CARD });
             ("payments/charge", Some(charge.key), body)
         }
+        Operation::SignIn => ("auth/login", None, json!({ "email": Target::email(number), "password": PASSWORD })),
         Operation::Receive | Operation::GetPost | Operation::ListPosts => anyhow::bail!("made above"),
     };
     let builder = builder.method("POST").uri(format!("{origin}/api/v1/{path}"));
@@ -189,10 +213,15 @@ async fn answered(response: hyper::Response<hyper::body::Incoming>, operation: O
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     let expected = match operation {
-        Operation::Get | Operation::List | Operation::GetPost | Operation::ListPosts => StatusCode::OK,
+        Operation::Get | Operation::List | Operation::SignIn | Operation::GetPost | Operation::ListPosts => {
+            StatusCode::OK
+        }
         Operation::Create | Operation::Charge | Operation::ChargeAgain => StatusCode::CREATED,
         Operation::Receive => StatusCode::NO_CONTENT,
     };
+    if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) {
+        return Err(Overloaded.into());
+    }
     anyhow::ensure!(status == expected, "{status}: {}", String::from_utf8_lossy(&body));
     Ok(())
 }

@@ -1,37 +1,45 @@
 //! The cost of a request: the real server, a bare server and Postgres alone, compared in one run.
 //!
 //! ```text
-//! make bench                  about fifteen minutes, a million tickets
-//! make bench ARGS=--quick     about two minutes, a hundred thousand tickets
+//! make bench                          about twenty-five minutes, a million tickets
+//! make bench ARGS=--quick             about three minutes, a hundred thousand tickets
+//! make bench ARGS='--only overload'   one subject alone
 //! ```
 //!
 //! The server is the release binary in its own process, with a real Redis and a real Postgres that syncs every commit. The
 //! bare server is this program again, in its own process: plain tonic and a plain bb8 pool that run the same statements on
 //! the same table and return the same messages. The peer (`benches/peer`) is what many teams run: Express with pg and
-//! ioredis. `pgbench` runs the same statements without a server. Rounds alternate
-//! between the contenders, forwards and backwards, so that a slowdown of the machine affects all of them.
+//! ioredis. `pgbench` runs the same statements without a server. Rounds alternate between the contenders, forwards and
+//! backwards, so that a slowdown of the machine affects all of them.
 
 mod bare;
 mod calls;
 mod children;
 mod clients;
+mod comparison;
 mod contender;
 mod copies;
+mod deliveries;
+mod imports;
 mod jobs;
 mod load;
 mod money;
 mod options;
+mod overload;
 mod paging;
 mod pgbench;
 mod posts;
 mod recording;
 mod report;
 mod rounds;
+mod sign_ins;
 mod world;
 
 use std::path::Path;
 
+use calls::Operation;
 use clap::Parser as _;
+use options::Subject;
 use pgbench::Length;
 
 // The same allocator as the server's.
@@ -52,26 +60,60 @@ fn main() -> anyhow::Result<()> {
 async fn measure(options: &options::Options) -> anyhow::Result<()> {
     let world = world::World::open(options).await?;
     let mut report = report::Report::new(options);
-    for operation in calls::OPERATIONS {
-        eprintln!("measuring {}", operation.name());
-        if operation.is_cached() {
-            report.rounds(operation, rounds::run(&world, options, operation).await?);
-            continue;
+    if options.measures(Subject::Requests) {
+        for operation in calls::OPERATIONS {
+            requests(&world, options, operation, &mut report).await?;
         }
-        let scripts = pgbench::scripts(&world, options, operation).await?;
-        report.rounds(operation, rounds::run(&world, options, operation).await?);
-        let length = Length::Seconds((options.round() * options.rounds()).as_secs().max(1));
-        report.pgbench(operation, pgbench::run(&world, options, &scripts, length).await?);
+        eprintln!("measuring jobs");
+        report.jobs(jobs::run(&world, options).await?);
     }
-    eprintln!("measuring jobs");
-    report.jobs(jobs::run(&world, options).await?);
-    eprintln!("measuring pages");
-    report.pages(paging::run(&world, options).await?);
+    if options.measures(Subject::Pages) {
+        eprintln!("measuring pages");
+        report.pages(paging::run(&world, options).await?);
+    }
+    if options.measures(Subject::Overload) {
+        for operation in overload::OPERATIONS {
+            eprintln!("measuring {} under overload", operation.name());
+            report.overload(overload::run(&world, options, operation).await?);
+        }
+    }
+    if options.measures(Subject::SignIns) {
+        eprintln!("measuring sign-ins");
+        let (sign_ins, comparison) = sign_ins::run(&world, options).await?;
+        report.rounds(Operation::SignIn, vec![sign_ins]);
+        report.comparison(comparison);
+    }
+    if options.measures(Subject::Imports) {
+        eprintln!("measuring imports");
+        report.comparison(imports::run(&world, options).await?);
+    }
+    if options.measures(Subject::Deliveries) {
+        eprintln!("measuring deliveries");
+        deliveries::run(&world, options).await?.into_iter().for_each(|comparison| report.comparison(comparison));
+    }
     report.print();
     if let Some(path) = &options.json {
         // Cargo runs a bench in the package's directory, not in the caller's.
         std::fs::write(Path::new(path), format!("{:#}\n", report.json()))?;
     }
     world.close().await;
+    Ok(())
+}
+
+async fn requests(
+    world: &world::World,
+    options: &options::Options,
+    operation: Operation,
+    report: &mut report::Report,
+) -> anyhow::Result<()> {
+    eprintln!("measuring {}", operation.name());
+    if operation.is_cached() {
+        report.rounds(operation, rounds::run(world, options, operation).await?);
+        return Ok(());
+    }
+    let scripts = pgbench::scripts(world, options, operation).await?;
+    report.rounds(operation, rounds::run(world, options, operation).await?);
+    let length = Length::Seconds((options.round() * options.rounds()).as_secs().max(1));
+    report.pgbench(operation, pgbench::run(world, options, &scripts, length).await?);
     Ok(())
 }

@@ -31,6 +31,5 @@ pub(crate) async fn seed(sql: &Client, account: Uuid, orders: u32) -> anyhow::Re
          COMMIT"
     ))
     .await?;
-    sql.batch_execute("VACUUM ANALYZE orders, order_items").await?;
     Ok(())
 }

@@ -2,7 +2,24 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// Requests, and the jobs of the webhooks among them.
+    Requests,
+    /// Pages of a list.
+    Pages,
+    /// Goodput under overload.
+    Overload,
+    /// Sign-ins.
+    SignIns,
+    /// Imports of CSV files.
+    Imports,
+    /// Deliveries of webhooks.
+    Deliveries,
+}
 
 /// Measures requests per second, latency and CPU time, compared to a bare server and pgbench.
 #[derive(Debug, Clone, Parser)]
@@ -10,6 +27,9 @@ pub(crate) struct Options {
     /// Shorter rounds and fewer tickets; shows whether the bench runs, not reliable numbers.
     #[arg(long)]
     quick: bool,
+    /// Measure only this; may be given several times.
+    #[arg(long, value_enum, value_name = "SUBJECT")]
+    only: Vec<Subject>,
     /// Tickets in the table [default: 1000000; quick: 100000].
     #[arg(long, env = "BENCH_TICKETS")]
     tickets: Option<u32>,
@@ -49,6 +69,10 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    pub(crate) fn measures(&self, subject: Subject) -> bool {
+        self.only.is_empty() || self.only.contains(&subject)
+    }
+
     pub(crate) fn tickets(&self) -> u32 {
         self.tickets.unwrap_or(if self.quick { 100_000 } else { 1_000_000 })
     }
@@ -64,6 +88,21 @@ impl Options {
 
     pub(crate) fn round(&self) -> Duration {
         Duration::from_secs_f64(self.seconds.unwrap_or(if self.quick { 1.0 } else { 4.0 }))
+    }
+
+    /// Callers of an overloaded server, each on a connection of its own.
+    pub(crate) fn callers(&self) -> usize {
+        if self.quick { 1_000 } else { 3_000 }
+    }
+
+    /// Rows of an imported file.
+    pub(crate) fn imported_rows(&self) -> usize {
+        if self.quick { 5_000 } else { 50_000 }
+    }
+
+    /// Tickets of which each endpoint is told in a round.
+    pub(crate) fn announced_tickets(&self) -> usize {
+        if self.quick { 100 } else { 500 }
     }
 
     /// Requests in flight, for every protocol.

@@ -62,7 +62,9 @@ pub(crate) async fn scripts(world: &World, options: &Options, operation: Operati
             let script = join(&|statement| statement.anew(&world.kept));
             vec![format!("\\set run :run + 1\n{script}")]
         }
-        Operation::GetPost | Operation::ListPosts => anyhow::bail!("the server runs no statements"),
+        Operation::SignIn | Operation::GetPost | Operation::ListPosts => {
+            anyhow::bail!("statements are not what it consists of")
+        }
     };
     if options.show_statements {
         eprintln!("{}", scripts[0]);
@@ -93,7 +95,8 @@ pub(crate) async fn run(world: &World, options: &Options, scripts: &Scripts, len
         warned.lines().next().unwrap_or_default()
     );
     let number = |label: &str| -> anyhow::Result<f64> {
-        let line = said.lines().find_map(|line| line.strip_prefix(label)).context("pgbench prints another format")?;
+        let line =
+            said.lines().find_map(|line| line.strip_prefix(label)).with_context(|| format!("no {label}in {said}"))?;
         Ok(line.split_whitespace().next().context("a number")?.parse()?)
     };
     Ok(Alone { per_second: number("tps = ")?, mean_ms: number("latency average = ")? })

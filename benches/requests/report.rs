@@ -3,7 +3,15 @@
 use serde_json::{Value, json};
 
 use crate::{
-    calls::Operation, contender::Contender, jobs::Jobs, load::Done, options::Options, paging::Pages, pgbench::Alone,
+    calls::Operation,
+    comparison::{self, Comparison},
+    contender::Contender,
+    jobs::Jobs,
+    load::Done,
+    options::Options,
+    overload::Overload,
+    paging::Pages,
+    pgbench::Alone,
     rounds::Rounds,
 };
 
@@ -14,6 +22,8 @@ pub(crate) struct Report {
     alone: Vec<(Operation, Alone)>,
     jobs: Option<Jobs>,
     pages: Option<Pages>,
+    overloads: Vec<Overload>,
+    comparisons: Vec<Comparison>,
 }
 
 impl Report {
@@ -28,7 +38,15 @@ impl Report {
             options.log,
             std::thread::available_parallelism().map_or(0, usize::from),
         );
-        Self { conditions, measured: Vec::new(), alone: Vec::new(), jobs: None, pages: None }
+        Self {
+            conditions,
+            measured: Vec::new(),
+            alone: Vec::new(),
+            jobs: None,
+            pages: None,
+            overloads: Vec::new(),
+            comparisons: Vec::new(),
+        }
     }
 
     pub(crate) fn rounds(&mut self, operation: Operation, rounds: Rounds) {
@@ -47,52 +65,58 @@ impl Report {
         self.pages = Some(pages);
     }
 
+    pub(crate) fn overload(&mut self, overload: Overload) {
+        self.overloads.push(overload);
+    }
+
+    pub(crate) fn comparison(&mut self, comparison: Comparison) {
+        self.comparisons.push(comparison);
+    }
+
+    /// Everything that is compared with what limits it.
+    fn comparisons(&self) -> impl Iterator<Item = &Comparison> {
+        self.overloads.iter().map(|overload| &overload.goodput).chain(&self.comparisons)
+    }
+
     pub(crate) fn print(&self) {
-        println!("\n{}\n", self.conditions);
-        println!("| | | requests/s | p50 ms | p99 ms | server CPU ms / 1,000 |");
-        println!("|---|---|--:|--:|--:|--:|");
-        for (operation, rounds) in &self.measured {
-            for (contender, done) in operation.contenders().iter().zip(rounds) {
-                let done = sum(done);
-                let cpu = done.cpu_ms().map_or("-".to_owned(), |ms| format!("{ms:.1}"));
-                let (p50, p99) = (done.quantile_ms(0.5), done.quantile_ms(0.99));
-                let (name, per_second) = (contender.name(), done.per_second());
-                println!("| {} | {name} | {per_second:.0} | {p50:.2} | {p99:.2} | {cpu} |", operation.name());
-            }
-            for (_, alone) in self.alone.iter().filter(|(measured, _)| measured == operation) {
-                println!(
-                    "| {} | pgbench | {:.0} | {:.2} (mean) | | |",
-                    operation.name(),
-                    alone.per_second,
-                    alone.mean_ms
-                );
-            }
-        }
-        if let Some(jobs) = self.jobs {
-            let cpu = jobs.cpu_ms.map_or("-".to_owned(), |ms| format!("{ms:.1}"));
-            println!("| job | worker with {} slots | {:.0} | | | {cpu} |", jobs.places, jobs.per_second);
-            println!("| job | pgbench | {:.0} | {:.2} (mean) | | |", jobs.alone.per_second, jobs.alone.mean_ms);
-        }
-        println!("\n| of pgbench's rate | |");
-        println!("|---|--:|");
-        for (label, ratio) in self.of_alone() {
-            println!("| {label} | {ratio:.2} |");
-        }
-        println!("\n| ratio of server CPU per request | all rounds | single rounds |");
-        println!("|---|--:|--:|");
-        for (label, all, low, high) in self.ratios() {
-            println!("| {label} | {all:.2} | {low:.2} to {high:.2} |");
-        }
+        println!("\n{}", self.conditions);
+        let rows = self.measured.iter().flat_map(|(operation, rounds)| self.operation(*operation, rounds));
+        let head = "| | | requests/s | p50 ms | p99 ms | server CPU ms / 1,000 |\n|---|---|--:|--:|--:|--:|";
+        table(head, rows.chain(self.jobs.iter().flat_map(jobs)));
+        let rows = self.of_alone().into_iter().map(|(label, ratio)| format!("| {label} | {ratio:.2} |"));
+        table("| of pgbench's rate | |\n|---|--:|", rows);
+        let rows = self.ratios().into_iter();
+        let rows = rows.map(|(label, all, low, high)| format!("| {label} | {all:.2} | {low:.2} to {high:.2} |"));
+        table("| ratio of server CPU per request | all rounds | single rounds |\n|---|--:|--:|", rows);
+        let head = "| | per second | CPU ms / 1,000 | limit | per second | CPU ms / 1,000 | ratio, all rounds | single rounds |\n\
+                    |---|--:|--:|---|--:|--:|--:|--:|";
+        table(head, self.comparisons().map(compared));
+        let head = "| | refused or late/s | p50 ms | p99 ms | server MiB before | connected | at most |\n|---|--:|--:|--:|--:|--:|--:|";
+        table(head, self.overloads.iter().map(overloaded));
         let Some(pages) = &self.pages else { return };
-        println!("\n| page of 20 at the median | served µs | statements µs |");
-        println!("|---|--:|--:|");
-        for ((name, served), statements) in pages.names.iter().zip(pages.served_us).zip(pages.statements_us) {
-            println!("| {name} | {served} | {statements} |");
-        }
+        let times = pages.names.iter().zip(pages.served_us).zip(pages.statements_us);
+        let rows = times.map(|((name, served), statements)| format!("| {name} | {served} | {statements} |"));
+        table("| page of 20 at the median | served µs | statements µs |\n|---|--:|--:|", rows);
         println!("\nFar down is behind row {}.", pages.deep);
         for (label, ratio) in page_ratios(pages) {
             println!("{label}: {ratio:.2}");
         }
+    }
+
+    /// The rows of an operation, by contender.
+    fn operation(&self, operation: Operation, rounds: &Rounds) -> Vec<String> {
+        let mut rows = Vec::new();
+        for (contender, done) in operation.contenders().iter().zip(rounds) {
+            let done = sum(done);
+            let (p50, p99, cpu) = (done.quantile_ms(0.5), done.quantile_ms(0.99), or_dash(done.cpu_ms()));
+            let (name, per_second) = (contender.name(), done.per_second());
+            rows.push(format!("| {} | {name} | {per_second:.0} | {p50:.2} | {p99:.2} | {cpu} |", operation.name()));
+        }
+        for (_, alone) in self.alone.iter().filter(|(measured, _)| *measured == operation) {
+            let Alone { per_second, mean_ms } = alone;
+            rows.push(format!("| {} | pgbench | {per_second:.0} | {mean_ms:.2} (mean) | | |", operation.name()));
+        }
+        rows
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -130,8 +154,29 @@ impl Report {
             })
         });
         let of_alone = self.of_alone().into_iter().map(|(label, ratio)| json!({"name": label, "ratio": ratio}));
-        let of_alone: Vec<_> = of_alone.collect();
-        json!({"ofPgbench": of_alone, "jobs": jobs, "conditions": self.conditions, "operations": operations, "ratios": ratios.collect::<Vec<_>>(), "pages": pages})
+        let comparisons = self.comparisons().map(|compared| {
+            let (served, alone) = (comparison::sum(&compared.served), comparison::sum(&compared.alone));
+            let (all, low, high) = compared.ratio();
+            json!({
+                "name": compared.name, "perSecond": served.per_second(), "cpuMsPer1000": served.cpu_ms(),
+                "limit": {"name": compared.limit, "perSecond": alone.per_second(), "cpuMsPer1000": alone.cpu_ms()},
+                "ratio": {"all": all, "low": low, "high": high},
+            })
+        });
+        let overloads = self.overloads.iter().map(|overload| {
+            json!({
+                "name": overload.goodput.name, "refusedPerSecond": overload.refused_per_second,
+                "p50Ms": overload.quantile_ms(0.5), "p99Ms": overload.quantile_ms(0.99),
+                "serverMib": overload.memory.map(|memory| {
+                    json!({"before": memory.before, "connected": memory.connected, "most": memory.most})
+                }),
+            })
+        });
+        json!({
+            "conditions": self.conditions, "operations": operations, "ofPgbench": of_alone.collect::<Vec<_>>(),
+            "jobs": jobs, "ratios": ratios.collect::<Vec<_>>(), "pages": pages,
+            "comparisons": comparisons.collect::<Vec<_>>(), "overloads": overloads.collect::<Vec<_>>(),
+        })
     }
 
     /// Each contender's share of pgbench's rate, while load generator, server, Postgres and Redis share the machine.
@@ -173,6 +218,46 @@ impl Report {
         }
         ratios
     }
+}
+
+/// Prints a table, unless it has no rows.
+fn table(head: &str, rows: impl Iterator<Item = String>) {
+    let rows: Vec<_> = rows.collect();
+    if !rows.is_empty() {
+        println!("\n{head}\n{}", rows.join("\n"));
+    }
+}
+
+fn or_dash(ms: Option<f64>) -> String {
+    ms.map_or("-".to_owned(), |ms| format!("{ms:.1}"))
+}
+
+fn jobs(jobs: &Jobs) -> [String; 2] {
+    let (cpu, alone) = (or_dash(jobs.cpu_ms), jobs.alone);
+    [
+        format!("| job | worker with {} slots | {:.0} | | | {cpu} |", jobs.places, jobs.per_second),
+        format!("| job | pgbench | {:.0} | {:.2} (mean) | | |", alone.per_second, alone.mean_ms),
+    ]
+}
+
+fn compared(compared: &Comparison) -> String {
+    let Comparison { name, limit, .. } = compared;
+    let (served, alone) = (comparison::sum(&compared.served), comparison::sum(&compared.alone));
+    let (served_cpu, alone_cpu) = (or_dash(served.cpu_ms()), or_dash(alone.cpu_ms()));
+    let (served, alone) = (served.per_second(), alone.per_second());
+    let (all, low, high) = compared.ratio();
+    format!(
+        "| {name} | {served:.0} | {served_cpu} | {limit} | {alone:.0} | {alone_cpu} | {all:.3} | {low:.3} to {high:.3} |"
+    )
+}
+
+fn overloaded(overload: &Overload) -> String {
+    let memory = overload.memory.map_or("- | - | -".to_owned(), |memory| {
+        format!("{:.0} | {:.0} | {:.0}", memory.before, memory.connected, memory.most)
+    });
+    let (name, refused) = (&overload.goodput.name, overload.refused_per_second);
+    let (p50, p99) = (overload.quantile_ms(0.5), overload.quantile_ms(0.99));
+    format!("| {name} | {refused:.0} | {p50:.0} | {p99:.0} | {memory} |")
 }
 
 fn sum(rounds: &[Done]) -> Done {

@@ -1,5 +1,7 @@
 //! Alternating rounds of all contenders.
 
+use std::time::Duration;
+
 use crate::{
     calls::Operation,
     children::Server,
@@ -41,6 +43,22 @@ impl Contender {
 /// The results of each contender by round, in the order of [`Operation::contenders`].
 pub(crate) type Rounds = Vec<Vec<Done>>;
 
+/// Runs one contender.
+pub(crate) async fn round(
+    world: &World,
+    options: &Options,
+    contender: Contender,
+    operation: Operation,
+    length: Duration,
+) -> anyhow::Result<Done> {
+    let clients = contender.clients(world, options).await?;
+    let server = contender.server(world);
+    let before = server.cpu();
+    let mut done = load::run(&clients, &world.target, operation, length).await?;
+    done.cpu = server.cpu().zip(before).map(|(after, before)| after - before);
+    Ok(done)
+}
+
 /// Runs all contenders forwards, backwards, forwards …, after one short warm-up round.
 pub(crate) async fn run(world: &World, options: &Options, operation: Operation) -> anyhow::Result<Rounds> {
     let contenders = operation.contenders();
@@ -51,13 +69,8 @@ pub(crate) async fn run(world: &World, options: &Options, operation: Operation) 
             order.reverse();
         }
         for index in order {
-            let contender = contenders[index];
-            let clients = contender.clients(world, options).await?;
-            let server = contender.server(world);
-            let before = server.cpu();
             let length = if number == 0 { options.round() / 2 } else { options.round() };
-            let mut done = load::run(&clients, &world.target, operation, length).await?;
-            done.cpu = server.cpu().zip(before).map(|(after, before)| after - before);
+            let done = round(world, options, contenders[index], operation, length).await?;
             if number > 0 {
                 rounds[index].push(done);
             }

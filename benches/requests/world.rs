@@ -11,7 +11,7 @@ use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
 use crate::{
-    calls::{Target, WEBHOOK_SECRET},
+    calls::{PASSWORD, Target, WEBHOOK_SECRET},
     children::{Server, free_port},
     money,
     options::Options,
@@ -20,8 +20,7 @@ use crate::{
 };
 
 const BINARY: &str = env!("CARGO_BIN_EXE_mainstay");
-const EMAIL: &str = "bench@example.com";
-const PASSWORD: &str = "measure twice, cut once";
+pub(crate) const EMAIL: &str = "bench@example.com";
 /// Tickets to read; pgbench accepts at most 128 scripts.
 const READ: usize = 100;
 
@@ -60,7 +59,7 @@ impl World {
         let (sql, connection) = config.application_name(APPLICATION).connect(NoTls).await?;
         tokio::spawn(connection);
         let began = Instant::now();
-        seed(&sql, options.tickets()).await?;
+        let account = seed(&sql, options.tickets(), options.orders()).await?;
         eprintln!("{} tickets seeded in {:.1?}", options.tickets(), began.elapsed());
 
         let mut serve = mainstay();
@@ -74,8 +73,7 @@ impl World {
         let port = free_port()?;
         let peer = Server::start(peer(&postgres, &redis, options, &token, port)?, port).await?;
         let posts = posts::publish(&server, &token).await?;
-        let target = target(&sql, posts).await?;
-        money::seed(&sql, target.account, options.orders()).await?;
+        let target = target(&sql, posts, account).await?;
         let kept = sql.query("SELECT id FROM users WHERE email = $1 UNION SELECT id FROM products", &[&EMAIL]).await?;
         let kept = kept.iter().map(|row| row.get(0)).chain([target.account]).collect();
         let options = options.clone();
@@ -125,7 +123,10 @@ fn environment(postgres: &Postgres, redis: &Redis, options: &Options) -> Vec<(&'
         ("RATE_LIMIT_ADDRESS", unreachable()),
         ("RATE_LIMIT_READ", unreachable()),
         ("RATE_LIMIT_WRITE", unreachable()),
+        ("RATE_LIMIT_BULK", unreachable()),
+        ("MAX_CONNECTIONS", "100000".to_owned()),
         ("WEBHOOK_SECRETS_STRIPE", WEBHOOK_SECRET.to_owned()),
+        ("WEBHOOK_ALLOW_PRIVATE", "true".to_owned()),
         ("RUST_LOG", options.log.clone()),
         // The load uses all CPUs, so Redis may be scheduled late; that must not count as an outage.
         ("REDIS_TIMEOUT", "1s".to_owned()),
@@ -163,15 +164,18 @@ async fn once(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn seed(sql: &Client, tickets: u32) -> anyhow::Result<()> {
+/// Fills the database; returns the account of what the requests create.
+async fn seed(sql: &Client, tickets: u32, orders: u32) -> anyhow::Result<Uuid> {
     sql.batch_execute(&format!("SET mainstay.tickets = {tickets}")).await?;
     sql.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("seed.sql"))).await?;
     // As the scheduled task does, so that totals are read from folded counters.
     sql.batch_execute("SELECT fold_ticket_counts()").await?;
+    let account = sql.query_one("SELECT id FROM accounts WHERE name = 'Account 7'", &[]).await?.get(0);
+    money::seed(sql, account, orders).await?;
     sql.batch_execute(include_str!("../peer/peer.sql")).await?;
     sql.batch_execute("VACUUM ANALYZE").await?;
     sql.batch_execute("CHECKPOINT").await?;
-    Ok(())
+    Ok(account)
 }
 
 async fn sign_in(server: &Server) -> anyhow::Result<String> {
@@ -181,11 +185,10 @@ async fn sign_in(server: &Server) -> anyhow::Result<String> {
     Ok(tokens.access_token)
 }
 
-async fn target(sql: &Client, posts: Vec<String>) -> anyhow::Result<Target> {
+async fn target(sql: &Client, posts: Vec<String>, account: Uuid) -> anyhow::Result<Target> {
     let query = "SELECT id FROM (SELECT id, row_number() OVER (ORDER BY created_at) AS n, count(*) OVER () AS all FROM tickets) AS t \
                  WHERE n % greatest(t.all / $1, 1) = 0 LIMIT $1";
     let rows = sql.query(query, &[&(READ as i64)]).await?;
     let tickets: Vec<Uuid> = rows.iter().map(|row| row.get(0)).collect();
-    let account = sql.query_one("SELECT id FROM accounts WHERE name = 'Account 7'", &[]).await?.get(0);
     Ok(Target { tickets, posts, account, charged: Arc::default() })
 }
