@@ -25,7 +25,7 @@ impl<E: Entry> std::fmt::Debug for Watch<E> {
 }
 
 /// The entries of a part of a page. What belongs to them is in memory while a watcher does not take it.
-const PART: usize = 16;
+const PART: usize = 32;
 
 /// What a watcher gets at once.
 pub struct Page<E: Entry> {

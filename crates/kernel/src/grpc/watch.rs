@@ -104,7 +104,11 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let found = page.load(self.name, async |entries| self.read(&app, entries).await).await?;
+        // Of what was deleted there is nothing to read.
+        let found = match wanted.iter().all(|noted| noted.change.is_deleted) {
+            true => Arc::default(),
+            false => page.load(self.name, async |entries| self.read(&app, entries).await).await?,
+        };
         let event = |noted: &Noted| match noted.change.is_deleted {
             true => Some(Event::Deleted(noted.change.resource)),
             // A resource that has changed again meanwhile comes with that change.
