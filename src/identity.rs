@@ -57,7 +57,7 @@ pub(crate) fn module() -> Module {
         .every(
             HOUR,
             "expire_revocations",
-            "Removes revocations of access tokens that have expired",
+            "Removes revocations of sessions that would have ended by now",
             jobs::expire_revocations,
         )
         .every(

@@ -61,8 +61,8 @@ CREATE TABLE signing_keys (
     retired_at timestamptz
 );
 
--- What ends access tokens before they expire. Every instance reads the new rows twice a second; a row is needed until the
--- tokens have expired.
+-- What ends access tokens before they expire, and sessions whatever the session store says. Every instance reads the new
+-- rows twice a second; a row is needed until the sessions would have ended.
 CREATE TABLE revocations (
     -- The id of a session, or of a user.
     subject uuid PRIMARY KEY,

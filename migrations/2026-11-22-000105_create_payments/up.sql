@@ -128,10 +128,11 @@ CREATE TRIGGER refunds_settled BEFORE UPDATE ON refunds FOR EACH ROW
 
 -- The ledger, in double entry. A transaction is one movement of money at the gateway: one row, which debits one account and
 -- credits another with the same amount, so that nothing out of balance can be written down. kind: 1 a charge, 2 a refund, 3
--- an invoice of a subscription, 4 a refund that was booked and then reversed, because the gateway took it back.
+-- an invoice of a subscription, 4 a refund that was booked and then reversed, because the gateway took it back, 5 a refund
+-- of a subscription's invoice, which is made at the gateway itself, 6 one of those that was reversed.
 CREATE TABLE ledger_transactions (
     id uuid PRIMARY KEY,
-    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 4),
+    kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 6),
     -- What it is for: the column of its kind, and no other.
     payment_id uuid REFERENCES payments (id),
     refund_id uuid REFERENCES refunds (id),
@@ -147,22 +148,25 @@ CREATE TABLE ledger_transactions (
     created_at timestamptz NOT NULL,
     CONSTRAINT ledger_transactions_subject_check CHECK (
         ((kind = 1) = (payment_id IS NOT NULL)) AND ((kind = 2) = (refund_id IS NOT NULL))
-        AND ((kind = 3) = (subscription_id IS NOT NULL)) AND ((kind = 4) = (reversed_refund_id IS NOT NULL))
+        AND ((kind IN (3, 5, 6)) = (subscription_id IS NOT NULL)) AND ((kind = 4) = (reversed_refund_id IS NOT NULL))
     ),
     CONSTRAINT ledger_transactions_accounts_check CHECK (
-        (kind, debit_account, credit_account) IN ((1, 1, 2), (2, 3, 1), (3, 1, 2), (4, 1, 3))
+        (kind, debit_account, credit_account) IN ((1, 1, 2), (2, 3, 1), (3, 1, 2), (4, 1, 3), (5, 3, 1), (6, 1, 3))
     ),
     -- What payments and refunds refer to, below.
     CONSTRAINT ledger_transactions_payment_movement_key UNIQUE (payment_id, gateway_id, currency, amount_minor),
     CONSTRAINT ledger_transactions_refund_movement_key UNIQUE (refund_id, gateway_id, currency, amount_minor)
 );
--- Each movement is booked once: a charge once, a refund once and reversed at most once, an invoice once per gateway id.
+-- Each movement is booked once: a charge once, a refund once and reversed at most once, an invoice and its refunds once per
+-- gateway id, each of them reversed at most once.
 CREATE UNIQUE INDEX ledger_transactions_charge_key ON ledger_transactions (payment_id) WHERE payment_id IS NOT NULL;
 CREATE UNIQUE INDEX ledger_transactions_refund_key ON ledger_transactions (refund_id) WHERE refund_id IS NOT NULL;
 CREATE UNIQUE INDEX ledger_transactions_reversal_key ON ledger_transactions (reversed_refund_id)
     WHERE reversed_refund_id IS NOT NULL;
-CREATE UNIQUE INDEX ledger_transactions_invoice_key ON ledger_transactions (subscription_id, gateway_id)
+CREATE UNIQUE INDEX ledger_transactions_invoice_key ON ledger_transactions (subscription_id, gateway_id, kind)
     WHERE subscription_id IS NOT NULL;
+-- Finds the subscription of an invoice that was refunded.
+CREATE INDEX ledger_transactions_invoiced_idx ON ledger_transactions (gateway_id) WHERE kind = 3;
 CREATE TRIGGER ledger_transactions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_transactions
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

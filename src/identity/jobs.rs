@@ -8,18 +8,20 @@ use mainstay_kernel::{
 };
 
 use crate::identity::{
-    auth::store, registration::store as registration, revocation::store as revocation, sign_in::store as sign_in,
-    tokens::Tokens,
+    auth::store, registration::store as registration, revocation::store as revocation, session::ops as session,
+    sign_in::store as sign_in, tokens::Tokens,
 };
 
 /// The mail of a registration or a reset is about to be sent while it is valid.
 const KEPT: TimeDelta = TimeDelta::days(1);
 
-/// How much longer than a token a revocation is kept, because the clocks of instances differ.
+/// How much longer a revocation is kept than anything that it ends, because the clocks of instances differ.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
 
+/// Revocations outlive the sessions that they end, and with them every access token, so that a session store that comes
+/// back with older data revives none.
 pub(super) async fn expire_revocations(app: App) -> Result<usize> {
-    let before = app.clock.now() - app.part::<Tokens>().life() - MARGIN;
+    let before = app.clock.now() - session::life(&app).whole - app.part::<Tokens>().life() - MARGIN;
     in_batches(&app, |connection| Box::pin(revocation::forget(connection, before, BATCH))).await
 }
 

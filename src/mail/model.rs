@@ -94,12 +94,13 @@ impl Mail {
         self.end(State::GivenUp, Some(failure), now)
     }
 
-    /// Makes the mail pending again, as if it had just been caused, but for its id and date.
+    /// Makes the mail pending again, as if it had just been caused, but for its id and date. One that was attempted stays
+    /// one, because it was counted among those that its recipient gets.
     #[must_use]
     pub fn redriven(self, now: DateTime<Utc>) -> Self {
         Self {
             state: State::Pending,
-            attempts: 0,
+            attempts: self.attempts.min(1),
             failure: None,
             expires_at: now + self.subject.kind().worth(),
             finished_at: None,

@@ -132,15 +132,20 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     };
     let kind = mail.subject.kind();
     // Only before the first attempt: the one mail that an address gets may need several.
-    let admitted = if mail.attempts == 1 { limit::count(app, kind, &draft.to).await } else { Ok(()) };
+    let admitted = if mail.attempts == 1 { limit::count(app, kind, &draft.to).await.map(Some) } else { Ok(None) };
     let outcome = match admitted {
-        Ok(()) => {
+        Ok(counted) => {
             let draft = compose::complete(app, mail.subject, draft).await;
             let links = Links(&app.config.section::<MailConfig>().brand);
             let unsubscribe = draft.notified.map(|user| links.unsubscribe(&suppression::unsubscribe_token(app, user)));
             let letter = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
             let outgoing = Outgoing { id, kind: kind.name(), date: mail.created_at, to: draft.to, letter };
-            app.part::<Arc<dyn Transport>>().send(&outgoing).await
+            let outcome = app.part::<Arc<dyn Transport>>().send(&outgoing).await;
+            if let (Some(counted), Err(Failure::Rejected(_))) = (counted, &outcome) {
+                // Its recipient did not get it.
+                app.limiter.take_back(counted).await;
+            }
+            outcome
         }
         Err(failure) => Err(failure),
     };
@@ -169,7 +174,7 @@ async fn begin(app: &App, id: MailId) -> Result<Turn> {
             let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
             Turn::Failed(mail.failed(why, now), "expired")
         } else {
-            match compose::draft(connection, &mail, links, now).await? {
+            match compose::draft(connection, &app.secret, &mail, links, now).await? {
                 Some(draft) => {
                     let is_notification = mail.subject.kind().is_notification();
                     match suppression::reason(connection, &draft.to, is_notification).await? {

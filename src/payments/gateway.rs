@@ -96,6 +96,8 @@ pub struct Movement {
     pub gateway_id: String,
     /// The gateway's id for the charge that was refunded.
     pub charge_id: Option<String>,
+    /// The gateway's id for the invoice that was refunded, where the gateway says so.
+    pub invoice_id: Option<String>,
     /// The gateway's id for the subscription that was invoiced.
     pub subscription_id: Option<String>,
     pub amount: Money,
@@ -117,6 +119,8 @@ pub struct FailedRefund {
     pub gateway_id: String,
     /// The gateway's id for the charge that was refunded.
     pub charge_id: Option<String>,
+    /// The gateway's id for the invoice that was refunded, where the gateway says so.
+    pub invoice_id: Option<String>,
     /// The refund's id here, if it was requested here.
     pub subject: Option<RefundId>,
 }

@@ -26,21 +26,25 @@ const FAILED: &str = "payment_intent.payment_failed";
 const REFUNDED: &str = "charge.refunded";
 /// Events about a refund that may have failed long after it was made; older endpoints receive the first one.
 const CHANGED: [&str; 3] = ["charge.refund.updated", "refund.updated", "refund.failed"];
+const DISPUTED: &str = "charge.dispute.created";
 
-/// Handles events about payments and refunds.
+/// Handles events about payments, refunds and disputes.
 #[derive(Debug)]
 pub(crate) struct PaymentEvents;
 
-/// A payment intent, a charge or a refund, with the fields used here.
+/// A payment intent, a charge, a refund or a dispute, with the fields used here.
 #[derive(Deserialize)]
 struct Object {
     id: String,
     /// Set for a payment intent.
     #[serde(default)]
     amount_received: Option<i64>,
-    /// Set for a charge or a refund.
+    /// Set for a charge, a refund or a dispute.
     #[serde(default)]
     payment_intent: Option<String>,
+    /// Set for a charge that paid an invoice.
+    #[serde(default)]
+    invoice: Option<String>,
     currency: String,
     /// A charge has the metadata of its payment intent.
     #[serde(default)]
@@ -64,7 +68,7 @@ impl Handler for PaymentEvents {
     }
 
     fn kinds(&self) -> &[&'static str] {
-        const { &[SUCCEEDED, FAILED, REFUNDED, CHANGED[0], CHANGED[1], CHANGED[2]] }
+        const { &[SUCCEEDED, FAILED, REFUNDED, CHANGED[0], CHANGED[1], CHANGED[2], DISPUTED] }
     }
 
     fn handle<'c>(
@@ -77,7 +81,12 @@ impl Handler for PaymentEvents {
             let object: Object = object(event)?;
             match (event.kind.as_str(), object.payment()) {
                 (kind, payment) if kind == REFUNDED || CHANGED.contains(&kind) => {
-                    gateway_events::refunds_changed(connection, payment, NAME, object.payment_intent.as_deref()).await
+                    let (charge, invoice) = (object.payment_intent.as_deref(), object.invoice.as_deref());
+                    gateway_events::refunds_changed(connection, payment, NAME, charge, invoice).await
+                }
+                (DISPUTED, payment) => {
+                    let charge = object.payment_intent.as_deref();
+                    gateway_events::disputed(connection, payment, NAME, charge, &object.id).await
                 }
                 (SUCCEEDED, Some(payment)) => {
                     let amount = object.received();

@@ -31,7 +31,7 @@ use mainstay_kernel::{
     page::Key,
 };
 
-pub use snapshot::{Invoice, Period, Phase, Snapshot};
+pub use snapshot::{Invoice, InvoiceRefund, Period, Phase, Snapshot};
 
 numbered! {
     /// The status of a subscription.

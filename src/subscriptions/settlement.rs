@@ -123,7 +123,10 @@ impl GatewayRequest for Subscription {
             }
             Err(failure) => fail(connection, self, failure, now).await,
         };
-        jobs::cancel::<SettleSubscription>(connection, self.id.0).await?;
+        // A late answer may meet a later request, which needs its job.
+        if settled.is_ok() && !store::lock(connection, Visibility::All, self.id).await?.is_unsettled() {
+            jobs::cancel::<SettleSubscription>(connection, self.id.0).await?;
+        }
         settled
     }
 }

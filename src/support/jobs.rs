@@ -2,7 +2,7 @@
 
 use mainstay_kernel::{
     app::App,
-    error::{Reason, Result},
+    error::Result,
     queue::Handler,
     schedule::{BATCH, in_batches},
 };
@@ -15,15 +15,9 @@ use crate::support::{
 
 impl Handler for ImportTickets {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
-        match import::run(app, self, stop).await {
-            Ok(outcome) => {
-                tracing::info!(operation = %self.operation, ?outcome, "an import attempt ended");
-                Ok(())
-            }
-            // Another worker took over because this one seemed dead, or the operation was cancelled.
-            Err(error) if error.reason() == Reason::Conflict => Ok(()),
-            Err(error) => Err(error),
-        }
+        let outcome = import::run(app, self, stop).await?;
+        tracing::info!(operation = %self.operation, ?outcome, "an import attempt ended");
+        Ok(())
     }
 
     async fn give_up(self, app: &App) -> Result<()> {

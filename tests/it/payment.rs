@@ -22,6 +22,9 @@ use std::{
 
 use serde_json::{Value, json};
 
+pub(crate) use gateway_events::search;
+pub(crate) use ledger::check;
+
 use crate::{
     cases::{Scene, order::order},
     support::{Actor, Answer, Process, Protocol, TestApp, TestDatabase, gateway::FakeGateway, people::Cast},

@@ -6,6 +6,7 @@ mod duplicates;
 mod events;
 mod gateway;
 mod order;
+mod refunds;
 mod sandbox;
 
 use serde_json::{Value, json};

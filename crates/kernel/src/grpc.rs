@@ -235,8 +235,19 @@ impl<M> Call<M> {
     where
         M: Message,
     {
+        self.pager_of_at_most(app, Pager::MAX_SIZE)
+    }
+
+    /// As [`pager`](Self::pager), for a list whose rows are so large that a page has at most `size` of them.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for a page that can't be had.
+    pub fn pager_of_at_most(&self, app: &App, size: i64) -> Result<Pager>
+    where
+        M: Message,
+    {
         let (descriptor, request) = (self.method.descriptor.input(), self.message.encode_to_vec());
-        Pager::read(&app.page_tokens, &self.method.path, &descriptor, &request)
+        Pager::read(&app.page_tokens, &self.method.path, &descriptor, &request, size)
     }
 
     /// Reads a page of a list: `list` returns the rows, plus one if there are more, and the total unless the page begins

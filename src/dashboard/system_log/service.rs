@@ -2,7 +2,7 @@
 
 use std::{future::ready, sync::Arc};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use futures_util::FutureExt as _;
 use mainstay_kernel::{
     app::App,
@@ -46,6 +46,8 @@ fn render(line: Line) -> pb::SystemLog {
 
 fn read_time(field: &str, time: Option<Timestamp>) -> Result<Option<DateTime<Utc>>> {
     let read = |time: Timestamp| DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?);
+    // Postgres knows more years than RFC 3339, and fewer than chrono.
+    let read = |time| read(time).filter(|time| (1..=9999).contains(&time.year()));
     time.map(|time| read(time).ok_or_else(|| Error::field(field, "must be a time of the years 1 to 9999"))).transpose()
 }
 

@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::schema::password_resets;
 use mainstay_kernel::{database::Connection, error::Result, id::UserId};
 
-/// Stores the hash of a token and removes expired ones.
+/// Stores the hash of a token, or the later expiry of one that is known, and removes expired ones. A used one stays used.
 pub async fn insert(
     connection: &mut Connection,
     token_hash: [u8; 32],
@@ -22,7 +22,8 @@ pub async fn insert(
         password_resets::user_id.eq(user),
         password_resets::expires_at.eq(expires_at),
     );
-    diesel::insert_into(password_resets::table).values(row).execute(connection).await?;
+    let known = diesel::insert_into(password_resets::table).values(row).on_conflict(password_resets::token_hash);
+    known.do_update().set(password_resets::expires_at.eq(expires_at)).execute(connection).await?;
     Ok(())
 }
 

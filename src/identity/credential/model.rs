@@ -5,17 +5,24 @@
 //! | `eyJ…` | access token, a JWT | nothing |
 //! | `mrt_…` | refresh token: user, session, generation and a MAC | the generation |
 //! | `msk_…` | service key: its id and 256 random bits | SHA-256 |
-//! | `mpr_…` | password reset: 256 random bits | SHA-256 |
-//! | `mrg_…` | registration: 256 random bits | SHA-256 |
+//! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |
+//! | `mrg_…` | registration: 256 bits derived from its id | SHA-256 |
+//!
+//! Tokens that are sent by mail are derived with the secret key, so that every attempt to send a mail sends the same mail: a
+//! provider that knows it already need not send it again, and the link of an attempt that seemed to fail is good.
 //!
 //! The prefixes let secret scanners recognize leaked secrets.
 
+use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use mainstay_kernel::id::{ServiceKeyId, SessionId, UserId};
+use mainstay_kernel::{
+    id::{ServiceKeyId, SessionId, UserId},
+    secret::SecretKey,
+};
 
 const REFRESH: &str = "mrt_";
 /// The prefix of service keys.
@@ -78,14 +85,18 @@ pub fn read_service_key(secret: &str) -> Option<ServiceKeyId> {
     if well_formed { Uuid::try_parse(id).ok().map(ServiceKeyId) } else { None }
 }
 
-/// Writes a password reset token.
-pub fn write_reset(random: &Random) -> SecretString {
-    format!("{RESET}{}", URL_SAFE_NO_PAD.encode(random)).into()
+/// Writes the password reset token of a mail.
+pub fn write_reset(secret: &SecretKey, mail: Uuid) -> SecretString {
+    format!("{RESET}{}", derived(secret, "password reset tokens v1", mail)).into()
 }
 
-/// Writes a registration token.
-pub fn write_registration(random: &Random) -> SecretString {
-    format!("{REGISTRATION}{}", URL_SAFE_NO_PAD.encode(random)).into()
+/// Writes the token of a registration.
+pub fn write_registration(secret: &SecretKey, registration: Uuid) -> SecretString {
+    format!("{REGISTRATION}{}", derived(secret, "registration tokens v1", registration)).into()
+}
+
+fn derived(secret: &SecretKey, purpose: &str, id: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(hmac::sign(&secret.mac(purpose), id.as_bytes()))
 }
 
 /// Hashes a secret for storage. A slow hash would add nothing to its 256 random bits.

@@ -44,7 +44,7 @@ fn read(id: RegistrationId, email: &str, language: &str) -> Result<(EmailAddress
     Ok((email, language))
 }
 
-/// Stores the hash of a registration's token, in place of that of an earlier mail.
+/// Stores the hash of a registration's token.
 pub async fn set_token(connection: &mut Connection, id: RegistrationId, token_hash: [u8; 32]) -> Result<()> {
     let target = diesel::update(registrations::table.find(id));
     target.set(registrations::token_hash.eq(token_hash.to_vec())).execute(connection).await?;

@@ -16,7 +16,7 @@ use crate::identity::{
 };
 use mainstay_kernel::{
     app::App,
-    caller::{Permit, Visibility},
+    caller::Permit,
     database::Connection,
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
@@ -33,7 +33,8 @@ pub fn caller(permit: &Permit) -> Result<(UserId, AccountId, SessionId)> {
     permit.user().ok_or_else(|| Error::internal(anyhow::anyhow!("only users have sessions")))
 }
 
-fn life(app: &App) -> SessionLife {
+/// Returns how long sessions may last.
+pub(crate) fn life(app: &App) -> SessionLife {
     let config = app.config.section::<IdentityConfig>();
     let time = |time| TimeDelta::from_std(time).unwrap_or(TimeDelta::days(365));
     SessionLife { unused: time(config.refresh_ttl), whole: time(config.session_max_age) }
@@ -88,15 +89,11 @@ async fn reused(app: &App, session: &Session) -> Result<Error> {
 }
 
 /// Returns the user of a session, with the current role. The session has ended if the user is gone or has begun a new
-/// epoch.
+/// epoch, or if the session was revoked: a store that comes back with older data may say that it goes on.
 async fn owner(app: &App, session: &Session) -> Result<User> {
-    let id = session.user;
-    let user = app.database.autocommit(async move |connection| store::get(connection, Visibility::All, id).await).await;
-    match user {
-        Ok(user) if user.session_epoch == session.epoch => Ok(user),
-        Err(error) if error.reason() != Reason::NotFound => Err(error),
-        Ok(_) | Err(_) => Err(Reason::SessionRevoked.into()),
-    }
+    let (user, id) = (session.user, session.id);
+    let owner = app.database.autocommit(async move |connection| store::owner(connection, user, id).await).await?;
+    owner.filter(|user| user.session_epoch == session.epoch).ok_or_else(|| Reason::SessionRevoked.into())
 }
 
 async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {

@@ -160,6 +160,14 @@ pub async fn standing(connection: &mut Connection, id: UserId, session: SessionI
     Ok(users::table.find(id).select((users::session_epoch, revoked)).first(connection).await.optional()?)
 }
 
+/// Returns the user of a session; `None` when there is no such user, or the session has been revoked.
+pub async fn owner(connection: &mut Connection, id: UserId, session: SessionId) -> Result<Option<User>> {
+    let revoked = diesel::dsl::exists(revocations::table.find(session.0));
+    let query = users::table.find(id).filter(diesel::dsl::not(revoked));
+    let row: Option<Row> = query.select(Row::as_select()).first(connection).await.optional()?;
+    row.map(User::try_from).transpose()
+}
+
 /// Returns one user that the caller reaches, locked against changes until the transaction ends.
 ///
 /// # Errors

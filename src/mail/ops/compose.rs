@@ -40,7 +40,7 @@ use mainstay_kernel::{
     database::Connection,
     error::{Reason, Result},
     id::UserId,
-    secret::random,
+    secret::SecretKey,
 };
 
 /// A mail that is not in words yet.
@@ -59,17 +59,18 @@ impl Draft {
     }
 }
 
-/// Composes a mail, or returns `None` if it has no recipient, or what it is about is gone. A token is generated here, and
-/// only its hash is stored, so each attempt has a token of its own.
+/// Composes a mail, or returns `None` if it has no recipient, or what it is about is gone. A token is made here, and only
+/// its hash is stored.
 pub(super) async fn draft(
     connection: &mut Connection,
+    secret: &SecretKey,
     mail: &Mail,
     links: Links<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<Draft>> {
     let found = match mail.subject {
-        Subject::PasswordReset { user, .. } => reset(connection, mail, user, links, now).await,
-        Subject::Registration(id) => registration(connection, id, links).await,
+        Subject::PasswordReset { user, .. } => reset(connection, secret, mail, user, links, now).await,
+        Subject::Registration(id) => registration(connection, secret, id, links).await,
         Subject::SignIn { user, .. } => sign_in(connection, mail, user, links).await,
         Subject::OrderConfirmation(id) => {
             let order = read_order(connection, Visibility::All, id).await?;
@@ -165,21 +166,27 @@ fn known_names(device: &Device) -> Option<String> {
 
 async fn reset(
     connection: &mut Connection,
+    secret: &SecretKey,
     mail: &Mail,
     user: UserId,
     links: Links<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<Draft>> {
     let user = user::read(connection, Visibility::All, user).await?;
-    let token = token::write_reset(&random());
+    let token = token::write_reset(secret, mail.id.0);
     let hash = token::hash(token.expose_secret());
     auth::store_reset(connection, hash, user.id, now, mail.expires_at).await?;
     let content = Content::PasswordReset { link: links.reset(token.expose_secret()), until: mail.expires_at };
     Ok(Some(Draft { to: user.email.into(), language: user.language, content, notified: None }))
 }
 
-async fn registration(connection: &mut Connection, id: RegistrationId, links: Links<'_>) -> Result<Option<Draft>> {
-    Ok(notice(connection, id).await?.map(|notice| match notice {
+async fn registration(
+    connection: &mut Connection,
+    secret: &SecretKey,
+    id: RegistrationId,
+    links: Links<'_>,
+) -> Result<Option<Draft>> {
+    Ok(notice(connection, secret, id).await?.map(|notice| match notice {
         Notice::Token(registration, token) => {
             let link = links.register(token.expose_secret());
             let content = Content::Registration { link, until: registration.expires_at };

@@ -6,7 +6,12 @@ use crate::{
     identity::user::model::EmailAddress,
     mail::{model::Kind, transport::Failure},
 };
-use mainstay_kernel::{app::App, config::Quota, error::Reason, rate_limit::AttemptLimit};
+use mainstay_kernel::{
+    app::App,
+    config::Quota,
+    error::Reason,
+    rate_limit::{AttemptLimit, Counted},
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -21,18 +26,15 @@ fn quota(kind: Kind) -> Quota {
     Quota { requests, window }
 }
 
-/// Counts a mail before its first attempt.
+/// Counts a mail before its first attempt. A mail that is redriven was counted.
 ///
 /// # Errors
 /// [`Failure::Withheld`] if its recipient has had too many; [`Failure::Unavailable`] if it can't be counted.
-pub(super) async fn count(app: &App, kind: Kind, to: &str) -> Result<(), Failure> {
+pub(super) async fn count(app: &App, kind: Kind, to: &str) -> Result<Counted, Failure> {
     let recipient = EmailAddress::parse(to).map_or_else(|_| to.to_owned(), String::from);
     let who = [kind.name().as_bytes(), &[0], recipient.as_bytes()].concat();
     match app.limiter.attempt(&[AttemptLimit::new("mail", &who, quota(kind))]).await {
-        Ok(counted) => {
-            drop(counted);
-            Ok(())
-        }
+        Ok(counted) => Ok(counted),
         Err(error) if error.reason() == Reason::RateLimitExceeded => {
             Err(Failure::Withheld("the recipient has had too many mails of this kind".to_owned()))
         }

@@ -58,7 +58,10 @@ impl Api {
         let request = self.request(mail, from)?;
         match self.client.send(request).await {
             Ok(_) => Ok(()),
-            Err(error) => Err(refusal(&error, &mail.to)),
+            Err(error) => match refusal(&error, &mail.to) {
+                None => Ok(()),
+                Some(refusal) => Err(refusal),
+            },
         }
     }
 
@@ -103,18 +106,28 @@ const SES_ACCOUNT: [&str; 5] = [
     "NotFoundException",
 ];
 
-/// Says why a mail was not accepted: what the provider answered, without addresses.
-fn refusal(error: &outbound::Error, to: &str) -> Refusal {
+/// Resend's answer while an earlier attempt under the same key is in progress.
+const IN_PROGRESS: &str = "concurrent_idempotent_requests";
+/// Resend's answer if it accepted an earlier attempt under the same key, whose words differed: a template was changed since.
+const SENT_IN_OTHER_WORDS: &str = "invalid_idempotent_request";
+
+/// Says why a mail was not accepted: what the provider answered, without addresses. `None` if it accepted the mail before.
+fn refusal(error: &outbound::Error, to: &str) -> Option<Refusal> {
     let Some(answer) = &error.answer else {
-        return Refusal::new(error.kind, &error.to_string(), to);
+        return Some(Refusal::new(error.kind, &error.to_string(), to));
     };
     let kind_of_error = answer.headers().get("x-amzn-errortype").and_then(|value| value.to_str().ok());
     let of_account = kind_of_error.is_some_and(|kind| SES_ACCOUNT.iter().any(|name| kind.starts_with(name)));
-    let kind = if of_account { Kind::RateLimited } else { error.kind };
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let kind = match body["name"].as_str() {
+        Some(SENT_IN_OTHER_WORDS) => return None,
+        Some(IN_PROGRESS) => Kind::Unavailable,
+        _ if of_account => Kind::RateLimited,
+        _ => error.kind,
+    };
     // Resend and SES name the message, SendGrid lists errors.
     let said = [&body["message"], &body["errors"][0]["message"]].into_iter().find_map(serde_json::Value::as_str);
     let why =
         format!("{} {} {}", answer.status().as_u16(), kind_of_error.unwrap_or_default(), said.unwrap_or_default());
-    Refusal::new(kind, &why, to)
+    Some(Refusal::new(kind, &why, to))
 }

@@ -75,7 +75,15 @@ fn movement(row: Row) -> Option<Movement> {
     let kind = Kind::from_number(row.kind.into())?;
     let Row { subject_id, gateway_id, charge_id, .. } = row;
     // The sandbox never creates a second subscription for the same id, so it need not name one.
-    Some(Movement { kind, subject: Some(subject_id), gateway_id, charge_id, subscription_id: None, amount })
+    Some(Movement {
+        kind,
+        subject: Some(subject_id),
+        gateway_id,
+        charge_id,
+        invoice_id: None,
+        subscription_id: None,
+        amount,
+    })
 }
 
 fn no_card() -> Failure {
@@ -111,7 +119,7 @@ impl Sandbox {
         let now = self.clock.now();
         let prefix = match kind {
             Kind::Charge => "sandbox_pi",
-            Kind::Refund | Kind::Reversal => "sandbox_re",
+            Kind::Refund | Kind::Reversal | Kind::InvoiceRefund | Kind::InvoiceReversal => "sandbox_re",
             Kind::Invoice => "sandbox_in",
         };
         Row {

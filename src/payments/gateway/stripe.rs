@@ -106,6 +106,7 @@ fn sorted(refunds: Vec<Refund>) -> Refunds {
     let (failed, rest): (Vec<_>, Vec<_>) = refunds.into_iter().partition(Refund::is_failed);
     let failed = failed.into_iter().map(|refund| FailedRefund {
         subject: refund.metadata.id(REFUND).map(RefundId),
+        invoice_id: refund.invoice_id(),
         gateway_id: refund.id,
         charge_id: refund.payment_intent,
     });
@@ -224,7 +225,8 @@ impl Console for Stripe {
     ) -> BoxFuture<'a, anyhow::Result<(Refunds, Option<String>)>> {
         async move {
             let since = since.timestamp().to_string();
-            let page = self.api.page(REFUNDS, &[("created[gte]", &since)], from).await?;
+            let filter = [("created[gte]", since.as_str()), ("expand[]", "data.charge")];
+            let page = self.api.page(REFUNDS, &filter, from).await?;
             Ok((sorted(page.items), page.next))
         }
         .boxed()

@@ -12,7 +12,7 @@ use crate::{
 };
 use crate::{
     payments::payment::model::{Payment, Refund},
-    subscriptions::model::{Invoice, Subscription},
+    subscriptions::model::{Invoice, InvoiceRefund, Subscription},
 };
 use mainstay_kernel::{money::Money, numbered::numbered};
 
@@ -28,6 +28,10 @@ numbered! {
         /// A refund that was booked and then returned: not a movement of its own, because the gateway lists the refund
         /// as failed.
         Reversal = 4,
+        /// A refund of an invoice, made at the gateway itself; its subject is the subscription.
+        InvoiceRefund = 5,
+        /// A refund of an invoice that was booked and then returned; as [`Reversal`](Self::Reversal), not a movement.
+        InvoiceReversal = 6,
     }
 }
 
@@ -48,8 +52,8 @@ impl Kind {
     pub fn accounts(self) -> (Account, Account) {
         match self {
             Self::Charge | Self::Invoice => (Account::Gateway, Account::Sales),
-            Self::Reversal => (Account::Gateway, Account::Refunds),
-            Self::Refund => (Account::Refunds, Account::Gateway),
+            Self::Reversal | Self::InvoiceReversal => (Account::Gateway, Account::Refunds),
+            Self::Refund | Self::InvoiceRefund => (Account::Refunds, Account::Gateway),
         }
     }
 }
@@ -65,6 +69,10 @@ pub enum Subject {
     Invoice(SubscriptionId),
     /// The refund that was booked and then returned.
     Reversal(RefundId),
+    /// The subscription whose invoice was refunded.
+    InvoiceRefund(SubscriptionId),
+    /// The subscription whose invoice's refund was booked and then returned.
+    InvoiceReversal(SubscriptionId),
 }
 
 impl Subject {
@@ -75,6 +83,8 @@ impl Subject {
             Self::Refund(_) => Kind::Refund,
             Self::Invoice(_) => Kind::Invoice,
             Self::Reversal(_) => Kind::Reversal,
+            Self::InvoiceRefund(_) => Kind::InvoiceRefund,
+            Self::InvoiceReversal(_) => Kind::InvoiceReversal,
         }
     }
 }
@@ -109,6 +119,15 @@ impl Posting {
     pub fn invoice(subscription: &Subscription, invoice: &Invoice) -> Self {
         let subject = Subject::Invoice(subscription.id);
         Self { subject, gateway_id: invoice.gateway_id.clone(), amount: invoice.amount }
+    }
+
+    /// Returns the posting of a refund of a subscription's invoice, or of its return.
+    pub fn invoice_refund(subscription: &Subscription, refund: &InvoiceRefund) -> Self {
+        let subject = match refund.is_returned {
+            false => Subject::InvoiceRefund(subscription.id),
+            true => Subject::InvoiceReversal(subscription.id),
+        };
+        Self { subject, gateway_id: refund.gateway_id.clone(), amount: refund.amount }
     }
 }
 

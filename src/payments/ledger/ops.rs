@@ -112,8 +112,8 @@ async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movemen
                 continue;
             }
             report.moved += 1;
-            // A subscription has one invoice per period.
-            let once = movement.subject.filter(|_| movement.kind != Kind::Invoice);
+            // A subscription has one invoice per period, and each may be refunded in parts.
+            let once = movement.subject.filter(|_| matches!(movement.kind, Kind::Charge | Kind::Refund));
             let earlier = once.and_then(|subject| subjects.insert((movement.kind, subject), id.clone()));
             if let (Some(earlier), Some(subject)) = (earlier, movement.subject) {
                 report.faults.push(format!("The gateway moved money twice for {subject}: {earlier} and {id}."));
@@ -144,7 +144,8 @@ fn describe(kind: Kind, amount: Money, subject: Option<Uuid>) -> String {
         Kind::Charge => "a charge",
         Kind::Refund => "a refund",
         Kind::Invoice => "an invoice",
-        Kind::Reversal => "a returned refund",
+        Kind::Reversal | Kind::InvoiceReversal => "a returned refund",
+        Kind::InvoiceRefund => "a refund of an invoice",
     };
     let subject = subject.map_or_else(|| "nothing here".to_owned(), |id| id.to_string());
     format!("{kind} of {amount} for {subject}")

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{BigInt, Nullable, SmallInt, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::{
     schema::ledger_transactions as booked,
     subscriptions::{
         id::SubscriptionId,
-        model::{Invoice, Subscription},
+        model::{Invoice, InvoiceRefund, Subscription},
     },
 };
 use mainstay_kernel::{
@@ -51,8 +51,10 @@ pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>
     match posting.subject {
         Subject::Charge(payment) => row.payment_id = Some(payment),
         Subject::Refund(refund) => row.refund_id = Some(refund),
-        Subject::Invoice(subscription) => row.subscription_id = Some(subscription),
         Subject::Reversal(refund) => row.reversed_refund_id = Some(refund),
+        Subject::Invoice(subscription)
+        | Subject::InvoiceRefund(subscription)
+        | Subject::InvoiceReversal(subscription) => row.subscription_id = Some(subscription),
     }
     let ((debit, credit), currency) = (kind.accounts(), posting.amount.currency());
     let row = (
@@ -70,7 +72,16 @@ pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>
     Ok(id)
 }
 
-/// Books the invoices of a locked subscription that are not booked yet; returns the ids of the transactions.
+/// What [`book_invoices`] booked.
+#[derive(Debug, Default)]
+pub struct BookedInvoices {
+    /// The transactions of the invoices.
+    pub paid: Vec<Uuid>,
+    /// The refunds of invoices that were booked before, and were returned now.
+    pub returned: Vec<InvoiceRefund>,
+}
+
+/// Books the invoices of a locked subscription, and their refunds, as far as they are not booked yet.
 ///
 /// # Errors
 /// See [`book`].
@@ -79,14 +90,79 @@ pub async fn book_invoices(
     subscription: &Subscription,
     invoices: &[Invoice],
     now: DateTime<Utc>,
-) -> Result<Vec<Uuid>> {
-    let known = booked::table.filter(booked::subscription_id.eq(subscription.id)).select(booked::gateway_id);
-    let known: HashSet<String> = known.load(connection).await?.into_iter().collect();
-    let mut ids = Vec::new();
-    for invoice in invoices.iter().filter(|invoice| !known.contains(&invoice.gateway_id)) {
-        ids.push(book(connection, &Posting::invoice(subscription, invoice), now).await?);
+) -> Result<BookedInvoices> {
+    let known = booked::table.filter(booked::subscription_id.eq(subscription.id));
+    let known: Vec<(i16, String)> = known.select((booked::kind, booked::gateway_id)).load(connection).await?;
+    let known: HashSet<_> = known.iter().map(|(kind, id)| (*kind, id.as_str())).collect();
+    let is_booked = |kind: Kind, id: &str| known.contains(&(kind.number(), id));
+    let mut news = BookedInvoices::default();
+    for invoice in invoices {
+        if !is_booked(Kind::Invoice, &invoice.gateway_id) {
+            news.paid.push(book(connection, &Posting::invoice(subscription, invoice), now).await?);
+        }
+        for refund in &invoice.refunds {
+            let posting = Posting::invoice_refund(subscription, refund);
+            // A refund that failed before it was booked moved no money.
+            let moved = !refund.is_returned || is_booked(Kind::InvoiceRefund, &refund.gateway_id);
+            if moved && !is_booked(posting.subject.kind(), &refund.gateway_id) {
+                book(connection, &posting, now).await?;
+                news.returned.extend(refund.is_returned.then(|| refund.clone()));
+            }
+        }
     }
-    Ok(ids)
+    Ok(news)
+}
+
+/// Returns the subscription that an invoice was booked for, by the gateway's id of the invoice.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn invoiced_subscription(connection: &mut Connection, invoice: &str) -> Result<Option<SubscriptionId>> {
+    let paid = booked::table.filter(booked::kind.eq(Kind::Invoice.number())).filter(booked::gateway_id.eq(invoice));
+    let found: Option<Option<SubscriptionId>> =
+        paid.select(booked::subscription_id).first(connection).await.optional()?;
+    Ok(found.flatten())
+}
+
+/// A refund at the gateway, of an invoice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundedInvoice {
+    /// The gateway's id of the invoice.
+    pub invoice: String,
+    /// The gateway's id of the refund.
+    pub refund: String,
+    /// Whether the refund failed.
+    pub is_returned: bool,
+}
+
+/// Returns the subscriptions whose invoices these refunds are of, unless the refund is booked, or reversed, as it should be.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn refunded_subscriptions(
+    connection: &mut Connection,
+    refunds: &[RefundedInvoice],
+) -> Result<Vec<SubscriptionId>> {
+    const SQL: &str = "SELECT DISTINCT paid.subscription_id AS id \
+        FROM unnest($1, $2, $3) AS theirs (invoice, refund, is_returned) \
+        JOIN ledger_transactions AS paid ON paid.kind = 3 AND paid.gateway_id = theirs.invoice \
+        WHERE theirs.is_returned = EXISTS (SELECT FROM ledger_transactions AS known WHERE known.kind = 5 \
+                AND known.subscription_id = paid.subscription_id AND known.gateway_id = theirs.refund) \
+            AND NOT EXISTS (SELECT FROM ledger_transactions AS known WHERE known.kind = 6 \
+                AND known.subscription_id = paid.subscription_id AND known.gateway_id = theirs.refund)";
+    let texts = |of: fn(&RefundedInvoice) -> &String| refunds.iter().map(of).collect::<Vec<_>>();
+    let query = diesel::sql_query(SQL)
+        .bind::<Array<Text>, _>(texts(|refund| &refund.invoice))
+        .bind::<Array<Text>, _>(texts(|refund| &refund.refund))
+        .bind::<Array<Bool>, _>(refunds.iter().map(|refund| refund.is_returned).collect::<Vec<_>>());
+    let found: Vec<Refunded> = query.load(connection).await?;
+    Ok(found.into_iter().map(|row| SubscriptionId(row.id)).collect())
+}
+
+#[derive(QueryableByName)]
+struct Refunded {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
 }
 
 /// Returns the amount of a transaction; `None` if there is no such transaction.
@@ -130,15 +206,20 @@ impl TryFrom<Row> for Booked {
 /// Any error of Postgres.
 pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Booked>> {
     const SQL: &str = "SELECT booked.kind, booked.gateway_id, booked.currency, booked.amount_minor, \
-                              CASE booked.kind WHEN 1 THEN booked.payment_id WHEN 3 THEN booked.subscription_id \
-                                   ELSE (CASE WHEN refunds.refunded_by IS NOT NULL THEN refunds.id END) END AS subject \
+                              CASE booked.kind WHEN 1 THEN booked.payment_id \
+                                   WHEN 2 THEN (CASE WHEN refunds.refunded_by IS NOT NULL THEN refunds.id END) \
+                                   ELSE booked.subscription_id END AS subject \
                        FROM ledger_transactions AS booked \
                        LEFT JOIN refunds ON refunds.id = booked.refund_id \
                        LEFT JOIN payments ON payments.id = coalesce(booked.payment_id, refunds.payment_id) \
                        LEFT JOIN subscriptions ON subscriptions.id = booked.subscription_id \
-                       WHERE coalesce(payments.gateway, subscriptions.gateway) = $1 AND booked.kind <> 4 \
+                       WHERE coalesce(payments.gateway, subscriptions.gateway) = $1 AND booked.kind NOT IN (4, 6) \
                          AND NOT EXISTS (SELECT FROM ledger_transactions AS reversal \
-                                         WHERE reversal.reversed_refund_id = booked.refund_id)";
+                                         WHERE reversal.reversed_refund_id = booked.refund_id) \
+                         AND NOT EXISTS (SELECT FROM ledger_transactions AS reversal \
+                                         WHERE booked.kind = 5 AND reversal.kind = 6 \
+                                           AND reversal.subscription_id = booked.subscription_id \
+                                           AND reversal.gateway_id = booked.gateway_id)";
     let query = diesel::sql_query(SQL).bind::<Text, _>(gateway);
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(Booked::try_from).collect()
@@ -173,6 +254,12 @@ pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
         SELECT 'refund ' || refunds.id || ' is reversed and ' || CASE status WHEN $1 THEN 'succeeded' ELSE 'was never booked' END
         FROM refunds JOIN ledger_transactions AS booked ON booked.reversed_refund_id = refunds.id
         WHERE status = $1 OR NOT EXISTS (SELECT FROM ledger_transactions WHERE refund_id = refunds.id)
+        UNION ALL
+        SELECT 'subscription ' || back.subscription_id || ' has a reversal of ' || back.gateway_id || ', which was never booked'
+        FROM ledger_transactions AS back WHERE back.kind = 6 AND NOT EXISTS (
+            SELECT FROM ledger_transactions AS booked WHERE booked.kind = 5
+            AND (booked.subscription_id, booked.gateway_id, booked.currency, booked.amount_minor)
+                = (back.subscription_id, back.gateway_id, back.currency, back.amount_minor))
         UNION ALL
         SELECT 'payment ' || id || ' has ' || refunded_minor || ' set reserved, and refunds of another sum' FROM payments
         WHERE refunded_minor <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> 3), 0)";

@@ -31,6 +31,19 @@ pub struct Invoice {
     pub gateway_id: String,
     /// The amount paid.
     pub amount: Money,
+    /// All refunds of it, which are made at the gateway itself, in no particular order.
+    pub refunds: Vec<InvoiceRefund>,
+}
+
+/// A refund of an invoice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceRefund {
+    /// The gateway's id.
+    pub gateway_id: String,
+    /// The amount refunded.
+    pub amount: Money,
+    /// Whether the refund failed: it moved no money, or its money was returned.
+    pub is_returned: bool,
 }
 
 /// The state of a subscription at the gateway.

@@ -83,7 +83,8 @@ struct Query {
 }
 
 /// Numbers a query, and schedules the next one whatever the outcome of this one, so that subscriptions that can't be
-/// queried do not starve the others. Returns `None` if there is nothing to query.
+/// queried do not starve the others. A cancellation whose outcome is unknown is due again. Returns `None` if there is
+/// nothing to query.
 async fn number_query(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>) -> Result<Option<Query>> {
     let subscription = store::lock(connection, Visibility::All, id).await?.next_query();
     match &subscription.state {
@@ -94,6 +95,9 @@ async fn number_query(connection: &mut Connection, id: SubscriptionId, now: Date
         State::Failed(_) => Ok(None),
         State::Started { gateway_id, .. } => {
             store::update(connection, &subscription, now).await?;
+            if subscription.pending_cancellation.is_some() {
+                Subscription::set_due(connection, id.0, None).await?;
+            }
             let (gateway, gateway_id) = (subscription.gateway.clone(), gateway_id.clone());
             Ok(Some(Query { gateway, gateway_id, number: subscription.last_query }))
         }
@@ -126,8 +130,16 @@ pub(crate) async fn apply_answer(
         return Ok(None);
     }
     let was_unsettled = current.is_unsettled();
-    for invoice in ledger::book_invoices(connection, &current, &snapshot.invoices, now).await? {
+    let booked = ledger::book_invoices(connection, &current, &snapshot.invoices, now).await?;
+    for invoice in booked.paid {
         mail::send(connection, Subject::SubscriptionReceipt { invoice, subscription: current.id }, now).await?;
+    }
+    for refund in booked.returned {
+        let detail = format!(
+            "the bank returned {:?} of {}, which the cardholder is still owed",
+            refund.amount, refund.gateway_id
+        );
+        settle::alert("refund_returned", current.id.0, &detail);
     }
     match current.observe(*number, snapshot, now) {
         Observation::Changed(next) => {

@@ -23,7 +23,7 @@ use mainstay_kernel::{
     app::App,
     caller::{Permit, Visibility},
     database::Connection,
-    error::{Reason, Result},
+    error::{Error, Reason, Result},
     events::{self, Event},
     id::AccountId,
     queue as jobs,
@@ -69,8 +69,21 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
         end(connection, &found.fail(failure, now)?, now).await
     });
     match ended.await {
-        Err(error) if error.reason() == Reason::Conflict || error.reason() == Reason::NotFound => Ok(()),
+        Err(error) if error.reason() == Reason::NotFound => Ok(()),
+        Err(error) if error.reason() == Reason::Conflict => unless_ended(app, id, error).await,
         ended => ended,
+    }
+}
+
+/// Returns a conflict, unless the operation has ended. If it goes on, then a worker that seemed dead stored a batch, and
+/// may not live to store the next one: the job has to run again.
+async fn unless_ended(app: &App, id: OperationId, conflict: Error) -> Result<()> {
+    let found = app.database.autocommit(async move |connection| operation::read(connection, Visibility::All, id).await);
+    match found.await {
+        Ok(found) if found.state.finished_at().is_none() => Err(conflict),
+        Ok(_) => Ok(()),
+        Err(error) if error.reason() == Reason::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

@@ -19,7 +19,7 @@ use mainstay_kernel::{
     app::App,
     contract::policy::Role,
     error::Result,
-    grpc::{Call, Reply},
+    grpc::{Call, Reply, page::Pager},
     id::UserId,
 };
 
@@ -27,6 +27,8 @@ use mainstay_kernel::{
 const INCLUDED: i64 = 20;
 /// As above, of each ticket of a list.
 const INCLUDED_IN_LISTS: i64 = 5;
+/// The most tickets of a page with their comments: a page is then no larger than one of tickets alone.
+const MAX_SIZE_WITH_COMMENTS: i64 = 20;
 
 #[derive(Debug, Clone)]
 pub struct Tickets {
@@ -84,7 +86,9 @@ impl TicketService for Tickets {
     async fn list_tickets(&self, request: Request<pb::ListTicketsRequest>) -> Reply<pb::ListTicketsResponse> {
         let call = Call::admit(request)?;
         let (filter, order) = (render::list_filter(&call.message)?, render::order(call.message.order));
-        let pager = call.pager(&self.app)?;
+        let wanted = include::wanted(&call, INCLUDED_IN_LISTS);
+        let most = if wanted.comments { MAX_SIZE_WITH_COMMENTS } else { Pager::MAX_SIZE };
+        let pager = call.pager_of_at_most(&self.app, most)?;
         let (permit, texts) = (call.permit()?, call.asks_for("body"));
         let (tickets, meta) = call
             .list(
@@ -96,7 +100,6 @@ impl TicketService for Tickets {
                 |ticket| ticket.key(order),
             )
             .await?;
-        let wanted = include::wanted(&call, INCLUDED_IN_LISTS);
         let rows = &tickets;
         let found = async move |connection: &_| ops::include(connection, rows, wanted).await;
         let included = match wanted.is_nothing() {

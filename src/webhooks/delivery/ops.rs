@@ -99,13 +99,13 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
         Ok((delivery, endpoint))
     });
     let (delivery, endpoint) = read.await?;
-    drop(exclusive);
     if delivery.state != DeliveryState::Pending {
         return Ok(());
     }
     if endpoint.status != Status::Enabled {
         return give_up(app, id).await;
     }
+    drop(exclusive);
     let started_at = app.clock.now();
     let request = request(&app.secret, &endpoint, delivery.event, &delivery.payload, started_at)?;
     let since = Instant::now();
@@ -123,7 +123,7 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
     let number = delivery.attempts + 1;
     let attempt = Attempt { number, started_at, duration, status: status.map(|status| status.as_u16()), failure };
     let _exclusive = database.lock().await;
-    record(app, delivery, attempt, retry_after, status == Some(StatusCode::GONE)).await?;
+    record(app, delivery, endpoint.url, attempt, retry_after, status == Some(StatusCode::GONE)).await?;
     fault::point("webhook.recorded")
 }
 
@@ -167,6 +167,7 @@ fn sign(key: &SecretKey, endpoint: &Endpoint, sealed: &[u8], signed: &str) -> Op
 async fn record(
     app: &App,
     sent: Delivery,
+    url: String,
     attempt: Attempt,
     retry_after: Option<Duration>,
     is_gone: bool,
@@ -188,7 +189,8 @@ async fn record(
             return Ok::<_, Error>(None);
         }
         store::insert_attempt(connection, sent.id, &attempt).await?;
-        let changed = endpoint.after(accepted, is_gone, patience, now);
+        // What the old URL of an endpoint answered says nothing about the new one.
+        let changed = if endpoint.url == url { endpoint.after(accepted, is_gone, patience, now) } else { None };
         let is_disabled = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
         let disabled = changed.as_ref().is_some_and(is_disabled) && !is_disabled(&endpoint);
         if let Some(changed) = &changed {

@@ -173,12 +173,12 @@ impl Subscriber {
 }
 
 /// Returns the enabled endpoints that receive any of these kinds of events of these accounts. They can't be removed
-/// until the transaction ends; endpoints that are just being removed are skipped without waiting.
+/// until the transaction ends. Waits for the end of a removal, which may be undone.
 pub async fn subscribers(connection: &Connection, accounts: &[AccountId], kinds: &[&str]) -> Result<Vec<Subscriber>> {
     let query = webhook_endpoints::table
         .filter(webhook_endpoints::status.eq(Status::Enabled.number()))
         .filter(webhook_endpoints::account_id.is_null().or(webhook_endpoints::account_id.eq_any(accounts)))
         .filter(webhook_endpoints::kinds.eq(Vec::<String>::new()).or(webhook_endpoints::kinds.overlaps_with(kinds)));
     let columns = (webhook_endpoints::id, webhook_endpoints::account_id, webhook_endpoints::kinds);
-    Ok(query.select(columns).for_key_share().skip_locked().load(&mut &*connection).await?)
+    Ok(query.select(columns).for_key_share().load(&mut &*connection).await?)
 }

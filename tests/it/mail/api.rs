@@ -5,7 +5,12 @@ use serde_json::json;
 use super::{FAILED, PENDING, SENT, header, settled, standing, text, wait_for_at_least};
 use crate::{
     cases::{Scene, order::order},
-    support::{TestApp, eventually, mail::MailProvider, mail::well},
+    support::{
+        Protocol, TestApp, eventually,
+        mail::{MailProvider, token, well},
+        people::PASSWORD,
+        unique,
+    },
 };
 
 /// Starts an app that sends mail through an API, with a second one if a name is given.
@@ -119,4 +124,43 @@ async fn a_second_provider_of_another_kind_takes_over() {
         line.and_then(|line| line.rsplit(' ').next()).map(str::to_owned)
     };
     eventually("the first circuit is open", async || state("mail").await != state("mail_fallback").await).await;
+}
+
+/// The provider takes a mail with a link, and its answer is late. The next attempt sends the same link, so that the
+/// provider recognizes the mail, and the link is good.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_attempt_of_a_mail_has_the_same_link() {
+    let provider = MailProvider::api().await;
+    let (app, scene) = start(&provider, "resend", &[]).await;
+    let (anonymous, stranger) = (&scene.cast.anonymous, format!("{}@example.com", unique()));
+    let user = scene.cast.customer.who().email.clone();
+    for (count, (method, email)) in
+        [("AuthService.Register", &stranger), ("AuthService.RequestPasswordReset", &user)].into_iter().enumerate()
+    {
+        provider.behave(&json!({ "wait": 2.5 }));
+        anonymous.call(Protocol::Rest, method, json!({ "email": email })).await.good();
+        wait_for_at_least(&app.database, "SELECT min(attempts) FROM mails", 2).await;
+        provider.behave(&well());
+        settled(&app.database, SENT, i64::try_from(count).expect("few") + 1).await;
+        assert_eq!(provider.mails().len(), count + 1);
+    }
+    let token = |number: usize| token(&provider.mails()[number]);
+    let register = json!({ "token": token(0), "password": PASSWORD, "name": "Zoë" });
+    anonymous.call(Protocol::Rest, "AuthService.ConfirmRegistration", register).await.good();
+    let reset = json!({ "token": token(1), "password": PASSWORD });
+    anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.good();
+}
+
+/// Resend refuses a mail whose first attempt is in progress, or was taken in other words.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_resend_has_already_is_not_lost() {
+    let provider = MailProvider::api().await;
+    let (app, scene) = start(&provider, "resend", &[]).await;
+    let conflict = |name: &str| json!({ "status": 409, "body": { "name": name, "message": "a conflict" } });
+    provider.behave(&conflict("concurrent_idempotent_requests"));
+    order(&scene).await;
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 1 AND failure IS NOT NULL", 1).await;
+    provider.behave(&conflict("invalid_idempotent_request"));
+    settled(&app.database, SENT, 1).await;
+    assert_eq!(provider.mails().len(), 0);
 }

@@ -1,5 +1,6 @@
 //! Registrations by mail, and how many mails a recipient gets.
 
+use mainstay::mail::{id::MailId, ops};
 use serde_json::{Value, json};
 
 use super::{FAILED, SENT, settled, standing, start_app, wait_for_at_least};
@@ -7,7 +8,7 @@ use crate::{
     cases::order::order,
     support::{
         PROTOCOLS, Protocol, TestDatabase,
-        mail::{MailProvider, token},
+        mail::{MailProvider, token, well},
         people::PASSWORD,
         unique,
     },
@@ -78,4 +79,22 @@ async fn nobody_can_fill_the_mailbox_of_somebody_else() {
     let mut recipients: Vec<_> = provider.mails().iter().map(|mail| mail["to"][0].to_string()).collect();
     recipients.retain(|recipient| recipient.contains(&stranger));
     assert_eq!((recipients.len(), provider.mails().len()), (1, 1 + 5 + 20));
+}
+
+/// A mail that its provider refused was not got, so it does not count among those that the address gets.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = start_app(&provider).await;
+    let request = json!({ "email": format!("{}@example.com", unique()) });
+    provider.behave(&json!({ "rcpt": "550 5.1.1 not yet" }));
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.good();
+    finished(&app.database, 0, 1).await;
+    provider.behave(&well());
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.good();
+    finished(&app.database, 1, 1).await;
+    // Nor is the first one, once it is redriven, one too many.
+    let refused = MailId::parse(&super::text(&app.database, "SELECT id FROM mails WHERE state = 3").await);
+    ops::redrive(&app.app, vec![refused.expect("an id")]).await.expect("redriven");
+    finished(&app.database, 2, 0).await;
 }

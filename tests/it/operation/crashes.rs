@@ -11,7 +11,8 @@ use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
 
 use super::{assert_imported_once, begin, ended, large};
-use crate::support::{Process, TestApp, TestDatabase, people::Cast};
+use crate::support::{Process, TestApp, TestDatabase, database::connect, eventually, people::Cast};
+use mainstay_kernel::error::Reason;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_between_batches_neither_loses_nor_repeats_rows() {
@@ -79,10 +80,46 @@ async fn concurrent_workers_import_a_file_once() {
     let runs = (0..4).map(|_| import::run(&app.app, job, &never));
     let ended = futures_util::future::join_all(runs).await;
     for run in ended.into_iter().filter_map(Result::err) {
-        assert_eq!(run.reason(), mainstay_kernel::error::Reason::Conflict, "{run:?}");
+        assert_eq!(run.reason(), Reason::Conflict, "{run:?}");
     }
     // The run that lost the conflict leaves the rest to the one that won.
     assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
     app.database.sql("DELETE FROM jobs").await;
     assert_imported_once(&app.database).await;
+}
+
+/// A worker that seemed dead stores one more batch while its successor works on the same one. The successor must not take
+/// that for the end: the other one is stopped at its next heartbeat, and nobody else would go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let id = OperationId::parse(&operation).expect("an id");
+    let (job, never) = (ImportTickets { operation: id, role: 2 }, CancellationToken::new());
+    // A job that has to run again, or whose operation has to be failed, is not done.
+    for give_up in [false, true] {
+        let other = connect(&app.database.url).await;
+        other.batch_execute("BEGIN; UPDATE operations SET version = version + 1").await.expect("a lock");
+        let run = async {
+            match give_up {
+                false => import::run(&app.app, job, &never).await.map(drop),
+                true => import::abandon(&app.app, id).await,
+            }
+        };
+        let commit = async {
+            let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                         AND datname = current_database()";
+            eventually("the successor waits", async || app.database.number(waits).await > 0).await;
+            other.batch_execute("COMMIT").await.expect("a commit");
+        };
+        let (ran, ()) = tokio::join!(run, commit);
+        assert_eq!(ran.expect_err("a conflict").reason(), Reason::Conflict);
+    }
+    assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
+    app.database.sql("DELETE FROM jobs").await;
+    assert_imported_once(&app.database).await;
+    // Nothing is left to do for whoever comes late.
+    import::abandon(&app.app, id).await.expect("ended");
+    assert_eq!(import::run(&app.app, job, &never).await.expect("ended"), Outcome::Ended);
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{FakeGateway, REFUND, paid, start_app};
 use crate::support::{Protocol, TestApp, app::environment, database::connect, euro, unique};
 
-pub(super) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
+pub(crate) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
     let (good, said, _) = run(app, gateway, &[], &[]).await;
     (good, said)
 }

@@ -1,9 +1,11 @@
 //! Logout, revocation and role changes.
 
+use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{caller, refresh, signed_in};
 use crate::support::{PROTOCOLS, Protocol, TestApp};
+use mainstay_kernel::id::UserId;
 
 #[tokio::test]
 async fn the_list_shows_the_callers_sessions_and_marks_the_current_one() {
@@ -90,4 +92,30 @@ async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
         assert!(since.elapsed() < std::time::Duration::from_secs(10), "Redis did not come back");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
+}
+
+/// Redis forgets a logout: it was restored, or another one took over that had not replicated it yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_store_with_older_data_revives_no_session() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (mine, other) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
+    let sessions = app.app.part::<mainstay::identity::session::store::Sessions>();
+    let user = UserId(cast.customer.who().id);
+    let before = sessions.list(user).await.expect("here");
+    let leave = json!({ "refreshToken": mine.text("/data/refreshToken") });
+    caller(&app, &mine).call(Protocol::Grpc, "AuthService.Logout", leave).await.good();
+    refresh(&app, &mine, 0).await.refused("SESSION_REVOKED");
+    // Long after every access token has expired.
+    app.app.clock.advance(TimeDelta::days(2));
+    mainstay_kernel::schedule::run_now(&app.app, "expire_revocations").await.expect("a run");
+    for session in &before {
+        sessions.insert(session).await.expect("room");
+    }
+    refresh(&app, &mine, 0).await.refused("SESSION_REVOKED");
+    refresh(&app, &other, 1).await.good();
+    // The revocation goes once the session would have ended anyway.
+    app.app.clock.advance(TimeDelta::days(90));
+    mainstay_kernel::schedule::run_now(&app.app, "expire_revocations").await.expect("a run");
+    assert_eq!(app.database.number("SELECT count(*) FROM revocations").await, 0);
 }

@@ -200,10 +200,10 @@ impl FakeGateway {
         self.movements().iter().filter(|moved| moved.subject == "nobody").count()
     }
 
-    /// Refunds the rest of a payment, at most `amount`, at the console, past the API. Returns whether the gateway knew
-    /// the payment; the request may kill the gateway.
-    pub(crate) async fn refund_at_console(&self, payment: &str, amount: i64) -> bool {
-        let body = json!({ "payment": payment, "amount": amount }).to_string();
+    /// Refunds the rest of a payment, or of a subscription's latest invoice, at most `amount`, at the console, past the
+    /// API. Returns whether the gateway knew it; the request may kill the gateway.
+    pub(crate) async fn refund_at_console(&self, of: &str, amount: i64) -> bool {
+        let body = json!({ "of": of, "amount": amount }).to_string();
         let given = self.http.post(format!("http://{}/_refund", self.address)).body(body).send();
         given.await.is_ok_and(|given| given.status().is_success())
     }
@@ -279,13 +279,15 @@ impl FakeGateway {
 const PENDING: &str =
     "SELECT (SELECT count(*) FROM payments WHERE status = 1) + (SELECT count(*) FROM refunds WHERE status = 1)
          + (SELECT count(*) FROM subscriptions WHERE status = 1 OR pending_cancellation IS NOT NULL)";
-const ADOPTED: &str = "SELECT count(*) FROM refunds WHERE refunded_by IS NULL";
+const ADOPTED: &str = "SELECT (SELECT count(*) FROM refunds WHERE refunded_by IS NULL)
+    + (SELECT count(*) FROM ledger_transactions WHERE kind = 5)";
 const INVOICED: &str = "SELECT count(*) FROM ledger_transactions WHERE kind = 3";
 /// An invoice counts as succeeded once it is booked for a subscription, at the subscription's price.
 const SUCCEEDED: &str = "SELECT id::text, gateway_id, amount_minor FROM payments WHERE status = 2
     UNION ALL SELECT CASE WHEN refunded_by IS NOT NULL THEN id::text END, gateway_id, -amount_minor FROM refunds WHERE status = 2
     UNION ALL SELECT booked.gateway_id, booked.gateway_id, price_minor FROM subscriptions
-        JOIN ledger_transactions AS booked ON subscription_id = subscriptions.id";
+        JOIN ledger_transactions AS booked ON subscription_id = subscriptions.id AND kind = 3
+    UNION ALL SELECT NULL, gateway_id, -amount_minor FROM ledger_transactions WHERE kind = 5";
 const BOOKED: &str = "SELECT CASE kind WHEN 1 THEN booked.payment_id::text WHEN 3 THEN booked.gateway_id
             ELSE (CASE WHEN refunded_by IS NOT NULL THEN refund_id::text END) END,
         booked.gateway_id, entry.amount_minor FROM ledger_transactions AS booked

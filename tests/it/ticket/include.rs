@@ -57,6 +57,9 @@ async fn more_than_is_included_is_on_the_next_page_of_its_own_list() {
         page.as_array().expect("a list").iter().map(|item| item["id"].clone()).collect()
     };
     assert_eq!(ids(list.data()), [json!(other), json!(ticket)]);
+    let large = json!({ "include": "comments", "pageSize": 100 });
+    let large = customer.call(Protocol::Grpc, "TicketService.ListTickets", large).await.good();
+    assert_eq!(large.body["meta"]["pageSize"], json!(20), "a page with comments is smaller");
     assert_eq!(list.data()[0]["included"]["comments"]["data"], json!([]));
     let first = &list.data()[1]["included"]["comments"];
     assert_eq!(ids(&first["data"]), comments[..5]);

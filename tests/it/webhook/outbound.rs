@@ -369,3 +369,38 @@ async fn private_networks_are_not_reachable() {
     }
     assert_eq!(receiver.deliveries().len(), 0, "{:?}", receiver.deliveries());
 }
+
+/// The old URL of an endpoint answers late that it is gone: that is no reason to disable the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_moved_is_not_disabled_by_its_old_url() {
+    let app = start_app(&[]).await;
+    let scene = Scene::new(&app).await;
+    let (old, new) = (Receiver::slow(&[410], Duration::from_secs(2)).await, Receiver::answering(&[204]).await);
+    let (id, _) = endpoint(&scene, &old, &["support.ticket.created"]).await;
+    scene.ticket().await;
+    eventually("the old URL has the delivery", async || old.deliveries().len() == 1).await;
+    let moved = json!({ "endpointId": id, "endpoint": { "url": new.url() } });
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", moved).await.good();
+    let delivered = delivery_in_state(&scene, &id, "DELIVERED").await;
+    assert_eq!((delivered["attemptCount"].clone(), new.deliveries().len()), (json!(2), 1), "{delivered}");
+    assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED");
+}
+
+/// An endpoint is being removed while an event happens, and then is not: it gets the event.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_whose_removal_is_undone_misses_no_event() {
+    let app = start_app(&[]).await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[204]).await;
+    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let removal = connect(&app.database.url).await;
+    removal.batch_execute("BEGIN; DELETE FROM webhook_endpoints").await.expect("a removal");
+    let undo = async {
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+                     AND datname = current_database()";
+        eventually("the event waits for the removal", async || app.database.number(waits).await > 0).await;
+        removal.batch_execute("ROLLBACK").await.expect("undone");
+    };
+    tokio::join!(scene.ticket(), undo);
+    delivery_in_state(&scene, &id, "DELIVERED").await;
+}

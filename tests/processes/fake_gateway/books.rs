@@ -36,7 +36,7 @@ pub(crate) struct Movement {
     pub(crate) id: String,
     pub(crate) amount: i64,
     pub(crate) currency: String,
-    /// The charge that a refund belongs to, or the subscription that an invoice belongs to.
+    /// The charge or invoice that a refund belongs to, or the subscription that an invoice belongs to.
     pub(crate) of: Option<String>,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) key: String,
@@ -151,10 +151,15 @@ impl Books {
         format!("{prefix}_fake{:08}", self.movements.len() + self.kept.len())
     }
 
-    /// The unrefunded rest of a charge.
+    /// The refunds of a charge or an invoice.
+    pub(crate) fn refunds<'b>(&'b self, of: &'b str) -> impl Iterator<Item = &'b Movement> {
+        self.movements.iter().filter(move |movement| movement.kind == "refund" && movement.of.as_deref() == Some(of))
+    }
+
+    /// The unrefunded rest of a charge or an invoice.
     pub(crate) fn left(&self, charge: &str) -> Option<i64> {
-        let made = self.movements.iter().find(|movement| movement.kind == "charge" && movement.id == charge)?;
-        let back = self.movements.iter().filter(|movement| movement.of.as_deref() == Some(charge));
+        let made = self.movements.iter().find(|movement| movement.kind != "refund" && movement.id == charge)?;
+        let back = self.refunds(charge);
         let back = back.filter(|movement| !self.returned.contains(&movement.id));
         Some(made.amount - back.map(|movement| movement.amount).sum::<i64>())
     }

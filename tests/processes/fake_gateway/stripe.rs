@@ -270,22 +270,49 @@ pub(crate) fn object(books: &Books, movement: &Movement) -> Value {
     let status = if books.returned.contains(&movement.id) { "failed" } else { "succeeded" };
     json!({
         "id": movement.id, "object": movement.kind, "status": status, "amount": movement.amount,
-        "currency": movement.currency, "payment_intent": movement.of, "metadata": movement.metadata,
+        "currency": movement.currency, "payment_intent": movement.of.as_deref().map(intent_of),
+        "charge": movement.of.as_deref().map(charge_of), "metadata": movement.metadata,
     })
+}
+
+/// The id of the intent that a charge belongs to; one that paid an invoice has an intent of its own.
+pub(crate) fn intent_of(of: &str) -> String {
+    if of.starts_with("in_") { format!("pi_{of}") } else { of.to_owned() }
+}
+
+/// The id of the charge of an intent or an invoice.
+pub(crate) fn charge_of(of: &str) -> String {
+    intent_of(of).replacen("pi_", "ch_", 1)
+}
+
+/// The invoice that a charge paid.
+pub(crate) fn invoice_of(of: &str) -> Option<&str> {
+    Some(of).filter(|of| of.starts_with("in_"))
 }
 
 /// Newest first, like Stripe's lists.
 fn list(books: &Books, kind: &str, query: &Form) -> Value {
     let limit = query.get("limit").and_then(|text| text.parse().ok()).unwrap_or(10_usize);
-    let of = query.get("payment_intent");
+    let (intent, charge) = (query.get("payment_intent"), query.get("charge"));
+    let is_of = |wanted: Option<&String>, of: fn(&str) -> String, movement: &Movement| {
+        wanted.is_none() || movement.of.as_deref().map(of).as_ref() == wanted
+    };
     let all = books.movements.iter().rev().filter(|movement| movement.kind == kind);
-    let all = all.filter(|movement| of.is_none() || movement.of.as_ref() == of);
+    let all = all.filter(|movement| is_of(intent, intent_of, movement) && is_of(charge, charge_of, movement));
     let mut rest: Vec<_> = all.collect();
     if let Some(after) = query.get("starting_after") {
         let at = rest.iter().position(|movement| movement.id == *after).map_or(rest.len(), |at| at + 1);
         rest.drain(..at);
     }
-    let page: Vec<_> = rest.iter().take(limit).map(|movement| object(books, movement)).collect();
+    let is_expanded = query.get("expand[]").is_some_and(|name| name == "data.charge");
+    let listed = |movement: &&Movement| {
+        let mut object = object(books, movement);
+        if let Some(of) = movement.of.as_deref().filter(|_| is_expanded) {
+            object["charge"] = json!({ "id": charge_of(of), "object": "charge", "invoice": invoice_of(of) });
+        }
+        object
+    };
+    let page: Vec<_> = rest.iter().take(limit).map(listed).collect();
     json!({ "object": "list", "has_more": rest.len() > page.len(), "data": page })
 }
 

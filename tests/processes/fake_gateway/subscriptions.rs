@@ -10,10 +10,12 @@ use crate::{
     Gateway, Response,
     books::{Books, Line, Movement},
     cards,
-    stripe::{Form, Ran, declined, metadata, problem, respond, wrong},
+    stripe::{Form, Ran, charge_of, declined, metadata, object, problem, respond, wrong},
     webhooks,
 };
 
+/// The number of refunds in a charge; at Stripe it is ten.
+const EXPANDED: usize = 2;
 const NAME: &str = "mainstay_subscription";
 
 fn now() -> i64 {
@@ -168,9 +170,22 @@ fn invoices(books: &Books, query: &Form) -> Value {
         let at = rest.iter().position(|movement| movement.id == *after).map_or(rest.len(), |at| at + 1);
         rest.drain(..at);
     }
+    let is_expanded = query.get("expand[]").is_some_and(|name| name == "data.charge.refunds");
+    let charge = |paid: &Movement| {
+        // Newest first, and no more than this many.
+        let mut refunds: Vec<_> = books.refunds(&paid.id).map(|refund| object(books, refund)).collect();
+        refunds.reverse();
+        let has_more = refunds.len() > EXPANDED;
+        refunds.truncate(EXPANDED);
+        let id = charge_of(&paid.id);
+        match is_expanded {
+            true => json!({ "id": id, "refunds": { "object": "list", "data": refunds, "has_more": has_more } }),
+            false => id.into(),
+        }
+    };
     let object = |paid: &&Movement| {
         json!({
-            "id": paid.id, "object": "invoice", "status": "paid", "amount_paid": paid.amount, "currency": paid.currency,
+            "charge": charge(paid), "id": paid.id, "object": "invoice", "status": "paid", "amount_paid": paid.amount, "currency": paid.currency,
             "subscription": paid.of, "subscription_details": { "metadata": paid.metadata },
         })
     };

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     Gateway, Response,
     books::{Books, Event, Line, Movement},
-    stripe::respond,
+    stripe::{charge_of, intent_of, invoice_of, respond},
 };
 
 /// How events are sent.
@@ -205,11 +205,13 @@ fn moved(books: &Books, movement: &Movement) -> Event {
 fn charge(books: &Books, refund: &Movement) -> Value {
     let intent = refund.of.clone().unwrap_or_default();
     let made = books.movements.iter().find(|movement| movement.id == intent).expect("what is given back was charged");
+    // What pays an invoice has no metadata of its own.
+    let metadata = invoice_of(&intent).is_none().then_some(&made.metadata);
     let refunded = made.amount - books.left(&intent).unwrap_or_default() + refund.amount;
     json!({
-        "id": intent.replacen("pi_", "ch_", 1), "object": "charge", "status": "succeeded", "amount": made.amount,
+        "id": charge_of(&intent), "object": "charge", "invoice": invoice_of(&intent), "status": "succeeded", "amount": made.amount,
         "amount_refunded": refunded, "refunded": refunded == made.amount, "currency": made.currency,
-        "payment_intent": intent, "metadata": made.metadata,
+        "payment_intent": intent_of(&intent), "metadata": metadata,
     })
 }
 
@@ -228,11 +230,12 @@ pub(crate) fn declined(
     Event { id: format!("evt_{id}"), kind: "payment_intent.payment_failed".to_owned(), object }
 }
 
-/// A refund from the gateway's own console: `{"payment": …, "amount": …}`, at most the unrefunded rest.
+/// A refund from the gateway's own console: `{"of": …, "amount": …}`, at most the unrefunded rest. For a subscription,
+/// of its latest invoice.
 #[derive(Debug, Deserialize)]
 struct Console {
-    /// The id of one of Mainstay's payments.
-    payment: String,
+    /// The id of one of Mainstay's payments or subscriptions.
+    of: String,
     amount: i64,
 }
 
@@ -259,12 +262,15 @@ pub(crate) async fn come_back(gateway: &Gateway, body: &[u8]) -> Response {
 
 /// Makes a refund past the API, like an operator at the gateway's console.
 pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
-    let Ok(Console { payment, amount }) = serde_json::from_slice(body) else {
+    let Ok(Console { of, amount }) = serde_json::from_slice(body) else {
         return respond(400, &json!({}), false);
     };
     let mut books = gateway.books.lock().await;
-    let of = |movement: &&Movement| movement.metadata.get("mainstay_payment") == Some(&payment);
-    let Some(made) = books.movements.iter().find(of).cloned() else { return respond(404, &json!({}), false) };
+    let is_of = |movement: &&Movement| {
+        let names = ["mainstay_payment", "mainstay_subscription"];
+        names.iter().any(|name| movement.metadata.get(*name) == Some(&of))
+    };
+    let Some(made) = books.movements.iter().rev().find(is_of).cloned() else { return respond(404, &json!({}), false) };
     let amount = amount.min(books.left(&made.id).unwrap_or_default());
     if amount == 0 {
         return respond(422, &json!({}), false);

@@ -97,8 +97,11 @@ class Handler(BaseHTTPRequestHandler):
         mail["headers"] = {name.lower(): value for name, value in mail["headers"].items()}
         key = self.headers["idempotency-key"]
         with LOCK:
+            if key is not None and KNOWN.get(key, body) != body:
+                self.answer(409, {"name": "invalid_idempotent_request", "message": "the key has another payload"})
+                return
             if key is None or key not in KNOWN:
-                KNOWN[key] = True
+                KNOWN[key] = body
                 (DIRECTORY / f"{time.monotonic_ns()}.json").write_text(json.dumps(mail | {"path": self.path}))
         self.answer(202 if self.path == "/v3/mail/send" else 200, None if self.path == "/v3/mail/send" else {"id": "1"})
 

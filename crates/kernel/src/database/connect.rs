@@ -27,6 +27,10 @@ use crate::telemetry::{
     traces,
 };
 
+/// How long Postgres waits for the next statement of a transaction before it ends the connection. No request lives as
+/// long, and jobs call nobody within a transaction.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(60);
+
 /// Opens connections.
 #[derive(Clone)]
 pub(crate) struct Connector {
@@ -53,9 +57,11 @@ impl Connector {
         let mut config = config(url)?;
         let options = config.get_options().unwrap_or_default();
         let timeout = statement_timeout.as_millis();
+        // A transaction whose server vanished with its machine, and so never ended, would keep its locks for hours.
+        let idle = IDLE_IN_TRANSACTION.as_millis();
         // Postgres compiles a statement when its estimate of the cost is high, which takes it longer, up to 370 ms, than any
         // of ours runs.
-        config.options(format!("{options} -c statement_timeout={timeout} -c timezone=UTC -c jit=off"));
+        config.options(format!("{options} -c statement_timeout={timeout} -c idle_in_transaction_session_timeout={idle} -c timezone=UTC -c jit=off"));
         config.application_name(name);
         let ssl = (config.get_ssl_mode(), config.get_ssl_negotiation());
         // To the library every stream is one that a handshake made; a socket of the file system has none.

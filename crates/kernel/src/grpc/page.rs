@@ -10,7 +10,6 @@ use crate::{
 };
 
 const DEFAULT_SIZE: i64 = 20;
-const MAX_SIZE: i64 = 100;
 /// Skipping rows costs as much as reading them, so deeper pages are available by token only.
 const MAX_OFFSET: i64 = 10_000;
 /// The fields of a request that do not select another list.
@@ -27,6 +26,9 @@ pub struct Pager {
 }
 
 impl Pager {
+    /// The most rows of a page. A larger `page_size` means this one.
+    pub const MAX_SIZE: i64 = 100;
+
     /// Reads the page fields of an encoded request. Its other fields, and the method, are what a token is bound to: by
     /// their numbers and values, which outlive a release.
     ///
@@ -38,6 +40,7 @@ impl Pager {
         method: &str,
         descriptor: &MessageDescriptor,
         request: &[u8],
+        most: i64,
     ) -> Result<Self> {
         let mut request = DynamicMessage::decode(descriptor.clone(), request).map_err(Error::internal)?;
         let number = |name| i64::from(request.get_field_by_name(name).and_then(|value| value.as_i32()).unwrap_or(0));
@@ -48,7 +51,7 @@ impl Pager {
             request.clear_field_by_name(name);
         }
         let list = list(method, &encode(&request));
-        let size = if size == 0 { DEFAULT_SIZE } else { size.clamp(1, MAX_SIZE) };
+        let size = if size == 0 { DEFAULT_SIZE } else { size.clamp(1, most) };
         let start = match (&*token, (page.max(1) - 1) * size) {
             ("", offset) if offset > MAX_OFFSET => {
                 return Err(Error::field("page", "is too deep; use pageToken instead"));
@@ -123,7 +126,7 @@ mod tests {
         let descriptors = prost_reflect::DescriptorPool::decode(crate::contract::DESCRIPTOR_SET).expect("descriptors");
         let descriptor = descriptors.get_message_by_name("mainstay.common.v1.PageMeta").expect("a message");
         let request = PageMeta { page: Some(page), page_size: size, ..PageMeta::default() }.encode_to_vec();
-        Pager::read(&PageTokens::new(&SecretKey::new([1; 32])), "list", &descriptor, &request)
+        Pager::read(&PageTokens::new(&SecretKey::new([1; 32])), "list", &descriptor, &request, Pager::MAX_SIZE)
     }
 
     #[test]

@@ -25,7 +25,14 @@ impl Kind {
             name: J::NAME,
             lane: J::LANE,
             run: |app, payload, stop| async move { gone_is_done(read::<J>(&payload)?.run(&app, &stop).await) }.boxed(),
-            give_up: |app, payload| async move { gone_is_done(read::<J>(&payload)?.give_up(&app).await) }.boxed(),
+            // A job that this version can't read dies as it is, so that a version that can may run it again.
+            give_up: |app, payload| {
+                async move {
+                    let Ok(job) = read::<J>(&payload) else { return Ok(()) };
+                    gone_is_done(job.give_up(&app).await)
+                }
+                .boxed()
+            },
         }
     }
 }

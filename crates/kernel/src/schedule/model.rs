@@ -21,7 +21,8 @@ pub struct LastRun {
 }
 
 impl LastRun {
-    /// Returns whether a task with the period `every` is due. Missed runs are made up for by a single run.
+    /// Returns whether a task with the period `every` is due. Missed runs are made up for by a single run. A start that is
+    /// further ahead than a lease is long was that of a host with a wrong clock, and keeps nobody waiting.
     pub fn is_due(&self, every: TimeDelta, now: DateTime<Utc>) -> bool {
         let Some(started_at) = self.started_at else { return true };
         let ended = self.finished_at.is_some_and(|finished_at| started_at <= finished_at);
@@ -30,7 +31,7 @@ impl LastRun {
             (true, Some(_)) => every.min(RETRY),
             (true, None) => every,
         };
-        started_at + wait <= now
+        started_at + wait <= now || started_at > now + LEASE
     }
 }
 
@@ -64,6 +65,14 @@ mod tests {
             assert!(!running.is_due(TimeDelta::seconds(5), at(89)), "{running:?}");
             assert!(running.is_due(HOUR, at(90)), "{running:?}");
         }
+    }
+
+    #[test]
+    fn a_host_whose_clock_was_ahead_stops_no_task() {
+        for ahead in [run(91, None, None), run(86_400, Some(86_401), None)] {
+            assert!(ahead.is_due(HOUR, at(0)), "{ahead:?}");
+        }
+        assert!(!run(90, None, None).is_due(HOUR, at(0)), "clocks differ by seconds");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::identity::{
     registration::{id::RegistrationId, model::Registration, store},
     user::{model::Language, store as user},
 };
-use mainstay_kernel::{database::Connection, error::Result, secret::random};
+use mainstay_kernel::{database::Connection, error::Result, secret::SecretKey};
 
 /// What the mail about a registration says.
 #[derive(Debug)]
@@ -22,12 +22,16 @@ pub(crate) enum Notice {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub(crate) async fn notice(connection: &mut Connection, id: RegistrationId) -> Result<Option<Notice>> {
+pub(crate) async fn notice(
+    connection: &mut Connection,
+    secret: &SecretKey,
+    id: RegistrationId,
+) -> Result<Option<Notice>> {
     let Some(registration) = store::find(connection, id).await? else { return Ok(None) };
     if let Some((user, _)) = user::by_email(connection, &registration.email).await? {
         return Ok(Some(Notice::Known(registration, user.language)));
     }
-    let token = token::write_registration(&random());
+    let token = token::write_registration(secret, id.0);
     store::set_token(connection, id, token::hash(token.expose_secret())).await?;
     Ok(Some(Notice::Token(registration, token)))
 }

@@ -83,7 +83,8 @@ impl Sandbox {
         let subject = row.subject_id;
         let paid = self.database.autocommit(async move |connection| store::invoices(connection, subject).await).await?;
         let invoice = |paid: &crate::payments::gateway::sandbox::Row| {
-            Some(Invoice { gateway_id: paid.gateway_id.clone(), amount: money(paid.amount_minor, &paid.currency)? })
+            let amount = money(paid.amount_minor, &paid.currency)?;
+            Some(Invoice { gateway_id: paid.gateway_id.clone(), amount, refunds: Vec::new() })
         };
         let phase = match (row.cancelled_at, row.past_due) {
             (Some(at), _) => Phase::Cancelled(at),

@@ -58,11 +58,12 @@ pub(crate) struct Page<T> {
     pub(crate) next: Option<String>,
 }
 
+/// A list, or the part of it that a response has.
 #[derive(Debug, Deserialize)]
-struct List<T> {
-    data: Vec<T>,
+pub(crate) struct List<T> {
+    pub(crate) data: Vec<T>,
     #[serde(default)]
-    has_more: bool,
+    pub(crate) has_more: bool,
 }
 
 #[derive(Debug, Deserialize)]

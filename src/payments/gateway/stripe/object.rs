@@ -13,6 +13,7 @@ use crate::payments::{
     },
     settlement::model::{Failure, FailureKind},
 };
+use crate::subscriptions::model::InvoiceRefund;
 
 /// A payment intent (<https://docs.stripe.com/api/payment_intents/object>).
 #[derive(Debug, Deserialize)]
@@ -34,7 +35,18 @@ pub(crate) struct Refund {
     currency: String,
     pub(crate) payment_intent: Option<String>,
     #[serde(default)]
+    charge: Option<Charge>,
+    #[serde(default)]
     pub(crate) metadata: Metadata,
+}
+
+/// A charge that was refunded: its id or, where it was to be expanded
+/// (<https://docs.stripe.com/expand>), the object.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Charge {
+    Id(#[expect(dead_code, reason = "only distinguishes it from an object")] String),
+    Object { invoice: Option<String> },
 }
 
 /// Any object, with its metadata.
@@ -76,11 +88,35 @@ impl PaymentIntent {
         let subject = Some(self.metadata.id(PAYMENT)?);
         let amount = from_stripe(self.amount, &self.currency)?;
         let Outcome::Done(gateway_id) = self.outcome() else { return None };
-        Some(Movement { kind: Kind::Charge, subject, gateway_id, charge_id: None, subscription_id: None, amount })
+        Some(Movement {
+            kind: Kind::Charge,
+            subject,
+            gateway_id,
+            charge_id: None,
+            invoice_id: None,
+            subscription_id: None,
+            amount,
+        })
     }
 }
 
 impl Refund {
+    /// Returns the id of the invoice that was refunded, if the charge was expanded.
+    pub(crate) fn invoice_id(&self) -> Option<String> {
+        match &self.charge {
+            Some(Charge::Object { invoice }) => invoice.clone(),
+            Some(Charge::Id(_)) | None => None,
+        }
+    }
+
+    /// Returns a refund of an invoice, unless it is not known whether money moved.
+    pub(crate) fn of_invoice(self) -> Option<InvoiceRefund> {
+        let amount = from_stripe(self.amount, &self.currency)?;
+        let (gateway_id, is_returned) = (self.id.clone(), self.is_failed());
+        let is_known = is_returned || matches!(self.outcome(), Outcome::Done(_));
+        is_known.then_some(InvoiceRefund { gateway_id, amount, is_returned })
+    }
+
     /// Returns whether the refund moved no money, or its money was returned.
     pub(crate) fn is_failed(&self) -> bool {
         matches!(self.status.as_str(), "failed" | "canceled")
@@ -98,9 +134,10 @@ impl Refund {
     /// Returns the movement; `None` if no money moved. The caller has to determine whose charge was refunded.
     pub(crate) fn movement(self) -> Option<Movement> {
         let (subject, charge_id) = (self.metadata.id(REFUND), self.payment_intent.clone());
+        let invoice_id = self.invoice_id();
         let amount = from_stripe(self.amount, &self.currency)?;
         let Outcome::Done(gateway_id) = self.outcome() else { return None };
-        Some(Movement { kind: Kind::Refund, subject, gateway_id, charge_id, subscription_id: None, amount })
+        Some(Movement { kind: Kind::Refund, subject, gateway_id, charge_id, invoice_id, subscription_id: None, amount })
     }
 }
 

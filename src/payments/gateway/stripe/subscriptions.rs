@@ -6,26 +6,29 @@
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::subscriptions::id::SubscriptionId;
 use crate::{
     payments::gateway::{
         Cancel, Kind, Movement, NewCustomer, Subscribe, Subscriptions,
         stripe::{
-            Found, Outcome, Statement, Stripe,
+            Found, Outcome, REFUNDS, Statement, Stripe,
             amount::from_stripe,
-            api::{Listed, unknown},
+            api::{List, Listed, unknown},
             metadata::{Metadata, SUBSCRIPTION, field},
-            object::Named,
+            object::{Named, Refund},
             written,
         },
     },
+    payments::settlement::model::Failure,
     subscriptions::model::{Cancellation, Invoice, Period, Phase, Snapshot},
 };
+use mainstay_kernel::alert;
 
 const INVOICES: &str = "/v1/invoices";
-/// Only paid invoices moved money.
-const PAID: (&str, &str) = ("status", "paid");
+/// Only paid invoices moved money. Their charges come with their newest refunds.
+const PAID: [(&str, &str); 2] = [("status", "paid"), ("expand[]", "data.charge.refunds")];
 
 /// A subscription; times are in seconds.
 #[derive(Debug, Deserialize)]
@@ -49,6 +52,15 @@ struct Paid {
     #[serde(default)]
     subscription: Option<String>,
     subscription_details: Option<Details>,
+    /// How it was paid; `None` if no charge was needed.
+    charge: Option<Charge>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Charge {
+    id: String,
+    #[serde(default)]
+    refunds: Option<List<Refund>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,33 +97,71 @@ impl Listed for Paid {
 }
 
 impl Paid {
-    /// Returns the invoice, unless its amount is zero.
-    fn invoice(self) -> Option<Invoice> {
-        let amount = from_stripe(self.amount_paid, &self.currency).filter(|amount| amount.minor() > 0)?;
-        Some(Invoice { gateway_id: self.id, amount })
+    /// Returns the id of the subscription, if it is one of ours.
+    fn subject(&self) -> Option<Uuid> {
+        self.subscription_details.as_ref()?.metadata.as_ref()?.id(SUBSCRIPTION)
     }
 
-    fn movement(self) -> Option<Movement> {
-        let details = self.subscription_details.as_ref()?.metadata.as_ref()?;
-        let subject = Some(details.id(SUBSCRIPTION)?);
-        let subscription_id = self.subscription.clone();
-        let Invoice { gateway_id, amount } = self.invoice()?;
-        Some(Movement { kind: Kind::Invoice, subject, gateway_id, charge_id: None, subscription_id, amount })
+    /// Returns the invoice, unless its amount is zero.
+    fn invoice(self, refunds: Vec<Refund>) -> Option<Invoice> {
+        let amount = from_stripe(self.amount_paid, &self.currency).filter(|amount| amount.minor() > 0)?;
+        let refunds = refunds.into_iter().filter_map(Refund::of_invoice).collect();
+        Some(Invoice { gateway_id: self.id, amount, refunds })
+    }
+
+    /// Returns the movements of an invoice: its payment, and its refunds. There are none if its amount is zero, or if
+    /// another user of the Stripe account made it.
+    fn movements(self, refunds: Vec<Refund>) -> Vec<Movement> {
+        let (Some(subject), subscription_id) = (self.subject(), self.subscription.clone()) else { return Vec::new() };
+        let Some(Invoice { gateway_id, amount, refunds }) = self.invoice(refunds) else { return Vec::new() };
+        let movement = |kind, gateway_id, amount| Movement {
+            kind,
+            subject: Some(subject),
+            gateway_id,
+            charge_id: None,
+            invoice_id: None,
+            subscription_id: subscription_id.clone(),
+            amount,
+        };
+        let refunds = refunds.into_iter().filter(|refund| !refund.is_returned);
+        let refunds = refunds.map(|refund| movement(Kind::InvoiceRefund, refund.gateway_id, refund.amount));
+        [movement(Kind::Invoice, gateway_id, amount)].into_iter().chain(refunds).collect()
     }
 }
 
 impl Stripe {
-    /// Returns a page of paid invoices.
+    /// Returns a page of paid invoices, and of their refunds.
     pub(crate) async fn invoices(&self, after: Option<&str>) -> anyhow::Result<Statement> {
-        self.part(INVOICES, &[PAID], after, Paid::movement).await
+        let page = self.api.page::<Paid>(INVOICES, &PAID, after).await?;
+        let mut statement = Statement { next: page.next, ..Statement::default() };
+        for mut paid in page.items {
+            if paid.subject().is_some() {
+                let refunds = self.refunds_of_invoice(&mut paid).await?;
+                statement.movements.extend(paid.movements(refunds));
+            }
+        }
+        Ok(statement)
+    }
+
+    /// Returns the refunds of an invoice. Those that did not come with it are read on their own.
+    async fn refunds_of_invoice(&self, paid: &mut Paid) -> anyhow::Result<Vec<Refund>> {
+        match paid.charge.take() {
+            None => Ok(Vec::new()),
+            Some(Charge { refunds: Some(List { data, has_more: false }), .. }) => Ok(data),
+            Some(Charge { id, .. }) => self.api.all(REFUNDS, &[("charge", &id)]).await,
+        }
     }
 
     /// Returns the state of a subscription. Invoices are read after the subscription, so one that is paid in between is
     /// booked early rather than missed.
     async fn stand(&self, id: &str) -> anyhow::Result<Snapshot> {
         let subscription: Subscription = self.api.get(&format!("/v1/subscriptions/{id}"), &[]).await?;
-        let paid: Vec<Paid> = self.api.all(INVOICES, &[PAID, ("subscription", id)]).await?;
-        let invoices = paid.into_iter().filter_map(Paid::invoice).collect();
+        let filter = [PAID.as_slice(), &[("subscription", id)]].concat();
+        let mut invoices = Vec::new();
+        for mut paid in self.api.all::<Paid>(INVOICES, &filter).await? {
+            let refunds = self.refunds_of_invoice(&mut paid).await?;
+            invoices.extend(paid.invoice(refunds));
+        }
         let status = subscription.status.clone();
         subscription.snapshot(invoices).ok_or_else(|| anyhow::anyhow!("it is {status}"))
     }
@@ -143,18 +193,14 @@ impl Stripe {
         Ok(self.api.post::<Named, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
     }
 
-    /// Requests the cancellation. `Err` means that it is not known whether Stripe processed the request.
-    async fn end(&self, cancel: &Cancel) -> Result<(), Outcome<Snapshot>> {
+    /// Requests the cancellation.
+    async fn end(&self, cancel: &Cancel) -> Outcome<Named> {
         let path = format!("/v1/subscriptions/{}", cancel.gateway_id);
         let request = match cancel.how {
-            Cancellation::Immediately => self.api.delete::<Named, _>(&path, &cancel.key).await,
+            Cancellation::Immediately => self.api.delete(&path, &cancel.key).await,
             Cancellation::AtPeriodEnd => self.api.post(&path, &[("cancel_at_period_end", "true")], &cancel.key).await,
         };
-        match request {
-            Err(outcome @ Outcome::Unknown { .. }) => Err(outcome),
-            // If Stripe refuses, the subscription may already be canceled; the caller checks its state.
-            Ok(_) | Err(_) => Ok(()),
-        }
+        request.map_or_else(|outcome| outcome, Outcome::Done)
     }
 }
 
@@ -175,11 +221,16 @@ impl Subscriptions for Stripe {
 
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move {
-            let result = self.end(&cancel).await;
-            match (self.outcome(&cancel.gateway_id).await, result) {
+            let ended = self.end(&cancel).await;
+            // Whatever was answered, the subscription may be canceled already.
+            match (self.outcome(&cancel.gateway_id).await, ended) {
                 (Outcome::Done(snapshot), _) if snapshot.is_cancelled(cancel.how) => Outcome::Done(snapshot),
-                (_, Err(Outcome::Unknown { why, .. })) => unknown(why),
-                (Outcome::Unknown { why, .. }, _) => unknown(why),
+                (_, Outcome::Unknown { why, .. }) | (Outcome::Unknown { why, .. }, _) => unknown(why),
+                (_, Outcome::Refused(Failure { code, message, .. })) => {
+                    let why = format!("the cancellation was refused, and it goes on: {code}: {message}");
+                    alert::raise("gateway", "cancellation_refused", &cancel.gateway_id, &why);
+                    unknown(why)
+                }
                 _ => unknown("it goes on"),
             }
         }
@@ -239,17 +290,24 @@ mod tests {
 
     #[test]
     fn only_our_paid_invoices_are_movements() {
-        let movement = |amount: i64, details: &str| {
+        let movements = |amount: i64, details: &str| {
             let json =
                 format!(r#"{{"id":"in_1","amount_paid":{amount},"currency":"eur","subscription_details":{details}}}"#);
-            serde_json::from_str::<Paid>(&json).expect("an invoice").movement()
+            let refund = |id: &str, status: &str| {
+                let json =
+                    format!(r#"{{"id":"{id}","status":"{status}","amount":100,"currency":"eur","charge":"ch_1"}}"#);
+                serde_json::from_str(&json).expect("a refund")
+            };
+            let refunds = vec![refund("re_1", "succeeded"), refund("re_2", "failed"), refund("re_3", "something_new")];
+            let moved = serde_json::from_str::<Paid>(&json).expect("an invoice").movements(refunds);
+            moved.into_iter().map(|moved| (moved.kind, moved.gateway_id, moved.amount.minor())).collect::<Vec<_>>()
         };
         let ours = r#"{"metadata":{"mainstay_subscription":"0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3e"}}"#;
-        let found = movement(900, ours).expect("ours");
-        assert_eq!((found.kind, found.gateway_id.as_str(), found.amount.minor()), (Kind::Invoice, "in_1", 900));
-        assert_eq!(movement(0, ours), None);
+        let moved = [(Kind::Invoice, "in_1".to_owned(), 900), (Kind::InvoiceRefund, "re_1".to_owned(), 100)];
+        assert_eq!(movements(900, ours), moved);
+        assert_eq!(movements(0, ours), []);
         for strangers in ["null", r#"{"metadata":null}"#, r#"{"metadata":{}}"#] {
-            assert_eq!(movement(900, strangers), None, "{strangers}");
+            assert_eq!(movements(900, strangers), [], "{strangers}");
         }
     }
 }

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use crate::payments::id::PaymentId;
 use crate::payments::{
+    ledger::store as ledger,
     payment::{model::Payment, store},
     refund::sync_job::SyncRefunds,
     settlement::{
@@ -12,6 +13,7 @@ use crate::payments::{
         ops::{GatewayRequest as _, alert, commit_in},
     },
 };
+use crate::subscriptions::job::SyncSubscription;
 use mainstay_kernel::{
     caller::Visibility,
     database::Connection,
@@ -60,7 +62,8 @@ pub async fn failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
 }
 
 /// Queues a synchronization of a payment's refunds. The payment is the one with this id, or else the one that the
-/// gateway knows by `charge_id`. Events about other payments are ignored.
+/// gateway knows by `charge_id`. What paid an invoice is no payment: its subscription is synchronized. Events about
+/// what others charged are ignored.
 ///
 /// # Errors
 /// Any database error.
@@ -69,18 +72,51 @@ pub async fn refunds_changed(
     id: Option<PaymentId>,
     gateway: &str,
     charge_id: Option<&str>,
+    invoice_id: Option<&str>,
 ) -> Result<()> {
+    let found = find(connection, id, gateway, charge_id).await?;
+    if let Some(payment) = found {
+        return jobs::enqueue(connection, &SyncRefunds::new(payment)).await;
+    }
+    let Some(invoice) = invoice_id else { return Ok(()) };
+    match ledger::invoiced_subscription(connection, invoice).await? {
+        Some(subscription) => jobs::enqueue(connection, &SyncSubscription { subscription }).await,
+        None => Ok(()),
+    }
+}
+
+/// Raises an alert: the cardholder disputes a payment, so the gateway takes its money back, and an operator has to
+/// answer in time. Disputes are not in the ledger; the gateway moves their money back and forth apart from the payment.
+///
+/// # Errors
+/// Any database error.
+pub async fn disputed(
+    connection: &mut Connection,
+    id: Option<PaymentId>,
+    gateway: &str,
+    charge_id: Option<&str>,
+    dispute: &str,
+) -> Result<()> {
+    if let Some(payment) = find(connection, id, gateway, charge_id).await? {
+        alert("disputed", payment.0, &format!("the cardholder disputes it: {dispute}"));
+    }
+    Ok(())
+}
+
+/// Returns the payment with this id, or else the one that the gateway knows by `charge_id`.
+async fn find(
+    connection: &mut Connection,
+    id: Option<PaymentId>,
+    gateway: &str,
+    charge_id: Option<&str>,
+) -> Result<Option<PaymentId>> {
     let named = match id {
         Some(id) => known(connection, id).await?.map(|payment| payment.id),
         None => None,
     };
-    let found = match (named, charge_id) {
-        (None, Some(charge_id)) => store::of_gateway(connection, gateway, charge_id).await?,
-        (named, _) => named,
-    };
-    match found {
-        Some(payment) => jobs::enqueue(connection, &SyncRefunds::new(payment)).await,
-        None => Ok(()),
+    match (named, charge_id) {
+        (None, Some(charge_id)) => store::of_gateway(connection, gateway, charge_id).await,
+        (named, _) => Ok(named),
     }
 }
 

@@ -15,7 +15,10 @@ use crate::{
     payments::{
         events::RefundFailed,
         gateway::{FailedRefund, Movement, Refunds},
-        ledger::{model::Posting, store as ledger},
+        ledger::{
+            model::Posting,
+            store::{self as ledger, RefundedInvoice},
+        },
         payment::{
             model::{Payment, Refund},
             store as payment,
@@ -31,6 +34,7 @@ use crate::{
             ops::{self as settle, alert, commit_in, refund::book},
         },
     },
+    subscriptions::job::SyncSubscription,
 };
 use mainstay_kernel::{
     app::App,
@@ -90,14 +94,24 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
     for _ in 0..PAGES {
         let page = console.refunds_since(since, from.as_deref()).await;
         let (Refunds { moved, failed }, next) = page.map_err(Error::unavailable)?;
+        let of_invoice = |invoice: Option<&String>, refund: &String, is_returned| {
+            Some(RefundedInvoice { invoice: invoice?.clone(), refund: refund.clone(), is_returned })
+        };
+        let refunded = moved.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, false));
+        let returned = failed.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, true));
+        let of_invoices: Vec<_> = refunded.chain(returned).flatten().collect();
         let moved = moved.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let (moved, failed): (Vec<_>, Vec<_>) = (moved.collect(), failed.collect());
         let added = app.database.autocommit(async move |connection| {
             let payments = store::out_of_line(connection, gateway, &moved, &failed).await?;
-            let jobs: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
-            // A payment whose job is waiting for its next attempt keeps that job.
-            jobs::enqueue_missing(connection, &jobs).await
+            let payments: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
+            let subscriptions = ledger::refunded_subscriptions(connection, &of_invoices).await?;
+            let subscriptions = subscriptions.into_iter().map(|subscription| SyncSubscription { subscription });
+            let subscriptions: Vec<_> = subscriptions.collect();
+            // What has a job that is waiting for its next attempt keeps that job.
+            let count = jobs::enqueue_missing(connection, &payments).await?;
+            Ok::<_, Error>(count + jobs::enqueue_missing(connection, &subscriptions).await?)
         });
         added.await?;
         from = next;

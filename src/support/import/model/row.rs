@@ -144,10 +144,14 @@ fn beginning(body: &str) -> String {
     line[..cut.unwrap_or(most)].to_owned()
 }
 
-/// Removes duplicate tags. Some exports write all tags into one, separated by commas.
+/// Removes duplicate tags. Some exports write all tags into one, separated by commas. A whole file may be one row, so no
+/// more are looked at than it takes to see that there are too many.
 fn distinct(tags: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for tag in tags.iter().flat_map(|tag| tag.split(',')) {
+        if kept.len() > MAX_TAGS {
+            break;
+        }
         let tag = one_line(tag);
         if !tag.is_empty() && !kept.contains(&tag) {
             kept.push(tag);
@@ -188,6 +192,14 @@ mod tests {
         let mut raw = Raw { subject: "s".to_owned(), body: "b".to_owned(), ..Raw::default() };
         edit(&mut raw);
         raw.row()
+    }
+
+    /// An unbalanced quote makes the rest of a file one field, which would take days if each tag was compared with all.
+    #[test]
+    fn a_row_with_a_million_tags_is_refused_at_once() {
+        let tags = (0..1_000_000).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+        let refused = row(|raw| raw.tags = vec![tags]).expect_err("too many");
+        assert_eq!(refused, format!("there are more than {MAX_TAGS} tags"));
     }
 
     #[test]

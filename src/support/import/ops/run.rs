@@ -11,7 +11,10 @@ use crate::{
     support::{
         import::{
             model::{Fault, MAX_ROWS},
-            ops::batch::{self, Batch, Batches},
+            ops::{
+                batch::{self, Batch, Batches},
+                unless_ended,
+            },
             store::{self, Origin},
         },
         ticket::ops as ticket,
@@ -36,9 +39,18 @@ pub enum Outcome {
 /// Imports a stored file, from where an earlier run left off, until it is done or `stop` is canceled.
 ///
 /// # Errors
-/// Any error that kept a batch from being stored; the next run resumes there. `CONFLICT` if another worker took over or
-/// the operation was canceled: the current batch is then not stored, and the progress is unchanged.
+/// Any error that kept a batch from being stored; the next run resumes there. `CONFLICT` if another worker, which may have
+/// seemed dead, stored a batch meanwhile: the current one is then not stored.
 pub async fn run(app: &App, job: ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
+    match run_on(app, job, stop).await {
+        Err(error) if error.reason() == Reason::Conflict => {
+            unless_ended(app, job.operation, error).await.map(|()| Outcome::Ended)
+        }
+        ran => ran,
+    }
+}
+
+async fn run_on(app: &App, job: ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
     let id = job.operation;
     let found =
         app.database.autocommit(async move |connection| operation::read(connection, Visibility::All, id).await).await;

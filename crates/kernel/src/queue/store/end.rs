@@ -45,14 +45,15 @@ pub(crate) async fn complete(connection: &mut Connection, leases: &[(i64, Uuid)]
 }
 
 /// Makes jobs wait again. One that was replaced while it ran is removed: its replacement takes care of its subject. (The
-/// row is inserted anew because an insertion, unlike an update, can yield to a replacement that commits meanwhile.)
+/// row is inserted anew because an insertion, unlike an update, can yield to a replacement that commits meanwhile. Keys are
+/// inserted in their order, as [`enqueue`](super::super::enqueue) does, so that no two transactions wait for each other.)
 pub(crate) async fn retry(connection: &mut Connection, ended: &[Ended]) -> Result<()> {
     const SQL: &str = "WITH ended AS ( \
             DELETE FROM jobs USING unnest(?::bigint[], ?::uuid[], ?::float8[], ?::int[], ?::text[]) AS ended (id, lease, wait, returned, error) \
             WHERE jobs.id = ended.id AND jobs.lease = ended.lease RETURNING jobs.*, wait, returned, error) \
         INSERT INTO jobs (id, kind, key, serial_key, lane, payload, due_at, attempts, max_attempts, last_error, created_at) \
         SELECT id, kind, key, serial_key, lane, payload, now() + wait * interval '1 second', attempts - returned, \
-            max_attempts, coalesce(error, last_error), created_at FROM ended \
+            max_attempts, coalesce(error, last_error), created_at FROM ended ORDER BY key \
         ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING";
     let ended = ended.to_vec();
     Statement::new(SQL)

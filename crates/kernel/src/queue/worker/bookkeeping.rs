@@ -18,23 +18,20 @@ pub(super) async fn keep(worker: Arc<Worker>, drained: CancellationToken) {
     loop {
         let is_last = drained.is_cancelled();
         let kept = async {
-            worker.record_ended().await?;
+            // First, so that what can't be recorded does not cost the others their leases.
             if Instant::now() >= next {
                 worker.extend_leases().await?;
+                next = Instant::now() + HEARTBEAT;
             }
-            Result::Ok(())
+            worker.record_ended().await
         };
-        let kept = kept.await;
-        if let Err(error) = kept {
+        if let Err(error) = kept.await {
             let wait = worker.outage.failed("the ends of jobs can't be recorded", &error);
             tokio::time::sleep(wait).await;
             continue;
         }
         if is_last {
             return;
-        }
-        if Instant::now() >= next {
-            next = Instant::now() + HEARTBEAT;
         }
         tokio::select! {
             () = drained.cancelled() => {}

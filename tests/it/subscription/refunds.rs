@@ -1,0 +1,71 @@
+//! Refunds of invoices, which only the gateway's console makes.
+
+use serde_json::json;
+
+use super::{FakeGateway, create_subscription, deliver, event, idle, start_app};
+use crate::{
+    payment::{check, search},
+    support::{TestApp, eventually},
+};
+
+const REFUNDED: &str = "SELECT coalesce(sum(amount_minor), 0)::bigint FROM ledger_entries WHERE account = 3";
+const REVERSED: &str = "SELECT count(*) FROM ledger_transactions WHERE kind = 6";
+
+/// Searches for refunds that no webhook event reported.
+async fn find(app: &TestApp) {
+    search(app, "find_returned_refunds").await;
+    idle(app).await;
+}
+
+/// More refunds than come with an invoice, each reported twice, and the last one after the subscription ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_an_invoice_is_booked_once() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    gateway.tells(&[&app.endpoint], json!("twice")).await;
+    let id = create_subscription(&scene).await.id();
+    for (number, amount) in [(1, 100), (2, 200), (3, 300)] {
+        assert!(gateway.refund_at_console(&id, amount).await);
+        eventually("the refund is booked", async || {
+            app.database.number("SELECT count(*) FROM ledger_transactions WHERE kind = 5").await == number
+        })
+        .await;
+    }
+    gateway.happen(&id, "deleted").await;
+    assert!(gateway.refund_at_console(&id, 1000).await);
+    assert_eq!(gateway.settled_books(&app.database).await, 5);
+    idle(&app).await;
+    assert_eq!(app.database.number(REFUNDED).await, 900);
+    let (good, said) = check(&app, &gateway).await;
+    assert!(good && said.contains("5 movements are booked, the gateway has 5"), "{said}");
+    // What others refund in the same account of the gateway is none of ours.
+    let foreign = json!({ "id": "ch_1", "payment_intent": "pi_1", "invoice": "in_1", "currency": "eur" });
+    deliver(&scene, &event("charge.refunded", &foreign)).await;
+    idle(&app).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 5);
+}
+
+/// No event reports the refund, nor that the bank returned it: the books differ until a search finds it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_an_invoice_that_no_event_reports_is_found_and_reversed() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let id = create_subscription(&scene).await.id();
+    assert!(gateway.refund_at_console(&id, 400).await);
+    let (good, said) = check(&app, &gateway).await;
+    assert!(!good && said.contains(&format!("is a refund of an invoice of EUR 4.00 for {id}")), "{said}");
+    for _ in 0..2 {
+        find(&app).await;
+        assert_eq!(app.database.number(REFUNDED).await, 400);
+    }
+    let refund = "SELECT gateway_id FROM ledger_transactions WHERE kind = 5";
+    let refund = app.database.sql(refund).await[0][0].clone().expect("an id");
+    gateway.return_refund(&refund).await;
+    assert!(!check(&app, &gateway).await.0, "the books differ until the reversal");
+    for _ in 0..2 {
+        find(&app).await;
+        assert_eq!((app.database.number(REVERSED).await, app.database.number(REFUNDED).await), (1, 0));
+        let (good, said) = check(&app, &gateway).await;
+        assert!(good, "{said}");
+    }
+}
