@@ -150,8 +150,10 @@ mod tests {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
         let (later, id) = (now + TimeDelta::days(3), mail.id);
-        let again = mail.with_attempt(now).given_up(now).redriven(later);
-        assert_eq!((again.state, again.attempts, again.finished_at), (State::Pending, 0, None));
+        assert_eq!(mail.clone().given_up(now).redriven(later).attempts, 0);
+        let again = mail.with_attempt(now).with_attempt(now).given_up(now).redriven(later);
+        // One, so that it is not counted again among those that its recipient gets.
+        assert_eq!((again.state, again.attempts, again.finished_at), (State::Pending, 1, None));
         assert_eq!((again.id, again.created_at, again.expires_at), (id, now, later + TimeDelta::days(1)));
     }
 

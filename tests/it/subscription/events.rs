@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use mainstay_kernel::schedule;
+use mainstay::{
+    payments::{Found, Gateway, settlement::ops::GatewayRequest as _},
+    subscriptions::{id::SubscriptionId, store},
+};
+use mainstay_kernel::{caller::Visibility, schedule};
 use serde_json::json;
 
 use super::{
@@ -241,4 +245,42 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
     deliver(&scene, &event(UPDATED, &object("sub_lost", &failed))).await;
     taken(4).await;
     eventually("an alert is raised", async || calls() == 2).await;
+}
+
+/// An answer to the request comes so late that the subscription has begun, and its cancellation been asked for, meanwhile:
+/// the job of the cancellation stays. And if that job is lost, the next query makes up for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_answer_leaves_a_later_cancellation_its_job() {
+    let gateway = FakeGateway::start().await;
+    let mut builder = crate::support::TestApp::builder().with_jobs();
+    for (name, value) in gateway.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.set("PAYMENT_RETRY_WAIT", "1h").start().await;
+    let scene = crate::cases::Scene::new(&app).await;
+    let made = create_subscription(&scene).await;
+    let id = SubscriptionId(made.id().parse().expect("an id"));
+    let database = &app.app.database;
+    let read = async move |connection: &mut _| store::lock(connection, Visibility::All, id).await;
+    let late = database.transaction(read).await.expect("stored");
+    let gateway_id = late.state.gateway_id().expect("it began").to_owned();
+    let Found::Done(snapshot) = app.app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await else {
+        panic!("the gateway knows it")
+    };
+    gateway.behave_at("DELETE /v1/subscriptions", json!({ "refuse": 503 }), 0).await;
+    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&made.id(), false)).await.good();
+    assert_eq!(cancelled.status, 202, "{cancelled:#?}");
+    let job = "SELECT count(*) FROM jobs WHERE kind = 'settle_subscription'";
+    assert_eq!(app.database.number(job).await, 1);
+    let now = app.app.clock.now();
+    let answer = async move |connection: &mut _| late.commit(connection, Ok(snapshot), now).await.map(drop);
+    database.transaction(answer).await.expect("nothing is settled");
+    assert_eq!(app.database.number(job).await, 1);
+
+    app.database.sql("DELETE FROM jobs").await;
+    gateway.behave_well().await;
+    app.app.clock.advance(TimeDelta::hours(24) + TimeDelta::minutes(1));
+    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    eventually("the cancellation is carried out", async || standing(&app.database, &made.id()).await.0 == 4).await;
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
