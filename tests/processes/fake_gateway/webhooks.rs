@@ -206,7 +206,7 @@ fn charge(books: &Books, refund: &Movement) -> Value {
     let intent = refund.of.clone().unwrap_or_default();
     let made = books.movements.iter().find(|movement| movement.id == intent).expect("what is given back was charged");
     // What pays an invoice has no metadata of its own.
-    let metadata = invoice_of(&intent).is_none().then_some(&made.metadata);
+    let metadata = invoice_of(&intent).is_none().then(|| made.metadata.clone()).unwrap_or_default();
     let refunded = made.amount - books.left(&intent).unwrap_or_default() + refund.amount;
     json!({
         "id": charge_of(&intent), "object": "charge", "invoice": invoice_of(&intent), "status": "succeeded", "amount": made.amount,
