@@ -322,6 +322,8 @@ impl From<DieselError> for Error {
                 _,
             ) => Reason::Unavailable,
             DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => unclassified(info.message()),
+            // A server that only reads, such as one that was demoted: another one will write.
+            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Reason::Unavailable,
             DieselError::BrokenTransactionManager => Reason::Unavailable,
             _ => Reason::InternalError,
         };

@@ -126,8 +126,10 @@ impl Call<()> {
             (Some(key), Some(permit)) => Some(Claim::new(method, permit, &key.0, fingerprint())),
             _ => None,
         };
-        let header = metadata.get("if-match").filter(|_| method.conditional).and_then(|value| value.to_str().ok());
-        let if_match = header.and_then(if_match);
+        let lines: Vec<_> = metadata.get_all("if-match").iter().filter(|_| method.conditional).collect();
+        // One that is no text is no tag of ours.
+        let header = lines.iter().map(|line| line.to_str().unwrap_or("?")).collect::<Vec<_>>().join(",");
+        let if_match = Some(header).filter(|_| !lines.is_empty()).and_then(|header| if_match(&header));
         let id = metadata.get("last-event-id").filter(|_| method.watch);
         // One that is no text is no token either.
         let last_event_id = id.map(|id| id.to_str().unwrap_or("?").to_owned()).filter(|id| !id.is_empty());

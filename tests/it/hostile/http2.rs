@@ -74,3 +74,49 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     drip.abort();
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
+
+/// Health needs no credential, no policy sets its deadline, and probes are not limited: what never sends its question must
+/// not stay, and what asks nonsense is no failure of the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_that_is_never_complete_ends_soon() {
+    let app = TestApp::start().await;
+    let (mut client, _connection) = connect(&app).await;
+    let ask = |method: &str| {
+        Request::post(format!("{}/grpc.health.v1.Health/{method}", app.endpoint.base()))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .expect("a request")
+    };
+    let since = Instant::now();
+    let mut waiting = Vec::new();
+    // Nothing, and half a message.
+    for sent in [&b""[..], b"\0\0\0\0\x0a1234"] {
+        for method in ["Check", "Watch", "List"] {
+            client = client.ready().await.expect("room");
+            let (response, mut body) = client.send_request(ask(method), false).expect("sent");
+            body.send_data(Bytes::from_static(sent), false).expect("sent");
+            waiting.push((method, response, body));
+        }
+    }
+    for (method, response, _body) in waiting {
+        let response = tokio::time::timeout(PATIENCE, response).await.expect("an end").expect("a response");
+        assert_eq!(response.headers()["grpc-status"], "4", "{method}: {response:?}");
+    }
+    assert!(since.elapsed() >= Duration::from_secs(2), "they have time to arrive");
+    for sent in [&b""[..], b"\0\0\0\0\x02\xff\xff"] {
+        client = client.ready().await.expect("room");
+        let (response, mut body) = client.send_request(ask("Check"), false).expect("sent");
+        body.send_data(Bytes::from_static(sent), true).expect("sent");
+        let response = response.await.expect("a response");
+        assert_eq!(response.headers()["grpc-status"], "3", "{response:?}");
+    }
+    let mut forty = Vec::new();
+    for _ in 0..40 {
+        client = client.ready().await.expect("room");
+        forty.push(client.send_request(ask("Check"), true).expect("sent").0);
+    }
+    for response in forty {
+        assert_eq!(response.await.expect("a response").headers()["grpc-status"], "3");
+    }
+}

@@ -187,3 +187,25 @@ async fn a_stranger_can_not_fill_redis() {
     read("PostService.GetPost", json!({ "postId": id })).await.good();
     eventually("what exists is stored", async || stored().await == 3).await;
 }
+
+/// A post may be stored, so whoever has it asks whether it is still the same: a CDN, or a browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_post_is_not_sent_again() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (id, _) = published(&cast.agent).await;
+    let request = json!({ "postId": id });
+    for who in [&cast.anonymous, &cast.agent] {
+        let first = who.call(Protocol::Rest, "PostService.GetPost", request.clone()).await.good();
+        let tag = first.header("etag").expect("a tag").to_owned();
+        let known = [("if-none-match", tag.as_str())];
+        // Also from the response that is reused.
+        for _ in 0..2 {
+            let again = who.call_with(Protocol::Rest, "PostService.GetPost", request.clone(), &known).await;
+            assert_eq!((again.status, again.header("etag")), (304, Some(tag.as_str())), "{again:#?}");
+        }
+    }
+    rename(&cast.agent, &id, "Another title").await;
+    let changed = cast.anonymous.call(Protocol::Rest, "PostService.GetPost", request).await.good();
+    assert_eq!((changed.status, title(&changed).as_str()), (200, "Another title"));
+}

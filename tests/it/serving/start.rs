@@ -1,5 +1,6 @@
 //! A server that can't work refuses to start, and says what to do.
 
+use nix::sys::signal::Signal;
 use url::Url;
 
 use crate::support::{Process, TestDatabase, process};
@@ -123,4 +124,19 @@ async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
     for (name, _) in bad.iter().filter(|(name, _)| !["PAYMENT_GATEWAY", "TLS_KEY"].contains(name)) {
         assert!(faults.contains(&format!("  {name}: ")), "{name} is not among the faults:{faults}");
     }
+}
+
+/// Postgres hangs: its system accepts connections and acknowledges what is sent, and nobody answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_starts_while_postgres_accepts_connections_and_says_nothing() {
+    let hung = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = hung.local_addr().expect("an address");
+    let database = TestDatabase::foreign(&format!("postgres://mainstay@{address}/mainstay?sslmode=disable"));
+    let server = Process::start(&database).await;
+    server.says("starting without Postgres").await;
+    server.says("it does not answer").await;
+    assert_eq!(server.endpoint.get("/readyz").await.status, 200);
+    server.signal(Signal::SIGTERM);
+    assert!(server.into_running().ended().await.success());
+    drop(hung);
 }

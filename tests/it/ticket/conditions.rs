@@ -84,3 +84,23 @@ async fn if_match_lets_one_of_two_writers_through() {
         .await
         .refused("ETAG_MISMATCH");
 }
+
+/// A tag that is not ASCII is legal, and is none of ours: the change must not be made as if nothing had been asked. Several
+/// lines are one list.
+#[tokio::test]
+async fn a_tag_that_is_no_text_matches_nothing() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = ticket(&cast.customer).await;
+    let token = cast.customer.token().await.expect("a token");
+    let change = async |tags: &[&[u8]]| {
+        let url = format!("{}/api/v1/tickets/{id}", app.endpoint.base());
+        let mut patch = app.endpoint.http.patch(url).bearer_auth(&token).json(&json!({ "subject": "Another" }));
+        for tag in tags {
+            patch = patch.header("if-match", http::HeaderValue::from_bytes(tag).expect("a header"));
+        }
+        patch.send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!(change(&["\"é\"".as_bytes()]).await, 412);
+    assert_eq!(change(&[b"\"7\"", b"\"1\""]).await, 200);
+}

@@ -4,7 +4,11 @@
 //! Events are written to the ledger together with the change they report, and so are acknowledgments; a restart loses
 //! neither.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_lc_rs::hmac;
 use bytes::Bytes;
@@ -206,7 +210,7 @@ fn charge(books: &Books, refund: &Movement) -> Value {
     let intent = refund.of.clone().unwrap_or_default();
     let made = books.movements.iter().find(|movement| movement.id == intent).expect("what is given back was charged");
     // What pays an invoice has no metadata of its own.
-    let metadata = invoice_of(&intent).is_none().then(|| made.metadata.clone()).unwrap_or_default();
+    let metadata = if invoice_of(&intent).is_some() { &BTreeMap::new() } else { &made.metadata };
     let refunded = made.amount - books.left(&intent).unwrap_or_default() + refund.amount;
     json!({
         "id": charge_of(&intent), "object": "charge", "invoice": invoice_of(&intent), "status": "succeeded", "amount": made.amount,
@@ -216,12 +220,7 @@ fn charge(books: &Books, refund: &Movement) -> Value {
 }
 
 /// The event about a declined charge.
-pub(crate) fn declined(
-    books: &Books,
-    amount: i64,
-    currency: &str,
-    metadata: &std::collections::BTreeMap<String, String>,
-) -> Event {
+pub(crate) fn declined(books: &Books, amount: i64, currency: &str, metadata: &BTreeMap<String, String>) -> Event {
     let id = books.next_id("pi");
     let object = json!({
         "id": id, "object": "payment_intent", "status": "requires_payment_method", "amount": amount,
@@ -280,7 +279,7 @@ pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
         id: books.next_id("re"),
         amount,
         of: Some(made.id),
-        metadata: std::collections::BTreeMap::new(),
+        metadata: BTreeMap::new(),
         key: "console".to_owned(),
         ..made
     };

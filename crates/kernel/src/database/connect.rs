@@ -31,6 +31,9 @@ use crate::telemetry::{
 /// long, and jobs call nobody within a transaction.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(60);
 
+/// The longest that it takes to connect: TLS, and to sign in.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+
 /// Opens connections.
 #[derive(Clone)]
 pub(crate) struct Connector {
@@ -86,7 +89,11 @@ impl Connector {
     /// # Errors
     /// Names the host, the database, the cause and its cure.
     pub(crate) async fn connect(self) -> Result<AsyncPgConnection, ConnectFailure> {
-        let mut connection = self.open().await?;
+        // A server that hangs accepts connections too: its system does.
+        let Ok(connected) = tokio::time::timeout(HANDSHAKE, self.open()).await else {
+            return Err(ConnectFailure::silent(&self.config));
+        };
+        let mut connection = connected?;
         if traces::is_active() {
             let process = statements::process(&mut connection).await;
             connection.set_instrumentation(Statements::new(process));

@@ -70,14 +70,15 @@ pub async fn run(app: App, stop: CancellationToken) {
     let draining = async {
         taking.await.ok();
         worker.running.close();
-        worker.running.wait().await;
+        // A task of the schedule has as long as a job.
+        tokio::join!(worker.running.wait(), async { schedule.await.ok() });
     };
     if tokio::time::timeout(GRACE, draining).await.is_err() {
         worker.hand_back_all();
     }
     drained.cancel();
     let last_words = async {
-        for ended in [books, depth, schedule] {
+        for ended in [books, depth] {
             ended.await.ok();
         }
     };

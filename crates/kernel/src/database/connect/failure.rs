@@ -29,6 +29,11 @@ impl ConnectFailure {
         Self { target: target(config), cause }
     }
 
+    /// Postgres accepts connections, and says nothing.
+    pub(super) fn silent(config: &Config) -> Self {
+        Self { target: target(config), cause: "it does not answer".to_owned() }
+    }
+
     /// Whether Postgres answered, and will answer the same until somebody changes a setting: here, or there.
     pub fn is_lasting(&self) -> bool {
         matches!(self.code(), Some(code) if code.starts_with("28") || code == "3D000" || code == "42501")

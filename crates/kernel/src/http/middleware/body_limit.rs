@@ -13,7 +13,10 @@ use tonic::Status;
 use crate::{
     contract::Method,
     error::{Error, Reason},
-    http::middleware::layer::{Body, Middleware, Next, Request, ResponseFuture},
+    http::middleware::{
+        layer::{Body, Middleware, Next, Request, ResponseFuture},
+        protocol,
+    },
 };
 
 /// A middleware that refuses to read beyond the limit.
@@ -23,13 +26,21 @@ pub struct LimitBody {
     pub default: usize,
 }
 
+/// The limit in bytes of a probe, which names a service.
+const OF_PROBE: usize = 4 << 10;
+
 /// The size of a gRPC frame header, which does not count towards the limit.
 const FRAME_HEADER: usize = 5;
 
 impl<S: Next> Middleware<Request, S> for LimitBody {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let method = request.extensions().get::<&'static Method>();
-        let limit = method.and_then(|method| method.max_request_bytes).unwrap_or(self.default) + FRAME_HEADER;
+        let limit = match method {
+            Some(method) => method.max_request_bytes.unwrap_or(self.default),
+            None if protocol::is_probe(&request) => OF_PROBE,
+            None => self.default,
+        };
+        let limit = limit + FRAME_HEADER;
         // Streams are limited by what the operation stores, not by the bytes received.
         let streaming = method.is_some_and(|method| method.descriptor.is_client_streaming());
         let request = if streaming { request } else { request.map(|body| Body::new(Limited { body, left: limit })) };

@@ -40,8 +40,9 @@ impl<S: Next> Middleware<Request, S> for FindClientAddress {
 /// is not an address.
 fn forwarded(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr> {
     let lines = headers.get_all("x-forwarded-for").iter().rev();
-    let entries = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
-    entries.take(trusted_hops).last().and_then(|entry| address(entry.trim()))
+    // Whatever a caller put at the left need not be text.
+    let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    entries.take(trusted_hops).last().and_then(|entry| address(std::str::from_utf8(entry).ok()?.trim()))
 }
 
 /// Parses `192.0.2.1`, `2001:db8::1`, or either with the port that some proxies add.
@@ -87,5 +88,13 @@ mod tests {
         headers.append("x-forwarded-for", HeaderValue::from_static("192.0.2.1"));
         headers.append("x-forwarded-for", HeaderValue::from_bytes(b"\xff").unwrap());
         assert_eq!(forwarded(&headers, 1), None);
+    }
+
+    #[test]
+    fn what_a_caller_sends_hides_no_address_that_a_proxy_adds() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-for", HeaderValue::from_bytes(b"\xff\xc3\xa9, 192.0.2.1").unwrap());
+        assert_eq!(forwarded(&headers, 1), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(forwarded(&headers, 2), None);
     }
 }

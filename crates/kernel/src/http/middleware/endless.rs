@@ -1,7 +1,8 @@
-//! Bounds the streams that have no end and no deadline of their own: `Health/Watch` and reflection.
+//! Bounds what has no policy, and so no deadline: the streams of `Health/Watch` and of reflection, and the probes.
 //!
-//! Nobody needs a credential for them. So an address may have only a few, each message counts against the limit of the
-//! address, and all end when the drain begins, which would otherwise wait for them.
+//! Nobody needs a credential for them. So a network may have only a few streams, each message counts against the limit of
+//! the address, and all end when the drain begins, which would otherwise wait for them. What does not even send its
+//! question has little time.
 
 use std::{
     collections::HashMap,
@@ -25,20 +26,27 @@ use crate::{
         layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
         protocol, rate_limit,
     },
-    rate_limit::{Charge, Limiter},
+    rate_limit::{Charge, Limiter, network},
 };
 
 /// The most streams of all addresses.
 const MAX_STREAMS: usize = 256;
-/// The most streams of one address.
-const MAX_PER_ADDRESS: usize = 32;
+/// The most streams of one network.
+const MAX_PER_NETWORK: usize = 32;
+/// The longest that a probe takes. A balancer has a shorter timeout of its own.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a stream may take to begin, which is as soon as its question has arrived.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The streams that are open, by the network of their callers.
+type Open = Arc<Mutex<HashMap<Vec<u8>, usize>>>;
 
 /// A middleware that bounds the streams of methods without a policy.
 #[derive(Debug, Clone)]
 pub struct BoundEndless {
     limiter: Limiter,
     draining: CancellationToken,
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    open: Open,
 }
 
 impl BoundEndless {
@@ -50,11 +58,20 @@ impl BoundEndless {
 
 impl<S: Next> Middleware<Request, S> for BoundEndless {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        if request.extensions().get::<&'static Method>().is_some() || protocol::is_probe(&request) {
+        if request.extensions().get::<&'static Method>().is_some() {
             return next.pass(request);
         }
+        if protocol::is_probe(&request) {
+            let response = tokio::time::timeout(PROBE_TIMEOUT, next.run(request));
+            return Box::pin(async move {
+                match response.await {
+                    Ok(response) => Ok(response),
+                    Err(_) => refuse(Reason::DeadlineExceeded.into()).await,
+                }
+            });
+        }
         let address = rate_limit::client(&request);
-        let Some(place) = Place::take(&self.open, address) else {
+        let Some(place) = Place::take(&self.open, network(address)) else {
             return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };
         let Self { limiter, draining, .. } = self.clone();
@@ -65,8 +82,13 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
         let answered = answered.drop_guard();
         Box::pin(async move {
             let charge: ChargeMessages = Arc::new(move |messages| charge(limiter.clone(), address, messages).boxed());
-            let draining = draining.cancelled_owned().boxed();
-            Ok(response.await.map(|body| {
+            let mut draining = draining.cancelled_owned().boxed();
+            let response = tokio::select! {
+                response = response => response,
+                () = &mut draining => return refuse(Reason::Unavailable.into()).await,
+                () = tokio::time::sleep(HEAD_TIMEOUT) => return refuse(Reason::DeadlineExceeded.into()).await,
+            };
+            Ok(response.map(|body| {
                 Body::new(Bounded { body, charge, uncharged: None, free: 1, draining, _counted: (place, answered) })
             }))
         })
@@ -83,18 +105,18 @@ async fn charge(limiter: Limiter, address: IpAddr, messages: usize) -> bool {
 }
 
 struct Place {
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    address: IpAddr,
+    open: Open,
+    network: Vec<u8>,
 }
 
 impl Place {
-    fn take(open: &Arc<Mutex<HashMap<IpAddr, usize>>>, address: IpAddr) -> Option<Self> {
+    fn take(open: &Open, network: Vec<u8>) -> Option<Self> {
         let mut streams = lock(open);
         let total: usize = streams.values().sum();
-        let own = streams.get(&address).copied().unwrap_or_default();
-        (total < MAX_STREAMS && own < MAX_PER_ADDRESS).then(|| {
-            streams.insert(address, own + 1);
-            Self { open: open.clone(), address }
+        let own = streams.get(&network).copied().unwrap_or_default();
+        (total < MAX_STREAMS && own < MAX_PER_NETWORK).then(|| {
+            streams.insert(network.clone(), own + 1);
+            Self { open: open.clone(), network }
         })
     }
 }
@@ -102,16 +124,16 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut streams = lock(&self.open);
-        if let Some(own) = streams.get_mut(&self.address) {
+        if let Some(own) = streams.get_mut(&self.network) {
             *own -= 1;
             if *own == 0 {
-                streams.remove(&self.address);
+                streams.remove(&self.network);
             }
         }
     }
 }
 
-fn lock(open: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+fn lock(open: &Mutex<HashMap<Vec<u8>, usize>>) -> MutexGuard<'_, HashMap<Vec<u8>, usize>> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -20,12 +20,13 @@ impl<S: Next> Middleware<Request, S> for MapTonicErrors {
         request.extensions_mut().insert(arrival.clone());
         let is_ours = request.extensions().get::<&'static Method>().is_some();
         let response = next.run(request);
-        Box::pin(async move { Ok(map(response.await, is_ours && !arrival.is_noted())) })
+        Box::pin(async move { Ok(map(response.await, is_ours, !arrival.is_noted())) })
     }
 }
 
-/// `unread` says that the request is for a method of ours and did not reach it, so that tonic could not read it.
-fn map(response: Response, unread: bool) -> Response {
+/// `unread` says that the request did not reach a method of ours: tonic could not read it. The others, health and reflection,
+/// have no errors of these kinds.
+fn map(response: Response, is_ours: bool, unread: bool) -> Response {
     let headers = response.headers();
     let foreign = headers.contains_key("grpc-status") && !headers.contains_key("grpc-status-details-bin");
     let Some(status) = Status::from_header_map(headers).filter(|status| foreign && status.code() != Code::Ok) else {
@@ -34,7 +35,7 @@ fn map(response: Response, unread: bool) -> Response {
     let reason = match status.code() {
         Code::Internal | Code::Unknown if unread => Reason::MalformedRequest,
         // The method exists; what tonic lacks is the compression of the message.
-        Code::Unimplemented if unread => Reason::UnsupportedMediaType,
+        Code::Unimplemented if is_ours && unread => Reason::UnsupportedMediaType,
         code => Reason::from_grpc(code),
     };
     Status::from(Error::new(reason).caused_by(anyhow::anyhow!("tonic: {}", status.message()))).into_http()

@@ -20,6 +20,7 @@ use crate::{
     caller::PeerCaller,
     contract::Method,
     http::middleware::{
+        extensions::Expires,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
         record,
     },
@@ -82,7 +83,9 @@ impl<S: Next> Middleware<Request, S> for Microcache {
         Box::pin(async move {
             let response = response.await;
             let Some(method) = public_method(&response) else { return Ok(response) };
-            let (parts, body) = response.into_parts();
+            let (mut parts, body) = response.into_parts();
+            // Nobody else has the deadline of this caller.
+            parts.extensions.remove::<Expires>();
             let body = match body.collect().await {
                 Ok(body) => body.to_bytes(),
                 Err(status) => return Ok(status.into_http()),
@@ -97,7 +100,9 @@ impl<S: Next> Middleware<Request, S> for Microcache {
 
 impl Kept {
     fn response(&self) -> Response {
-        Response::from_parts(self.parts.clone(), Body::new(Full::new(self.body.clone())))
+        let mut parts = self.parts.clone();
+        parts.extensions.insert(Expires(std::time::Instant::now() + self.method.deadline));
+        Response::from_parts(parts, Body::new(Full::new(self.body.clone())))
     }
 }
 

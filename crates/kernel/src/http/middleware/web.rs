@@ -103,7 +103,7 @@ impl<S: Next> Middleware<Request, S> for Conditional {
             // Whatever the request claims to be, a response that may not be stored is never "not modified".
             let method = response.extensions().get::<&'static contract::Method>();
             let known = reads
-                && method.is_none_or(|method| method.cache == Cache::PrivateRevalidate)
+                && method.is_none_or(|method| method.cache != Cache::NoStore)
                 && response.status() == StatusCode::OK
                 && match &none_match {
                     Some(tags) => tags.to_str().is_ok_and(|tags| names(tags, response.headers())),

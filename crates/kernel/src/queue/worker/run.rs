@@ -54,7 +54,11 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
         owner.end(id, lease, end);
     };
     let task = worker.running.spawn(context.scope(run).instrument(span));
-    leases.insert(id, Running { lease, task: task.abort_handle() });
+    // This worker may have taken over its own job, after it was silent for too long.
+    if let Some(old) = leases.insert(id, Running { lease, task: task.abort_handle() }) {
+        tracing::warn!(job = id, "a job lost its lease and stops here: its worker was silent for too long");
+        old.task.abort();
+    }
 }
 
 /// Works on a due row in a task of its own. How that ended stands in the row itself.
