@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use crate::support::TestApp;
+use crate::{
+    cases::ticket,
+    support::{PROTOCOLS, TestApp},
+};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -78,4 +82,34 @@ async fn floods_of_control_frames_are_cut_off() {
         assert!(cut_off.is_ok(), "{name} goes on");
     }
     assert_eq!(app.endpoint.get("/livez").await.status, 200);
+}
+
+/// Strangers begin requests and never send the rest, which nobody knows before it is there: they take neither the turns nor
+/// the places of those whose requests arrive.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_arrive_keep_nobody_out() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", "8").start().await;
+    let cast = app.cast().await;
+    cast.customer.token().await;
+    let half = "POST /api/v1/tickets HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\nidempotency-key: k\r\n\
+                content-length: 100\r\n\r\n{";
+    let mut late = Vec::new();
+    for _ in 0..40 {
+        late.push(open(&app, half.as_bytes()).await);
+        // Fewer at once than there are places for bodies that have just begun.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for number in 0..5 {
+        let list = json!({ "pageSize": 1 });
+        cast.customer.call(PROTOCOLS[number % 3], "TicketService.ListTickets", list).await.good();
+        ticket(&cast.customer).await;
+    }
+    // Most were refused, and say that they may be sent again.
+    let mut refused = 0;
+    for stream in &mut late {
+        let mut head = [0; 12];
+        let read = tokio::time::timeout(Duration::from_millis(50), stream.read_exact(&mut head)).await;
+        refused += usize::from(read.is_ok_and(|read| read.is_ok()) && &head == b"HTTP/1.1 503");
+    }
+    assert!(refused >= 30, "{refused}");
 }

@@ -3,14 +3,18 @@
 //! More requests at once than the processors and Postgres can work on only make all of them slower, until none is done
 //! before its caller gives up. So a limited number runs, and the others wait in line for up to [`MAX_WAIT`]: a burst is
 //! worked off, and callers that come back at once after a refusal are slowed to one attempt per second, which costs
-//! less than to refuse them as fast as they ask. The limit adapts ([`line`]).
+//! less than to refuse them as fast as they ask. The limit adapts ([`line`]). A request whose body is late has no turn
+//! ([`arriving`]).
 //!
 //! [`line`]: self::line
+//! [`arriving`]: self::arriving
 
+mod arriving;
 mod line;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use http_body::Body as _;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -21,10 +25,11 @@ use crate::{
     error::{Error, Reason},
     http::middleware::{
         extensions::{Arrived, Place},
-        layer::{Middleware, Next, Request, Response, ResponseFuture, refuse},
+        layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
         protocol, timeout,
     },
 };
+use arriving::{Arriving, Share, Terms};
 use line::{Line, Turn};
 
 /// The longest that a request waits to be run; shorter if its caller gives up before.
@@ -35,13 +40,16 @@ const MAX_WAIT: Duration = Duration::from_secs(1);
 pub struct Shed {
     line: Line,
     places: Arc<Semaphore>,
+    late: Arc<Semaphore>,
 }
 
 impl Shed {
-    /// Allows at most `max_in_flight` requests and streams at once, and of requests those that `database` bears.
+    /// Allows at most `max_in_flight` requests and streams at once, half of them with late bodies, and of requests those
+    /// that `database` bears.
     pub fn new(max_in_flight: usize, database: Database) -> Self {
         let line = Line::new(max_in_flight, move || database.waits());
-        Self { line, places: Arc::new(Semaphore::new(max_in_flight)) }
+        let [places, late] = [max_in_flight, max_in_flight.div_ceil(2)].map(|most| Arc::new(Semaphore::new(most)));
+        Self { line, places, late }
     }
 }
 
@@ -57,30 +65,57 @@ impl<S: Next> Middleware<Request, S> for Shed {
         }
         // A retry under a key may find its work done.
         let is_keyed = request.headers().contains_key("idempotency-key");
-        let Self { line, places } = self.clone();
+        let wait = timeout::requested(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
+        let Self { line, places, late } = self.clone();
+        let terms = Terms { line: line.clone(), places: late, is_keyed, wait };
         if let Some(turn) = line.try_enter() {
             let Ok(place) = places.try_acquire_owned() else { return overloaded() };
-            return Box::pin(run(next.run(request), turn, place));
+            let (request, share) = begin(request, turn, terms);
+            return Box::pin(run(next.run(request), share, place));
         }
-        let wait = timeout::requested(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
         request.extensions_mut().insert(Arrived(Instant::now()));
         let mut next = next.clone();
         Box::pin(async move {
             let Some(turn) = line.enter(is_keyed, wait).await else { return overloaded().await };
             let Ok(place) = places.try_acquire_owned() else { return overloaded().await };
-            run(next.run(request), turn, place).await
+            let (request, share) = begin(request, turn, terms);
+            run(next.run(request), share, place).await
         })
+    }
+}
+
+/// Lets the body of a request give the turn up while it is late.
+fn begin(request: Request, turn: Turn, terms: Terms) -> (Request, Share) {
+    let share = Share::new(turn);
+    let arriving = |body: Body| match body.is_end_stream() {
+        true => body,
+        false => Body::new(Arriving::new(body, share.clone(), terms)),
+    };
+    (request.map(arriving), share)
+}
+
+/// Ends a turn when it is dropped.
+struct Ending(Share);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
 /// Ends the turn with the head of the response, and lets the response keep the place.
 async fn run(
     response: impl Future<Output = Response>,
-    turn: Turn,
+    share: Share,
     place: OwnedSemaphorePermit,
 ) -> Result<Response, Infallible> {
+    // Also if nobody waits for the response any more.
+    let turn = Ending(share);
     let mut response = response.await;
-    drop(turn);
+    if turn.0.end() {
+        // Further in, it looks as if the body had ended early.
+        return overloaded().await;
+    }
     response.extensions_mut().insert(Place::new(place));
     Ok(response)
 }
