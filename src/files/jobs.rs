@@ -42,6 +42,6 @@ pub(super) async fn delete_objects(app: App) -> Result<usize> {
             return failed.map_or(Ok(deleted), Err);
         }
         deleted += gone.len();
-        app.database.autocommit(async move |connection| ops::forget(connection, &gone).await).await?;
+        ops::forget(&app, gone).await?;
     }
 }

@@ -18,7 +18,7 @@ async fn content(who: &Actor, id: &str) -> String {
 }
 
 /// The objects of a database that nobody keeps, once their time has come.
-async fn make_orphans_due(database: &TestDatabase) {
+pub(super) async fn make_orphans_due(database: &TestDatabase) {
     database.sql("UPDATE stored_objects SET delete_at = now() - interval '1 s' WHERE delete_at IS NOT NULL").await;
 }
 
@@ -66,10 +66,10 @@ async fn an_upload_that_is_not_completed_is_given_up() {
     complete(&cast.customer, &id).await.refused("NOT_FOUND");
     run(&app, "expire_files").await;
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
-    assert_eq!(app.database.number("SELECT sum(size_bytes)::bigint FROM file_usage").await, 0);
     make_orphans_due(&app.database).await;
     run(&app, "delete_objects").await;
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
+    assert_eq!(app.database.number("SELECT sum(size_bytes)::bigint FROM file_usage").await, 0);
 }
 
 #[tokio::test]
@@ -191,6 +191,6 @@ async fn names_lead_nowhere() {
     assert_eq!(outside, 1, "something is beside the directory");
 }
 
-async fn run(app: &TestApp, task: &str) {
+pub(super) async fn run(app: &TestApp, task: &str) {
     mainstay_kernel::schedule::run_now(&app.app, task).await.unwrap_or_else(|error| panic!("{task}: {error:?}"));
 }
