@@ -236,7 +236,10 @@ diesel::table! {
     file_usage (account_id) { account_id -> Uuid, size_bytes -> BigInt, }
 }
 diesel::table! {
-    stored_objects (key) { key -> Text, delete_at -> Nullable<Timestamptz>, is_doomed -> Bool, }
+    stored_objects (key) {
+        key -> Text, delete_at -> Nullable<Timestamptz>, is_doomed -> Bool, account_id -> Nullable<Uuid>,
+        size_bytes -> Nullable<BigInt>,
+    }
 }
 diesel::table! {
     system_logs (id) {

@@ -50,8 +50,8 @@ CREATE TABLE file_links (
 );
 CREATE INDEX file_links_parent_idx ON file_links (parent_id);
 
--- The space that the files of each account take, pending ones included. One row, so that concurrent uploads can't take
--- more than there is.
+-- The space that the files of each account take, pending ones included, and what was uploaded for removed ones and is
+-- not deleted yet. One row, so that concurrent uploads can't take more than there is.
 CREATE TABLE file_usage (
     account_id uuid PRIMARY KEY REFERENCES accounts (id),
     size_bytes bigint NOT NULL CHECK (size_bytes >= 0)
@@ -66,6 +66,10 @@ CREATE TABLE stored_objects (
     delete_at timestamptz,
     -- Whether its deletion has begun, so that it can't be needed any more.
     is_doomed boolean NOT NULL DEFAULT false,
-    CONSTRAINT stored_objects_doomed_check CHECK (NOT is_doomed OR delete_at IS NOT NULL)
+    -- The space of a removed file that is given back once the object is deleted, and whose it is.
+    account_id uuid,
+    size_bytes bigint CHECK (size_bytes > 0),
+    CONSTRAINT stored_objects_doomed_check CHECK (NOT is_doomed OR delete_at IS NOT NULL),
+    CONSTRAINT stored_objects_space_check CHECK ((account_id IS NULL) = (size_bytes IS NULL))
 );
 CREATE INDEX stored_objects_delete_at_idx ON stored_objects (delete_at) WHERE delete_at IS NOT NULL;

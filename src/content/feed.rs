@@ -59,7 +59,15 @@ fn render(app: &App, posts: Vec<Post>) -> String {
         entries: posts.into_iter().map(|post| entry(config, post)).collect(),
         ..Feed::default()
     };
-    feed.to_string()
+    write(&feed)
+}
+
+/// Writes the feed without the characters that XML 1.0 can't have, not even escaped: a single one would make all of it
+/// unreadable.
+fn write(feed: &Feed) -> String {
+    let mut xml = feed.to_string();
+    xml.retain(|char| matches!(char, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..));
+    xml
 }
 
 fn entry(config: &ContentConfig, post: Post) -> Entry {
@@ -72,5 +80,26 @@ fn entry(config: &ContentConfig, post: Post) -> Entry {
         summary: Some(Text::plain(post.content.summary)),
         categories: post.content.tags.into_iter().map(|term| Category { term, ..Category::default() }).collect(),
         ..Entry::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_xml_can_not_have_is_left_out() {
+        let text = "a\0\u{1}\u{8}\tb\u{b}\u{1f}\u{fffe}c\u{ffff}\u{7f}\u{85}\u{fffd}\u{10ffff}&<\u{e000}";
+        let entry = Entry {
+            title: Text { lang: Some(text.to_owned()), ..Text::plain(text) },
+            summary: Some(Text::plain(text)),
+            categories: vec![Category { term: text.to_owned(), ..Category::default() }],
+            ..Entry::default()
+        };
+        let xml = write(&Feed { title: Text::plain(text), entries: vec![entry], ..Feed::default() });
+        let is_forbidden = |char: &char| matches!(char, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+        assert_eq!(xml.chars().find(is_forbidden), None, "{xml:?}");
+        let kept = "a\tbc\u{7f}\u{85}\u{fffd}\u{10ffff}&amp;&lt;\u{e000}";
+        assert_eq!(xml.matches(kept).count(), 5, "{xml}");
     }
 }

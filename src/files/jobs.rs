@@ -20,21 +20,28 @@ pub(super) async fn expire_files(app: App) -> Result<usize> {
     }
 }
 
-/// Deletes what nobody keeps. An object is forgotten once it is deleted, so a storage that is unavailable loses none.
+/// Deletes what nobody keeps. An object is forgotten once it is deleted, so a storage that is unavailable loses none; and
+/// one that can't be deleted holds up no other.
 pub(super) async fn delete_objects(app: App) -> Result<usize> {
     let now = app.clock.now();
-    let mut deleted = 0;
+    let (mut deleted, mut failed) = (0, None);
     loop {
         let keys =
             app.database.autocommit(async move |connection| ops::doomed(connection, now, now + AGAIN, BATCH).await);
-        let keys = keys.await?;
-        if keys.is_empty() {
-            return Ok(deleted);
+        let mut gone = Vec::new();
+        for key in keys.await? {
+            match app.part::<Storage>().delete(&key).await {
+                Ok(()) => gone.push(key),
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
         }
-        for key in &keys {
-            app.part::<Storage>().delete(key).await?;
+        // There are none, or the storage is unavailable.
+        if gone.is_empty() {
+            return failed.map_or(Ok(deleted), Err);
         }
-        deleted += keys.len();
-        app.database.autocommit(async move |connection| ops::forget(connection, &keys).await).await?;
+        deleted += gone.len();
+        ops::forget(&app, gone).await?;
     }
 }

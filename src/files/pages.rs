@@ -104,7 +104,11 @@ async fn receive(app: &App, id: &str, query: &Signed, headers: &HeaderMap, body:
     let id = file.id;
     let again = app.database.autocommit(async move |connection| ops::of_link(connection, id).await).await?;
     let file = awaited(again, app)?;
-    app.part::<Storage>().put(&File::upload_key(id), &mut upload, &file.content_type).await?;
+    let key = File::upload_key(id);
+    let stored = app.part::<Storage>().put(&key, &mut upload, &file.content_type);
+    // Later it might come after the deletion.
+    let stored = tokio::time::timeout(ops::MAX_STORING, stored).await;
+    stored.unwrap_or_else(|_| Err(Error::new(Reason::UpstreamTimeout)))?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

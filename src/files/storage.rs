@@ -60,6 +60,11 @@ impl Storage {
         self.breaker.state()
     }
 
+    /// Whether callers reach the storage themselves.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.signer.is_some()
+    }
+
     fn path(&self, key: &str) -> Path {
         Path::from(format!("{}/{key}", self.prefix))
     }

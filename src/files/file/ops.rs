@@ -27,16 +27,21 @@ use crate::files::{
         store,
     },
     id::FileId,
+    storage::Storage,
 };
 
 pub use content::{abandon, receive, store_upload};
 pub use links::{attach, change, detach, publish};
-pub(crate) use store::{doomed, forget, intend, keep, release};
+pub(crate) use store::{doomed, intend, keep, release};
 pub(crate) use transfer::hex;
 pub use transfer::{Target, download, upload_target};
 
 /// How much longer than its file's URL is valid the place for an upload is kept: a PUT that began in time may end later.
 const GRACE: TimeDelta = TimeDelta::hours(2);
+/// How much longer the place is kept once this server takes no upload for it any more: longer than [`MAX_STORING`].
+const STORED: TimeDelta = TimeDelta::minutes(10);
+/// The longest that an upload which this server took is being stored.
+pub const MAX_STORING: Duration = Duration::from_secs(300);
 
 /// The limits of files.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +50,9 @@ pub struct Limits {
     pub quota_bytes: i64,
     /// How long a URL is valid.
     pub url_lifetime: TimeDelta,
+    /// Whether this server takes the uploads, and so none for a file that is complete or removed. A storage takes them
+    /// until their URLs expire.
+    pub takes_uploads: bool,
 }
 
 impl Limits {
@@ -53,7 +61,13 @@ impl Limits {
         Self {
             quota_bytes: i64::try_from(config.quota_bytes).unwrap_or(i64::MAX),
             url_lifetime: lifetime(config.url_lifetime),
+            takes_uploads: !app.part::<Storage>().is_direct(),
         }
+    }
+
+    /// Returns from when on nothing more can arrive for a file that is completed or removed now; `None`: as was planned.
+    fn uploads_end(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.takes_uploads.then(|| now + STORED)
     }
 }
 
@@ -119,6 +133,7 @@ pub async fn complete(
     permit: Permit,
     id: FileId,
     content: Option<Content>,
+    limits: Limits,
     now: DateTime<Utc>,
 ) -> Result<File> {
     let file = store::lock(connection, permit.visibility(), id).await?;
@@ -128,6 +143,9 @@ pub async fn complete(
         (State::Pending { .. }, None) => return Err(Error::not_found("file")),
     };
     store::keep(connection, std::slice::from_ref(&content.key)).await?;
+    if let Some(ends) = limits.uploads_end(now) {
+        store::end_upload(connection, &File::upload_key(id), ends).await?;
+    }
     let file = file.completed(content, now);
     store::update(connection, &file).await?;
     Ok(file)
@@ -186,6 +204,7 @@ pub async fn delete(
     permit: Permit,
     id: FileId,
     expected: Option<Expected>,
+    limits: Limits,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let file = store::lock(connection, permit.visibility(), id).await?;
@@ -194,24 +213,60 @@ pub async fn delete(
         return Err(crate::proto::files::v1::Reason::FileInUse.into());
     }
     store::delete(connection, file.id).await?;
-    reclaim(connection, vec![file], now).await
+    reclaim(connection, vec![file], limits.uploads_end(now), now).await
 }
 
-/// Gives the space of removed files back, and their contents up.
-async fn reclaim(connection: &mut Connection, removed: Vec<File>, now: DateTime<Utc>) -> Result<()> {
-    // Sorted, so that two transactions give space back to the same accounts in the same order.
-    let (mut sizes, mut keys) = (BTreeMap::<AccountId, i64>::new(), Vec::new());
+/// Gives the contents of removed files up, and their space back: at once, or with what was uploaded for them if it is still
+/// there. That is deleted at `uploads_end`, if this is sooner than planned.
+async fn reclaim(
+    connection: &mut Connection,
+    removed: Vec<File>,
+    uploads_end: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    if removed.is_empty() {
+        return Ok(());
+    }
+    let held = store::hold_space(connection, &removed, uploads_end).await?;
+    let (mut free, mut keys) = (Vec::new(), Vec::new());
     for file in removed {
-        *sizes.entry(file.account).or_default() += file.size_bytes;
-        // What may still be uploaded is deleted once the URL has expired.
+        if !held.contains(&File::upload_key(file.id)) {
+            free.push((file.account, file.size_bytes));
+        }
         if let State::Ready { key, .. } = file.state {
             keys.push(key);
         }
     }
+    if !keys.is_empty() {
+        store::release(connection, &keys, now).await?;
+    }
+    give_back(connection, free).await
+}
+
+/// Gives space back to accounts.
+async fn give_back(connection: &mut Connection, spaces: Vec<(AccountId, i64)>) -> Result<()> {
+    // Sorted, so that two transactions give space back to the same accounts in the same order.
+    let mut sizes = BTreeMap::<AccountId, i64>::new();
+    for (account, bytes) in spaces {
+        *sizes.entry(account).or_default() += bytes;
+    }
     for (account, bytes) in sizes {
         store::give_back(connection, account, bytes).await?;
     }
-    if keys.is_empty() { Ok(()) } else { store::release(connection, &keys, now).await }
+    Ok(())
+}
+
+/// Forgets objects that were deleted, and gives back the space that they held.
+///
+/// # Errors
+/// Any database error.
+pub async fn forget(app: &App, keys: Vec<String>) -> Result<()> {
+    app.database
+        .transaction(async move |connection| {
+            let spaces = store::forget(connection, &keys).await?;
+            give_back(connection, spaces).await
+        })
+        .await
 }
 
 /// Files that one transaction deletes.
@@ -223,6 +278,7 @@ const BATCH: i64 = 100;
 /// # Errors
 /// Any database error.
 pub async fn expire(app: &App, now: DateTime<Utc>) -> Result<usize> {
+    let uploads_end = Limits::new(app).uploads_end(now);
     app.database
         .transaction(async move |connection| {
             let expired = store::lock_expired(connection, now, BATCH).await?;
@@ -230,7 +286,7 @@ pub async fn expire(app: &App, now: DateTime<Utc>) -> Result<usize> {
                 store::delete(connection, file.id).await?;
             }
             let count = expired.len();
-            reclaim(connection, expired, now).await?;
+            reclaim(connection, expired, uploads_end, now).await?;
             Ok(count)
         })
         .await

@@ -52,11 +52,11 @@ impl FileService for Files {
         let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
         let content = ops::receive(&self.app, &permit, id).await?;
         let key = content.as_ref().map(|content| content.key.clone());
-        let now = self.app.clock.now();
+        let (limits, now) = (Limits::new(&self.app), self.app.clock.now());
         let completed = call
             .write(
                 &self.app,
-                async move |connection| ops::complete(connection, permit, id, content, now).await,
+                async move |connection| ops::complete(connection, permit, id, content, limits, now).await,
                 |file| pb::CompleteUploadResponse { data: Some(render::file(file)) },
             )
             .await;
@@ -105,10 +105,10 @@ impl FileService for Files {
     async fn delete_file(&self, request: Request<pb::DeleteFileRequest>) -> Reply<pb::DeleteFileResponse> {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        let (expected, limits, now) = (call.if_match.clone(), Limits::new(&self.app), self.app.clock.now());
         call.write(
             &self.app,
-            async move |connection| ops::delete(connection, permit, id, expected, now).await,
+            async move |connection| ops::delete(connection, permit, id, expected, limits, now).await,
             |()| pb::DeleteFileResponse {},
         )
         .await

@@ -32,7 +32,7 @@ use crate::{
     schema::{file_links, files},
 };
 
-pub use objects::{abandon, doomed, forget, intend, keep, release};
+pub use objects::{abandon, doomed, end_upload, forget, hold_space, intend, keep, release};
 pub use usage::{give_back, reserve};
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]

@@ -1,10 +1,10 @@
 //! Uploads as a browser's form sends them.
 
 use reqwest::multipart::{Form, Part};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
-    cases::file::{PNG, TEXT},
+    cases::file::{PNG, TEXT, body},
     support::{Actor, Protocol, Raw, TestApp, rest},
 };
 
@@ -61,8 +61,30 @@ async fn a_form_that_is_not_understood_is_refused() {
     raw("multipart/form-data; boundary=x", b"nothing of it").send(address).await.refused("MALFORMED_REQUEST");
     let broken_off = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc";
     raw("multipart/form-data; boundary=x", broken_off).send(address).await.refused("MALFORMED_REQUEST");
-    let mut endless = b"--x\r\nx: ".to_vec();
-    endless.resize(1 << 20, b'y');
-    raw("multipart/form-data; boundary=x", &endless).send(address).await.refused("MALFORMED_REQUEST");
+    assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
+}
+
+/// Neither before the file nor after it, however the form arrives.
+#[tokio::test]
+async fn a_form_with_much_beside_its_file_is_refused() {
+    const TYPE: &str = "multipart/form-data; boundary=x";
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let authorization = format!("Bearer {}", cast.customer.token().await.expect("a token"));
+    let file = "--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc\r\n--x\r\nx: ";
+    for beginning in ["--x\r\nx: ", file] {
+        let mut form = beginning.as_bytes().to_vec();
+        form.resize(1 << 20, b'y');
+        let pieces: Vec<_> = form.chunks(8 << 10).map(|piece| json!({ "file": body(TYPE, piece) })).collect();
+        let raw = Raw::new("POST", "/api/v1/files").header("authorization", authorization.clone());
+        let raw = Raw { body: form, ..raw.header("content-type", TYPE) };
+        for answer in [
+            raw.send(app.endpoint.address).await,
+            cast.customer.call(Protocol::Grpc, "FileService.UploadFile", pieces.into()).await,
+        ] {
+            let refused = answer.refused("MALFORMED_REQUEST");
+            assert_eq!(refused.text("/error/message"), "The form has too much beside the file.", "{beginning}");
+        }
+    }
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
 }

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::{
-    cases::file::{announced, body},
+    cases::file::{TEXT, announced, body, put, sent},
+    file::uploads::{make_orphans_due, run},
     support::{Protocol, TestApp, TestDatabase},
 };
 
@@ -50,4 +51,49 @@ async fn deleting_a_file_gives_its_space_back() {
     // What is larger than the whole quota, for an account without any file.
     let large = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(200)) });
     cast.stranger.call(Protocol::Rest, "FileService.UploadFile", large).await.refused("STORAGE_QUOTA_EXCEEDED");
+}
+
+/// Whoever uploads and takes back, over and over, fills the storage no further than the quota.
+#[tokio::test]
+async fn what_was_uploaded_takes_space_until_it_is_deleted() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let url = format!("file://{}", directory.path().display());
+    let app = TestApp::builder().set("FILES_URL", url).set("FILES_QUOTA", "20B").start().await;
+    let cast = app.cast().await;
+    let who = &cast.customer;
+    let call = |method: &'static str, id: &str| who.call(Protocol::Rest, method, json!({ "fileId": id }));
+    let create = || who.call(Protocol::Rest, "FileService.CreateUpload", announced());
+    let stored = || std::fs::read_dir(directory.path().join("uploads")).map(Iterator::count).unwrap_or_default();
+    let size = i64::try_from(TEXT.len()).expect("short");
+    for is_completed in [false, true] {
+        let id = sent(who, announced(), TEXT).await;
+        if is_completed {
+            call("FileService.CompleteUpload", &id).await.good();
+        }
+        call("FileService.DeleteFile", &id).await.good();
+        run(&app, "delete_objects").await;
+        assert_eq!((stored(), usage(&app.database).await), (1, size), "it is still there: {is_completed}");
+        create().await.refused("STORAGE_QUOTA_EXCEEDED");
+        let soon = "SELECT count(*) FROM stored_objects WHERE delete_at < now() + interval '11 min'";
+        assert_eq!(app.database.number(soon).await, 1, "nothing more can be uploaded");
+        make_orphans_due(&app.database).await;
+        run(&app, "delete_objects").await;
+        assert_eq!((stored(), usage(&app.database).await), (0, 0), "{is_completed}");
+    }
+    // What was uploaded is gone before the file is.
+    let id = sent(who, announced(), TEXT).await;
+    call("FileService.CompleteUpload", &id).await.good();
+    make_orphans_due(&app.database).await;
+    run(&app, "delete_objects").await;
+    assert_eq!((stored(), usage(&app.database).await), (0, size));
+    call("FileService.DeleteFile", &id).await.good();
+    assert_eq!(usage(&app.database).await, 0);
+    // And before the upload is given up.
+    let announced = create().await.good();
+    make_orphans_due(&app.database).await;
+    run(&app, "delete_objects").await;
+    call("FileService.DeleteFile", &announced.text("/data/file/id")).await.good();
+    assert_eq!(usage(&app.database).await, 0);
+    assert_eq!(put(who, &announced.text("/data/url"), TEXT).await, 404);
+    assert_eq!(stored(), 0);
 }

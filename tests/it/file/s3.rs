@@ -46,6 +46,14 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
     assert!(evil.is_ok());
     let got = app.endpoint.http.get(&link).send().await.expect("an answer").bytes().await.expect("the content");
     assert_eq!(got, content);
+    // It takes space until the URL has expired, even if the file is gone.
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
+    let held = format!(
+        "SELECT count(*) FROM stored_objects JOIN file_usage USING (account_id, size_bytes)
+         WHERE size_bytes = {} AND delete_at > now() + interval '2 h'",
+        content.len()
+    );
+    assert_eq!(app.database.number(&held).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

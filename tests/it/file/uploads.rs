@@ -18,7 +18,7 @@ async fn content(who: &Actor, id: &str) -> String {
 }
 
 /// The objects of a database that nobody keeps, once their time has come.
-async fn make_orphans_due(database: &TestDatabase) {
+pub(super) async fn make_orphans_due(database: &TestDatabase) {
     database.sql("UPDATE stored_objects SET delete_at = now() - interval '1 s' WHERE delete_at IS NOT NULL").await;
 }
 
@@ -66,9 +66,35 @@ async fn an_upload_that_is_not_completed_is_given_up() {
     complete(&cast.customer, &id).await.refused("NOT_FOUND");
     run(&app, "expire_files").await;
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
-    assert_eq!(app.database.number("SELECT sum(size_bytes)::bigint FROM file_usage").await, 0);
     make_orphans_due(&app.database).await;
     run(&app, "delete_objects").await;
+    assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
+    assert_eq!(app.database.number("SELECT sum(size_bytes)::bigint FROM file_usage").await, 0);
+}
+
+#[tokio::test]
+async fn an_object_that_can_not_be_deleted_holds_up_no_other() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let app = TestApp::builder().set("FILES_URL", format!("file://{}", directory.path().display())).start().await;
+    let cast = app.cast().await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(upload(&cast.customer).await);
+    }
+    // Where the second object should be, there is a directory that is not empty.
+    let key = app.database.sql(&format!("SELECT object_key FROM files WHERE id = '{}'", ids[1])).await;
+    let path = directory.path().join(key[0][0].as_deref().expect("a key"));
+    std::fs::remove_file(&path).expect("the object");
+    std::fs::create_dir_all(path.join("inside")).expect("a directory");
+    for id in ids {
+        cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
+    }
+    let run = || mainstay_kernel::schedule::run_now(&app.app, "delete_objects");
+    run().await.expect_err("one can't be deleted");
+    assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 1, "the others are gone");
+    std::fs::remove_dir_all(&path).expect("the directory");
+    make_orphans_due(&app.database).await;
+    run().await.expect("all are deleted");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
 }
 
@@ -165,6 +191,6 @@ async fn names_lead_nowhere() {
     assert_eq!(outside, 1, "something is beside the directory");
 }
 
-async fn run(app: &TestApp, task: &str) {
+pub(super) async fn run(app: &TestApp, task: &str) {
     mainstay_kernel::schedule::run_now(&app.app, task).await.unwrap_or_else(|error| panic!("{task}: {error:?}"));
 }

@@ -5,9 +5,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, client::SendRequest};
 use http::Request;
+use serde_json::json;
 use tokio::net::TcpStream;
 
-use crate::support::{Endpoint, Process, TestApp, TestDatabase, people::Cast};
+use crate::{
+    cases::file::body,
+    support::{Endpoint, Process, Protocol, TestApp, TestDatabase, eventually, people::Cast},
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What the client lets the server send on a stream before it reads.
@@ -138,6 +142,54 @@ async fn a_response_is_in_flight_until_it_is_read() {
     while in_flight(&app).await > 0.0 {
         assert!(since.elapsed() < PATIENCE, "they were read");
     }
+}
+
+/// Uploads a file that is larger than all buffers on its way; returns where to download it.
+async fn large_file(app: &TestApp) -> String {
+    let cast = app.cast().await;
+    let request = json!({ "name": "large.bin", "file": body("application/octet-stream", vec![1; 2 << 20]) });
+    let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.good().id();
+    let link = cast.customer.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.good();
+    link.text("/data/url")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_keeps_its_place_until_it_is_read() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", "4").set("WRITE_TIMEOUT", "10m").start().await;
+    let path = large_file(&app).await;
+    let mut client = connect(&app.endpoint).await;
+    let mut stalled = Vec::new();
+    for _ in 0..4 {
+        let (status, body) = ask(&mut client, &path, &[]).await.expect("a head");
+        assert_eq!(status, 200);
+        stalled.push(body);
+    }
+    let refused = ask(&mut client, "/api/v1/posts", &[]).await.expect("a head");
+    assert_eq!(refused.0, 503, "all places are taken");
+    let (status, length) = read((200, stalled.pop().expect("a download"))).await;
+    assert_eq!((status, length), (200, 2 << 20));
+    let is_free = async || ask(&mut client.clone(), "/api/v1/posts", &[]).await.expect("a head").0 == 200;
+    eventually("a place is free again", is_free).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_that_nobody_reads_gives_way() {
+    // Room for one stream of a connection.
+    let app = TestApp::builder().set("MAX_UNREAD_BYTES", "1MiB").set("WRITE_TIMEOUT", "10m").start().await;
+    let path = large_file(&app).await;
+    let mut client = connect(&app.endpoint).await;
+    let (status, stalled) = ask(&mut client, &path, &[]).await.expect("a head");
+    assert_eq!(status, 200);
+    let since = Instant::now();
+    let read = loop {
+        if let answer @ (200, _) = ask(&mut client, &path, &[]).await.expect("a head") {
+            break read(answer).await;
+        }
+        assert!(since.elapsed() < PATIENCE, "nobody makes room");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_eq!(read, (200, 2 << 20));
+    assert_eq!(end(stalled).await, Some(Reason::CANCEL));
 }
 
 /// Resident memory in bytes, from Linux's /proc.

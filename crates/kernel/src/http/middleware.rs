@@ -56,6 +56,7 @@ pub mod trace;
 pub mod watch;
 pub mod web;
 
+use http_body::Body as _;
 use mainstay_transcoder::{Limits, RuleErrors, Transcoder};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -107,9 +108,7 @@ pub fn stack(
         prefixes: router::prefixes(&contract.rules),
         grpc: calls.clone(),
         grpc_web: GrpcWebLayer::new().layer(calls),
-        pages: ServiceBuilder::new()
-            .map_response(|response: http::Response<axum::body::Body>| response.map(Body::new))
-            .service(pages),
+        pages: ServiceBuilder::new().map_response(page).service(pages),
         rest: ServiceBuilder::new()
             .layer(MiddlewareLayer(microcache::Microcache::new(app.cache.clone())))
             .map_response(|response: http::Response<DecompressionResponse>| -> Response { response.map(Body::new) })
@@ -138,4 +137,12 @@ pub fn stack(
         .layer(MiddlewareLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
         .layer(MiddlewareLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))
         .service(router))
+}
+
+/// Notes whether a page is made while it is read: then it does not know its size.
+fn page(mut response: http::Response<axum::body::Body>) -> Response {
+    if response.body().size_hint().exact().is_none() {
+        response.extensions_mut().insert(extensions::Streamed);
+    }
+    response.map(Body::new)
 }

@@ -1,12 +1,15 @@
 //! The body of an upload: raw bytes, or a form with one file (multipart/form-data, RFC 7578), read as it comes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use multer::{Field, Multipart};
 use tonic::Status;
 
@@ -17,8 +20,11 @@ use crate::{
     upload::Upload,
 };
 
-/// What may come before the content of the file: all other parts, and the headers of its own.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+/// What may come before the content of the file, which is all other parts and the headers of its own, and what may come
+/// after it.
+const MAX_OVERHEAD_BYTES: usize = 64 << 10;
+/// What the parser gets at once of that.
+const SMALL_PIECE: usize = 4 << 10;
 /// The largest part beside the file.
 const MAX_FIELD_BYTES: usize = 1024;
 
@@ -52,8 +58,8 @@ pub async fn receive(
         return Ok(Received { content_type: content_type.to_owned(), ..Received::default() });
     }
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed("The form has no boundary."))?;
-    // The parser keeps what it can't use yet. Before the file begins, that is not much.
-    let allowance = Arc::new(AtomicUsize::new(MAX_HEAD_BYTES));
+    // The parser keeps what it can't use yet. Beside the file, that is not much.
+    let allowance = Arc::new(AtomicUsize::new(MAX_OVERHEAD_BYTES));
     let form = Multipart::new(bounded(pieces, allowance.clone()), boundary);
     read(upload, form, &allowance).await
 }
@@ -69,11 +75,12 @@ async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &Ato
         };
         received.file_name = base_name(file_name);
         received.content_type = field.content_type().map(ToString::to_string).unwrap_or_default();
-        allowance.store(usize::MAX, Ordering::Relaxed);
+        allowance.store(upload.max_bytes + MAX_OVERHEAD_BYTES, Ordering::Relaxed);
         while let Some(piece) = upload.wait(chunk(&mut field)).await? {
             upload.push(&piece).await?;
         }
         drop(field);
+        allowance.store(MAX_OVERHEAD_BYTES, Ordering::Relaxed);
         if upload.wait(next_field(&mut form)).await?.is_some() {
             return Err(Error::field("file", "must be one file, and the last part of the form"));
         }
@@ -110,20 +117,33 @@ fn base_name(file_name: &str) -> String {
     file_name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned()
 }
 
-/// Ends the bytes of a form whose file does not begin soon.
+/// Passes pieces on to the parser while it may have more of them. One at a time, for it takes all that are ready, and would
+/// keep a file that arrives faster than it is spooled; and small ones beside the file, for it reads ahead for every part.
 fn bounded(
     pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
     allowance: Arc<AtomicUsize>,
 ) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
-    pieces.and_then(move |piece| {
-        let left = allowance.load(Ordering::Relaxed);
-        // The first piece may hold the whole form.
-        let result: Result<Bytes, Status> =
-            if left == 0 { Err(malformed("The parts before the file are too long.").into()) } else { Ok(piece) };
-        if let (Ok(piece), true) = (&result, left != usize::MAX) {
-            allowance.store(left.saturating_sub(piece.len()), Ordering::Relaxed);
+    let (mut pieces, mut rest, mut was_ready) = (Box::pin(pieces), Bytes::new(), false);
+    stream::poll_fn(move |context| {
+        if std::mem::take(&mut was_ready) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        std::future::ready(result)
+        if rest.is_empty() {
+            match std::task::ready!(pieces.poll_next_unpin(context)) {
+                Some(Ok(piece)) => rest = piece,
+                end => return Poll::Ready(end),
+            }
+        }
+        let left = allowance.load(Ordering::Relaxed);
+        if left == 0 {
+            return Poll::Ready(Some(Err(malformed("The form has too much beside the file.").into())));
+        }
+        let most = if left > MAX_OVERHEAD_BYTES { left } else { left.min(SMALL_PIECE) };
+        let piece = rest.split_to(rest.len().min(most));
+        allowance.store(left - piece.len(), Ordering::Relaxed);
+        was_ready = true;
+        Poll::Ready(Some(Ok(piece)))
     })
 }
 
@@ -146,7 +166,76 @@ fn of_stream(status: Status) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::TryStreamExt as _;
+    use uuid::Uuid;
+
     use super::*;
+    use crate::{
+        contract::{self, Contract},
+        upload::Spool,
+    };
+
+    const FILE: &[u8] = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n";
+    const MAX_BYTES: usize = 1 << 20;
+
+    /// Begins an upload of at most [`MAX_BYTES`].
+    async fn begin() -> Upload {
+        // An error crosses the parser as a status.
+        contract::install(Contract::read(&[]).expect("the kernel's own"));
+        Upload::begin(&Spool::new(usize::MAX, 1), Uuid::nil(), MAX_BYTES).await.expect("an upload")
+    }
+
+    /// Receives a form that goes on with the same piece for ever, each when it is asked for or all at once. Returns why it
+    /// is refused, and how many bytes were read of it.
+    async fn receive_endless(head: &[u8], piece: &'static [u8], at_once: bool) -> (Error, usize) {
+        let mut upload = begin().await;
+        let read = Arc::new(AtomicUsize::new(0));
+        let (head, count) = (Bytes::copy_from_slice(head), read.clone());
+        let pieces = stream::once(async { head }).chain(stream::repeat(Bytes::from_static(piece)));
+        // Not for ever if nothing ends it.
+        let pieces = pieces.take(100 * MAX_BYTES / piece.len()).then(move |piece| async move {
+            if !at_once {
+                tokio::task::yield_now().await;
+            }
+            Ok(piece)
+        });
+        let pieces = pieces.inspect_ok(move |piece| {
+            count.fetch_add(piece.len(), Ordering::Relaxed);
+        });
+        let error = receive(&mut upload, "multipart/form-data; boundary=x", pieces).await.expect_err("an endless form");
+        (error, read.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_form_without_an_end_is_not_kept() {
+        const PIECE: [u8; 1024] = [b'y'; 1024];
+        let after = [FILE, b"abc\r\n--x\r\nx: "].concat();
+        for (beginning, reason, most) in [
+            (&b"--x\r\nx: "[..], Reason::MalformedRequest, MAX_OVERHEAD_BYTES),
+            (&after, Reason::MalformedRequest, after.len() + MAX_OVERHEAD_BYTES),
+            (FILE, Reason::PayloadTooLarge, MAX_BYTES),
+        ] {
+            for at_once in [false, true] {
+                let (error, read) = receive_endless(beginning, &PIECE, at_once).await;
+                assert_eq!(error.reason(), reason, "{beginning:?}, {at_once}");
+                assert!(read <= most + 2 * PIECE.len(), "{read} bytes of {beginning:?}, {at_once}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn large_pieces_may_begin_with_several_parts() {
+        let field = |name| format!("--x\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{name}\r\n");
+        let head = ["one", "two", "three", "four"].map(field).concat();
+        let form = [head.as_bytes(), FILE, &[b'y'; MAX_BYTES], b"\r\n--x--\r\n"].concat();
+        for size in [1000, 100_000, form.len()] {
+            let mut upload = begin().await;
+            let pieces: Vec<_> = form.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+            let received = receive(&mut upload, "multipart/form-data; boundary=x", stream::iter(pieces)).await;
+            let fields = received.unwrap_or_else(|error| panic!("{size}: {}", error.detail())).fields;
+            assert_eq!((fields.len(), upload.bytes()), (4, MAX_BYTES), "{size}");
+        }
+    }
 
     #[test]
     fn a_path_is_cut_down_to_its_name() {

@@ -124,5 +124,6 @@ pub async fn detach(connection: &mut Connection, parents: &[Uuid], now: DateTime
         return Ok(());
     }
     let removed = store::delete_unlinked(connection, &ids).await?;
-    reclaim(connection, removed, now).await
+    // All are complete, and so are their uploads.
+    reclaim(connection, removed, None, now).await
 }

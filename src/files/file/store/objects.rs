@@ -1,14 +1,18 @@
 //! The objects in the storage.
 
 use chrono::{DateTime, Utc};
-use diesel::{prelude::*, sql_types::BigInt, sql_types::Text, sql_types::Timestamptz};
+use diesel::{
+    prelude::*,
+    sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid},
+};
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     database::Connection,
     error::{Error, Result},
+    id::AccountId,
 };
 
-use crate::schema::stored_objects;
+use crate::{files::file::model::File, schema::stored_objects};
 
 /// Notes that objects are about to be written, and when they are orphans unless somebody [keeps](keep) them.
 pub async fn intend(connection: &mut Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
@@ -51,8 +55,39 @@ pub async fn release(connection: &mut Connection, keys: &[String], delete_at: Da
     Ok(())
 }
 
+/// Has what was uploaded to a place deleted at `ends`, from when on nothing more can arrive there.
+pub async fn end_upload(connection: &mut Connection, key: &str, ends: DateTime<Utc>) -> Result<()> {
+    let target = stored_objects::table.find(key).filter(stored_objects::delete_at.gt(ends));
+    diesel::update(target).set(stored_objects::delete_at.eq(ends)).execute(connection).await?;
+    Ok(())
+}
+
+/// Holds the space of removed files until what was uploaded for them is deleted, at `ends` if that is sooner than planned.
+/// Returns the keys of the places that still exist; the space of the other files is held by nothing.
+pub async fn hold_space(
+    connection: &mut Connection,
+    removed: &[File],
+    ends: Option<DateTime<Utc>>,
+) -> Result<Vec<String>> {
+    const SQL: &str = "UPDATE stored_objects SET account_id = removed.account_id, size_bytes = removed.size_bytes, \
+                         delete_at = least(delete_at, $4) \
+                       FROM unnest($1, $2, $3) AS removed (key, account_id, size_bytes) \
+                       WHERE stored_objects.key = removed.key RETURNING stored_objects.key";
+    let keys: Vec<_> = removed.iter().map(|file| File::upload_key(file.id)).collect();
+    let accounts: Vec<_> = removed.iter().map(|file| file.account).collect();
+    let sizes: Vec<_> = removed.iter().map(|file| file.size_bytes).collect();
+    let held: Vec<Key> = diesel::sql_query(SQL)
+        .bind::<Array<Text>, _>(keys)
+        .bind::<Array<Uuid>, _>(accounts)
+        .bind::<Array<BigInt>, _>(sizes)
+        .bind::<Nullable<Timestamptz>, _>(ends)
+        .load(connection)
+        .await?;
+    Ok(held.into_iter().map(|held| held.key).collect())
+}
+
 #[derive(QueryableByName)]
-struct Doomed {
+struct Key {
     #[diesel(sql_type = Text)]
     key: String,
 }
@@ -67,7 +102,7 @@ pub async fn doomed(
     const SQL: &str = "UPDATE stored_objects SET is_doomed = true, delete_at = $2 WHERE key = ANY (ARRAY( \
                          SELECT key FROM stored_objects WHERE delete_at <= $1 ORDER BY delete_at LIMIT $3 \
                          FOR UPDATE SKIP LOCKED)) RETURNING key";
-    let doomed: Vec<Doomed> = diesel::sql_query(SQL)
+    let doomed: Vec<Key> = diesel::sql_query(SQL)
         .bind::<Timestamptz, _>(now)
         .bind::<Timestamptz, _>(again)
         .bind::<BigInt, _>(limit)
@@ -76,9 +111,11 @@ pub async fn doomed(
     Ok(doomed.into_iter().map(|doomed| doomed.key).collect())
 }
 
-/// Forgets objects that are no longer in the storage.
-pub async fn forget(connection: &mut Connection, keys: &[String]) -> Result<()> {
+/// Forgets objects that are no longer in the storage. Returns the space that they held.
+pub async fn forget(connection: &mut Connection, keys: &[String]) -> Result<Vec<(AccountId, i64)>> {
     let gone = stored_objects::table.filter(stored_objects::key.eq_any(keys));
-    diesel::delete(gone.filter(stored_objects::is_doomed.eq(true))).execute(connection).await?;
-    Ok(())
+    let gone = diesel::delete(gone.filter(stored_objects::is_doomed.eq(true)));
+    let gone = gone.returning((stored_objects::account_id, stored_objects::size_bytes));
+    let held: Vec<(Option<AccountId>, Option<i64>)> = gone.get_results(connection).await?;
+    Ok(held.into_iter().filter_map(|(account, bytes)| account.zip(bytes)).collect())
 }

@@ -17,6 +17,10 @@ pub(super) struct Expires(pub(super) Instant);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Watching;
 
+/// A page is made while it is read. Its body does not tell once it is compressed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Streamed;
+
 /// Whom a response is for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Principal(pub(super) Uuid);

@@ -3,14 +3,16 @@
 //! A response that its reader does not take keeps what it was made of. So a unary response is complete before its head
 //! is sent, with no encoder, connection or page behind it, and its bytes count until they are written: of all readers
 //! together, of one connection, and of one principal. Whoever has stalled for longest makes room; if nobody has, the
-//! response is refused. A stream counts with a fixed size, and keeps its place among the concurrent requests; a watch does
-//! not, because it waits most of the time.
+//! response is refused. A stream, a page's too, counts with a fixed size, and keeps its place among the concurrent
+//! requests; a watch does not, because it waits most of the time.
 
 mod body;
 mod counted;
 mod unread;
 
 use std::{sync::Arc, time::Duration};
+
+use http::header;
 
 use crate::{
     contract::Method,
@@ -19,7 +21,7 @@ use crate::{
         exchange::Exchange,
         middleware::{
             envelope,
-            extensions::{Expires, Place, Principal, Watching},
+            extensions::{Expires, Place, Principal, Streamed, Watching},
             layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
             protocol,
         },
@@ -85,6 +87,13 @@ fn stream_bytes(response: &Response) -> Option<usize> {
     match response.extensions().get::<&'static Method>() {
         Some(_) if is_watch(response) => Some(WATCH_BYTES),
         Some(method) => method.descriptor.is_server_streaming().then_some(STREAM_BYTES),
+        None if response.extensions().get::<Streamed>().is_some() => Some(STREAM_BYTES.min(length(response))),
         None => protocol::is_grpc(response).then_some(0),
     }
+}
+
+/// How long a stream is, if it says so.
+fn length(response: &Response) -> usize {
+    let length = response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.unwrap_or(usize::MAX)
 }
