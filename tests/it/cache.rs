@@ -253,3 +253,49 @@ async fn a_failure_is_told_to_all_who_wait_and_not_kept() {
     source.is_unavailable.store(false, Relaxed);
     assert_eq!(source.read(&region).await.expect("a value"), 1);
 }
+
+/// A load that outdates the value before it ends: what was read is older than a change that is committed.
+fn outdated_meanwhile(
+    cache: &Cache,
+    region: &Region<i64>,
+    end: fn(i64) -> Result<Loaded<i64>>,
+) -> impl Fn() -> futures_util::future::BoxFuture<'static, Result<Loaded<i64>>> + Send + Sync + 'static {
+    let (cache, tag, source) = (cache.clone(), region.tag("one"), Source::default());
+    move || {
+        let (cache, tag, source) = (cache.clone(), tag.clone(), source.clone());
+        Box::pin(async move {
+            let read = source.version();
+            if read == 1 {
+                cache.outdate(&[tag], source.change()).await?;
+            }
+            end(read)
+        })
+    }
+}
+
+fn reason<V>(result: Result<V>) -> &'static str {
+    result.map_or_else(|error| error.reason().facts().code, |_| "")
+}
+
+#[tokio::test]
+async fn a_value_that_is_replaced_while_it_is_read_is_read_again() {
+    let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+    let [cache, _] = processes(&redis.url()).await;
+    let region = cache.region::<i64>("test.values", 100 * TTL);
+    let load = outdated_meanwhile(&cache, &region, |version| Ok(Loaded { value: Some(version), version }));
+    assert_eq!(region.get("one", "one", load).await.expect("a value"), Some(2));
+}
+
+/// An old value stands in for a source that is away. It hides no other error, and nothing that has been replaced by then.
+#[tokio::test]
+async fn only_a_source_that_is_away_is_stood_in_for_and_only_by_what_nobody_has_replaced() {
+    let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+    let [cache, _] = processes(&redis.url()).await;
+    let region = cache.region::<i64>("test.values", TTL);
+    Source::default().read(&region).await.expect("a value");
+    sleep(TTL).await;
+    let broken = || async { Err(Error::internal(anyhow::anyhow!("it is broken"))) };
+    assert_eq!(reason(region.get("one", "one", broken).await), "INTERNAL_ERROR");
+    let away = outdated_meanwhile(&cache, &region, |_| Err(Error::unavailable(anyhow::anyhow!("it is away"))));
+    assert_eq!(reason(region.get("one", "one", away).await), "UNAVAILABLE");
+}

@@ -10,6 +10,7 @@ mod events;
 mod gateway;
 mod gateway_changed;
 mod gateway_events;
+mod leases;
 mod ledger;
 mod lookup;
 mod refund;
@@ -20,6 +21,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use mainstay::payments::settlement::ops::GatewayRequest;
+use mainstay_kernel::database::Connection;
 use serde_json::{Value, json};
 
 pub(crate) use gateway_events::search;
@@ -41,6 +44,9 @@ pub(crate) const DUE: &str = "UPDATE jobs SET due_at = now() WHERE due_at > now(
 pub(crate) const LEFT: &str =
     "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM payments WHERE due_at IS NOT NULL)
     + (SELECT count(*) FROM refunds WHERE due_at IS NOT NULL)";
+
+/// Retries are too late to matter within a test.
+pub(crate) const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
 /// Starts an app in this process that uses a gateway and runs jobs.
 pub(crate) async fn start_app(gateway: &FakeGateway) -> (TestApp, Scene) {
@@ -105,4 +111,29 @@ pub(crate) async fn call_until_final(
 async fn paid(scene: &Scene) -> Answer {
     let request = charge_of(scene).await;
     call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, &crate::support::unique()).await.good()
+}
+
+/// How often this process has raised an alert about the gateway.
+fn alerts(cause: &str) -> u64 {
+    let series = format!("mainstay_alerts_total{{provider=\"gateway\",cause=\"{cause}\"}} ");
+    let metrics = mainstay_kernel::telemetry::metrics().render();
+    let value = metrics.lines().find_map(|line| line.strip_prefix(&series));
+    value.map_or(0, |value| value.parse().expect("a number"))
+}
+
+/// Reads the only row of a table as a worker that has its lease, which another worker then takes over.
+pub(crate) async fn overtaken<R: GatewayRequest>(app: &TestApp, table: &str) -> R {
+    let id = app.database.sql(&format!("SELECT id FROM {table}")).await[0][0].clone().expect("an id");
+    let id = id.parse().expect("an id");
+    let read = async move |connection: &mut Connection| R::lock_unsettled(connection, id).await;
+    let slow = app.app.database.transaction(read).await.expect("read").expect("it is not settled");
+    let take_over = "SET leases = leases + 1, leased_until = now() + interval '1 hour'";
+    app.database.sql(&format!("UPDATE {table} {take_over}")).await;
+    slow
+}
+
+/// Whether the row is as the other worker of [`overtaken`] has left it.
+pub(crate) async fn is_theirs(app: &TestApp, table: &str) -> bool {
+    let theirs = "attempt = 1 AND leased_until > now() + interval '30 minutes'";
+    app.database.number(&format!("SELECT count(*) FROM {table} WHERE {theirs}")).await == 1
 }

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use diesel_async::SimpleAsyncConnection as _;
 use mainstay_dev_servers::{Options, Postgres};
 use serde_json::json;
 
@@ -206,4 +207,21 @@ async fn a_silent_connection_is_not_lent_out_again() {
     }
     // Callers that wait for the pool meanwhile time out too; lent out again, the connection would never let this end.
     assert!(timed_out > 0, "the connection was silent");
+}
+
+/// An idle connection that Postgres has ended costs nobody an error once its end is known here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_ended_while_idle_is_not_lent() {
+    let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").start().await;
+    for _ in 0..5 {
+        let lent = app.app.database.autocommit(async |connection| Ok(connection.batch_execute("SELECT 1").await?));
+        lent.await.expect("a connection that works");
+        let end = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND application_name = 'mainstay'";
+        let ended = app.database.sql(end).await[0][0].clone().expect("a pid");
+        let left = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {ended}");
+        eventually("the backend has ended", async || app.database.number(&left).await == 0).await;
+        // The end of the stream has yet to be read.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }

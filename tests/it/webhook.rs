@@ -1,5 +1,6 @@
 //! Webhooks.
 
+mod due;
 pub(crate) mod inbound;
 pub(crate) mod outbound;
 mod secrets;

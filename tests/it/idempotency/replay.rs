@@ -158,3 +158,18 @@ async fn an_old_key_is_refused_and_does_not_run_again() {
     cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }
+
+/// A failure says nothing about the next attempt, which runs.
+#[tokio::test]
+async fn a_failure_is_not_stored() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    app.database.sql("ALTER TABLE tickets ADD CONSTRAINT tickets_broken CHECK (false) NOT VALID").await;
+    for protocol in PROTOCOLS {
+        cast.customer.keyed(protocol, CREATE, draft(), "one").await.refused("INTERNAL_ERROR");
+    }
+    app.database.sql("ALTER TABLE tickets DROP CONSTRAINT tickets_broken").await;
+    let made = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
+    assert!(!made.is_replayed(), "{made:#?}");
+    assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
+}

@@ -1,6 +1,7 @@
 //! The queue itself, with jobs of the test: no two workers run one job, leases, panics, waking, and the drain.
 
 mod dead;
+mod ends;
 mod sample;
 
 use std::{
@@ -67,22 +68,6 @@ async fn a_group_that_hangs_delays_no_other() {
     state.began.notified().await;
     add(&app, Grouped { subject: id::new(Clock::default().now()), group: 2, act: Act::Nothing }).await;
     eventually("the other group's job ran", async || state.runs.load(Ordering::SeqCst) == 2).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_lost_its_lease_changes_nothing() {
-    let (database, state, app) = start().await;
-    let _worker = work(&app);
-    add(&app, plain(Act::Wait)).await;
-    state.began.notified().await;
-    let taken_over = "UPDATE jobs SET lease = gen_random_uuid(), attempts = 2, due_at = now() + interval '1 hour'";
-    database.sql(taken_over).await;
-    state.gate.add_permits(1);
-    // The end of this one is recorded after that of the first.
-    add(&app, plain(Act::Nothing)).await;
-    wait_for_count(&database, JOBS, 1).await;
-    let theirs = "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NOT NULL AND dead_at IS NULL";
-    assert_eq!(database.number(theirs).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,11 +2,8 @@
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, paid, start_app_with};
+use super::{ALONE, CHARGE, FakeGateway, REFUND, charge_of, paid, start_app_with};
 use crate::support::{Protocol, TestApp, unique};
-
-/// Retries are too late to matter within a test.
-const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
 /// From now on, a second attempt begins as soon as the first is stored, as if its worker had been too slow.
 async fn overtake(app: &TestApp, table: &str) {

@@ -4,14 +4,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, LEFT, REFUND, charge_of, ledger::check, paid, start_app, start_app_with};
+use super::{
+    ALONE, CHARGE, FakeGateway, LEFT, REFUND, alerts, charge_of, ledger::check, paid, start_app, start_app_with,
+};
 use crate::{
     cases::{Scene, nothing, webhook::webhook_request},
     support::{Protocol, TestApp, database::connect, euro, eventually, unique, webhook},
 };
-
-/// Retries are too late to matter within a test.
-const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
 const RETURNED: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
 
@@ -162,7 +161,9 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     }
     // A regular success, then one as if another attempt had moved money too.
     assert_eq!(deliver(&app, &scene, &succeeded(&id, "pi_1", 450)).await, "processed");
+    let alerted = alerts("moved_twice");
     assert_eq!(deliver(&app, &scene, &succeeded(&id, "pi_2", 450)).await, "dead");
+    assert_eq!(alerts("moved_twice"), alerted + 1, "an operator is told");
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE gateway_id = 'pi_1'").await, 1);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 1);
 }
@@ -442,4 +443,30 @@ async fn a_refund_without_an_event_is_found() {
         assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
         assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
     }
+}
+
+/// It moved money, so it is booked like one from the console; and an operator is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_refund_for_one_request_is_adopted_and_raises_an_alert() {
+    let mut gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("300") });
+    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good().id();
+    let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
+    gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;
+    assert_eq!(synced(&app, &scene, &charge, &refund).await, (2, 3), "a charge and two refunds are booked");
+    assert_eq!(alerts("moved_twice"), 1);
+}
+
+/// Only the gateway that a payment was begun at knows what became of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    gateway.behave(json!({ "refuse": 503 }), 0).await;
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+    assert_eq!(charge.status, 202);
+    app.database.sql("UPDATE payments SET gateway = 'sandbox'").await;
+    assert_eq!(deliver(&app, &scene, &succeeded(&charge.id(), "pi_1", 450)).await, "dead");
+    assert_eq!((state(&app).await.0, alerts("mismatch")), (1, 1), "it is pending, and an operator is told");
 }

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
+use mainstay::payments::{payment::model::Payment, settlement::ops::finish};
 use serde_json::json;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{CHARGE, FakeGateway, call_until_final, charge_of, process, scene_of, start_app, start_app_with};
+use super::{ALONE, CHARGE, FakeGateway, call_until_final, charge_of, process, scene_of, start_app, start_app_with};
 use crate::support::{Protocol, TestApp, TestDatabase, eventually};
 
 /// Makes every waiting job and payment due immediately, until the guard is dropped. Workers use the clock of Postgres, so
@@ -189,4 +190,19 @@ async fn an_alert_is_raised_when_the_lookup_fails() {
     gateway.behave_well().await;
     let _hurrying = hurry(database.clone());
     assert_eq!(gateway.settled_books(&database).await, 1);
+}
+
+/// Another attempt days after the order would surprise the card holder, however young the last attempt is.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_attempt_begins_a_day_after_the_request() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    gateway.behave(json!("break"), 1).await;
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    assert_eq!(charge.status, 202);
+    app.database.sql("UPDATE payments SET created_at = created_at - interval '25 hours'").await;
+    app.app.clock.advance(TimeDelta::seconds(2));
+    finish::<Payment>(&app.app, charge.id().parse().expect("an id")).await.expect("finished");
+    let given_up = "SELECT count(*) FROM payments WHERE status = 3 AND attempt = 1 AND failure_code = 'no_answer'";
+    assert_eq!((app.database.number(given_up).await, gateway.movements().len()), (1, 0));
 }

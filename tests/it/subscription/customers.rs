@@ -1,10 +1,11 @@
 //! Customers at the gateway: one per account, whatever card is used and whatever is paid.
 
+use mainstay::{payments::settlement::ops::run_detached, subscriptions::model::Subscription};
 use serde_json::json;
 
 use super::{CREATE, FakeGateway, call_until_final, create_subscription, start_app, wanted};
 use crate::{
-    payment::{charge_of, start_app_with},
+    payment::{ALONE, charge_of, is_theirs, overtaken, start_app_with},
     support::{Protocol, unique},
 };
 
@@ -68,7 +69,7 @@ async fn a_card_belongs_to_one_account() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_from_before_the_customer_existed_stays_the_same() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1h")]).await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
     let (request, key) = (charge_of(&scene).await, unique());
     gateway.behave(json!("hang_up_after"), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.good();
@@ -108,4 +109,20 @@ async fn a_customer_that_the_gateway_no_longer_knows_is_named() {
     let metrics = app.private.get("/metrics").await.body.to_string();
     assert!(metrics.contains(r#"cause=\"customer_missing\""#), "{metrics}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
+}
+
+/// The other worker may be creating one under the same key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_overtaken_attaches_no_customer() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    gateway.behave_at("POST /v1/customers", json!({ "refuse": 503 }), 0).await;
+    let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, wanted(&scene).await, &unique()).await.good();
+    assert_eq!(made.status, 202);
+    gateway.behave_well().await;
+    let slow = overtaken::<Subscription>(&app, "subscriptions").await;
+    assert!(run_detached(&app.app, slow).await.is_none());
+    assert!(is_theirs(&app, "subscriptions").await);
+    assert_eq!(gateway.objects("customer").len(), 1, "it was created");
+    assert_eq!(app.database.number("SELECT count(*) FROM gateway_customers").await, 0, "and is not used yet");
 }

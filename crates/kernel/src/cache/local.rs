@@ -117,3 +117,38 @@ impl Local {
 }
 
 const _: () = assert!(FLOOR_TTL.as_secs() > GRACE.as_secs(), "a floor must outlive what it holds back");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> Key {
+        Key { name: "one".into(), tag: "one".into(), ttl: RECHECK }
+    }
+
+    fn entry(version: i64) -> Arc<Entry> {
+        Arc::new(Entry { version, value: None, read_at: Instant::now(), ttl: RECHECK })
+    }
+
+    #[test]
+    fn a_newer_value_replaces_an_older_one_and_not_the_reverse() {
+        let (local, key) = (Local::new(1 << 20), key());
+        for (version, expected) in [(2, 2), (1, 2), (3, 3)] {
+            local.put(&key, &entry(version));
+            assert_eq!(local.fresh(&key).map(|entry| entry.version), Some(expected));
+        }
+    }
+
+    #[test]
+    fn a_floor_does_not_sink_and_keeps_out_what_is_below() {
+        let (local, key) = (Local::new(1 << 20), key());
+        local.raise(&key.tag, 5);
+        let generation = local.generation();
+        local.raise(&key.tag, 3);
+        assert_eq!((local.floor(&key.tag), local.generation()), (5, generation));
+        local.put(&key, &entry(4));
+        assert!(local.entries.get(&key.name).is_none(), "it would be there again when the floor is forgotten");
+        local.put(&key, &entry(5));
+        assert!(local.fresh(&key).is_some());
+    }
+}

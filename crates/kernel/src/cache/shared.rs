@@ -183,7 +183,70 @@ pub(super) async fn listen(shared: Shared, inner: Weak<Inner>) {
 
 #[cfg(test)]
 mod tests {
+    use mainstay_dev_servers::{Redis as RedisServer, RedisOptions};
+
     use super::*;
+    use crate::{clock::Clock, config, redis::Redis};
+
+    const TTL: Duration = Duration::from_secs(300);
+
+    async fn shared(server: &RedisServer) -> Shared {
+        let timeout = Duration::from_millis(500);
+        let config = config::Redis { url: Some(server.url().into()), sentinels: Vec::new(), timeout };
+        match Redis::new(&config, Clock::default()).await.expect("a Redis") {
+            Redis::Server(link) => Shared::new(link, "test"),
+            Redis::Local(_) => panic!("a Redis was asked for"),
+        }
+    }
+
+    fn key() -> Key {
+        Key { name: "one".into(), tag: "one".into(), ttl: TTL }
+    }
+
+    fn entry(version: i64) -> Option<Arc<Entry>> {
+        Some(Arc::new(Entry { version, value: Some(Bytes::new()), read_at: Instant::now(), ttl: TTL }))
+    }
+
+    /// The version that is there, the floor, and whether the caller is to read the source.
+    async fn found(shared: &Shared) -> (Option<i64>, i64, bool) {
+        let found = shared.get(&key()).await.expect("an answer");
+        (found.entry.map(|entry| entry.version), found.floor, found.write_back.has_lease())
+    }
+
+    #[tokio::test]
+    async fn what_is_outdated_is_neither_given_nor_written() {
+        let server = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+        let shared = shared(&server).await;
+        let reader = shared.get(&key()).await.expect("an answer").write_back;
+        reader.finish(key(), entry(1)).await;
+        assert_eq!(found(&shared).await, (Some(1), 0, false));
+        shared.raise(&["one".to_owned()], 3).await.expect("raised");
+        shared.raise(&["one".to_owned()], 2).await.expect("raised");
+        let reader = shared.get(&key()).await.expect("an answer");
+        let said = (reader.entry.map(|entry| entry.version), reader.floor, reader.write_back.has_lease());
+        assert_eq!(said, (None, 3, true), "whoever asks reads the source, and the floor has not sunk");
+        let value = shared.keys(&key())[0].clone();
+        reader.write_back.finish(key(), entry(2)).await;
+        let version = async || -> String {
+            shared.link.cmd(redis::cmd("GETRANGE").arg(&value).arg(0).arg(0)).await.expect("an answer")
+        };
+        assert_eq!(version().await, "1", "what is there is held back by the floor, as is what was read");
+        shared.get(&key()).await.expect("an answer").write_back.finish(key(), entry(3)).await;
+        assert_eq!((version().await.as_str(), found(&shared).await), ("3", (Some(3), 3, false)));
+    }
+
+    /// Its reader was so slow that another one took over.
+    #[tokio::test]
+    async fn an_older_value_replaces_no_newer_one() {
+        let server = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+        let shared = shared(&server).await;
+        let slow = shared.get(&key()).await.expect("an answer").write_back;
+        let fast = shared.get(&key()).await.expect("an answer").write_back;
+        assert!(slow.has_lease() && !fast.has_lease());
+        fast.finish(key(), entry(2)).await;
+        slow.finish(key(), entry(1)).await;
+        assert_eq!(found(&shared).await, (Some(2), 0, false));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_entry_is_as_old_in_redis_as_it_was() {

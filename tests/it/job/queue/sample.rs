@@ -60,6 +60,7 @@ pub(super) enum Act {
     Nothing,
     Sleep(u64),
     Wait,
+    WaitAndFail,
     Fail,
     Panic,
 }
@@ -124,13 +125,16 @@ async fn act(app: &App, key: String, act: Act) -> Result<()> {
     let mut guard = Unless(state, false);
     match act {
         Act::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-        Act::Wait => state.gate.acquire().await.expect("open").forget(),
+        Act::Wait | Act::WaitAndFail => state.gate.acquire().await.expect("open").forget(),
         Act::Panic => panic!("as the test wants"),
         Act::Fail | Act::Nothing => {}
     }
     guard.1 = true;
     state.running.lock().expect("no panic").remove(&key);
-    if act == Act::Fail { Err(Error::internal(anyhow::anyhow!("as the test wants"))) } else { Ok(()) }
+    match act {
+        Act::Fail | Act::WaitAndFail => Err(Error::internal(anyhow::anyhow!("as the test wants"))),
+        Act::Nothing | Act::Sleep(_) | Act::Wait | Act::Panic => Ok(()),
+    }
 }
 
 impl Handler for Plain {

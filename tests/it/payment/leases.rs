@@ -1,0 +1,65 @@
+//! A worker that is so slow that another one takes over, and workers that fail again and again.
+
+use chrono::TimeDelta;
+use mainstay::payments::{
+    payment::model::Payment,
+    settlement::ops::{finish, run_detached},
+};
+use serde_json::{Value, json};
+
+use super::{ALONE, CHARGE, FakeGateway, alerts, charge_of, is_theirs, overtaken, start_app_with};
+use crate::{
+    cases::Scene,
+    support::{Protocol, TestApp, unique},
+};
+
+/// An app with a payment whose outcome is unknown, because the gateway behaves like this.
+async fn pending(gateway: &FakeGateway, behaviour: Value, times: u32) -> (TestApp, Scene) {
+    let (app, scene) = start_app_with(gateway, &ALONE).await;
+    gateway.behave(behaviour, times).await;
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+    assert_eq!(charge.status, 202, "{charge:#?}");
+    (app, scene)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_overtaken_postpones_nothing() {
+    let gateway = FakeGateway::start().await;
+    let (app, _scene) = pending(&gateway, json!({ "refuse": 503 }), 0).await;
+    let slow = overtaken::<Payment>(&app, "payments").await;
+    assert!(run_detached(&app.app, slow).await.is_none());
+    assert!(is_theirs(&app, "payments").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_overtaken_begins_no_attempt() {
+    let gateway = FakeGateway::start().await;
+    let (app, _scene) = pending(&gateway, json!("break"), 1).await;
+    assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE key_abandoned_at IS NOT NULL").await, 1);
+    app.app.clock.advance(TimeDelta::seconds(2));
+    let slow = overtaken::<Payment>(&app, "payments").await;
+    assert!(run_detached(&app.app, slow).await.is_none());
+    assert!(is_theirs(&app, "payments").await);
+    assert_eq!(gateway.movements().len(), 0);
+}
+
+/// From the tenth on that did not end well, an operator knows, and the next one is an hour later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_whose_workers_keep_failing_is_put_off() {
+    let gateway = FakeGateway::start().await;
+    let (app, _scene) = pending(&gateway, json!({ "refuse": 503 }), 0).await;
+    gateway.behave_well().await;
+    // No outcome can be committed.
+    app.database.sql("ALTER TABLE ledger_transactions ADD CHECK (false) NOT VALID").await;
+    let id = app.database.sql("SELECT id FROM payments").await[0][0].clone().expect("an id");
+    let id = id.parse().expect("an id");
+    let put_off = "SELECT count(*) FROM payments WHERE due_at > now() + interval '50 minutes'";
+    for leases in [9, 10] {
+        let failed = format!("UPDATE payments SET leases = {leases}, leased_until = now() - interval '1 second'");
+        app.database.sql(&failed).await;
+        finish::<Payment>(&app.app, id).await.expect("a lease");
+        let is_hopeless = leases == 10;
+        let said = (app.database.number(put_off).await == 1, alerts("unsettled") == 1);
+        assert_eq!(said, (is_hopeless, is_hopeless), "after {leases}");
+    }
+}

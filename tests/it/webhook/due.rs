@@ -1,0 +1,105 @@
+//! Which deliveries there are, and what becomes of one that is due.
+
+use mainstay::webhooks::{
+    delivery::{job::DeliverWebhook, ops::deliver_due},
+    endpoint::ops::publish,
+    id::{WebhookDeliveryId, WebhookEndpointId},
+};
+use mainstay_kernel::{database::Connection, error::Error, events::Event, id::AccountId};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::outbound::endpoint;
+use crate::{
+    cases::Scene,
+    support::{Protocol, TestApp, receiver::Receiver},
+};
+
+/// An app that runs no jobs by itself.
+async fn start_app() -> (TestApp, Scene) {
+    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
+    let scene = Scene::new(&app).await;
+    (app, scene)
+}
+
+/// The job of the only delivery.
+async fn job(app: &TestApp) -> DeliverWebhook {
+    let row = app.database.sql("SELECT id, endpoint_id FROM webhook_deliveries").await.remove(0);
+    let [delivery, endpoint] = [0, 1].map(|column: usize| row[column].as_ref().expect("an id").parse().expect("an id"));
+    DeliverWebhook { delivery: WebhookDeliveryId(delivery), endpoint: WebhookEndpointId(endpoint) }
+}
+
+async fn deliver(app: &TestApp, job: DeliverWebhook) {
+    deliver_due(&app.app, job, &CancellationToken::new()).await.expect("recorded");
+}
+
+/// The state of the only delivery, and the numbers of its attempts, those that are counted and those that are recorded.
+async fn recorded(app: &TestApp) -> (i64, i64, i64) {
+    let number = async |sql| app.database.number(sql).await;
+    (
+        number("SELECT state FROM webhook_deliveries").await,
+        number("SELECT attempts FROM webhook_deliveries").await,
+        number("SELECT count(*) FROM webhook_attempts").await,
+    )
+}
+
+/// As after the lease of the first one's job has ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_two_workers_send_is_recorded_once() {
+    let (app, scene) = start_app().await;
+    let receiver = Receiver::holding().await;
+    endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    scene.ticket().await;
+    let job = job(&app).await;
+    let opened = async {
+        receiver.wait_for(2).await;
+        receiver.open();
+    };
+    tokio::join!(deliver(&app, job), deliver(&app, job), opened);
+    assert_eq!(recorded(&app).await, (2, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_due_to_a_disabled_endpoint_is_given_up() {
+    let (app, scene) = start_app().await;
+    let receiver = Receiver::answering(&[204]).await;
+    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    scene.ticket().await;
+    let disable = json!({ "endpointId": id, "endpoint": { "enabled": false } });
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.good();
+    deliver(&app, job(&app).await).await;
+    assert_eq!((recorded(&app).await, receiver.deliveries().len()), ((3, 0, 0), 0));
+}
+
+/// Events of several accounts and kinds, in one transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
+    let (app, scene) = start_app().await;
+    let (other, receiver) = (Scene::new(&app).await, Receiver::answering(&[204]).await);
+    endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    endpoint(&scene, &receiver, &["support.ticket.resolved"]).await;
+    endpoint(&other, &receiver, &["support.ticket.created"]).await;
+    let event = |scene: &Scene, kind, version| {
+        let account = AccountId(scene.cast.customer.who().account);
+        Event::named(kind, account, account.0, version)
+    };
+    let events = [
+        event(&scene, "support.ticket.created", 1),
+        event(&scene, "support.ticket.resolved", 2),
+        event(&other, "support.ticket.created", 3),
+    ];
+    let now = app.app.clock.now();
+    let made = async move |connection: &mut Connection| publish(connection, &events, now).await;
+    app.app.database.transaction::<_, Error>(made).await.expect("published");
+    let got = "SELECT payload::json -> 'data' ->> 'version', kinds[1], account_id FROM webhook_deliveries
+               JOIN webhook_endpoints ON webhook_endpoints.id = endpoint_id ORDER BY 1";
+    let got: Vec<Vec<_>> =
+        app.database.sql(got).await.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+    let row = |version: &str, kind: &str, scene: &Scene| vec![version.to_owned(), kind.to_owned(), scene.account()];
+    let expected = [
+        row("1", "support.ticket.created", &scene),
+        row("2", "support.ticket.resolved", &scene),
+        row("3", "support.ticket.created", &other),
+    ];
+    assert_eq!(got, expected);
+}
