@@ -20,6 +20,7 @@ mod post;
 mod postgres;
 mod protocols;
 mod reasons;
+mod replicas;
 mod serving;
 mod session;
 mod statements;

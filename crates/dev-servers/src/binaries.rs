@@ -27,6 +27,8 @@ const POSTGRES_HELP: &str = "install it (Debian, Ubuntu: apt-get install postgre
 pub(crate) struct PostgresBinaries {
     pub(crate) initdb: PathBuf,
     pub(crate) postgres: PathBuf,
+    /// Makes standbys.
+    pub(crate) basebackup: PathBuf,
     major: u32,
 }
 
@@ -68,7 +70,9 @@ impl PostgresBinaries {
         }
         let output = Command::new(&postgres).arg("--version").output().ok()?;
         let major = major_of(&String::from_utf8_lossy(&output.stdout))?;
-        Some(Self { initdb, postgres, major })
+        // A directory of links may lack it.
+        let basebackup = postgres.canonicalize().ok()?.with_file_name("pg_basebackup");
+        Some(Self { initdb, postgres, basebackup, major })
     }
 }
 

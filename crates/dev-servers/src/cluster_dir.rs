@@ -115,19 +115,36 @@ impl ClusterDir {
         if self.temporary {
             initdb.arg("--no-sync");
         }
-        clean_environment(&mut initdb);
-        if let Some(account) = &self.account {
-            account.run(&mut initdb);
-        }
-        let output = initdb.current_dir("/").stdin(Stdio::null()).output();
-        let output = output.map_err(Error::io("running", &binaries.initdb))?;
+        let made = self.make("initdb", initdb);
         remove_all(&secret)?;
-        if !output.status.success() {
-            let log = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            let what = format!("initdb could not make {}", self.cluster().display());
-            return Err(Error::Failed { what, log: tail(&log).to_owned() });
-        }
+        made?;
         std::fs::rename(&new, self.cluster()).map_err(Error::io("naming", &new))
+    }
+
+    /// Copies the cluster of a running server into a temporary directory, as a standby that follows it, and takes over its
+    /// password.
+    pub(crate) fn copy_cluster(&self, binaries: &PostgresBinaries, url: &str, password: &str) -> Result<(), Error> {
+        write_secret(&self.path.join("password"), password)?;
+        let mut basebackup = Command::new(&binaries.basebackup);
+        basebackup.arg("--pgdata").arg(self.cluster()).args(["--dbname", url, "--write-recovery-conf"]);
+        basebackup.args(["--checkpoint", "fast", "--wal-method", "stream", "--no-sync"]);
+        self.make("pg_basebackup", basebackup)
+    }
+
+    /// Runs a program that makes the cluster.
+    fn make(&self, name: &str, mut program: Command) -> Result<(), Error> {
+        clean_environment(&mut program);
+        if let Some(account) = &self.account {
+            account.run(&mut program);
+        }
+        let output = program.current_dir("/").stdin(Stdio::null()).output();
+        let output = output.map_err(Error::io("running", Path::new(program.get_program())))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let log = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let what = format!("{name} could not make {}", self.cluster().display());
+        Err(Error::Failed { what, log: tail(&log).to_owned() })
     }
 
     /// Opens a new log for one start.

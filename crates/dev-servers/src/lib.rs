@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use envoy::Envoy;
 pub use postgres::{Options, Postgres};
+pub use process::Frozen;
 pub use redis::{Redis, RedisOptions};
 
 /// Why an server did not start, in a message for the user who started it.

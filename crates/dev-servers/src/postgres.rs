@@ -8,7 +8,7 @@ use tokio_postgres::NoTls;
 use crate::binaries::PostgresBinaries;
 use crate::cluster_dir::ClusterDir;
 use crate::launch::{launch, url};
-use crate::process::ServerProcess;
+use crate::process::{Frozen, ServerProcess};
 use crate::{Error, temporary_dir};
 
 /// The database that [`Postgres::url`] names.
@@ -101,6 +101,27 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// Starts a standby of this server: a temporary copy with the same settings, roles and password, which follows it by
+    /// streaming replication and can be read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Postgres::start`].
+    pub async fn standby(&self) -> Result<Self, Error> {
+        let (binaries, password) = (self.binaries.clone(), self.password.clone());
+        let (settings, language) = (self.settings.clone(), self.language.clone());
+        let primary = self.url_of("postgres");
+        let copied = tokio::task::spawn_blocking(move || {
+            let dir = ClusterDir::open(&temporary_dir("postgres")?, true)?;
+            dir.copy_cluster(&binaries, &primary, &password)?;
+            Ok::<_, Error>((dir, binaries, password))
+        });
+        let (dir, binaries, password) = copied.await.map_err(|panic| Error::Damaged(panic.to_string()))??;
+        let (server, port) = launch(&dir, &binaries, &settings, language.as_deref(), &password, None).await?;
+        let url = url(port, &password, DATABASE);
+        Ok(Self { server: Some(server), dir, binaries, settings, language, password, port, url })
+    }
+
     /// The connection URL, for any Postgres client of any user of this machine; it contains the password, so don't log
     /// it.
     #[must_use]
@@ -112,6 +133,12 @@ impl Postgres {
     #[must_use]
     pub fn url_of(&self, database: &str) -> String {
         url(self.port, &self.password, database)
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The postmaster's process id; `None` between [`Postgres::crash`] and [`Postgres::restart`].
@@ -130,6 +157,12 @@ impl Postgres {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
+    }
+
+    /// Stops all processes of the server with SIGSTOP, as a machine that hangs would, until the value is dropped.
+    #[must_use]
+    pub fn freeze(&self) -> Frozen {
+        Frozen::new(self.pid())
     }
 
     /// Kills the postmaster with SIGKILL, to test a crash; its sessions end by themselves.

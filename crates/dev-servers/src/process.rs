@@ -170,6 +170,47 @@ impl Drop for ServerProcess {
     }
 }
 
+/// A server whose processes are all stopped; they go on when this value is dropped.
+#[derive(Debug)]
+pub struct Frozen(Vec<Pid>);
+
+impl Frozen {
+    /// Stops a process, and then its children: it begins no more of them.
+    pub(crate) fn new(server: Option<u32>) -> Self {
+        let server = server.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
+        let mut frozen = Self(Vec::new());
+        if let Some(server) = server {
+            frozen.stop(server);
+            let children = Command::new("ps").args(["-A", "-o", "pid=", "-o", "ppid="]).output();
+            let children = children.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            for line in children.unwrap_or_default().lines() {
+                let mut ids = line.split_whitespace().filter_map(|id| id.parse().ok()).map(Pid::from_raw);
+                if let (Some(child), Some(parent)) = (ids.next(), ids.next())
+                    && parent == server
+                {
+                    frozen.stop(child);
+                }
+            }
+        }
+        frozen
+    }
+
+    fn stop(&mut self, pid: Pid) {
+        if kill(pid, Signal::SIGSTOP).is_ok() {
+            self.0.push(pid);
+        }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for pid in &self.0 {
+            // A stopped process keeps its id unless somebody killed it, and its server waits for its end.
+            let _gone = kill(*pid, Signal::SIGCONT);
+        }
+    }
+}
+
 /// Clears the environment of the servers: it may hold secrets, and `PG*` variables would change their behavior.
 pub(crate) fn clean_environment(command: &mut Command) {
     command.env_clear().env("LC_ALL", "C");

@@ -31,6 +31,8 @@ pub struct Config {
     pub server: Server,
     /// Postgres.
     pub database: Database,
+    /// The replicas of Postgres.
+    pub replicas: Replicas,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
     /// The most that the cache keeps in this process, in bytes.
@@ -92,6 +94,15 @@ pub struct Database {
     pub statement_timeout: Duration,
     /// The directory of the private Postgres and of generated secrets.
     pub data_dir: PathBuf,
+}
+
+/// The replicas of Postgres, from which requests may read.
+#[derive(Debug, Clone)]
+pub struct Replicas {
+    /// The URLs; each names one server.
+    pub urls: Vec<SecretString>,
+    /// The most by which a replica that is read may be behind the primary.
+    pub max_lag: Duration,
 }
 
 /// Redis.
@@ -160,6 +171,7 @@ impl Config {
         let config = Self {
             server: Server::read(&mut read),
             database: Database::read(&mut read),
+            replicas: Replicas::read(&mut read),
             redis: Redis::read(&mut read),
             cache_bytes: read.bytes("CACHE_MEMORY"),
             secret_key: read.secret("SECRET_KEY"),
@@ -233,16 +245,26 @@ impl Database {
     }
 }
 
+impl Replicas {
+    fn read(read: &mut Reader) -> Self {
+        Self { urls: urls(read, "DATABASE_REPLICA_URLS"), max_lag: read.positive_duration("DATABASE_REPLICA_MAX_LAG") }
+    }
+}
+
 impl Redis {
     fn read(read: &mut Reader) -> Self {
-        let sentinels = read.secret("REDIS_SENTINELS");
-        let sentinels = sentinels.iter().flat_map(|urls| urls.expose_secret().split(','));
         Self {
             url: read.secret("REDIS_URL"),
-            sentinels: sentinels.map(|url| url.trim().into()).collect(),
+            sentinels: urls(read, "REDIS_SENTINELS"),
             timeout: read.positive_duration("REDIS_TIMEOUT"),
         }
     }
+}
+
+/// Reads URLs that may hold passwords, separated by commas.
+fn urls(read: &mut Reader, name: &str) -> Vec<SecretString> {
+    let urls = read.secret(name);
+    urls.iter().flat_map(|urls| urls.expose_secret().split(',')).map(|url| url.trim().into()).collect()
 }
 
 impl Limits {

@@ -1,10 +1,12 @@
 //! Postgres: the connection pool and, below it, one file per resource with diesel only. Functions take a connection and
 //! return domain types.
 //!
-//! There are three ways to get a connection. [`Database::read`] runs short reads on connections that many of them share;
-//! [`Database::autocommit`] lends a connection for other statements that stand alone; [`Database::transaction`] runs a
-//! transaction. The last two handle a caller that disconnects: the running statement is cancelled, an open transaction is
-//! rolled back, and the connection returns to the pool clean or not at all.
+//! There are four ways to get a connection. [`Database::read`] runs short reads on connections that many of them share;
+//! [`Database::query`] lends a connection for other reads, and [`Database::autocommit`] for any statements that stand
+//! alone; [`Database::transaction`] runs a transaction. The last three handle a caller that disconnects: the running
+//! statement is cancelled, an open transaction is rolled back, and the connection returns to the pool clean or not at all.
+//!
+//! The reads of a request whose method permits it are those of a replica (`replica`).
 
 pub(crate) mod after_commit;
 pub mod attempt_limit;
@@ -14,7 +16,10 @@ pub mod count;
 pub mod idempotency;
 pub mod integrity;
 pub mod migrations;
+mod node;
 pub mod optional_column;
+mod position;
+pub(crate) mod replica;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;
 pub mod seek;
@@ -22,46 +27,42 @@ mod shared;
 pub mod statement;
 pub mod visibility;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::{
-    AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _,
-    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod, bb8},
-};
-use futures_util::FutureExt as _;
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout};
 
 use after_commit::Added;
 pub use connect::ConnectFailure;
+use node::{Lease, Node};
+pub(crate) use position::Position;
+use replica::Replicas;
 
 use crate::{
     config,
     error::{Error, Reason, Result},
 };
 
+/// The longest wait for the position of a commit, which has been made by then.
+const POSITION_TIMEOUT: Duration = Duration::from_millis(300);
+
 /// A connection to Postgres.
 pub type Connection = AsyncPgConnection;
 
-type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
-
-/// The connection pool.
+/// The connections to Postgres: to the primary, and to the replicas, if there are any.
 #[derive(Clone)]
 pub struct Database {
-    pool: bb8::Pool<AsyncPgConnection>,
-    connector: connect::Connector,
-    shared: Arc<shared::Shared>,
+    primary: Node,
+    replicas: Option<Arc<Replicas>>,
     jobs_added: Arc<Notify>,
     changes_noted: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database").field("state", &self.pool.state()).finish()
+        f.debug_struct("Database").field("state", &self.primary.pool().state()).finish()
     }
 }
 
@@ -72,48 +73,62 @@ impl Database {
     /// # Errors
     /// When the URL is invalid.
     pub fn new(url: &SecretString, name: &str, config: &config::Database) -> anyhow::Result<Self> {
-        let connector = connect::Connector::new(url.expose_secret(), name, config.statement_timeout)?;
-        let timeout = config.statement_timeout.min(shared::TIMEOUT);
-        let shared = connect::Connector::new(url.expose_secret(), &format!("{name}-shared"), timeout)?;
-        let mut manager = ManagerConfig::<AsyncPgConnection>::default();
-        // No test query: a round trip per request would only tell what is_broken() knows without one.
-        manager.recycling_method = RecyclingMethod::Fast;
-        let setup = connector.clone();
-        manager.custom_setup = Box::new(move |_| {
-            let connected = setup.clone().connect();
-            async move { Ok(connected.await?) }.boxed()
-        });
-        let manager = AsyncDieselConnectionManager::new_with_config("", manager);
-        let pool = bb8::Pool::builder()
-            .max_size(config.pool_size)
-            .connection_timeout(config.pool_wait)
-            .test_on_check_out(false)
-            .idle_timeout(Some(Duration::from_secs(600)))
-            .build_unchecked(manager);
-        Ok(Self {
-            pool,
-            connector,
-            shared: shared::Shared::new(shared),
-            jobs_added: Arc::default(),
-            changes_noted: Arc::default(),
-        })
+        let primary = Node::new(url.expose_secret(), name, config)?;
+        Ok(Self { primary, replicas: None, jobs_added: Arc::default(), changes_noted: Arc::default() })
+    }
+
+    /// Adds the replicas, which are asked and read once somebody [finds](Replicas::find) them.
+    ///
+    /// # Errors
+    /// When a URL is invalid.
+    pub(crate) fn with_replicas(mut self, name: &str, config: &config::Config) -> anyhow::Result<Self> {
+        self.replicas = Replicas::new(&self.primary, name, config)?.map(Arc::new);
+        Ok(self)
+    }
+
+    /// Returns the replicas, if there are any.
+    pub(crate) fn replicas(&self) -> Option<&Arc<Replicas>> {
+        self.replicas.as_ref()
+    }
+
+    /// Returns a position that covers every commit that was reported so far; `None` if the primary does not say in time.
+    pub(crate) async fn position(&self) -> Option<Position> {
+        timeout(POSITION_TIMEOUT, self.primary.read(position::of_primary)).await.ok()?.ok()
     }
 
     /// Runs a read of a few rows by their keys, on a connection that other reads share. `run` must only read, because it
     /// runs a second time, on a connection of its own, if the shared one breaks or does not answer within 500 ms.
     ///
-    /// A read sees all that was committed before it, as everywhere else.
+    /// On the primary, a read sees all that was committed before it, as everywhere else.
     ///
     /// # Errors
     /// As [`Database::autocommit`].
     pub async fn read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T> + Clone) -> Result<T> {
-        if let Some(result) = self.shared.run(run.clone()).await {
-            return result;
+        if let Some(replica) = self.replica()
+            && let Some(value) = replica.read(run.clone()).await
+        {
+            return Ok(value);
         }
-        let mut lease = self.lease().await?;
-        let result = run(lease.connection()).await;
-        lease.settled = true;
-        result
+        self.primary.read(run).await
+    }
+
+    /// Lends a connection for reads that may take longer, such as lists and sums. `run` must only read, because it runs a
+    /// second time, on the primary, if a replica does not answer.
+    ///
+    /// # Errors
+    /// As [`Database::autocommit`].
+    pub async fn query<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T> + Clone) -> Result<T> {
+        if let Some(replica) = self.replica()
+            && let Some(value) = replica.query(run.clone()).await
+        {
+            return Ok(value);
+        }
+        self.primary.lend(run).await
+    }
+
+    /// The replica of the current request, if it is one of this database's.
+    fn replica(&self) -> Option<Arc<replica::Replica>> {
+        self.replicas.as_ref().and_then(|_| replica::of_request())
     }
 
     /// Lends a connection for statements that stand alone.
@@ -121,9 +136,7 @@ impl Database {
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
     pub async fn autocommit<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let mut lease = self.lease().await?;
-        let (result, added) = after_commit::watch(run(lease.connection())).await;
-        lease.settled = true;
+        let (result, added) = after_commit::watch(self.primary.lend(run)).await;
         self.wake(added);
         result
     }
@@ -136,7 +149,7 @@ impl Database {
         &self,
         run: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut lease = self.lease().await?;
+        let mut lease = self.primary.lease().await?;
         execute(lease.connection(), "BEGIN").await?;
         let (result, added) = after_commit::watch(run(lease.connection())).await;
         self.end(lease, result, added).await
@@ -151,7 +164,7 @@ impl Database {
         first: impl AsyncFnOnce(&Connection) -> Result<F>,
         run: impl AsyncFnOnce(&mut Connection, F) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut lease = self.lease().await?;
+        let mut lease = self.primary.lease().await?;
         let (begin, found) = {
             let connection: &Connection = lease.connection();
             futures_util::join!(execute(connection, "BEGIN"), first(connection))
@@ -180,7 +193,7 @@ impl Database {
             }
             Err(_) => {}
         }
-        lease.settled = true;
+        lease.settle();
         result
     }
 
@@ -208,43 +221,24 @@ impl Database {
     /// # Errors
     /// When Postgres is unavailable or refuses.
     pub async fn dedicated(&self) -> Result<Connection, ConnectFailure> {
-        self.connector.clone().connect().await
+        self.primary.connector().clone().connect().await
     }
 
     /// Returns the name of the database, as the URL has it.
     pub fn name(&self) -> &str {
-        self.connector.database()
+        self.primary.connector().database()
     }
 
-    /// Returns the number of connections, and how many of them are idle.
+    /// Returns the number of connections to the primary, and how many of them are idle.
     pub fn connections(&self) -> (u32, u32) {
-        let state = self.pool.state();
+        let state = self.primary.pool().state();
         (state.connections, state.idle_connections)
     }
 
-    /// Returns how long this process has waited for connections.
+    /// Returns how long this process has waited for connections to the primary.
     pub(crate) fn waits(&self) -> Waits {
-        let statistics = self.pool.state().statistics;
+        let statistics = self.primary.pool().state().statistics;
         Waits { count: statistics.get_waited + statistics.get_timed_out, total: statistics.get_wait_time }
-    }
-
-    async fn lease(&self) -> Result<Lease> {
-        let began = Instant::now();
-        loop {
-            let mut pooled = self.pool.get_owned().await.map_err(|error| match error {
-                bb8::RunError::TimedOut => {
-                    metrics::counter!("mainstay_postgres_pool_timeouts_total").increment(1);
-                    Error::unavailable(anyhow::anyhow!("no Postgres connection in time"))
-                }
-                bb8::RunError::User(PoolError::ConnectionError(error)) => Error::unavailable(error),
-                bb8::RunError::User(PoolError::QueryError(error)) => Error::unavailable(error),
-            })?;
-            // A restart of Postgres breaks every idle connection; dropping one here makes the pool discard it.
-            if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *pooled) {
-                metrics::histogram!("mainstay_postgres_pool_wait_seconds").record(began.elapsed());
-                return Ok(Lease { connector: self.connector.clone(), pooled: Some(pooled), settled: false });
-            }
-        }
     }
 }
 
@@ -267,43 +261,6 @@ impl Waits {
 /// with others.
 async fn execute(mut connection: &Connection, statement: &'static str) -> Result<()> {
     Ok(connection.batch_execute(statement).await?)
-}
-
-/// A borrowed connection.
-struct Lease {
-    connector: connect::Connector,
-    pooled: Option<Pooled>,
-    settled: bool,
-}
-
-impl Lease {
-    fn connection(&mut self) -> &mut Connection {
-        self.pooled.as_mut().expect("held until dropped")
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.settled {
-            return;
-        }
-        let (Some(mut pooled), Ok(runtime)) = (self.pooled.take(), tokio::runtime::Handle::try_current()) else {
-            return;
-        };
-        let connector = self.connector.clone();
-        runtime.spawn(async move {
-            connector.cancel(&pooled).await;
-            // This queues behind the cancelled statement: once it is answered, Postgres is idle, and the pool may open
-            // another connection in the place of this one without exceeding its size.
-            let rest = tokio::time::timeout(Duration::from_secs(5), pooled.batch_execute("ROLLBACK")).await;
-            if !matches!(rest, Ok(Ok(()))) {
-                tracing::warn!("a Postgres connection did not become idle after its statement was cancelled");
-            }
-            // The request to cancel may still be on its way and would hit the next borrower's statement, so the pool
-            // must drop the connection.
-            AnsiTransactionManager::transaction_manager_status_mut(&mut *pooled).set_in_error();
-        });
-    }
 }
 
 impl From<DieselError> for Error {

@@ -261,10 +261,10 @@ impl<M> Call<M> {
         &self,
         app: &App,
         pager: Pager,
-        list: impl AsyncFnOnce(&mut Connection) -> Result<(Vec<T>, Option<Total>)>,
+        list: impl AsyncFnOnce(&mut Connection) -> Result<(Vec<T>, Option<Total>)> + Clone,
         key: impl Fn(&T) -> Key,
     ) -> Result<(Vec<T>, Option<PageMeta>)> {
-        let (mut rows, total) = app.database.autocommit(list).await?;
+        let (mut rows, total) = app.database.query(list).await?;
         let meta = pager.meta(&app.page_tokens, &mut rows, total, key);
         Ok((rows, Some(meta)))
     }

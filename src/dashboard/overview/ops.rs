@@ -41,7 +41,7 @@ pub struct Work {
 /// # Errors
 /// Any error of Postgres.
 pub async fn tickets(app: &App, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Stats> {
-    app.database.autocommit(async move |connection| tickets::stats(connection, since, now).await).await
+    app.database.query(async move |connection| tickets::stats(connection, since, now).await).await
 }
 
 /// Returns the statistics of the orders and payments that were created since a time.
@@ -50,7 +50,7 @@ pub async fn tickets(app: &App, since: DateTime<Utc>, now: DateTime<Utc>) -> Res
 /// Any error of Postgres.
 pub async fn sales(app: &App, since: DateTime<Utc>) -> Result<Sales> {
     app.database
-        .autocommit(async move |connection| {
+        .query(async move |connection| {
             Ok(Sales {
                 orders: orders::by_status(connection, since).await?,
                 payments: payments::by_status(connection, since).await?,
@@ -75,7 +75,7 @@ pub async fn sign_ins(app: &App, since: DateTime<Utc>) -> Result<Vec<Hour>> {
 pub async fn work(app: &App, since: DateTime<Utc>) -> Result<Work> {
     let lanes = depth::waiting(app).await?;
     app.database
-        .autocommit(async move |connection| {
+        .query(async move |connection| {
             Ok(Work {
                 lanes,
                 dead_jobs: depth::dead(connection).await?,

@@ -74,7 +74,7 @@ impl FileService for Files {
     async fn get_file(&self, request: Request<pb::GetFileRequest>) -> Reply<pb::GetFileResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
-        let file = self.app.database.autocommit(async move |connection| ops::get(connection, permit, id).await).await?;
+        let file = self.app.database.query(async move |connection| ops::get(connection, permit, id).await).await?;
         call.read(pb::GetFileResponse { data: Some(render::file(file)) })
     }
 
@@ -97,7 +97,7 @@ impl FileService for Files {
         let call = Call::admit(request)?;
         let (viewer, id) = (Some(call.permit()?), FileId::parse(&call.message.file_id)?);
         let found = async move |connection: &mut _| ops::downloadable(connection, viewer, id).await;
-        let file = self.app.database.autocommit(found).await?;
+        let file = self.app.database.query(found).await?;
         let target = ops::download(&self.app, &file, self.app.clock.now()).await?;
         call.read(pb::DownloadFileResponse { data: Some(render::download(target)) })
     }

@@ -110,7 +110,7 @@ impl UserService for Users {
         let permit = call.permit()?;
         let ids = call.message.ids.iter().map(|id| UserId::parse(id)).collect::<Result<_>>()?;
         let found = async move |connection: &mut _| ops::get_batch(connection, permit, ids).await;
-        let users = self.app.database.autocommit(found).await?;
+        let users = self.app.database.query(found).await?;
         call.read(pb::BatchGetUsersResponse { data: users.into_iter().map(render).collect() })
     }
 

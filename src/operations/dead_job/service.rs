@@ -36,7 +36,7 @@ impl DeadJobService for DeadJobs {
         let call = Call::admit(request)?;
         let (permit, kind) = (call.permit()?, present(&call.message.kind));
         let list = async move |connection: &mut _| ops::list(connection, permit, kind).await;
-        let jobs = self.app.database.autocommit(list).await?;
+        let jobs = self.app.database.query(list).await?;
         call.read(pb::ListDeadJobsResponse { data: jobs.into_iter().map(render).collect() })
     }
 

@@ -79,7 +79,7 @@ impl TicketService for Tickets {
         let (permit, texts) = (call.permit()?, call.asks_for("body"));
         let ids = call.message.ids.iter().map(|id| TicketId::parse(id)).collect::<Result<_>>()?;
         let found = async move |connection: &mut _| ops::get_batch(connection, permit, ids, texts).await;
-        let tickets = self.app.database.autocommit(found).await?;
+        let tickets = self.app.database.query(found).await?;
         call.read(pb::BatchGetTicketsResponse { data: tickets.into_iter().map(render::ticket).collect() })
     }
 
@@ -117,7 +117,7 @@ impl TicketService for Tickets {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
         let found = async move |connection: &mut _| ops::labels(connection, permit).await;
-        let Labels { queues, tags } = self.app.database.autocommit(found).await?;
+        let Labels { queues, tags } = self.app.database.query(found).await?;
         call.read(pb::GetTicketLabelsResponse { data: Some(pb::TicketLabels { queues, tags }) })
     }
 

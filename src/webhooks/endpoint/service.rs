@@ -242,7 +242,7 @@ impl WebhookDeliveryService for Webhooks {
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
         let payload = call.asks_for("payload");
         let found = async move |connection: &mut _| delivery::get(connection, permit, id, payload).await;
-        let found = self.app.database.autocommit(found).await?;
+        let found = self.app.database.query(found).await?;
         call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(found)) })
     }
 

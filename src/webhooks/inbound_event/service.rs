@@ -86,7 +86,7 @@ impl InboundEventService for InboundEvents {
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
         let payload = call.asks_for("payload");
         let found = async move |connection: &mut _| ops::get(connection, permit, id, payload).await;
-        let event = self.app.database.autocommit(found).await?;
+        let event = self.app.database.query(found).await?;
         call.read(pb::GetInboundEventResponse { data: Some(render(event)) })
     }
 

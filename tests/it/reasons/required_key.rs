@@ -39,6 +39,7 @@ fn demanding() -> &'static Method {
         read_mask: None,
         include: None,
         watch: false,
+        effect: method.effect,
     }))
 }
 

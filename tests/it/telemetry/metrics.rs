@@ -68,9 +68,13 @@ impl Prometheus {
 #[tokio::test(flavor = "multi_thread")]
 async fn prometheus_reads_every_metric_with_its_meaning() {
     let database = TestDatabase::new().await;
-    // A provider, so that there are metrics of calls.
-    let on_call = [("ON_CALL_ROUTING_KEY", "a-key"), ("ON_CALL_URL", "http://127.0.0.1:1")];
-    let server = Process::with(&database, &on_call).await;
+    // A provider and a replica, so that there are metrics of them.
+    let settings = [
+        ("ON_CALL_ROUTING_KEY", "a-key"),
+        ("ON_CALL_URL", "http://127.0.0.1:1"),
+        ("DATABASE_REPLICA_URLS", database.url.as_str()),
+    ];
+    let server = Process::with(&database, &settings).await;
     let prometheus = Prometheus::start(&server).await;
     eventually("the first scrape", async || prometheus.count("up == 1").await == 1).await;
     // From the start, before any request: counters of which an increase matters.

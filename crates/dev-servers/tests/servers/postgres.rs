@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use mainstay_dev_servers::{Error, Options, Postgres};
 use nix::unistd::{getpgid, getpid};
@@ -112,5 +113,29 @@ async fn a_temporary_cluster_can_restart_and_clone_and_is_removed() -> Outcome {
     drop(postgres);
     wait_gone(&[pid]).await;
     assert!(!dir.parent().is_some_and(Path::exists), "{} is left over", dir.display());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_standby_follows_until_it_is_promoted() -> Outcome {
+    let primary = Postgres::start(Options::temporary().set("shared_buffers", "64MB")).await?;
+    query(primary.url(), "CREATE TABLE kept AS SELECT 'before' AS word").await?;
+    let standby = primary.standby().await?;
+    assert_eq!(query(standby.url(), "SELECT word FROM kept").await?, "before");
+    query(primary.url(), "UPDATE kept SET word = 'after'").await?;
+    while query(standby.url(), "SELECT word FROM kept").await? != "after" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(query(standby.url(), "UPDATE kept SET word = 'here'").await.is_err(), "a standby is read only");
+
+    let frozen = standby.freeze();
+    let answer = tokio::time::timeout(Duration::from_millis(500), query(standby.url(), "SELECT 'thawed'")).await;
+    assert!(answer.is_err(), "a frozen server answers nothing");
+    drop(frozen);
+    assert_eq!(query(standby.url(), "SELECT 'thawed'").await?, "thawed");
+
+    query(standby.url(), "SELECT pg_promote()::text").await?;
+    query(standby.url(), "UPDATE kept SET word = 'here'").await?;
+    assert_eq!(query(primary.url(), "SELECT word FROM kept").await?, "after");
     Ok(())
 }

@@ -1,10 +1,15 @@
 //! What values must be beyond their type, and what several of them must agree on.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
 use super::{Config, source::Reader};
+
+/// A replica that lags by less than what its lag is measured with would be read now and then only.
+const LEAST_LAG: Duration = Duration::from_millis(300);
 
 /// Records every fault.
 pub(super) fn run(config: &Config, read: &mut Reader) {
@@ -24,6 +29,7 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     if config.database.url.as_ref().is_some_and(|url| !is_postgres(url)) {
         read.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/database");
     }
+    check_replicas(config, read);
     let is_redis = |url: &SecretString| redis::Client::open(url.expose_secret()).is_ok();
     if config.redis.url.as_ref().is_some_and(|url| !is_redis(url)) {
         read.fault("REDIS_URL", "must be a URL such as redis://host:6379, or rediss:// for TLS");
@@ -47,6 +53,22 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
             read.fault("SECRET_KEY", "needed beside DATABASE_URL: 32 bytes in base64 (openssl rand -base64 32)");
         }
         _ => {}
+    }
+}
+
+fn check_replicas(config: &Config, read: &mut Reader) {
+    let replicas = &config.replicas;
+    // One host each: what is known of a replica is known of one server.
+    let is_one = |url: &SecretString| is_postgres(url) && url.expose_secret().parse::<Url>().is_ok();
+    if !replicas.urls.iter().all(is_one) {
+        let why =
+            "must be URLs such as postgres://user:password@host:5432/database, of one host each, separated by commas";
+        read.fault("DATABASE_REPLICA_URLS", why);
+    } else if !replicas.urls.is_empty() && config.database.url.is_none() {
+        read.fault("DATABASE_URL", "needed beside DATABASE_REPLICA_URLS: the primary that they follow");
+    }
+    if replicas.max_lag < LEAST_LAG {
+        read.fault("DATABASE_REPLICA_MAX_LAG", "must be at least 300ms: the lag is measured ten times a second");
     }
 }
 

@@ -53,6 +53,15 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain("DATABASE_POOL_SIZE", "16", "Size of the Postgres connection pool"),
     Variable::plain("DATABASE_POOL_WAIT", "800ms", "Maximum wait for a pooled connection"),
     Variable::plain("DATABASE_STATEMENT_TIMEOUT", "60s", "Upper bound on any statement; request deadlines are shorter"),
+    Variable::secret(
+        "DATABASE_REPLICA_URLS",
+        "Replicas of Postgres, separated by commas, from which requests that only read are served; if absent, the primary is read",
+    ),
+    Variable::plain(
+        "DATABASE_REPLICA_MAX_LAG",
+        "1s",
+        "How far a replica that is read may be behind the primary; at least 300ms, as it is measured ten times a second",
+    ),
     Variable::plain(
         "MAINSTAY_DATA_DIR",
         "",

@@ -73,6 +73,20 @@ pub struct Method {
     pub include: Option<u32>,
     /// Whether the response is a stream of changes as they happen.
     pub watch: bool,
+    /// What a call does in Postgres.
+    pub effect: Effect,
+}
+
+/// What a call does in Postgres, as far as its reads and those after it depend on that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It reads, and always from the primary.
+    CurrentRead,
+    /// It reads, and may do so from a replica.
+    ReplicaRead,
+    /// It may write. A watch counts as a write: what its caller lists once it is open must not be older than its start, or
+    /// changes in between would be in neither.
+    Write,
 }
 
 /// Whether credentials are required.

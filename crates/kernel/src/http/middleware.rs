@@ -28,12 +28,14 @@
 //!   PrincipalLimit    needs the principal
 //!   BoundWatch        a few watches of each principal, which end with its access and with the drain
 //!   ReadIdempotencyKey  last: only an admitted request may claim a key
-//!   MapTonicErrors    directly around tonic: its own errors get a reason
+//!   MapTonicErrors    around tonic: its own errors get a reason
+//!   Consistency       of replicas, if there are any; innermost, because it must know what reached its method
 //! ```
 
 pub mod auth;
 pub mod body_limit;
 pub mod client_address;
+pub mod consistency;
 pub mod deadline;
 pub mod endless;
 pub mod envelope;
@@ -99,6 +101,7 @@ pub fn stack(
         .layer(MiddlewareLayer(watch::BoundWatch::new(app, draining)))
         .layer(MiddlewareLayer(idempotency::ReadIdempotencyKey))
         .layer(MiddlewareLayer(map_tonic_errors::MapTonicErrors))
+        .option_layer(consistency::Consistency::new(app).map(MiddlewareLayer))
         .service(routes);
     let services: Vec<_> = contract.services().map(|service| service.full_name().to_owned()).collect();
     let services: Vec<_> = services.iter().map(String::as_str).collect();

@@ -14,6 +14,7 @@ const WATCH_MS: i32 = 600_000;
 /// What a verb implies.
 #[derive(Debug)]
 pub(super) struct Defaults {
+    pub(super) is_read: bool,
     pub(super) idempotency: Idempotency,
     pub(super) rate_class: RateClass,
     pub(super) deadline_ms: i32,
@@ -28,6 +29,7 @@ impl Defaults {
         let is_read = matches!(rule.pattern, Some(Pattern::Get(_)));
         let replaces = matches!(rule.pattern, Some(Pattern::Put(_) | Pattern::Patch(_)));
         Some(Self {
+            is_read,
             idempotency: if is_read { Idempotency::None } else { Idempotency::Optional },
             rate_class: if is_read { RateClass::Read } else { RateClass::Write },
             deadline_ms: if is_watch { WATCH_MS } else { DEADLINE_MS },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost_reflect::MethodDescriptor;
 
 use super::{
-    Access, Cache, FieldPath, Grant, MediaType, Method, PublicCache, Role, Success,
+    Access, Cache, Effect, FieldPath, Grant, MediaType, Method, PublicCache, Role, Success,
     defaults::{self, Defaults},
     module::Modules,
     option, pb,
@@ -44,7 +44,18 @@ impl Method {
         if deadline_ms.is_some_and(|deadline| deadline <= 0) {
             faults.push("a deadline must be positive: leave it out for the default".to_owned());
         }
+        let is_replicable = !raw.watch && cache != Cache::Public;
+        if raw.replica == Some(true) && !is_replicable {
+            faults.push("a watch, and a response that anyone may cache, reads the primary: say no replica".to_owned());
+        }
         let Some(defaults) = defaults.filter(|_| faults.is_empty()) else { return Err(faults) };
+        let effect = match (raw.replica, defaults.is_read) {
+            _ if raw.watch => Effect::Write,
+            (Some(true), _) => Effect::ReplicaRead,
+            (None, true) if is_replicable => Effect::ReplicaRead,
+            (_, true) => Effect::CurrentRead,
+            (_, false) => Effect::Write,
+        };
         Ok(Self {
             path: format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()),
             name: format!("{}.{}", descriptor.parent_service().name(), descriptor.name()),
@@ -65,6 +76,7 @@ impl Method {
             read_mask: mask(descriptor, "read_mask"),
             include: mask(descriptor, "include"),
             watch: raw.watch,
+            effect,
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Response headers that scripts may read.
-pub const EXPOSED: [&str; 10] = [
+pub const EXPOSED: [&str; 11] = [
     "x-request-id",
     "etag",
     "location",
@@ -25,13 +25,14 @@ pub const EXPOSED: [&str; 10] = [
     "ratelimit",
     "ratelimit-policy",
     "idempotent-replayed",
+    "consistency-token",
     "grpc-status",
     "grpc-message",
     "grpc-status-details-bin",
 ];
 
 /// Request headers that scripts may send.
-pub const TAKEN: [&str; 14] = [
+pub const TAKEN: [&str; 15] = [
     "authorization",
     "content-type",
     "idempotency-key",
@@ -40,6 +41,7 @@ pub const TAKEN: [&str; 14] = [
     "if-none-match",
     "if-modified-since",
     "last-event-id",
+    "consistency-token",
     "x-request-id",
     "x-request-timeout",
     "traceparent",

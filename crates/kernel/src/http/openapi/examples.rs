@@ -16,6 +16,7 @@ const ACCOUNT: &str = "0197b5ea-51c4-7a10-8a3e-0d9c4f7e1b22";
 const ID: &str = "0197b5f0-3e61-7b84-a1d9-5c8f2e7a4b63";
 
 /// The id in the `X-Request-Id` of responses and the `requestId` of errors.
+pub(super) const CONSISTENCY_TOKEN: &str = "AQAAABazdNhI";
 pub(super) const REQUEST_ID: &str = "0197b613-77c0-7e21-8f5d-2b3c4d5e6f70";
 
 /// A resume token.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http::openapi::examples::REQUEST_ID;
+use crate::http::openapi::examples::{CONSISTENCY_TOKEN, REQUEST_ID};
 
 /// Returns the headers of every response.
 pub(crate) fn common_headers() -> Map<String, Value> {
@@ -47,6 +47,11 @@ pub(crate) fn header_components() -> Value {
             "description": "Set if this is the stored response to an earlier request with the same key.",
             "schema": { "type": "string", "enum": ["true"] },
         },
+        "Consistency-Token": formed(
+            "Names what the request did. A read that sends it sees at least that. There only if the server reads from replicas.",
+            "^[A-Za-z0-9_-]+$",
+            CONSISTENCY_TOKEN,
+        ),
         "WWW-Authenticate": text("The challenge, as in RFC 6750."),
     })
 }

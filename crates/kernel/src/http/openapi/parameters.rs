@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     contract::{
         Method,
-        policy::{Cache, Idempotency},
+        policy::{Cache, Effect, Idempotency},
     },
     http::openapi::{examples, rules, schema::Schemas, side::Side},
 };
@@ -121,6 +121,7 @@ pub(crate) fn headers(policy: &Method, reads: bool) -> Vec<Value> {
         ("IfNoneMatch", tagged),
         ("IfModifiedSince", dated),
         ("LastEventId", policy.watch),
+        ("ConsistencyToken", policy.effect == Effect::ReplicaRead),
         ("RequestId", true),
         ("RequestTimeout", true),
     ];
@@ -168,6 +169,16 @@ pub(crate) fn components(used: impl Fn(&str) -> bool) -> Map<String, Value> {
                  browser's `EventSource` sends it by itself.",
                 json!({ "type": "string", "maxLength": 4096 }),
                 examples::RESUME_TOKEN,
+            ),
+        ),
+        (
+            "ConsistencyToken",
+            header(
+                "Consistency-Token",
+                "The `Consistency-Token` of an earlier response: the response to this request is at least as new. Without it, \
+                 callers see their own writes all the same.",
+                json!({ "type": "string" }),
+                examples::CONSISTENCY_TOKEN,
             ),
         ),
         (

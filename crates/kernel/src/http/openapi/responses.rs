@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     contract::{
         Method, Reason,
-        policy::{Cache, Idempotency, LocationPart, Success},
+        policy::{Cache, Effect, Idempotency, LocationPart, Success},
     },
     http::openapi::{
         errors, examples,
@@ -47,6 +47,7 @@ fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Succe
         ("ETag", policy.version.is_some() && !bodiless),
         ("Last-Modified", policy.last_modified.is_some() && !bodiless),
         ("Idempotent-Replayed", policy.idempotency != Idempotency::None),
+        ("Consistency-Token", policy.effect == Effect::Write),
     ];
     for (name, _) in names.iter().filter(|(_, given)| *given) {
         header(&mut headers, name);

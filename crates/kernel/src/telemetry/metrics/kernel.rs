@@ -35,6 +35,13 @@ pub(super) const METRICS: &[Metric] =
             "mainstay_postgres_shared_reads_repeated_total",
             "Reads that a shared connection did not answer, repeated on one of their own",
         ),
+        Metric::gauge("mainstay_postgres_replica_lag_seconds", "How far a replica is behind the primary, at most")
+            .labels(&[("replica", &[])]),
+        Metric::counter(
+            "mainstay_postgres_replica_reads_total",
+            "Reads that a replica may serve: by one, by the primary, or repeated on it because the replica failed",
+        )
+        .labels(&[("outcome", &["replica", "primary", "repeated"])]),
         Metric::gauge("mainstay_circuit", "State of the circuit to a dependency: 0 closed, 1 half-open, 2 open")
             .labels(&[("dependency", &[])]),
         Metric::counter("mainstay_redis_failures_total", "Commands that Redis did not answer, or refused"),

@@ -31,6 +31,18 @@ fn a_read_takes_no_key_and_is_cached_if_it_has_a_version() {
 }
 
 #[test]
+fn reads_may_be_those_of_a_replica_unless_the_policy_says_otherwise() {
+    let effect = |verb, fields| read_one("", verb, fields, DATA).effect;
+    assert_eq!(effect("get", ""), Effect::ReplicaRead);
+    assert_eq!(effect("get", "replica: false"), Effect::CurrentRead);
+    for verb in ["post", "put", "patch", "delete"] {
+        assert_eq!(effect(verb, ""), Effect::Write, "{verb}");
+        assert_eq!(effect(verb, "replica: false"), Effect::Write, "{verb}");
+    }
+    assert_eq!(effect("post", "replica: true"), Effect::ReplicaRead, "a search with a body");
+}
+
+#[test]
 fn a_write_honors_a_key_and_a_replacement_is_conditional() {
     for (verb, conditional) in [("post", false), ("delete", false), ("put", true), ("patch", true)] {
         let write = read_one("", verb, "", DATA);

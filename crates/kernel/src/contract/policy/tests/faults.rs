@@ -73,6 +73,8 @@ fn what_a_method_says_about_its_response_must_hold() {
     says(&admin("pending: {field: \"data.state\" values: [\"PENDING\"]}"), &["data.state must be an enum"]);
     says(&admin("pending: {field: \"data.state\"}"), &["data.state must be an enum"]);
     says(&admin("deadline_ms: 0"), &["a deadline must be positive"]);
+    let public = "cache: CACHE_PUBLIC public_cache: {max_age_seconds: 60}";
+    says(&admin(&format!("{public} replica: true")), &["reads the primary: say no replica"]);
     // All at once.
     assert_eq!(method("", &policy("status: 404 deadline_ms: -1")).len(), 4);
 }

@@ -1,0 +1,145 @@
+//! One server of Postgres: the pool of connections to it, and those that reads share.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _,
+    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod, bb8},
+};
+use futures_util::FutureExt as _;
+
+use super::{Connection, connect::Connector, shared, shared::Shared};
+use crate::{
+    config,
+    error::{Error, Result},
+};
+
+type Pooled = bb8::PooledConnection<'static, AsyncPgConnection>;
+
+/// The connections to one server. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Node {
+    pool: bb8::Pool<AsyncPgConnection>,
+    connector: Connector,
+    shared: Arc<Shared>,
+}
+
+impl Node {
+    pub(super) fn new(url: &str, name: &str, config: &config::Database) -> anyhow::Result<Self> {
+        let connector = Connector::new(url, name, config.statement_timeout)?;
+        let timeout = config.statement_timeout.min(shared::TIMEOUT);
+        let shared = Connector::new(url, &format!("{name}-shared"), timeout)?;
+        let mut manager = ManagerConfig::<AsyncPgConnection>::default();
+        // No test query: a round trip per request would only tell what is_broken() knows without one.
+        manager.recycling_method = RecyclingMethod::Fast;
+        let setup = connector.clone();
+        manager.custom_setup = Box::new(move |_| {
+            let connected = setup.clone().connect();
+            async move { Ok(connected.await?) }.boxed()
+        });
+        let manager = AsyncDieselConnectionManager::new_with_config("", manager);
+        let pool = bb8::Pool::builder()
+            .max_size(config.pool_size)
+            .connection_timeout(config.pool_wait)
+            .test_on_check_out(false)
+            .idle_timeout(Some(Duration::from_secs(600)))
+            .build_unchecked(manager);
+        Ok(Self { pool, connector, shared: Shared::new(shared) })
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    pub(super) fn pool(&self) -> &bb8::Pool<AsyncPgConnection> {
+        &self.pool
+    }
+
+    /// Runs a read on a shared connection; returns `None` if it must be repeated.
+    pub(super) async fn try_read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Option<Result<T>> {
+        self.shared.run(run).await
+    }
+
+    /// Runs a read on a shared connection or, if that does not answer, on one of its own.
+    pub(super) async fn read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T> + Clone) -> Result<T> {
+        if let Some(result) = self.try_read(run.clone()).await {
+            return result;
+        }
+        let mut lease = self.lease().await?;
+        let result = run(lease.connection()).await;
+        lease.settle();
+        result
+    }
+
+    /// Lends a connection for statements that stand alone.
+    pub(super) async fn lend<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        let mut lease = self.lease().await?;
+        let result = run(lease.connection()).await;
+        lease.settle();
+        result
+    }
+
+    pub(super) async fn lease(&self) -> Result<Lease> {
+        let began = Instant::now();
+        loop {
+            let mut pooled = self.pool.get_owned().await.map_err(|error| match error {
+                bb8::RunError::TimedOut => {
+                    metrics::counter!("mainstay_postgres_pool_timeouts_total").increment(1);
+                    Error::unavailable(anyhow::anyhow!("no Postgres connection in time"))
+                }
+                bb8::RunError::User(PoolError::ConnectionError(error)) => Error::unavailable(error),
+                bb8::RunError::User(PoolError::QueryError(error)) => Error::unavailable(error),
+            })?;
+            // A restart of Postgres breaks every idle connection; dropping one here makes the pool discard it.
+            if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *pooled) {
+                metrics::histogram!("mainstay_postgres_pool_wait_seconds").record(began.elapsed());
+                return Ok(Lease { connector: self.connector.clone(), pooled: Some(pooled), settled: false });
+            }
+        }
+    }
+}
+
+/// A borrowed connection.
+pub(super) struct Lease {
+    connector: Connector,
+    pooled: Option<Pooled>,
+    settled: bool,
+}
+
+impl Lease {
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        self.pooled.as_mut().expect("held until dropped")
+    }
+
+    /// Notes that no statement runs and no transaction is open, so that the connection may be lent again.
+    pub(super) fn settle(&mut self) {
+        self.settled = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.settled {
+            return;
+        }
+        let (Some(mut pooled), Ok(runtime)) = (self.pooled.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let connector = self.connector.clone();
+        runtime.spawn(async move {
+            connector.cancel(&pooled).await;
+            // This queues behind the cancelled statement: once it is answered, Postgres is idle, and the pool may open
+            // another connection in the place of this one without exceeding its size.
+            let rest = tokio::time::timeout(Duration::from_secs(5), pooled.batch_execute("ROLLBACK")).await;
+            if !matches!(rest, Ok(Ok(()))) {
+                tracing::warn!("a Postgres connection did not become idle after its statement was cancelled");
+            }
+            // The request to cancel may still be on its way and would hit the next borrower's statement, so the pool
+            // must drop the connection.
+            AnsiTransactionManager::transaction_manager_status_mut(&mut *pooled).set_in_error();
+        });
+    }
+}

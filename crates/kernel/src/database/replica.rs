@@ -1,0 +1,342 @@
+//! Replicas: servers that follow the primary by streaming replication, and from which requests read.
+//!
+//! A request that only reads [finds](Replicas::find) a replica that may be read: one that has replayed the position that
+//! the request asks for, and is up to date. What the replica does not answer, or refuses, is read from the primary: a row
+//! that is not there may only not be there yet.
+//!
+//! How far the replicas are is known without asking for each read. Ten times a second the primary says where its log ends
+//! (a [`Sample`]), and each replica how far it has replayed it. A replica that has replayed the end of a sample is as new
+//! as the primary was then, by the clock of this process alone. Whatever goes wrong (replay is paused, the replica receives
+//! nothing, is hung, gone, or promoted), that time does not advance, and soon the replica is not read.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, Once, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
+use url::Url;
+
+use super::{
+    Connection,
+    connect::Connector,
+    node::Node,
+    position::{self, Position},
+};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+};
+
+/// How often each server says how far it is.
+const PERIOD: Duration = Duration::from_millis(100);
+/// How long a replica may say nothing.
+const MAX_SILENCE: Duration = Duration::from_millis(500);
+/// The longest that it takes to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+tokio::task_local! {
+    /// The replica that the current request reads; `None`: it may read one, but none is as far.
+    static OF_REQUEST: Option<Arc<Replica>>;
+}
+
+/// Lets the reads of a request be those of a replica: of one only, so that no read sees less than the one before.
+pub(crate) async fn reading<F: Future>(replica: Option<Arc<Replica>>, request: F) -> F::Output {
+    OF_REQUEST.scope(replica, request).await
+}
+
+/// Returns the replica that the current request reads.
+pub(super) fn of_request() -> Option<Arc<Replica>> {
+    let replica = OF_REQUEST.try_with(Clone::clone).ok()?;
+    if replica.is_none() {
+        count("primary");
+    }
+    replica
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("mainstay_postgres_replica_reads_total", "outcome" => outcome).increment(1);
+}
+
+/// The replicas.
+pub(crate) struct Replicas {
+    primary: Connector,
+    all: Vec<Arc<Replica>>,
+    max_lag: Duration,
+    samples: Mutex<Samples>,
+    next: AtomicUsize,
+    watched: Once,
+}
+
+impl Replicas {
+    /// Returns the replicas that the configuration names, if any.
+    pub(super) fn new(primary: &Node, name: &str, config: &Config) -> anyhow::Result<Option<Self>> {
+        let (urls, max_lag) = (&config.replicas.urls, config.replicas.max_lag);
+        let open = |url: &SecretString| {
+            let node = Node::new(url.expose_secret(), name, &config.database)?;
+            let url = Url::parse(url.expose_secret())?;
+            let name = format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(5432));
+            anyhow::Ok(Arc::new(Replica { node, name, max_lag, began: Instant::now(), state: Mutex::default() }))
+        };
+        let all = urls.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
+        let samples = Mutex::new(Samples { kept: VecDeque::new(), keep: max_lag + PERIOD });
+        let primary = primary.connector().clone();
+        let replicas = Self { primary, all, max_lag, samples, next: AtomicUsize::new(0), watched: Once::new() };
+        Ok(Some(replicas).filter(|replicas| !replicas.all.is_empty()))
+    }
+
+    /// Returns the most by which a replica that is read may be behind.
+    pub(crate) fn max_lag(&self) -> Duration {
+        self.max_lag
+    }
+
+    /// Returns a replica that has replayed this position and is up to date, if there is one.
+    pub(crate) fn find(&self, position: Position) -> Option<Arc<Replica>> {
+        let (first, now) = (self.next.fetch_add(1, Ordering::Relaxed), Instant::now());
+        let mut replicas = self.all.iter().cycle().skip(first % self.all.len()).take(self.all.len());
+        replicas.find(|replica| replica.has_replayed(position, now)).cloned()
+    }
+
+    /// Begins to ask how far the servers are, unless somebody did already; ends with this value.
+    pub(crate) fn watch(self: &Arc<Self>) {
+        self.watched.call_once(|| {
+            tokio::spawn(follow_primary(Arc::downgrade(self), self.primary.clone()));
+            for replica in &self.all {
+                tokio::spawn(follow(Arc::downgrade(self), Arc::downgrade(replica), replica.node.connector().clone()));
+            }
+        });
+    }
+}
+
+/// A replica.
+pub(crate) struct Replica {
+    node: Node,
+    name: String,
+    max_lag: Duration,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+/// What is known of a replica.
+#[derive(Debug, Clone, Copy, Default)]
+struct State {
+    replayed: Position,
+    /// When the primary was no further than the replica is now.
+    as_of: Option<Instant>,
+    /// When the replica last answered; `None`: the last time, it did not.
+    answered: Option<Instant>,
+    /// Whether the log says that it is not read.
+    reported: bool,
+}
+
+impl Replica {
+    /// Runs a short read, as [`Database::read`](super::Database::read) does; `None`: it must be repeated on the primary.
+    pub(super) async fn read<T>(&self, run: impl AsyncFnOnce(&Connection) -> Result<T>) -> Option<T> {
+        self.serve(self.node.try_read(run)).await
+    }
+
+    /// Runs another read; `None`: it must be repeated on the primary.
+    pub(super) async fn query<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Option<T> {
+        self.serve(async { Some(self.node.lend(run).await) }).await
+    }
+
+    /// Waits for a read for as long as the replica may be read.
+    async fn serve<T>(&self, read: impl Future<Output = Option<Result<T>>>) -> Option<T> {
+        let served = tokio::select! {
+            biased;
+            result = read => result.and_then(Result::ok),
+            () = self.lost() => None,
+        };
+        count(if served.is_some() { "replica" } else { "repeated" });
+        served
+    }
+
+    /// Returns once the replica may not be read any more.
+    async fn lost(&self) {
+        while let Some(until) = self.readable_until().filter(|until| *until > Instant::now()) {
+            sleep_until(until).await;
+        }
+    }
+
+    /// Returns until when the replica may be read if nothing more is heard of it.
+    fn readable_until(&self) -> Option<Instant> {
+        let State { as_of, answered, .. } = *self.state();
+        Some((as_of? + self.max_lag).min(answered? + MAX_SILENCE))
+    }
+
+    fn has_replayed(&self, position: Position, now: Instant) -> bool {
+        self.readable_until().is_some_and(|until| until > now) && self.state().replayed >= position
+    }
+
+    /// Notes how far the replica is, or why it does not say so.
+    fn note(&self, answer: Result<Position>, samples: &Mutex<Samples>) {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.answered = answer.as_ref().ok().map(|_| now);
+        if let Ok(replayed) = answer {
+            state.replayed = replayed;
+            state.as_of = lock(samples).last_before(replayed).or(state.as_of);
+        }
+        let lag = now - state.as_of.unwrap_or(self.began);
+        let was_reported = std::mem::replace(&mut state.reported, answer.is_err() || lag > self.max_lag);
+        let is_reported = state.reported;
+        drop(state);
+        metrics::gauge!("mainstay_postgres_replica_lag_seconds", "replica" => self.name.clone()).set(lag);
+        let (replica, cause) = (&self.name, answer.err().map(|error| error.detail()));
+        match (was_reported, is_reported) {
+            (false, true) => tracing::warn!(replica, cause, ?lag, "a replica is not read"),
+            (true, false) => tracing::info!(replica, "a replica is read again"),
+            _ => {}
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+/// Where the log of the primary ended at a time.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Instant,
+    end: Position,
+}
+
+/// The samples that a replica may still have to be compared with, by their time and their end.
+#[derive(Debug)]
+struct Samples {
+    kept: VecDeque<Sample>,
+    keep: Duration,
+}
+
+impl Samples {
+    fn add(&mut self, sample: Sample) {
+        // A standby that was promoted, without all that the old primary had written.
+        let known = self.kept.partition_point(|known| known.end <= sample.end);
+        self.kept.truncate(known);
+        let outdated = self.kept.partition_point(|known| known.at + self.keep < sample.at);
+        self.kept.drain(..outdated);
+        self.kept.push_back(sample);
+    }
+
+    /// Returns the time of the last sample whose end was replayed.
+    fn last_before(&self, replayed: Position) -> Option<Instant> {
+        let after = self.kept.partition_point(|sample| sample.end <= replayed);
+        Some(self.kept.get(after.checked_sub(1)?)?.at)
+    }
+}
+
+async fn follow_primary(replicas: Weak<Replicas>, connector: Connector) {
+    let mut server = Server { connector, connection: None };
+    let mut ticks = ticks(Instant::now());
+    loop {
+        ticks.tick().await;
+        let (at, answer) = server.ask(position::of_primary).await;
+        let Some(replicas) = replicas.upgrade() else { return };
+        if let Ok(end) = answer {
+            lock(&replicas.samples).add(Sample { at, end });
+        }
+    }
+}
+
+async fn follow(replicas: Weak<Replicas>, replica: Weak<Replica>, connector: Connector) {
+    let mut server = Server { connector, connection: None };
+    // After the primary, with which it is compared.
+    let mut ticks = ticks(Instant::now() + PERIOD / 2);
+    loop {
+        ticks.tick().await;
+        let (_, answer) = server.ask(position::of_replica).await;
+        let (Some(replicas), Some(replica)) = (replicas.upgrade(), replica.upgrade()) else { return };
+        replica.note(answer, &replicas.samples);
+    }
+}
+
+fn ticks(first: Instant) -> Interval {
+    let mut ticks = interval_at(first, PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// A server that says how far it is, on a connection of its own: no busy pool delays the news.
+struct Server {
+    connector: Connector,
+    connection: Option<Connection>,
+}
+
+impl Server {
+    /// Returns the answer, and the time just before the question.
+    async fn ask(
+        &mut self,
+        question: impl AsyncFnOnce(&Connection) -> Result<Position>,
+    ) -> (Instant, Result<Position>) {
+        let late = |_| Error::unavailable(anyhow::anyhow!("no answer in time"));
+        // Taken out, so that a connection whose answer is not awaited is not used again.
+        let connection = match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => match timeout(CONNECT_TIMEOUT, self.connector.clone().connect()).await {
+                Ok(opened) => opened.map_err(Error::unavailable),
+                Err(elapsed) => Err(late(elapsed)),
+            },
+        };
+        let at = Instant::now();
+        let connection = match connection {
+            Ok(connection) => connection,
+            Err(error) => return (at, Err(error)),
+        };
+        let answer = timeout(MAX_SILENCE, question(&connection)).await.unwrap_or_else(|elapsed| Err(late(elapsed)));
+        self.connection = Some(connection).filter(|_| answer.is_ok());
+        (at, answer)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(end: u64) -> Position {
+        Position::of_text(&format!("{end:x}")).expect("a position")
+    }
+
+    fn samples(now: Instant, ends: &[u64]) -> Samples {
+        let mut samples = Samples { kept: VecDeque::new(), keep: Duration::from_secs(1) };
+        for (seconds, end) in (0..).zip(ends) {
+            samples.add(Sample { at: now + PERIOD * seconds, end: position(*end) });
+        }
+        samples
+    }
+
+    #[test]
+    fn a_replica_is_as_new_as_the_last_sample_that_it_has_replayed() {
+        let now = Instant::now();
+        let samples = samples(now, &[10, 20, 20, 30]);
+        for (replayed, period) in [(9, None), (10, Some(0)), (19, Some(0)), (20, Some(2)), (29, Some(2)), (99, Some(3))]
+        {
+            assert_eq!(
+                samples.last_before(position(replayed)),
+                period.map(|period| now + PERIOD * period),
+                "{replayed}"
+            );
+        }
+    }
+
+    #[test]
+    fn samples_are_forgotten() {
+        let now = Instant::now();
+        let ends: Vec<_> = (1..=100).collect();
+        let long = samples(now, &ends);
+        assert_eq!(long.kept.len(), 11, "those of a second");
+        // A standby was promoted that had not received the rest.
+        let lost = samples(now, &[10, 20, 30, 15]);
+        assert_eq!(lost.last_before(position(14)), Some(now));
+        assert_eq!(lost.last_before(position(40)), Some(now + PERIOD * 3));
+    }
+}

@@ -1,0 +1,175 @@
+//! Lets requests that only read do so from a replica, which sees all that their caller has seen.
+//!
+//! The response to a request that may write names a position in the log of Postgres, the token: the request's effect, and
+//! whatever it was decided by, is before that. A read with a token sees at least as much. A read without one sees at least
+//! as much as the last token of its caller, which is kept for as long as a replica that is read may lag; beyond that every
+//! such replica is as far.
+//!
+//! A token that can't be read (of another version, or of nobody's) asks for more than any replica has: the primary is
+//! read, which has it all. So it is whenever the position is not known.
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use redis::Script;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    caller::Permit,
+    contract::{Method, policy::Effect},
+    database::{
+        Database, Position,
+        replica::{self, Replicas},
+    },
+    grpc::Arrival,
+    http::middleware::layer::{Middleware, Next, Request, Response, ResponseFuture},
+    redis::Redis,
+};
+
+/// The token, in requests and in responses.
+pub const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-token");
+
+/// A middleware that chooses where a request reads, and says what was written.
+#[derive(Clone)]
+pub struct Consistency {
+    database: Database,
+    replicas: Arc<Replicas>,
+    kept: Kept,
+}
+
+impl Consistency {
+    /// Creates the middleware; `None` if there is no replica.
+    pub fn new(app: &App) -> Option<Self> {
+        let replicas = app.database.replicas()?.clone();
+        replicas.watch();
+        let kept = Kept { redis: app.redis.clone(), life: replicas.max_lag() };
+        Some(Self { database: app.database.clone(), replicas, kept })
+    }
+}
+
+impl std::fmt::Debug for Consistency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consistency").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+impl<S: Next> Middleware<Request, S> for Consistency {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let effect = request.extensions().get::<&'static Method>().map_or(Effect::CurrentRead, |method| method.effect);
+        let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().principal());
+        let consistency = self.clone();
+        match effect {
+            Effect::CurrentRead => next.pass(request),
+            Effect::ReplicaRead => {
+                let (asked, mut next) = (asked_for(request.headers()), next.clone());
+                Box::pin(async move {
+                    let position = match (asked, principal) {
+                        (Some(position), _) => position,
+                        (None, Some(principal)) => consistency.kept.find(principal).await,
+                        (None, None) => Position::default(),
+                    };
+                    let replica = consistency.replicas.find(position);
+                    Ok(replica::reading(replica, next.run(request)).await)
+                })
+            }
+            Effect::Write => {
+                let arrival = request.extensions().get::<Arrival>().cloned();
+                let response = next.run(request);
+                Box::pin(async move {
+                    let mut response = response.await;
+                    if arrival.is_some_and(|arrival| arrival.is_noted()) && !is_unavailable(&response) {
+                        consistency.conclude(&mut response, principal).await;
+                    }
+                    Ok(response)
+                })
+            }
+        }
+    }
+}
+
+impl Consistency {
+    /// Puts the token into a response, and keeps it for the caller.
+    async fn conclude(&self, response: &mut Response, principal: Option<Uuid>) {
+        let position = self.database.position().await;
+        let token = position.and_then(|position| HeaderValue::try_from(position.token()).ok());
+        if let Some(token) = token {
+            response.headers_mut().insert(CONSISTENCY_TOKEN, token);
+        }
+        if let Some(principal) = principal {
+            self.kept.keep(principal, position.unwrap_or(Position::UNREACHED)).await;
+        }
+    }
+}
+
+/// Returns the furthest position of the tokens that a request has, if it has any.
+fn asked_for(headers: &HeaderMap) -> Option<Position> {
+    let tokens = headers.get_all(CONSISTENCY_TOKEN).iter();
+    tokens.map(|token| Position::of_token(token.as_bytes()).unwrap_or(Position::UNREACHED)).max()
+}
+
+/// Whether Postgres need not be asked: it would not answer either.
+fn is_unavailable(response: &Response) -> bool {
+    response.headers().get("grpc-status").is_some_and(|status| status == "14")
+}
+
+/// Keeps the furthest of two positions, as text that sorts as they do. KEYS: the caller's. ARGV: a position, its
+/// milliseconds.
+static KEEP: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local kept = redis.call('GET', KEYS[1])
+         if not kept or kept < ARGV[1] then kept = ARGV[1] end
+         redis.call('SET', KEYS[1], kept, 'PX', ARGV[2])",
+    )
+});
+
+/// The last positions of callers, for all instances.
+#[derive(Debug, Clone)]
+struct Kept {
+    redis: Redis,
+    life: Duration,
+}
+
+impl Kept {
+    /// Returns the position up to which the caller has written. Where that is not known, no replica is far enough.
+    async fn find(&self, principal: Uuid) -> Position {
+        let kept = match &self.redis {
+            Redis::Server(link) => link.cmd::<Option<String>>(redis::cmd("GET").arg(key(principal))).await,
+            Redis::Local(local) => Ok(local.run(|table| table.get(&key(principal))).and_then(text)),
+        };
+        match kept {
+            Ok(None) => Position::default(),
+            Ok(Some(kept)) => Position::of_text(&kept).unwrap_or(Position::UNREACHED),
+            Err(_) => Position::UNREACHED,
+        }
+    }
+
+    /// Keeps a position. While Redis is unavailable, nothing is kept, and nothing is found either.
+    async fn keep(&self, principal: Uuid, position: Position) {
+        let (key, text) = (key(principal), position.text());
+        let kept = match &self.redis {
+            Redis::Server(link) => {
+                let life_ms = u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX >> 2);
+                link.script::<()>(&KEEP, &[key], &[text, life_ms.to_string()]).await
+            }
+            Redis::Local(local) => local.run(|table| {
+                let kept = table.get(&key).and_then(self::text).filter(|kept| *kept > text);
+                table.set(&key, kept.unwrap_or(text), self.life)
+            }),
+        };
+        if let Err(error) = kept {
+            tracing::debug!(cause = %error, "the position of a write was not kept");
+        }
+    }
+}
+
+fn key(principal: Uuid) -> String {
+    format!("mainstay:position:{principal}")
+}
+
+fn text(bytes: bytes::Bytes) -> Option<String> {
+    String::from_utf8(bytes.into()).ok()
+}

@@ -1,0 +1,331 @@
+//! Reads from a real standby: what a caller sees of it, and what happens when it lags, hangs, is gone, or is promoted.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use mainstay_dev_servers::{Options, Postgres};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::{
+    cases::draft,
+    support::{
+        Actor, Answer, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::sql, eventually, people::Cast,
+        servers,
+    },
+};
+
+/// A lag that no test reaches.
+const ANY_LAG: &str = "1h";
+const TOKEN: &str = "consistency-token";
+
+/// A primary, and a standby that follows it.
+struct Pair {
+    primary: Postgres,
+    standby: Postgres,
+    database: Arc<TestDatabase>,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let settings = Options::temporary().set("synchronous_commit", "on").set("shared_buffers", "64MB");
+        let primary = Postgres::start(settings).await.expect("a Postgres");
+        let database = Arc::new(TestDatabase::foreign(primary.url()));
+        servers::migrate(&database.url).await;
+        let standby = primary.standby().await.expect("a standby");
+        Self { primary, standby, database }
+    }
+
+    async fn app(&self, max_lag: &str) -> TestApp {
+        let builder = TestApp::builder().on(&self.database).set("DATABASE_REPLICA_URLS", self.standby.url());
+        builder.set("DATABASE_REPLICA_MAX_LAG", max_lag).start().await
+    }
+
+    async fn ask_standby(&self, expression: &str) -> String {
+        let rows = sql(self.standby.url(), &format!("SELECT {expression}")).await;
+        rows[0][0].clone().unwrap_or_default()
+    }
+
+    /// Waits until the standby has replayed all that was written.
+    async fn catch_up(&self) {
+        let end = self.database.sql("SELECT pg_current_wal_flush_lsn()").await[0][0].clone().expect("a position");
+        let replayed = format!("pg_last_wal_replay_lsn() >= '{end}'");
+        eventually("the standby has caught up", async || self.ask_standby(&replayed).await == "t").await;
+    }
+
+    async fn pause(&self) {
+        self.ask_standby("pg_wal_replay_pause()").await;
+        eventually("replay is paused", async || self.ask_standby("pg_get_wal_replay_pause_state()").await == "paused")
+            .await;
+    }
+
+    async fn resume(&self) {
+        self.ask_standby("pg_wal_replay_resume()").await;
+    }
+
+    /// Changes all tickets in the primary, as somebody else would: no caller has done so.
+    async fn rename_tickets(&self, subject: &str) {
+        self.database.sql(&format!("UPDATE tickets SET subject = '{subject}'")).await;
+    }
+
+    /// How far the standby is behind, as an app says.
+    async fn lag(&self, app: &TestApp) -> f64 {
+        let text = app.private.get("/metrics").await.body.to_string();
+        let series =
+            format!("mainstay_postgres_replica_lag_seconds{{replica=\\\"127.0.0.1:{}\\\"}} ", self.standby.port());
+        let value = text.split_once(&series).map(|(_, rest)| rest.split('\\').next().unwrap_or_default());
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no lag in {text}"))
+    }
+}
+
+async fn get(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)]) -> Answer {
+    who.call_with(protocol, "TicketService.GetTicket", json!({ "ticketId": ticket }), headers).await
+}
+
+async fn subject(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)]) -> String {
+    get(who, protocol, ticket, headers).await.good().text("/data/subject")
+}
+
+/// The subject of the only ticket, in the list.
+async fn listed(who: &Actor, protocol: Protocol, headers: &[(&str, &str)]) -> String {
+    who.call_with(protocol, "TicketService.ListTickets", json!({}), headers).await.good().text("/data/0/subject")
+}
+
+/// Reads a ticket until the replica serves it, which has this subject. On a busy machine it may be late with its news, and
+/// the primary is read.
+async fn from_replica(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)], there: &str) {
+    eventually("the replica is read", async || subject(who, protocol, ticket, headers).await == there).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_read_a_replica_that_has_what_they_wrote() {
+    let pair = Pair::start().await;
+    let (app, other) = (pair.app(ANY_LAG).await, pair.app(ANY_LAG).await);
+    let Cast { customer, agent, .. } = app.cast().await;
+    let made = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.good();
+    let (ticket, first) = (made.id(), made.header(TOKEN).expect("a token").to_owned());
+    let original = made.text("/data/subject");
+    agent.token().await;
+    pair.catch_up().await;
+    pair.pause().await;
+    pair.rename_tickets("Renamed").await;
+
+    for at in [&app, &other] {
+        let (customer, agent) = (customer.at(&at.endpoint), agent.at(&at.endpoint));
+        for protocol in PROTOCOLS {
+            // It has what the caller wrote, and what the token says.
+            from_replica(&customer, protocol, &ticket, &[], &original).await;
+            from_replica(&agent, protocol, &ticket, &[(TOKEN, &first)], &original).await;
+            eventually("a list is read", async || listed(&agent, protocol, &[]).await == original).await;
+        }
+    }
+
+    let change = json!({ "ticketId": ticket, "ticket": { "subject": "Mine" } });
+    let changed = customer.call(Protocol::Rest, "TicketService.UpdateTicket", change.clone()).await.good();
+    let second = changed.header(TOKEN).expect("a token").to_owned();
+    for at in [&app, &other] {
+        let (customer, agent) = (customer.at(&at.endpoint), agent.at(&at.endpoint));
+        for protocol in PROTOCOLS {
+            assert_eq!(subject(&customer, protocol, &ticket, &[]).await, "Mine", "the caller's own, at any instance");
+            assert_eq!(listed(&customer, protocol, &[]).await, "Mine");
+            // Nobody else asks for it.
+            from_replica(&agent, protocol, &ticket, &[], &original).await;
+            for token in [&*second, "of no form that we know"] {
+                assert_eq!(subject(&agent, protocol, &ticket, &[(TOKEN, token)]).await, "Mine", "{token}");
+                assert_eq!(listed(&agent, protocol, &[(TOKEN, token)]).await, "Mine", "{token}");
+            }
+        }
+    }
+
+    // What is not there may only not be there yet.
+    let new = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id();
+    get(&agent, Protocol::Rest, &new, &[]).await.good();
+    // Who was refused for what is there now reads that.
+    let outdated =
+        agent.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &[("if-match", "\"999\"")]).await;
+    assert!(outdated.refused("ETAG_MISMATCH").header(TOKEN).is_some());
+    assert_eq!(subject(&agent, Protocol::Grpc, &ticket, &[]).await, "Mine");
+
+    pair.resume().await;
+    pair.catch_up().await;
+    pair.pause().await;
+    pair.rename_tickets("Renamed again").await;
+    from_replica(&customer, Protocol::Rest, &ticket, &[(TOKEN, &second)], "Mine").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_lags_is_not_read() {
+    let pair = Pair::start().await;
+    let app = pair.app("1s").await;
+    let Cast { customer, agent, .. } = app.cast().await;
+    let ticket = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id();
+    agent.token().await;
+    eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
+    pair.pause().await;
+    pair.rename_tickets("Renamed").await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    for number in 0..20 {
+        let protocol = PROTOCOLS[number % PROTOCOLS.len()];
+        assert_eq!(subject(&agent, protocol, &ticket, &[]).await, "Renamed");
+        assert_eq!(listed(&agent, protocol, &[]).await, "Renamed");
+    }
+    assert!(pair.lag(&app).await > 1.0);
+    pair.resume().await;
+    eventually("the replica is up to date again", async || pair.lag(&app).await < 1.0).await;
+}
+
+/// Reads all the time, and each gets its response within its deadline.
+async fn read_for(time: Duration, who: &Actor, ticket: &str) {
+    let since = Instant::now();
+    let deadline = ("x-request-timeout", "2s");
+    let reads = [Protocol::Grpc, Protocol::Rest].map(async |protocol| {
+        while since.elapsed() < time {
+            get(who, protocol, ticket, &[deadline]).await.good();
+            who.call_with(protocol, "TicketService.ListTickets", json!({}), &[deadline]).await.good();
+        }
+    });
+    futures_util::future::join_all(reads).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_hangs_or_is_gone_costs_no_request() {
+    let mut pair = Pair::start().await;
+    let app = pair.app(ANY_LAG).await;
+    let Cast { customer, agent, .. } = app.cast().await;
+    let ticket = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id();
+    eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
+    for protocol in PROTOCOLS {
+        get(&agent, protocol, &ticket, &[]).await.good();
+    }
+    let reading = read_for(Duration::from_secs(4), &agent, &ticket);
+    let hanging = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let frozen = pair.standby.freeze();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        drop(frozen);
+    };
+    tokio::join!(reading, hanging);
+    eventually("the replica is up to date again", async || pair.lag(&app).await < 1.0).await;
+
+    let standby = &mut pair.standby;
+    let crash = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        standby.crash();
+    };
+    tokio::join!(read_for(Duration::from_secs(2), &agent, &ticket), crash);
+    eventually("the replica is known to be gone", async || pair.lag(&app).await > 1.0).await;
+    read_for(Duration::from_millis(500), &agent, &ticket).await;
+}
+
+/// Creates tickets until told to stop, each under a key with which it is tried until it succeeds. Returns the ids.
+async fn write(who: &Actor, request: &Value, stop: &AtomicBool, last: &Mutex<Instant>) -> Vec<String> {
+    let mut ids = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let key = crate::support::unique();
+        loop {
+            let answer = who.keyed(Protocol::Rest, "TicketService.CreateTicket", request.clone(), &key).await;
+            if answer.reason.is_empty() {
+                ids.push(answer.id());
+                *last.lock().await = Instant::now();
+                break;
+            }
+            let passing = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS"];
+            assert!(passing.contains(&&*answer.reason), "{answer:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
+    let mut pair = Pair::start().await;
+    pair.database.sql("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
+    pair.database.sql("SELECT pg_reload_conf()").await;
+    eventually("replication is synchronous", async || {
+        pair.database.number("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").await == 1
+    })
+    .await;
+    let (first, second) = (pair.primary.port().to_string(), pair.standby.port().to_string());
+    let both = pair.database.url.replace(&format!(":{first}/"), &format!(":{first},127.0.0.1:{second}/"));
+    let both = format!("{both}?target_session_attrs=read-write");
+    let settings = [
+        ("DATABASE_URL", both.as_str()),
+        ("DATABASE_REPLICA_URLS", pair.standby.url()),
+        ("DATABASE_POOL_WAIT", "800ms"),
+    ];
+    let server = Process::with(&pair.database, &settings).await;
+    let Cast { customer, agent, .. } = Cast::new(&server.endpoint, &pair.database).await;
+    agent.token().await;
+    let mut request = draft();
+    request["accountId"] = json!(customer.who().account);
+
+    let (stop, last) = (AtomicBool::new(false), Mutex::new(Instant::now()));
+    let writers = futures_util::future::join_all((0..4).map(|_| write(&agent, &request, &stop, &last)));
+    let (primary, standby) = (&mut pair.primary, &pair.standby);
+    let take_over = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        primary.crash();
+        let promoted = sql(standby.url(), "SELECT pg_promote()").await;
+        assert_eq!(promoted[0][0].as_deref(), Some("t"));
+        let since = Instant::now();
+        eventually("writes resume", async || *last.lock().await > since).await;
+        let after = since.elapsed();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.store(true, Ordering::Relaxed);
+        after
+    };
+    let (written, after) = tokio::join!(writers, take_over);
+    assert!(after < Duration::from_secs(10), "writes resumed after {after:?}");
+    let acknowledged: BTreeSet<_> = written.into_iter().flatten().collect();
+    let rows = sql(standby.url(), "SELECT id FROM tickets").await;
+    let kept: BTreeSet<_> = rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect();
+    assert_eq!(acknowledged, kept, "every write that was acknowledged, and each once");
+    println!("{} writes, the next one {after:?} after the promotion", kept.len());
+
+    // What was a replica is the primary; it is not read as a replica, and every response is current.
+    let ticket = kept.last().expect("a ticket");
+    let change = json!({ "ticketId": ticket, "ticket": { "subject": "After" } });
+    for protocol in PROTOCOLS {
+        agent.call(protocol, "TicketService.UpdateTicket", change.clone()).await.good();
+        assert_eq!(subject(&customer, protocol, ticket, &[]).await, "After");
+    }
+}
+
+/// A standby that is promoted while its primary goes on has a history of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_was_promoted_is_no_replica() {
+    let pair = Pair::start().await;
+    let app = pair.app(ANY_LAG).await;
+    let Cast { customer, agent, .. } = app.cast().await;
+    let made = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    agent.token().await;
+    eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
+    pair.catch_up().await;
+    assert_eq!(pair.ask_standby("pg_promote()").await, "t");
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    sql(pair.standby.url(), "UPDATE tickets SET subject = 'Elsewhere'").await;
+    for number in 0..20 {
+        let protocol = PROTOCOLS[number % PROTOCOLS.len()];
+        assert_eq!(subject(&agent, protocol, &made.id(), &[]).await, made.text("/data/subject"));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Without replicas there are no tokens, and those of elsewhere change nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_replicas_there_are_no_tokens() {
+    let app = TestApp::start().await;
+    let Cast { customer, .. } = app.cast().await;
+    for protocol in PROTOCOLS {
+        let made = customer.call(protocol, "TicketService.CreateTicket", draft()).await.good();
+        assert_eq!(made.header(TOKEN), None);
+        get(&customer, protocol, &made.id(), &[(TOKEN, "of elsewhere")]).await.good();
+    }
+}
