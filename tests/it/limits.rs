@@ -3,3 +3,4 @@
 mod exact;
 mod login;
 mod redis_away;
+mod slots;

@@ -1,5 +1,6 @@
 //! Watches: changes as they happen, over every protocol and on every instance, and how a watch ends.
 
+mod changes;
 mod dashboard;
 mod ending;
 mod operations;

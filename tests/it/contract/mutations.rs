@@ -1,6 +1,6 @@
 //! The mutations of `make mutants` fit the source as it is.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use serde::Deserialize;
 
@@ -36,6 +36,8 @@ fn every_mutation_has_its_place_in_the_source() {
     let files = std::fs::read_dir(root.join("tests/mutations")).expect("a directory");
     let files = files.map(|file| file.expect("a file").path());
     let (mut names, mut faults) = (Vec::new(), Vec::new());
+    // The file, and the first byte of the snippet and the one after it.
+    let mut places = BTreeSet::new();
     for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
         let text = std::fs::read_to_string(&path).expect("a text");
         let area: Area = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -45,6 +47,10 @@ fn every_mutation_has_its_place_in_the_source() {
             let within = within.as_ref().unwrap_or(&original);
             if source.matches(within.as_str()).count() != 1 || within.matches(&original).count() != 1 {
                 faults.push(format!("{name}: {file} must have its snippet once"));
+            }
+            if let Some(place) = source.find(within.as_str()).zip(within.find(&original)).map(|(at, in_it)| at + in_it)
+            {
+                places.insert((file.clone(), place, place + original.len()));
             }
             if original == mutated || tests.or_else(|| area.tests.clone()).is_none() {
                 faults.push(format!("{name} changes nothing, or names no tests"));
@@ -56,6 +62,12 @@ fn every_mutation_has_its_place_in_the_source() {
                 faults.push(format!("{name} is the name of two"));
             }
             names.push(name);
+        }
+    }
+    let places: Vec<_> = places.into_iter().collect();
+    for ((file, _, end), (next_file, start, _)) in places.iter().zip(places.iter().skip(1)) {
+        if file == next_file && start < end {
+            faults.push(format!("{file}: two snippets overlap at byte {start}; give both the same"));
         }
     }
     assert!(names.len() >= AT_LEAST, "there are only {}", names.len());

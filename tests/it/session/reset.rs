@@ -1,7 +1,12 @@
 //! Password resets: a single-use token, and every session ends.
 
+use std::time::{Duration, Instant};
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use mainstay::identity::passwords::Passwords;
+use mainstay::identity::{
+    auth::password::{DUMMY, Password},
+    passwords::Passwords,
+};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -91,6 +96,21 @@ async fn a_sign_in_costs_the_same_for_an_unknown_user() {
     drop(slot);
     sign_in(&known).await.refused("INVALID_CREDENTIALS");
     sign_in(&unknown).await.refused("INVALID_CREDENTIALS");
+}
+
+/// Or else the time of an answer would tell whether a user exists: an answer without a hash takes a hundredth.
+#[tokio::test]
+async fn an_unknown_user_costs_a_hash() {
+    let passwords = Passwords::new(1);
+    let mut fastest = [Duration::MAX; 2];
+    for round in 0..20 {
+        let hash = (round % 2 == 0).then(|| DUMMY.to_owned());
+        let since = Instant::now();
+        passwords.verify(Password::attempt("whatever it is".into()), hash).await.expect("a verdict");
+        fastest[round % 2] = fastest[round % 2].min(since.elapsed());
+    }
+    let [known, unknown] = fastest;
+    assert!(unknown > known / 10, "{unknown:?}, and {known:?} for one who exists");
 }
 
 #[tokio::test]

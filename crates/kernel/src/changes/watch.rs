@@ -185,3 +185,37 @@ impl<E: Entry> Watch<E> {
 fn latest(cursor: &Cursor) -> &Snapshot {
     cursor.part.as_ref().map_or(&cursor.from, |(until, _)| until)
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        changes::{Change, Noted, Read},
+        id::AccountId,
+    };
+
+    fn snapshot(text: &str) -> Snapshot {
+        Snapshot::parse(text, DateTime::default()).expect("a snapshot")
+    }
+
+    fn noted(writer: i64) -> Noted {
+        let (resource, account) = (Uuid::nil(), AccountId(Uuid::nil()));
+        let change =
+            Change { topic: "support.ticket".into(), resource, account, principal: None, version: 1, is_deleted: true };
+        Noted { change, position: (writer, 1) }
+    }
+
+    /// It caught up beyond the beginning of a batch that was read for all.
+    #[test]
+    fn what_a_watcher_has_read_alone_is_not_repeated() {
+        let start = Cursor::whole(snapshot("10:10:"));
+        let read = Read { snapshot: snapshot("30:30:"), entries: [12, 15, 22].map(noted).into() };
+        let batch = Arc::new(Batch::new(start.clone(), read));
+        let page = Page { range: 0..3, batch, start, known: Some(snapshot("20:20:15")) };
+        let writers: Vec<_> = page.entries().map(|entry| entry.position().0).collect();
+        assert_eq!(writers, [15, 22]);
+    }
+}

@@ -298,3 +298,15 @@ async fn attempts_fall_back_to_postgres() {
         answers.iter().map(|answer| answer.as_ref().unwrap().as_ref().err().map(Error::reason)).collect();
     assert_eq!(reasons.iter().filter(|reason| reason.is_none()).count(), 10, "{reasons:?}");
 }
+
+#[tokio::test]
+async fn an_attempt_leaves_the_window_in_redis_a_window_after_it_was_made() {
+    const SLEPT: Duration = Duration::from_millis(100);
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let limiter = shared(&redis, read(10, MINUTE)).await;
+    let once = [AttemptLimit::new("login", b"ada@example.org", Quota { requests: 1, ..LOGIN })];
+    drop(limiter.attempt(&once).await.unwrap());
+    tokio::time::sleep(SLEPT).await;
+    let wait = limiter.attempt(&once).await.unwrap_err().wait().unwrap();
+    assert!(wait <= LOGIN.window - SLEPT + Duration::from_millis(1), "{wait:?}");
+}

@@ -1,0 +1,82 @@
+//! What a watch makes of the changes that were noted: which of them it tells, and how often.
+
+use serde_json::Value;
+
+use super::{Reader, TICKETS, token, told};
+use crate::{
+    cases::{Scene, nothing, ticket},
+    support::{PROTOCOLS, Protocol, TestApp},
+};
+
+/// Notes changes in one transaction: the topic, the resource, its version, and whether it was deleted.
+async fn note(scene: &Scene, changes: &[(&str, &str, i64, bool)]) {
+    let account = scene.account();
+    let values = changes.iter().map(|(topic, resource, version, is_deleted)| {
+        format!("('{topic}', '{resource}', '{account}', {version}, {is_deleted})")
+    });
+    let values = values.collect::<Vec<_>>().join(", ");
+    let columns = "topic, resource_id, account_id, version, is_deleted";
+    scene.database.sql(&format!("INSERT INTO changes ({columns}) VALUES {values}")).await;
+}
+
+/// What a reader is told of, up to a ticket that is created now.
+async fn told_until_now(reader: &mut Reader, scene: &Scene) -> Vec<(String, Option<String>)> {
+    let last = ticket(&scene.cast.customer).await;
+    let mut all = Vec::new();
+    loop {
+        let next = told(&reader.item().await);
+        if next.0 == last {
+            return all;
+        }
+        all.push(next);
+    }
+}
+
+/// Nor are they told twice, if the resource has changed again meanwhile: it comes with its last change.
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let resolved = scene.resolved().await;
+    for protocol in PROTOCOLS {
+        let mut reader = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
+        reader.message().await;
+        note(
+            &scene,
+            &[("support.macro", nothing().as_str(), 1, true), ("support.ticket", resolved.as_str(), 1, false)],
+        )
+        .await;
+        let told = told_until_now(&mut reader, &scene).await;
+        assert!(told.is_empty(), "{protocol:?}: {told:?}");
+    }
+}
+
+/// As of a ticket that several people comment on at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn several_changes_that_leave_the_version_are_one_message() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let id = scene.ticket().await;
+    for protocol in PROTOCOLS {
+        let mut reader = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
+        reader.message().await;
+        note(&scene, &[("support.ticket", id.as_str(), 1, false); 3]).await;
+        assert_eq!(told_until_now(&mut reader, &scene).await, [(id.clone(), Some("1".to_owned()))], "{protocol:?}");
+    }
+}
+
+/// More than are read at once, for a reader that is there and for one that was away.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_changes_of_a_large_transaction_are_told() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let mut there = Reader::open(&scene.cast.customer, Protocol::Grpc, TICKETS, "").await;
+    let before: Value = there.message().await;
+    let gone: Vec<_> = (0..450).map(|_| nothing()).collect();
+    let deletions: Vec<_> = gone.iter().map(|id| ("support.ticket", id.as_str(), 1, true)).collect();
+    note(&scene, &deletions).await;
+    let expected: Vec<_> = gone.iter().map(|id| (id.clone(), None)).collect();
+    assert!(told_until_now(&mut there, &scene).await == expected);
+    let mut away = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, &token(&before)).await;
+    assert!(told_until_now(&mut away, &scene).await[..450] == expected);
+}
