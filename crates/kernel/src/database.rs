@@ -19,7 +19,7 @@ pub mod migrations;
 mod node;
 pub mod optional_column;
 mod position;
-pub(crate) mod replica;
+mod replica;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;
 pub mod seek;
@@ -38,7 +38,7 @@ use after_commit::Added;
 pub use connect::ConnectFailure;
 use node::{Lease, Node};
 pub(crate) use position::Position;
-use replica::Replicas;
+pub(crate) use replica::{Replicas, reading};
 
 use crate::{
     config,

@@ -21,10 +21,7 @@ use crate::{
     app::App,
     caller::Permit,
     contract::{Method, policy::Effect},
-    database::{
-        Database, Position,
-        replica::{self, Replicas},
-    },
+    database::{Database, Position, Replicas, reading},
     grpc::Arrival,
     http::middleware::layer::{Middleware, Next, Request, Response, ResponseFuture},
     redis::Redis,
@@ -73,7 +70,7 @@ impl<S: Next> Middleware<Request, S> for Consistency {
                         (None, None) => Position::default(),
                     };
                     let replica = consistency.replicas.find(position);
-                    Ok(replica::reading(replica, next.run(request)).await)
+                    Ok(reading(replica, next.run(request)).await)
                 })
             }
             Effect::Write => {
