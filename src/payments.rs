@@ -46,7 +46,7 @@ pub use gateway::{Cancel, Found, Gateway, Outcome, Subscribe};
 pub use settlement::call;
 
 /// The alerts about payments, with the provider `gateway`, in the order of docs/operations.md.
-const ALERTS: [&str; 9] = [
+const ALERTS: [&str; 11] = [
     "other_gateway",
     "unsettled",
     "moved_twice",
@@ -55,6 +55,8 @@ const ALERTS: [&str; 9] = [
     "refunds_differ",
     "refund_returned",
     "customer_missing",
+    "cancellation_refused",
+    "disputed",
     "subscribed_twice",
 ];
 
