@@ -214,7 +214,8 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
             }
             Err(Failure::Unavailable(why)) => (mail.failed(why, now), "expired"),
             Err(Failure::Rejected(why)) => (mail.failed(why, now), "rejected"),
-            Err(Failure::Withheld(why)) => (mail.failed(why, now), "withheld"),
+            // One that is redriven has to be counted.
+            Err(Failure::Withheld(why)) => (Mail { attempts: 0, ..mail.failed(why, now) }, "withheld"),
         };
         store::update(connection, &mail).await?;
         Ok::<_, Error>(Some((mail, became)))

@@ -26,7 +26,7 @@ fn quota(kind: Kind) -> Quota {
     Quota { requests, window }
 }
 
-/// Counts a mail before its first attempt. A mail that is redriven was counted.
+/// Counts a mail before its first attempt. A mail that is redriven was counted, unless it was withheld.
 ///
 /// # Errors
 /// [`Failure::Withheld`] if its recipient has had too many; [`Failure::Unavailable`] if it can't be counted.

@@ -41,22 +41,27 @@ const MAX_SILENCE: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 tokio::task_local! {
-    /// The replica that the current request reads; `None`: it may read one, but none is as far.
-    static OF_REQUEST: Option<Arc<Replica>>;
+    /// The replica that the current request reads; `None`: it may read one, but none is as far, or it did not answer.
+    static OF_REQUEST: Mutex<Option<Arc<Replica>>>;
 }
 
 /// Lets the reads of a request be those of a replica: of one only, so that no read sees less than the one before.
 pub(crate) async fn reading<F: Future>(replica: Option<Arc<Replica>>, request: F) -> F::Output {
-    OF_REQUEST.scope(replica, request).await
+    OF_REQUEST.scope(Mutex::new(replica), request).await
 }
 
 /// Returns the replica that the current request reads.
 pub(super) fn of_request() -> Option<Arc<Replica>> {
-    let replica = OF_REQUEST.try_with(Clone::clone).ok()?;
+    let replica = OF_REQUEST.try_with(|replica| lock(replica).clone()).ok()?;
     if replica.is_none() {
         count("primary");
     }
     replica
+}
+
+/// Has the rest of the current request read the primary, which it has begun to read: a replica may be behind that.
+fn leave() {
+    OF_REQUEST.try_with(|replica| lock(replica).take()).ok();
 }
 
 fn count(outcome: &'static str) {
@@ -130,6 +135,9 @@ struct State {
     as_of: Option<Instant>,
     /// When the replica last answered; `None`: the last time, it did not.
     answered: Option<Instant>,
+    /// Whether it has replayed what the primary never wrote: it follows the log of a server that was the primary before. It
+    /// has to be restarted to follow another one, which its connections do not outlive.
+    has_diverged: bool,
     /// Whether the log says that it is not read.
     reported: bool,
 }
@@ -153,6 +161,9 @@ impl Replica {
             () = self.lost() => None,
         };
         count(if served.is_some() { "replica" } else { "repeated" });
+        if served.is_none() {
+            leave();
+        }
         served
     }
 
@@ -165,25 +176,34 @@ impl Replica {
 
     /// Returns until when the replica may be read if nothing more is heard of it.
     fn readable_until(&self) -> Option<Instant> {
-        let State { as_of, answered, .. } = *self.state();
-        Some((as_of? + self.max_lag).min(answered? + MAX_SILENCE))
+        let State { as_of, answered, has_diverged, .. } = *self.state();
+        (!has_diverged).then_some((as_of? + self.max_lag).min(answered? + MAX_SILENCE))
+    }
+
+    /// Compares the replica with the end of the primary's log, as it was after the replica last answered.
+    fn compare(&self, sample: Sample) {
+        let mut state = self.state();
+        state.has_diverged |=
+            state.replayed > sample.end && state.answered.is_some_and(|answered| answered < sample.at);
     }
 
     fn has_replayed(&self, position: Position, now: Instant) -> bool {
         self.readable_until().is_some_and(|until| until > now) && self.state().replayed >= position
     }
 
-    /// Notes how far the replica is, or why it does not say so.
-    fn note(&self, answer: Result<Position>, samples: &Mutex<Samples>) {
+    /// Notes how far the replica is, or why it does not say so; whether it says so on a new connection.
+    fn note(&self, answer: Result<Position>, is_new: bool, samples: &Mutex<Samples>) {
         let now = Instant::now();
         let mut state = self.state();
         state.answered = answer.as_ref().ok().map(|_| now);
+        state.has_diverged &= !(is_new && answer.is_ok());
         if let Ok(replayed) = answer {
             state.replayed = replayed;
             state.as_of = lock(samples).last_before(replayed).or(state.as_of);
         }
         let lag = now - state.as_of.unwrap_or(self.began);
-        let was_reported = std::mem::replace(&mut state.reported, answer.is_err() || lag > self.max_lag);
+        let is_unread = answer.is_err() || state.has_diverged || lag > self.max_lag;
+        let was_reported = std::mem::replace(&mut state.reported, is_unread);
         let is_reported = state.reported;
         drop(state);
         metrics::gauge!("mainstay_postgres_replica_lag_seconds", "replica" => self.name.clone()).set(lag);
@@ -239,7 +259,9 @@ async fn follow_primary(replicas: Weak<Replicas>, connector: Connector) {
         let (at, answer) = server.ask(position::of_primary).await;
         let Some(replicas) = replicas.upgrade() else { return };
         if let Ok(end) = answer {
-            lock(&replicas.samples).add(Sample { at, end });
+            let sample = Sample { at, end };
+            lock(&replicas.samples).add(sample);
+            replicas.all.iter().for_each(|replica| replica.compare(sample));
         }
     }
 }
@@ -250,9 +272,10 @@ async fn follow(replicas: Weak<Replicas>, replica: Weak<Replica>, connector: Con
     let mut ticks = ticks(Instant::now() + PERIOD / 2);
     loop {
         ticks.tick().await;
+        let is_new = server.connection.is_none();
         let (_, answer) = server.ask(position::of_replica).await;
         let (Some(replicas), Some(replica)) = (replicas.upgrade(), replica.upgrade()) else { return };
-        replica.note(answer, &replicas.samples);
+        replica.note(answer, is_new, &replicas.samples);
     }
 }
 
@@ -301,6 +324,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
 
     fn position(end: u64) -> Position {
         Position::of_text(&format!("{end:x}")).expect("a position")
@@ -326,6 +350,43 @@ mod tests {
                 "{replayed}"
             );
         }
+    }
+
+    /// A standby was promoted that had not received all that this one has replayed.
+    #[tokio::test(start_paused = true)]
+    async fn a_replica_that_follows_another_log_is_not_read_before_it_is_restarted() {
+        let config = config::Database {
+            url: None,
+            pool_size: 1,
+            pool_wait: PERIOD,
+            statement_timeout: PERIOD,
+            data_dir: "/nowhere".into(),
+        };
+        let node = Node::new("postgres://nobody@127.0.0.1:1/nothing", "test", &config).expect("a URL");
+        let (now, max_lag) = (Instant::now(), Duration::from_secs(1));
+        let replica = Replica { node, name: "one".to_owned(), max_lag, began: now, state: Mutex::default() };
+        let samples = Mutex::new(Samples { kept: VecDeque::new(), keep: max_lag + PERIOD });
+        let primary = async |end| {
+            tokio::time::advance(PERIOD / 2).await;
+            let sample = Sample { at: Instant::now(), end: position(end) };
+            lock(&samples).add(sample);
+            replica.compare(sample);
+        };
+        let replayed = async |end, is_new| {
+            tokio::time::advance(PERIOD / 2).await;
+            replica.note(Ok(position(end)), is_new, &samples);
+            replica.has_replayed(position(1), Instant::now())
+        };
+        primary(100).await;
+        assert!(replayed(101, true).await, "the primary went on meanwhile");
+        primary(101).await;
+        assert!(replayed(101, false).await);
+        primary(90).await;
+        assert!(!replica.has_replayed(position(1), Instant::now()));
+        assert!(!replayed(101, false).await);
+        primary(102).await;
+        assert!(!replayed(101, false).await, "what follows is not what the primary wrote");
+        assert!(replayed(102, true).await, "it was restarted");
     }
 
     #[test]
