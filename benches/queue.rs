@@ -18,7 +18,10 @@ use mainstay_kernel::{
     error::{Error, Result},
     id,
     module::Modules,
-    queue::{self, Handler, Job, Kind, Lane, worker},
+    queue::{
+        self, Handler, Job, Kind, Lane,
+        worker::{self, Work},
+    },
 };
 use serde::{Deserialize, Serialize};
 use tokio_postgres::NoTls;
@@ -88,7 +91,9 @@ async fn main() -> anyhow::Result<()> {
     sql.batch_execute("SELECT pg_stat_statements_reset(); ANALYZE jobs").await?;
     let stop = CancellationToken::new();
     let began = Instant::now();
-    let working = tokio::spawn(worker::run(app.clone(), stop.clone()));
+    let jobs = Vec::leak(vec![Kind::of::<Nothing>()]);
+    let work = Work { jobs, ..Modules::installed().work() };
+    let working = tokio::spawn(worker::run(work, app.clone(), stop.clone()));
     while sql.query_one("SELECT count(*) FROM (SELECT FROM jobs LIMIT 1) AS some", &[]).await?.get::<_, i64>(0) > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -129,7 +134,7 @@ fn durable() -> Options {
     durable.set("shared_preload_libraries", "pg_stat_statements")
 }
 
-/// Opens the product with one more kind of job.
+/// Opens the product.
 async fn open(url: &str) -> anyhow::Result<App> {
     let modules = mainstay::product().install().map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let settings = [
@@ -140,9 +145,8 @@ async fn open(url: &str) -> anyhow::Result<App> {
     ];
     let config = modules.config(Source::of(settings)).map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let app = modules.open(config).await?;
-    migrations::run(app.database.dedicated().await?, app.part::<&Modules>().migrations()).await?;
-    let kinds: &'static [Kind] = Vec::leak(vec![Kind::of::<Nothing>()]);
-    Ok(app.with_part(kinds))
+    migrations::run(app.database.dedicated().await?, Modules::installed().migrations()).await?;
+    Ok(app)
 }
 
 fn failed(error: Error) -> anyhow::Error {

@@ -29,7 +29,7 @@ pub(crate) use service::render;
 
 pub(crate) fn module() -> Module {
     Module::new("operations", DESCRIPTOR_SET)
-        .part(|app| Ok(Kinds::new(app.part::<&Modules>().contributions::<OperationKind>().copied())))
+        .part(|_| Ok(Kinds::new(Modules::installed().contributions::<OperationKind>().copied())))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
         .service(|app| DeadJobServiceServer::new(DeadJobs { app: app.clone() }))
         .every(HOUR, "forget_operations", "Removes operations 30 days after they ended", jobs::forget_operations)

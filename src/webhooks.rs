@@ -48,7 +48,7 @@ pub(crate) fn module() -> Module {
             Receivers::new(config.allow_private, DeliverWebhook::LANE.max_running(&app.config) * PER_ENDPOINT)
         })
         .part(|app| Verifiers::new(app.config.section::<WebhooksConfig>().secrets()).map_err(anyhow::Error::msg))
-        .part(|app| handlers(app.part::<&Modules>()))
+        .part(|_| handlers(Modules::installed()))
         .service(|app| InboundEventServiceServer::new(InboundEvents { app: app.clone() }))
         .service(|app| WebhookEndpointServiceServer::new(Webhooks { app: app.clone() }))
         .service(|app| WebhookDeliveryServiceServer::new(Webhooks { app: app.clone() }))

@@ -32,7 +32,7 @@ impl Migrate {
 /// Applies the pending migrations and returns their names.
 pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let connection = app.database.dedicated().await?;
-    migrations::run(connection, app.part::<&Modules>().migrations()).await
+    migrations::run(connection, Modules::installed().migrations()).await
 }
 
 /// Whether a program may work on a database that a later one has migrated, as after going back to the program before.
@@ -104,7 +104,7 @@ impl Drop for Checked {
 /// Compares the schema of the database with this program's.
 async fn check(app: &App, newer: Newer) -> Result<anyhow::Result<()>, ConnectFailure> {
     let mut connection = app.database.dedicated().await?;
-    let found = migrations::differences(&mut connection, app.part::<&Modules>().migrations()).await;
+    let found = migrations::differences(&mut connection, Modules::installed().migrations()).await;
     Ok(found.and_then(|differences| {
         let differences = differences.into_iter().filter(|found| found.is_behind() || !newer.allowed);
         let (behind, ahead): (Vec<_>, Vec<_>) = differences.partition(migrations::Difference::is_behind);

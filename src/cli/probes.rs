@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use mainstay_kernel::{
     app::App,
     http::{health::Readiness, pages},
+    module::Modules,
 };
 
 /// How long a response may take that is being sent at the end.
@@ -26,7 +27,7 @@ impl Probes {
     /// # Errors
     /// When the address can't be listened on.
     pub(crate) async fn open(app: &App, readiness: &Readiness) -> anyhow::Result<Self> {
-        let pages = pages::private(app, readiness.clone());
+        let pages = pages::private(Modules::installed(), app, readiness.clone());
         let stop = CancellationToken::new();
         let address = app.config.server.metrics_listen;
         let listener = TcpListener::bind(address).await;

@@ -64,7 +64,7 @@ impl Serve {
         crate::identity::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
-        let service = service::build(app, readiness.clone())?;
+        let service = service::build(Modules::installed(), app, readiness.clone())?;
         let demo = if instance.is_private() {
             plain(crate::identity::auth::ops::ensure_demo_account(app).await)?
         } else {
@@ -74,7 +74,8 @@ impl Serve {
         banner(&base_url(address, tls.is_some()), probes.address, instance.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
-        let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(app.clone(), jobs_stop.clone())));
+        let work = Modules::installed().work();
+        let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(work, app.clone(), jobs_stop.clone())));
         readiness.set(true).await;
         notify.ready();
         let bounds = server::Bounds::new(&app.config.server);

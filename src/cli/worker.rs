@@ -11,7 +11,7 @@ use crate::cli::{
     probes::Probes,
     serve::stop_signal,
 };
-use mainstay_kernel::{http::health::Readiness, queue::worker};
+use mainstay_kernel::{http::health::Readiness, module::Modules, queue::worker};
 
 /// Run background jobs only; the serving instances need JOBS_IN_SERVE=false.
 #[derive(Debug, Args)]
@@ -38,7 +38,8 @@ impl Worker {
             notify.stopping();
         });
         let jobs_stop = stop.child_token();
-        let mut running = std::pin::pin!(worker::run(instance.app.clone(), jobs_stop.clone()));
+        let mut running =
+            std::pin::pin!(worker::run(Modules::installed().work(), instance.app.clone(), jobs_stop.clone()));
         let fault = tokio::select! {
             () = &mut running => None,
             fault = schema.failed() => Some(fault),

@@ -156,7 +156,7 @@ fn what_belongs_together_is_demanded_together() {
 #[test]
 fn the_documentation_has_the_schedule() {
     let document = include_str!("../../docs/jobs.md");
-    for task in modules().tasks() {
+    for task in modules().work().tasks {
         let every = match task.every.as_secs() {
             seconds if seconds % 3600 == 0 => format!("{} h", seconds / 3600),
             seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),

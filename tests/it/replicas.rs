@@ -34,7 +34,7 @@ struct Pair {
 
 impl Pair {
     async fn start() -> Self {
-        let settings = Options::temporary().set("synchronous_commit", "on").set("shared_buffers", "64MB");
+        let settings = Options::in_memory().set("synchronous_commit", "on").set("shared_buffers", "64MB");
         let primary = Postgres::start(settings).await.expect("a Postgres");
         let database = Arc::new(TestDatabase::foreign(primary.url()));
         servers::migrate(&database.url).await;

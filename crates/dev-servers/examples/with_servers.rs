@@ -17,7 +17,7 @@ use mainstay_dev_servers::{Options, Postgres, Redis, RedisOptions};
 async fn main() -> anyhow::Result<ExitCode> {
     let mut words = std::env::args_os().skip(1);
     let program = words.next().context("usage: with_servers COMMAND [ARGUMENT]...")?;
-    let postgres = Postgres::start(Options::temporary()).await?;
+    let postgres = Postgres::start(Options::in_memory()).await?;
     let redis = Redis::start(RedisOptions::default()).await?;
     let mut command = Command::new(&program);
     command.args(words).env("MAINSTAY_TEST_DATABASE_URL", postgres.url()).env("MAINSTAY_TEST_REDIS_URL", redis.url());

@@ -40,7 +40,8 @@ pub(crate) fn free_port() -> Result<u16, Error> {
 
 /// Returns the connection URL: loopback TCP, so that psql and pgbench can connect as any user.
 pub(crate) fn url(port: u16, password: &str, database: &str) -> String {
-    format!("postgres://{USER}:{password}@127.0.0.1:{port}/{database}")
+    // The server has no certificate, so a client need not ask for TLS.
+    format!("postgres://{USER}:{password}@127.0.0.1:{port}/{database}?sslmode=disable")
 }
 
 /// Starts the server on `port`, or on a free one, and waits until it answers.

@@ -93,9 +93,20 @@ impl Error {
 
 /// Creates a throwaway directory below the system's temporary directory.
 fn temporary_dir(kind: &str) -> Result<PathBuf, Error> {
-    let dir = std::env::temp_dir().join(format!("mainstay-{kind}-{}", random_hex(8)));
+    temporary_dir_in(&std::env::temp_dir(), kind)
+}
+
+fn temporary_dir_in(parent: &Path, kind: &str) -> Result<PathBuf, Error> {
+    let dir = parent.join(format!("mainstay-{kind}-{}", random_hex(8)));
     std::fs::create_dir(&dir).map_err(Error::io("creating", &dir))?;
     Ok(dir)
+}
+
+/// Returns the file system that Linux keeps in memory, if it has `room` bytes left.
+fn memory_dir(room: u64) -> Option<PathBuf> {
+    let dir = Path::new("/dev/shm");
+    let usage = nix::sys::statvfs::statvfs(dir).ok()?;
+    (usage.blocks_available().saturating_mul(usage.fragment_size()) >= room).then(|| dir.to_owned())
 }
 
 /// Returns `bytes` random bytes in hex: safe in URLs, file names and SQL.

@@ -76,7 +76,7 @@ const MAX_CONCURRENT: usize = 2;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Runs the tasks that are due until `stop` is cancelled; running tasks then have `grace` to finish.
-pub(crate) async fn keep(app: App, outage: Outage, stop: CancellationToken, grace: Duration) {
+pub(crate) async fn keep(app: App, tasks: &'static [Task], outage: Outage, stop: CancellationToken, grace: Duration) {
     let mut running = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,7 +86,7 @@ pub(crate) async fn keep(app: App, outage: Outage, stop: CancellationToken, grac
             Some(_) = running.join_next() => {}
             _ = tick.tick() => {}
         }
-        match due(&app, MAX_CONCURRENT - running.len()).await {
+        match due(&app, tasks, MAX_CONCURRENT - running.len()).await {
             Ok(claimed) => claimed.into_iter().for_each(|(task, at)| drop(running.spawn(run(app.clone(), task, at)))),
             Err(error) => {
                 let wait = outage.failed("the schedule can't be read", &error);
@@ -101,10 +101,9 @@ pub(crate) async fn keep(app: App, outage: Outage, stop: CancellationToken, grac
 }
 
 /// Claims at most `room` tasks that are due, the longest waiting first.
-async fn due(app: &App, room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
+async fn due(app: &App, tasks: &[Task], room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
     fault::point("schedule.due")?;
     let mut runs = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
-    let tasks = *app.part::<&[Task]>();
     if tasks.iter().any(|task| !runs.contains_key(task.name)) {
         let names: Vec<_> = tasks.iter().map(|task| task.name).collect();
         app.database.autocommit(async move |connection| store::register(connection, &names).await).await?;
@@ -166,8 +165,8 @@ async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
 ///
 /// # Errors
 /// The task's own error; `NOT_FOUND` for a name that is not on the list.
-pub async fn run_now(app: &App, name: &str) -> Result<usize> {
-    let task = app.part::<&[Task]>().iter().find(|task| task.name == name).ok_or_else(|| Error::not_found("task"))?;
+pub async fn run_now(app: &App, tasks: &[Task], name: &str) -> Result<usize> {
+    let task = tasks.iter().find(|task| task.name == name).ok_or_else(|| Error::not_found("task"))?;
     (task.run)(app.clone()).await
 }
 

@@ -95,7 +95,7 @@ async fn server() -> &'static str {
         if let Ok(url) = std::env::var("MAINSTAY_TEST_DATABASE_URL") {
             return (url, None);
         }
-        let postgres = Postgres::start(Options::temporary()).await.expect("a throwaway Postgres");
+        let postgres = Postgres::start(Options::in_memory()).await.expect("a throwaway Postgres");
         (postgres.url().to_owned(), Some(postgres))
     };
     &SERVER.get_or_init(start).await.0

@@ -111,7 +111,7 @@ impl TestServer {
     /// # Panics
     /// If the queue can't be read.
     pub async fn run_jobs(&self) {
-        worker::run_due(&self.app).await.expect("the queue");
+        worker::run_due(Modules::installed().work(), &self.app).await.expect("the queue");
     }
 
     /// Runs a scheduled task, by its name, and returns the number of items that it processed.
@@ -119,7 +119,9 @@ impl TestServer {
     /// # Panics
     /// If it fails, or if no module registers it.
     pub async fn run_task(&self, name: &str) -> usize {
-        schedule::run_now(&self.app, name).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
+        schedule::run_now(&self.app, Modules::installed().work().tasks, name)
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error:?}"))
     }
 }
 
@@ -141,7 +143,7 @@ impl Builder {
         let app = open(self.modules, database.url(), &self.settings).await;
         mainstay::identity::keep(&app).await;
         let readiness = Readiness::default();
-        let service = service::build(&app, readiness.clone()).expect("a service");
+        let service = service::build(self.modules, &app, readiness.clone()).expect("a service");
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", socket.local_addr().expect("an address"));
         let stop = CancellationToken::new();
@@ -169,7 +171,5 @@ async fn open(modules: &'static Modules, url: &str, settings: &[(String, String)
 
 async fn migrate(app: &App) {
     let connection = app.database.dedicated().await.expect("a connection");
-    migrations::run(connection, app.part::<&mainstay_kernel::module::Modules>().migrations())
-        .await
-        .expect("migrations");
+    migrations::run(connection, Modules::installed().migrations()).await.expect("migrations");
 }

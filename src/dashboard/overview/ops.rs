@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     app::App,
     error::Result,
+    module::Modules,
     queue::depth::{self, Waiting},
 };
 
@@ -73,7 +74,8 @@ pub async fn sign_ins(app: &App, since: DateTime<Utc>) -> Result<Vec<Hour>> {
 /// # Errors
 /// Any error of Postgres.
 pub async fn work(app: &App, since: DateTime<Utc>) -> Result<Work> {
-    let lanes = depth::waiting(app).await?;
+    let work = Modules::installed().work();
+    let lanes = depth::waiting(app, work.jobs, work.rows).await?;
     app.database
         .query(async move |connection| {
             Ok(Work {

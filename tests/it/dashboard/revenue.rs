@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use mainstay_kernel::schedule;
 use serde_json::{Value, json};
 
 use crate::{
@@ -113,7 +112,7 @@ async fn revenue_is_what_plain_sql_adds_up_in_every_time_zone() {
     without_subjects(&app.database).await;
     // All of it in the sums, then some, which fall into the same quarters, not.
     book(&app.database, 0.1, 3000).await;
-    assert_eq!(schedule::run_now(&app.app, "sum_ledger").await.expect("it ran"), 3000);
+    assert_eq!(app.run_task("sum_ledger").await.expect("it ran"), 3000);
     book(&app.database, 0.2, 1500).await;
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_unsummed").await, 1500);
     for zone in
@@ -188,7 +187,7 @@ async fn no_answer_lacks_a_booking_or_has_it_twice() {
     };
     let sum = async || {
         while ended.load(Ordering::SeqCst) < WRITERS {
-            schedule::run_now(&app.app, "sum_ledger").await.expect("it ran");
+            app.run_task("sum_ledger").await.expect("it ran");
         }
     };
     let read = async || {
@@ -204,7 +203,7 @@ async fn no_answer_lacks_a_booking_or_has_it_twice() {
     };
     let (_, (), (), answers) = tokio::join!(join_all((0..WRITERS).map(write)), sum(), sum(), read());
     assert!(answers > 10, "only {answers} answers");
-    schedule::run_now(&app.app, "sum_ledger").await.expect("it ran");
+    app.run_task("sum_ledger").await.expect("it ran");
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_unsummed").await, 0);
     assert_eq!(app.database.number("SELECT sum(sales) FROM ledger_sums WHERE span = 2").await, (WRITERS * EACH) as i64);
 }
@@ -241,7 +240,7 @@ async fn sums_that_are_wrong_are_found_and_made_anew() {
     let admin = app.cast().await.admin;
     without_subjects(&app.database).await;
     book(&app.database, 0.4, 500).await;
-    schedule::run_now(&app.app, "sum_ledger").await.expect("it ran");
+    app.run_task("sum_ledger").await.expect("it ran");
     book(&app.database, 0.5, 100).await;
     let request = json!({ "interval": "REVENUE_INTERVAL_MONTH", "startDate": "2026-02-01", "endDate": "2026-11-30" });
     let right = answered(&admin, request.clone()).await;

@@ -38,7 +38,7 @@ async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
     }
     assert_eq!(get(&app, &last.replace("256", "257")).await.status(), 404);
     assert_eq!(get(&app, "/avatars/..%2f..%2fsecret_key/64").await.status(), 404);
-    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect("the storage answers");
+    app.run_task("delete_objects").await.expect("the storage answers");
     for old in urls {
         assert_eq!(get(&app, &old).await.status(), 404, "the old ones are gone");
     }
@@ -47,7 +47,7 @@ async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
     cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me).await.good();
     let user = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
     assert_eq!(user.data()["avatarUrl"], Value::Null);
-    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect("the storage answers");
+    app.run_task("delete_objects").await.expect("the storage answers");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
 }
 

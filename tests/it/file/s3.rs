@@ -68,7 +68,7 @@ async fn a_bucket_that_callers_do_not_reach_is_behind_the_server() {
     let got = app.endpoint.http.get(format!("{}{link}", app.endpoint.base())).header("range", "bytes=0-3");
     assert_eq!(got.send().await.expect("an answer").bytes().await.expect("a part"), PNG[..4]);
     cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
-    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect("the storage answers");
+    app.run_task("delete_objects").await.expect("the storage answers");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
 }
 
@@ -91,11 +91,11 @@ async fn a_bucket_that_is_away_is_said_to_be() {
     cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.good();
     // A deletion waits for the bucket.
     cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": kept })).await.good();
-    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect_err("the storage is away");
+    app.run_task("delete_objects").await.expect_err("the storage is away");
     let s3 = s3.again().await;
     eventually("it is used again", async || upload().await.reason.is_empty()).await;
     app.database.sql("UPDATE stored_objects SET delete_at = now() - interval '1 s' WHERE delete_at IS NOT NULL").await;
-    mainstay_kernel::schedule::run_now(&app.app, "delete_objects").await.expect("the storage answers");
+    app.run_task("delete_objects").await.expect("the storage answers");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 1);
     drop(s3);
 }

@@ -22,7 +22,7 @@ async fn ticket_with(who: &Actor, files: &[String]) -> Answer {
 }
 
 async fn expire(app: &TestApp) {
-    mainstay_kernel::schedule::run_now(&app.app, "expire_files").await.expect("a run");
+    app.run_task("expire_files").await.expect("a run");
 }
 
 /// Lets a time pass for the files.

@@ -89,7 +89,7 @@ async fn an_object_that_can_not_be_deleted_holds_up_no_other() {
     for id in ids {
         cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
     }
-    let run = || mainstay_kernel::schedule::run_now(&app.app, "delete_objects");
+    let run = || app.run_task("delete_objects");
     run().await.expect_err("one can't be deleted");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 1, "the others are gone");
     std::fs::remove_dir_all(&path).expect("the directory");
@@ -192,5 +192,5 @@ async fn names_lead_nowhere() {
 }
 
 pub(super) async fn run(app: &TestApp, task: &str) {
-    mainstay_kernel::schedule::run_now(&app.app, task).await.unwrap_or_else(|error| panic!("{task}: {error:?}"));
+    app.run_task(task).await.unwrap_or_else(|error| panic!("{task}: {error:?}"));
 }

@@ -134,7 +134,7 @@ async fn a_commit_wakes_the_worker() {
 async fn a_worker_that_is_stopped_returns_a_job_that_does_not_end_with_its_attempt() {
     let (database, state, app) = start().await;
     let stop = CancellationToken::new();
-    let worker = tokio::spawn(worker::run(app.clone(), stop.clone()));
+    let worker = tokio::spawn(worker::run(sample::jobs(), app.clone(), stop.clone()));
     add(&app, plain(Act::Wait)).await;
     state.began.notified().await;
     stop.cancel();

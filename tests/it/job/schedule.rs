@@ -18,7 +18,7 @@ const SUCCEEDED: &str = "SELECT count(*) FROM scheduled_tasks \
     WHERE last_succeeded_at >= last_started_at AND last_started_at > now() - interval '1 hour'";
 
 fn tasks() -> i64 {
-    i64::try_from(modules().tasks().len()).expect("a few")
+    i64::try_from(modules().work().tasks.len()).expect("a few")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +41,7 @@ async fn many_workers_run_a_task_once_per_period() {
                  WHERE a.at < b.at AND b.at - a.at < interval '5 seconds'";
     assert_eq!(database.number(early).await, 0, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
     let metrics = workers[0].private.get("/metrics").await.body.to_string();
-    for task in modules().tasks() {
+    for task in modules().work().tasks {
         let gauge = format!("mainstay_scheduled_task_last_success_timestamp_seconds{{task=\\\"{}\\\"}}", task.name);
         assert!(metrics.contains(&gauge), "{gauge}: {metrics}");
     }
@@ -53,7 +53,7 @@ async fn a_task_that_came_due_without_a_worker_runs_once_when_one_starts() {
     let idle = TestApp::builder().on(&database).start().await;
     idle.cast().await;
     // Three days without a worker, in which each task came due many times.
-    let names = modules().tasks().iter().map(|task| format!("('{}')", task.name)).collect::<Vec<_>>().join(", ");
+    let names = modules().work().tasks.iter().map(|task| format!("('{}')", task.name)).collect::<Vec<_>>().join(", ");
     let away = format!(
         "INSERT INTO scheduled_tasks SELECT name, now() - interval '3 days', now() - interval '3 days',
              now() - interval '3 days', NULL FROM (VALUES {names}) AS task (name);

@@ -228,7 +228,7 @@ async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
     let _app = TestApp::builder().on(&database).with_jobs().set("DATABASE_URL", proxy.url.clone()).start().await;
     // On a new database every scheduled task is due.
     let done = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at IS NOT NULL";
-    let tasks = i64::try_from(modules().tasks().len()).expect("a few");
+    let tasks = i64::try_from(modules().work().tasks.len()).expect("a few");
     wait_for_count(&database, done, tasks).await;
     let before = proxy.statements();
     tokio::time::sleep(Duration::from_secs(4)).await;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use mainstay_kernel::schedule;
 use serde_json::{Value, json};
 
 use super::{SENT, header, settled, start_app, wait_for_at_least};
@@ -68,12 +67,12 @@ async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
     scene.cast.customer.keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", fails, &unique()).await.good();
     settled(&app.database, SENT, 2).await;
     app.app.clock.advance(TimeDelta::days(32));
-    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    app.run_task("ask_about_subscriptions").await.expect("done");
     // The provider has them all; the table forgets those that are a month old.
     provider.takes(4).await;
     // Asking again changes nothing, so nobody is told again.
     app.app.clock.advance(TimeDelta::hours(2));
-    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    app.run_task("ask_about_subscriptions").await.expect("done");
     wait_for_at_least(&app.database, "SELECT 1 - least(count(*), 1) FROM jobs", 1).await;
     let mails = provider.mails();
     assert_eq!(mails.len(), 4, "{mails:#?}");

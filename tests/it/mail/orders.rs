@@ -1,6 +1,5 @@
 //! Mail about orders: its content, its recipient, and how often it is sent.
 
-use mainstay_kernel::schedule;
 use serde_json::{Value, json};
 
 use super::{FAILED, GIVEN_UP, SENT, header, process, scene_of, settled, standing, start_app, text};
@@ -140,7 +139,7 @@ async fn mail_that_was_given_up_is_removed_after_a_month() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     order(&scene).await;
-    let ran = async |task| schedule::run_now(&app.app, task).await.expect("done");
+    let ran = async |task| app.run_task(task).await.expect("done");
     assert_eq!(standing(&app.database, super::PENDING).await, 1);
     let id = mainstay::mail::id::MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
     for _ in 0..2 {

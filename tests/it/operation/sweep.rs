@@ -1,7 +1,6 @@
 //! Expired data is removed.
 
 use chrono::TimeDelta;
-use mainstay_kernel::schedule;
 
 use serde_json::json;
 
@@ -19,7 +18,7 @@ async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
         .await;
     let expire = async || {
         for task in ["expire_keys", "expire_attempt_limits", "expire_resets"] {
-            schedule::run_now(&app.app, task).await.expect("done");
+            app.run_task(task).await.expect("done");
         }
     };
     let answers = "SELECT count(*) FROM idempotency_keys WHERE answer IS NOT NULL";
@@ -44,7 +43,7 @@ async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
     let old = begin(&cast.agent, &account, "subject,body\nOne,\n", "one").await;
     ended(&cast.agent, &old).await;
     app.database.sql("UPDATE operations SET finished_at = finished_at - interval '29 days'").await;
-    let forget = async || schedule::run_now(&app.app, "forget_operations").await.expect("done");
+    let forget = async || app.run_task("forget_operations").await.expect("done");
     assert_eq!(forget().await, 0, "a month has not passed");
     app.database.sql("UPDATE operations SET finished_at = finished_at - interval '2 days'").await;
     let waiting = "INSERT INTO operations (id, kind, state, owner_id, account_id, format, created_at, updated_at) \
@@ -70,6 +69,6 @@ async fn dead_jobs_are_removed_after_a_month() {
     let age = "UPDATE jobs SET created_at = now() - interval '40 days', \
                dead_at = CASE id % 3 WHEN 1 THEN now() - interval '29 days' WHEN 2 THEN now() - interval '31 days' END";
     app.database.sql(age).await;
-    assert_eq!(schedule::run_now(&app.app, "forget_dead_jobs").await.expect("done"), 1);
+    assert_eq!(app.run_task("forget_dead_jobs").await.expect("done"), 1);
     assert_eq!(app.database.number("SELECT count(*) FROM jobs").await, 2);
 }

@@ -293,7 +293,7 @@ async fn a_returned_refund_is_reversed() {
 
 /// Begins a search of a scheduled task, after the one that the schedule itself may have begun.
 pub(crate) async fn search(app: &TestApp, task: &str) {
-    let begin = async || mainstay_kernel::schedule::run_now(&app.app, task).await.expect("done") == 1;
+    let begin = async || app.run_task(task).await.expect("done") == 1;
     eventually("the search begins", begin).await;
 }
 

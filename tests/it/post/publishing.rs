@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     cases::post::{post, published},
-    support::{Protocol, TestApp},
+    support::{Protocol, TestApp, modules},
 };
 
 const EVENTS: &str = "SELECT count(*) FROM webhook_deliveries WHERE kind = 'content.post.published'";
@@ -52,7 +52,10 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
     // By the clock of Postgres too, which the job waits for, three minutes pass.
     let publish = async || {
         app.database.sql("UPDATE jobs SET due_at = now() WHERE kind = 'publish_post' AND lease IS NULL").await;
-        join_all((0..4).map(|_| worker::run_due(&app.app))).await.into_iter().for_each(|ran| ran.expect("it runs"));
+        join_all((0..4).map(|_| worker::run_due(modules().work(), &app.app)))
+            .await
+            .into_iter()
+            .for_each(|ran| ran.expect("it runs"));
     };
     publish().await;
     cast.anonymous

@@ -107,7 +107,7 @@ async fn a_session_store_with_older_data_revives_no_session() {
     refresh(&app, &mine, 0).await.refused("SESSION_REVOKED");
     // Long after every access token has expired.
     app.app.clock.advance(TimeDelta::days(2));
-    mainstay_kernel::schedule::run_now(&app.app, "expire_revocations").await.expect("a run");
+    app.run_task("expire_revocations").await.expect("a run");
     for session in &before {
         sessions.insert(session).await.expect("room");
     }
@@ -115,6 +115,6 @@ async fn a_session_store_with_older_data_revives_no_session() {
     refresh(&app, &other, 1).await.good();
     // The revocation goes once the session would have ended anyway.
     app.app.clock.advance(TimeDelta::days(90));
-    mainstay_kernel::schedule::run_now(&app.app, "expire_revocations").await.expect("a run");
+    app.run_task("expire_revocations").await.expect("a run");
     assert_eq!(app.database.number("SELECT count(*) FROM revocations").await, 0);
 }

@@ -7,7 +7,7 @@ use mainstay::{
     payments::{Found, Gateway, settlement::ops::GatewayRequest as _},
     subscriptions::{id::SubscriptionId, store},
 };
-use mainstay_kernel::{caller::Visibility, schedule};
+use mainstay_kernel::caller::Visibility;
 use serde_json::json;
 
 use super::{
@@ -105,16 +105,16 @@ async fn a_scheduled_task_makes_up_for_a_lost_event() {
     let (app, scene) = start_app(&gateway).await;
     let (deleted, renewed) = (create_subscription(&scene).await.id(), create_subscription(&scene).await.id());
     let gone = gateway.happen(&deleted, "deleted").await;
-    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    app.run_task("ask_about_subscriptions").await.expect("done");
     idle(&app).await;
     assert_eq!(standing(&app.database, &deleted).await.0, 2, "nothing is due yet");
     app.app.clock.advance(TimeDelta::hours(24) + TimeDelta::minutes(1));
-    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    app.run_task("ask_about_subscriptions").await.expect("done");
     agrees(&app.database, &deleted, &gone).await;
 
     let next = gateway.happen(&renewed, "renewed").await;
     app.app.clock.advance(TimeDelta::days(30));
-    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    app.run_task("ask_about_subscriptions").await.expect("done");
     agrees(&app.database, &renewed, &next).await;
     idle(&app).await;
     assert_eq!(gateway.settled_books(&app.database).await, 3);
@@ -272,7 +272,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     app.database.sql("DELETE FROM jobs").await;
     gateway.behave_well().await;
     app.app.clock.advance(TimeDelta::hours(24) + TimeDelta::minutes(1));
-    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    app.run_task("ask_about_subscriptions").await.expect("done");
     // Its key is a day old by now, so that it is looked up first.
     eventually("the cancellation is carried out", async || {
         app.app.clock.advance(TimeDelta::hours(2));

@@ -1,7 +1,6 @@
 //! The built-in gateway renews subscriptions by the clock and sends no events.
 
 use chrono::TimeDelta;
-use mainstay_kernel::schedule;
 use serde_json::json;
 
 use super::{CANCEL, CREATE, cancel, create_subscription, idle, standing, wanted};
@@ -17,7 +16,7 @@ async fn booked(app: &TestApp, id: &str) -> i64 {
 /// Advances the clock by days, then runs what is due.
 async fn pass(app: &TestApp, days: i64) {
     app.app.clock.advance(TimeDelta::days(days));
-    schedule::run_now(&app.app, "ask_about_subscriptions").await.expect("done");
+    app.run_task("ask_about_subscriptions").await.expect("done");
     idle(app).await;
 }
 

@@ -1,9 +1,14 @@
 //! Callers and the protocols they use.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 
+use mainstay::identity::{
+    session::{model::Device, ops as sessions},
+    user::store as users,
+};
 use mainstay_dev_servers::Envoy;
-use mainstay_kernel::http::envoy;
+use mainstay_kernel::{app::App, caller::Visibility, http::envoy, id::UserId};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
@@ -25,6 +30,8 @@ pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
     pub(crate) http: reqwest::Client,
     pub(crate) channel: Channel,
+    /// The server, if it runs in this process.
+    app: Option<InProcess>,
     envoy: Arc<OnceCell<Envoy>>,
 }
 
@@ -38,7 +45,13 @@ impl Endpoint {
             .build()
             .expect("a client");
         let channel = Channel::from_shared(format!("http://{address}")).expect("a URL").connect_lazy();
-        Self { address, http, channel, envoy: Arc::default() }
+        Self { address, http, channel, app: None, envoy: Arc::default() }
+    }
+
+    /// An endpoint of a server in this process. Its callers begin their sessions without a password, whose deliberately
+    /// slow hash would be most of what the tests of all methods and roles cost.
+    pub(crate) fn of(address: SocketAddr, app: &App) -> Self {
+        Self { app: Some(InProcess(app.clone())), ..Self::new(address) }
     }
 
     /// The Envoy in front of the server, started on first use.
@@ -62,6 +75,16 @@ impl Endpoint {
     /// Fetches a page, or any path unchanged.
     pub(crate) async fn get(&self, path: &str) -> Answer {
         rest::read(self.http.get(format!("{}{path}", self.base())).send().await.expect("an answer")).await
+    }
+}
+
+/// A server in this process.
+#[derive(Clone)]
+struct InProcess(App);
+
+impl fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InProcess")
     }
 }
 
@@ -159,8 +182,13 @@ impl Actor {
             Credential::None => None,
             Credential::Token(token) => Some(token.clone()),
             Credential::User(user, token) => {
-                let sign_in = || async { sign_in(&self.endpoint, user).await.good().text("/data/accessToken") };
-                Some(token.get_or_init(sign_in).await.clone())
+                let begin = || async {
+                    match &self.endpoint.app {
+                        Some(InProcess(app)) => begin_session(app, user).await,
+                        None => sign_in(&self.endpoint, user).await.good().text("/data/accessToken"),
+                    }
+                };
+                Some(token.get_or_init(begin).await.clone())
             }
             Credential::Service(admin, scopes, key) => Some(service_key(admin, scopes, key).await.1),
         }
@@ -203,6 +231,15 @@ impl Actor {
 pub(crate) async fn sign_in(endpoint: &Endpoint, user: &User) -> Answer {
     let request = json!({ "email": user.email, "password": user.password });
     Actor::anonymous(endpoint).call(Protocol::Rest, "AuthService.Login", request).await
+}
+
+/// Begins a session as a sign-in does, and returns its access token.
+async fn begin_session(app: &App, user: &User) -> String {
+    let id = UserId(user.id);
+    let owner = app.database.autocommit(async move |connection| users::get(connection, Visibility::All, id).await);
+    let device = Device::new("tests", "127.0.0.1".to_owned());
+    let tokens = sessions::begin(app, &owner.await.expect("a user"), device).await.expect("a session");
+    tokens.access.expose_secret().to_owned()
 }
 
 async fn service_key(admin: &Actor, scopes: &[String], key: &OnceCell<(String, String)>) -> (String, String) {

@@ -6,8 +6,10 @@ use mainstay::{identity, webhooks::inbound::handlers::Handlers};
 use mainstay_kernel::{
     app::App,
     config::Source,
+    error::Result,
     http::{health::Readiness, listener as server, pages, service},
     queue::worker,
+    schedule,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -53,6 +55,11 @@ impl TestApp {
     /// A builder for an app with its own configuration.
     pub(crate) fn builder() -> Builder {
         Builder::default()
+    }
+
+    /// Runs a scheduled task, and returns the number of items that it processed.
+    pub(crate) async fn run_task(&self, name: &str) -> Result<usize> {
+        schedule::run_now(&self.app, modules().work().tasks, name).await
     }
 
     /// Creates new users.
@@ -102,7 +109,7 @@ impl Builder {
         }
         identity::keep(&app).await;
         let readiness = Readiness::default();
-        let service = service::build(&app, readiness.clone()).expect("the contract holds");
+        let service = service::build(modules, &app, readiness.clone()).expect("the contract holds");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let tls = app.config.server.tls.clone().map(server::tls::Tls::open).transpose().expect("files that are good");
@@ -112,14 +119,14 @@ impl Builder {
         tokio::spawn(server::serve(listener, tls, service, bounds, stop.clone().cancelled_owned()));
         let private = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let private_address = private.local_addr().expect("an address");
-        let operators = pages::private(&app, readiness.clone());
+        let operators = pages::private(modules, &app, readiness.clone());
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(async move { axum::serve(private, operators).with_graceful_shutdown(stopped).await });
         if self.jobs {
-            tokio::spawn(worker::run(app.clone(), stop.clone()));
+            tokio::spawn(worker::run(modules.work(), app.clone(), stop.clone()));
         }
         readiness.set(true).await;
-        let (endpoint, private) = (Endpoint::new(address), Endpoint::new(private_address));
+        let (endpoint, private) = (Endpoint::of(address, &app), Endpoint::new(private_address));
         TestApp { app, endpoint, private, database, _stop: stop.drop_guard() }
     }
 }

@@ -37,7 +37,7 @@ async fn start() -> Servers {
     let postgres_url = match given("MAINSTAY_TEST_DATABASE_URL") {
         Some(url) => url,
         None => {
-            let own = Postgres::start(Options::temporary()).await.expect("a throwaway Postgres");
+            let own = Postgres::start(Options::in_memory()).await.expect("a throwaway Postgres");
             postgres.insert(own).url().to_owned()
         }
     };

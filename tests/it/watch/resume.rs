@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use mainstay_kernel::{
     changes::{Cursor, Snapshot},
     clock::Clock,
-    schedule,
 };
 use serde_json::json;
 
@@ -125,9 +124,9 @@ async fn changes_are_removed_once_no_token_is_good_for_them() {
     let cast = app.cast().await;
     ticket(&cast.customer).await;
     app.database.sql("UPDATE changes SET noted_at = now() - interval '69 minutes'").await;
-    assert_eq!(schedule::run_now(&app.app, "forget_changes").await.expect("done"), 0);
+    assert_eq!(app.run_task("forget_changes").await.expect("done"), 0);
     app.database.sql("UPDATE changes SET noted_at = now() - interval '71 minutes'").await;
-    assert_eq!(schedule::run_now(&app.app, "forget_changes").await.expect("done"), 1);
+    assert_eq!(app.run_task("forget_changes").await.expect("done"), 1);
 }
 
 /// A database that was restored from a copy counts its transactions anew.

@@ -285,7 +285,7 @@ async fn old_events_are_removed_unless_they_wait_or_are_dead() {
              now() - interval '91 days', now(), CASE WHEN n > 1 THEN now() END FROM generate_series(1, 4) AS n",
         )
         .await;
-    mainstay_kernel::schedule::run_now(&app.app, "forget_inbound_events").await.expect("done");
+    app.run_task("forget_inbound_events").await.expect("done");
     let left = app.database.sql("SELECT provider_event_id, state FROM inbound_events ORDER BY 1").await;
     let row = |id: &str, state: &str| vec![Some(id.to_owned()), Some(state.to_owned())];
     assert_eq!(left, [row("evt_1", "1"), row("evt_4", "4")]);

@@ -139,3 +139,14 @@ async fn a_standby_follows_until_it_is_promoted() -> Outcome {
     assert_eq!(query(primary.url(), "SELECT word FROM kept").await?, "after");
     Ok(())
 }
+
+/// Whether there is room in memory depends on the machine.
+#[tokio::test]
+async fn a_cluster_in_memory_leaves_nothing_there() -> Outcome {
+    let postgres = Postgres::start(Options::in_memory()).await?;
+    let dir = PathBuf::from(query(postgres.url(), "SHOW data_directory").await?);
+    assert!(dir.starts_with("/dev/shm") || dir.starts_with(std::env::temp_dir().canonicalize()?), "{}", dir.display());
+    postgres.stop().await;
+    assert!(!dir.exists(), "{}", dir.display());
+    Ok(())
+}

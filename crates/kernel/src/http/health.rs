@@ -87,6 +87,7 @@ const KEPT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Health {
     app: App,
+    others: &'static [Dependency],
     last: Arc<Mutex<Last>>,
 }
 
@@ -107,9 +108,9 @@ impl fmt::Debug for Health {
 }
 
 impl Health {
-    /// Nothing is looked up before somebody asks.
-    pub fn new(app: App) -> Self {
-        Self { app, last: Arc::default() }
+    /// Reports on Postgres, Redis and these. Nothing is looked up before somebody asks.
+    pub fn new(app: App, others: &'static [Dependency]) -> Self {
+        Self { app, others, last: Arc::default() }
     }
 
     /// Reports the state of each dependency, and whether all are available. Takes a second at most.
@@ -121,10 +122,10 @@ impl Health {
         if let Some((_, report)) = last.report.as_ref().filter(|(at, _)| at.elapsed() < KEPT) {
             return Ok(report.clone());
         }
-        let app = self.app.clone();
+        let (app, others) = (self.app.clone(), self.others);
         // Not cancelled with whoever asked first: others wait for it.
         let made = tokio::spawn(async move {
-            let report = make(&app, &mut last.postgres).await;
+            let report = make(&app, others, &mut last.postgres).await;
             last.report = Some((Instant::now(), report.clone()));
             report
         });
@@ -132,8 +133,8 @@ impl Health {
     }
 }
 
-async fn make(app: &App, postgres: &mut Option<Connection>) -> Report {
-    let others = app.part::<&[Dependency]>().iter().map(|dependency| async {
+async fn make(app: &App, others: &[Dependency], postgres: &mut Option<Connection>) -> Report {
+    let others = others.iter().map(|dependency| async {
         let probe = tokio::spawn((dependency.is_available)(app.clone()));
         let is_available = tokio::time::timeout(TIMEOUT, probe).await;
         (dependency.name, matches!(is_available, Ok(Ok(true))))

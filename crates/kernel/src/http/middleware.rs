@@ -58,6 +58,8 @@ pub mod trace;
 pub mod watch;
 pub mod web;
 
+use std::sync::Arc;
+
 use http_body::Body as _;
 use mainstay_transcoder::{Limits, RuleErrors, Transcoder};
 use tokio_util::sync::CancellationToken;
@@ -66,7 +68,7 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer as _, ServiceBuilder};
 use tower_http::decompression::{DecompressionBody, RequestDecompressionLayer};
 
-use crate::{app::App, contract};
+use crate::{app::App, caller::Authenticator, contract};
 use layer::{Body, MiddlewareLayer, Next, Response};
 
 /// The body of a response that passed the decompression of its request.
@@ -78,6 +80,7 @@ type DecompressionResponse = tower_http::body::UnsyncBoxBody<bytes::Bytes, tower
 /// All HTTP rules that are invalid or collide.
 pub fn stack(
     app: &App,
+    authenticator: &Arc<dyn Authenticator>,
     routes: Routes,
     pages: axum::Router,
     draining: CancellationToken,
@@ -93,12 +96,12 @@ pub fn stack(
         .layer(MiddlewareLayer(endless::BoundEndless::new(app.limiter.clone(), draining.clone())))
         .layer(MiddlewareLayer(body_limit::LimitBody { default: server.max_request_bytes }))
         .layer(MiddlewareLayer(deadline::Deadline))
-        .layer(MiddlewareLayer(auth::Authenticate::new(app)))
+        .layer(MiddlewareLayer(auth::Authenticate::new(authenticator.clone())))
         .layer(MiddlewareLayer(rate_limit::PrincipalLimit {
             limiter: app.limiter.clone(),
             credentials: credentials.clone(),
         }))
-        .layer(MiddlewareLayer(watch::BoundWatch::new(app, draining)))
+        .layer(MiddlewareLayer(watch::BoundWatch::new(authenticator.clone(), draining)))
         .layer(MiddlewareLayer(idempotency::ReadIdempotencyKey))
         .layer(MiddlewareLayer(map_tonic_errors::MapTonicErrors))
         .option_layer(consistency::Consistency::new(app).map(MiddlewareLayer))

@@ -25,18 +25,22 @@ use crate::{
 };
 
 /// Returns the pages for everybody, with those of the modules.
-pub fn public(app: &App, readiness: Readiness) -> Router {
+pub fn public(modules: &Modules, app: &App, readiness: Readiness) -> Router {
     probes(readiness)
         .route("/", get(root))
         .merge(docs::router(openapi::json))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .merge(app.part::<&Modules>().pages(app))
+        .merge(modules.pages(app))
 }
 
 /// Returns the pages for operators. They tell what only operators may know, and so have a listener of their own.
-pub fn private(app: &App, readiness: Readiness) -> Router {
-    let state = Private { app: app.clone(), metrics: telemetry::metrics(), health: Health::new(app.clone()) };
+pub fn private(modules: &'static Modules, app: &App, readiness: Readiness) -> Router {
+    let state = Private {
+        app: app.clone(),
+        metrics: telemetry::metrics(),
+        health: Health::new(app.clone(), modules.dependencies()),
+    };
     let pages = Router::new().route("/health", get(health)).route("/metrics", get(metrics));
     pages.with_state(Arc::new(state)).merge(probes(readiness))
 }

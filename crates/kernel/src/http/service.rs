@@ -17,12 +17,12 @@ use crate::{
 ///
 /// # Errors
 /// Reflection that can't read the descriptors, which the check of the modules rules out.
-pub fn build(app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
-    let routes = app.part::<&Modules>().routes(app).add_service(readiness.service());
+pub fn build(modules: &Modules, app: &App, readiness: Readiness) -> anyhow::Result<impl Next + Sync> {
+    let routes = modules.routes(app).add_service(readiness.service());
     let routes = add_reflection(routes, &contract::current().encoded)?;
     let draining = readiness.draining().clone();
-    middleware::stack(app, routes, pages::public(app, readiness), draining)
-        .map_err(|faults| anyhow::anyhow!("{faults}"))
+    let (authenticator, pages) = (modules.open_authenticator(app), pages::public(modules, app, readiness));
+    middleware::stack(app, &authenticator, routes, pages, draining).map_err(|faults| anyhow::anyhow!("{faults}"))
 }
 
 /// Reflection, in both versions that tools ask for.

@@ -21,7 +21,7 @@ use crate::{
         health::Dependency,
         openapi::examples::{self, Examples},
     },
-    queue::{Kind, rows::Rows},
+    queue::{Kind, rows::Rows, worker::Work},
     schedule::Task,
     sweep, telemetry,
 };
@@ -172,13 +172,7 @@ impl Modules {
         // Whatever is opened may record something.
         telemetry::metrics();
         self.touch_metrics();
-        let mut app = App::open(config)
-            .await?
-            .with_part(self)
-            .with_part::<&[Kind]>(&self.jobs)
-            .with_part::<&[Rows]>(&self.rows)
-            .with_part::<&[Task]>(&self.tasks)
-            .with_part::<&[Dependency]>(&self.dependencies);
+        let mut app = App::open(config).await?;
         for open in &self.parts {
             app = open(app).await?;
         }
@@ -217,9 +211,14 @@ impl Modules {
         self.contributions.iter().filter_map(|value| value.downcast_ref())
     }
 
-    /// Returns the scheduled tasks.
-    pub fn tasks(&self) -> &[Task] {
-        &self.tasks
+    /// Returns what a worker runs.
+    pub fn work(&'static self) -> Work {
+        Work { jobs: &self.jobs, rows: &self.rows, tasks: &self.tasks }
+    }
+
+    /// Returns the dependencies beside Postgres and Redis.
+    pub fn dependencies(&'static self) -> &'static [Dependency] {
+        &self.dependencies
     }
 
     /// Returns the migrations, in the order in which they run.

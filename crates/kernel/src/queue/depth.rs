@@ -32,8 +32,7 @@ pub struct Waiting {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn waiting(app: &App) -> Result<Vec<Waiting>> {
-    let (kinds, rows) = (*app.part::<&[Kind]>(), *app.part::<&'static [Rows]>());
+pub async fn waiting(app: &App, kinds: &[Kind], rows: &'static [Rows]) -> Result<Vec<Waiting>> {
     let mut lanes: Vec<_> =
         kinds.iter().map(|kind| kind.lane.name).chain(rows.iter().map(|rows| rows.lane.name)).collect();
     lanes.sort_unstable();

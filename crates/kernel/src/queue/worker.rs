@@ -31,6 +31,7 @@ use crate::{
         rows::Rows,
         store::{self as queue, Ended},
     },
+    schedule::{self, Task},
 };
 
 use slots::Slots;
@@ -43,17 +44,29 @@ const GRACE: Duration = Duration::from_secs(20);
 /// How long the outcomes of the last jobs may take to be recorded after that.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// What a worker runs: the jobs, the due rows and the scheduled tasks of all modules, as
+/// [`Modules::work`](crate::module::Modules::work) returns them.
+#[derive(Debug, Clone, Copy)]
+pub struct Work {
+    /// The kinds of jobs.
+    pub jobs: &'static [Kind],
+    /// The tables whose rows are due like jobs.
+    pub rows: &'static [Rows],
+    /// The scheduled tasks.
+    pub tasks: &'static [Task],
+}
+
 /// Works on jobs and on the schedule until `stop` is cancelled, then drains for at most 25 s: a running import stops at
 /// its checkpoint and returns to the queue. What still runs after 20 s is stopped and returned, for another worker.
 ///
 /// While Postgres is unavailable it waits.
-pub async fn run(app: App, stop: CancellationToken) {
-    let worker = Arc::new(Worker::new(app.clone(), stop.clone()));
+pub async fn run(work: Work, app: App, stop: CancellationToken) {
+    let worker = Arc::new(Worker::new(work, app.clone(), stop.clone()));
     let drained = CancellationToken::new();
     let schedule = {
         let (app, outage, stop) = (app.clone(), worker.outage.clone(), stop.clone());
         supervise("schedule", stop.clone(), move || {
-            crate::schedule::keep(app.clone(), outage.clone(), stop.clone(), GRACE)
+            schedule::keep(app.clone(), work.tasks, outage.clone(), stop.clone(), GRACE)
         })
     };
     let schedule = tokio::spawn(schedule);
@@ -91,9 +104,9 @@ pub async fn run(app: App, stop: CancellationToken) {
 ///
 /// # Errors
 /// When Postgres is unavailable.
-pub async fn run_due(app: &App) -> anyhow::Result<()> {
+pub async fn run_due(work: Work, app: &App) -> anyhow::Result<()> {
     let failed = |error: Error| anyhow::anyhow!("{}", error.detail());
-    let worker = Arc::new(Worker::new(app.clone(), CancellationToken::new()));
+    let worker = Arc::new(Worker::new(work, app.clone(), CancellationToken::new()));
     loop {
         let some = worker.take_due().await.map_err(failed)?;
         worker.running.close();
@@ -109,9 +122,9 @@ pub async fn run_due(app: &App) -> anyhow::Result<()> {
 /// What the loops of a worker share.
 struct Worker {
     app: App,
+    work: Work,
     stop: CancellationToken,
     kinds: HashMap<&'static str, Kind>,
-    rows: &'static [Rows],
     /// Those that were found due and not taken yet.
     due_rows: Mutex<Vec<&'static Rows>>,
     /// The statement that takes jobs and finds due rows.
@@ -144,18 +157,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Worker {
-    fn new(app: App, stop: CancellationToken) -> Self {
-        let kinds: HashMap<_, _> = app.part::<&[Kind]>().iter().map(|kind| (kind.name, *kind)).collect();
-        let rows = *app.part::<&'static [Rows]>();
-        let lanes = kinds.values().map(|kind| kind.lane).chain(rows.iter().map(|rows| rows.lane));
+    fn new(work: Work, app: App, stop: CancellationToken) -> Self {
+        let lanes = work.jobs.iter().map(|kind| kind.lane).chain(work.rows.iter().map(|rows| rows.lane));
         Self {
             slots: Slots::new(lanes, &app.config),
-            rows,
             due_rows: Mutex::default(),
-            take: queue::statement(rows.iter().map(|rows| rows.table)),
+            take: queue::statement(work.rows.iter().map(|rows| rows.table)),
+            kinds: work.jobs.iter().map(|kind| (kind.name, *kind)).collect(),
             app,
+            work,
             stop,
-            kinds,
             running: TaskTracker::new(),
             leases: Mutex::default(),
             ended: Mutex::default(),

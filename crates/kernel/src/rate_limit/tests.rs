@@ -276,9 +276,9 @@ async fn attempts_fail_closed() {
 #[tokio::test]
 async fn attempts_fall_back_to_postgres() {
     const TABLE: &str = include_str!("../../migrations/2026-11-22-000001_create_kernel/up.sql");
-    let postgres = Postgres::start(Options::temporary()).await.unwrap();
+    let postgres = Postgres::start(Options::in_memory()).await.unwrap();
     let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
-    let database = database(&format!("{}?sslmode=disable", postgres.url()), 10 * TIMEOUT).await;
+    let database = database(postgres.url(), 10 * TIMEOUT).await;
     let made = database.autocommit(async |connection| {
         Ok(diesel_async::SimpleAsyncConnection::batch_execute(connection, TABLE).await?)
     });

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -15,14 +15,17 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Result},
     id,
-    queue::{self, Handler, Job, Kind, Lane, worker},
+    queue::{
+        self, Handler, Job, Kind, Lane,
+        worker::{self, Work},
+    },
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
 
-use crate::support::{TestApp, TestDatabase};
+use crate::support::{TestApp, TestDatabase, modules};
 
 /// What the jobs of a test share.
 #[derive(Debug)]
@@ -158,17 +161,22 @@ impl Handler for Grouped {
     }
 }
 
-/// An app whose jobs are those of the test, and which runs none yet.
+/// What the workers of these tests run: their own jobs, and the tasks of all modules.
+pub(super) fn jobs() -> Work {
+    static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| [Kind::of::<Plain>(), Kind::of::<Grouped>()]);
+    Work { jobs: &*KINDS, ..modules().work() }
+}
+
+/// An app that runs no jobs yet.
 pub(super) async fn app(database: &Arc<TestDatabase>, state: &Arc<State>) -> App {
-    let kinds: &'static [Kind] = Vec::leak(vec![Kind::of::<Plain>(), Kind::of::<Grouped>()]);
     let TestApp { app, .. } = TestApp::builder().on(database).start().await;
-    app.with_part(kinds).with_part(state.clone())
+    app.with_part(state.clone())
 }
 
 /// Runs jobs until the guard is dropped.
 pub(super) fn work(app: &App) -> DropGuard {
     let stop = CancellationToken::new();
-    tokio::spawn(worker::run(app.clone(), stop.clone()));
+    tokio::spawn(worker::run(jobs(), app.clone(), stop.clone()));
     stop.drop_guard()
 }
 

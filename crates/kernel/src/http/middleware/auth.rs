@@ -11,7 +11,6 @@ use std::sync::Arc;
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use crate::{
-    app::App,
     caller::{Authenticator, Caller, PeerCaller, Permit},
     contract::{
         Method,
@@ -22,7 +21,6 @@ use crate::{
         layer::{Middleware, Next, Request, ResponseFuture, refuse},
         record,
     },
-    module::Modules,
 };
 
 /// A middleware that puts the [`Permit`] into the request extensions, or refuses the request.
@@ -33,8 +31,8 @@ pub struct Authenticate {
 
 impl Authenticate {
     /// Creates the middleware.
-    pub fn new(app: &App) -> Self {
-        Self { authenticator: app.part::<&Modules>().open_authenticator(app) }
+    pub fn new(authenticator: Arc<dyn Authenticator>) -> Self {
+        Self { authenticator }
     }
 }
 

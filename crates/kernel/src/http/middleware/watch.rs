@@ -20,7 +20,6 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::{
-    app::App,
     caller::{Authenticator, Permit},
     contract::Method,
     error::{Error, Reason},
@@ -29,7 +28,6 @@ use crate::{
         extensions::Watching,
         layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
     },
-    module::Modules,
 };
 
 /// The most watches of all callers.
@@ -57,8 +55,7 @@ struct Open {
 
 impl BoundWatch {
     /// Makes a middleware whose watches end once `draining` is cancelled.
-    pub fn new(app: &App, draining: CancellationToken) -> Self {
-        let authenticator = app.part::<&Modules>().open_authenticator(app);
+    pub fn new(authenticator: Arc<dyn Authenticator>, draining: CancellationToken) -> Self {
         // The series exists from the start.
         gauge!("mainstay_watches").increment(0);
         Self { authenticator, draining, open: Arc::default() }

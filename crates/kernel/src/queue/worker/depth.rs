@@ -12,7 +12,7 @@ const INTERVAL: Duration = Duration::from_secs(15);
 pub(super) async fn keep(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         // An outage is reported by the loops that work.
-        for waiting in depth::waiting(&worker.app).await.unwrap_or_default() {
+        for waiting in depth::waiting(&worker.app, worker.work.jobs, worker.work.rows).await.unwrap_or_default() {
             #[expect(clippy::cast_precision_loss, reason = "at most 10,000 of each kind")]
             metrics::gauge!("mainstay_jobs_due", "lane" => waiting.lane.clone()).set(waiting.due as f64);
             metrics::gauge!("mainstay_jobs_oldest_due_seconds", "lane" => waiting.lane).set(waiting.oldest_seconds);

@@ -81,7 +81,7 @@ impl Worker {
             .autocommit(async move |connection| queue::take(connection, statement, &free_slots, &kinds, LEASE).await)
             .await?;
         let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.rows().is_some());
-        let due = due.iter().filter_map(|due| self.rows.get(due.rows()?));
+        let due = due.iter().filter_map(|due| self.work.rows.get(due.rows()?));
         *lock(&self.due_rows) = due.collect();
         let mut counts: HashMap<_, usize> = HashMap::new();
         for kind in taken.iter().filter_map(|job| self.kinds.get(job.kind.as_str())) {
