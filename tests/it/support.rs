@@ -26,6 +26,8 @@ pub(crate) use eventually::eventually;
 pub(crate) use process::{Process, Running};
 pub(crate) use raw::Raw;
 
+use std::sync::LazyLock;
+
 use mainstay_kernel::{
     clock::Clock,
     contract::{Method, Policies},
@@ -38,7 +40,9 @@ pub(crate) const PROTOCOLS: [Protocol; 3] = [Protocol::Grpc, Protocol::Rest, Pro
 
 /// The product's modules.
 pub(crate) fn modules() -> &'static Modules {
-    mainstay::product().install().unwrap_or_else(|faults| panic!("{faults:?}"))
+    static MODULES: LazyLock<&Modules> =
+        LazyLock::new(|| mainstay::product().install().unwrap_or_else(|faults| panic!("{faults:?}")));
+    *MODULES
 }
 
 /// The policies of the contract.
@@ -48,15 +52,18 @@ pub(crate) fn policies() -> &'static Policies {
 
 /// Every method of the contract, sorted by name.
 pub(crate) fn methods() -> Vec<&'static Method> {
-    let mut methods: Vec<_> = modules()
-        .contract
-        .services()
-        .flat_map(|service| service.methods().collect::<Vec<_>>())
-        .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
-        .map(|path| policies().get(&path).expect("every method has a policy"))
-        .collect();
-    methods.sort_by(|a, b| a.name.cmp(&b.name));
-    methods
+    static METHODS: LazyLock<Vec<&Method>> = LazyLock::new(|| {
+        let mut methods: Vec<_> = modules()
+            .contract
+            .services()
+            .flat_map(|service| service.methods().collect::<Vec<_>>())
+            .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
+            .map(|path| policies().get(&path).expect("every method has a policy"))
+            .collect();
+        methods.sort_by(|a, b| a.name.cmp(&b.name));
+        methods
+    });
+    METHODS.clone()
 }
 
 /// The method called `Service.Method`.
