@@ -7,6 +7,7 @@ use std::{
 
 use diesel_async::SimpleAsyncConnection as _;
 use mainstay_dev_servers::{Options, Postgres};
+use mainstay_kernel::database::Connection;
 use serde_json::json;
 
 use crate::{
@@ -62,6 +63,28 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
         }
         cast.customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.good();
     }
+}
+
+/// The pool only knows that there was no connection in time; the cause of the refused request says why.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_connection_in_vain_learns_why() {
+    let database = Arc::new(TestDatabase::new().await);
+    let (before, rest) = database.url.split_once('@').expect("a URL with a password");
+    let (user, _) = before.rsplit_once(':').expect("a user");
+    let wrong = format!("{user}:an-old-one@{rest}");
+    let builder = TestApp::builder().on(&database).set("DATABASE_POOL_WAIT", "800ms");
+    let app = builder.set("DATABASE_URL", wrong).start().await;
+    let nothing = async |connection: &mut Connection| Ok(connection.batch_execute("SELECT 1").await?);
+    let detail = app.app.database.autocommit(nothing).await.expect_err("the password is wrong").detail();
+    assert!(detail.contains("password authentication failed") && detail.contains("in DATABASE_URL"), "{detail}");
+    assert!(!detail.contains("an-old-one"), "{detail}");
+
+    let app = TestApp::builder().on(&database).set("DATABASE_POOL_WAIT", "300ms").start().await;
+    let app = &app.app;
+    let lend = async |connection: &mut Connection| Ok(connection.batch_execute("SELECT pg_sleep(1)").await?);
+    let all = futures_util::future::join_all((0..9).map(|_| app.database.autocommit(lend))).await;
+    let refused = all.into_iter().find_map(Result::err).expect("one more than there are connections").detail();
+    assert!(refused.contains("all connections of the pool are in use"), "{refused}");
 }
 
 /// Errors are recognized by their SQLSTATE, whatever the language of their texts.

@@ -103,6 +103,20 @@ async fn from_replica(who: &Actor, protocol: Protocol, ticket: &str, headers: &[
     eventually("the replica is read", async || subject(who, protocol, ticket, headers).await == there).await;
 }
 
+/// A URL may name all servers of a cluster, in whatever order, as managed ones do.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_hosts_the_one_that_accepts_writes_is_the_primary() {
+    let pair = Pair::start().await;
+    let (standby, primary) = (pair.standby.port(), pair.primary.port());
+    let both = pair.primary.url().replace(&format!(":{primary}/"), &format!(":{standby},127.0.0.1:{primary}/"));
+    let app = TestApp::builder().on(&pair.database).set("DATABASE_URL", both).start().await;
+    let Cast { customer, .. } = app.cast().await;
+    for protocol in PROTOCOLS {
+        let made = customer.call(protocol, "TicketService.CreateTicket", draft()).await.good();
+        get(&customer, protocol, &made.id(), &[]).await.good();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_read_a_replica_that_has_what_they_wrote() {
     let pair = Pair::start().await;
@@ -254,7 +268,6 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
     .await;
     let (first, second) = (pair.primary.port().to_string(), pair.standby.port().to_string());
     let both = pair.database.url.replace(&format!(":{first}/"), &format!(":{first},127.0.0.1:{second}/"));
-    let both = format!("{both}?target_session_attrs=read-write");
     let settings = [
         ("DATABASE_URL", both.as_str()),
         ("DATABASE_REPLICA_URLS", pair.standby.url()),

@@ -73,7 +73,7 @@ impl Database {
     /// # Errors
     /// When the URL is invalid.
     pub fn new(url: &SecretString, name: &str, config: &config::Database) -> anyhow::Result<Self> {
-        let primary = Node::new(url.expose_secret(), name, config)?;
+        let primary = Node::primary(url.expose_secret(), name, config)?;
         Ok(Self { primary, replicas: None, jobs_added: Arc::default(), changes_noted: Arc::default() })
     }
 

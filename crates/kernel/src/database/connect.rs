@@ -1,6 +1,7 @@
 //! Opens and interrupts connections to Postgres: plain, or TLS as `sslmode` demands.
 
 mod failure;
+mod last_failure;
 mod socket;
 pub(super) mod sqlstate;
 
@@ -14,11 +15,12 @@ use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use tokio_postgres::{
     Config, NoTls,
-    config::{Host, SslMode, SslNegotiation},
+    config::{Host, SslMode, SslNegotiation, TargetSessionAttrs},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use failure::ConnectFailure;
+use last_failure::LastFailure;
 use socket::Negotiate;
 use sqlstate::Coded;
 
@@ -38,8 +40,11 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Connector {
     config: Config,
+    /// The options of the URL.
+    options: String,
     /// The TLS that the URL demands, which the connector negotiates itself, so that it sees every stream.
     ssl: (SslMode, SslNegotiation),
+    last_failure: Arc<LastFailure>,
 }
 
 /// Parses a URL and adds time limits for a server that may vanish silently, behind a firewall or with its machine: such
@@ -58,14 +63,7 @@ impl Connector {
     /// `name` is what `pg_stat_activity` calls the connections.
     pub(crate) fn new(url: &str, name: &str, statement_timeout: Duration) -> anyhow::Result<Self> {
         let mut config = config(url)?;
-        let options = config.get_options().unwrap_or_default();
-        let timeout = statement_timeout.as_millis();
-        // A transaction whose server vanished with its machine, and so never ended, would keep its locks for hours.
-        let idle = IDLE_IN_TRANSACTION.as_millis();
-        // Postgres compiles a statement when its estimate of the cost is high, which takes it longer, up to 370 ms, than any
-        // of ours runs.
-        config.options(format!("{options} -c statement_timeout={timeout} -c idle_in_transaction_session_timeout={idle} -c timezone=UTC -c jit=off"));
-        config.application_name(name);
+        let options = config.get_options().unwrap_or_default().to_owned();
         let ssl = (config.get_ssl_mode(), config.get_ssl_negotiation());
         // To the library every stream is one that a handshake made; a socket of the file system has none.
         match is_local(&config) {
@@ -76,7 +74,37 @@ impl Connector {
             config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)) == is_local(&config)),
             "DATABASE_URL can't name both hosts and sockets"
         );
-        Ok(Self { config, ssl })
+        let connector = Self { config, options, ssl, last_failure: Arc::default() };
+        Ok(connector.renamed(name, statement_timeout))
+    }
+
+    /// Connects to the same server under another name, with another time limit for statements.
+    pub(super) fn renamed(&self, name: &str, statement_timeout: Duration) -> Self {
+        let (options, timeout) = (&self.options, statement_timeout.as_millis());
+        // A transaction whose server vanished with its machine, and so never ended, would keep its locks for hours.
+        let idle = IDLE_IN_TRANSACTION.as_millis();
+        // Postgres compiles a statement when its estimate of the cost is high, which takes it longer, up to 370 ms, than any
+        // of ours runs.
+        let options = format!(
+            "{options} -c statement_timeout={timeout} -c idle_in_transaction_session_timeout={idle} -c timezone=UTC -c jit=off"
+        );
+        let mut connector = self.clone();
+        connector.config.options(options).application_name(name);
+        connector
+    }
+
+    /// Of several hosts, connects to the one that accepts writes: the first that answers may be a standby, which would
+    /// refuse every write for as long as the connection lives.
+    pub(super) fn to_primary(mut self) -> Self {
+        if self.config.get_hosts().len() > 1 && self.config.get_target_session_attrs() == TargetSessionAttrs::Any {
+            self.config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
+        self
+    }
+
+    /// Returns why the last attempt to connect failed; `None` if it did not.
+    pub(super) fn last_failure(&self) -> Option<String> {
+        self.last_failure.get()
     }
 
     /// Returns the name of the database; that of the user is Postgres' default.
@@ -90,9 +118,12 @@ impl Connector {
     /// Names the host, the database, the cause and its cure.
     pub(crate) async fn connect(self) -> Result<AsyncPgConnection, ConnectFailure> {
         // A server that hangs accepts connections too: its system does.
-        let Ok(connected) = tokio::time::timeout(HANDSHAKE, self.open()).await else {
-            return Err(ConnectFailure::silent(&self.config));
-        };
+        let connected = tokio::time::timeout(HANDSHAKE, self.open()).await;
+        let connected = connected.unwrap_or_else(|_| Err(ConnectFailure::silent(&self.config)));
+        match &connected {
+            Ok(_) => self.last_failure.clear(),
+            Err(failure) => self.last_failure.note(failure),
+        }
         let mut connection = connected?;
         if traces::is_active() {
             let process = statements::process(&mut connection).await;

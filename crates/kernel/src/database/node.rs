@@ -29,9 +29,17 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn new(url: &str, name: &str, config: &config::Database) -> anyhow::Result<Self> {
-        let connector = Connector::new(url, name, config.statement_timeout)?;
+        Ok(Self::open(Connector::new(url, name, config.statement_timeout)?, name, config))
+    }
+
+    /// As [`Node::new`], for the server that accepts writes.
+    pub(super) fn primary(url: &str, name: &str, config: &config::Database) -> anyhow::Result<Self> {
+        Ok(Self::open(Connector::new(url, name, config.statement_timeout)?.to_primary(), name, config))
+    }
+
+    fn open(connector: Connector, name: &str, config: &config::Database) -> Self {
         let timeout = config.statement_timeout.min(shared::TIMEOUT);
-        let shared = Connector::new(url, &format!("{name}-shared"), timeout)?;
+        let shared = connector.renamed(&format!("{name}-shared"), timeout);
         let mut manager = ManagerConfig::<AsyncPgConnection>::default();
         // No test query: a round trip per request would only tell what is_broken() knows without one.
         manager.recycling_method = RecyclingMethod::Fast;
@@ -47,7 +55,7 @@ impl Node {
             .test_on_check_out(false)
             .idle_timeout(Some(Duration::from_secs(600)))
             .build_unchecked(manager);
-        Ok(Self { pool, connector, shared: Shared::new(shared) })
+        Self { pool, connector, shared: Shared::new(shared) }
     }
 
     pub(super) fn connector(&self) -> &Connector {
@@ -88,7 +96,9 @@ impl Node {
             let mut pooled = self.pool.get_owned().await.map_err(|error| match error {
                 bb8::RunError::TimedOut => {
                     metrics::counter!("mainstay_postgres_pool_timeouts_total").increment(1);
-                    Error::unavailable(anyhow::anyhow!("no Postgres connection in time"))
+                    let cause = self.connector.last_failure();
+                    let cause = cause.unwrap_or_else(|| "all connections of the pool are in use".to_owned());
+                    Error::unavailable(anyhow::anyhow!("no Postgres connection in time: {cause}"))
                 }
                 bb8::RunError::User(PoolError::ConnectionError(error)) => Error::unavailable(error),
                 bb8::RunError::User(PoolError::QueryError(error)) => Error::unavailable(error),

@@ -114,7 +114,6 @@ impl Shared {
         tokio::spawn(async move {
             let state = match shared.connector.clone().connect().await {
                 Ok(connection) => State::Ready(Arc::new(connection)),
-                // The pool says what is wrong, to those whom it concerns.
                 Err(_) => State::Empty { until: Some(Instant::now() + PAUSE) },
             };
             shared.slots[index].set(state);

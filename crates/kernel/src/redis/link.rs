@@ -16,7 +16,7 @@ mod tests;
 use std::{
     fmt,
     sync::{
-        Arc, PoisonError, RwLock, Weak,
+        Arc, Mutex, PoisonError, RwLock, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -24,7 +24,7 @@ use std::{
 
 use bb8_redis::{
     RedisConnectionManager,
-    bb8::{ManageConnection, Pool, PooledConnection},
+    bb8::{ErrorSink, ManageConnection, Pool, PooledConnection},
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
 use opentelemetry::{KeyValue, trace::Status};
@@ -55,6 +55,7 @@ pub struct RedisLink(Arc<Inner>);
 struct Inner {
     source: Arc<Source>,
     pool: Pool<Manager>,
+    failures: Failures,
     /// Counts the times of a new connection; see [`Manager`].
     generation: Arc<AtomicU64>,
     timeout: Duration,
@@ -83,6 +84,7 @@ impl RedisLink {
         let source = Arc::new(Source::new(url, sentinels).map_err(not_redis)?);
         let generation = Arc::<AtomicU64>::default();
         let manager = Manager { source: source.clone(), timeout, generation: generation.clone() };
+        let failures = Failures::default();
         let pool = Pool::builder()
             .max_size(1)
             .connection_timeout(CONNECT_TIMEOUT)
@@ -90,14 +92,15 @@ impl RedisLink {
             .retry_connection(false)
             .idle_timeout(None)
             .max_lifetime(None)
+            .error_sink(failures.boxed_clone())
             .build_unchecked(manager);
         let breaker = Arc::new(Breaker::new("redis", REST, REST));
         let connection = RwLock::default();
-        let link = Self(Arc::new(Inner { source, pool, generation, timeout, connection, breaker }));
-        if !link.0.connect().await {
+        let link = Self(Arc::new(Inner { source, pool, failures, generation, timeout, connection, breaker }));
+        if let Err(cause) = link.0.connect().await {
             link.0.breaker.failed(true);
-            tracing::warn!("Redis is unavailable; starting without it");
-            tokio::spawn(recover(Arc::downgrade(&link.0), REST));
+            tracing::warn!(cause, "Redis is unavailable; starting without it");
+            tokio::spawn(recover(Arc::downgrade(&link.0), REST, cause));
         }
         Ok(link)
     }
@@ -196,7 +199,7 @@ impl RedisLink {
         metrics::counter!("mainstay_redis_failures_total").increment(1);
         if inner.breaker.failed(is_lost) {
             tracing::warn!(%cause, detail = std::error::Error::source(&cause), "Redis is unavailable");
-            tokio::spawn(recover(Arc::downgrade(inner), Duration::ZERO));
+            tokio::spawn(recover(Arc::downgrade(inner), Duration::ZERO, String::new()));
         }
         Err(cause)
     }
@@ -218,13 +221,21 @@ impl Inner {
 
     /// Replaces the connection by a new one, on which Redis answers as fast as callers expect. The old one is never
     /// tried again, because it may have died silently, which TCP would notice only after minutes.
-    async fn connect(&self) -> bool {
+    ///
+    /// # Errors
+    /// Why there is none.
+    async fn connect(&self) -> Result<(), String> {
         self.generation.fetch_add(1, Ordering::Relaxed);
         self.share(None);
-        let connection = self.pool.get_owned().await.ok();
-        let is_connected = connection.is_some();
-        self.share(connection);
-        is_connected
+        self.failures.take();
+        match self.pool.get_owned().await {
+            Ok(connection) => {
+                self.share(Some(connection));
+                Ok(())
+            }
+            // The pool itself only says that there was no connection in time.
+            Err(error) => Err(self.failures.take().unwrap_or_else(|| error.to_string())),
+        }
     }
 
     fn share(&self, connection: Option<PooledConnection<'static, Manager>>) {
@@ -232,16 +243,40 @@ impl Inner {
     }
 }
 
-/// Probes until Redis is available again or the link is dropped.
-async fn recover(link: Weak<Inner>, mut rest: Duration) {
+/// The last failure of the pool to open a connection.
+#[derive(Debug, Clone, Default)]
+struct Failures(Arc<Mutex<Option<String>>>);
+
+impl Failures {
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl ErrorSink<RedisError> for Failures {
+    fn sink(&self, error: RedisError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+    }
+
+    fn boxed_clone(&self) -> Box<dyn ErrorSink<RedisError>> {
+        Box::new(self.clone())
+    }
+}
+
+/// Probes until Redis is available again or the link is dropped. Logs why it is not when that changes.
+async fn recover(link: Weak<Inner>, mut rest: Duration, mut logged: String) {
     loop {
         tokio::time::sleep(rest).await;
         let Some(link) = link.upgrade() else { return };
         let Some(probe) = link.breaker.clone().probe() else { return };
-        if link.connect().await {
+        let Err(cause) = link.connect().await else {
             probe.settle(Verdict::Alive);
             tracing::info!("Redis is available again");
             return;
+        };
+        if cause != logged {
+            tracing::warn!(cause, "Redis is still unavailable");
+            logged = cause;
         }
         probe.settle(Verdict::Unavailable);
         rest = REST;
