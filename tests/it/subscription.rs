@@ -12,7 +12,7 @@ mod sandbox;
 use serde_json::{Value, json};
 
 use crate::{
-    cases::{Scene, subscription::recurring, webhook::webhook_request},
+    cases::{Scene, order::recurring, webhook::webhook_request},
     payment::{LEFT, call_until_final, start_app},
     support::{Answer, Protocol, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
 };

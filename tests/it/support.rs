@@ -16,6 +16,7 @@ pub(crate) mod receiver;
 pub(crate) mod rest;
 pub(crate) mod s3;
 pub(crate) mod servers;
+mod sql;
 pub(crate) mod webhook;
 
 pub(crate) use actor::{Actor, Endpoint, Protocol};

@@ -6,20 +6,12 @@ use super::{
     Call, Case,
     Expected::{Reason, Status},
     Scene, call, cases, nothing,
-    order::product,
+    order::{product, recurring},
 };
-use crate::support::{Answer, Protocol, euro, unique};
+use crate::support::{Answer, Protocol, unique};
 
 const CREATE: &str = "SubscriptionService.CreateSubscription";
 const CANCEL: &str = "SubscriptionService.CancelSubscription";
-
-/// Creates a product of 9.00 EUR billed each month or year.
-pub(crate) async fn recurring(scene: &Scene, interval: &str) -> String {
-    let request = json!({
-        "name": "A box", "price": euro("900"), "billingInterval": interval,
-    });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
-}
 
 /// A request by the customer to subscribe to a new product of 9.00 EUR a month with a card.
 async fn subscribe(scene: &Scene, card: &str) -> Call {

@@ -23,6 +23,19 @@ fn products() -> Vec<String> {
     std::iter::once("src".to_owned()).chain(examples.filter(|src| root().join(src).is_dir())).collect()
 }
 
+/// The tests, the benches, and the programs that stand in for the servers of others.
+fn tests() -> Vec<String> {
+    let crates = ["benches/requests", "tests/it", "tests/processes/fake_gateway", "tests/scale"];
+    crates
+        .into_iter()
+        .map(str::to_owned)
+        .chain(machinery().into_iter().filter_map(|src| {
+            let tests = src.replace("/src", "/tests");
+            root().join(&tests).is_dir().then_some(tests)
+        }))
+        .collect()
+}
+
 fn machinery() -> Vec<String> {
     let crates = fs::read_dir(root().join("crates")).expect("crates").flatten();
     crates.map(|entry| format!("crates/{}/src", entry.file_name().to_string_lossy())).collect()
@@ -181,6 +194,14 @@ fn a_module_reaches_another_only_through_what_it_offers() {
     }));
 }
 
+/// What a module does not offer is public for the tests of the product only.
+#[test]
+fn a_team_reaches_the_product_only_through_what_it_offers() {
+    none(&breaches(|_, _, path| {
+        path[0] == "mainstay" && path.iter().any(|part| ["store", "service"].contains(&part.as_str()))
+    }));
+}
+
 #[test]
 fn configuration_holds_plain_values() {
     // A struct of durations and numbers.
@@ -226,7 +247,7 @@ fn each_file_is_a_module_of_its_crate() {
 #[test]
 fn no_files_need_each_other_in_a_circle() {
     let mut found = Vec::new();
-    for src in products().into_iter().chain(machinery()) {
+    for src in products().into_iter().chain(machinery()).chain(tests()) {
         let sources = sources(root(), &src);
         let graph = Graph::new(&sources);
         for circle in graph.circles() {

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    driver::Outcome,
+    mix::Outcome,
     mix::{Kind, Mix},
     world::World,
 };

@@ -10,7 +10,10 @@ use std::{
 
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{mix::Mix, until};
+use super::{
+    mix::{Mix, Outcome},
+    until,
+};
 
 /// How long requests go on after a fault has ended, to see the recovery.
 const TAIL: Duration = Duration::from_secs(4);
@@ -24,16 +27,6 @@ pub(super) struct Phase {
     pub(super) length: Duration,
     /// The multiple of the rate, until the fault ends.
     pub(super) factor: f64,
-}
-
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Good,
-    /// It failed, and the response says that it may be retried; or there was none.
-    Refused,
-    /// A response that contradicts the contract, or an earlier response.
-    Wrong(String),
 }
 
 #[derive(Debug, Clone)]

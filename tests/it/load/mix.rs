@@ -6,11 +6,21 @@ use mainstay_kernel::contract::policy::Role;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-use super::{driver::Outcome, world::World};
+use super::world::World;
 use crate::{
     cases::post,
     support::{Actor, Protocol, euro, people, unique, webhook},
 };
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Good,
+    /// It failed, and the response says that it may be retried; or there was none.
+    Refused,
+    /// A response that contradicts the contract, or an earlier response.
+    Wrong(String),
+}
 
 /// How long a caller waits for a response.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{
     Settings,
     books::Books,
-    driver::{Outcome, Sample, Seen},
+    driver::{Sample, Seen},
     memory::{Series, trend},
+    mix::Outcome,
 };
 
 /// A moment counts as recovered if this share of its requests succeeds.

@@ -7,10 +7,7 @@ use serde_json::{Value, json};
 
 use super::{SENT, header, settled, start_app, wait_for_at_least};
 use crate::{
-    cases::{
-        payment::paid,
-        subscription::{create_subscription, recurring},
-    },
+    cases::{order::recurring, payment::paid, subscription::create_subscription},
     support::{Protocol, euro, mail::MailProvider, unique},
 };
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{CHARGE, FakeGateway, REFUND, process, scene_of};
 use crate::{
-    cases::{Scene, nothing, order, subscription::recurring},
+    cases::{Scene, nothing, order, order::recurring},
     support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase, euro, unique},
 };
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{CHARGE, DUE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
 use crate::{
-    cases::{Scene, subscription::recurring},
+    cases::{Scene, order::recurring},
     support::{Protocol, TestDatabase, euro, eventually, unique},
 };
 

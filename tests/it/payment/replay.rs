@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, start_app};
 use crate::{
-    cases::subscription::recurring,
+    cases::order::recurring,
     support::{
         Actor, Answer, PROTOCOLS, Protocol, TestApp, TestDatabase, database::connect, euro, eventually, proxy::Proxy,
         unique,

@@ -6,7 +6,7 @@ use mainstay_dev_servers::{Options, Postgres, Redis, RedisOptions};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 
-use super::database::{connect, url_of};
+use super::sql::{connect, url_of};
 
 /// The key that encrypts the signing keys of every test server; worthless elsewhere.
 pub(crate) const SECRET_KEY: &str = "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=";

@@ -4,8 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     books::{Books, Line},
-    stripe::{Form, Ran, declined, missing, wrong},
-    subscriptions::{made, text},
+    objects::{Form, Ran, declined, made, missing, text, wrong},
 };
 
 /// Test tokens; each use of one creates a new card.

@@ -11,6 +11,7 @@
 mod behaviour;
 mod books;
 mod cards;
+mod objects;
 mod stripe;
 mod subscriptions;
 mod webhooks;
@@ -74,7 +75,7 @@ async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Resu
         "/_behave" => return Ok(gateway.behaviour.tell(&body)),
         "/_index" => {
             gateway.books.lock().await.index(&*body == b"still");
-            return Ok(stripe::respond(200, &serde_json::Value::Null, false));
+            return Ok(objects::respond(200, &serde_json::Value::Null, false));
         }
         "/_subscription" => return Ok(subscriptions::happen(&gateway, &body).await),
         _ => {}

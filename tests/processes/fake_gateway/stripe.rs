@@ -1,9 +1,6 @@
 //! The part of Stripe's API that Mainstay uses.
 
-use std::collections::BTreeMap;
-
 use http::{Method, request::Parts};
-use http_body_util::Full;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
@@ -11,25 +8,10 @@ use crate::{
     Gateway, HangUp, Response,
     behaviour::Behaviour,
     books::{Books, Line, Movement},
-    cards, subscriptions, webhooks,
+    cards,
+    objects::{Form, Ran, charge_of, declined, intent_of, invoice_of, metadata, object, problem, respond, wrong},
+    subscriptions, webhooks,
 };
-
-pub(crate) type Form = BTreeMap<String, String>;
-
-pub(crate) fn respond(status: u16, body: &Value, replayed: bool) -> Response {
-    let mut response = http::Response::builder().status(status).header("content-type", "application/json");
-    if replayed {
-        response = response.header("idempotent-replayed", "true");
-    }
-    if status == 429 {
-        response = response.header("retry-after", "1");
-    }
-    response.body(Full::from(body.to_string())).expect("a response")
-}
-
-pub(crate) fn problem(kind: &str, code: &str, message: &str) -> Value {
-    json!({ "error": { "type": kind, "code": code, "message": message } })
-}
 
 /// The paths that move money at once.
 const MONEY: [&str; 2] = ["/v1/payment_intents", "/v1/refunds"];
@@ -140,9 +122,6 @@ async fn once(
     }
 }
 
-/// The outcome of a request: the response and the ledger lines.
-pub(crate) type Ran = (u16, Value, Vec<Line>);
-
 fn run(books: &Books, what: (&Method, &str), form: &Form, key: &str, behaviour: Behaviour) -> Result<Ran, Value> {
     let broken = || problem("api_error", "broken", "An error occurred.");
     if behaviour == Behaviour::Break {
@@ -166,30 +145,6 @@ fn run(books: &Books, what: (&Method, &str), form: &Form, key: &str, behaviour: 
         return Ok((500, broken(), moved));
     }
     Ok((status, body, moved))
-}
-
-pub(crate) fn wrong(code: &str) -> Value {
-    problem("invalid_request_error", code, "The request is not right.")
-}
-
-/// Says that an object of a parameter does not exist.
-pub(crate) fn missing(param: &str) -> Value {
-    let mut problem = problem("invalid_request_error", "resource_missing", "No such object.");
-    problem["error"]["param"] = param.into();
-    problem
-}
-
-pub(crate) fn metadata(form: &Form) -> BTreeMap<String, String> {
-    let inner = |(name, value): (&String, &String)| {
-        Some((name.strip_prefix("metadata[")?.strip_suffix(']')?.to_owned(), value.clone()))
-    };
-    form.iter().filter_map(inner).collect()
-}
-
-/// The error for a card that its bank declines.
-pub(crate) fn declined(code: &str) -> Value {
-    let error = json!({ "type": "card_error", "code": "card_declined", "decline_code": code, "message": "Your card was declined." });
-    json!({ "error": error })
 }
 
 fn amount(form: &Form) -> Result<i64, Value> {
@@ -264,30 +219,6 @@ fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
         key: key.to_owned(),
     };
     Ok((200, object(books, &movement), vec![Line::Moved(movement)]))
-}
-
-pub(crate) fn object(books: &Books, movement: &Movement) -> Value {
-    let status = if books.returned.contains(&movement.id) { "failed" } else { "succeeded" };
-    json!({
-        "id": movement.id, "object": movement.kind, "status": status, "amount": movement.amount,
-        "currency": movement.currency, "payment_intent": movement.of.as_deref().map(intent_of),
-        "charge": movement.of.as_deref().map(charge_of), "metadata": movement.metadata,
-    })
-}
-
-/// The id of the intent that a charge belongs to; one that paid an invoice has an intent of its own.
-pub(crate) fn intent_of(of: &str) -> String {
-    if of.starts_with("in_") { format!("pi_{of}") } else { of.to_owned() }
-}
-
-/// The id of the charge of an intent or an invoice.
-pub(crate) fn charge_of(of: &str) -> String {
-    intent_of(of).replacen("pi_", "ch_", 1)
-}
-
-/// The invoice that a charge paid.
-pub(crate) fn invoice_of(of: &str) -> Option<&str> {
-    Some(of).filter(|of| of.starts_with("in_"))
 }
 
 /// Newest first, like Stripe's lists.

@@ -10,7 +10,7 @@ use crate::{
     Gateway, Response,
     books::{Books, Line, Movement},
     cards,
-    stripe::{Form, Ran, charge_of, declined, metadata, object, problem, respond, wrong},
+    objects::{Form, Ran, charge_of, declined, made, metadata, object, problem, respond, text, wrong},
     webhooks,
 };
 
@@ -59,14 +59,6 @@ pub(crate) fn run(books: &Books, (method, path): (&Method, &str), form: &Form, k
         "/v1/subscriptions" => subscribe(books, form, key),
         path => change(books, method, path.rsplit('/').next().unwrap_or_default(), form),
     }
-}
-
-pub(crate) fn made(object: Value) -> Result<Ran, Value> {
-    Ok((200, object.clone(), vec![Line::Object { object }]))
-}
-
-pub(crate) fn text<'f>(form: &'f Form, name: &str) -> Result<&'f str, Value> {
-    form.get(name).map(String::as_str).filter(|text| !text.is_empty()).ok_or_else(|| wrong(name))
 }
 
 fn price(books: &Books, form: &Form) -> Result<Ran, Value> {

@@ -25,7 +25,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     Gateway, Response,
     books::{Books, Event, Line, Movement},
-    stripe::{charge_of, intent_of, invoice_of, respond},
+    objects::{charge_of, intent_of, invoice_of, respond},
 };
 
 /// How events are sent.
@@ -252,7 +252,7 @@ pub(crate) async fn come_back(gateway: &Gateway, body: &[u8]) -> Response {
         return respond(404, &json!({}), false);
     };
     books.write(vec![Line::Returned { refund: refund.clone() }]).expect("a ledger");
-    let object = crate::stripe::object(&books, &made);
+    let object = crate::objects::object(&books, &made);
     let event = Event { id: format!("evt_{refund}_returned"), kind: "refund.failed".to_owned(), object };
     books.write(vec![Line::Event(event)]).expect("a ledger");
     gateway.webhooks.happened.notify_one();
