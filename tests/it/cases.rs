@@ -9,6 +9,7 @@ pub(crate) mod operation;
 pub(crate) mod order;
 pub(crate) mod payment;
 pub(crate) mod post;
+mod scene;
 pub(crate) mod service_key;
 pub(crate) mod session;
 pub(crate) mod subscription;
@@ -18,125 +19,7 @@ pub(crate) mod user;
 pub(crate) mod webhook;
 pub(crate) mod webhook_endpoint;
 
-use std::sync::Arc;
-
-use futures_util::future::BoxFuture;
-use serde_json::{Value, json};
-
-use crate::support::{Actor, Answer, Endpoint, Protocol, TestApp, TestDatabase, people::Cast, unique};
-
-/// A request and its expected outcome.
-pub(crate) struct Case {
-    pub(crate) method: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) expected: Expected,
-    pub(crate) call: fn(Scene) -> BoxFuture<'static, Call>,
-}
-
-/// The expected outcome of a case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Expected {
-    /// Succeeds with this HTTP status.
-    Status(u16),
-    /// Is refused with this reason.
-    Reason(&'static str),
-}
-
-/// A request and its caller.
-pub(crate) struct Call {
-    pub(crate) who: Actor,
-    pub(crate) request: Value,
-    pub(crate) headers: Vec<(&'static str, String)>,
-}
-
-impl Call {
-    /// Adds a header.
-    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    /// Sends the request.
-    pub(crate) async fn send(&self, protocol: Protocol, method: &str) -> Answer {
-        self.send_as(&self.who, protocol, method).await
-    }
-
-    /// Sends the request as another caller.
-    pub(crate) async fn send_as(&self, who: &Actor, protocol: Protocol, method: &str) -> Answer {
-        let headers: Vec<_> = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        who.call_with(protocol, method, self.request.clone(), &headers).await
-    }
-}
-
-/// A request from a caller.
-pub(crate) fn call(who: &Actor, request: Value) -> Call {
-    Call { who: who.clone(), request, headers: Vec::new() }
-}
-
-/// Users that no other case shares, and their data.
-#[derive(Debug, Clone)]
-pub(crate) struct Scene {
-    pub(crate) cast: Cast,
-    pub(crate) endpoint: Endpoint,
-    pub(crate) database: Arc<TestDatabase>,
-}
-
-impl Scene {
-    /// Creates a scene.
-    pub(crate) async fn new(app: &TestApp) -> Self {
-        Self { cast: app.cast().await, endpoint: app.endpoint.clone(), database: app.database.clone() }
-    }
-
-    /// The id of the customer's account.
-    pub(crate) fn account(&self) -> String {
-        self.cast.customer.who().account.to_string()
-    }
-
-    /// Creates a ticket of the customer.
-    pub(crate) async fn ticket(&self) -> String {
-        ticket(&self.cast.customer).await
-    }
-
-    /// Creates a ticket of the customer and resolves it.
-    pub(crate) async fn resolved(&self) -> String {
-        let id = self.ticket().await;
-        self.cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await.good();
-        id
-    }
-
-    /// Creates a comment of the customer on a ticket.
-    pub(crate) async fn comment(&self, ticket: &str) -> String {
-        let request = json!({ "ticketId": ticket, "body": "It still does." });
-        self.cast.customer.call(Protocol::Rest, "CommentService.CreateComment", request).await.good().id()
-    }
-
-    /// Starts an import by the agent, with one invalid row.
-    pub(crate) async fn operation(&self) -> String {
-        let request = json!({ "accountId": self.account(), "file": file("type,body\nIncident,Help\nNonsense,\n") });
-        self.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.good().id()
-    }
-}
-
-/// A file in the form that the contract takes.
-pub(crate) fn file(text: &str) -> Value {
-    use base64::{Engine as _, prelude::BASE64_STANDARD};
-    json!({ "contentType": "text/csv", "data": BASE64_STANDARD.encode(text) })
-}
-
-/// Creates a ticket for a caller who has an account.
-pub(crate) async fn ticket(who: &Actor) -> String {
-    who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id()
-}
-
-/// A request that creates a ticket.
-pub(crate) fn draft() -> Value {
-    json!({ "subject": "The printer is on fire", "body": "It burns." })
-}
-
-/// An id that no resource has.
-pub(crate) fn nothing() -> String {
-    uuid::Uuid::parse_str(&unique()).expect("an id").to_string()
-}
+pub(crate) use scene::{Call, Case, Expected, Scene, call, cases, draft, file, nothing, ticket};
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
@@ -164,16 +47,3 @@ pub(crate) fn good_case(method: &str) -> Case {
     let found = all().into_iter().find(|case| case.method == method && matches!(case.expected, Expected::Status(_)));
     found.unwrap_or_else(|| panic!("{method} has no case that succeeds"))
 }
-
-/// Rows of the table: method, name, outcome, and the request built from a scene.
-macro_rules! cases {
-    ($($method:literal { $($name:literal => $expected:expr, |$scene:ident| $call:expr;)* })*) => {
-        vec![$($($crate::cases::Case {
-            method: $method,
-            name: $name,
-            expected: $expected,
-            call: |$scene: $crate::cases::Scene| Box::pin(async move { $call }),
-        },)*)*]
-    };
-}
-pub(crate) use cases;

@@ -61,8 +61,10 @@ async fn watch_lagged() {
             }
             Said::Message(_) => {}
             Said::Failed(reason) => {
-                assert_eq!(reason, "WATCH_LAGGED");
-                lagged = true;
+                // On a busy machine the server may end a connection on which nothing was read for 30 s.
+                let was_cut = reason.starts_with("no reason (Cancelled");
+                assert!(was_cut || reason == "WATCH_LAGGED", "{reason}");
+                lagged |= !was_cut;
                 slow = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, &last).await;
             }
             Said::End => panic!("it ended without a reason"),

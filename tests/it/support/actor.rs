@@ -7,13 +7,14 @@ use mainstay::identity::{
     user::store as users,
 };
 use mainstay_dev_servers::Envoy;
-use mainstay_kernel::{app::App, caller::Visibility, http::envoy, id::UserId};
+use mainstay_kernel::{app::App, caller::Visibility, contract::policy::Role, http::envoy, id::UserId};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tonic::transport::Channel;
+use uuid::Uuid;
 
-use super::{Answer, grpc, method, modules, people::User, rest, unique};
+use super::{Answer, grpc, method, modules, rest, unique};
 
 /// An entry point to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub(crate) enum Protocol {
     /// REST through a real Envoy, which transcodes.
     Envoy,
 }
+
+/// The protocols; every behavior is tested through each of them.
+pub(crate) const PROTOCOLS: [Protocol; 3] = [Protocol::Grpc, Protocol::Rest, Protocol::Envoy];
 
 /// A server and the connections to it.
 #[derive(Debug, Clone)]
@@ -111,6 +115,16 @@ pub(crate) async fn start_envoy(mut options: envoy::Options) -> Envoy {
         envoy::configuration(&options)
     };
     Envoy::start(&modules().contract.encoded, configuration).await.expect("an Envoy")
+}
+
+/// A user of a test.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    pub(crate) id: Uuid,
+    pub(crate) account: Uuid,
+    pub(crate) email: String,
+    pub(crate) password: String,
+    pub(crate) role: Role,
 }
 
 /// A caller.

@@ -6,17 +6,8 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_h
 use mainstay_kernel::contract::policy::Role;
 use uuid::Uuid;
 
+pub(crate) use super::actor::User;
 use super::{Actor, Endpoint, TestDatabase, unique};
-
-/// A user of a test.
-#[derive(Debug, Clone)]
-pub(crate) struct User {
-    pub(crate) id: Uuid,
-    pub(crate) account: Uuid,
-    pub(crate) email: String,
-    pub(crate) password: String,
-    pub(crate) role: Role,
-}
 
 /// The password of every test user.
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
