@@ -9,6 +9,7 @@ OLDEST_NODE=20
 OLDEST_PYTHON=3.10
 ENVOY_REQUIREMENTS=deploy/envoy/requirements.txt
 KUBERNETES_REQUIREMENTS=deploy/kubernetes/requirements.txt
+LINT_REQUIREMENTS=scripts/requirements.txt
 MAIL_SERVER_REQUIREMENTS=tests/processes/mail_server/requirements.txt
 S3_SERVER_REQUIREMENTS=tests/processes/s3_server/requirements.txt
 
