@@ -108,3 +108,18 @@ run_with_servers() {
   # Not `cargo run`: the variables that it sets would make the inner cargo rebuild some crates every time.
   "$CARGO_TARGET_DIR/debug/examples/with_servers" "$@"
 }
+
+# Prints the version of the workspace.
+version() {
+  sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml
+}
+
+# Builds the program of a release and prints its path; BINARY names one that is built already.
+release_program() {
+  if [ -z "${BINARY:-}" ]; then
+    step 'cargo build --release'
+    cargo build --release --locked --bin mainstay >&2
+    BINARY=$CARGO_TARGET_DIR/release/mainstay
+  fi
+  printf '%s\n' "$BINARY"
+}
