@@ -1,7 +1,7 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test chaos mutants load scaffold bench conformance fuzz image deb setup lint fmt proto alerts openapi clients console
+.PHONY: help run envoy test chaos mutants load scaffold bench conformance fuzz image deb release setup lint fmt proto alerts openapi clients console
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -43,10 +43,13 @@ image: ## Build the OCI image of a release, without a daemon (ARGS=FILE.tar)
 deb: ## Build the Debian package of a release (ARGS=FILE.deb)
 	@scripts/deb $(or $(ARGS),mainstay.deb)
 
+release: ## Build what a release publishes: program, Debian package, image, bill of materials (ARGS=DIRECTORY)
+	@scripts/release $(or $(ARGS),release)
+
 setup: ## Only install the dependencies of `make test` and `make run`
 	@scripts/setup test
 
-lint: ## Formatting, clippy, dependency rules
+lint: ## Formatting, clippy, dependency rules, secrets in the sources
 	@scripts/lint
 
 fmt: ## Format Rust and Protobuf sources

