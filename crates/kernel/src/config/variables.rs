@@ -34,7 +34,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "MAX_CONNECTIONS",
         "10000",
-        "Maximum open connections, a quarter of them from one address; further ones take the place of idle ones",
+        "Maximum open connections, a quarter of them from one address; further ones take the place of idle ones, of which up to a quarter more may still be closing",
     ),
     Variable::plain(
         "MAX_UNREAD_BYTES",

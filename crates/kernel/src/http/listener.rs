@@ -20,7 +20,8 @@ use tls::Tls;
 /// Bounds on the connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// The maximum number of open connections. A further one takes the place of an idle one, or waits for it.
+    /// The maximum number of open connections. A further one takes the place of an idle one, or waits for it; up to a
+    /// quarter more are still open because their peers have not agreed to close them yet.
     pub connections: usize,
     /// The maximum number of connections from one address; further ones are closed while none of these is idle.
     pub per_address: usize,
@@ -30,7 +31,15 @@ pub struct Bounds {
     pub drain: Duration,
     /// How long to keep accepting connections after the stop signal.
     pub drain_delay: Duration,
+    /// When a connection is shut down gracefully, so that load spreads over new instances.
+    pub max_age: Duration,
+    /// How long the requests of such a connection may take to finish.
+    pub last_requests: Duration,
 }
+
+const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+/// Longer than the deadline of any method.
+const LAST_REQUESTS: Duration = Duration::from_secs(15 * 60);
 
 impl Bounds {
     /// Returns the bounds that are configured. One address gets a quarter of the connections, unless the peers are
@@ -43,6 +52,8 @@ impl Bounds {
             stalled_after: server.write_timeout,
             drain: server.drain,
             drain_delay: server.drain_delay,
+            max_age: MAX_AGE,
+            last_requests: LAST_REQUESTS,
         }
     }
 }
@@ -61,7 +72,7 @@ pub async fn serve<S: Next + Sync>(
     let connections = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = Places::new(bounds.connections, bounds.per_address, draining.clone());
-    let served = Served { protocols: connection::protocols(), tls, service, stalled_after: bounds.stalled_after };
+    let served = Served { protocols: connection::protocols(), tls, service, bounds };
     let mut stop = std::pin::pin!(async {
         stop.await;
         tokio::time::sleep(bounds.drain_delay).await;
