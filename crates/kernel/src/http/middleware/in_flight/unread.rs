@@ -13,12 +13,9 @@ use metrics::counter;
 use uuid::Uuid;
 
 use super::counted::Counted;
-use crate::{
-    config,
-    http::{exchange::Exchange, middleware::extensions::Place},
-};
+use crate::{config, http::exchange::Exchange};
 
-/// What needs no room: most responses, and every refusal.
+/// What needs no room: most responses, and every refusal. Only their number is bounded.
 const SMALL: usize = 16 << 10;
 /// The most responses, however small; each is a task and a stream. Watches have a limit of their own.
 const MAX_RESPONSES: usize = 4096;
@@ -92,7 +89,7 @@ pub(super) struct UnreadGuard {
     unread: Arc<Inner>,
     number: u64,
     piece_ms: Arc<AtomicU64>,
-    _request: (Counted, Option<Place>),
+    _counted: Counted,
 }
 
 impl Unread {
@@ -104,9 +101,11 @@ impl Unread {
     }
 
     /// Makes room for a response; returns `None` if there is none.
-    pub(super) fn hold(&self, bytes: usize, terms: Terms, request: (Counted, Option<Place>)) -> Option<UnreadGuard> {
+    pub(super) fn hold(&self, bytes: usize, terms: Terms, counted: Counted) -> Option<UnreadGuard> {
         let inner = &*self.0;
         let now_ms = inner.now_ms();
+        // What needs no room takes none: many of those must not leave too little for one that does.
+        let bytes = if bytes > SMALL || terms.is_watch { bytes } else { 0 };
         let mut state = inner.lock();
         if !state.make_room(&terms, bytes, inner.limits.bytes, now_ms) {
             counter!("mainstay_responses_cut_off_total", "reason" => "memory").increment(1);
@@ -124,7 +123,7 @@ impl Unread {
         }
         let piece_ms = Arc::new(AtomicU64::new(now_ms));
         state.responses.insert(number, Response { terms, bytes, piece_ms: piece_ms.clone() });
-        Some(UnreadGuard { unread: self.0.clone(), number, piece_ms, _request: request })
+        Some(UnreadGuard { unread: self.0.clone(), number, piece_ms, _counted: counted })
     }
 }
 
