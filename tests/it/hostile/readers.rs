@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, client::SendRequest};
 use http::Request;
+use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::net::TcpStream;
 
@@ -202,6 +203,23 @@ async fn a_download_that_nobody_reads_gives_way() {
     };
     assert_eq!(read, (200, 2 << 20));
     assert_eq!(end(stalled).await, Some(Reason::CANCEL));
+}
+
+/// Neither what is still to be handed to the connection, nor what it has to the last byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_those_who_read_nothing() {
+    let database = TestDatabase::new().await;
+    let mut server = Process::with(&database, &[("DRAIN_TIMEOUT", "10m"), ("WRITE_TIMEOUT", "10m")]).await;
+    let mut stalled = Vec::new();
+    for path in ["/openapi.json", "/docs/start.js"] {
+        let mut client = connect(&server.endpoint).await;
+        stalled.push((ask(&mut client, path, &[]).await.expect("a head"), client));
+    }
+    let since = Instant::now();
+    server.signal(Signal::SIGTERM);
+    let status = server.ended().await;
+    assert!(status.success(), "{status}: {}", server.log());
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
 }
 
 /// Resident memory in bytes, from Linux's /proc.

@@ -41,7 +41,11 @@ pub(super) const KERNEL: &[Variable] = &[
         "64MiB",
         "Maximum memory of responses that clients have not read, a quarter of it for one connection or principal",
     ),
-    Variable::plain("WRITE_TIMEOUT", "30s", "How long a client may go without reading a response; then it is cut off"),
+    Variable::plain(
+        "WRITE_TIMEOUT",
+        "30s",
+        "How long a client may go without reading a response; then it is cut off; on shutdown, 3 s at most",
+    ),
     Variable::plain(
         "MAX_REQUEST_BYTES",
         "1MiB",

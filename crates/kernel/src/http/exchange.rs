@@ -18,7 +18,7 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a peer that is to close its connection may do nothing: enough to agree, and to take what was sent last on a
+/// How long a peer that is to close its connection may do nothing, neither ask nor read: enough to agree, and to take what was sent last on a
 /// slow link, where a socket asks for more only once a third of its buffer is free.
 pub(crate) const LINGER: Duration = Duration::from_secs(3);
 

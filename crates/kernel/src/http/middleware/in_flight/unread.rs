@@ -13,7 +13,10 @@ use metrics::counter;
 use uuid::Uuid;
 
 use super::counted::Counted;
-use crate::{config, http::exchange::Exchange};
+use crate::{
+    config,
+    http::exchange::{Exchange, LINGER},
+};
 
 /// What needs no room: most responses, and every refusal. Only their number is bounded.
 const SMALL: usize = 16 << 10;
@@ -33,7 +36,7 @@ const ALL_READ: u64 = u64::MAX;
 pub struct Limits {
     /// The bytes of all responses; a connection and a principal may have a quarter of them.
     pub bytes: usize,
-    /// How long a reader may take nothing.
+    /// How long a reader may take nothing; shorter while the server drains.
     pub stalled_after: Duration,
 }
 
@@ -142,6 +145,7 @@ impl Inner {
         let stalled_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(ALL_READ);
         let mut state = self.lock();
         let overdue = state.responses.iter().filter_map(|(&number, response)| {
+            let stalled_ms = if response.is_to_end() { stalled_ms.min(LINGER.as_millis() as u64) } else { stalled_ms };
             let late = response.terms.deadline.is_some_and(|deadline| now > deadline + GRACE);
             let stalled = response.stalled_ms(now_ms).is_some_and(|stalled| stalled >= stalled_ms);
             let reason = if late { "deadline" } else { "stalled" };
@@ -235,6 +239,11 @@ impl State {
 }
 
 impl Response {
+    /// Whether its connection is to close, because the server drains.
+    fn is_to_end(&self) -> bool {
+        self.terms.exchange.as_ref().is_some_and(|exchange| exchange.connection().closing.is_cancelled())
+    }
+
     /// How long the reader has not taken what was passed on; `None` if it waits for more.
     fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
         let piece_ms = self.piece_ms.load(Ordering::Relaxed);
