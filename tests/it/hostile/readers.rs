@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     cases::file::body,
-    support::{Endpoint, Process, Protocol, TestApp, TestDatabase, eventually, people::Cast},
+    support::{Endpoint, Process, Protocol, TestApp, TestDatabase, people::Cast},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);

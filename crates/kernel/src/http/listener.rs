@@ -113,3 +113,55 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::Instant};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::http::{
+        exchange::{Exchange, LINGER},
+        middleware::layer::{Request, Response},
+    };
+
+    const SHORT: Duration = Duration::from_millis(100);
+
+    /// How long a connection on which a peer sends something lasts, at a server that never answers.
+    async fn lasts(bounds: Bounds, sent: &[u8]) -> Duration {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let service = tower::service_fn(|_: Request| async {
+            let _counted = Exchange::current().and_then(|exchange| exchange.connection().enter());
+            std::future::pending::<Result<Response, Infallible>>().await
+        });
+        let since = Instant::now();
+        let served = tokio::spawn(serve(listener, None, service, bounds, std::future::pending()));
+        let mut peer = TcpStream::connect(address).await.expect("connected");
+        peer.write_all(sent).await.expect("written");
+        while peer.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {}
+        served.abort();
+        since.elapsed()
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_closes_and_its_requests_have_some_time() {
+        let bounds = Bounds {
+            connections: 10,
+            per_address: 10,
+            stalled_after: LINGER * 10,
+            drain: SHORT,
+            drain_delay: Duration::ZERO,
+            max_age: SHORT,
+            last_requests: SHORT,
+        };
+        let idle = lasts(bounds, b"").await;
+        assert!((SHORT..LINGER).contains(&idle), "{idle:?}");
+        let asking = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        let stalled = lasts(bounds, asking).await;
+        assert!((SHORT * 2..LINGER).contains(&stalled), "{stalled:?}");
+        let young = lasts(Bounds { max_age: SHORT * 5, ..bounds }, asking).await;
+        assert!((SHORT * 6..LINGER).contains(&young), "{young:?}");
+    }
+}
