@@ -1,6 +1,6 @@
 //! Clients that open connections and say nothing, or nothing but control frames.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -47,6 +47,26 @@ async fn silent_connections_keep_nobody_out() {
     }
     // Those that nobody needed the place of are closed after the time that a client has for its first bytes.
     tokio::time::timeout(PATIENCE, join_all(silent.iter_mut().map(closed))).await.expect("all are closed");
+}
+
+/// Peers of HTTP/2 who answer nothing do not agree to close their connections either.
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_peers_are_not_asked_for_their_places() {
+    let app = TestApp::builder().set("MAX_CONNECTIONS", "50").start().await;
+    let begun = [PREFACE, &frame(4, &[])].concat();
+    let mut silent = Vec::new();
+    for _ in 0..60 {
+        silent.push(open(&app, &begun).await);
+    }
+    let since = Instant::now();
+    let answer = reqwest::Client::new().get(format!("{}/livez", app.endpoint.base())).send();
+    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("in time").expect("an answer");
+    assert_eq!(answer.status(), 200);
+    // HTTP/2's own keep-alive closes those whose places nobody needed, a minute after they were opened.
+    tokio::time::timeout(PATIENCE, join_all(silent[..10].iter_mut().map(closed))).await.expect("the first are closed");
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    let metrics = app.private.get("/metrics").await.body.to_string();
+    assert!(metrics.contains(r#"mainstay_connections_closed_total{reason=\"lingering\"}"#), "{metrics}");
 }
 
 fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {

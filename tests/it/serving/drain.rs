@@ -1,9 +1,13 @@
 //! A server that is told to stop finishes the requests in progress.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 use crate::{
     cases::ticket,
@@ -30,7 +34,7 @@ async fn requests_in_flight_finish_and_new_ones_go_elsewhere() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     server.signal(Signal::SIGTERM);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let refused = tokio::net::TcpStream::connect(server.endpoint.address).await;
+    let refused = TcpStream::connect(server.endpoint.address).await;
     assert!(refused.is_err(), "new connections go elsewhere");
     locker.batch_execute("ROLLBACK").await.expect("the ticket goes");
     for call in calls {
@@ -38,4 +42,30 @@ async fn requests_in_flight_finish_and_new_ones_go_elsewhere() {
     }
     let status = server.ended().await;
     assert!(status.success(), "{status}: {}", server.log());
+}
+
+/// A server that may take long to drain.
+async fn patient() -> (TestDatabase, Process) {
+    let database = TestDatabase::new().await;
+    let server = Process::with(&database, &[("DRAIN_TIMEOUT", "10m"), ("WRITE_TIMEOUT", "10m")]).await;
+    (database, server)
+}
+
+async fn ends_soon(mut server: Process) {
+    let since = Instant::now();
+    server.signal(Signal::SIGTERM);
+    let status = server.ended().await;
+    assert!(status.success(), "{status}: {}", server.log());
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_never_answers_is_not_waited_for() {
+    let (_database, server) = patient().await;
+    let mut silent = TcpStream::connect(server.endpoint.address).await.expect("connected");
+    let begun = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    silent.write_all(begun).await.expect("written");
+    // The server's own SETTINGS: the connection has begun.
+    silent.read_exact(&mut [0; 9]).await.expect("a frame");
+    ends_soon(server).await;
 }

@@ -49,12 +49,14 @@ async fn in_a_middleware_of_method_calls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_a_middleware_of_every_request() {
-    let (_database, server, cast) = server("shed").await;
-    for protocol in [Protocol::Rest, Protocol::Grpc] {
-        let answer = cast.anonymous.call(protocol, "UserService.GetMe", json!({})).await;
-        assert_eq!(answer.refused("INTERNAL_ERROR").status, 500, "{protocol:?}");
+    for point in ["shed", "trace"] {
+        let (_database, server, cast) = server(point).await;
+        for protocol in [Protocol::Rest, Protocol::Grpc] {
+            let answer = cast.anonymous.call(protocol, "UserService.GetMe", json!({})).await;
+            assert_eq!(answer.refused("INTERNAL_ERROR").status, 500, "{point}, {protocol:?}");
+        }
+        survived(&server, 2).await;
     }
-    survived(&server, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! The log line of a request.
 
 use serde_json::{Value, json};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     cases::draft,
@@ -97,4 +98,19 @@ async fn a_defect_has_its_causes_and_a_backtrace() {
     assert!(line["cause"].as_str().is_some_and(|cause| cause.contains("42P01")), "{line}");
     assert!(line["backtrace"].as_str().is_some_and(|trace| trace.contains("mainstay")), "{line}");
     assert_eq!(line["method"], "TicketService.ListTickets");
+}
+
+/// Balancers ask every second or so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_has_no_line_unless_it_fails() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(server.endpoint.get(path).await.status, 200);
+    }
+    let mut health = HealthClient::new(server.endpoint.channel.clone());
+    health.check(HealthCheckRequest::default()).await.expect("serving");
+    server.endpoint.get("/livez/nowhere").await;
+    line(&server, "what is no probe", |line| line["path"] == "/livez/nowhere").await;
+    assert_eq!(lines(&server).len(), 1, "{}", server.log());
 }

@@ -29,19 +29,23 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "MAX_IN_FLIGHT",
         "1024",
-        "Maximum concurrent requests and streams. Fewer requests run at once; up to four times as many wait for up to 1 s, and are then refused with 503",
+        "Maximum concurrent requests; what clients still have to read does not count. Fewer requests run at once; up to four times as many wait for up to 1 s, and are then refused with 503",
     ),
     Variable::plain(
         "MAX_CONNECTIONS",
         "10000",
-        "Maximum open connections, a quarter of them from one address; further ones take the place of idle ones",
+        "Maximum open connections, a quarter of them from one address; further ones take the place of idle ones, of which up to a quarter more may still be closing",
     ),
     Variable::plain(
         "MAX_UNREAD_BYTES",
         "64MiB",
         "Maximum memory of responses that clients have not read, a quarter of it for one connection or principal",
     ),
-    Variable::plain("WRITE_TIMEOUT", "30s", "How long a client may go without reading a response; then it is cut off"),
+    Variable::plain(
+        "WRITE_TIMEOUT",
+        "30s",
+        "How long a client may go without reading a response; then it is cut off; on shutdown, 3 s at most",
+    ),
     Variable::plain(
         "MAX_REQUEST_BYTES",
         "1MiB",

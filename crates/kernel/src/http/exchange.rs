@@ -8,14 +8,19 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
     task::Poll,
-    time::Instant,
+    time::Duration,
 };
 
 use futures_util::task::AtomicWaker;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long a peer that is to close its connection may do nothing, neither ask nor read: enough to agree, and to take what was sent last on a
+/// slow link, where a socket asks for more only once a third of its buffer is free.
+pub(crate) const LINGER: Duration = Duration::from_secs(3);
 
 tokio::task_local! {
     static CURRENT: Exchange;
@@ -61,6 +66,8 @@ pub(crate) struct Connection {
     abort: Abort,
     opened: Instant,
     requests: AtomicUsize,
+    /// Further requests do not keep it open.
+    is_sealed: AtomicBool,
     /// Milliseconds after `opened`.
     idle_since_ms: AtomicU64,
 }
@@ -74,6 +81,7 @@ impl Connection {
             abort: Abort::default(),
             opened: Instant::now(),
             requests: AtomicUsize::new(0),
+            is_sealed: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
         })
     }
@@ -84,16 +92,28 @@ impl Connection {
         CURRENT.scope(exchange, self.abort.run(task)).await
     }
 
-    /// Counts a request, until the guard is dropped.
-    pub(crate) fn enter(self: &Arc<Self>) -> Active {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        Active(self.clone())
+    /// Counts a request, until the guard is dropped; `None` if it came so late that it does not count.
+    pub(crate) fn enter(self: &Arc<Self>) -> Option<Active> {
+        (!self.is_sealed.load(Ordering::Relaxed)).then(|| {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            Active(self.clone())
+        })
+    }
+
+    /// Waits, once the peer was asked to close the connection, until it was idle for [`LINGER`]. A request that begins
+    /// later than that after the question does not count.
+    pub(crate) async fn is_over(&self) {
+        tokio::time::sleep(LINGER).await;
+        self.is_sealed.store(true, Ordering::Relaxed);
+        while self.idle_since().is_none_or(|since| since.elapsed() < LINGER) {
+            tokio::time::sleep(LINGER / 10).await;
+        }
     }
 
     /// Since when no request is open; `None` while there is one.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let idle = self.requests.load(Ordering::Relaxed) == 0;
-        let since = std::time::Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
+        let since = Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
         idle.then(|| self.opened + since)
     }
 }
@@ -214,5 +234,31 @@ mod tests {
         assert!(connection.idle_since().is_none());
         drop(second);
         assert!(connection.idle_since().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_to_close_waits_for_its_requests_and_a_little_longer() {
+        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        let since = Instant::now();
+        connection.is_over().await;
+        assert_eq!(since.elapsed(), LINGER, "it was idle");
+
+        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        let first = connection.enter();
+        let is_over = tokio::spawn({
+            let connection = connection.clone();
+            async move { connection.is_over().await }
+        });
+        tokio::time::sleep(LINGER / 2).await;
+        let second = connection.enter();
+        tokio::time::sleep(LINGER).await;
+        assert!(connection.enter().is_none(), "late");
+        drop(first);
+        tokio::time::sleep(LINGER * 2).await;
+        assert!(!is_over.is_finished(), "the second one began in time");
+        drop(second);
+        tokio::time::sleep(LINGER / 2).await;
+        assert!(!is_over.is_finished(), "the last bytes are on their way");
+        tokio::time::timeout(LINGER, is_over).await.expect("in time").expect("no panic");
     }
 }

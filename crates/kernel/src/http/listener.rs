@@ -20,7 +20,8 @@ use tls::Tls;
 /// Bounds on the connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// The maximum number of open connections. A further one takes the place of an idle one, or waits for it.
+    /// The maximum number of open connections. A further one takes the place of an idle one, or waits for it; up to a
+    /// quarter more are still open because their peers have not agreed to close them yet.
     pub connections: usize,
     /// The maximum number of connections from one address; further ones are closed while none of these is idle.
     pub per_address: usize,
@@ -30,7 +31,15 @@ pub struct Bounds {
     pub drain: Duration,
     /// How long to keep accepting connections after the stop signal.
     pub drain_delay: Duration,
+    /// When a connection is shut down gracefully, so that load spreads over new instances.
+    pub max_age: Duration,
+    /// How long the requests of such a connection may take to finish.
+    pub last_requests: Duration,
 }
+
+const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+/// Longer than the deadline of any method.
+const LAST_REQUESTS: Duration = Duration::from_secs(15 * 60);
 
 impl Bounds {
     /// Returns the bounds that are configured. One address gets a quarter of the connections, unless the peers are
@@ -43,6 +52,8 @@ impl Bounds {
             stalled_after: server.write_timeout,
             drain: server.drain,
             drain_delay: server.drain_delay,
+            max_age: MAX_AGE,
+            last_requests: LAST_REQUESTS,
         }
     }
 }
@@ -61,7 +72,7 @@ pub async fn serve<S: Next + Sync>(
     let connections = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = Places::new(bounds.connections, bounds.per_address, draining.clone());
-    let served = Served { protocols: connection::protocols(), tls, service, stalled_after: bounds.stalled_after };
+    let served = Served { protocols: connection::protocols(), tls, service, bounds };
     let mut stop = std::pin::pin!(async {
         stop.await;
         tokio::time::sleep(bounds.drain_delay).await;
@@ -100,5 +111,57 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::Instant};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+    use crate::http::{
+        exchange::{Exchange, LINGER},
+        middleware::layer::{Request, Response},
+    };
+
+    const SHORT: Duration = Duration::from_millis(100);
+
+    /// How long a connection on which a peer sends something lasts, at a server that never answers.
+    async fn lasts(bounds: Bounds, sent: &[u8]) -> Duration {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let service = tower::service_fn(|_: Request| async {
+            let _counted = Exchange::current().and_then(|exchange| exchange.connection().enter());
+            std::future::pending::<Result<Response, Infallible>>().await
+        });
+        let since = Instant::now();
+        let served = tokio::spawn(serve(listener, None, service, bounds, std::future::pending()));
+        let mut peer = TcpStream::connect(address).await.expect("connected");
+        peer.write_all(sent).await.expect("written");
+        while peer.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {}
+        served.abort();
+        since.elapsed()
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_closes_and_its_requests_have_some_time() {
+        let bounds = Bounds {
+            connections: 10,
+            per_address: 10,
+            stalled_after: LINGER * 10,
+            drain: SHORT,
+            drain_delay: Duration::ZERO,
+            max_age: SHORT,
+            last_requests: SHORT,
+        };
+        let idle = lasts(bounds, b"").await;
+        assert!((SHORT..LINGER).contains(&idle), "{idle:?}");
+        let asking = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        let stalled = lasts(bounds, asking).await;
+        assert!((SHORT * 2..LINGER).contains(&stalled), "{stalled:?}");
+        let young = lasts(Bounds { max_age: SHORT * 5, ..bounds }, asking).await;
+        assert!((SHORT * 6..LINGER).contains(&young), "{young:?}");
     }
 }

@@ -4,11 +4,12 @@
 //! every request
 //!   without_forged_mark  only Envoy may say that it transcodes
 //!   AssignRequestId   first: everything after it, logs and errors too, names the request
+//!   CatchPanic        a panic in the next four does not end the connection
 //!   Trace             one span, one log line, the metrics; outside everything that may refuse
 //!   EnvoyStatusHeader the real status of what Envoy transcodes; sees the final response
 //!   SecurityHeaders   on every response, errors and pages included
 //!   Cors              answers preflights before anything is counted or refused
-//!   CatchPanic        a panic further in fails only its own request
+//!   CatchPanic        a panic further in becomes a response like any other
 //!   Conditional       304; outside compression, because the tag identifies the encoded bytes
 //!   InFlight          counts to the last byte; outside compression, to leave no encoder behind a response
 //!   Compression       inside Conditional
@@ -127,6 +128,7 @@ pub fn stack(
     Ok(ServiceBuilder::new()
         .map_request(move |request| protocol::without_forged_mark(request, behind_proxy))
         .layer(MiddlewareLayer(request_id::AssignRequestId { clock: app.clock.clone() }))
+        .layer(MiddlewareLayer(panic::CatchPanic))
         .layer(MiddlewareLayer(trace::Trace))
         .layer(MiddlewareLayer(protocol::EnvoyStatusHeader))
         .layer(MiddlewareLayer(web::SecurityHeaders { tls: server.tls.is_some() }))

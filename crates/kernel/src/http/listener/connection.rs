@@ -13,7 +13,7 @@ use tokio::{
 };
 use tower::ServiceExt as _;
 
-use super::{guarded::Guarded, places::Place, tls::Tls};
+use super::{Bounds, guarded::Guarded, places::Place, tls::Tls};
 use crate::{
     caller::{PeerAddress, PeerCaller},
     http::{
@@ -29,10 +29,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const MAX_STREAMS: u32 = 256;
 /// What a stream of HTTP/2 buffers before it asks the response for more.
 const MAX_STREAM_BUFFER: usize = 64 << 10;
-/// Old connections are shut down gracefully, so that load spreads over new instances.
-const MAX_AGE: Duration = Duration::from_secs(30 * 60);
-/// How long the requests of an old connection may take to finish: longer than the deadline of any method.
-const LAST_REQUESTS: Duration = Duration::from_secs(15 * 60);
 
 pub(super) type Protocols = auto::Builder<StreamExecutor>;
 
@@ -57,7 +53,7 @@ pub(super) struct Served<S> {
     pub(super) protocols: Protocols,
     pub(super) tls: Option<std::sync::Arc<Tls>>,
     pub(super) service: S,
-    pub(super) stalled_after: Duration,
+    pub(super) bounds: Bounds,
 }
 
 impl<S: Next + Sync> Served<S> {
@@ -95,17 +91,24 @@ impl<S: Next + Sync> Served<S> {
             }
             request
         });
-        let io = TokioIo::new(Guarded::new(stream, HEADER_TIMEOUT, self.stalled_after));
+        let io = TokioIo::new(Guarded::new(stream, HEADER_TIMEOUT, self.bounds.stalled_after));
         let mut connection = pin!(self.protocols.serve_connection(io, TowerToHyperService::new(service)));
         let ended = tokio::select! {
             _ = connection.as_mut() => true,
             () = place.connection.closing.cancelled() => false,
-            () = tokio::time::sleep(MAX_AGE) => false,
+            () = tokio::time::sleep(self.bounds.max_age) => false,
         };
         if !ended {
             connection.as_mut().graceful_shutdown();
-            // Most likely the client closed the connection; an interrupted request has its own log line.
-            tokio::time::timeout(LAST_REQUESTS, connection).await.ok();
+            tokio::select! {
+                // Most likely the client closed the connection; an interrupted request has its own log line.
+                _ = connection => {}
+                // HTTP/2 waits for the peer's word that it has understood, and takes requests until then.
+                () = place.connection.is_over() => {
+                    metrics::counter!("mainstay_connections_closed_total", "reason" => "lingering").increment(1);
+                }
+                () = tokio::time::sleep(self.bounds.last_requests) => {}
+            }
         }
     }
 }

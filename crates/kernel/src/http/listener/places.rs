@@ -24,6 +24,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub(super) struct Places {
     total: usize,
     per_address: usize,
+    /// How many connections that lost their places may still be closing.
+    max_closing: usize,
     draining: CancellationToken,
     open: Mutex<Open>,
     freed: Notify,
@@ -32,6 +34,8 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Open {
     connections: HashMap<u64, Arc<Connection>>,
+    /// The connections that lost their places, and are not closed yet.
+    closing: usize,
     by_peer: HashMap<IpAddr, usize>,
     next: u64,
 }
@@ -45,10 +49,11 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// Makes places for `total` connections, of which one address gets at most `per_address`. They close once
-    /// `draining` is cancelled.
+    /// Makes places for `total` connections, of which one address gets at most `per_address`. Up to a quarter as many
+    /// lost theirs and are closing, at the pace of their peers. All close once `draining` is cancelled.
     pub(super) fn new(total: usize, per_address: usize, draining: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { total, per_address, draining, open: Mutex::default(), freed: Notify::new() })
+        let max_closing = total.div_ceil(4);
+        Arc::new(Self { total, per_address, max_closing, draining, open: Mutex::default(), freed: Notify::new() })
     }
 
     /// Takes a place, from an idle connection if need be; waits while all are busy. Returns `None` if the address's own
@@ -66,11 +71,13 @@ impl Places {
     /// Returns `None` while there is no place for anybody.
     fn try_take(self: &Arc<Self>, peer: IpAddr) -> Option<Option<Place>> {
         let mut open = self.lock();
-        if open.by_peer.get(&peer).is_some_and(|&own| own >= self.per_address) && !open.close_idle(Some(peer)) {
+        if open.by_peer.get(&peer).is_some_and(|&own| own >= self.per_address)
+            && !open.close_idle(Some(peer), self.max_closing)
+        {
             counter!("mainstay_connections_closed_total", "reason" => "address").increment(1);
             return Some(None);
         }
-        if open.connections.len() >= self.total && !open.close_idle(None) {
+        if open.connections.len() >= self.total && !open.close_idle(None, self.max_closing) {
             return None;
         }
         let connection = Connection::new(peer, self.draining.child_token());
@@ -87,12 +94,17 @@ impl Places {
 }
 
 impl Open {
-    /// Closes the connection, of one peer or of all, that has been idle for longest. Returns whether there was one.
-    fn close_idle(&mut self, peer: Option<IpAddr>) -> bool {
+    /// Closes the connection, of one peer or of all, that has been idle for longest. Returns whether there was one, and
+    /// few enough are closing.
+    fn close_idle(&mut self, peer: Option<IpAddr>, max_closing: usize) -> bool {
+        if self.closing >= max_closing {
+            return false;
+        }
         let connections = self.connections.iter().filter(|(_, connection)| peer.is_none_or(|p| p == connection.peer));
         let idle = connections.filter_map(|(&number, connection)| Some((connection.idle_since()?, number)));
         let Some(connection) = idle.min().and_then(|(_, number)| self.remove(number)) else { return false };
         connection.closing.cancel();
+        self.closing += 1;
         counter!("mainstay_connections_closed_total", "reason" => "idle").increment(1);
         true
     }
@@ -111,7 +123,11 @@ impl Open {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.lock().remove(self.number);
+        let mut open = self.places.lock();
+        if open.remove(self.number).is_none() {
+            open.closing -= 1;
+        }
+        drop(open);
         self.places.freed.notify_one();
     }
 }
@@ -146,6 +162,24 @@ mod tests {
         assert_eq!(closed, [false, false, true, false]);
         drop(second);
         assert_eq!(places.lock().connections.len(), 3, "a place is given back once");
+    }
+
+    #[tokio::test]
+    async fn few_are_still_closing() {
+        let places = Places::new(4, 2, CancellationToken::new());
+        let mut open = Vec::new();
+        for last in [1, 1, 1] {
+            open.push(places.take(address(last)).await.expect("a place, or that of an idle one"));
+        }
+        assert!(places.take(address(1)).await.is_none(), "the one that is closing has not gone");
+        for last in [2, 3] {
+            open.push(places.take(address(last)).await.expect("free"));
+        }
+        let waits = tokio::time::timeout(LOOK_AGAIN * 4, places.take(address(4))).await;
+        assert!(waits.is_err(), "nor does anybody else get the place of another one so soon");
+        open.retain(|place| !place.connection.closing.is_cancelled());
+        assert_eq!(open.len(), 4);
+        places.take(address(4)).await.expect("a place, now that it has gone");
     }
 
     #[tokio::test]

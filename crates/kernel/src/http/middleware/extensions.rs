@@ -25,7 +25,7 @@ pub(super) struct Streamed;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Principal(pub(super) Uuid);
 
-/// The place of a response among all that are not sent to their last byte: a stream keeps it to its end.
+/// The place of a request among all in flight, until its response is complete, or is a stream that begins.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     _permit: Arc<OwnedSemaphorePermit>,

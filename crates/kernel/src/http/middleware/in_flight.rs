@@ -3,8 +3,10 @@
 //! A response that its reader does not take keeps what it was made of. So a unary response is complete before its head
 //! is sent, with no encoder, connection or page behind it, and its bytes count until they are written: of all readers
 //! together, of one connection, and of one principal. Whoever has stalled for longest makes room; if nobody has, the
-//! response is refused. A stream, a page's too, counts with a fixed size, and keeps its place among the concurrent
-//! requests; a watch does not, because it waits most of the time.
+//! response is refused. A stream, a page's too, counts with a fixed size.
+//!
+//! What is left to read keeps no place among the concurrent requests: how long it takes is up to its reader, who may be
+//! anybody, and who must not keep the others out.
 
 mod body;
 mod counted;
@@ -61,12 +63,12 @@ impl<S: Next> Middleware<Request, S> for InFlight {
             };
             let stream_bytes = stream_bytes(&response);
             let (parts, body) = response.into_parts();
-            let place = place.filter(|_| stream_bytes.is_some() && !terms.is_watch);
             let rest = match stream_bytes {
                 Some(bytes) => Rest::stream(body, bytes),
                 None => Rest::complete(body).await,
             };
-            match unread.hold(rest.bytes(), terms, (counted, place)) {
+            drop(place);
+            match unread.hold(rest.bytes(), terms, counted) {
                 Some(guard) => Ok(Response::from_parts(parts, Body::new(Sent::new(rest, Arc::new(guard))))),
                 None => {
                     let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));

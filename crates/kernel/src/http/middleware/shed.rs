@@ -44,8 +44,8 @@ pub struct Shed {
 }
 
 impl Shed {
-    /// Allows at most `max_in_flight` requests and streams at once, half of them with late bodies, and of requests those
-    /// that `database` bears.
+    /// Allows at most `max_in_flight` requests at once, half of them with late bodies, and of those that run as many as
+    /// `database` bears.
     pub fn new(max_in_flight: usize, database: Database) -> Self {
         let line = Line::new(max_in_flight, move || database.waits());
         let [places, late] = [max_in_flight, max_in_flight.div_ceil(2)].map(|most| Arc::new(Semaphore::new(most)));
@@ -103,7 +103,7 @@ impl Drop for Ending {
     }
 }
 
-/// Ends the turn with the head of the response, and lets the response keep the place.
+/// Ends the turn with the head of the response, which keeps the place until it is complete.
 async fn run(
     response: impl Future<Output = Response>,
     share: Share,

@@ -19,7 +19,7 @@ use tracing::{Instrument as _, Span, info_span};
 use crate::{
     context::Context,
     http::middleware::{
-        layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
+        layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
         protocol, record,
     },
     telemetry::traces,
@@ -33,6 +33,9 @@ pub struct Trace;
 
 impl<S: Next> Middleware<Request, S> for Trace {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
+        if let Err(error) = crate::fault::point("trace") {
+            return refuse(error);
+        }
         let span = open(&request);
         let is_rest = protocol::name(&request) == "rest";
         let line = Line {

@@ -76,7 +76,7 @@ pub(super) const METRICS: &[Metric] =
             .labels(&[("task", &[])]),
         Metric::counter("mainstay_tls_handshakes_failed_total", "TLS handshakes that failed"),
         Metric::counter("mainstay_connections_closed_total", "Connections closed by this server, by reason")
-            .labels(&[("reason", &["idle", "address", "silent", "stalled", "flood"])]),
+            .labels(&[("reason", &["idle", "address", "silent", "stalled", "flood", "lingering"])]),
         Metric::gauge("mainstay_build_info", "Always 1; the labels describe the program").labels(&[
             ("version", &[]),
             ("os", &[]),

@@ -13,7 +13,7 @@ pub(super) struct Counted {
 impl Counted {
     pub(super) fn new(exchange: Option<&Exchange>) -> Self {
         gauge!("mainstay_requests_in_flight").increment(1);
-        Self { _active: exchange.map(|exchange| exchange.connection().enter()) }
+        Self { _active: exchange.and_then(|exchange| exchange.connection().enter()) }
     }
 }
 

@@ -15,10 +15,10 @@ use uuid::Uuid;
 use super::counted::Counted;
 use crate::{
     config,
-    http::{exchange::Exchange, middleware::extensions::Place},
+    http::exchange::{Exchange, LINGER},
 };
 
-/// What needs no room: most responses, and every refusal.
+/// What needs no room: most responses, and every refusal. Only their number is bounded.
 const SMALL: usize = 16 << 10;
 /// The most responses, however small; each is a task and a stream. Watches have a limit of their own.
 const MAX_RESPONSES: usize = 4096;
@@ -36,7 +36,7 @@ const ALL_READ: u64 = u64::MAX;
 pub struct Limits {
     /// The bytes of all responses; a connection and a principal may have a quarter of them.
     pub bytes: usize,
-    /// How long a reader may take nothing.
+    /// How long a reader may take nothing; shorter while the server drains.
     pub stalled_after: Duration,
 }
 
@@ -92,7 +92,7 @@ pub(super) struct UnreadGuard {
     unread: Arc<Inner>,
     number: u64,
     piece_ms: Arc<AtomicU64>,
-    _request: (Counted, Option<Place>),
+    _counted: Counted,
 }
 
 impl Unread {
@@ -104,9 +104,11 @@ impl Unread {
     }
 
     /// Makes room for a response; returns `None` if there is none.
-    pub(super) fn hold(&self, bytes: usize, terms: Terms, request: (Counted, Option<Place>)) -> Option<UnreadGuard> {
+    pub(super) fn hold(&self, bytes: usize, terms: Terms, counted: Counted) -> Option<UnreadGuard> {
         let inner = &*self.0;
         let now_ms = inner.now_ms();
+        // What needs no room takes none: many of those must not leave too little for one that does.
+        let bytes = if bytes > SMALL || terms.is_watch { bytes } else { 0 };
         let mut state = inner.lock();
         if !state.make_room(&terms, bytes, inner.limits.bytes, now_ms) {
             counter!("mainstay_responses_cut_off_total", "reason" => "memory").increment(1);
@@ -124,7 +126,7 @@ impl Unread {
         }
         let piece_ms = Arc::new(AtomicU64::new(now_ms));
         state.responses.insert(number, Response { terms, bytes, piece_ms: piece_ms.clone() });
-        Some(UnreadGuard { unread: self.0.clone(), number, piece_ms, _request: request })
+        Some(UnreadGuard { unread: self.0.clone(), number, piece_ms, _counted: counted })
     }
 }
 
@@ -143,6 +145,7 @@ impl Inner {
         let stalled_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(ALL_READ);
         let mut state = self.lock();
         let overdue = state.responses.iter().filter_map(|(&number, response)| {
+            let stalled_ms = if response.is_to_end() { stalled_ms.min(LINGER.as_millis() as u64) } else { stalled_ms };
             let late = response.terms.deadline.is_some_and(|deadline| now > deadline + GRACE);
             let stalled = response.stalled_ms(now_ms).is_some_and(|stalled| stalled >= stalled_ms);
             let reason = if late { "deadline" } else { "stalled" };
@@ -236,6 +239,11 @@ impl State {
 }
 
 impl Response {
+    /// Whether its connection is to close, because the server drains.
+    fn is_to_end(&self) -> bool {
+        self.terms.exchange.as_ref().is_some_and(|exchange| exchange.connection().closing.is_cancelled())
+    }
+
     /// How long the reader has not taken what was passed on; `None` if it waits for more.
     fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
         let piece_ms = self.piece_ms.load(Ordering::Relaxed);
