@@ -66,7 +66,7 @@ async fn conflict() {
     let customer = cast.customer.clone();
     let ours =
         tokio::spawn(async move { customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await });
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    app.database.locks_waited_for(1).await;
     let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.who().id, "one"));
     let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
     ours.await.expect("no panic").refused("CONFLICT");
