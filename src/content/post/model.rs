@@ -10,6 +10,7 @@ use mainstay_kernel::{
 };
 
 use crate::content::id::PostId;
+use crate::identity::user::model::Language;
 use crate::proto::content::v1::Reason as ContentReason;
 
 numbered! {
@@ -110,13 +111,10 @@ pub struct Content {
     pub summary: String,
     /// Markdown.
     pub body: String,
-    /// The language of the text, as a BCP 47 tag.
-    pub language: String,
+    /// The language of the text.
+    pub language: Language,
     pub tags: Vec<String>,
 }
-
-/// The language of a post that does not name one.
-pub const DEFAULT_LANGUAGE: &str = "en";
 
 /// A post to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,7 +186,7 @@ pub struct Patch {
     pub summary: Option<String>,
     pub body: Option<String>,
     pub slug: Option<String>,
-    pub language: Option<String>,
+    pub language: Option<Language>,
     /// The labels, all of them.
     pub tags: Option<Vec<String>>,
 }

@@ -143,6 +143,7 @@ fn rules_bind_requests_and_promises_bind_answers() {
     assert_eq!(request["properties"]["subject"]["maxLength"], 200);
     assert_eq!(request["properties"]["tags"]["uniqueItems"], true);
     assert_eq!(request["properties"]["accountId"]["format"], "uuid");
+    assert_eq!(request["properties"]["language"]["pattern"], "^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$");
     let required = schemas["Ticket"]["required"].as_array().unwrap();
     assert!(required.contains(&json!("subject")) && required.contains(&json!("createTime")), "{required:?}");
     assert!(!required.contains(&json!("assigneeId")), "not every ticket has one");

@@ -121,6 +121,9 @@ fn creates() -> Vec<Case> {
             "a slug with a slash" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.agent, json!({ "title": "A", "body": "Text", "slug": "a/b" }))
             };
+            "in no language" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.agent, json!({ "title": "A", "body": "Text", "language": "de-a" }))
+            };
             "elements that are nested too deeply" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.agent, json!({ "title": "A", "body": format!("{}deep", ">".repeat(1000)) }))
             };
@@ -214,6 +217,9 @@ fn changes() -> Vec<Case> {
             }));
             "only what the mask names" => Status(200), |scene| call(&scene.cast.agent, json!({
                 "postId": scene.post().await, "post": { "title": "Another", "body": "Not this" }, "updateMask": "title",
+            }));
+            "to no language" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({
+                "postId": scene.post().await, "post": { "language": "!!" },
             }));
             "an image" => Status(200), |scene| {
                 let patch = json!({ "body": showing(&image(&scene.cast.agent).await)["body"] });
