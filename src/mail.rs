@@ -51,7 +51,7 @@ pub(crate) fn module() -> Module {
         .alerts([("mail", "auth"), ("mail_fallback", "auth")])
         .metrics([
             Metric::counter("mainstay_mails_total", "Mails by kind and outcome").labels(&[
-                ("kind", &["password_reset", "registration", "order_confirmation", "payment_receipt"]),
+                ("kind", &["order_confirmation", "payment_receipt", "refund", "subscription_receipt"]),
                 ("outcome", &["sent", "rejected", "expired", "given_up"]),
             ]),
             Metric::counter("mainstay_mail_suppressions_total", "Addresses that are sent no more mail")

@@ -4,6 +4,7 @@ use diesel_async::{
     AsyncConnection as _, AsyncPgConnection,
     pooled_connection::{AsyncDieselConnectionManager, bb8::Pool},
 };
+use mainstay::identity::user::model::Language;
 use mainstay::proto::support::v1::{
     self as pb,
     ticket_service_server::{TicketService, TicketServiceServer},
@@ -83,7 +84,7 @@ impl TicketService for Bare {
             kind: Kind::Request,
             priority: Priority::Medium,
             queue: "General Inquiry".to_owned(),
-            language: "en".to_owned(),
+            language: Language::default(),
             tags: request.tags,
             attachments: Vec::new(),
         };
@@ -189,7 +190,7 @@ fn render(ticket: Ticket) -> pb::Ticket {
         status: Some(state.status().number().into()),
         priority: Some(content.priority.number().into()),
         queue: Some(content.queue),
-        language: Some(content.language),
+        language: Some(content.language.into()),
         tags: content.tags,
         assignee_id: state.assignee().map(|id| id.to_string()),
         version: Some(ticket.version),

@@ -72,7 +72,7 @@ fn write(feed: &Feed) -> String {
 
 fn entry(config: &ContentConfig, post: Post) -> Entry {
     Entry {
-        title: Text { lang: Some(post.content.language), ..Text::plain(post.content.title) },
+        title: Text { lang: Some(post.content.language.into()), ..Text::plain(post.content.title) },
         id: format!("urn:uuid:{}", post.id),
         updated: date(post.updated_at),
         published: post.state.published_at().map(date),

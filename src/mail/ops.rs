@@ -35,7 +35,7 @@ use crate::{
         id::MailId,
         job::{SendBulkMail, SendMail},
         links::Links,
-        model::{Mail, State, Subject, longest_wait},
+        model::{Kind, Mail, State, Subject, longest_wait},
         store,
         suppression::ops as suppression,
         templates::Templates,
@@ -280,7 +280,8 @@ pub async fn redrive(app: &App, ids: Vec<MailId>) -> Result<usize> {
 /// Logs and counts the outcome of a mail, without its content or recipient.
 fn count(mail: &Mail, became: &'static str) {
     let (id, kind, attempts, why) = (mail.id, mail.subject.kind().name(), mail.attempts, mail.failure.as_deref());
-    metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => counted_as(became)).increment(1);
+    metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => counted_as(mail.subject.kind(), became))
+        .increment(1);
     match became {
         "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),
         "tried" => tracing::warn!(mail = %id, kind, attempts, why, "a mail was not accepted and will be retried"),
@@ -295,9 +296,14 @@ fn count(mail: &Mail, became: &'static str) {
 }
 
 /// Returns the outcome in the metrics. It is the same for what was sent and for what has no recipient or one too many
-/// mails: whoever reads the metrics must not learn which addresses have a user. The table `mails` tells.
-fn counted_as(became: &'static str) -> &'static str {
-    if matches!(became, "to_nobody" | "withheld") { "sent" } else { became }
+/// mails, and for whatever ends a mail that anybody may have sent to any address: whoever reads the metrics must not
+/// learn which addresses have a user. The table `mails` tells.
+fn counted_as(kind: Kind, became: &'static str) -> &'static str {
+    match became {
+        "to_nobody" | "withheld" => "sent",
+        "suppressed" | "rejected" | "expired" | "given_up" if kind.is_for_anybody() => "sent",
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -306,7 +312,12 @@ mod tests {
 
     #[test]
     fn the_metrics_do_not_tell_whether_a_mail_had_a_recipient() {
-        assert_eq!(["sent", "to_nobody", "withheld"].map(counted_as), ["sent"; 3]);
-        assert_eq!(["rejected", "expired", "given_up"].map(counted_as), ["rejected", "expired", "given_up"]);
+        const ENDS: [&str; 7] = ["sent", "to_nobody", "withheld", "suppressed", "rejected", "expired", "given_up"];
+        for kind in [Kind::PasswordReset, Kind::Registration] {
+            assert_eq!(ENDS.map(|end| counted_as(kind, end)), ["sent"; 7], "{kind:?}");
+            assert_eq!(counted_as(kind, "tried"), "tried", "no end: the provider is unavailable");
+        }
+        let others = ["sent", "sent", "sent", "suppressed", "rejected", "expired", "given_up"];
+        assert_eq!(ENDS.map(|end| counted_as(Kind::PaymentReceipt, end)), others);
     }
 }

@@ -62,8 +62,8 @@ pub async fn begin(
 /// subscribed.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if the subscription can't be canceled or belongs to another
-/// gateway.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `SUBSCRIPTION_PENDING`, `SUBSCRIPTION_NOT_STARTED`, `SUBSCRIPTION_ALREADY_CANCELLED`,
+/// `GATEWAY_CHANGED`.
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,

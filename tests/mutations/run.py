@@ -9,6 +9,7 @@ A survivor is a promise that could be broken unnoticed. It needs a test, or a `r
 
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -22,8 +23,12 @@ HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parent.parent
 # The share of all mutations that tests must notice.
 WANTED = 0.95
-# A mutation that makes a test wait forever is noticed.
-PATIENCE_SECONDS = 240
+# A mutation may make a test wait forever. Its tests have so many times as long as they take without it, and at least so
+# many seconds.
+PATIENCE = 3
+LEAST_PATIENCE_SECONDS = 60
+# How long the tests of a mutation may take without it.
+BASELINE_SECONDS = 3600
 AT_ONCE = 2
 
 SWITCH = """
@@ -135,8 +140,25 @@ def build(scratch):
     return arguments
 
 
-def run(scratch, arguments, tests, mutation="", patience=PATIENCE_SECONDS, fail_fast=True):
-    """Runs the tests, and returns whether they passed, with the output."""
+def check_filters(scratch, arguments, filters):
+    """Ends if a filter names tests that there are none of: another part of it may match, so that nobody would see it."""
+    command = ["cargo", "nextest", "list", *arguments, "--message-format", "json"]
+    output = subprocess.run(command, cwd=scratch, check=True, stdout=subprocess.PIPE).stdout
+    names = [name for suite in json.loads(output)["rust-suites"].values() for name in suite["testcases"]]
+
+    def matches(part):
+        if part.startswith("="):
+            return part[1:] in names
+        return any(re.search(part.strip("/"), name) for name in names)
+
+    parts = {part for tests in filters for part in re.findall(r"test\((/[^/]*/|=[^)]*)\)", tests)}
+    idle = sorted(f"test({part})" for part in parts if not matches(part))
+    if idle:
+        sys.exit(f"mutants: no test matches {', '.join(idle)}")
+
+
+def run(scratch, arguments, tests, patience, mutation="", fail_fast=True):
+    """Runs the tests, and returns whether they passed in time, whether the time was up, and the output."""
     command = ["cargo", "nextest", "run", *arguments, "--no-tests=fail", "--test-threads=2", "-E", tests]
     command += ["--status-level=fail", "--fail-fast" if fail_fast else "--no-fail-fast"]
     process = subprocess.Popen(
@@ -153,10 +175,10 @@ def run(scratch, arguments, tests, mutation="", patience=PATIENCE_SECONDS, fail_
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGTERM)
         output, _ = process.communicate()
-        return False, output + "\nFAIL [ timed out ]"
+        return False, True, output
     if process.returncode not in (0, 100):
         sys.exit(f"mutants: {mutation or 'the tests'}: `{tests}` did not run:\n{output}")
-    return process.returncode == 0, output
+    return process.returncode == 0, False, output
 
 
 def main():
@@ -176,26 +198,40 @@ def main():
     arguments = build(tree)
 
     filters = sorted({entry["tests"] for entry in chosen})
+    check_filters(tree, arguments, sorted({entry["tests"] for entry in every}))
     print(f"{len(chosen)} mutations; first their tests without any of them", flush=True)
-    good, output = run(tree, arguments, " | ".join(f"({tests})" for tests in filters), "", 3600, False)
-    if not good:
-        sys.exit(f"mutants: the tests fail without a mutation:\n{output}")
+
+    def timed(tests):
+        """As many run at once as later with the mutations, so that the times can be compared."""
+        since = time.monotonic()
+        good, _, output = run(tree, arguments, tests, BASELINE_SECONDS, fail_fast=False)
+        return time.monotonic() - since if good else output
 
     def tried(entry):
         since = time.monotonic()
-        survived, output = run(tree, arguments, entry["tests"], entry["name"])
-        killer = re.search(r"(?:FAIL|TIMEOUT|SIGABRT|SIGKILL|SIGSEGV) \[.*?\](?: \(.*?\))? *(.*)", output)
-        by = "survived" if survived else f"killed by {killer[1].strip() if killer else '?'}"
+        usual = seconds[entry["tests"]]
+        patience = max(PATIENCE * usual, LEAST_PATIENCE_SECONDS)
+        survived, late, output = run(tree, arguments, entry["tests"], patience, entry["name"])
+        killer = re.search(r"(FAIL|TIMEOUT|SIGABRT|SIGKILL|SIGSEGV) \[.*?\](?: \(.*?\))? *(.*)", output)
+        if killer:
+            late = killer[1] == "TIMEOUT"
+        by = "survived" if survived else f"killed by {killer[2].strip() if killer else '?'}"
+        if late:
+            by = f"killed by timeout (its tests usually take {usual:.0f} s)"
         reason = f" (accepted: {entry['reason']})" if survived and "reason" in entry else ""
-        seconds = time.monotonic() - since
-        print(f"{entry['area']}/{entry['name']}: {by}{reason} [{seconds:.0f} s]", flush=True)
-        return survived
+        print(f"{entry['area']}/{entry['name']}: {by}{reason} [{time.monotonic() - since:.0f} s]", flush=True)
+        return survived, late
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as threads:
-        survived = [entry for entry, survives in zip(chosen, threads.map(tried, chosen)) if survives]
-    killed = len(chosen) - len(survived)
+        seconds = dict(zip(filters, threads.map(timed, filters)))
+        failed = [f"`{tests}`:\n{output}" for tests, output in seconds.items() if isinstance(output, str)]
+        if failed:
+            sys.exit("mutants: the tests fail without a mutation:\n" + "\n".join(failed))
+        outcomes = list(zip(chosen, threads.map(tried, chosen)))
+    survived = [entry for entry, (survives, _) in outcomes if survives]
+    killed, late = len(chosen) - len(survived), sum(late for _, (_, late) in outcomes)
     unexplained = [f"{entry['area']}/{entry['name']}" for entry in survived if "reason" not in entry]
-    print(f"{killed} of {len(chosen)} mutations were noticed ({killed / len(chosen):.1%})")
+    print(f"{killed} of {len(chosen)} mutations were noticed ({killed / len(chosen):.1%}), {late} of them by a timeout")
     if unexplained:
         sys.exit("mutants: survivors without a reason: " + ", ".join(unexplained))
     if not options.only and killed < WANTED * len(chosen):

@@ -153,9 +153,12 @@ fn at(field: &FieldDescriptor) -> String {
 
 /// Generates code that records the first failed check: a form can show one message per field.
 fn record(path: &str, checks: &[Check]) -> String {
-    let mut branches = String::new();
+    let (mut items, mut branches) = (String::new(), String::new());
     for check in checks {
+        if !check.item.is_empty() {
+            items += &format!("            {}\n", check.item);
+        }
         branches += &format!("if {} {{ Some({:?}) }} else ", check.fault, check.message);
     }
-    format!("            violations.check(&{path}, {branches}{{ None }});\n")
+    format!("{items}            violations.check(&{path}, {branches}{{ None }});\n")
 }

@@ -16,7 +16,7 @@ message FieldRules {
   optional bool required = 25;
   oneof type { StringRules string = 14; FloatRules float = 1; }
 }
-message StringRules { optional uint64 max_len = 3; }
+message StringRules { optional uint64 max_len = 3; optional string pattern = 6; }
 message FloatRules { optional float gt = 4; }
 "#;
 
@@ -143,6 +143,21 @@ fn a_rule_without_a_check_names_its_field() {
         FLEET.replace("message Engine {", "message Engine { float power = 2 [(buf.validate.field).float.gt = 0];");
     let error = compile(&world(&fleet)).expect_err("no check for floats").to_string();
     assert!(error.starts_with("fleet.v1.Vehicle.Engine.power: float rules"), "{error}");
+}
+
+#[test]
+fn a_pattern_is_checked_and_compiles() {
+    let with = |pattern: &str| {
+        let rules = format!("{{ max_len: 20 pattern: \"{pattern}\" }}");
+        FLEET.replace(".string.max_len = 20", &format!(".string = {rules}"))
+    };
+    let dir = world(&with("^[A-Z]$"));
+    compile(&dir).expect("it compiles");
+    let validation = read(&dir, "validation.rs");
+    assert!(validation.contains("check::Pattern::new(\"^[A-Z]$\")"), "{validation}");
+    assert!(validation.contains("must match ^[A-Z]$"), "{validation}");
+    let error = compile(&world(&with("^[A-Z$"))).expect_err("no expression").to_string();
+    assert!(error.starts_with("fleet.v1.Vehicle.name: the pattern is no regular expression"), "{error}");
 }
 
 #[test]

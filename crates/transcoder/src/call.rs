@@ -57,7 +57,7 @@ impl<D: Dialect> Shared<D> {
         let form = ResponseForm { format, enums: query.enums, fields: FieldSet::default() };
         let metadata = headers::grpc_metadata(&head.headers, self.dialect.timeout_header())?;
         let (body, body_failure) = if route.method.is_client_streaming() {
-            let (body, failure) = request_body::streaming(self, id, head, &query, body)?;
+            let (body, failure) = request_body::streaming(self, id, head, query, body)?;
             (body, Some(failure))
         } else {
             (request_body::unary(self, plan, head, &query, body).await?, None)

@@ -10,6 +10,8 @@ use mainstay_kernel::{
 };
 
 use crate::content::id::PostId;
+use crate::identity::user::model::Language;
+use crate::proto::content::v1::Reason as ContentReason;
 
 numbered! {
     /// The status of a post.
@@ -66,10 +68,10 @@ impl State {
     /// Publishes the post.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is already published.
+    /// `POST_PUBLISHED` if it is already published.
     pub fn publish(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
-            Self::Published { .. } => Err(Error::rule("The post is already published.")),
+            Self::Published { .. } => Err(ContentReason::PostPublished.into()),
             Self::Draft | Self::Scheduled { .. } => Ok(Self::Published { at }),
         }
     }
@@ -77,11 +79,11 @@ impl State {
     /// Schedules the post, or changes the time.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is already published, `VALIDATION_FAILED` for a time that is not in the future,
-    /// or too far in it.
+    /// `POST_PUBLISHED` if it is already published, `VALIDATION_FAILED` for a time that is not in the future, or too far
+    /// in it.
     pub fn schedule(self, at: DateTime<Utc>, now: DateTime<Utc>) -> Result<Self> {
         if self.is_published() {
-            return Err(Error::rule("The post is already published."));
+            return Err(ContentReason::PostPublished.into());
         }
         if at <= now || at - now > HORIZON {
             return Err(Error::field("publishTime", "must be in the future, within ten years"));
@@ -92,10 +94,10 @@ impl State {
     /// Makes the post a draft.
     ///
     /// # Errors
-    /// `BUSINESS_RULE_VIOLATION` if it is one.
+    /// `POST_NOT_PUBLISHED` if it is one.
     pub fn unpublish(self) -> Result<Self> {
         match self {
-            Self::Draft => Err(Error::rule("The post is not published.")),
+            Self::Draft => Err(ContentReason::PostNotPublished.into()),
             Self::Scheduled { .. } | Self::Published { .. } => Ok(Self::Draft),
         }
     }
@@ -109,13 +111,10 @@ pub struct Content {
     pub summary: String,
     /// Markdown.
     pub body: String,
-    /// The language of the text, as a BCP 47 tag.
-    pub language: String,
+    /// The language of the text.
+    pub language: Language,
     pub tags: Vec<String>,
 }
-
-/// The language of a post that does not name one.
-pub const DEFAULT_LANGUAGE: &str = "en";
 
 /// A post to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,7 +186,7 @@ pub struct Patch {
     pub summary: Option<String>,
     pub body: Option<String>,
     pub slug: Option<String>,
-    pub language: Option<String>,
+    pub language: Option<Language>,
     /// The labels, all of them.
     pub tags: Option<Vec<String>>,
 }

@@ -267,7 +267,7 @@ async fn transition(
 /// Publishes a post.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is already published.
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_PUBLISHED` if it is already published.
 pub async fn publish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Changed> {
     transition(connection, target, PostPublished::NAME, now, |state| state.publish(now)).await
 }
@@ -275,7 +275,7 @@ pub async fn publish(connection: &mut Connection, target: Target, now: DateTime<
 /// Schedules a post, or changes the time.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is already published,
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_PUBLISHED` if it is already published,
 /// `VALIDATION_FAILED` for a time that is not in the future.
 pub async fn schedule(
     connection: &mut Connection,
@@ -291,7 +291,7 @@ pub async fn schedule(
 /// Makes a post a draft again.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `BUSINESS_RULE_VIOLATION` if it is a draft.
+/// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_NOT_PUBLISHED` if it is a draft.
 pub async fn unpublish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Changed> {
     transition(connection, target, PostUnpublished::NAME, now, State::unpublish).await
 }

@@ -11,8 +11,9 @@ use prost_types::Timestamp;
 use crate::{
     content::post::{
         markdown,
-        model::{self, Content, DEFAULT_LANGUAGE, Draft, Patch, Post},
+        model::{self, Content, Draft, Patch, Post},
     },
+    identity::user::model::Language,
     proto::content::v1 as pb,
 };
 
@@ -27,7 +28,7 @@ pub(crate) fn listed(post: Post) -> pb::Post {
         summary: Some(content.summary),
         body: None,
         html: None,
-        language: Some(content.language),
+        language: Some(content.language.into()),
         tags: content.tags,
         status: Some(state.status().number().into()),
         version: Some(post.version),
@@ -62,7 +63,7 @@ pub(crate) fn draft(message: pb::CreatePostRequest) -> Result<Draft> {
             title: message.title,
             summary: message.summary,
             body: checked_body(message.body, "body")?,
-            language: message.language.unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()),
+            language: Language::of_field("language", message.language.as_deref())?,
             tags: message.tags,
         },
     })
@@ -89,7 +90,7 @@ pub(crate) fn patch(message: pb::PostPatch, paths: &[String]) -> Result<Patch> {
                 patch.slug = Some(checked_slug(slug, "post.slug")?);
             }
             "language" => {
-                patch.language = Some(message.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()))
+                patch.language = Some(Language::of_field("post.language", message.language.as_deref())?);
             }
             "tags" => patch.tags = Some(message.tags.clone()),
             other => return Err(mask::unhandled(other)),

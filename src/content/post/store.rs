@@ -24,6 +24,7 @@ use crate::{
         id::PostId,
         post::model::{Content, List, Name, Post, State, Status},
     },
+    identity::user::model::Language,
     schema::{content_revision, posts, users},
 };
 
@@ -56,7 +57,7 @@ impl From<&Post> for Row {
             slug,
             title: content.title,
             summary: content.summary,
-            language: content.language,
+            language: content.language.into(),
             tags: content.tags,
             status: state.status().number(),
             version: post.version,
@@ -80,7 +81,14 @@ fn post((row, body): (Row, String)) -> Result<Post> {
         account: row.account_id,
         author: row.author_id,
         slug: row.slug,
-        content: Content { title: row.title, summary: row.summary, body, language: row.language, tags: row.tags },
+        content: Content {
+            title: row.title,
+            summary: row.summary,
+            body,
+            // Older ones were not checked.
+            language: Language::parse(&row.language).unwrap_or_default(),
+            tags: row.tags,
+        },
         state,
         version: row.version,
         created_at: row.created_at,

@@ -50,18 +50,11 @@ fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
                 patch.name = Some(name);
             }
             // Cleared, it is that of whoever names none.
-            "language" => patch.language = Some(language(message.language.as_deref())?),
+            "language" => patch.language = Some(Language::of_field("user.language", message.language.as_deref())?),
             _ => {}
         }
     }
     Ok(patch)
-}
-
-fn language(tag: Option<&str>) -> Result<Language> {
-    let parsed = tag.map(Language::parse).transpose();
-    Ok(parsed
-        .map_err(|_| Error::field("user.language", "must be a BCP 47 language tag, such as en or de-AT"))?
-        .unwrap_or_default())
 }
 
 fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {

@@ -53,6 +53,11 @@ impl Kind {
         matches!(self, Self::PasswordReset | Self::Registration | Self::SignIn)
     }
 
+    /// Returns whether anybody can have such mail sent to any address, with or without a user.
+    pub fn is_for_anybody(self) -> bool {
+        matches!(self, Self::PasswordReset | Self::Registration)
+    }
+
     /// Returns whether the recipient may unsubscribe from such mail, because nobody owes it.
     pub fn is_notification(self) -> bool {
         matches!(self, Self::TicketReceived | Self::TicketReply)

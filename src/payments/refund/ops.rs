@@ -50,7 +50,7 @@ impl RefundIntent {
 /// Commits the intent to refund an amount, or everything that is left.
 ///
 /// # Errors
-/// `NOT_FOUND`, `BUSINESS_RULE_VIOLATION` if less than the amount is left or another gateway made the charge,
+/// `NOT_FOUND`, what prevents a refund of the amount (such as `REFUND_EXCEEDS_PAYMENT`), `GATEWAY_CHANGED`,
 /// `CIRCUIT_OPEN`.
 pub async fn begin(
     connection: &mut Connection,

@@ -1,11 +1,11 @@
 //! The OpenAPI document.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor};
 
 use mainstay_kernel::http::openapi::document as render;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::modules;
 
@@ -143,6 +143,7 @@ fn rules_bind_requests_and_promises_bind_answers() {
     assert_eq!(request["properties"]["subject"]["maxLength"], 200);
     assert_eq!(request["properties"]["tags"]["uniqueItems"], true);
     assert_eq!(request["properties"]["accountId"]["format"], "uuid");
+    assert_eq!(request["properties"]["language"]["pattern"], "^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$");
     let required = schemas["Ticket"]["required"].as_array().unwrap();
     assert!(required.contains(&json!("subject")) && required.contains(&json!("createTime")), "{required:?}");
     assert!(!required.contains(&json!("assigneeId")), "not every ticket has one");
@@ -150,6 +151,58 @@ fn rules_bind_requests_and_promises_bind_answers() {
     assert_eq!(schemas["Ticket"]["properties"]["version"]["type"], "string");
     let kinds = schemas["TicketKind"]["enum"].as_array().unwrap();
     assert!(!kinds.contains(&json!("TICKET_KIND_UNSPECIFIED")));
+}
+
+/// Returns the fields that a response may lack, as the contract says.
+fn may_be_absent(message: &MessageDescriptor) -> BTreeSet<String> {
+    let option = message.parent_pool().get_extension_by_name("mainstay.policy.v1.may_be_absent").unwrap();
+    let absent = |field: &FieldDescriptor| {
+        let is_choice = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
+        is_choice || field.options().get_extension(&option).as_bool() == Some(true)
+    };
+    message.fields().filter(absent).map(|field| field.json_name().to_owned()).collect()
+}
+
+/// Compares the schema of a message in a response, and those of the messages in it, with the contract.
+fn compare(document: &Value, schema: &Value, message: &MessageDescriptor, seen: &mut HashSet<String>) {
+    // Files and times are no objects.
+    let Some(reference) = schema["$ref"].as_str().filter(|reference| seen.insert((*reference).to_owned())) else {
+        return;
+    };
+    let schema = document.pointer(reference.trim_start_matches('#')).unwrap();
+    let all: BTreeSet<_> = message.fields().map(|field| field.json_name().to_owned()).collect();
+    let properties = schema["properties"].as_object().into_iter().flat_map(Map::keys).cloned().collect::<BTreeSet<_>>();
+    assert_eq!(properties, all, "{}", message.full_name());
+    let required = schema["required"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap().to_owned());
+    let optional: BTreeSet<_> = properties.difference(&required.collect()).cloned().collect();
+    assert_eq!(optional, may_be_absent(message), "{}", message.full_name());
+    for field in message.fields() {
+        if let Some(inner) = field.kind().as_message() {
+            let property = &schema["properties"][field.json_name()];
+            compare(document, property.get("items").unwrap_or(property), inner, seen);
+        }
+    }
+}
+
+#[test]
+fn a_response_lacks_no_field_but_those_that_may_be_absent() {
+    let document = document(None);
+    let mut seen = HashSet::new();
+    for (_, operation) in all(&document) {
+        let Some(path) = operation.get("x-grpc-method").and_then(Value::as_str) else { continue };
+        let (service, method) = path.split_once('/').unwrap();
+        let service = modules().contract.descriptors.get_service_by_name(service).unwrap();
+        let method = service.methods().find(|candidate| candidate.name() == method).unwrap();
+        let responses = operation["responses"].as_object().unwrap().iter();
+        let good =
+            responses.filter(|(status, _)| status.starts_with('2')).filter_map(|(_, answer)| answer.get("content"));
+        for content in good.flat_map(|content| content.as_object().unwrap().values()) {
+            compare(&document, &content["schema"], &method.output(), &mut seen);
+        }
+    }
+    for name in ["ListTicketsResponse", "Ticket", "PageMeta", "Money", "WatchTicketsResponse"] {
+        assert!(seen.contains(&format!("#/components/schemas/{name}")), "{name} is not compared: {seen:?}");
+    }
 }
 
 #[test]

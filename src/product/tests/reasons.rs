@@ -19,7 +19,7 @@ use tonic::Code;
 
 use super::modules;
 use crate::proto::{
-    files::v1::Reason as FilesReason, identity::v1::Reason as IdentityReason,
+    content::v1::Reason as ContentReason, files::v1::Reason as FilesReason, identity::v1::Reason as IdentityReason,
     operations::v1::Reason as OperationsReason, orders::v1::Reason as OrdersReason,
     payments::v1::Reason as PaymentsReason, subscriptions::v1::Reason as SubscriptionsReason,
     support::v1::Reason as SupportReason, webhooks::v1::Reason as WebhooksReason,
@@ -73,6 +73,7 @@ fn the_generated_facts_are_those_of_the_contract() {
     for number in 1..1000 {
         let facts = [
             Reason::try_from(number).map(Catalogued::facts),
+            ContentReason::try_from(number).map(Catalogued::facts),
             FilesReason::try_from(number).map(Catalogued::facts),
             IdentityReason::try_from(number).map(Catalogued::facts),
             OperationsReason::try_from(number).map(Catalogued::facts),

@@ -184,6 +184,18 @@ fn addresses_are_what_a_browser_takes() {
 }
 
 #[test]
+fn a_pattern_is_matched() {
+    for good in ["de", "zh-Hant-TW", "de-1996"] {
+        assert_eq!(faults(&CreateTicketRequest { language: Some(good.into()), ..ticket() }), [], "{good}");
+    }
+    let message = "must match ^[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*$";
+    for bad in ["!!", "--", "de-", "de_DE", "de\n", "de\0"] {
+        let request = CreateTicketRequest { language: Some(bad.into()), ..ticket() };
+        assert_eq!(fault(&request), says("language", message), "{bad:?}");
+    }
+}
+
+#[test]
 fn uuids_are_canonical() {
     assert!(check::is_uuid(ID) && check::is_uuid(&ID.to_uppercase()));
     for bad in ["", "0197b5f20c8e7d3a9f416f2f6b1d2c3e", "{0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3}", &format!("{ID} ")] {

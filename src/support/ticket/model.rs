@@ -6,6 +6,7 @@ pub mod stats;
 use chrono::{DateTime, Utc};
 
 use crate::files::id::FileId;
+use crate::identity::user::model::Language;
 use crate::proto::support::v1::Reason as SupportReason;
 use crate::support::id::TicketId;
 use mainstay_kernel::{
@@ -174,8 +175,8 @@ pub struct Content {
     pub priority: Priority,
     /// The team that handles the ticket.
     pub queue: String,
-    /// The language of the text, as a BCP 47 tag.
-    pub language: String,
+    /// The language of the text.
+    pub language: Language,
     /// Labels.
     pub tags: Vec<String>,
     /// The attached files.
@@ -184,8 +185,6 @@ pub struct Content {
 
 /// The team of a ticket that does not name one.
 pub const DEFAULT_QUEUE: &str = "General Inquiry";
-/// The language of a ticket that does not name one.
-pub const DEFAULT_LANGUAGE: &str = "en";
 
 /// A ticket to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,7 +237,7 @@ pub struct Patch {
     pub priority: Option<Priority>,
     /// The team.
     pub queue: Option<String>,
-    pub language: Option<String>,
+    pub language: Option<Language>,
     /// The labels, all of them.
     pub tags: Option<Vec<String>>,
     /// The attached files, all of them.

@@ -291,8 +291,7 @@ pub async fn reopen(connection: &mut Connection, target: Target, limit: i64, now
 /// Assigns a ticket to an agent, or unassigns it.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the user is not an agent or admin, `BUSINESS_RULE_VIOLATION` if
-/// the ticket is resolved.
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the user is not an agent or admin, `TICKET_RESOLVED`.
 pub async fn assign(
     connection: &mut Connection,
     target: Target,

@@ -45,7 +45,7 @@ impl TicketService for Tickets {
     async fn create_ticket(&self, request: Request<pb::CreateTicketRequest>) -> Reply<pb::CreateTicketResponse> {
         let mut call = Call::admit(request)?;
         let permit = call.permit()?;
-        let mut draft = render::draft(call.message.clone().into())?;
+        let mut draft = render::draft(call.message.clone().into(), "")?;
         draft.content.attachments = FileId::parse_all(&call.message.attachment_ids)?;
         let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
         // Each of these calls locks the customer to count the open tickets, so a customer's calls run serially.
@@ -191,8 +191,9 @@ impl TicketService for Tickets {
     ) -> Reply<pb::BatchCreateTicketsResponse> {
         let mut call = Call::admit(request)?;
         let permit = call.permit()?;
-        let drafts =
-            std::mem::take(&mut call.message.tickets).into_iter().map(render::draft).collect::<Result<Vec<_>>>()?;
+        let drafts = std::mem::take(&mut call.message.tickets).into_iter().enumerate();
+        let drafts = drafts.map(|(index, draft)| render::draft(draft, &format!("tickets[{index}].")));
+        let drafts = drafts.collect::<Result<Vec<_>>>()?;
         let now = self.app.clock.now();
         let render = |tickets: Vec<_>| pb::BatchCreateTicketsResponse {
             data: tickets.into_iter().map(render::ticket).collect(),

@@ -14,6 +14,7 @@ use diesel_async::RunQueryDsl;
 use futures_util::try_join;
 
 use crate::files::id::FileId;
+use crate::identity::user::model::Language;
 use crate::support::id::{ActivityId, TicketId};
 use crate::{
     schema::{activities, tickets, users},
@@ -73,7 +74,7 @@ impl From<&Ticket> for Row {
             status: state.status().number(),
             priority: content.priority.number(),
             queue: content.queue,
-            language: content.language,
+            language: content.language.into(),
             tags: content.tags,
             attachment_ids: content.attachments,
             assignee_id: state.assignee(),
@@ -108,7 +109,8 @@ impl TryFrom<(Row, String)> for Ticket {
                 kind,
                 priority,
                 queue: row.queue,
-                language: row.language,
+                // Older ones were not checked.
+                language: Language::parse(&row.language).unwrap_or_default(),
                 tags: row.tags,
                 attachments: row.attachment_ids,
             },

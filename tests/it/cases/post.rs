@@ -121,6 +121,9 @@ fn creates() -> Vec<Case> {
             "a slug with a slash" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.agent, json!({ "title": "A", "body": "Text", "slug": "a/b" }))
             };
+            "in no language" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.agent, json!({ "title": "A", "body": "Text", "language": "de-a" }))
+            };
             "elements that are nested too deeply" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.agent, json!({ "title": "A", "body": format!("{}deep", ">".repeat(1000)) }))
             };
@@ -215,6 +218,9 @@ fn changes() -> Vec<Case> {
             "only what the mask names" => Status(200), |scene| call(&scene.cast.agent, json!({
                 "postId": scene.post().await, "post": { "title": "Another", "body": "Not this" }, "updateMask": "title",
             }));
+            "to no language" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({
+                "postId": scene.post().await, "post": { "language": "!!" },
+            }));
             "an image" => Status(200), |scene| {
                 let patch = json!({ "body": showing(&image(&scene.cast.agent).await)["body"] });
                 call(&scene.cast.agent, json!({ "postId": scene.post().await, "post": patch }))
@@ -272,7 +278,7 @@ fn transitions() -> Vec<Case> {
     cases! {
         "PostService.PublishPost" {
             "its author may" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
-            "a published one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.agent, json!({ "postId": scene.published().await }));
+            "a published one" => Reason("POST_PUBLISHED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.published().await }));
             "somebody else's draft" => Reason("NOT_FOUND"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": post(&scene.cast.admin).await }))
             };
@@ -288,13 +294,13 @@ fn transitions() -> Vec<Case> {
                 call(&scene.cast.agent, json!({ "postId": scene.post().await, "publishTime": "2020-01-01T08:00:00Z" }))
             };
             "at no time" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
-            "a published one" => Reason("BUSINESS_RULE_VIOLATION"), |scene| {
+            "a published one" => Reason("POST_PUBLISHED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.published().await, "publishTime": "2036-01-01T08:00:00Z" }))
             };
         }
         "PostService.UnpublishPost" {
             "a published one" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.published().await }));
-            "a draft" => Reason("BUSINESS_RULE_VIOLATION"), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
+            "a draft" => Reason("POST_NOT_PUBLISHED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
             "somebody else's" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.published_by_admin().await }))
             };

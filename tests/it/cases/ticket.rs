@@ -80,6 +80,9 @@ fn creates() -> Vec<Case> {
                 first.send(crate::support::Protocol::Rest, "TicketService.CreateTicket").await.good();
                 call(&scene.cast.customer, json!({ "subject": "Another", "body": "One" })).header("idempotency-key", "again")
             };
+            "in no language" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.customer, json!({ "subject": "A", "body": "Text", "language": "!!" }))
+            };
             "one too many" => Reason("OPEN_TICKET_LIMIT_REACHED"), |scene| {
                 for _ in 0..10 {
                     scene.ticket().await;
@@ -95,6 +98,10 @@ fn creates() -> Vec<Case> {
             "one is wrong" => Reason("VALIDATION_FAILED"), |scene| {
                 let one = |subject: &str| json!({ "subject": subject, "body": "Text", "accountId": scene.account() });
                 call(&scene.cast.agent, json!({ "tickets": [one("Good"), one("")] }))
+            };
+            "one is in no language" => Reason("VALIDATION_FAILED"), |scene| {
+                let one = |language: &str| json!({ "subject": "One", "body": "Text", "accountId": scene.account(), "language": language });
+                call(&scene.cast.agent, json!({ "tickets": [one("de"), one("de-a")] }))
             };
             "one account is unknown" => Reason("NOT_FOUND"), |scene| {
                 let one = |account| json!({ "subject": "One", "body": "Text", "accountId": account });
@@ -178,6 +185,9 @@ fn changes() -> Vec<Case> {
             }));
             "to the same value" => Status(200), |scene| call(&scene.cast.customer, json!({
                 "ticketId": scene.ticket().await, "ticket": { "subject": draft()["subject"] },
+            }));
+            "to no language" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({
+                "ticketId": scene.ticket().await, "ticket": { "language": "de-a" },
             }));
             "a file" => Status(200), |scene| {
                 let file = upload(&scene.cast.colleague).await;

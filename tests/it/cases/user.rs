@@ -89,6 +89,9 @@ pub(crate) fn cases() -> Vec<Case> {
             "an admin makes an agent" => Status(200), |scene| call(&scene.cast.admin, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_AGENT",
             }));
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.admin, json!({
+                "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_AGENT",
+            })).header("if-match", "\"9\"");
             "the role of a service" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
                 "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_SERVICE",
             }));

@@ -132,6 +132,9 @@ fn changes() -> Vec<Case> {
             "one with deliveries" => Status(204), |scene| {
                 call(&scene.cast.admin, json!({ "endpointId": delivery(&scene, FAILED).await.0 }))
             };
+            "an old version" => Reason("ETAG_MISMATCH"), |scene| {
+                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await })).header("if-match", "\"7\"")
+            };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
     }

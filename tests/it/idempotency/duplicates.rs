@@ -4,6 +4,7 @@ use std::{
     collections::BTreeSet,
     io::{Read as _, Write as _},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
@@ -16,7 +17,7 @@ use nix::{
 use super::Effects;
 use crate::{
     cases::draft,
-    support::{Actor, PROTOCOLS, Process, TestDatabase, people::Cast},
+    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase, people::Cast},
 };
 
 const DUPLICATES: usize = 64;
@@ -50,6 +51,22 @@ async fn duplicates_have_one_effect_when_redis_loses_its_data() {
     .await;
 }
 
+/// Creates the ticket, again if the deadline passes, as it may on a busy machine: then until what that request still
+/// does has ended. Also returns whether it passed.
+async fn in_time(who: &Actor, protocol: Protocol) -> (Answer, bool) {
+    let since = Instant::now();
+    let mut late = false;
+    loop {
+        let answer = who.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await;
+        late |= answer.reason == "DEADLINE_EXCEEDED";
+        if !late || !["DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS"].contains(&answer.reason.as_str()) {
+            return (answer, late);
+        }
+        assert!(since.elapsed() < Duration::from_secs(60), "never in time: {answer:#?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
     let database = Arc::new(TestDatabase::new().await);
     let url = redis.url();
@@ -59,15 +76,15 @@ async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
     let token = customer.token().await.expect("a token");
     let calls = (0..DUPLICATES).map(|number| {
         let who = Actor::bearer(&instances[number % 2].endpoint, token.clone());
-        tokio::spawn(
-            async move { who.keyed(PROTOCOLS[number / 2 % 2], "TicketService.CreateTicket", draft(), "one").await },
-        )
+        tokio::spawn(async move { in_time(&who, PROTOCOLS[number / 2 % 2]).await })
     });
     let calls: Vec<_> = calls.collect();
     sicken();
     let answers: Vec<_> = join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect();
 
-    let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.reason.is_empty());
+    let all_in_time = answers.iter().all(|(_, late)| !late);
+    let (good, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().map(|(answer, _)| answer).partition(|answer| answer.reason.is_empty());
     for answer in &refused {
         assert_eq!((answer.reason.as_str(), answer.status), ("IDEMPOTENCY_IN_PROGRESS", 409), "{answer:#?}");
         assert!(answer.header("retry-after").is_some(), "{answer:#?}");
@@ -75,10 +92,10 @@ async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
     let ids: BTreeSet<_> = good.iter().map(|answer| answer.id()).collect();
     assert_eq!(ids.len(), 1, "every answer is the stored one: {ids:?}");
     let fresh = good.iter().filter(|answer| !answer.is_replayed()).count();
-    assert_eq!(fresh, 1, "one of {} good answers did the work", good.len());
+    // Who did the work may have learned of it only by the answer that was stored.
+    assert!(fresh == 1 || (fresh == 0 && !all_in_time), "{fresh} of {} good answers did the work", good.len());
     assert_eq!(Effects::in_database(&database).await, Effects::of(1));
 
-    let late =
-        customer.at(&instances[1].endpoint).keyed(PROTOCOLS[0], "TicketService.CreateTicket", draft(), "one").await;
+    let (late, _) = in_time(&customer.at(&instances[1].endpoint), PROTOCOLS[0]).await;
     assert!(late.is_replayed() && ids.contains(&late.id()), "{late:#?}");
 }

@@ -78,11 +78,16 @@ async fn a_decline_is_repeated_as_each_caller_saw_it() {
         request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
         let first = who.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
         assert_eq!(first.text("/error/metadata/declineCode"), code, "{first:#?}");
+        let order = request["orderId"].as_str().expect("an id");
+        let payment = format!("SELECT id FROM payments WHERE order_id = '{order}'");
+        let payment = app.database.sql(&payment).await[0][0].clone().expect("an id");
+        assert_eq!(first.text("/error/metadata/paymentId"), payment, "{first:#?}");
         for protocol in PROTOCOLS {
             let again = who.keyed(protocol, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
             assert!(again.is_replayed() && !first.is_replayed(), "{again:#?}");
             assert_eq!(again.text("/error/message"), first.text("/error/message"));
             assert_eq!(again.text("/error/metadata/declineCode"), code, "{again:#?}");
+            assert_eq!(again.text("/error/metadata/paymentId"), payment, "{again:#?}");
         }
     }
     let stored = "SELECT count(*) FROM idempotency_keys WHERE error_code = 'CARD_DECLINED' AND operation_id IS NULL";

@@ -74,6 +74,7 @@ async fn unacceptable_requests_get_the_same_refusal() {
 async fn unknown_and_read_only_fields_are_refused_by_name() {
     let sender = Sender::new().await;
     let ticket = format!("{TICKETS}/{}", sender.scene.ticket().await);
+    let user = format!("/api/v1/users/{}", sender.scene.cast.customer.who().id);
     let draft = |member: &str| format!("{{\"subject\":\"a\",\"body\":\"b\",\"{member}\":\"1\"}}");
     for (method, path, body, field, fault) in [
         ("POST", TICKETS, draft("prioritY"), "prioritY", "unknown field; did you mean \"priority\"?"),
@@ -81,6 +82,7 @@ async fn unknown_and_read_only_fields_are_refused_by_name() {
         ("POST", TICKETS, draft("version"), "version", "read-only"),
         ("PATCH", &ticket, "{\"status\":\"TICKET_STATUS_RESOLVED\"}".to_owned(), "ticket.status", "read-only"),
         ("PATCH", &ticket, "{\"create_time\":null}".to_owned(), "ticket.create_time", "read-only"),
+        ("PATCH", &user, "{\"email\":\"ada@example.com\"}".to_owned(), "user.email", "read-only"),
     ] {
         let raw = Raw::new(method, path).json(body);
         sender.send(raw.clone()).await;

@@ -15,6 +15,8 @@ use crate::support::{Actor, Endpoint, Process, Protocol, TestDatabase, people::C
 const TICKETS: usize = 16_000;
 /// The size of a ticket's body; with `TICKETS` tickets, 80 MB for each reader.
 const BODY: usize = 5_000;
+/// Occurs once in each ticket's JSON.
+const MARKER: &[u8] = b"\"subject";
 
 /// An export in progress.
 enum Reading {
@@ -61,8 +63,10 @@ impl Reading {
             Self::Web(mut response) => {
                 let mut last = Vec::new();
                 while let Some(piece) = response.chunk().await.expect("a piece") {
-                    tickets += piece.windows(8).filter(|bytes| bytes == b"\"subject").count();
+                    // A marker may begin in the piece before.
+                    let counted = last.len().saturating_sub(MARKER.len() - 1);
                     last.extend_from_slice(&piece);
+                    tickets += last[counted..].windows(MARKER.len()).filter(|bytes| *bytes == MARKER).count();
                     last.drain(..last.len().saturating_sub(2 * BODY));
                 }
                 let text = String::from_utf8_lossy(&last);

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use mainstay::proto::identity::v1::{GetMeRequest, user_service_client::UserServiceClient};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
+use tonic_types::StatusExt as _;
 
 use crate::{
     cases::{draft, ticket},
@@ -24,6 +26,13 @@ async fn rate_limit_exceeded() {
     let native =
         cast.customer.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.refused("RATE_LIMIT_EXCEEDED");
     assert!(native.header("retry-after").is_some());
+    let mut request = tonic::Request::new(GetMeRequest::default());
+    let token = format!("Bearer {}", cast.customer.token().await.expect("a token"));
+    request.metadata_mut().insert("authorization", token.parse().expect("a value"));
+    let status = UserServiceClient::new(app.endpoint.channel.clone()).get_me(request).await.expect_err("too many");
+    let quota = status.get_details_quota_failure().expect("details");
+    assert_eq!(quota.violations.iter().map(|of| of.subject.as_str()).collect::<Vec<_>>(), ["read"]);
+    assert_eq!(native.text("/error/metadata/policy"), "read");
     cast.colleague.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
 }
 
@@ -66,7 +75,7 @@ async fn conflict() {
     let customer = cast.customer.clone();
     let ours =
         tokio::spawn(async move { customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await });
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    app.database.locks_waited_for(1).await;
     let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.who().id, "one"));
     let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
     ours.await.expect("no panic").refused("CONFLICT");

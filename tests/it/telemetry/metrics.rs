@@ -84,7 +84,7 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
         "mainstay_alerts_total{provider=\"gateway\",cause=\"mismatch\"} == 0",
         "mainstay_jobs_total{kind=\"send_mail\",outcome=\"dead\"} == 0",
         "mainstay_scheduled_task_failures_total{task=\"find_refunds\"} == 0",
-        "mainstay_mails_total{kind=\"registration\",outcome=\"rejected\"} == 0",
+        "mainstay_mails_total{kind=\"order_confirmation\",outcome=\"rejected\"} == 0",
         "mainstay_circuit{dependency=\"redis\"} == 0",
         "mainstay_build_info == 1",
         "process_resident_memory_bytes > 1000000",

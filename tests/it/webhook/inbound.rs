@@ -241,8 +241,9 @@ async fn a_worker_killed_while_processing_an_event_loses_nothing() {
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await;
     assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(event(&cast.admin, &id).await["state"], "INBOUND_EVENT_STATE_PENDING");
-    let _next = Process::start(&database).await;
+    let next = Process::start(&database).await;
     event_in_state(&database, &cast.admin, &id, "IGNORED").await;
+    eventually("the log says so", async || next.log().contains("\"state\":\"Ignored\"")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,13 +17,15 @@ pub(crate) struct Rules {
 
 /// A condition under which `value` is invalid, and the message for it.
 pub(crate) struct Check {
+    /// An item that the condition names; empty if it names none.
+    pub(crate) item: String,
     pub(crate) fault: String,
     pub(crate) message: String,
 }
 
 impl Check {
     pub(crate) fn new(fault: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { fault: fault.into(), message: message.into() }
+        Self { item: String::new(), fault: fault.into(), message: message.into() }
     }
 }
 
@@ -127,6 +129,7 @@ fn string(raw: &DynamicMessage) -> Result<Vec<Check>, String> {
             ("min_len", Value::U64(least)) => length.least = Some((*least).into()),
             ("max_len", Value::U64(most)) => length.most = Some((*most).into()),
             ("len", Value::U64(exact)) => length = Bounds::exactly((*exact).into()),
+            ("pattern", Value::String(text)) => format = Some(matching(text)?),
             ("email", Value::Bool(true)) => {
                 format = Some(Check::new("!check::is_email(value)", "must be an e-mail address"));
             }
@@ -136,6 +139,13 @@ fn string(raw: &DynamicMessage) -> Result<Vec<Check>, String> {
         }
     }
     Ok(length.check("check::characters(value)", "be", " character")?.into_iter().chain(format).collect())
+}
+
+/// Returns the check that a string matches a regular expression.
+fn matching(text: &str) -> Result<Check, String> {
+    regex::Regex::new(text).map_err(|error| format!("the pattern is no regular expression: {error}"))?;
+    let item = format!("static PATTERN: check::Pattern = check::Pattern::new({text:?});");
+    Ok(Check { item, ..Check::new("!PATTERN.matches(value)", format!("must match {text}")) })
 }
 
 fn enumeration(raw: &DynamicMessage, values: &EnumDescriptor) -> Result<Option<Check>, String> {

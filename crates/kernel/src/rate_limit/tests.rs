@@ -46,9 +46,14 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A limiter on a Redis, without Postgres.
 async fn shared(redis: &RedisServer, read: Quota) -> Limiter {
+    shared_at(redis, read, &Clock::default()).await
+}
+
+/// As [`shared`], in a process whose clock is this one.
+async fn shared_at(redis: &RedisServer, read: Quota, clock: &Clock) -> Limiter {
     let config = config::Redis { url: Some(redis.url().into()), sentinels: Vec::new(), timeout: TIMEOUT };
-    let redis = Redis::new(&config, Clock::default()).await.unwrap();
-    Limiter::new(redis, nowhere().await, &limits(read), Clock::default())
+    let redis = Redis::new(&config, clock.clone()).await.unwrap();
+    Limiter::new(redis, nowhere().await, &limits(read), clock.clone())
 }
 
 async fn local(read: Quota, clock: &Clock) -> Limiter {
@@ -138,6 +143,43 @@ async fn many_at_once_on_two_instances_get_the_burst() {
     let answers = futures_util::future::join_all(calls).await;
     let admitted = answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count();
     assert!((18..=20).contains(&admitted), "{admitted}: all but what is left of a small lease on either");
+}
+
+/// Two limiters on a Redis, of which the second has a clock that is an hour ahead.
+async fn skewed(redis: &RedisServer, read: Quota) -> [Limiter; 2] {
+    let ahead = Clock::default();
+    ahead.advance(chrono::TimeDelta::hours(1));
+    [shared(redis, read).await, shared_at(redis, read, &ahead).await]
+}
+
+#[tokio::test]
+async fn instances_whose_clocks_differ_share_the_limit() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    // So slow a rate that the duration of the test does not matter.
+    let quota = read(20, Duration::from_secs(3600));
+    let limiters = skewed(&redis, quota).await;
+    for order in [[0, 1], [1, 0]] {
+        let caller = caller();
+        let charge = [Charge::principal(Work::Read, &caller)];
+        let (first, _) = row(&limiters[order[0]], &charge).await;
+        let (second, refusal) = row(&limiters[order[1]], &charge).await;
+        assert!((5..=6).contains(&(first + second)), "{first} and {second} of a burst of 5");
+        let wait = refusal.retry_after.unwrap();
+        assert!(wait <= Duration::from_micros(Gcra::new(quota).cost_us.unsigned_abs()), "{wait:?}");
+    }
+}
+
+#[tokio::test]
+async fn instances_whose_clocks_differ_share_the_attempts() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let limiters = skewed(&redis, read(10, MINUTE)).await;
+    for (order, email) in [([0, 1], "ada@example.org"), ([1, 0], "bob@example.org")] {
+        for _ in 0..10 {
+            drop(limiters[order[0]].attempt(&[account(email)]).await.unwrap());
+        }
+        let wait = limiters[order[1]].attempt(&[account(email)]).await.unwrap_err().wait().unwrap();
+        assert!(wait <= LOGIN.window + Duration::from_millis(1), "{wait:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream;
+use http::Uri;
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::{BodyExt as _, StreamBody};
 use tonic::Status;
@@ -25,22 +26,24 @@ pub(crate) type BodyFailure = Arc<OnceLock<Failure>>;
 /// Builds a stream of messages. The first one carries the path and the query.
 ///
 /// # Errors
-/// The path is invalid, or the body is announced as too long. Later failures of the body go to the
-/// [`BodyFailure`].
+/// The path or the query is invalid, or the body is announced as too long. Later failures of the body, and a first
+/// message that contradicts the path or the query, go to the [`BodyFailure`].
 pub(crate) fn streaming<B, D: Dialect>(
     shared: &Arc<Shared<D>>,
     plan_index: usize,
     head: &RequestHead,
-    query: &Query,
+    query: Query,
     body: B,
 ) -> Result<(Body, BodyFailure), Failure>
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let mut bindings = Vec::new();
     let plan = &shared.plans[plan_index];
-    plan.put_bindings(&shared.codec, query, head.uri.path(), 0, &mut bindings)?;
+    // What is wrong with the bindings themselves fails before the upstream is called.
+    let mut bytes = Vec::new();
+    plan.put_bindings(&shared.codec, &query, head.uri.path(), 0, &mut bytes)?;
+    let bindings = Bindings { query, uri: head.uri.clone(), bytes: bytes.len() };
     let max_bytes = shared.dialect.max_body_bytes(&plan.route.method);
     if body.size_hint().lower() > max_bytes as u64 {
         return Err(Failure::PayloadTooLarge { max_bytes });
@@ -53,9 +56,8 @@ where
         plan_index,
         ended: !plan.has_body(),
         body: Box::pin(body),
-        bindings,
+        bindings: Some(bindings),
         content_type: content_type(head).to_owned(),
-        is_first: true,
         unsent: Bytes::new(),
         splitter: Splitter::new(is_ndjson, shared.limits.max_streamed_document_bytes),
         max_bytes,
@@ -80,6 +82,14 @@ where
     Ok((Body::new(StreamBody::new(frames)), failure))
 }
 
+/// The path and the query.
+struct Bindings {
+    query: Query,
+    uri: Uri,
+    /// Their length when encoded.
+    bytes: usize,
+}
+
 /// The messages of a streamed request, framed.
 struct RequestMessages<B, D> {
     shared: Arc<Shared<D>>,
@@ -87,10 +97,9 @@ struct RequestMessages<B, D> {
     body: Pin<Box<B>>,
     /// Nothing follows in the body.
     ended: bool,
-    /// The path and the query, encoded; sent with the first message.
-    bindings: Vec<u8>,
+    /// Sent with the first message; `None` afterwards.
+    bindings: Option<Bindings>,
     content_type: String,
-    is_first: bool,
     /// Raw bytes that have not been sent yet.
     unsent: Bytes,
     splitter: Splitter,
@@ -118,13 +127,13 @@ where
                 self.unsent = data;
             }
         }
-        if self.unsent.is_empty() && !self.is_first {
+        if self.unsent.is_empty() && self.bindings.is_none() {
             return Ok(None);
         }
         let data = self.unsent.split_to(self.unsent.len().min(self.shared.limits.max_raw_chunk_bytes));
-        let mut message = frame::begin(data.len() + self.bindings.len() + 64);
+        let mut message = frame::begin(data.len() + self.bytes_of_bindings() + 64);
         // Only the first message has the media type and the bindings; an empty body is one message too.
-        let content_type = if self.is_first { &*self.content_type } else { "" };
+        let content_type = if self.bindings.is_some() { &*self.content_type } else { "" };
         self.plan().put_raw(&self.shared.codec, content_type, &data, &mut message);
         self.finish(message).map(Some)
     }
@@ -132,14 +141,13 @@ where
     async fn next_json(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             if let Some(document) = self.splitter.next(self.ended)? {
-                let mut message = frame::begin(document.len() + self.bindings.len() + 16);
+                let mut message = frame::begin(document.len() + self.bytes_of_bindings() + 16);
                 self.plan().put_json(&self.shared.codec, &document, &mut message)?;
                 return self.finish(message).map(Some);
             }
             if self.ended {
                 // The path and the query must be sent even if no message follows.
-                let send = self.is_first && !self.bindings.is_empty();
-                return if send { self.finish(frame::begin(64)).map(Some) } else { Ok(None) };
+                return if self.bytes_of_bindings() > 0 { self.finish(frame::begin(64)).map(Some) } else { Ok(None) };
             }
             if let Some(data) = self.read().await? {
                 self.splitter.push(&data);
@@ -147,9 +155,15 @@ where
         }
     }
 
+    /// Returns the length of the bindings that are still to be sent.
+    fn bytes_of_bindings(&self) -> usize {
+        self.bindings.as_ref().map_or(0, |bindings| bindings.bytes)
+    }
+
     fn finish(&mut self, mut message: Vec<u8>) -> Result<Bytes, Failure> {
-        if std::mem::take(&mut self.is_first) {
-            message.extend_from_slice(&std::mem::take(&mut self.bindings));
+        if let Some(Bindings { query, uri, .. }) = self.bindings.take() {
+            let codec = &self.shared.codec;
+            self.plan().put_bindings(codec, &query, uri.path(), frame::PREFIX_BYTES, &mut message)?;
         }
         frame::finish(message).map_err(Failure::Upstream)
     }

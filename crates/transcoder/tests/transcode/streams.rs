@@ -161,6 +161,25 @@ async fn a_broken_upload_is_the_clients_failure() {
     assert_eq!(response.status, StatusCode::BAD_REQUEST);
 }
 
+#[tokio::test]
+async fn the_first_message_of_an_upload_contradicts_neither_query_nor_path() {
+    const ONEOF: &str = "byName: only one member of its oneof may be given";
+    for (uri, body, message) in [
+        ("/v1/requests/n?byName=a", r#"[{"byNumber":1}]"#, ONEOF),
+        ("/v1/requests/n?byName=a", r#"[{"byName":"a"}]"#, "byName: given twice"),
+        ("/v1/requests/n?path=a", r#"[{"path":"b"}]"#, "path: given twice, with different values"),
+        ("/v1/requests/n", r#"[{"name":"other"}]"#, "name: given twice, with different values"),
+        ("/v1/import/n?item.id=2", r#"[{"id":"1"}]"#, "item.id: given twice, with different values"),
+    ] {
+        let response = send(upload(uri, "application/json", vec![Ok(body)])).await;
+        assert_eq!((response.status, &response.json()["message"]), (StatusCode::BAD_REQUEST, &message.into()), "{uri}");
+    }
+    // The others have no bindings.
+    let good = r#"[{"name":"n"},{"byNumber":1},{"name":"other"}]"#;
+    let response = send(upload("/v1/requests/n?byName=a", "application/json", vec![Ok(good)])).await;
+    assert_eq!(trace(&response), [r#"name:"n",by_name:"a""#, "by_number:1", r#"name:"other""#]);
+}
+
 /// Returns an endless body that counts how often it was polled.
 fn endless(chunk: Bytes, polls: Arc<AtomicUsize>) -> Body {
     Body::new(StreamBody::new(stream::repeat_with(move || {

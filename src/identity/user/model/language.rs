@@ -26,10 +26,19 @@ impl Language {
     /// # Errors
     /// `VALIDATION_FAILED` if it is not well-formed.
     pub fn parse(text: &str) -> Result<Self> {
+        Self::of_field("language", Some(text))
+    }
+
+    /// Parses the tag in a field of a request; without one, the language is the default.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` about the field if it is not well-formed.
+    pub fn of_field(field: impl Into<String>, text: Option<&str>) -> Result<Self> {
+        let Some(text) = text else { return Ok(Self::default()) };
         let tag = Some(text).filter(|text| text.len() <= MAX_CHARS).map(LanguageTag::parse_and_normalize);
         match tag {
             Some(Ok(tag)) => Ok(Self(tag.into_inner())),
-            _ => Err(Error::field("language", "must be a BCP 47 language tag, such as en or de-AT")),
+            _ => Err(Error::field(field, "must be a BCP 47 language tag, such as en or de-AT")),
         }
     }
 
@@ -65,7 +74,7 @@ mod tests {
         for (text, tag) in [("de", "de"), ("EN-us", "en-US"), ("zh-hant-tw", "zh-Hant-TW"), ("de-1996", "de-1996")] {
             assert_eq!(Language::parse(text).expect(text).as_str(), tag);
         }
-        for bad in ["", "d", "german language", "de_DE", "de-", "../de", "x".repeat(36).as_str()] {
+        for bad in ["", "d", "german language", "de_DE", "de-", "../de", "!!", "--", "x".repeat(36).as_str()] {
             assert!(Language::parse(bad).is_err(), "{bad}");
         }
     }

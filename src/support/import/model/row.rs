@@ -2,7 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::support::ticket::model::{Content, DEFAULT_LANGUAGE, DEFAULT_QUEUE, Kind, Priority};
+use crate::identity::user::model::Language;
+use crate::support::ticket::model::{Content, DEFAULT_QUEUE, Kind, Priority};
 
 const MAX_SUBJECT: usize = 200;
 const MAX_BODY: usize = 20_000;
@@ -51,13 +52,12 @@ impl Raw {
             return Err(wrong.join("; "));
         }
         let subject = if self.subject.is_empty() { beginning(&self.body) } else { one_line(&self.subject) };
-        let or = |text: String, default: &str| if text.is_empty() { default.to_owned() } else { text };
         let content = Content {
             subject,
             kind: kind(&self.kind).unwrap_or(Kind::Request),
             priority: priority(&self.priority).unwrap_or(Priority::Medium),
-            queue: or(self.queue, DEFAULT_QUEUE),
-            language: or(self.language, DEFAULT_LANGUAGE),
+            queue: if self.queue.is_empty() { DEFAULT_QUEUE.to_owned() } else { self.queue },
+            language: Language::parse(&self.language).unwrap_or_default(),
             tags: self.tags,
             body: self.body,
             attachments: Vec::new(),
@@ -119,7 +119,7 @@ impl Raw {
         if !self.priority.is_empty() && priority(&self.priority).is_none() {
             wrong.push("priority is none of low, medium, high, urgent".to_owned());
         }
-        if !self.language.is_empty() && !is_language(&self.language) {
+        if !self.language.is_empty() && Language::parse(&self.language).is_err() {
             wrong.push("language is not a BCP 47 tag".to_owned());
         }
         wrong
@@ -180,10 +180,6 @@ fn priority(text: &str) -> Option<Priority> {
     }
 }
 
-fn is_language(text: &str) -> bool {
-    (2..=35).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,7 +202,7 @@ mod tests {
     fn missing_fields_have_defaults() {
         let row = row(|_| {}).expect("good");
         assert_eq!((row.content.kind, row.content.priority), (Kind::Request, Priority::Medium));
-        assert_eq!((row.content.queue.as_str(), row.content.language.as_str()), (DEFAULT_QUEUE, DEFAULT_LANGUAGE));
+        assert_eq!((row.content.queue.as_str(), row.content.language.as_str()), (DEFAULT_QUEUE, "en"));
         assert_eq!(row.answer, None);
     }
 
@@ -247,7 +243,7 @@ help"
             raw.answer = "a\0b".to_owned();
             raw.kind = "Wish".to_owned();
             raw.priority = "asap".to_owned();
-            raw.language = "e".to_owned();
+            raw.language = "--".to_owned();
             raw.tags = (0..21).map(|n| format!("{n}")).collect();
         });
         let expected = "body is empty; answer contains a NUL character; subject is longer than 200 characters; \

@@ -4,9 +4,10 @@ use chrono::{DateTime, Datelike as _, Utc};
 use prost_types::Timestamp;
 
 use crate::files::id::FileId;
+use crate::identity::user::model::Language;
 use crate::proto::support::v1 as pb;
 use crate::support::ticket::model::{
-    Content, DEFAULT_LANGUAGE, DEFAULT_QUEUE, Draft, Filter, Kind, Order, Patch, Priority, Status, Ticket,
+    Content, DEFAULT_QUEUE, Draft, Filter, Kind, Order, Patch, Priority, Status, Ticket,
 };
 use mainstay_kernel::{
     error::{Error, Result},
@@ -27,7 +28,7 @@ pub(crate) fn ticket(ticket: Ticket) -> pb::Ticket {
         status: Some(state.status().number().into()),
         priority: Some(content.priority.number().into()),
         queue: Some(content.queue),
-        language: Some(content.language),
+        language: Some(content.language.into()),
         tags: content.tags,
         attachment_ids: content.attachments.iter().map(ToString::to_string).collect(),
         assignee_id: state.assignee().map(|id| id.to_string()),
@@ -43,8 +44,11 @@ fn or_default(text: String, default: &str) -> String {
     if text.is_empty() { default.to_owned() } else { text }
 }
 
-/// Reads a draft from a validated message.
-pub(crate) fn draft(message: pb::TicketDraft) -> Result<Draft> {
+/// Reads a draft from a validated message; `at` is what precedes the names of its fields.
+///
+/// # Errors
+/// `VALIDATION_FAILED` for a language that is none.
+pub(crate) fn draft(message: pb::TicketDraft, at: &str) -> Result<Draft> {
     let kind = message.kind.and_then(Kind::from_number).unwrap_or(Kind::Request);
     let priority = message.priority.and_then(Priority::from_number).unwrap_or(Priority::Medium);
     let content = Content {
@@ -53,7 +57,7 @@ pub(crate) fn draft(message: pb::TicketDraft) -> Result<Draft> {
         kind,
         priority,
         queue: or_default(message.queue, DEFAULT_QUEUE),
-        language: message.language.unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()),
+        language: Language::of_field(format!("{at}language"), message.language.as_deref())?,
         tags: message.tags,
         attachments: Vec::new(),
     };
@@ -71,7 +75,7 @@ impl From<pb::CreateTicketRequest> for pb::TicketDraft {
 /// default, or emptied where the ticket does not need it.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` for a field that can't be cleared.
+/// `VALIDATION_FAILED` for a field that can't be cleared, or a language that is none.
 pub(crate) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
     let required = |path: &str| mainstay_kernel::error::Error::field(format!("ticket.{path}"), "can't be cleared");
@@ -85,7 +89,7 @@ pub(crate) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch>
             }
             "queue" => patch.queue = Some(message.queue.clone().unwrap_or_else(|| DEFAULT_QUEUE.to_owned())),
             "language" => {
-                patch.language = Some(message.language.clone().unwrap_or_else(|| DEFAULT_LANGUAGE.to_owned()))
+                patch.language = Some(Language::of_field("ticket.language", message.language.as_deref())?);
             }
             "tags" => patch.tags = Some(message.tags.clone()),
             "attachment_ids" => patch.attachments = Some(FileId::parse_all(&message.attachment_ids)?),

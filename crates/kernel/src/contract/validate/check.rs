@@ -1,6 +1,9 @@
-//! The conditions behind the rules. None of them allocates, except for the uniqueness of a long list.
+//! The conditions behind the rules. None of them allocates, except for the uniqueness of a long list and for the first
+//! use of a pattern.
 
-use std::{collections::HashSet, hash::Hash};
+use std::{collections::HashSet, hash::Hash, sync::OnceLock};
+
+use regex::Regex;
 
 /// Up to this length, comparing every pair is cheaper than hashing.
 const FEW: usize = 32;
@@ -16,6 +19,28 @@ pub fn characters(value: &str) -> usize {
 /// Returns whether a string contains a NUL character.
 pub fn has_nul(value: &str) -> bool {
     value.as_bytes().contains(&0)
+}
+
+/// A regular expression, compiled on first use.
+#[derive(Debug)]
+pub struct Pattern {
+    text: &'static str,
+    compiled: OnceLock<Regex>,
+}
+
+impl Pattern {
+    /// Makes a pattern of the text of a regular expression.
+    pub const fn new(text: &'static str) -> Self {
+        Self { text, compiled: OnceLock::new() }
+    }
+
+    /// Returns whether some of a string matches.
+    ///
+    /// # Panics
+    /// If the text is no regular expression; that of a rule is one, or else the contract is not compiled.
+    pub fn matches(&self, value: &str) -> bool {
+        self.compiled.get_or_init(|| Regex::new(self.text).expect("a regular expression")).is_match(value)
+    }
 }
 
 /// Returns whether all items of a list are distinct.

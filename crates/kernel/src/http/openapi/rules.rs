@@ -27,7 +27,13 @@ pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
         return rules.required();
     }
     match rules.r#type {
-        Some(Type::String(rules)) => rules.min_len() > 0 || rules.len() > 0 || rules.well_known.is_some(),
+        Some(Type::String(rules)) => {
+            let matches_nothing = |pattern: &String| regex::Regex::new(pattern).is_ok_and(|regex| !regex.is_match(""));
+            rules.min_len() > 0
+                || rules.len() > 0
+                || rules.well_known.is_some()
+                || rules.pattern.as_ref().is_some_and(matches_nothing)
+        }
         Some(Type::Bytes(rules)) => rules.min_len() > 0,
         Some(Type::Int32(rules)) => rules.gte() > 0,
         Some(Type::Int64(rules)) => rules.gte() > 0,
@@ -81,7 +87,8 @@ pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String,
             if redacted {
                 schema.insert("format".to_owned(), "password".into());
             }
-            schema.insert("pattern".to_owned(), WITHOUT_NUL.into());
+            let pattern = rules.and_then(|rules| rules.pattern.as_deref()).unwrap_or(WITHOUT_NUL);
+            schema.insert("pattern".to_owned(), pattern.into());
         }
     }
     if let Some(rules) = rules {

@@ -90,7 +90,7 @@ fn row(ticket: &Ticket) -> [String; COLUMNS.len()] {
         kind(content.kind).to_owned(),
         content.queue.clone(),
         priority(content.priority).to_owned(),
-        content.language.clone(),
+        content.language.to_string(),
         content.tags.join(","),
     ]
 }
@@ -131,6 +131,7 @@ mod tests {
     use mainstay_kernel::id::AccountId;
 
     use super::*;
+    use crate::identity::user::model::Language;
     use crate::support::{
         import::model::{self, Format},
         ticket::model::Content,
@@ -143,7 +144,7 @@ mod tests {
             kind: Kind::Problem,
             priority: Priority::Urgent,
             queue: "Billing, Payments".to_owned(),
-            language: "de-AT".to_owned(),
+            language: Language::parse("de-AT").expect("a tag"),
             tags: tags.iter().map(|&tag| tag.to_owned()).collect(),
             attachments: Vec::new(),
         }
