@@ -95,7 +95,7 @@ impl Connector {
 
     /// Of several hosts, connects to the one that accepts writes: the first that answers may be a standby, which would
     /// refuse every write for as long as the connection lives.
-    pub(super) fn to_primary(mut self) -> Self {
+    pub(super) fn with_writes(mut self) -> Self {
         if self.config.get_hosts().len() > 1 && self.config.get_target_session_attrs() == TargetSessionAttrs::Any {
             self.config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }

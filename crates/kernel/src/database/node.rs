@@ -34,7 +34,7 @@ impl Node {
 
     /// As [`Node::new`], for the server that accepts writes.
     pub(super) fn primary(url: &str, name: &str, config: &config::Database) -> anyhow::Result<Self> {
-        Ok(Self::open(Connector::new(url, name, config.statement_timeout)?.to_primary(), name, config))
+        Ok(Self::open(Connector::new(url, name, config.statement_timeout)?.with_writes(), name, config))
     }
 
     fn open(connector: Connector, name: &str, config: &config::Database) -> Self {
