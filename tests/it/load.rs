@@ -60,7 +60,7 @@ impl Settings {
 async fn what_was_acknowledged_holds_under_load_and_faults() {
     let settings = Settings::read();
     println!("{settings:?}");
-    let mut world = World::start().await;
+    let mut world = World::start(settings).await;
     let mix = Arc::new(Mix::new(&world).await);
     let driver = Driver::new(mix.clone(), settings.rate);
     let mut report = Report::new(settings);
