@@ -99,10 +99,15 @@ impl Reason {
     }
 }
 
-/// Merges descriptor sets; a file that several sets import is taken once.
+/// Merges descriptor sets; a file that several sets import is taken once, and so is the set of a crate with several modules.
 fn merge(modules: &[(&str, &[u8])]) -> Result<DescriptorPool, String> {
     let mut pool = DescriptorPool::new();
+    let mut merged: Vec<&[u8]> = Vec::new();
     for (module, bytes) in std::iter::once(&("kernel", DESCRIPTOR_SET)).chain(modules) {
+        if merged.contains(bytes) {
+            continue;
+        }
+        merged.push(bytes);
         let set = FileDescriptorSet::decode(*bytes).map_err(|error| format!("module {module}: {error}"))?;
         for file in set.file {
             check_same(&pool, module, file)?;
