@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     cases::file::body,
-    support::{Endpoint, Process, Protocol, TestApp, TestDatabase, people::Cast},
+    support::{Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, people::Cast},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -203,6 +203,34 @@ async fn a_download_that_nobody_reads_gives_way() {
     };
     assert_eq!(read, (200, 2 << 20));
     assert_eq!(end(stalled).await, Some(Reason::CANCEL));
+}
+
+/// A list costs much more than its refusal, and who does not read the first would not read the second.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_more_is_made_for_who_does_not_read() {
+    let app = TestApp::builder().set("MAX_UNREAD_BYTES", "8MiB").set("WRITE_TIMEOUT", "10m").start().await;
+    let cast = app.cast().await;
+    add_tickets(&app.database, &cast, 100).await;
+    let service = Actor::service(&cast.admin, &["support.tickets.read".to_owned()]);
+    let mut tokens = Vec::new();
+    for actor in [&cast.agent, &cast.customer, &cast.admin, &service] {
+        tokens.push(format!("Bearer {}", actor.token().await.expect("a token")));
+    }
+    let mut stalled = Vec::new();
+    for token in tokens {
+        let mut client = connect(&app.endpoint).await;
+        let headers = [("authorization", token.as_str())];
+        let list = ask(&mut client, "/api/v1/tickets?pageSize=100", &headers).await.expect("a head");
+        assert_eq!(list.0, 200);
+        stalled.push((list, client, token));
+    }
+    let (list, mut client, token) = stalled.swap_remove(0);
+    let headers = [("authorization", token.as_str())];
+    let (status, refusal) = ask(&mut client, "/api/v1/tickets?pageSize=1", &headers).await.expect("a head");
+    assert_eq!(status, 503, "{refusal:?}");
+    assert!(read(list).await.1 > 1_000_000, "what was made is there to be read");
+    let (status, _) = ask(&mut client, "/api/v1/tickets?pageSize=1", &headers).await.expect("a head");
+    assert_eq!(status, 200, "who has read is served, although the others have not");
 }
 
 /// Neither what is still to be handed to the connection, nor what it has to the last byte.

@@ -27,6 +27,7 @@
 //!   Deadline          limits everything further in, authentication included
 //!   Authenticate      the caller, and the permit the policy grants
 //!   PrincipalLimit    needs the principal
+//!   ReadFirst         makes nothing for who does not read, while memory is scarce; needs the principal
 //!   BoundWatch        a few watches of each principal, which end with its access and with the drain
 //!   ReadIdempotencyKey  last: only an admitted request may claim a key
 //!   MapTonicErrors    around tonic: its own errors get a reason
@@ -102,6 +103,7 @@ pub fn stack(
             limiter: app.limiter.clone(),
             credentials: credentials.clone(),
         }))
+        .layer(MiddlewareLayer(in_flight::ReadFirst { unread: unread.clone() }))
         .layer(MiddlewareLayer(watch::BoundWatch::new(authenticator.clone(), draining)))
         .layer(MiddlewareLayer(idempotency::ReadIdempotencyKey))
         .layer(MiddlewareLayer(map_tonic_errors::MapTonicErrors))

@@ -15,8 +15,10 @@ mod unread;
 use std::{sync::Arc, time::Duration};
 
 use http::header;
+use metrics::counter;
 
 use crate::{
+    caller::Permit,
     contract::Method,
     error::{Error, Reason},
     http::{
@@ -24,7 +26,7 @@ use crate::{
         middleware::{
             envelope,
             extensions::{Expires, Place, Principal, Streamed, Watching},
-            layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
+            layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
             protocol,
         },
     },
@@ -76,6 +78,26 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 }
             }
         })
+    }
+}
+
+/// A middleware that makes nothing for callers who have not read what was made for them, while memory is scarce: a
+/// response costs more than its refusal, and would be cut off too.
+#[derive(Debug, Clone)]
+pub struct ReadFirst {
+    /// The responses that were not read yet.
+    pub unread: Unread,
+}
+
+impl<S: Next> Middleware<Request, S> for ReadFirst {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().principal());
+        if principal.is_some_and(|principal| self.unread.must_read_first(principal)) {
+            counter!("mainstay_requests_shed_total").increment(1);
+            let message = "Memory is scarce: read the responses to earlier requests first.";
+            return refuse(Error::with_message(Reason::Overloaded, message).retry_after(Duration::from_secs(1)));
+        }
+        next.pass(request)
     }
 }
 

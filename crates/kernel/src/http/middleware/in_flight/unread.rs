@@ -24,6 +24,10 @@ const SMALL: usize = 16 << 10;
 const MAX_RESPONSES: usize = 4096;
 /// Who takes nothing for so long gives way to others.
 const GIVES_WAY: Duration = Duration::from_millis(250);
+/// The part of all bytes that a principal may leave unread and be served without a pause, while memory is scarce.
+const SHARES: usize = 64;
+/// That pause: the time between two responses for a principal that does not read.
+const PAUSE: Duration = Duration::from_secs(10);
 /// The time that a response has, past its deadline, to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 /// How often stalled responses are looked for.
@@ -64,7 +68,21 @@ struct State {
     responses: HashMap<u64, Response>,
     watches: usize,
     bytes: usize,
-    by_principal: HashMap<Uuid, usize>,
+    by_principal: HashMap<Uuid, Share>,
+}
+
+/// What a principal has not read.
+#[derive(Debug, Default)]
+struct Share {
+    bytes: usize,
+    /// Until when nothing more is made for the principal, while memory is scarce.
+    pauses_until_ms: u64,
+}
+
+impl Share {
+    fn pause(&mut self, now_ms: u64) {
+        self.pauses_until_ms = now_ms + PAUSE.as_millis() as u64;
+    }
 }
 
 #[derive(Debug)]
@@ -103,6 +121,15 @@ impl Unread {
         Self(inner)
     }
 
+    /// Whether a principal is to read before anything more is made for it: memory is scarce, and the principal has more
+    /// than its share unread, or has just had a response cut off that it did not read.
+    pub(super) fn must_read_first(&self, principal: Uuid) -> bool {
+        let inner = &*self.0;
+        let state = inner.lock();
+        let is_scarce = state.bytes > inner.limits.bytes / 2;
+        is_scarce && state.by_principal.get(&principal).is_some_and(|own| inner.now_ms() < own.pauses_until_ms)
+    }
+
     /// Makes room for a response; returns `None` if there is none.
     pub(super) fn hold(&self, bytes: usize, terms: Terms, counted: Counted) -> Option<UnreadGuard> {
         let inner = &*self.0;
@@ -122,7 +149,11 @@ impl Unread {
             exchange.connection().unread_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
         if let Some(principal) = terms.principal {
-            *state.by_principal.entry(principal).or_default() += bytes;
+            let own = state.by_principal.entry(principal).or_default();
+            own.bytes += bytes;
+            if own.bytes > inner.limits.bytes / SHARES {
+                own.pause(now_ms);
+            }
         }
         let piece_ms = Arc::new(AtomicU64::new(now_ms));
         state.responses.insert(number, Response { terms, bytes, piece_ms: piece_ms.clone() });
@@ -152,8 +183,9 @@ impl Inner {
             (late || stalled).then_some((number, reason))
         });
         for (number, reason) in overdue.collect::<Vec<_>>() {
-            state.cut_off(number, reason);
+            state.cut_off(number, reason, now_ms);
         }
+        state.by_principal.retain(|_, share| share.bytes > 0 || now_ms < share.pauses_until_ms);
     }
 }
 
@@ -186,7 +218,7 @@ impl State {
             }
         }
         if let Some(principal) = terms.principal {
-            while self.by_principal.get(&principal).copied().unwrap_or_default() + bytes > total / 4 {
+            while self.by_principal.get(&principal).map_or(0, |share| share.bytes) + bytes > total / 4 {
                 let of_principal =
                     |response: &Response| response.bytes > SMALL && response.terms.principal == Some(principal);
                 if !self.cut_off_stalled(of_principal, GIVES_WAY.as_millis() as u64, now_ms) {
@@ -207,13 +239,16 @@ impl State {
         let some = self.responses.iter().filter(|(_, response)| response.terms.exchange.is_some() && which(response));
         let stalled = some.filter_map(|(&number, response)| Some((response.stalled_ms(now_ms)?, number)));
         let Some((_, number)) = stalled.filter(|&(stalled, _)| stalled >= at_least_ms).max() else { return false };
-        self.cut_off(number, "memory");
+        self.cut_off(number, "memory", now_ms);
         true
     }
 
-    fn cut_off(&mut self, number: u64, reason: &'static str) {
-        let exchange = self.remove(number).and_then(|response| response.terms.exchange);
-        if let Some(exchange) = exchange {
+    fn cut_off(&mut self, number: u64, reason: &'static str, now_ms: u64) {
+        let Some(response) = self.remove(number) else { return };
+        if let Some(principal) = response.terms.principal {
+            self.by_principal.entry(principal).or_default().pause(now_ms);
+        }
+        if let Some(exchange) = response.terms.exchange {
             counter!("mainstay_responses_cut_off_total", "reason" => reason).increment(1);
             exchange.abort();
         }
@@ -229,8 +264,9 @@ impl State {
         if let Some(principal) = response.terms.principal
             && let Some(own) = self.by_principal.get_mut(&principal)
         {
-            *own -= response.bytes;
-            if *own == 0 {
+            own.bytes -= response.bytes;
+            own.pauses_until_ms = 0;
+            if own.bytes == 0 {
                 self.by_principal.remove(&principal);
             }
         }

@@ -43,13 +43,11 @@ struct Stack {
 impl Stack {
     async fn new(address: u32, read: u32) -> Self {
         let quota = |requests| Quota { requests, window: Duration::from_secs(60) };
-        let login = Quota { requests: 3, window: Duration::from_secs(900) };
         let limits = config::Limits {
             address: quota(address),
             read: quota(read),
             write: quota(10),
             bulk: quota(10),
-            login,
             service_factor: 1,
             instances: 1,
         };
