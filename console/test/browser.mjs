@@ -72,3 +72,11 @@ export async function sound(page, name) {
   const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
   if (content > screen) throw new Error(`${name} is ${content} pixels wide on a screen of ${screen}`);
 }
+
+/** Returns the texts on a page that stand out too little from what is behind them (WCAG 2.2, 1.4.3). */
+export async function unreadable(page) {
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
+  const rules = { runOnly: ["color-contrast"], resultTypes: ["violations"] };
+  const { violations } = await page.evaluate((rules) => globalThis.axe.run(document, rules), rules);
+  return violations.flatMap(({ nodes }) => nodes.map((node) => `${node.html.slice(0, 200)}: ${node.failureSummary?.split("\n")[1] ?? ""}`));
+}

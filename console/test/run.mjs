@@ -9,6 +9,7 @@ import { failures } from "./failures.mjs";
 import { browse, open, signIn } from "./browser.mjs";
 import { LISTS } from "./lists.mjs";
 import { looks } from "./pages.mjs";
+import { REFERENCE } from "./reference.mjs";
 import { RESTARTS } from "./restarts.mjs";
 import { start } from "./server.mjs";
 
@@ -25,7 +26,7 @@ async function within(milliseconds, work) {
 }
 
 const made = await fill();
-const steps = [...looks(made), ...actions(made), ...failures(made), ...RESTARTS, ...LISTS];
+const steps = [...looks(made), ...actions(made), ...failures(made), ...REFERENCE, ...RESTARTS, ...LISTS];
 const wanted = process.argv.slice(2);
 const browser = await browse();
 const faults = [];
