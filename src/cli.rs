@@ -236,7 +236,6 @@ fn warn_of_substitutes(config: &Config) {
 
 /// The application, with its private Postgres if there is one.
 pub struct Instance {
-    /// The application.
     pub app: App,
     postgres: Option<mainstay_dev_servers::Postgres>,
 }

@@ -24,7 +24,7 @@ use crate::proto::{
     },
 };
 
-pub use system_log::keeper::Keeper;
+pub use system_log::writer::LogWriter;
 
 pub(crate) fn module() -> Module {
     Module::new("dashboard", DESCRIPTOR_SET)

@@ -60,7 +60,7 @@ impl Serve {
             crate::cli::migrate::apply(app).await?;
         }
         let mut schema = Checked::begin(app, self.newer).await?;
-        let logs = crate::dashboard::Keeper::start(app);
+        let logs = crate::dashboard::LogWriter::start(app);
         crate::identity::keep(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();

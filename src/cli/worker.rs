@@ -25,7 +25,7 @@ impl Worker {
         let stop = stop_signal()?;
         let notify = Arc::new(Notify::open());
         let mut schema = Checked::begin(&instance.app, self.newer).await?;
-        let logs = crate::dashboard::Keeper::start(&instance.app);
+        let logs = crate::dashboard::LogWriter::start(&instance.app);
         tracing::info!("running background jobs");
         let readiness = Readiness::default();
         let probes = Probes::open(&instance.app, &readiness).await?;

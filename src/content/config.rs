@@ -5,7 +5,6 @@ use mainstay_kernel::config::{Reader, Section, Variable};
 /// The feed of posts.
 #[derive(Debug, Clone)]
 pub struct ContentConfig {
-    /// The title of the feed.
     pub feed_title: String,
     /// The address of a post for people, in which `{slug}` stands for its slug.
     pub post_url: String,

@@ -1,9 +1,9 @@
 //! The log of all servers, in a store that nothing else depends on.
 
-pub mod keeper;
 pub mod logs;
 pub mod model;
 pub mod ops;
 pub mod service;
 pub mod store;
 pub mod stored;
+pub mod writer;

@@ -23,7 +23,7 @@ pub(crate) struct Links(hmac::Key);
 
 impl Links {
     pub(crate) fn new(secret: &SecretKey) -> Self {
-        Self(secret.file_link_mac())
+        Self(secret.mac("file links v1"))
     }
 
     fn signed(action: Action, file: FileId, expires: i64) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_kernel::config::{Reader, Section, Variable};
+use mainstay_kernel::config::{Quota, Reader, Section, Variable};
 
 /// Sign-in.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct IdentityConfig {
     pub session_max_age: Duration,
     /// The age at which a signing key is replaced.
     pub signing_key_age: Duration,
+    /// Wrong passwords of an account from one network.
+    pub login_attempts: Quota,
     /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,
 }
@@ -28,6 +30,11 @@ impl Section for IdentityConfig {
         Variable::plain("REFRESH_TOKEN_TTL", "30d", "Lifetime of a session without a refresh"),
         Variable::plain("SESSION_MAX_AGE", "90d", "Lifetime of a session, however often it is refreshed"),
         Variable::plain("SIGNING_KEY_AGE", "30d", "Age at which a signing key is rotated"),
+        Variable::plain(
+            "RATE_LIMIT_LOGIN",
+            "10/15m",
+            "Wrong passwords per account and network; ten times as many per network, and a day per account from new networks",
+        ),
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];
 
@@ -38,6 +45,7 @@ impl Section for IdentityConfig {
             refresh_ttl: read.positive_duration("REFRESH_TOKEN_TTL"),
             session_max_age: read.positive_duration("SESSION_MAX_AGE"),
             signing_key_age: read.positive_duration("SIGNING_KEY_AGE"),
+            login_attempts: read.quota("RATE_LIMIT_LOGIN"),
             max_hashing: read.positive("MAX_PASSWORD_HASHING"),
         }
     }

@@ -144,7 +144,7 @@ impl Tokens {
         let dropped = CancellationToken::new();
         Self(Arc::new(Inner {
             clock,
-            mac: secret.refresh_mac(),
+            mac: secret.mac("refresh tokens v1"),
             secret,
             issuer: config.issuer.clone(),
             life: TimeDelta::from_std(config.access_ttl).unwrap_or(TimeDelta::minutes(5)),

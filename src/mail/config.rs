@@ -19,7 +19,6 @@ pub use server::Server;
 #[derive(Debug, Clone)]
 pub struct MailConfig {
     pub transport: MailTransport,
-    /// The sender.
     pub from: Mailbox,
     /// How mail looks, and where its links lead.
     pub brand: Brand,

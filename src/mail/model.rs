@@ -31,7 +31,6 @@ pub struct Mail {
     /// The id, from which the `Message-ID` is derived.
     pub id: MailId,
     pub subject: Subject,
-    /// The current state.
     pub state: State,
     /// The number of attempts started.
     pub attempts: i32,

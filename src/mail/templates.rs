@@ -43,7 +43,6 @@ pub struct Letter {
     pub unsubscribe: Option<String>,
 }
 
-/// The templates.
 #[derive(Debug)]
 pub struct Templates {
     environment: Environment<'static>,

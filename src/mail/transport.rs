@@ -34,13 +34,11 @@ pub use provider::Providers;
 pub struct Outgoing {
     /// The mail's id. The `Message-ID` is derived from it, so it is the same for every attempt.
     pub id: MailId,
-    /// The kind of mail.
     pub kind: &'static str,
     /// When the mail was caused.
     pub date: DateTime<Utc>,
     /// The recipient's address.
     pub to: String,
-    /// The text.
     pub letter: Letter,
 }
 

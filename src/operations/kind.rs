@@ -17,7 +17,6 @@ pub type OnCancel = for<'c> fn(&'c mut Connection, &'c Operation, DateTime<Utc>)
 /// A kind of operation, which its module contributes.
 #[derive(Debug, Clone, Copy)]
 pub struct OperationKind {
-    /// The kind.
     pub kind: Kind,
     /// What ends one that was canceled.
     pub on_cancel: OnCancel,

@@ -134,7 +134,6 @@ pub struct Operation {
     pub id: OperationId,
     /// The kind of work.
     pub kind: Kind,
-    /// The current state.
     pub state: State,
     /// The user or service key that requested it.
     pub owner: uuid::Uuid,

@@ -66,7 +66,6 @@ pub enum State {
     Pending,
     /// The subscription began.
     Started {
-        /// The gateway's id.
         gateway_id: String,
         phase: Phase,
         /// The current period, or the last one.
@@ -156,7 +155,6 @@ pub struct Subscription {
     pub method: PaymentMethod,
     /// The gateway's id for the account's customer, once it is known.
     pub customer: Option<String>,
-    /// The current state.
     pub state: State,
     /// Whether the subscription ends with the period instead of being renewed.
     pub cancel_at_period_end: bool,

@@ -137,8 +137,6 @@ pub struct Limits {
     pub write: Quota,
     /// Imports, exports and batches of one principal.
     pub bulk: Quota,
-    /// Sign-in attempts from one IP address, and for one e-mail address.
-    pub login: Quota,
     /// The factor by which the limits of a service principal are higher.
     pub service_factor: u32,
     /// The number of instances that divide the limits while Redis is unavailable.
@@ -274,7 +272,6 @@ impl Limits {
             read: read.quota("RATE_LIMIT_READ"),
             write: read.quota("RATE_LIMIT_WRITE"),
             bulk: read.quota("RATE_LIMIT_BULK"),
-            login: read.quota("RATE_LIMIT_LOGIN"),
             service_factor: read.positive("RATE_LIMIT_SERVICE_FACTOR"),
             instances: read.positive("INSTANCES"),
         }

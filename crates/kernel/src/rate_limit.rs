@@ -37,7 +37,7 @@ use crate::{
     rate_limit::gcra::Gcra,
     redis::{Redis, Unavailable},
 };
-use arrivals::{Arrivals, Granted, Known};
+use arrivals::{Arrivals, Granted, Precheck};
 use key::Key;
 use policy::Policies;
 use verdict::{MAX_CHARGES, Verdict};
@@ -120,20 +120,20 @@ impl Limiter {
         // Taken before the call to Redis, so that the answer is never treated as newer than it is.
         let asked_us = now_us();
         let asks = match inner.arrivals.spend(shared, asked_us) {
-            Known::Verdict(verdict) => return self.decide(charges, shared, &verdict),
-            Known::Asks(asks) => asks,
+            Precheck::Decided(verdict) => return self.decide(charges, shared, &verdict),
+            Precheck::AskRedis(asks) => asks,
         };
         match charge_redis(link, shared, asks).await {
             Ok(answer) => {
-                let verdict = inner.arrivals.learn(shared, asks, &answer, asked_us);
+                let verdict = inner.arrivals.record(shared, asks, &answer, asked_us);
                 self.decide(charges, shared, &verdict)
             }
             Err(_) => {
-                inner.arrivals.take_back(shared, asks);
+                inner.arrivals.refund(shared, asks);
                 metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
-                let alone = inner.keyed(charges, |policy| policy.alone);
-                let alone = &alone[..charges.len()];
-                self.decide(charges, alone, &inner.arrivals.charge(alone, now_us()))
+                let local = inner.keyed(charges, |policy| policy.local);
+                let local = &local[..charges.len()];
+                self.decide(charges, local, &inner.arrivals.charge(local, now_us()))
             }
         }
     }

@@ -55,7 +55,7 @@ impl SecretKey {
     pub fn open(config: &Config) -> anyhow::Result<Self> {
         match &config.secret_key {
             Some(text) => Self::parse(text.expose_secret()).context("SECRET_KEY"),
-            None => Self::of_file(&config.database.data_dir.join("secret_key")),
+            None => Self::from_file(&config.database.data_dir.join("secret_key")),
         }
     }
 
@@ -70,36 +70,36 @@ impl SecretKey {
         Self(std::sync::Arc::new(SecretBox::new(Box::new(bytes))))
     }
 
-    fn of_file(path: &Path) -> anyhow::Result<Self> {
-        let shown = path.display();
+    fn from_file(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display();
         match fs::File::open(path) {
             Ok(mut file) => {
                 let mode = file.metadata()?.permissions().mode();
-                ensure!(mode & 0o077 == 0, "{shown} can be read by others; chmod 600 it");
+                ensure!(mode & 0o077 == 0, "{name} can be read by others; chmod 600 it");
                 let mut text = String::new();
-                file.read_to_string(&mut text).with_context(|| format!("reading {shown}"))?;
-                Self::parse(&text).with_context(|| shown.to_string())
+                file.read_to_string(&mut text).with_context(|| format!("reading {name}"))?;
+                Self::parse(&text).with_context(|| name.to_string())
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Self::make(path).with_context(|| format!("making {shown}"))
+                Self::generate(path).with_context(|| format!("making {name}"))
             }
-            Err(error) => Err(error).with_context(|| format!("reading {shown}")),
+            Err(error) => Err(error).with_context(|| format!("reading {name}")),
         }
     }
 
     /// Writes a temporary file and links it into place, so that a crash leaves no partial file and two concurrent
     /// starts agree on one secret.
-    fn make(path: &Path) -> anyhow::Result<Self> {
+    fn generate(path: &Path) -> anyhow::Result<Self> {
         let directory = path.parent().context("has no directory")?;
         fs::create_dir_all(directory)?;
-        let aside = directory.join(format!(".secret_key.{}", std::process::id()));
-        fs::remove_file(&aside).ok();
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+        let temporary = directory.join(format!(".secret_key.{}", std::process::id()));
+        fs::remove_file(&temporary).ok();
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         writeln!(file, "{}", STANDARD.encode(random::<KEY_BYTES>()))?;
         file.sync_all()?;
-        let linked = fs::hard_link(&aside, path);
-        fs::remove_file(&aside)?;
-        match linked {
+        let link = fs::hard_link(&temporary, path);
+        fs::remove_file(&temporary)?;
+        match link {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error.into()),
             _ => {
                 fs::File::open(directory)?.sync_all()?;
@@ -117,22 +117,8 @@ impl SecretKey {
         key
     }
 
-    /// Returns the MAC key of refresh tokens.
-    pub fn refresh_mac(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &self.derive("refresh tokens v1"))
-    }
-
-    /// Returns the MAC key of page tokens.
-    pub fn page_token_mac(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &self.derive("page tokens v1"))
-    }
-
-    /// Returns the MAC key of links to files.
-    pub fn file_link_mac(&self) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &self.derive("file links v1"))
-    }
-
-    /// Returns a MAC key for a purpose of a module's. Its name ends with a version.
+    /// Returns the MAC key (HMAC with SHA-256) of a purpose, which is named by what is authenticated and a version, such as
+    /// `page tokens v1`.
     pub fn mac(&self, purpose: &str) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &self.derive(purpose))
     }
@@ -193,12 +179,12 @@ mod tests {
     fn the_file_is_made_once_and_read_by_its_owner_only() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("data/secret_key");
-        let first = SecretKey::of_file(&path).expect("is made");
-        let again = SecretKey::of_file(&path).expect("is read");
+        let first = SecretKey::from_file(&path).expect("is made");
+        let again = SecretKey::from_file(&path).expect("is read");
         assert_eq!(first.0.expose_secret(), again.0.expose_secret());
         assert_eq!(fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("is ours");
-        assert!(SecretKey::of_file(&path).is_err());
+        assert!(SecretKey::from_file(&path).is_err());
     }
 
     #[test]

@@ -52,28 +52,28 @@ fn read_time(field: &str, time: Option<Timestamp>) -> Result<Option<DateTime<Utc
 }
 
 fn filter(message: pb::ListSystemLogsRequest) -> Result<Filter> {
-    let said = |text: String| Some(text).filter(|text| !text.is_empty());
+    let non_empty = |text: String| Some(text).filter(|text| !text.is_empty());
     Ok(Filter {
         from: read_time("startTime", message.start_time)?,
         until: read_time("endTime", message.end_time)?,
         level: Level::from_number(message.level),
-        method: said(message.method),
-        request_id: said(message.request_id),
+        method: non_empty(message.method),
+        request_id: non_empty(message.request_id),
         principal_id: message.principal_id,
-        text: said(message.text),
+        text: non_empty(message.text),
     })
 }
 
 fn watch_filter(message: &pb::WatchSystemLogsRequest) -> Filter {
-    let said = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let non_empty = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     Filter {
         from: None,
         until: None,
         level: Level::from_number(message.level),
-        method: said(&message.method),
-        request_id: said(&message.request_id),
+        method: non_empty(&message.method),
+        request_id: non_empty(&message.request_id),
         principal_id: message.principal_id.clone(),
-        text: said(&message.text),
+        text: non_empty(&message.text),
     }
 }
 

@@ -227,10 +227,10 @@ async fn reclaim(
     if removed.is_empty() {
         return Ok(());
     }
-    let held = store::hold_space(connection, &removed, uploads_end).await?;
+    let uploads = store::hold_space(connection, &removed, uploads_end).await?;
     let (mut free, mut keys) = (Vec::new(), Vec::new());
     for file in removed {
-        if !held.contains(&File::upload_key(file.id)) {
+        if !uploads.contains(&File::upload_key(file.id)) {
             free.push((file.account, file.size_bytes));
         }
         if let State::Ready { key, .. } = file.state {

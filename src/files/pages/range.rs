@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-/// The part.
+/// What a `Range` header asks for (RFC 9110, section 14.2).
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Requested {
     /// Everything. So are several ranges, which only cost more than that.

@@ -18,7 +18,7 @@ use crate::files::{
 };
 
 /// The longest wait for a connection.
-const CONNECT: std::time::Duration = std::time::Duration::from_secs(2);
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Storage {
     /// Opens the storage. One that is unavailable now may be available later.
@@ -48,9 +48,10 @@ impl Storage {
 }
 
 fn directory(path: &Path) -> anyhow::Result<Arc<dyn ObjectStore>> {
-    let opened = fs::create_dir_all(path).map_err(anyhow::Error::from);
-    let opened = opened.and_then(|()| Ok(LocalFileSystem::new_with_prefix(path)?.with_fsync(true)));
-    Ok(Arc::new(opened.with_context(|| format!("opening the directory of files, {}", path.display()))?))
+    let context = || format!("opening the directory of files, {}", path.display());
+    fs::create_dir_all(path).with_context(context)?;
+    let store = LocalFileSystem::new_with_prefix(path).with_context(context)?;
+    Ok(Arc::new(store.with_fsync(true)))
 }
 
 fn bucket(s3: &S3, files: &FilesConfig) -> object_store::Result<AmazonS3> {
@@ -62,7 +63,7 @@ fn bucket(s3: &S3, files: &FilesConfig) -> object_store::Result<AmazonS3> {
         None => AmazonS3Builder::from_env(),
     };
     // Each call, and each piece of a download, has a timeout in `Storage`; one of the client would end long downloads too.
-    let client = ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT);
+    let client = ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT_TIMEOUT);
     let client = client.with_allow_http(s3.endpoint.starts_with("http:"));
     let retry = RetryConfig { max_retries: 2, retry_timeout: files.timeout, ..RetryConfig::default() };
     builder

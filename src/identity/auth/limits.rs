@@ -12,7 +12,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use crate::identity::{auth::networks::KnownNetworks, user::model::EmailAddress};
+use crate::identity::{auth::networks::KnownNetworks, config::IdentityConfig, user::model::EmailAddress};
 use mainstay_kernel::{
     app::App,
     config::Quota,
@@ -28,13 +28,17 @@ fn many(quota: Quota) -> Quota {
     Quota { requests: quota.requests.saturating_mul(MANY), ..quota }
 }
 
+fn login_attempts(app: &App) -> Quota {
+    app.config.section::<IdentityConfig>().login_attempts
+}
+
 /// Counts an attempt to sign in, and tells whether the account has signed in from the network before. One that does not
 /// fail by its password is to be taken back.
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
 pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<(Counted, bool)> {
-    let quota = app.config.limits.login;
+    let quota = login_attempts(app);
     let both = [email.as_str().as_bytes(), &[0], &network(from)].concat();
     let mut limits =
         vec![AttemptLimit::new("login", &both, quota), AttemptLimit::of_network("login-network", from, many(quota))];
@@ -51,6 +55,6 @@ pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Re
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
 pub(crate) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
-    let limit = AttemptLimit::of_network("mail-request", from, many(app.config.limits.login));
+    let limit = AttemptLimit::of_network("mail-request", from, many(login_attempts(app)));
     app.limiter.attempt(&[limit]).await.map(drop)
 }

@@ -84,17 +84,16 @@ impl Key {
         })
     }
 
-    /// The `kid`.
+    /// The `kid` in the header of tokens (RFC 7515, section 4.1.4).
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The private key.
+    /// The private key; `None` if the key only verifies.
     pub(crate) fn signing(&self) -> Option<&EncodingKey> {
         self.signs.as_ref()
     }
 
-    /// The public key.
     pub(crate) fn verifying(&self) -> &DecodingKey {
         &self.verifies
     }

@@ -11,10 +11,10 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// How long a new key is published before it signs: twice the interval at which instances look for new keys.
-pub const LEAD: TimeDelta = TimeDelta::seconds(60);
+pub const PUBLICATION_LEAD: TimeDelta = TimeDelta::seconds(60);
 
 /// How much longer than its last token a retired key verifies, because the clocks of instances differ.
-pub const MARGIN: TimeDelta = TimeDelta::seconds(60);
+pub const CLOCK_MARGIN: TimeDelta = TimeDelta::seconds(60);
 
 /// The times of a key's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Life {
 impl Life {
     /// Returns the life of a key created now. The first key signs immediately.
     pub fn begin(now: DateTime<Utc>, first: bool) -> Self {
-        let lead = if first { TimeDelta::zero() } else { LEAD };
+        let lead = if first { TimeDelta::zero() } else { PUBLICATION_LEAD };
         Self { created_at: now, signs_from: now + lead, retired_at: None }
     }
 
@@ -41,7 +41,7 @@ impl Life {
 
     /// Returns whether tokens that the key signed may still be valid, given the lifetime of access tokens.
     pub fn verifies(&self, now: DateTime<Utc>, token_life: TimeDelta) -> bool {
-        self.retired_at.is_none_or(|end| now < end + token_life + MARGIN)
+        self.retired_at.is_none_or(|end| now < end + token_life + CLOCK_MARGIN)
     }
 
     /// Returns whether the key is due to be replaced.

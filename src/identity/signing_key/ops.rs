@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use crate::identity::{
     signing_key::{
         keys::{Ring, SealedKey},
-        model::{LEAD, Life, MARGIN},
+        model::{CLOCK_MARGIN, Life, PUBLICATION_LEAD},
         store,
     },
     tokens::Tokens,
@@ -21,16 +21,16 @@ use mainstay_kernel::{
 };
 
 /// How often an instance looks for new keys: half the time for which a key is published before it signs.
-const EVERY: Duration = Duration::from_secs(30);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 /// How soon it retries after a failure.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Loads the keys; creates a new one if there is none that signs, or if it is too old.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable; the keys in memory stay in use.
 pub async fn refresh(app: &App) -> Result<()> {
-    Keeper::of(app).refresh().await
+    KeyRotation::of(app).refresh().await
 }
 
 /// Creates a new key, which signs once every instance has had time to load it. Tokens signed by the old key remain
@@ -39,39 +39,39 @@ pub async fn refresh(app: &App) -> Result<()> {
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn rotate(app: &App) -> Result<String> {
-    let keeper = Keeper::of(app);
-    let id = keeper.rotate(true).await?;
-    keeper.load().await?;
+    let rotation = KeyRotation::of(app);
+    let id = rotation.rotate(true).await?;
+    rotation.load().await?;
     Ok(id)
 }
 
 /// Loads the keys now and periodically until the app is dropped. Retries while Postgres is unreachable.
 pub async fn keep(app: &App) {
-    let mut keeper = Some(Keeper::of(app));
+    let mut rotation = Some(KeyRotation::of(app));
     let (database, clock, age) = (app.database.clone(), app.clock.clone(), age(app));
     let (dropped, upgrade) = (app.part::<Tokens>().dropped(), app.part::<Tokens>().downgrade());
-    let mut wait = look(keeper.take()).await;
+    let mut wait = refresh_and_wait(rotation.take()).await;
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 () = dropped.cancelled() => return,
                 () = tokio::time::sleep(wait) => {}
             }
-            let keeper =
-                upgrade().map(|tokens| Keeper { database: database.clone(), clock: clock.clone(), age, tokens });
-            wait = look(keeper).await;
+            let rotation =
+                upgrade().map(|tokens| KeyRotation { database: database.clone(), clock: clock.clone(), age, tokens });
+            wait = refresh_and_wait(rotation).await;
         }
     });
 }
 
-async fn look(keeper: Option<Keeper>) -> Duration {
-    let Some(keeper) = keeper else { return EVERY };
-    match keeper.refresh().await {
-        Ok(()) => EVERY,
+async fn refresh_and_wait(rotation: Option<KeyRotation>) -> Duration {
+    let Some(rotation) = rotation else { return REFRESH_INTERVAL };
+    match rotation.refresh().await {
+        Ok(()) => REFRESH_INTERVAL,
         Err(error) => {
             let cause = error.source().map(|source| format!("{source:#}"));
             tracing::warn!(cause, "the signing keys could not be read; those in memory stay in use");
-            RETRY
+            RETRY_INTERVAL
         }
     }
 }
@@ -81,14 +81,14 @@ fn age(app: &App) -> TimeDelta {
 }
 
 /// What the refresh task needs; not a whole [`App`], which the task would otherwise keep alive.
-struct Keeper {
+struct KeyRotation {
     database: Database,
     clock: Clock,
     age: TimeDelta,
     tokens: Tokens,
 }
 
-impl Keeper {
+impl KeyRotation {
     fn of(app: &App) -> Self {
         Self {
             database: app.database.clone(),
@@ -108,7 +108,7 @@ impl Keeper {
     }
 
     async fn load(&self) -> Result<()> {
-        let retired_after = self.clock.now() - self.tokens.life() - MARGIN;
+        let retired_after = self.clock.now() - self.tokens.life() - CLOCK_MARGIN;
         let sealed =
             self.database.autocommit(async move |connection| store::list(connection, retired_after).await).await?;
         self.tokens.install(Ring::open(sealed, self.tokens.secret())?);
@@ -121,7 +121,7 @@ impl Keeper {
         let (now, age, tokens) = (self.clock.now(), self.age, self.tokens.clone());
         let rotated = self.database.transaction(async move |connection: &mut Connection| {
             store::lock(connection).await?;
-            let retired_after = now - tokens.life() - MARGIN;
+            let retired_after = now - tokens.life() - CLOCK_MARGIN;
             let sealed = store::list(connection, retired_after).await?;
             check_secret(&sealed, &tokens, now)?;
             let ring = Ring::open(sealed, tokens.secret())?;
@@ -142,7 +142,7 @@ impl Keeper {
 /// Fails if another instance uses a different secret: each would otherwise keep retiring the other's keys.
 fn check_secret(sealed: &[SealedKey], tokens: &Tokens, now: chrono::DateTime<chrono::Utc>) -> Result<()> {
     let newest = sealed.iter().max_by_key(|key| key.life.created_at);
-    match newest.filter(|key| now - key.life.created_at < LEAD * 2) {
+    match newest.filter(|key| now - key.life.created_at < PUBLICATION_LEAD * 2) {
         Some(key) if tokens.secret().unseal(&key.id, &key.private_key).is_none() => {
             Err(Error::unavailable(anyhow::anyhow!("another instance has just sealed a key with another SECRET_KEY")))
         }

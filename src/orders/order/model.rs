@@ -226,7 +226,6 @@ pub struct Order {
     pub placed_by: Uuid,
     /// The sum of its items.
     pub total: Money,
-    /// The current state.
     pub state: State,
     /// The address for mail about the order; if `None`, mail goes to the user who placed it.
     pub confirmation_email: Option<String>,

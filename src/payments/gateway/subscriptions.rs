@@ -28,7 +28,6 @@ pub struct Subscribe {
     /// The number of the attempt, from 1, which is also part of the keys. Objects that an earlier attempt left behind,
     /// other than a subscription, may be reused.
     pub attempt: i32,
-    /// The product's name.
     pub product_name: String,
     /// The price of one period.
     pub price: Money,

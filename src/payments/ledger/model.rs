@@ -137,7 +137,6 @@ pub struct Booked {
     pub kind: Kind,
     /// The payment, refund or subscription; `None` for a refund that was made at the gateway itself.
     pub subject: Option<Uuid>,
-    /// The gateway's id.
     pub gateway_id: String,
     pub amount: Money,
 }

@@ -64,7 +64,6 @@ pub struct Payment {
     pub amount: Money,
     /// The amount that was refunded or is being refunded.
     pub refunded: Money,
-    /// The current state.
     pub state: State,
     /// The lease and the attempts.
     pub lease: AttemptLease,
@@ -187,7 +186,6 @@ pub struct Refund {
     pub refunded_by: Option<Uuid>,
     /// The amount refunded.
     pub amount: Money,
-    /// The current state.
     pub state: State,
     /// The lease and the attempts.
     pub lease: AttemptLease,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::payments::id::PaymentId;
 use mainstay_kernel::queue::Job;
 
-/// The job.
+/// Asks the gateway for refunds of a charge that were made there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SyncRefunds {
     pub payment: PaymentId,

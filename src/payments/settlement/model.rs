@@ -71,10 +71,7 @@ pub enum State {
     /// The outcome is not known yet.
     Pending,
     /// It was done.
-    Succeeded {
-        /// The gateway's id.
-        gateway_id: String,
-    },
+    Succeeded { gateway_id: String },
     /// It was not done, and will not be.
     Failed(Failure),
 }

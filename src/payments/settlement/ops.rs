@@ -63,7 +63,7 @@ enum Acquisition<R> {
     /// The caller holds the lease. The flag says whether those before failed or died, too often.
     Acquired(R, bool),
     /// Another worker holds the lease, until this time at most.
-    Held(DateTime<Utc>),
+    LeasedByAnother(DateTime<Utc>),
     /// The gateway request is settled.
     Settled,
 }
@@ -76,7 +76,7 @@ async fn acquire_lease<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Acquisi
         let before = request.lease();
         // This worker may die too: it is due again when the lease is over.
         let Some(lease) = before.renew(now, now + lease_time) else {
-            return Ok(Acquisition::Held(before.until.unwrap_or(now)));
+            return Ok(Acquisition::LeasedByAnother(before.until.unwrap_or(now)));
         };
         let is_hopeless = before.until.is_some() && before.count >= MAX_LEASES;
         let lease = if is_hopeless { lease.due_at(now + ALERT_AFTER) } else { lease };
@@ -99,7 +99,7 @@ pub async fn resume<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Option<R::
     match acquire_lease::<R>(app, id).await? {
         Acquisition::Acquired(request, _) => Ok(run_detached(app, request).await),
         Acquisition::Settled => Ok(None),
-        Acquisition::Held(_) => Err(mainstay_kernel::database::idempotency::in_progress()),
+        Acquisition::LeasedByAnother(_) => Err(mainstay_kernel::database::idempotency::in_progress()),
     }
 }
 
@@ -114,7 +114,7 @@ pub async fn finish<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
             Ok(())
         }
         // The other worker may die, so this is due again when its lease ends.
-        Ok(Acquisition::Held(until)) => {
+        Ok(Acquisition::LeasedByAnother(until)) => {
             app.database.autocommit(async move |connection| R::set_due(connection, id, Some(until)).await).await
         }
         Ok(Acquisition::Settled) => Ok(()),

@@ -27,7 +27,6 @@ pub enum Phase {
 /// A payment for a period, or for part of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invoice {
-    /// The gateway's id.
     pub gateway_id: String,
     /// The amount paid.
     pub amount: Money,
@@ -38,7 +37,6 @@ pub struct Invoice {
 /// A refund of an invoice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvoiceRefund {
-    /// The gateway's id.
     pub gateway_id: String,
     /// The amount refunded.
     pub amount: Money,
@@ -49,7 +47,6 @@ pub struct InvoiceRefund {
 /// The state of a subscription at the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The gateway's id.
     pub gateway_id: String,
     pub phase: Phase,
     /// The current period, or the last one.

@@ -38,7 +38,6 @@ const BATCH: i64 = 500;
 /// The gateway's answer to a query.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    /// The subscription.
     pub(crate) id: SubscriptionId,
     /// The number of the query.
     pub(crate) number: i64,

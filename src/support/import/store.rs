@@ -61,7 +61,6 @@ pub struct Incoming {
     pub id: TicketId,
     /// The number of equal rows in the file so far, this one included.
     pub occurrence: i32,
-    /// The content.
     pub row: Row,
 }
 

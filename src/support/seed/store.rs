@@ -37,7 +37,6 @@ pub struct People {
 #[derive(Debug, Insertable)]
 #[diesel(table_name = users)]
 pub struct Person {
-    /// The user.
     pub id: UserId,
     pub account_id: AccountId,
     /// The part of the e-mail address before the domain.

@@ -85,10 +85,7 @@ pub enum State {
     /// No agent works on the ticket.
     Open,
     /// An agent works on the ticket.
-    InProgress {
-        /// The agent.
-        assignee: UserId,
-    },
+    InProgress { assignee: UserId },
     /// The ticket is resolved.
     Resolved {
         /// The agent who last worked on it.
@@ -203,7 +200,6 @@ pub struct Ticket {
     /// The user who created the ticket; `None` if it was imported or created by a service key.
     pub requester: Option<UserId>,
     pub content: Content,
-    /// The current state.
     pub state: State,
     /// The version, which each change increments by one.
     pub version: i64,

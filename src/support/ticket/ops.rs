@@ -203,7 +203,6 @@ pub async fn export(
 pub struct Target {
     /// The proof that the caller is authorized.
     pub permit: Permit,
-    /// The ticket.
     pub id: TicketId,
     /// The versions that the caller accepts.
     pub expected: Option<Expected>,

@@ -32,7 +32,6 @@ pub struct Delivery {
     pub kind: String,
     /// The payload, byte for byte.
     pub payload: String,
-    /// The current state.
     pub state: DeliveryState,
     /// The number of attempts made.
     pub attempts: i32,

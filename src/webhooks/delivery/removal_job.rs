@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::webhooks::id::WebhookEndpointId;
 use mainstay_kernel::queue::Job;
 
-/// The job.
+/// Removes the deliveries of an endpoint that was removed.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ForgetDeliveries {
     /// The endpoint that was removed.

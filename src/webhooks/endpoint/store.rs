@@ -158,7 +158,6 @@ pub async fn total(connection: &mut Connection) -> Result<Total> {
 /// An endpoint and the events it receives.
 #[derive(Debug, Queryable)]
 pub struct Subscriber {
-    /// The endpoint.
     pub id: WebhookEndpointId,
     /// The account whose events it receives; `None`: all accounts.
     pub account: Option<AccountId>,

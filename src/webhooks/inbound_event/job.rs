@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::webhooks::id::InboundEventId;
 use mainstay_kernel::queue::Job;
 
-/// The job.
+/// Hands a stored event of a gateway to its handlers.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ProcessInboundEvent {
     pub event: InboundEventId,

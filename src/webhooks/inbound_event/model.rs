@@ -64,7 +64,6 @@ pub struct InboundEvent {
     pub kind: String,
     /// The payload, byte for byte; empty in lists.
     pub payload: Bytes,
-    /// The current state.
     pub state: State,
     /// The number of processing attempts.
     pub attempts: i32,

@@ -84,20 +84,20 @@ impl ReadMask {
     pub fn parse(answer: &MessageDescriptor, mask: Option<FieldMask>) -> Result<Self> {
         let data = answer.get_field_by_name("data");
         let (Some(data), Some(mask)) = (data, mask) else { return Ok(Self::default()) };
-        let mut asked = FieldSet::default();
+        let mut resource_fields = FieldSet::default();
         for path in mask.paths.iter().filter(|path| *path != "*") {
             let numbers = data.kind().as_message().and_then(|resource| resolve(resource, path));
             let numbers = numbers.ok_or_else(|| Error::field("readMask", format!("has no field {path:?}")))?;
-            asked.add(&numbers);
+            resource_fields.add(&numbers);
         }
-        if asked.is_all() {
+        if resource_fields.is_all() {
             return Ok(Self::default());
         }
         let mut fields = FieldSet::default();
         for field in answer.fields() {
             fields.insert(field.number(), FieldSet::default());
         }
-        fields.insert(data.number(), asked);
+        fields.insert(data.number(), resource_fields);
         Ok(Self { fields, data: data.number(), included: Vec::new() })
     }
 

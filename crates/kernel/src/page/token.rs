@@ -34,7 +34,7 @@ impl fmt::Debug for PageTokens {
 impl PageTokens {
     /// Derives the key.
     pub fn new(secret: &SecretKey) -> Self {
-        Self(secret.page_token_mac())
+        Self(secret.mac("page tokens v1"))
     }
 
     /// Returns the token of a position in a list.

@@ -50,13 +50,13 @@ impl Entry {
     }
 }
 
-/// What is known before Redis is asked.
+/// What this process can decide before it asks Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// The answer.
-    Verdict(Verdict),
+pub(crate) enum Precheck {
+    /// No call to Redis is needed.
+    Decided(Verdict),
     /// How many requests to ask for, per charge; 0 where one was spent that had been admitted in advance.
-    Asks([u32; MAX_CHARGES]),
+    AskRedis([u32; MAX_CHARGES]),
 }
 
 /// What Redis answered: how far ahead of now each key is, and how many requests were admitted.
@@ -72,7 +72,7 @@ impl Arrivals {
         let mut entries = self.lock();
         let slots: [Key; MAX_CHARGES] =
             std::array::from_fn(|index| charges.get(index).map_or(OVERFLOW_KEY, |&(key, _)| entries.slot(key, now_us)));
-        let mut verdict = entries.look(charges, slots, now_us);
+        let mut verdict = entries.verdict(charges, slots, now_us);
         if verdict.admitted {
             for ((&(_, gcra), slot), backlog_us) in charges.iter().zip(slots).zip(&mut verdict.backlogs_us) {
                 *backlog_us += gcra.cost_us;
@@ -82,8 +82,9 @@ impl Arrivals {
         verdict
     }
 
-    /// Spends what was admitted in advance; says what Redis must be asked for, unless it is known that it would refuse.
-    pub(crate) fn spend(&self, charges: &[(Key, Gcra)], now_us: i64) -> Known {
+    /// Spends from the leases what was admitted in advance; returns what Redis must be asked for, unless it would certainly
+    /// refuse.
+    pub(crate) fn spend(&self, charges: &[(Key, Gcra)], now_us: i64) -> Precheck {
         let mut entries = self.lock();
         let mut asks = [0; MAX_CHARGES];
         let mut verdict = Verdict::default();
@@ -99,19 +100,19 @@ impl Arrivals {
             verdict.backlogs_us[index] = entry.backlog_us(gcra, now_us);
         }
         if !verdict.admitted {
-            entries.take_back(charges, asks);
+            entries.refund(charges, asks);
         }
-        if verdict.admitted && asks != [0; MAX_CHARGES] { Known::Asks(asks) } else { Known::Verdict(verdict) }
+        if verdict.admitted && asks != [0; MAX_CHARGES] { Precheck::AskRedis(asks) } else { Precheck::Decided(verdict) }
     }
 
-    /// Takes back what was spent on a request that is not admitted.
-    pub(crate) fn take_back(&self, charges: &[(Key, Gcra)], asks: [u32; MAX_CHARGES]) {
-        self.lock().take_back(charges, asks);
+    /// Gives back what was spent on a request that is not admitted.
+    pub(crate) fn refund(&self, charges: &[(Key, Gcra)], asks: [u32; MAX_CHARGES]) {
+        self.lock().refund(charges, asks);
     }
 
     /// Stores the answer of Redis, and returns what it means. Answers may arrive out of order; an arrival time only ever
     /// grows.
-    pub(crate) fn learn(
+    pub(crate) fn record(
         &self,
         charges: &[(Key, Gcra)],
         asks: [u32; MAX_CHARGES],
@@ -120,7 +121,7 @@ impl Arrivals {
     ) -> Verdict {
         let mut entries = self.lock();
         if !answer.admitted {
-            entries.take_back(charges, asks);
+            entries.refund(charges, asks);
         }
         let mut verdict = Verdict { admitted: answer.admitted, ..Verdict::default() };
         for (index, &(key, gcra)) in charges.iter().enumerate() {
@@ -149,7 +150,7 @@ impl Arrivals {
 }
 
 impl Entries {
-    fn look(&self, charges: &[(Key, Gcra)], slots: [Key; MAX_CHARGES], now_us: i64) -> Verdict {
+    fn verdict(&self, charges: &[(Key, Gcra)], slots: [Key; MAX_CHARGES], now_us: i64) -> Verdict {
         let mut verdict = Verdict::default();
         for ((&(_, gcra), slot), backlog_us) in charges.iter().zip(slots).zip(&mut verdict.backlogs_us) {
             *backlog_us = self.by_key.get(&slot).map_or(0, |entry| gcra.backlog_us(entry.arrives_us, now_us));
@@ -158,10 +159,10 @@ impl Entries {
         verdict
     }
 
-    fn take_back(&mut self, charges: &[(Key, Gcra)], asks: [u32; MAX_CHARGES]) {
+    fn refund(&mut self, charges: &[(Key, Gcra)], asks: [u32; MAX_CHARGES]) {
         for (key, _) in charges.iter().zip(asks).filter(|(_, ask)| *ask == 0).map(|(charge, _)| charge) {
             if let Some(entry) = self.by_key.get_mut(key) {
-                entry.lease.take_back();
+                entry.lease.refund();
             }
         }
     }
@@ -203,8 +204,8 @@ mod tests {
     /// Whether this process knows that a request would be refused.
     fn refuses(arrivals: &Arrivals, key: Key, now_us: i64) -> bool {
         match arrivals.spend(&[(key, gcra())], now_us) {
-            Known::Verdict(verdict) => !verdict.admitted,
-            Known::Asks(_) => false,
+            Precheck::Decided(verdict) => !verdict.admitted,
+            Precheck::AskRedis(_) => false,
         }
     }
 
@@ -245,8 +246,8 @@ mod tests {
     fn counting_continues_from_the_last_answer_of_redis() {
         let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
         let charge = [(key(1), gcra())];
-        arrivals.learn(&charge, [1, 0], &answer(gcra().horizon_us, 0), now_us);
-        arrivals.learn(&charge, [1, 0], &answer(0, 1), now_us);
+        arrivals.record(&charge, [1, 0], &answer(gcra().horizon_us, 0), now_us);
+        arrivals.record(&charge, [1, 0], &answer(0, 1), now_us);
         assert!(refuses(&arrivals, key(1), now_us), "an answer that was overtaken changes nothing");
         assert!(!refuses(&arrivals, key(1), now_us + gcra().cost_us));
         let before = now_us - 10 * gcra().horizon_us;
@@ -258,17 +259,17 @@ mod tests {
     fn a_lease_is_spent_unless_another_limit_refuses() {
         let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
         let (leased, full) = ((key(1), gcra()), (key(2), gcra()));
-        let verdict = arrivals.learn(&[leased], [3, 0], &answer(3 * gcra().cost_us, 3), now_us);
+        let verdict = arrivals.record(&[leased], [3, 0], &answer(3 * gcra().cost_us, 3), now_us);
         assert_eq!(verdict, Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0] }, "two are still to be spent");
-        assert_eq!(arrivals.spend(&[leased, full], now_us), Known::Asks([0, 1]));
+        assert_eq!(arrivals.spend(&[leased, full], now_us), Precheck::AskRedis([0, 1]));
         let refusal = Granted { admitted: false, each: [(0, 0), (gcra().horizon_us, 0)] };
-        assert!(!arrivals.learn(&[leased, full], [0, 1], &refusal, now_us).admitted);
+        assert!(!arrivals.record(&[leased, full], [0, 1], &refusal, now_us).admitted);
         assert!(refuses(&arrivals, key(2), now_us));
-        assert!(matches!(arrivals.spend(&[leased, full], now_us), Known::Verdict(Verdict { admitted: false, .. })));
+        assert!(matches!(arrivals.spend(&[leased, full], now_us), Precheck::Decided(Verdict { admitted: false, .. })));
         for left in [1, 0] {
             let backlog_us = (3 - left) * gcra().cost_us;
             let verdict = Verdict { admitted: true, backlogs_us: [backlog_us, 0] };
-            assert_eq!(arrivals.spend(&[leased], now_us), Known::Verdict(verdict));
+            assert_eq!(arrivals.spend(&[leased], now_us), Precheck::Decided(verdict));
         }
         assert!(refuses(&arrivals, key(1), now_us), "all three are spent, and there is no room for more");
     }

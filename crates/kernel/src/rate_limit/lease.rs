@@ -37,7 +37,7 @@ impl Lease {
     }
 
     /// Takes back one that was spent on a request that another limit refused.
-    pub(crate) fn take_back(&mut self) {
+    pub(crate) fn refund(&mut self) {
         self.left = (self.left + 1).min(self.granted);
     }
 
@@ -109,7 +109,7 @@ mod tests {
         assert!(!lease.spend(7 + LIFE_US));
         assert!(!lease.spend(6), "the clock was set back");
         assert!(lease.spend(8));
-        lease.take_back();
+        lease.refund();
         assert_eq!(lease.left(8), 9);
     }
 
@@ -129,7 +129,7 @@ mod tests {
         lease.grant(10, 1_000_000);
         lease.grant(2, 1_050_000);
         assert_eq!(lease.left(1_050_000), 9);
-        lease.take_back();
+        lease.refund();
         assert_eq!(lease.left(1_050_000), 10, "of the larger lease");
         // It ends in its own time; the next one is for what was spent of it.
         assert!(lease.spend(1_060_000) && lease.spend(1_060_000) && lease.spend(1_060_000));

@@ -55,7 +55,7 @@ pub struct Policy {
     /// The limit of all instances together.
     pub(crate) shared: Gcra,
     /// This instance's share, while it can't coordinate with the others.
-    pub(crate) alone: Gcra,
+    pub(crate) local: Gcra,
 }
 
 impl Policy {
@@ -64,7 +64,7 @@ impl Policy {
         let header = format!("\"{name}\";q={};w={window_s}", quota.requests);
         let header = HeaderValue::from_str(&header).expect("letters and digits");
         let shared = Gcra::new(quota);
-        Self { name, quota, header, shared, alone: shared.divided(instances) }
+        Self { name, quota, header, shared, local: shared.divided(instances) }
     }
 }
 

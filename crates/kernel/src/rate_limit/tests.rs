@@ -17,8 +17,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 fn limits(read: Quota) -> config::Limits {
     let quota = Quota { requests: 1000, window: MINUTE };
-    let login = Quota { requests: 10, window: Duration::from_secs(900) };
-    config::Limits { address: quota, read, write: quota, bulk: quota, login, service_factor: 3, instances: 2 }
+    config::Limits { address: quota, read, write: quota, bulk: quota, service_factor: 3, instances: 2 }
 }
 
 fn read(requests: u32, window: Duration) -> Quota {

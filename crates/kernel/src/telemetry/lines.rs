@@ -11,12 +11,12 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-/// Lines that wait to be kept; a further one is dropped.
+/// Lines that wait to be received; a further one is dropped.
 const MAX_WAITING: usize = 4096;
 /// A longer line is dropped.
 const MAX_BYTES: usize = 16 << 10;
 
-static KEEPER: OnceLock<mpsc::Sender<Bytes>> = OnceLock::new();
+static SENDER: OnceLock<mpsc::Sender<Bytes>> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// The lines of this process, in JSON, from now on.
@@ -27,7 +27,7 @@ impl Lines {
     /// Returns the lines; `None` if somebody else has them.
     pub fn receive() -> Option<Self> {
         let (sender, receiver) = mpsc::channel(MAX_WAITING);
-        KEEPER.set(sender).is_ok().then_some(Self(receiver))
+        SENDER.set(sender).is_ok().then_some(Self(receiver))
     }
 
     /// Waits for lines and adds at most `limit` of them; returns their number.
@@ -41,7 +41,7 @@ impl Lines {
     }
 }
 
-/// Writes lines to stderr and hands them over. Never waits for who keeps them.
+/// Writes lines to stderr, and sends each to [`Lines`] without waiting.
 pub(super) struct Tee;
 
 impl Write for Tee {
@@ -52,9 +52,9 @@ impl Write for Tee {
 
     /// The log writes each line at once.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
-        if let Some(keeper) = KEEPER.get() {
-            let kept = line.len() <= MAX_BYTES && keeper.try_send(Bytes::copy_from_slice(line)).is_ok();
-            if !kept {
+        if let Some(sender) = SENDER.get() {
+            let is_sent = line.len() <= MAX_BYTES && sender.try_send(Bytes::copy_from_slice(line)).is_ok();
+            if !is_sent {
                 DROPPED.fetch_add(1, Ordering::Relaxed);
             }
         }

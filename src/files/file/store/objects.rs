@@ -76,14 +76,14 @@ pub async fn hold_space(
     let keys: Vec<_> = removed.iter().map(|file| File::upload_key(file.id)).collect();
     let accounts: Vec<_> = removed.iter().map(|file| file.account).collect();
     let sizes: Vec<_> = removed.iter().map(|file| file.size_bytes).collect();
-    let held: Vec<Key> = diesel::sql_query(SQL)
+    let rows: Vec<Key> = diesel::sql_query(SQL)
         .bind::<Array<Text>, _>(keys)
         .bind::<Array<Uuid>, _>(accounts)
         .bind::<Array<BigInt>, _>(sizes)
         .bind::<Nullable<Timestamptz>, _>(ends)
         .load(connection)
         .await?;
-    Ok(held.into_iter().map(|held| held.key).collect())
+    Ok(rows.into_iter().map(|row| row.key).collect())
 }
 
 #[derive(QueryableByName)]
@@ -116,6 +116,6 @@ pub async fn forget(connection: &mut Connection, keys: &[String]) -> Result<Vec<
     let gone = stored_objects::table.filter(stored_objects::key.eq_any(keys));
     let gone = diesel::delete(gone.filter(stored_objects::is_doomed.eq(true)));
     let gone = gone.returning((stored_objects::account_id, stored_objects::size_bytes));
-    let held: Vec<(Option<AccountId>, Option<i64>)> = gone.get_results(connection).await?;
-    Ok(held.into_iter().filter_map(|(account, bytes)| account.zip(bytes)).collect())
+    let spaces: Vec<(Option<AccountId>, Option<i64>)> = gone.get_results(connection).await?;
+    Ok(spaces.into_iter().filter_map(|(account, bytes)| account.zip(bytes)).collect())
 }

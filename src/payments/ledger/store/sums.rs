@@ -146,7 +146,7 @@ const STORED: &str = "
 /// A stored sum that is not what the ledger adds up to.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Difference {
-    /// The sum, in words.
+    /// Which sum differs, as a sentence for an operator.
     #[diesel(sql_type = Text)]
     pub sum: String,
 }

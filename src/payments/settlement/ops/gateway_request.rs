@@ -38,7 +38,6 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     /// `NOT_FOUND`.
     fn lock_unsettled(connection: &mut Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
 
-    /// The id.
     fn id(&self) -> Uuid;
 
     /// The gateway that it belongs to; no other gateway knows it.

@@ -22,7 +22,6 @@ use mainstay_kernel::{
     page::Key,
 };
 
-/// The messages of an export.
 pub(crate) type Messages = Responses<ExportTicketsResponse>;
 /// The pieces of an export as a file.
 pub(crate) type Pieces = Responses<ExportTicketsCsvResponse>;

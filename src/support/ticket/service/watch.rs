@@ -7,7 +7,6 @@ use crate::{
     support::ticket::{model::Ticket, ops, service::render},
 };
 
-/// The messages of a watch.
 pub(crate) type Messages = watch::Messages<WatchTicketsResponse>;
 
 pub(super) static TICKETS: Topic<Ticket> =

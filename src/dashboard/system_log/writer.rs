@@ -1,4 +1,5 @@
-//! Stores the lines of this process. Nobody waits for it: what it can't store in time is lost, and counted.
+//! Writes the log lines of this process to the database, in the background. A line that can't be stored in time is lost, and
+//! counted.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -25,37 +26,37 @@ const BATCH: usize = 500;
 const MAX_PER_PERIOD: usize = 500;
 /// Lines that wait for a store that does not answer.
 const MAX_WAITING: usize = 5_000;
-/// How often the ring is looked at.
+/// How often the partitions are checked for one that is full.
 const ROTATION: Duration = Duration::from_secs(15);
 /// How long the last lines may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// Stores lines until it is closed.
+/// The background task that writes log lines, until it is closed.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct LogWriter {
     stop: CancellationToken,
-    running: Option<JoinHandle<()>>,
+    task: Option<JoinHandle<()>>,
 }
 
-impl Keeper {
-    /// Starts to store the lines of this process.
+impl LogWriter {
+    /// Starts the task.
     pub fn start(app: &App) -> Self {
         let stop = CancellationToken::new();
-        let work = Lines::receive().map(|lines| Work::new(app, lines));
-        let running = work.map(|work| tokio::spawn(work.run(stop.clone())));
-        Self { stop, running }
+        let task = Lines::receive().map(|lines| WriterTask::new(app, lines));
+        let task = task.map(|task| tokio::spawn(task.run(stop.clone())));
+        Self { stop, task }
     }
 
-    /// Stores the last lines, and ends.
+    /// Writes what was logged last, and ends.
     pub async fn close(self) {
         self.stop.cancel();
-        if let Some(running) = self.running {
-            tokio::time::timeout(LAST_LINES, running).await.ok();
+        if let Some(task) = self.task {
+            tokio::time::timeout(LAST_LINES, task).await.ok();
         }
     }
 }
 
-struct Work {
+struct WriterTask {
     logs: SystemLogs,
     lines: Lines,
     waiting: VecDeque<Line>,
@@ -64,7 +65,7 @@ struct Work {
     rotate_at: Instant,
 }
 
-impl Work {
+impl WriterTask {
     fn new(app: &App, lines: Lines) -> Self {
         let config = app.config.section::<DashboardConfig>();
         let max_age = TimeDelta::from_std(config.max_age / PARTITIONS).unwrap_or(TimeDelta::MAX);
@@ -80,10 +81,11 @@ impl Work {
 
     async fn run(mut self, stop: CancellationToken) {
         loop {
-            let is_last = stop.is_cancelled();
-            self.take().await;
+            // Read first, so that what was logged before the stop is written.
+            let is_stopped = stop.is_cancelled();
+            self.receive().await;
             self.store().await;
-            if is_last {
+            if is_stopped {
                 return;
             }
             if self.rotate_at <= Instant::now() {
@@ -93,13 +95,13 @@ impl Work {
         }
     }
 
-    /// Takes what was logged meanwhile.
-    async fn take(&mut self) {
-        let mut taken = Vec::new();
+    /// Receives what was logged since the last time.
+    async fn receive(&mut self) {
+        let mut received = Vec::new();
         // Ready as soon as there are any; and there may be none.
-        tokio::time::timeout(Duration::from_millis(1), self.lines.next(&mut taken, usize::MAX)).await.ok();
+        tokio::time::timeout(Duration::from_millis(1), self.lines.next(&mut received, usize::MAX)).await.ok();
         let (mut lines, mut others, mut limited) = (Vec::new(), 0, 0);
-        for line in &taken {
+        for line in &received {
             if Level::of(line).is_none_or(|level| level > Level::Warning) {
                 others += 1;
                 if others > MAX_PER_PERIOD {
