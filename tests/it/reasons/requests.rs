@@ -103,14 +103,52 @@ async fn malformed_request() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
     let auth = |request: RequestBuilder| request.bearer_auth(token.clone()).header("content-type", "application/json");
-    for body in ["{", "[]", "{\"subject\": 7}", "{\"kind\": \"NONSENSE\"}", "\u{feff}{}", "{\"subject\":\"\\ud800\"}"] {
+    for body in ["{", "[]", "{\"subject\": 7}", "{\"kind\": true}", "\u{feff}{}", "{\"subject\":\"\\ud800\"}"] {
         let answer = send(&app, Method::POST, "/api/v1/tickets", |request| auth(request).body(body)).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{body}: {answer:#?}");
     }
-    for query in ["colour=red", "pageSize=many", "statuses=NONSENSE"] {
+    for query in ["colour=red", "pageSize=many"] {
         let answer = send(&app, Method::GET, &format!("/api/v1/tickets?{query}"), auth).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{query}: {answer:#?}");
     }
+}
+
+/// An unknown name of an enum is one fault of a request among others, and says which names there are.
+#[tokio::test]
+async fn unknown_enum_names_are_listed_with_every_other_fault() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let kinds = "must be one of TICKET_KIND_INCIDENT, TICKET_KIND_REQUEST, TICKET_KIND_PROBLEM, TICKET_KIND_CHANGE";
+    let priorities =
+        "must be one of TICKET_PRIORITY_LOW, TICKET_PRIORITY_MEDIUM, TICKET_PRIORITY_HIGH, TICKET_PRIORITY_URGENT";
+    let fields = json!({ "subject": "must be 1 to 200 characters", "kind": kinds, "priority": priorities });
+    // In gRPC an enum is a number.
+    for (protocol, kind, priority) in
+        [(Protocol::Rest, json!("WISH"), json!("ASAP")), (Protocol::Grpc, json!(99), json!(-1))]
+    {
+        let draft = json!({ "subject": "", "body": "Text", "kind": kind, "priority": priority });
+        let refused = cast.customer.call(protocol, "TicketService.CreateTicket", draft).await;
+        let refused = refused.refused("VALIDATION_FAILED");
+        assert_eq!((refused.status, &refused.body["error"]["fields"]), (422, &fields), "{protocol:?}");
+    }
+    let one = |kind: &str| json!({ "subject": "One", "body": "Text", "kind": kind });
+    let batch = json!({ "tickets": [one("TICKET_KIND_CHANGE"), one("ticket_kind_change"), one("WISH")] });
+    let refused = cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await;
+    let fields = json!({ "tickets[1].kind": kinds, "tickets[2].kind": kinds });
+    assert_eq!(refused.refused("VALIDATION_FAILED").body["error"]["fields"], fields);
+
+    let token = cast.customer.token().await.expect("a token");
+    let query = "statuses=OPEN&statuses=TICKET_STATUS_OPEN&statuses=OPEN&statuses=7&order=UP&assigneeId=me";
+    let path = format!("/api/v1/tickets?{query}");
+    let refused = send(&app, Method::GET, &path, |request| request.bearer_auth(token)).await;
+    let fields = refused.refused("VALIDATION_FAILED").body["error"]["fields"].clone();
+    let named: Vec<_> = fields.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();
+    assert_eq!(named, ["statuses[0]", "statuses[2]", "statuses[3]", "assigneeId", "order"], "{fields}");
+    let statuses = "must be one of TICKET_STATUS_OPEN, TICKET_STATUS_IN_PROGRESS, TICKET_STATUS_RESOLVED";
+    assert_eq!(fields["statuses[2]"], statuses);
+    assert!(
+        fields["order"].as_str().is_some_and(|text| text.starts_with("must be one of TICKET_ORDER_CREATE_TIME_DESC, "))
+    );
 }
 
 #[tokio::test]
