@@ -96,6 +96,11 @@ async fn comments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files() {
+    all_of(cases::file::cases()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn operations() {
     all_of(cases::operation::cases()).await;
 }
@@ -157,4 +162,13 @@ async fn sessions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_up_in_and_out() {
     all_of(cases::auth::cases()).await;
+}
+
+/// Cases that nothing runs would say nothing.
+#[test]
+fn every_file_of_cases_is_run() {
+    let (table, tests) = (include_str!("cases.rs"), include_str!("protocols.rs"));
+    let files = table.lines().filter_map(|line| line.strip_prefix("pub(crate) mod ")?.strip_suffix(';'));
+    let idle: Vec<_> = files.filter(|file| !tests.contains(&format!("(cases::{file}::cases()"))).collect();
+    assert!(idle.is_empty(), "no test here runs the cases of {idle:?}");
 }

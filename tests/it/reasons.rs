@@ -1,10 +1,12 @@
-//! Every reason in the catalogue occurs: in a case of the table or in a test of this folder.
+//! Every reason in the catalogue occurs through every protocol: in a case of the table, which runs over all of them, or in a
+//! test of this folder, which says what it saw.
 
 mod dependencies;
 mod limits;
 mod requests;
 mod required_key;
 mod rules;
+mod seen;
 mod watches;
 
 use std::collections::BTreeSet;
@@ -13,8 +15,9 @@ use mainstay_kernel::contract::Reason;
 
 use crate::{
     cases::{self, Expected},
-    support::modules,
+    support::{PROTOCOLS, modules},
 };
+use seen::{GAPS, Gap};
 
 /// Reasons that occur in a test of this folder, which is named after the reason.
 const HERE: [&str; 26] = [
@@ -74,5 +77,11 @@ fn every_reason_named_here_has_its_test() {
     for reason in HERE {
         let name = format!("fn {}(", reason.to_lowercase());
         assert!(sources.iter().any(|source| source.contains(&name)), "there is no {name})");
+        let unseen = GAPS.iter().any(|gap| gap.reason == reason && gap.protocols == PROTOCOLS);
+        let seen = format!("Seen::of(\"{reason}\")");
+        assert!(unseen || sources.iter().any(|source| source.contains(&seen)), "nothing says where {reason} was seen");
+    }
+    for Gap { reason, .. } in GAPS {
+        assert!(HERE.contains(&reason), "{reason} has a gap and no test");
     }
 }

@@ -112,6 +112,9 @@ fn validation_names_the_other_crate_and_descends_into_its_messages() {
     }
     assert!(validation.contains("crate::proto::fleet::v1::vehicle::Power::Type(value)"), "{validation}");
     assert!(validation.contains("must be at most 20 characters"), "{validation}");
+    let orders =
+        "path.field(\"orders\").item(index), if !matches!(*value, 0) { Some(\"must be one of ORDER_UNSPECIFIED\") }";
+    assert!(validation.contains(orders), "an enum has values without a rule: {validation}");
 }
 
 #[test]

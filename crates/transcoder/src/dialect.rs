@@ -44,6 +44,14 @@ pub trait Dialect: Clone + Send + Sync + 'static {
         None
     }
 
+    /// Returns whether the upstream checks that enums have declared values: false by default.
+    ///
+    /// If so, an unknown name of an enum reaches it as a number that the enum does not declare, and it can answer with all
+    /// faults of the request at once. If not, the first unknown name is a [`Failure::Malformed`].
+    fn checks_enums(&self) -> bool {
+        false
+    }
+
     /// Returns the request header that says how long the client waits: seconds as a decimal (`2`, `1.5`), or with a
     /// unit (`2s`, `500ms`). It becomes the upstream's `grpc-timeout`. None by default; `grpc-timeout` itself is always
     /// passed on.

@@ -44,7 +44,8 @@ impl<S, D: Dialect> Transcoder<S, D> {
         limits: Limits,
     ) -> Result<Self, RuleErrors> {
         let rules = RuleTable::new(pool, services)?;
-        let codec = Arc::new(Codec::new(pool).with_max_depth(limits.max_depth));
+        let codec = Codec::new(pool).with_max_depth(limits.max_depth);
+        let codec = Arc::new(if dialect.checks_enums() { codec.with_unknown_enum_names() } else { codec });
         let mut plans = Vec::new();
         for route in rules.shared_routes() {
             let plan = Plan::new(&codec, route).ok_or_else(|| {

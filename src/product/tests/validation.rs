@@ -5,8 +5,8 @@ use mainstay_kernel::contract::validate::*;
 use crate::proto::{
     identity::v1::{ConfirmRegistrationRequest, CreateServiceKeyRequest, RegisterRequest, SetUserRoleRequest},
     support::v1::{
-        BatchCreateTicketsRequest, CreateTicketRequest, ListTicketsRequest, TicketDraft, TicketPatch, TicketStatus,
-        UpdateTicketRequest,
+        BatchCreateTicketsRequest, CreateTicketRequest, ListTicketsRequest, Ticket, TicketDraft, TicketPatch,
+        TicketStatus, UpdateTicketRequest,
     },
 };
 
@@ -149,6 +149,17 @@ fn enums_of_filters_are_checked_item_by_item() {
     let request = ListTicketsRequest { statuses: vec![TicketStatus::Open.into(), 0, 42], ..Default::default() };
     let fields: Vec<_> = faults(&request).into_iter().map(|(field, _)| field).collect();
     assert_eq!(fields, ["statuses[1]", "statuses[2]"]);
+}
+
+#[test]
+fn an_enum_without_rules_must_have_a_declared_value() {
+    let ticket = |status| Ticket { status: Some(status), ..Default::default() };
+    assert_eq!(faults(&ticket(0)), []);
+    assert_eq!(faults(&ticket(TicketStatus::Resolved.into())), []);
+    let statuses = "must be one of TICKET_STATUS_OPEN, TICKET_STATUS_IN_PROGRESS, TICKET_STATUS_RESOLVED";
+    for undeclared in [4, -1, i32::MIN] {
+        assert_eq!(fault(&ticket(undeclared)), says("status", statuses));
+    }
 }
 
 #[test]

@@ -66,6 +66,9 @@ fn creates() -> Vec<Case> {
                 "subject": "", "body": "x".repeat(20_001), "kind": "TICKET_KIND_UNSPECIFIED", "tags": ["a", "a"],
                 "queue": "q".repeat(61), "accountId": "mine",
             }));
+            "undeclared values" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({
+                "subject": "", "body": "Text", "kind": 5, "priority": -1,
+            }));
             "a NUL character" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "subject": "a\u{0}b", "body": "b" }));
             "a malformed key" => Reason("MALFORMED_REQUEST"), |scene| {
                 call(&scene.cast.customer, draft()).header("idempotency-key", "two words")

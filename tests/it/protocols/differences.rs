@@ -16,7 +16,7 @@ struct Difference {
     forget: fn(&mut Value),
 }
 
-const DIFFERENCES: [Difference; 8] = [
+const DIFFERENCES: [Difference; 9] = [
     Difference {
         why: "Envoy refuses a request that it can't transcode before it reaches the server, or passes on one that the \
               server then can't read. Status, code and envelope are the same; the message and the named fields depend on \
@@ -95,6 +95,17 @@ const DIFFERENCES: [Difference; 8] = [
                 |answer: &Answer| answer.body.pointer("/error/message").and_then(Value::as_str).map(str::to_owned);
             message(rest).is_some_and(|message| message == "Given twice, with different values")
                 || message(envoy).is_some_and(|message| message.contains("is conflicting with the value"))
+        },
+        forget: |answer| *answer = Value::Null,
+    },
+    Difference {
+        why: "Envoy refuses the first unknown name of an enum, in body or query, before the request reaches the server, and \
+              has no option to let it pass. The server lists all of them with every other fault of the request, to a \
+              caller who may make it",
+        applies: |_, rest, envoy| {
+            let message = envoy.body.pointer("/error/message").and_then(Value::as_str).unwrap_or_default();
+            let is_of_enum = message.contains(": invalid value ") && message.contains(" for type type.googleapis.com/");
+            rest.status >= 400 && envoy.reason == "MALFORMED_REQUEST" && is_of_enum
         },
         forget: |answer| *answer = Value::Null,
     },

@@ -95,6 +95,18 @@ async fn unknown_and_read_only_fields_are_refused_by_name() {
     assert_eq!(misspelt.body["error"]["fields"], serde_json::json!({ "pagesize": fault }));
 }
 
+/// Envoy refuses the first unknown name of an enum itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_enum_names_are_refused() {
+    let sender = Sender::new().await;
+    let body = r#"{"subject":"","body":"b","kind":"WISH","priority":"ASAP"}"#;
+    for raw in [Raw::new("POST", TICKETS).json(body), Raw::new("GET", format!("{TICKETS}?order=UP&statuses=OPEN"))] {
+        sender.send(raw.clone()).await.refused("MALFORMED_REQUEST");
+        let direct = raw.header("authorization", format!("Bearer {}", sender.token));
+        direct.send(sender.app.endpoint.address).await.refused("VALIDATION_FAILED");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn different_spellings_of_a_path_get_the_same_answer() {
     let sender = Sender::new().await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::seen::Seen;
 use crate::webhook::outbound::endpoint;
 use crate::{
     cases::{draft, nothing, order::order, ticket},
@@ -19,9 +20,10 @@ async fn internal_error() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     app.database.sql("ALTER TABLE comments RENAME TO comments_elsewhere").await;
+    let mut seen = Seen::of("INTERNAL_ERROR");
     for protocol in PROTOCOLS {
         let failed = cast.customer.call(protocol, "CommentService.ListComments", json!({ "ticketId": id })).await;
-        let failed = failed.refused("INTERNAL_ERROR");
+        let failed = seen.refused(protocol, failed);
         let said = failed.body.to_string();
         assert!(!said.contains("relation") && !said.contains("SELECT"), "nothing else is said: {said}");
     }
@@ -40,8 +42,10 @@ async fn unavailable() {
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     );
     server.batch_execute(&close).await.expect("the database closes");
+    let mut seen = Seen::of("UNAVAILABLE");
     for protocol in PROTOCOLS {
-        let away = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await.refused("UNAVAILABLE");
+        let away = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
+        let away = seen.refused(protocol, away);
         assert!(away.header("retry-after").is_some(), "{away:#?}");
     }
     assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no balancer takes every instance out at once");
@@ -93,8 +97,9 @@ async fn upstream_timeout() {
     let test = |protocol| {
         scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", json!({ "endpointId": id }))
     };
-    for answer in futures_util::future::join_all([Protocol::Grpc, Protocol::Rest, Protocol::Envoy].map(test)).await {
-        assert_eq!(answer.refused("UPSTREAM_TIMEOUT").status, 504);
+    let mut seen = Seen::of("UPSTREAM_TIMEOUT");
+    for (protocol, answer) in PROTOCOLS.into_iter().zip(futures_util::future::join_all(PROTOCOLS.map(test)).await) {
+        assert_eq!(seen.refused(protocol, answer).status, 504);
     }
 }
 
@@ -104,8 +109,9 @@ async fn idempotency_key_expired() {
     let customer = app.cast().await.customer;
     customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
     app.database.sql("UPDATE idempotency_keys SET answer = NULL, created_at = created_at - interval '2 days'").await;
+    let mut seen = Seen::of("IDEMPOTENCY_KEY_EXPIRED");
     for protocol in PROTOCOLS {
-        customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
+        seen.refused(protocol, customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await);
     }
 }
 
@@ -120,22 +126,29 @@ async fn circuit_open() {
         .start()
         .await;
     let scene = crate::cases::Scene::new(&app).await;
-    let mut charges = 0;
-    let refused = loop {
+    let charge = async |protocol, key: &str| {
         let request = json!({ "orderId": order(&scene).await, "paymentMethod": "pm_card_visa" });
-        let (protocol, key) = (PROTOCOLS[charges % 2], charges.to_string());
-        let charge = scene.cast.customer.keyed(protocol, "PaymentService.ChargePayment", request, &key).await;
+        scene.cast.customer.keyed(protocol, "PaymentService.ChargePayment", request, key).await
+    };
+    let mut charges = 0;
+    loop {
+        let charge = charge(PROTOCOLS[charges % 2], &charges.to_string()).await;
         if charge.reason == "CIRCUIT_OPEN" {
-            break charge;
+            break;
         }
         assert_eq!(charge.good().status, 202, "a payment that started is pending");
         charges += 1;
         assert!(charges < 10, "the circuit does not open");
-    };
-    assert!(charges > 0 && refused.headers.contains_key("retry-after"), "{refused:#?}");
+    }
+    assert!(charges > 0, "it opens at a failure");
+    let mut seen = Seen::of("CIRCUIT_OPEN");
+    for protocol in PROTOCOLS {
+        let refused = seen.refused(protocol, charge(protocol, &format!("{protocol:?}")).await);
+        assert!(refused.headers.contains_key("retry-after"), "{refused:#?}");
+    }
     let pending = app.database.number("SELECT count(*) FROM payments WHERE status = 1").await;
     assert_eq!(usize::try_from(pending), Ok(charges), "a refusal leaves nothing");
-    assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 1").await, 1);
+    assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 1").await, 4, "one for each refusal");
     let health = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
     assert_eq!(health.status(), 503);
     assert!(health.text().await.expect("a text").contains("\"gateway\":\"unavailable\""));

@@ -7,6 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tonic_types::StatusExt as _;
 
+use super::seen::Seen;
 use crate::{
     cases::{draft, ticket},
     support::{PROTOCOLS, Protocol, TestApp, database::connect, method},
@@ -20,11 +21,14 @@ async fn rate_limit_exceeded() {
     for _ in 0..4 {
         last = Some(cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await);
     }
-    let refused = last.expect("an answer").refused("RATE_LIMIT_EXCEEDED");
+    let mut seen = Seen::of("RATE_LIMIT_EXCEEDED");
+    let refused = seen.refused(Protocol::Rest, last.expect("an answer"));
     assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|s| s >= 1));
     assert!(refused.header("ratelimit").is_some_and(|value| value.contains("r=0")), "{refused:#?}");
-    let native =
-        cast.customer.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.refused("RATE_LIMIT_EXCEEDED");
+    let through = cast.customer.call(Protocol::Envoy, "UserService.GetMe", json!({})).await;
+    assert!(seen.refused(Protocol::Envoy, through).header("retry-after").is_some());
+    let native = cast.customer.call(Protocol::Grpc, "UserService.GetMe", json!({})).await;
+    let native = seen.refused(Protocol::Grpc, native);
     assert!(native.header("retry-after").is_some());
     let mut request = tonic::Request::new(GetMeRequest::default());
     let token = format!("Bearer {}", cast.customer.token().await.expect("a token"));
@@ -51,10 +55,11 @@ async fn idempotency_in_progress() {
     let other = connect(&app.database.url).await;
     let lock = lock(cast.customer.who().id, "one");
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).await.expect("the lock");
+    let mut seen = Seen::of("IDEMPOTENCY_IN_PROGRESS");
     for protocol in PROTOCOLS {
         let since = Instant::now();
         let call = cast.customer.keyed(protocol, "TicketService.UpdateTicket", request.clone(), "one").await;
-        assert!(call.refused("IDEMPOTENCY_IN_PROGRESS").header("retry-after").is_some());
+        assert!(seen.refused(protocol, call).header("retry-after").is_some());
         assert!(since.elapsed() < Duration::from_millis(1500), "at once: {:?}", since.elapsed());
     }
     other.batch_execute("COMMIT").await.expect("the lock goes");
@@ -66,20 +71,23 @@ async fn conflict() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
-    let other = connect(&app.database.url).await;
-    // The request holds its key's lock and waits for the ticket; the other transaction holds the ticket and waits for
-    // the key's lock. The other transaction also checks for deadlocks later, so Postgres aborts the request.
-    let hold = format!("SET deadlock_timeout = '30s'; BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE");
-    other.batch_execute(&hold).await.expect("the ticket");
-    let request = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
-    let customer = cast.customer.clone();
-    let ours =
-        tokio::spawn(async move { customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await });
-    app.database.locks_waited_for(1).await;
-    let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.who().id, "one"));
-    let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
-    ours.await.expect("no panic").refused("CONFLICT");
-    theirs.await.expect("no panic").expect("theirs goes on");
+    let mut seen = Seen::of("CONFLICT");
+    for protocol in PROTOCOLS {
+        let other = connect(&app.database.url).await;
+        // The request holds its key's lock and waits for the ticket; the other transaction holds the ticket and waits for
+        // the key's lock. The other transaction also checks for deadlocks later, so Postgres aborts the request.
+        let hold = format!("SET deadlock_timeout = '30s'; BEGIN; SELECT id FROM tickets WHERE id = '{id}' FOR UPDATE");
+        other.batch_execute(&hold).await.expect("the ticket");
+        let request = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
+        let customer = cast.customer.clone();
+        let ours =
+            tokio::spawn(async move { customer.keyed(protocol, "TicketService.UpdateTicket", request, "one").await });
+        app.database.locks_waited_for(1).await;
+        let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.who().id, "one"));
+        let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
+        seen.refused(protocol, ours.await.expect("no panic"));
+        theirs.await.expect("no panic").expect("theirs goes on");
+    }
 }
 
 #[tokio::test]
@@ -93,14 +101,17 @@ async fn deadline_exceeded() {
         .await
         .expect("the ticket");
     let request = json!({ "ticketId": id });
-    for (protocol, header) in
-        [(Protocol::Rest, ("x-request-timeout", "0.2")), (Protocol::Grpc, ("grpc-timeout", "200m"))]
-    {
+    let mut seen = Seen::of("DEADLINE_EXCEEDED");
+    for (protocol, header) in [
+        (Protocol::Rest, ("x-request-timeout", "0.2")),
+        (Protocol::Envoy, ("x-request-timeout", "0.2")),
+        (Protocol::Grpc, ("grpc-timeout", "200m")),
+    ] {
         let since = Instant::now();
         let call = cast.customer.call_with(protocol, "TicketService.ResolveTicket", request.clone(), &[header]).await;
         // Tonic's gRPC client keeps the deadline itself and may time out first.
-        let by_client = call.reason.contains("Timeout expired");
-        assert!(call.reason == "DEADLINE_EXCEEDED" || (by_client && protocol == Protocol::Grpc), "{call:#?}");
+        let by_client = protocol == Protocol::Grpc && call.reason.contains("Timeout expired");
+        seen.code(protocol, if by_client { "DEADLINE_EXCEEDED" } else { &call.reason });
         assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
     }
     // Canceled in Postgres too, not left waiting there.
@@ -126,8 +137,9 @@ async fn overloaded() {
     app.database.locks_waited_for(1).await;
     let since = Instant::now();
     let calls = PROTOCOLS.map(|protocol| cast.customer.call(protocol, "TicketService.CreateTicket", draft()));
-    for answer in futures_util::future::join_all(calls).await {
-        assert!(answer.refused("OVERLOADED").header("retry-after").is_some());
+    let mut seen = Seen::of("OVERLOADED");
+    for (protocol, answer) in PROTOCOLS.into_iter().zip(futures_util::future::join_all(calls).await) {
+        assert!(seen.refused(protocol, answer).header("retry-after").is_some());
     }
     assert!(since.elapsed() >= Duration::from_millis(900), "callers that come back at once are slowed");
     assert_eq!(app.endpoint.get("/livez").await.status, 200, "health is never refused");

@@ -4,28 +4,45 @@ use chrono::TimeDelta;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
+use super::seen::Seen;
 use crate::{
-    cases::draft,
+    cases::{draft, file::body},
     support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, actor::sign_in, rest},
 };
 
+/// REST, in process and through Envoy.
+const REST: [Protocol; 2] = [Protocol::Rest, Protocol::Envoy];
+
 async fn send(app: &TestApp, verb: Method, path: &str, shape: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Answer {
-    let request = app.endpoint.http.request(verb, format!("{}{path}", app.endpoint.base()));
+    send_over(app, Protocol::Rest, verb, path, shape).await
+}
+
+async fn send_over(
+    app: &TestApp,
+    protocol: Protocol,
+    verb: Method,
+    path: &str,
+    shape: impl FnOnce(RequestBuilder) -> RequestBuilder,
+) -> Answer {
+    let request = app.endpoint.http.request(verb, format!("{}{path}", app.endpoint.base_of(protocol).await));
     rest::read(shape(request).send().await.expect("an answer")).await
 }
 
 #[tokio::test]
 async fn route_not_found() {
     let app = TestApp::start().await;
+    let mut seen = Seen::of("ROUTE_NOT_FOUND");
     for path in ["/api/v1/nothing", "/nothing", "/api/v2/tickets", "/docs/nothing.js"] {
-        send(&app, Method::GET, path, |request| request).await.refused("ROUTE_NOT_FOUND");
+        for protocol in REST {
+            seen.refused(protocol, send_over(&app, protocol, Method::GET, path, |request| request).await);
+        }
     }
     let mut grpc = tonic::client::Grpc::new(app.endpoint.channel.clone());
     grpc.ready().await.expect("connected");
     let path = http::uri::PathAndQuery::from_static("/mainstay.support.v1.TicketService/Nothing");
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
     let status = grpc.unary(tonic::Request::new(()), path, codec).await.expect_err("there is none");
-    assert_eq!(mainstay_kernel::contract::status::reason(&status).facts().code, "ROUTE_NOT_FOUND");
+    seen.code(Protocol::Grpc, mainstay_kernel::contract::status::reason(&status).facts().code);
 }
 
 /// The operator's domain stands in every error, and REST finds the reason all the same.
@@ -77,40 +94,96 @@ async fn refusals_name_what_would_do() {
 #[tokio::test]
 async fn method_not_allowed() {
     let app = TestApp::start().await;
-    let answer = send(&app, Method::PUT, "/api/v1/tickets", |request| request).await.refused("METHOD_NOT_ALLOWED");
-    assert_eq!(answer.header("allow"), Some("GET, HEAD, POST"));
+    let mut seen = Seen::of("METHOD_NOT_ALLOWED");
+    for protocol in REST {
+        let answer = send_over(&app, protocol, Method::PUT, "/api/v1/tickets", |request| request).await;
+        assert_eq!(seen.refused(protocol, answer).header("allow"), Some("GET, HEAD, POST"));
+    }
     send(&app, Method::POST, "/livez", |request| request).await.refused("METHOD_NOT_ALLOWED");
 }
 
 #[tokio::test]
 async fn not_acceptable() {
     let app = TestApp::start().await;
-    send(&app, Method::GET, "/api/v1/tickets", |request| request.header("accept", "text/html"))
-        .await
-        .refused("NOT_ACCEPTABLE");
+    let mut seen = Seen::of("NOT_ACCEPTABLE");
+    for protocol in REST {
+        let html = |request: RequestBuilder| request.header("accept", "text/html");
+        seen.refused(protocol, send_over(&app, protocol, Method::GET, "/api/v1/tickets", html).await);
+    }
 }
 
 #[tokio::test]
 async fn unsupported_media_type() {
     let app = TestApp::start().await;
-    let token = app.cast().await.customer.token().await.expect("a token");
-    let xml = |request: RequestBuilder| request.bearer_auth(token).header("content-type", "text/xml").body("<a/>");
-    send(&app, Method::POST, "/api/v1/tickets", xml).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    let customer = app.cast().await.customer;
+    let token = customer.token().await.expect("a token");
+    let xml = |request: RequestBuilder| request.bearer_auth(&token).header("content-type", "text/xml").body("<a/>");
+    let mut seen = Seen::of("UNSUPPORTED_MEDIA_TYPE");
+    for protocol in REST {
+        seen.refused(protocol, send_over(&app, protocol, Method::POST, "/api/v1/tickets", xml).await);
+    }
+    // gRPC is one media type itself, but for what a file says that it is.
+    let page = json!({ "name": "a.png", "file": body("image/png", "<script>alert(1)</script>") });
+    seen.refused(Protocol::Grpc, customer.call(Protocol::Grpc, "FileService.UploadFile", page).await);
 }
 
 #[tokio::test]
 async fn malformed_request() {
     let app = TestApp::start().await;
-    let token = app.cast().await.customer.token().await.expect("a token");
+    let cast = app.cast().await;
+    let token = cast.customer.token().await.expect("a token");
     let auth = |request: RequestBuilder| request.bearer_auth(token.clone()).header("content-type", "application/json");
-    for body in ["{", "[]", "{\"subject\": 7}", "{\"kind\": \"NONSENSE\"}", "\u{feff}{}", "{\"subject\":\"\\ud800\"}"] {
+    for body in ["{", "[]", "{\"subject\": 7}", "{\"kind\": true}", "\u{feff}{}", "{\"subject\":\"\\ud800\"}"] {
         let answer = send(&app, Method::POST, "/api/v1/tickets", |request| auth(request).body(body)).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{body}: {answer:#?}");
     }
-    for query in ["colour=red", "pageSize=many", "statuses=NONSENSE"] {
+    for query in ["colour=red", "pageSize=many"] {
         let answer = send(&app, Method::GET, &format!("/api/v1/tickets?{query}"), auth).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{query}: {answer:#?}");
     }
+    let mut seen = Seen::of("MALFORMED_REQUEST");
+    for protocol in PROTOCOLS {
+        let answer = cast.customer.keyed(protocol, "TicketService.CreateTicket", draft(), "two words").await;
+        seen.refused(protocol, answer);
+    }
+}
+
+/// An unknown name of an enum is one fault of a request among others, and says which names there are.
+#[tokio::test]
+async fn unknown_enum_names_are_listed_with_every_other_fault() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let kinds = "must be one of TICKET_KIND_INCIDENT, TICKET_KIND_REQUEST, TICKET_KIND_PROBLEM, TICKET_KIND_CHANGE";
+    let priorities =
+        "must be one of TICKET_PRIORITY_LOW, TICKET_PRIORITY_MEDIUM, TICKET_PRIORITY_HIGH, TICKET_PRIORITY_URGENT";
+    let fields = json!({ "subject": "must be 1 to 200 characters", "kind": kinds, "priority": priorities });
+    // In gRPC an enum is a number.
+    for (protocol, kind, priority) in
+        [(Protocol::Rest, json!("WISH"), json!("ASAP")), (Protocol::Grpc, json!(99), json!(-1))]
+    {
+        let draft = json!({ "subject": "", "body": "Text", "kind": kind, "priority": priority });
+        let refused = cast.customer.call(protocol, "TicketService.CreateTicket", draft).await;
+        let refused = refused.refused("VALIDATION_FAILED");
+        assert_eq!((refused.status, &refused.body["error"]["fields"]), (422, &fields), "{protocol:?}");
+    }
+    let one = |kind: &str| json!({ "subject": "One", "body": "Text", "kind": kind });
+    let batch = json!({ "tickets": [one("TICKET_KIND_CHANGE"), one("ticket_kind_change"), one("WISH")] });
+    let refused = cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await;
+    let fields = json!({ "tickets[1].kind": kinds, "tickets[2].kind": kinds });
+    assert_eq!(refused.refused("VALIDATION_FAILED").body["error"]["fields"], fields);
+
+    let token = cast.customer.token().await.expect("a token");
+    let query = "statuses=OPEN&statuses=TICKET_STATUS_OPEN&statuses=OPEN&statuses=7&order=UP&assigneeId=me";
+    let path = format!("/api/v1/tickets?{query}");
+    let refused = send(&app, Method::GET, &path, |request| request.bearer_auth(token)).await;
+    let fields = refused.refused("VALIDATION_FAILED").body["error"]["fields"].clone();
+    let named: Vec<_> = fields.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();
+    assert_eq!(named, ["statuses[0]", "statuses[2]", "statuses[3]", "assigneeId", "order"], "{fields}");
+    let statuses = "must be one of TICKET_STATUS_OPEN, TICKET_STATUS_IN_PROGRESS, TICKET_STATUS_RESOLVED";
+    assert_eq!(fields["statuses[2]"], statuses);
+    assert!(
+        fields["order"].as_str().is_some_and(|text| text.starts_with("must be one of TICKET_ORDER_CREATE_TIME_DESC, "))
+    );
 }
 
 #[tokio::test]
@@ -118,8 +191,9 @@ async fn payload_too_large() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let large = json!({ "subject": "Large", "body": "x".repeat(2 << 20) });
+    let mut seen = Seen::of("PAYLOAD_TOO_LARGE");
     for protocol in PROTOCOLS {
-        cast.customer.call(protocol, "TicketService.CreateTicket", large.clone()).await.refused("PAYLOAD_TOO_LARGE");
+        seen.refused(protocol, cast.customer.call(protocol, "TicketService.CreateTicket", large.clone()).await);
     }
 }
 
@@ -129,8 +203,9 @@ async fn token_expired() {
     let cast = app.cast().await;
     cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
     app.app.clock.advance(TimeDelta::minutes(6));
+    let mut seen = Seen::of("TOKEN_EXPIRED");
     for protocol in PROTOCOLS {
-        let answer = cast.customer.call(protocol, "UserService.GetMe", json!({})).await.refused("TOKEN_EXPIRED");
+        let answer = seen.refused(protocol, cast.customer.call(protocol, "UserService.GetMe", json!({})).await);
         assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("invalid_token")), "{answer:#?}");
     }
 }
@@ -150,11 +225,13 @@ async fn invalid_token() {
         format!("{good}x"),
         "\u{7f}".to_owned(),
     ];
+    let mut seen = Seen::of("INVALID_TOKEN");
     for token in forged.into_iter().filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic())) {
         for protocol in PROTOCOLS {
             let answer =
                 Actor::bearer(&app.endpoint, token.clone()).call(protocol, "TicketService.CreateTicket", draft()).await;
             assert_eq!(answer.reason, "INVALID_TOKEN", "{token}: {answer:#?}");
+            seen.refused(protocol, answer);
         }
     }
 }
@@ -163,6 +240,7 @@ async fn invalid_token() {
 async fn session_revoked() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
+    let mut seen = Seen::of("SESSION_REVOKED");
     for protocol in PROTOCOLS {
         let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
         Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
@@ -170,6 +248,6 @@ async fn session_revoked() {
             .await
             .good();
         let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-        cast.anonymous.call(protocol, "AuthService.Refresh", request).await.refused("SESSION_REVOKED");
+        seen.refused(protocol, cast.anonymous.call(protocol, "AuthService.Refresh", request).await);
     }
 }

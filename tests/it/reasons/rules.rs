@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::seen::Seen;
 use crate::{
     support::{PROTOCOLS, Protocol, TestApp, webhook},
     webhook::inbound::{deliver, event_in_state, stored},
@@ -23,7 +24,8 @@ async fn last_admin() {
     let app = TestApp::start().await;
     let admin = app.cast().await.admin;
     let request = json!({ "userId": admin.who().id.to_string(), "role": "ROLE_AGENT" });
+    let mut seen = Seen::of("LAST_ADMIN");
     for protocol in PROTOCOLS {
-        admin.call(protocol, "UserService.SetUserRole", request.clone()).await.refused("LAST_ADMIN");
+        seen.refused(protocol, admin.call(protocol, "UserService.SetUserRole", request.clone()).await);
     }
 }

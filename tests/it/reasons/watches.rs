@@ -7,6 +7,7 @@ use mainstay_kernel::{
 };
 use serde_json::json;
 
+use super::seen::Seen;
 use crate::{
     cases::ticket,
     support::{PROTOCOLS, Protocol, TestApp, eventually, method},
@@ -22,10 +23,11 @@ async fn resume_token_expired() {
         let snapshot = Snapshot::parse("5:5:", then).expect("a snapshot");
         app.app.resume_tokens.seal(&Cursor::whole(snapshot), &method(TICKETS).path)
     };
+    let mut seen = Seen::of("RESUME_TOKEN_EXPIRED");
     for protocol in PROTOCOLS {
         let request = json!({ "resumeToken": sealed(61) });
-        let answer = cast.customer.call(protocol, TICKETS, request).await.refused("RESUME_TOKEN_EXPIRED");
-        assert_eq!(answer.status, 410);
+        let answer = cast.customer.call(protocol, TICKETS, request).await;
+        assert_eq!(seen.refused(protocol, answer).status, 410);
         let refused = Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(61)).await.err();
         assert_eq!(refused.as_deref(), Some("RESUME_TOKEN_EXPIRED"), "{protocol:?}: as Last-Event-ID");
         assert!(Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(59)).await.is_ok(), "{protocol:?}");
@@ -52,7 +54,7 @@ async fn watch_lagged() {
     let id = ticket(&cast.customer).await;
     while told(&quick.item().await).0 != id {}
     let mut seen = std::collections::HashSet::new();
-    let mut lagged = false;
+    let mut lagged = Seen::of("WATCH_LAGGED");
     while seen.len() < CHANGES + 1 {
         match slow.next().await {
             Said::Message(message) if message.as_object().is_some_and(|message| message.len() > 1) => {
@@ -62,15 +64,14 @@ async fn watch_lagged() {
             Said::Message(_) => {}
             Said::Failed(reason) => {
                 // On a busy machine the server may end a connection on which nothing was read for 30 s.
-                let was_cut = reason.starts_with("no reason (Cancelled");
-                assert!(was_cut || reason == "WATCH_LAGGED", "{reason}");
-                lagged |= !was_cut;
+                if !reason.starts_with("no reason (Cancelled") {
+                    lagged.code(Protocol::Grpc, &reason);
+                }
                 slow = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, &last).await;
             }
             Said::End => panic!("it ended without a reason"),
         }
     }
-    assert!(lagged, "it was never too slow");
 }
 
 async fn metric(app: &TestApp, name: &str) -> f64 {
@@ -86,14 +87,14 @@ async fn too_many_watches() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let mut watches = Vec::new();
-    let refused = loop {
-        match Reader::try_open(&cast.customer, Protocol::Grpc, TICKETS, "").await {
-            Ok(reader) => watches.push(reader),
-            Err(reason) => break reason,
-        }
-        assert!(watches.len() < 100, "they are not bounded");
-    };
-    assert_eq!((refused.as_str(), watches.len()), ("TOO_MANY_WATCHES", 32));
+    for _ in 0..32 {
+        watches.push(Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await);
+    }
+    let mut seen = Seen::of("TOO_MANY_WATCHES");
+    for protocol in PROTOCOLS {
+        let refused = Reader::try_open(&cast.customer, protocol, TICKETS, "").await.err();
+        seen.code(protocol, &refused.expect("one too many"));
+    }
     Reader::open(&cast.colleague, Protocol::Rest, TICKETS, "").await.message().await;
     assert!(metric(&app, "mainstay_watches").await >= 32.0);
     drop(watches);

@@ -1,6 +1,9 @@
 //! Imports are accepted at once, run later, and never store a row twice.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
@@ -64,6 +67,48 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
     let list = list.good();
     assert_eq!(list.data()[0]["tags"], json!(["a", "b"]));
     assert_eq!(list.data()[1]["subject"], "No subject, but a body");
+}
+
+/// Tickets that others wrote, which are no part of this repository: `shared/data` beside it, or beside a directory above.
+fn real_tickets() -> Option<String> {
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let path = above.map(|directory| directory.join("shared/data/support-tickets.csv")).find(|path| path.is_file())?;
+    Some(std::fs::read_to_string(path).expect("a text"))
+}
+
+/// They are in two languages, with quotes, written line breaks and missing subjects, and the last row is cut off. Passes
+/// without the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn real_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
+    let Some(tickets) = real_tickets() else { return };
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let request = json!({ "accountId": cast.customer.who().account.to_string(), "file": file(&tickets) });
+    for (created, known) in [("2181", "0"), ("0", "2181")] {
+        let began = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request.clone()).await.good();
+        let done = finished(&cast.agent, Protocol::Rest, &began.id()).await;
+        let progress = json!({
+            "rowsTotal": "2182", "rowsDone": "2182", "rowsCreated": created, "rowsKnown": known, "rowsFailed": "1",
+        });
+        assert_eq!(done.data()["progress"], progress, "{done:#?}");
+        let id = json!({ "operationId": began.id() });
+        let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", id).await.good();
+        let cut = json!({
+            "line": "2183", "code": "VALIDATION_FAILED", "message": "row ends in the middle: 3 of 15 fields",
+        });
+        assert_eq!(errors.data(), &json!([cut]));
+    }
+    let count = async |of: &str| app.database.number(&format!("SELECT count(*) FROM {of}")).await;
+    assert_eq!(count("tickets").await, 2181);
+    assert_eq!(count("comments").await, 2181, "every row has an answer");
+    assert_eq!(count("tickets WHERE language = 'de'").await, 786);
+    assert_eq!(count("tickets WHERE language = 'en'").await, 1395);
+    for (kind, tickets) in [(1, 798), (2, 722), (3, 451), (4, 210)] {
+        assert_eq!(count(&format!("tickets WHERE kind = {kind}")).await, tickets, "kind {kind}");
+    }
+    let taken = "tickets WHERE starts_with(regexp_replace(body, '\\s+', ' ', 'g'), subject)";
+    assert_eq!(count(taken).await, 105, "the subject of a row without one is the beginning of its text");
+    assert_eq!(count(r"tickets WHERE strpos(subject || body, '\n') > 0").await, 0, "51 texts have written line breaks");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -106,7 +106,11 @@ fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>) -> Result<Vec<Ch
     // Postgres can't store NUL, so no string may contain it. This check is last: a wrong length matters more.
     let nul = Check::new("check::has_nul(value)", "must not contain NUL characters");
     let Some((name, raw)) = typed else {
-        return Ok(if matches!(kind, Kind::String) { vec![nul] } else { checks });
+        return Ok(match kind {
+            Kind::String => vec![nul],
+            Kind::Enum(values) => vec![enumeration(None, values)?],
+            _ => checks,
+        });
     };
     match (name.as_str(), kind) {
         ("string", Kind::String) => {
@@ -115,7 +119,7 @@ fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>) -> Result<Vec<Ch
         }
         ("bytes", Kind::Bytes) => checks.extend(bounds(&raw)?.check("value.len()", "be", " byte")?),
         ("int32", Kind::Int32) | ("int64", Kind::Int64) => checks.extend(bounds(&raw)?.check("*value", "be", "")?),
-        ("enum", Kind::Enum(values)) => checks.extend(enumeration(&raw, values)?),
+        ("enum", Kind::Enum(values)) => checks.push(enumeration(Some(&raw), values)?),
         _ => return Err(format!("{name} rules on a field of type {kind:?}")),
     }
     Ok(checks)
@@ -148,34 +152,32 @@ fn matching(text: &str) -> Result<Check, String> {
     Ok(Check { item, ..Check::new("!PATTERN.matches(value)", format!("must match {text}")) })
 }
 
-fn enumeration(raw: &DynamicMessage, values: &EnumDescriptor) -> Result<Option<Check>, String> {
-    let (mut defined_only, mut within, mut without) = (false, Vec::new(), Vec::new());
-    for (rule, value) in raw.fields() {
+/// Returns the check of an enum. With or without rules, a value must be declared: one that is not would be read as if
+/// nothing was said.
+fn enumeration(raw: Option<&DynamicMessage>, values: &EnumDescriptor) -> Result<Check, String> {
+    let (mut within, mut without) = (Vec::new(), Vec::new());
+    for (rule, value) in raw.into_iter().flat_map(DynamicMessage::fields) {
         match (rule.name(), value) {
-            ("defined_only", Value::Bool(wanted)) => defined_only = *wanted,
+            ("defined_only", Value::Bool(_)) => {}
             ("in", Value::List(numbers)) => within = numbers.iter().filter_map(Value::as_i32).collect(),
             ("not_in", Value::List(numbers)) => without = numbers.iter().filter_map(Value::as_i32).collect(),
             (name, _) => return Err(unknown(name)),
         }
     }
+    if within.is_empty() {
+        within = values.values().map(|value| value.number()).collect();
+        // Aliases.
+        within.dedup();
+    }
+    within.retain(|number| !without.contains(number));
+    // The zero value of proto3 means that nothing was said, so it is not listed.
+    let listed = within.iter().filter(|number| **number != 0 || within.len() == 1);
     let name = |number: &i32| {
         let value = values.get_value(*number).ok_or_else(|| format!("{} has no {number}", values.full_name()))?;
         Ok::<_, String>(value.name().to_owned())
     };
-    let names = |numbers: &[i32]| Ok::<_, String>(numbers.iter().map(name).collect::<Result<Vec<_>, _>>()?.join(", "));
-    if within.is_empty() && defined_only {
-        within = values.values().map(|value| value.number()).collect();
-    }
-    if !within.is_empty() {
-        within.retain(|number| !without.contains(number));
-        let fault = format!("!matches!(*value, {})", pattern(&within));
-        return Ok(Some(Check::new(fault, format!("must be one of {}", names(&within)?))));
-    }
-    if without.is_empty() {
-        return Ok(None);
-    }
-    let fault = format!("matches!(*value, {})", pattern(&without));
-    Ok(Some(Check::new(fault, format!("must not be {}", names(&without)?))))
+    let names = listed.map(name).collect::<Result<Vec<_>, _>>()?.join(", ");
+    Ok(Check::new(format!("!matches!(*value, {})", pattern(&within)), format!("must be one of {names}")))
 }
 
 /// Formats numbers as a pattern, with runs as ranges.

@@ -1,7 +1,8 @@
 //! Field rules: reports every violation of a request at once, each under its JSON field path.
 //!
 //! `mainstay-build` compiles the checks from `buf.validate` options. In addition to those rules, no string may
-//! contain a NUL character, which Postgres can't store, and a time must be representable in RFC 3339.
+//! contain a NUL character, which Postgres can't store, a time must be representable in RFC 3339, and an enum must have a
+//! declared value.
 
 pub mod check;
 

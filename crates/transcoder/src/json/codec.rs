@@ -18,7 +18,7 @@ impl Codec {
         let ids: HashMap<Box<str>, MessageId> =
             pool.all_messages().zip(0..).map(|(message, id)| (message.full_name().into(), id)).collect();
         let (messages, enums) = compile::all(pool, &ids);
-        Self { messages, enums, ids, max_depth: MAX_DEPTH }
+        Self { messages, enums, ids, max_depth: MAX_DEPTH, passes_unknown_enum_names: false }
     }
 
     /// Sets how many levels deep objects and arrays may nest in JSON that is read, the outermost included: 64 by default.
@@ -26,6 +26,13 @@ impl Codec {
     #[must_use]
     pub fn with_max_depth(self, max_depth: u32) -> Self {
         Self { max_depth, ..self }
+    }
+
+    /// Reads an unknown name of an enum as a number that the enum does not declare, and not as an error, so that whoever
+    /// checks the message can list it among its other faults. Two of them in one document have different numbers.
+    #[must_use]
+    pub fn with_unknown_enum_names(self) -> Self {
+        Self { passes_unknown_enum_names: true, ..self }
     }
 
     /// Appends the JSON of one encoded message to `out`; after an error `out` holds a partial document.

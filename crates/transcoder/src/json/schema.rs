@@ -29,6 +29,8 @@ pub struct Codec {
     pub(super) ids: HashMap<Box<str>, MessageId>,
     /// How deep objects and arrays may nest in JSON that is read.
     pub(super) max_depth: u32,
+    /// An unknown name of an enum is read as a number that the enum does not declare.
+    pub(super) passes_unknown_enum_names: bool,
 }
 
 impl Codec {
@@ -232,6 +234,13 @@ impl Enum {
             Some(first) => ReadError::new(format!("not one of {}, …", first.join(", "))),
             None => ReadError::new(format!("not one of {}", names.join(", "))),
         }
+    }
+
+    /// Returns a number that is not declared: the `index`th, from the least one.
+    #[cold]
+    pub(super) fn undeclared(&self, index: usize) -> i32 {
+        let first = i32::MIN.saturating_add(i32::try_from(index).unwrap_or(i32::MAX));
+        (first..).find(|&number| self.json(number).is_none()).unwrap_or(first)
     }
 
     /// Returns the number of a value, or `None` if the name is unknown.

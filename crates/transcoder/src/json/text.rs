@@ -132,6 +132,8 @@ pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
 pub(super) fn put_enum(codec: &Codec, id: EnumId, text: &str, out: &mut Vec<u8>) -> Result<()> {
     let kind = codec.enumeration(id);
     let number = kind.number(text).or_else(|| text.parse().ok().filter(|&number| kind.json(number).is_some()));
+    // Another number at each position: two unknown names need not be the same value twice.
+    let number = number.or_else(|| codec.passes_unknown_enum_names.then(|| kind.undeclared(out.len())));
     let number = number.ok_or_else(|| kind.unknown())?;
     put_varint(out, i64::from(number) as u64);
     Ok(())

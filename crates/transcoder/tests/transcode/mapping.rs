@@ -1,7 +1,7 @@
 //! The JSON mapping case by case: the edges that random messages of `oracle` rarely touch, in both directions.
 
 use mainstay_transcoder::json::Codec;
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage as _, Value};
 
 use crate::support::{compile_text, pool};
 
@@ -101,6 +101,33 @@ fn what_the_mapping_forbids_is_refused() {
         ),
     ] {
         assert_eq!(round_trip(&codec, &pool, message, json), Err(reason.to_owned()), "{json}");
+    }
+}
+
+#[test]
+fn unknown_enum_names_are_passed_on_to_who_checks_them() {
+    let (strict, pool) = codec();
+    let lenient = Codec::new(&pool).with_unknown_enum_names();
+    let descriptor = pool.get_message_by_name("kinds.Everything").unwrap();
+    let json = r#"{"colors":["COLOR_RED","PINK","-3","PINK","99"],"scalars":{"aColor":"MAUVE"},"maybeLong":7}"#;
+    let refusal = round_trip(&strict, &pool, "kinds.Everything", json).unwrap_err();
+    assert_eq!(refusal, "colors[1]: not one of COLOR_BEHIND, COLOR_RED, COLOR_GREEN");
+    let mut wire = Vec::new();
+    lenient.read_json(&descriptor, json.as_bytes(), &mut wire).unwrap();
+    let message = DynamicMessage::decode(descriptor, &*wire).unwrap();
+    let color = pool.get_enum_by_name("kinds.Color").unwrap();
+    let colors = message.get_field_by_name("colors").unwrap();
+    let colors: Vec<_> = colors.as_list().unwrap().iter().filter_map(Value::as_enum_number).collect();
+    let declared: Vec<_> = colors.iter().map(|&number| color.get_value(number).is_some()).collect();
+    assert_eq!(declared, [true, false, true, false, false]);
+    assert!(colors[1] != colors[3] && colors[3] != colors[4], "{colors:?}");
+    let scalars = message.get_field_by_name("scalars").unwrap();
+    let single = scalars.as_message().unwrap().get_field_by_name("a_color").unwrap().as_enum_number().unwrap();
+    assert_eq!(color.get_value(single), None);
+    assert_eq!(message.get_field_by_name("maybe_long").unwrap().as_i64(), Some(7), "what follows is read");
+    // Names alone: what is no enum value in any form is still refused.
+    for json in [r#"{"colors":[true]}"#, r#"{"colors":[1.5]}"#, r#"{"colors":[null]}"#, r#"{"colors":"PINK"}"#] {
+        assert!(lenient.read_json(&message.descriptor(), json.as_bytes(), &mut Vec::new()).is_err(), "{json}");
     }
 }
 

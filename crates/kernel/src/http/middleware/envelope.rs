@@ -151,6 +151,11 @@ impl Dialect for Envelope {
         method.output().get_field_by_name(RESUME_TOKEN).map(|field| field.number())
     }
 
+    /// Validation refuses every value that is not declared, each under its field.
+    fn checks_enums(&self) -> bool {
+        true
+    }
+
     fn timeout_header(&self) -> Option<&HeaderName> {
         Some(&REQUEST_TIMEOUT)
     }

@@ -1,0 +1,89 @@
+//! Which protocol was seen to give which reason. Every reason is seen through every protocol, but for a short list.
+
+use crate::support::{Answer, PROTOCOLS, Protocol};
+
+/// A reason that is not seen through some protocols.
+pub(super) struct Gap {
+    pub(super) reason: &'static str,
+    pub(super) protocols: &'static [Protocol],
+    /// Why it can't be seen there.
+    #[expect(dead_code, reason = "documentation")]
+    why: &'static str,
+}
+
+/// The list may only shrink: a test that sees what is listed here fails.
+pub(super) const GAPS: [Gap; 6] = [
+    Gap {
+        reason: "BUSINESS_RULE_VIOLATION",
+        protocols: &PROTOCOLS,
+        why: "the product's own rules have names of their own; this one is why an inbound event is dead, long after its \
+              sender had a response",
+    },
+    Gap {
+        reason: "CLIENT_CLOSED_REQUEST",
+        protocols: &PROTOCOLS,
+        why: "the caller has left, so that the log and the metrics alone have it",
+    },
+    Gap {
+        reason: "IDEMPOTENCY_KEY_MISSING",
+        protocols: &PROTOCOLS,
+        why: "no method of the product requires a key, as one of a team's own may: the layer is tested alone",
+    },
+    Gap {
+        reason: "METHOD_NOT_ALLOWED",
+        protocols: &[Protocol::Grpc],
+        why: "every gRPC call is a POST; another HTTP method is not gRPC",
+    },
+    Gap {
+        reason: "NOT_ACCEPTABLE",
+        protocols: &[Protocol::Grpc],
+        why: "gRPC has no Accept, and one form of a response",
+    },
+    Gap {
+        reason: "WATCH_LAGGED",
+        protocols: &[Protocol::Rest, Protocol::Envoy],
+        why: "how far a watch may lag is more than a connection of its own takes to fill, and the failure of a stream in \
+              its middle is the same for every reason: see `protocols::streams`",
+    },
+];
+
+/// The protocols through which one reason was seen. At its end, these and the gaps must be all there are.
+pub(super) struct Seen {
+    reason: &'static str,
+    protocols: Vec<Protocol>,
+}
+
+impl Seen {
+    pub(super) fn of(reason: &'static str) -> Self {
+        Self { reason, protocols: Vec::new() }
+    }
+
+    /// Takes a response, which must be refused for the reason.
+    #[track_caller]
+    pub(super) fn refused(&mut self, protocol: Protocol, answer: Answer) -> Answer {
+        let answer = answer.refused(self.reason);
+        self.protocols.push(protocol);
+        answer
+    }
+
+    /// Takes the code of a refusal, which must be the reason's.
+    #[track_caller]
+    pub(super) fn code(&mut self, protocol: Protocol, code: &str) {
+        assert_eq!(code, self.reason, "over {protocol:?}");
+        self.protocols.push(protocol);
+    }
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for protocol in PROTOCOLS {
+            let seen = self.protocols.contains(&protocol);
+            let listed = GAPS.iter().any(|gap| gap.reason == self.reason && gap.protocols.contains(&protocol));
+            assert!(seen || listed, "{} was not seen over {protocol:?}", self.reason);
+            assert!(!(seen && listed), "{} is seen over {protocol:?}: remove it from the gaps", self.reason);
+        }
+    }
+}
