@@ -105,7 +105,14 @@ pub(crate) fn module() -> Module {
         .dependency(Dependency { name: "gateway", is_available: |app| Box::pin(gateway_is_available(app)) })
         .alerts(ALERTS.map(|cause| ("gateway", cause)))
         .alerts([("stripe", "auth")])
-        .metrics([Metric::counter("mainstay_gateway_unknown_total", "Payments whose outcome a call left unknown")])
+        .metrics([
+            Metric::counter("mainstay_gateway_unknown_total", "Payments whose outcome a call left unknown"),
+            Metric::gauge(
+                "mainstay_payments_oldest_unsettled_seconds",
+                "How long the oldest payment has waited for its outcome",
+            ),
+        ])
+        .measure(|app| Box::pin(payment::ops::measure_unsettled(app)))
         .examples(examples::by_name)
 }
 
