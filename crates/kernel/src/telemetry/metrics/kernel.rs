@@ -75,6 +75,11 @@ pub(super) const METRICS: &[Metric] =
         Metric::counter("mainstay_scheduled_task_failures_total", "Failed runs of scheduled tasks")
             .labels(&[("task", &[])]),
         Metric::counter("mainstay_tls_handshakes_failed_total", "TLS handshakes that failed"),
+        Metric::gauge(
+            "mainstay_tls_certificate_expiry_timestamp_seconds",
+            "When the first certificate of a file of the listener expires",
+        )
+        .labels(&[("certificate", &[])]),
         Metric::counter("mainstay_connections_closed_total", "Connections closed by this server, by reason")
             .labels(&[("reason", &["idle", "address", "silent", "stalled", "flood", "lingering"])]),
         Metric::gauge("mainstay_build_info", "Always 1; the labels describe the program").labels(&[
