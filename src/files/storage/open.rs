@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use mainstay_kernel::{config::Config, outbound};
+use mainstay_kernel::{config::Config, outbound, telemetry::disk};
 use object_store::{
     ClientOptions, ObjectStore, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
@@ -47,10 +47,13 @@ impl Storage {
     }
 }
 
+/// Opens a directory, and begins to measure its disk.
 fn directory(path: &Path) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let opened = fs::create_dir_all(path).map_err(anyhow::Error::from);
     let opened = opened.and_then(|()| Ok(LocalFileSystem::new_with_prefix(path)?.with_fsync(true)));
-    Ok(Arc::new(opened.with_context(|| format!("opening the directory of files, {}", path.display()))?))
+    let store = opened.with_context(|| format!("opening the directory of files, {}", path.display()))?;
+    disk::watch("files", path.to_owned());
+    Ok(Arc::new(store))
 }
 
 fn bucket(s3: &S3, files: &FilesConfig) -> object_store::Result<AmazonS3> {

@@ -1,9 +1,11 @@
 //! A server that can't work refuses to start, and says what to do.
 
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
 use nix::sys::signal::Signal;
 use url::Url;
 
-use crate::support::{Process, TestDatabase, process};
+use crate::support::{Process, TestDatabase, eventually, process};
 
 /// Runs `serve` or `worker` until it refuses, and returns what it says.
 async fn refusal(command: &str, database: &TestDatabase, own: &[(&str, &str)]) -> String {
@@ -139,4 +141,32 @@ async fn a_server_starts_while_postgres_accepts_connections_and_says_nothing() {
     server.signal(Signal::SIGTERM);
     assert!(server.into_running().ended().await.success());
     drop(hung);
+}
+
+/// As `make run` does: with a Postgres of its own, whose disk is measured beside that of the files.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_a_private_postgres_measures_its_disks() {
+    let directory = tempfile::tempdir().expect("a directory");
+    // As root, Postgres runs as another user, who has to pass.
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).expect("ours");
+    let data = directory.path().to_str().expect("text");
+    let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", "")];
+    let mut server = Process::with(&TestDatabase::foreign(""), &own).await;
+    for disk in ["postgres", "files"] {
+        let mut bytes = Vec::new();
+        for name in ["mainstay_disk_available_bytes", "mainstay_disk_size_bytes"] {
+            let series = format!("{name}{{disk=\"{disk}\"}} ");
+            eventually(&series, async || {
+                let metrics = server.private.get("/metrics").await.body;
+                let lines = metrics.as_str().expect("text").lines();
+                let value = lines.filter_map(|line| line.strip_prefix(&series)).find_map(|value| value.parse().ok());
+                bytes.extend(value);
+                value.is_some_and(|value: f64| value > 1e6)
+            })
+            .await;
+        }
+        assert!(bytes.first() < bytes.last(), "{disk}: {bytes:?}");
+    }
+    server.signal(Signal::SIGTERM);
+    assert!(server.ended().await.success());
 }
