@@ -101,6 +101,8 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
         "mainstay_jobs_total{kind=\"send_mail\",outcome=\"dead\"} == 0",
         "mainstay_scheduled_task_failures_total{task=\"find_refunds\"} == 0",
         "mainstay_mails_total{kind=\"order_confirmation\",outcome=\"rejected\"} == 0",
+        "http_server_request_duration_seconds_count{http_request_method=\"_OTHER\"} == 0",
+        "rpc_server_call_duration_seconds_count{rpc_method=\"_OTHER\"} == 0",
         "mainstay_circuit{dependency=\"redis\"} == 0",
         "mainstay_build_info == 1",
         "process_resident_memory_bytes > 1000000",
