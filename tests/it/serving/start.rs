@@ -128,6 +128,24 @@ async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
     }
 }
 
+/// Whoever starts the server learns all that is wrong with its URLs at once, and no password.
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_of_another_kind_are_refused_all_at_once() {
+    let database = TestDatabase::foreign("mysql://me:hunter2@db.example.com/shop");
+    let bad = [
+        ("DATABASE_REPLICA_URLS", "postgres://me:hunter2@r1/shop,http://me:hunter2@r2/shop"),
+        ("REDIS_URL", "memcached://:hunter2@cache"),
+        ("ON_CALL_URL", "http://alerts.example.com"),
+    ];
+    for command in [&["serve"][..], &["worker"], &["migrate"], &["config", "check"]] {
+        let (good, text) = process::run(command, &database, &bad).await;
+        assert!(!good && !text.contains("hunter2"), "{command:?}: {text}");
+        for name in ["DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL", "ON_CALL_URL"] {
+            assert!(text.contains(&format!("  {name}: must be ")), "{command:?} does not name {name}:\n{text}");
+        }
+    }
+}
+
 /// Postgres hangs: its system accepts connections and acknowledges what is sent, and nobody answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_starts_while_postgres_accepts_connections_and_says_nothing() {
