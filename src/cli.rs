@@ -247,15 +247,20 @@ impl Instance {
     /// Postgres fails to start, or the configuration can't be used.
     pub async fn open(modules: &'static Modules, mut config: Config) -> anyhow::Result<Self> {
         let mut postgres = None;
+        let directory = config.database.data_dir.join("postgres");
         if config.database.url.is_none() {
-            let options = mainstay_dev_servers::Options::persistent(config.database.data_dir.join("postgres"));
+            let options = mainstay_dev_servers::Options::persistent(&directory);
             let private = mainstay_dev_servers::Postgres::start(options).await?;
             config.database.url = Some(private.url().to_owned().into());
             postgres = Some(private);
         } else {
             warn_of_substitutes(&config);
         }
-        Ok(Self { app: modules.open(config).await?, postgres })
+        let app = modules.open(config).await?;
+        if postgres.is_some() {
+            telemetry::disk::watch("postgres", directory);
+        }
+        Ok(Self { app, postgres })
     }
 
     /// Whether the Postgres is the private one.

@@ -28,6 +28,7 @@ use self::{
     config::PaymentsConfig,
     gateway::{sandbox::Sandbox, stripe::Stripe},
     id::PaymentId,
+    ledger::check_job::CheckLedger,
     payment::{model::Payment, service::Payments},
     refund::{ops::RefundIntent, search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
     stripe_events::PaymentEvents,
@@ -46,13 +47,14 @@ pub use gateway::{Cancel, Found, Gateway, Outcome, Subscribe};
 pub use settlement::call;
 
 /// The alerts about payments, with the provider `gateway`, in the order of docs/operations.md.
-const ALERTS: [&str; 11] = [
+const ALERTS: [&str; 12] = [
     "other_gateway",
     "unsettled",
     "moved_twice",
     "mismatch",
     "unknown_payment",
     "refunds_differ",
+    "ledger_differs",
     "refund_returned",
     "customer_missing",
     "cancellation_refused",
@@ -84,6 +86,7 @@ pub(crate) fn module() -> Module {
         .due_rows::<RefundIntent>()
         .queue::<SyncRefunds>()
         .queue::<FindRefunds>()
+        .queue::<CheckLedger>()
         .every(Duration::from_secs(5), "sum_ledger", "Adds what was booked to the sums of the ledger", jobs::sum_ledger)
         .every(10 * MINUTE, "find_refunds", "Finds refunds at the gateway that no webhook reported", jobs::find_refunds)
         .every(
@@ -92,11 +95,24 @@ pub(crate) fn module() -> Module {
             "Finds refunds of the last 60 days that the bank returned and no webhook reported",
             jobs::find_returned_refunds,
         )
+        .every(
+            24 * HOUR,
+            "check_ledger",
+            "Compares what was booked in the last 3 days with the gateway's books",
+            jobs::check_ledger,
+        )
         .contribute::<Arc<dyn Handler>>(Arc::new(PaymentEvents))
         .dependency(Dependency { name: "gateway", is_available: |app| Box::pin(gateway_is_available(app)) })
         .alerts(ALERTS.map(|cause| ("gateway", cause)))
         .alerts([("stripe", "auth")])
-        .metrics([Metric::counter("mainstay_gateway_unknown_total", "Payments whose outcome a call left unknown")])
+        .metrics([
+            Metric::counter("mainstay_gateway_unknown_total", "Payments whose outcome a call left unknown"),
+            Metric::gauge(
+                "mainstay_payments_oldest_unsettled_seconds",
+                "How long the oldest payment has waited for its outcome",
+            ),
+        ])
+        .measure(|app| Box::pin(payment::ops::measure_unsettled(app)))
         .examples(examples::by_name)
 }
 

@@ -156,9 +156,14 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     /// Returns the refunds that others can make or return; `None` if all are requested here.
     fn console(&self) -> Option<&dyn Console>;
 
-    /// Returns a page of the gateway's own books, from the beginning or from the cursor of an earlier page. It may
-    /// include refunds of charges made by other users of the gateway account, but not those charges.
-    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>>;
+    /// Returns a page of the gateway's own books, of all times or of what was created there since a time, from the
+    /// beginning or from the cursor of an earlier page. It may include refunds of charges made by other users of the
+    /// gateway account, but not those charges.
+    fn statement<'a>(
+        &'a self,
+        since: Option<DateTime<Utc>>,
+        from: Option<&'a str>,
+    ) -> BoxFuture<'a, anyhow::Result<Statement>>;
 }
 
 /// The refunds of a gateway that others can make, in a console of its own, or return, as banks do.

@@ -1,10 +1,18 @@
 //! Job handlers and scheduled tasks.
 
-use mainstay_kernel::{app::App, error::Result, queue::Handler};
+use mainstay_kernel::{
+    app::App,
+    database::Connection,
+    error::Result,
+    queue::{self, Handler},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::payments::{
-    ledger::ops::sums,
+    ledger::{
+        check_job::CheckLedger,
+        ops::{recent, sums},
+    },
     refund::{ops::sync, search_job::FindRefunds, sync_job::SyncRefunds},
 };
 
@@ -23,6 +31,18 @@ impl Handler for FindRefunds {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
         sync::find_missed(app, self, stop).await
     }
+}
+
+impl Handler for CheckLedger {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        recent::check_and_alert(app).await
+    }
+}
+
+/// Begins a check, unless one is still running.
+pub(super) async fn check_ledger(app: App) -> Result<usize> {
+    let begin = async |connection: &mut Connection| queue::enqueue_missing(connection, &[CheckLedger {}]).await;
+    app.database.autocommit(begin).await
 }
 
 pub(super) async fn sum_ledger(app: App) -> Result<usize> {

@@ -78,6 +78,21 @@ fn a_url_of_another_kind_is_refused() {
     for bad in ["mysql://localhost/m", "http://localhost/m", "localhost:5432", "host=localhost", "postgres:///m"] {
         assert!(url("DATABASE_URL", bad), "{bad}");
     }
+    let primary = ("DATABASE_URL", "postgres://localhost/m");
+    let replicas =
+        |urls| names(&[primary, ("DATABASE_REPLICA_URLS", urls)]).contains(&"DATABASE_REPLICA_URLS".to_owned());
+    for good in ["postgres://r1/m", "postgres://r1/m, postgresql://u:p@r2:5433/m"] {
+        assert!(!replicas(good), "{good}");
+    }
+    for bad in ["mysql://r1/m", "r1:5432", "postgres://r1/m,", "postgres://r1/m, http://r2/m", "postgres://r1,r2/m"] {
+        assert!(replicas(bad), "{bad}");
+    }
+    for good in ["https://alerts.example.com/v2", "http://localhost:9093", "http://127.0.0.1:9093", "http://[::1]/v2"] {
+        assert!(!url("ON_CALL_URL", good), "{good}");
+    }
+    for bad in ["http://alerts.example.com", "ftp://localhost", "alerts.example.com", "https://", "localhost:9093"] {
+        assert!(url("ON_CALL_URL", bad), "{bad}");
+    }
     for good in ["redis://localhost:6379", "rediss://:p@cache/1"] {
         assert!(!url("REDIS_URL", good), "{good}");
     }
@@ -97,6 +112,15 @@ fn a_url_of_another_kind_is_refused() {
     for bad in ["*", "https://*.example.com", "https://app.example.com/", "app.example.com", "null", "ftp://x"] {
         assert!(url("ALLOWED_ORIGINS", bad), "{bad}");
     }
+}
+
+/// The start must not find out what the check of the configuration knows.
+#[test]
+fn a_primary_that_sentinels_watch_has_a_name() {
+    let sentinels = ("REDIS_SENTINELS", "redis://s1:26379");
+    assert_eq!(names(&[("REDIS_URL", "redis://primary"), sentinels]), [""; 0]);
+    assert_eq!(names(&[("REDIS_URL", "unix:///run/redis.sock")]), [""; 0]);
+    assert_eq!(names(&[("REDIS_URL", "unix:///run/redis.sock"), sentinels]), ["REDIS_URL"]);
 }
 
 #[test]

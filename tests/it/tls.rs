@@ -15,12 +15,12 @@ use crate::support::app::Builder;
 
 /// The certificate files of a listener.
 #[derive(Debug)]
-struct Files {
+pub(crate) struct Files {
     directory: TempDir,
 }
 
 impl Files {
-    fn new(server: &Pair) -> Self {
+    pub(crate) fn new(server: &Pair) -> Self {
         let files = Self { directory: tempfile::tempdir().expect("a directory") };
         files.write(server);
         files
@@ -40,7 +40,7 @@ impl Files {
     }
 
     /// The variables that name the files.
-    fn variables(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         vec![("TLS_CERT", self.path("tls.crt")), ("TLS_KEY", self.path("tls.key"))]
     }
 

@@ -34,6 +34,7 @@ use crate::{
     queue::{
         Handler, Kind,
         rows::{DueRows, Rows},
+        worker::Measure,
     },
     schedule::Task,
     telemetry::metrics::Metric,
@@ -62,6 +63,7 @@ pub struct Module {
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
+    measures: Vec<Measure>,
     handlers: Vec<events::HandlerEntry>,
     subscribers: Vec<Subscriber>,
     dependencies: Vec<Dependency>,
@@ -94,6 +96,7 @@ impl Module {
             jobs: Vec::new(),
             rows: Vec::new(),
             tasks: Vec::new(),
+            measures: Vec::new(),
             handlers: Vec::new(),
             subscribers: Vec::new(),
             dependencies: Vec::new(),
@@ -174,6 +177,13 @@ impl Module {
         F: Future<Output = Result<usize>> + Send + 'static,
     {
         self.tasks.push(Task::new(name, period, what, run));
+        self
+    }
+
+    /// Adds a measurement, which every worker makes every 15 s beside that of its queue: it sets gauges. While it fails,
+    /// they keep their values.
+    pub fn measure(mut self, measure: Measure) -> Self {
+        self.measures.push(measure);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Logs, traces and metrics.
 
 pub(crate) mod backtrace;
+pub mod disk;
 mod exporter;
 mod json;
 pub mod lines;

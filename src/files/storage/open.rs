@@ -3,7 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use mainstay_kernel::{config::Config, outbound};
+use mainstay_kernel::{config::Config, outbound, telemetry::disk};
 use object_store::{
     ClientOptions, ObjectStore, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
@@ -47,10 +47,12 @@ impl Storage {
     }
 }
 
+/// Opens a directory, and begins to measure its disk.
 fn directory(path: &Path) -> anyhow::Result<Arc<dyn ObjectStore>> {
     let context = || format!("opening the directory of files, {}", path.display());
     fs::create_dir_all(path).with_context(context)?;
     let store = LocalFileSystem::new_with_prefix(path).with_context(context)?;
+    disk::watch("files", path.to_owned());
     Ok(Arc::new(store.with_fsync(true)))
 }
 

@@ -15,6 +15,7 @@ mod subscriptions;
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use crate::payments::id::{PaymentId, RefundId};
@@ -204,11 +205,15 @@ impl Gateway for Sandbox {
         None
     }
 
-    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
+    fn statement<'a>(
+        &'a self,
+        since: Option<DateTime<Utc>>,
+        from: Option<&'a str>,
+    ) -> BoxFuture<'a, anyhow::Result<Statement>> {
         async move {
             let from = from.map(str::to_owned);
-            let rows = self.database.autocommit(async move |connection| store::moved(connection, from).await).await;
-            let rows = rows.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
+            let moved = self.database.autocommit(async move |connection| store::moved(connection, since, from).await);
+            let rows = moved.await.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
             let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
             Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })
         }

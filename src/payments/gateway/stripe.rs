@@ -196,15 +196,21 @@ impl Gateway for Stripe {
         Some(self)
     }
 
-    fn statement<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, anyhow::Result<Statement>> {
+    fn statement<'a>(
+        &'a self,
+        since: Option<DateTime<Utc>>,
+        from: Option<&'a str>,
+    ) -> BoxFuture<'a, anyhow::Result<Statement>> {
         async move {
+            let since = since.map(|since| since.timestamp().to_string());
+            let filter: Vec<_> = since.iter().map(|since| ("created[gte]", since.as_str())).collect();
             // Charges first, then refunds, then invoices; a cursor is the part and the last id read.
             let (part, after) = from.and_then(|from| from.split_once(' ')).unwrap_or(("charges", ""));
             let after = Some(after).filter(|after| !after.is_empty());
             let (page, following) = match part {
-                "invoices" => (self.invoices(after).await?, None),
-                "refunds" => (self.part(REFUNDS, &[], after, Refund::movement).await?, Some("invoices ")),
-                _ => (self.part(INTENTS, &[], after, PaymentIntent::movement).await?, Some("refunds ")),
+                "invoices" => (self.invoices(&filter, after).await?, None),
+                "refunds" => (self.part(REFUNDS, &filter, after, Refund::movement).await?, Some("invoices ")),
+                _ => (self.part(INTENTS, &filter, after, PaymentIntent::movement).await?, Some("refunds ")),
             };
             let next = page.next.map_or_else(|| following.map(str::to_owned), |last| Some(format!("{part} {last}")));
             Ok(Statement { next, ..page })

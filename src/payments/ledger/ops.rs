@@ -1,8 +1,10 @@
 //! Checks the ledger against itself and against the gateway's books.
 
+pub mod recent;
 pub mod sums;
 
 use crate::payments::gateway::Gateway;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +18,9 @@ use crate::payments::{
 };
 use mainstay_kernel::{
     app::App,
+    database::Connection,
     error::{Error, Result},
+    id,
     money::Money,
 };
 use uuid::Uuid;
@@ -36,20 +40,34 @@ pub struct Report {
     pub faults: Vec<String>,
 }
 
-/// Checks the ledger. Both sides are held in memory, at a few hundred bytes per movement. Movements made during the
-/// check are not reported: the gateway is queried after the ledger was read, and any movement that only the gateway has
-/// is looked up in the ledger again.
+/// How far the clocks of the gateway and of the servers may be apart.
+const SKEW: TimeDelta = TimeDelta::minutes(10);
+/// The movements of the gateway that a check of a part of the books may hold in memory.
+const MAX_MOVED: usize = 100_000;
+
+/// Checks the whole ledger. Both sides are held in memory, at a few hundred bytes per movement.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres or the gateway is unreachable.
 pub async fn check(app: &App) -> Result<Report> {
-    let own = app.database.autocommit(async |connection| store::faults(connection).await).await?;
+    compare(app, None).await
+}
+
+/// Compares the ledger with the gateway's books: all of it, or what was booked since a time. Movements made meanwhile are
+/// not reported: the gateway is queried after the ledger was read, and any movement that only the gateway has is looked
+/// up in the ledger again.
+async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
+    let from = since.map_or(Uuid::nil(), id::least);
+    let own = app.database.autocommit(async move |connection| store::faults(connection, from).await).await?;
     let faults = own.into_iter().map(|fault| sentence(&fault)).collect();
-    let ours = booked(app).await?;
+    let ours = booked(app, from).await?;
     let mut report = Report { booked: ours.len(), faults, ..Report::default() };
-    let theirs = moved(app, &mut report).await?;
+    // What moved since then was booked later still.
+    let theirs = moved(app, since.map(|since| since + SKEW), &mut report).await?;
+    let listed = since.map(|since| id::least(since + SKEW * 2));
     for (id, booked) in &ours {
         match theirs.get(id) {
+            None if listed.is_some_and(|from| !was_requested(booked, from)) => {}
             None => {
                 let ours = describe_booked(booked);
                 report.faults.push(format!("{id} is booked as {ours}, and the gateway knows nothing of it."));
@@ -68,7 +86,7 @@ pub async fn check(app: &App) -> Result<Report> {
         let now = app.clock.now();
         let pending = app.database.autocommit(async move |connection| store::pending(connection, now).await).await?;
         let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
-        let ours = booked(app).await?;
+        let ours = booked(app, from).await?;
         for moved in missing {
             // A refund of a charge that is not settled is pending with it.
             let charge = moved.charge_id.as_ref().and_then(|id| theirs.get(id));
@@ -95,13 +113,20 @@ fn sentence(fault: &str) -> String {
     format!("{}{rest}.", first.to_uppercase())
 }
 
+/// Returns whether a movement was requested here, under the id `from` or a later one, so that it is not older either.
+/// Others are booked because the gateway lists them, whenever they were made.
+fn was_requested(booked: &Booked, from: Uuid) -> bool {
+    matches!(booked.kind, Kind::Charge | Kind::Refund) && booked.subject.is_some_and(|subject| subject >= from)
+}
+
 /// Returns the gateway's movements that belong to this service, by the gateway's id: those that name a payment, refund
 /// or subscription, and refunds of such charges.
-async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movement>> {
+async fn moved(app: &App, since: Option<DateTime<Utc>>, report: &mut Report) -> Result<HashMap<String, Movement>> {
     let (mut theirs, mut subjects) = (HashMap::new(), HashMap::new());
     let mut next = None;
     loop {
-        let part = app.part::<Arc<dyn Gateway>>().statement(next.as_deref()).await.map_err(Error::unavailable)?;
+        let part = app.part::<Arc<dyn Gateway>>().statement(since, next.as_deref()).await;
+        let part = part.map_err(Error::unavailable)?;
         for movement in part.movements {
             let id = movement.gateway_id.clone();
             // Charges come first in the statement.
@@ -119,6 +144,11 @@ async fn moved(app: &App, report: &mut Report) -> Result<HashMap<String, Movemen
                 report.faults.push(format!("The gateway moved money twice for {subject}: {earlier} and {id}."));
             }
             theirs.insert(id, movement);
+        }
+        if since.is_some() && theirs.len() > MAX_MOVED {
+            return Err(Error::internal(anyhow::anyhow!(
+                "the gateway has more than {MAX_MOVED} movements of this time"
+            )));
         }
         next = part.next;
         if next.is_none() {
@@ -151,9 +181,10 @@ fn describe(kind: Kind, amount: Money, subject: Option<Uuid>) -> String {
     format!("{kind} of {amount} for {subject}")
 }
 
-/// Returns the ledger's movements, by the gateway's id.
-async fn booked(app: &App) -> Result<HashMap<String, Booked>> {
+/// Returns the ledger's movements that were booked under the id `from` or a later one, by the gateway's id.
+async fn booked(app: &App, from: Uuid) -> Result<HashMap<String, Booked>> {
     let gateway = app.part::<Arc<dyn Gateway>>().name();
-    let booked = app.database.autocommit(async move |connection| store::booked(connection, gateway).await).await?;
+    let read = async move |connection: &mut Connection| store::booked(connection, gateway, from).await;
+    let booked = app.database.autocommit(read).await?;
     Ok(booked.into_iter().map(|booked| (booked.gateway_id.clone(), booked)).collect())
 }

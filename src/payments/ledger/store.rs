@@ -200,11 +200,21 @@ impl TryFrom<Row> for Booked {
     }
 }
 
-/// Returns all movements at one gateway that count: a refund that the bank returned and its reversal do not.
+/// Returns when the booking was made that `newer` others are newer than; `None` if there are not so many.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Booked>> {
+pub async fn booked_at(connection: &mut Connection, newer: i64) -> Result<Option<DateTime<Utc>>> {
+    let query = booked::table.order(booked::id.desc()).offset(newer).select(booked::created_at);
+    Ok(query.first(connection).await.optional()?)
+}
+
+/// Returns the movements at one gateway that were booked under the id `from` or a later one, and that count: a refund
+/// that the bank returned and its reversal do not.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn booked(connection: &mut Connection, gateway: &str, from: Uuid) -> Result<Vec<Booked>> {
     const SQL: &str = "SELECT booked.kind, booked.gateway_id, booked.currency, booked.amount_minor, \
                               CASE booked.kind WHEN 1 THEN booked.payment_id \
                                    WHEN 2 THEN (CASE WHEN refunds.refunded_by IS NOT NULL THEN refunds.id END) \
@@ -213,14 +223,15 @@ pub async fn booked(connection: &mut Connection, gateway: &str) -> Result<Vec<Bo
                        LEFT JOIN refunds ON refunds.id = booked.refund_id \
                        LEFT JOIN payments ON payments.id = coalesce(booked.payment_id, refunds.payment_id) \
                        LEFT JOIN subscriptions ON subscriptions.id = booked.subscription_id \
-                       WHERE coalesce(payments.gateway, subscriptions.gateway) = $1 AND booked.kind NOT IN (4, 6) \
+                       WHERE booked.id >= $2 AND coalesce(payments.gateway, subscriptions.gateway) = $1 \
+                         AND booked.kind NOT IN (4, 6) \
                          AND NOT EXISTS (SELECT FROM ledger_transactions AS reversal \
                                          WHERE reversal.reversed_refund_id = booked.refund_id) \
                          AND NOT EXISTS (SELECT FROM ledger_transactions AS reversal \
                                          WHERE booked.kind = 5 AND reversal.kind = 6 \
                                            AND reversal.subscription_id = booked.subscription_id \
                                            AND reversal.gateway_id = booked.gateway_id)";
-    let query = diesel::sql_query(SQL).bind::<Text, _>(gateway);
+    let query = diesel::sql_query(SQL).bind::<Text, _>(gateway).bind::<SqlUuid, _>(from);
     let rows: Vec<Row> = query.load(connection).await?;
     rows.into_iter().map(Booked::try_from).collect()
 }
@@ -231,40 +242,45 @@ struct Fault {
     fault: String,
 }
 
-/// Returns the inconsistencies within the ledger: none, as long as the constraints are in place.
-pub async fn faults(connection: &mut Connection) -> Result<Vec<String>> {
+/// Returns the inconsistencies within the ledger among what has the id `from` or a later one: none, as long as the
+/// constraints are in place.
+pub async fn faults(connection: &mut Connection, from: Uuid) -> Result<Vec<String>> {
     const SQL: &str = "
         SELECT 'payment ' || payments.id || ' succeeded and is not in the ledger' AS fault FROM payments
-        WHERE status = $1 AND NOT EXISTS (SELECT FROM ledger_transactions WHERE payment_id = payments.id)
+        WHERE payments.id >= $2 AND status = $1
+        AND NOT EXISTS (SELECT FROM ledger_transactions WHERE payment_id = payments.id)
         UNION ALL
         SELECT 'refund ' || refunds.id || ' succeeded and is not in the ledger' FROM refunds
-        WHERE status = $1 AND NOT EXISTS (SELECT FROM ledger_transactions WHERE refund_id = refunds.id)
+        WHERE refunds.id >= $2 AND status = $1
+        AND NOT EXISTS (SELECT FROM ledger_transactions WHERE refund_id = refunds.id)
         UNION ALL
         SELECT 'payment ' || payments.id || ' is in the ledger and did not succeed' FROM payments
-        JOIN ledger_transactions AS booked ON booked.payment_id = payments.id WHERE status <> $1
+        JOIN ledger_transactions AS booked ON booked.payment_id = payments.id WHERE booked.id >= $2 AND status <> $1
         UNION ALL
         SELECT 'subscription ' || subscriptions.id || ' is in the ledger and never began' FROM subscriptions
         JOIN ledger_transactions AS booked ON booked.subscription_id = subscriptions.id
-        WHERE subscriptions.gateway_id IS NULL
+        WHERE booked.id >= $2 AND subscriptions.gateway_id IS NULL
         UNION ALL
         SELECT 'refund ' || refunds.id || ' is in the ledger and did not succeed' FROM refunds
-        JOIN ledger_transactions AS booked ON booked.refund_id = refunds.id WHERE status <> $1
+        JOIN ledger_transactions AS booked ON booked.refund_id = refunds.id WHERE booked.id >= $2 AND status <> $1
         AND NOT EXISTS (SELECT FROM ledger_transactions WHERE reversed_refund_id = refunds.id)
         UNION ALL
         SELECT 'refund ' || refunds.id || ' is reversed and ' || CASE status WHEN $1 THEN 'succeeded' ELSE 'was never booked' END
         FROM refunds JOIN ledger_transactions AS booked ON booked.reversed_refund_id = refunds.id
-        WHERE status = $1 OR NOT EXISTS (SELECT FROM ledger_transactions WHERE refund_id = refunds.id)
+        WHERE booked.id >= $2
+        AND (status = $1 OR NOT EXISTS (SELECT FROM ledger_transactions WHERE refund_id = refunds.id))
         UNION ALL
         SELECT 'subscription ' || back.subscription_id || ' has a reversal of ' || back.gateway_id || ', which was never booked'
-        FROM ledger_transactions AS back WHERE back.kind = 6 AND NOT EXISTS (
+        FROM ledger_transactions AS back WHERE back.id >= $2 AND back.kind = 6 AND NOT EXISTS (
             SELECT FROM ledger_transactions AS booked WHERE booked.kind = 5
             AND (booked.subscription_id, booked.gateway_id, booked.currency, booked.amount_minor)
                 = (back.subscription_id, back.gateway_id, back.currency, back.amount_minor))
         UNION ALL
         SELECT 'payment ' || id || ' has ' || refunded_minor || ' set reserved, and refunds of another sum' FROM payments
-        WHERE refunded_minor <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> 3), 0)";
-    let found: Vec<Fault> =
-        diesel::sql_query(SQL).bind::<SmallInt, _>(Status::Succeeded.number()).load(connection).await?;
+        WHERE id >= $2 AND refunded_minor
+            <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> 3), 0)";
+    let query = diesel::sql_query(SQL).bind::<SmallInt, _>(Status::Succeeded.number()).bind::<SqlUuid, _>(from);
+    let found: Vec<Fault> = query.load(connection).await?;
     Ok(found.into_iter().map(|row| row.fault).collect())
 }
 

@@ -17,6 +17,7 @@ use crate::{
     },
 };
 use mainstay_kernel::{
+    app::App,
     caller::Permit,
     database::Connection,
     error::Result,
@@ -52,6 +53,17 @@ pub async fn begin(
     // In one round trip, in this order: the order refers to the payment.
     let (payment, ()) = try_join!(store::insert(connection, payment), order::update(connection, &order))?;
     Ok(payment)
+}
+
+/// Measures how long the oldest payment has waited for its outcome; 0 if none waits.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn measure_unsettled(app: App) -> Result<()> {
+    let oldest = app.database.autocommit(async |connection| stats::oldest_pending(connection).await).await?;
+    let age = oldest.and_then(|oldest| (app.clock.now() - oldest).to_std().ok()).unwrap_or_default();
+    metrics::gauge!("mainstay_payments_oldest_unsettled_seconds").set(age.as_secs_f64());
+    Ok(())
 }
 
 /// Returns an event about a payment.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{ALONE, CHARGE, FakeGateway, alerts, charge_of, is_theirs, overtaken, start_app_with};
 use crate::{
     cases::Scene,
-    support::{Protocol, TestApp, unique},
+    support::{Protocol, TestApp, modules, unique},
 };
 
 /// An app with a payment whose outcome is unknown, because the gateway behaves like this.
@@ -62,4 +62,26 @@ async fn a_payment_whose_workers_keep_failing_is_put_off() {
         let said = (app.database.number(put_off).await == 1, alerts("unsettled") == 1);
         assert_eq!(said, (is_hopeless, is_hopeless), "after {leases}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_age_of_the_oldest_payment_without_an_outcome_is_measured() {
+    let gateway = FakeGateway::start().await;
+    let (app, _scene) = pending(&gateway, json!({ "refuse": 503 }), 0).await;
+    let age = async || {
+        for measure in modules().work().measures {
+            measure(app.app.clone()).await.expect("measured");
+        }
+        let metrics = mainstay_kernel::telemetry::metrics().render();
+        let value = metrics.lines().find_map(|line| line.strip_prefix("mainstay_payments_oldest_unsettled_seconds "));
+        value.expect("a series").parse::<f64>().expect("a number")
+    };
+    assert!((0.0..60.0).contains(&age().await), "{}", age().await);
+    app.app.clock.advance(TimeDelta::minutes(20));
+    assert!((1200.0..1260.0).contains(&age().await), "{}", age().await);
+    gateway.behave_well().await;
+    let id = app.database.sql("SELECT id FROM payments").await[0][0].clone().expect("an id");
+    finish::<Payment>(&app.app, id.parse().expect("an id")).await.expect("settled");
+    assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE status = 2").await, 1);
+    assert!(age().await < f64::EPSILON, "{}", age().await);
 }

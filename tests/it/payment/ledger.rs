@@ -4,8 +4,11 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::{FakeGateway, REFUND, paid, start_app};
-use crate::support::{Protocol, TestApp, app::environment, database::connect, euro, unique};
+use super::{FakeGateway, LEFT, REFUND, alerts, paid, search, start_app};
+use crate::{
+    cases::Scene,
+    support::{Protocol, TestApp, app::environment, database::connect, euro, eventually, unique},
+};
 
 pub(crate) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
     let (good, said, _) = run(app, gateway, &[], &[]).await;
@@ -116,6 +119,17 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     assert_eq!(gateway.settled_books(&app.database).await, 3);
 }
 
+/// Charges at the gateway what this app did not ask for.
+async fn charge_past_the_app(gateway: &FakeGateway, payment: &str) {
+    let base = gateway.variables().into_iter().find(|(name, _)| *name == "STRIPE_BASE_URL").expect("set").1;
+    let form = format!(
+        "amount=450&currency=eur&payment_method=pm_card_visa&confirm=true&metadata[mainstay_payment]={payment}"
+    );
+    let made = reqwest::Client::new().post(format!("{base}/v1/payment_intents")).bearer_auth("sk_test");
+    let made = made.header("idempotency-key", unique()).body(form).send().await.expect("an answer");
+    assert!(made.status().is_success(), "{made:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_finds_differences_from_the_gateway() {
     let gateway = FakeGateway::start().await;
@@ -128,16 +142,9 @@ async fn a_check_finds_differences_from_the_gateway() {
     assert!(good && said.contains("3 movements are booked, the gateway has 3"), "{said}");
 
     // A charge that only the gateway knows, and one that the gateway has twice.
-    let base = gateway.variables().into_iter().find(|(name, _)| *name == "STRIPE_BASE_URL").expect("set").1;
     let stranger = crate::cases::nothing();
-    for (key, subject) in [("a", &stranger), ("b", &payment)] {
-        let form = format!(
-            "amount=450&currency=eur&payment_method=pm_card_visa&confirm=true&metadata[mainstay_payment]={subject}"
-        );
-        let made = reqwest::Client::new().post(format!("{base}/v1/payment_intents")).bearer_auth("sk_test");
-        let made = made.header("idempotency-key", key).body(form).send().await.expect("an answer");
-        assert!(made.status().is_success(), "{made:?}");
-    }
+    charge_past_the_app(&gateway, &stranger).await;
+    charge_past_the_app(&gateway, &payment).await;
     let (good, said) = check(&app, &gateway).await;
     assert!(!good && said.contains(&stranger) && said.contains("twice") && said.contains(&payment), "{said}");
     assert!(
@@ -151,6 +158,50 @@ async fn a_check_finds_differences_from_the_gateway() {
         !good && report["booked"] == 3 && report["faults"].as_array().is_some_and(|faults| faults.len() == 3),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let payment = paid(&scene).await.id();
+    let refund = json!({ "paymentId": payment, "amount": euro("50") });
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.good();
+    let check = async || {
+        search(&app, "check_ledger").await;
+        eventually("the check has ended", async || app.database.number(LEFT).await == 0).await;
+    };
+    check().await;
+    assert_eq!(alerts("ledger_differs"), 0);
+    charge_past_the_app(&gateway, &crate::cases::nothing()).await;
+    check().await;
+    assert!(alerts("ledger_differs") > 0);
+    assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 2);
+    assert_eq!(app.database.number("SELECT count(*) FROM payments").await, 1);
+}
+
+/// What the gateway lost is missed in the days after it was booked; later only the whole check reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recent_check_reads_what_is_recent() {
+    use mainstay::payments::ledger::ops;
+
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let payment = paid(&scene).await.id();
+    let recent = async || ops::recent::check(&app.app).await.expect("checked");
+    let report = recent().await;
+    assert_eq!((report.booked, report.moved, report.faults.len()), (1, 1, 0), "{report:?}");
+    app.database.sql("ALTER TABLE sandbox_movements DISABLE TRIGGER USER; DELETE FROM sandbox_movements").await;
+    let report = recent().await;
+    assert_eq!((report.booked, report.moved, report.faults.len()), (1, 0, 1), "{report:?}");
+    assert!(report.faults[0].contains(&payment) && report.faults[0].contains("knows nothing of it"), "{report:?}");
+    app.app.clock.advance(chrono::TimeDelta::days(3) - chrono::TimeDelta::minutes(15));
+    let report = recent().await;
+    assert_eq!((report.booked, report.faults.len()), (1, 0), "the gateway may have it from before: {report:?}");
+    app.app.clock.advance(chrono::TimeDelta::hours(1));
+    assert_eq!(recent().await.booked, 0);
+    let whole = ops::check(&app.app).await.expect("checked");
+    assert!(whole.faults.len() == 1 && whole.faults[0].contains(&payment), "{whole:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

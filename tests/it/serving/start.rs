@@ -1,9 +1,11 @@
 //! A server that can't work refuses to start, and says what to do.
 
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
 use nix::sys::signal::Signal;
 use url::Url;
 
-use crate::support::{Process, TestDatabase, process};
+use crate::support::{Process, TestDatabase, eventually, process};
 
 /// Runs `serve` or `worker` until it refuses, and returns what it says.
 async fn refusal(command: &str, database: &TestDatabase, own: &[(&str, &str)]) -> String {
@@ -126,6 +128,24 @@ async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
     }
 }
 
+/// Whoever starts the server learns all that is wrong with its URLs at once, and no password.
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_of_another_kind_are_refused_all_at_once() {
+    let database = TestDatabase::foreign("mysql://me:hunter2@db.example.com/shop");
+    let bad = [
+        ("DATABASE_REPLICA_URLS", "postgres://me:hunter2@r1/shop,http://me:hunter2@r2/shop"),
+        ("REDIS_URL", "memcached://:hunter2@cache"),
+        ("ON_CALL_URL", "http://alerts.example.com"),
+    ];
+    for command in [&["serve"][..], &["worker"], &["migrate"], &["config", "check"]] {
+        let (good, text) = process::run(command, &database, &bad).await;
+        assert!(!good && !text.contains("hunter2"), "{command:?}: {text}");
+        for name in ["DATABASE_URL", "DATABASE_REPLICA_URLS", "REDIS_URL", "ON_CALL_URL"] {
+            assert!(text.contains(&format!("  {name}: must be ")), "{command:?} does not name {name}:\n{text}");
+        }
+    }
+}
+
 /// Postgres hangs: its system accepts connections and acknowledges what is sent, and nobody answers.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_starts_while_postgres_accepts_connections_and_says_nothing() {
@@ -139,4 +159,32 @@ async fn a_server_starts_while_postgres_accepts_connections_and_says_nothing() {
     server.signal(Signal::SIGTERM);
     assert!(server.into_running().ended().await.success());
     drop(hung);
+}
+
+/// As `make run` does: with a Postgres of its own, whose disk is measured beside that of the files.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_a_private_postgres_measures_its_disks() {
+    let directory = tempfile::tempdir().expect("a directory");
+    // As root, Postgres runs as another user, who has to pass.
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).expect("ours");
+    let data = directory.path().to_str().expect("text");
+    let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", "")];
+    let mut server = Process::with(&TestDatabase::foreign(""), &own).await;
+    for disk in ["postgres", "files"] {
+        let mut bytes = Vec::new();
+        for name in ["mainstay_disk_available_bytes", "mainstay_disk_size_bytes"] {
+            let series = format!("{name}{{disk=\"{disk}\"}} ");
+            eventually(&series, async || {
+                let metrics = server.private.get("/metrics").await.body;
+                let lines = metrics.as_str().expect("text").lines();
+                let value = lines.filter_map(|line| line.strip_prefix(&series)).find_map(|value| value.parse().ok());
+                bytes.extend(value);
+                value.is_some_and(|value: f64| value > 1e6)
+            })
+            .await;
+        }
+        assert!(bytes.first() < bytes.last(), "{disk}: {bytes:?}");
+    }
+    server.signal(Signal::SIGTERM);
+    assert!(server.ended().await.success());
 }

@@ -14,9 +14,12 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::support::{PROTOCOLS, Process, TestDatabase, eventually, modules, people::Cast};
+use crate::{
+    support::{PROTOCOLS, Process, TestDatabase, eventually, modules, people::Cast},
+    tls::{Files, certificates::Authority},
+};
 
-/// A Prometheus that scrapes one server; ends with the test.
+/// A Prometheus that scrapes a server, and of one with TLS what only such a one has; ends with the test.
 struct Prometheus {
     base: String,
     http: reqwest::Client,
@@ -25,7 +28,7 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    async fn start(server: &Process) -> Self {
+    async fn start(server: &Process, tls: &Process) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let port = {
             let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -33,7 +36,16 @@ impl Prometheus {
         };
         let config = json!({
             "global": { "scrape_interval": "200ms" },
-            "scrape_configs": [{ "job_name": "mainstay", "static_configs": [{ "targets": [server.private.address.to_string()] }] }],
+            "scrape_configs": [
+                { "job_name": "mainstay", "static_configs": [{ "targets": [server.private.address.to_string()] }] },
+                {
+                    "job_name": "tls",
+                    "static_configs": [{ "targets": [tls.private.address.to_string()] }],
+                    "metric_relabel_configs": [
+                        { "source_labels": ["__name__"], "regex": "mainstay_tls_certificate_.*", "action": "keep" },
+                    ],
+                },
+            ],
         });
         // JSON is YAML.
         std::fs::write(data.path().join("prometheus.yml"), config.to_string()).expect("written");
@@ -75,8 +87,12 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
         ("DATABASE_REPLICA_URLS", database.url.as_str()),
     ];
     let server = Process::with(&database, &settings).await;
-    let prometheus = Prometheus::start(&server).await;
-    eventually("the first scrape", async || prometheus.count("up == 1").await == 1).await;
+    let files = Files::new(&Authority::new().server());
+    let tls = files.variables();
+    let tls: Vec<_> = tls.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let tls = Process::with(&database, &tls).await;
+    let prometheus = Prometheus::start(&server, &tls).await;
+    eventually("the first scrapes", async || prometheus.count("up == 1").await == 2).await;
     // From the start, before any request: counters of which an increase matters.
     for query in [
         "mainstay_requests_total{method=\"TicketService.CreateTicket\",status=\"500\"} == 0",
@@ -85,6 +101,8 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
         "mainstay_jobs_total{kind=\"send_mail\",outcome=\"dead\"} == 0",
         "mainstay_scheduled_task_failures_total{task=\"find_refunds\"} == 0",
         "mainstay_mails_total{kind=\"order_confirmation\",outcome=\"rejected\"} == 0",
+        "http_server_request_duration_seconds_count{http_request_method=\"_OTHER\"} == 0",
+        "rpc_server_call_duration_seconds_count{rpc_method=\"_OTHER\"} == 0",
         "mainstay_circuit{dependency=\"redis\"} == 0",
         "mainstay_build_info == 1",
         "process_resident_memory_bytes > 1000000",

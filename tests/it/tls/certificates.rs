@@ -19,8 +19,14 @@ pub(crate) struct Pair {
 
 impl Authority {
     pub(crate) fn new() -> Self {
+        Self::until(4096)
+    }
+
+    /// An authority that expires at the beginning of a year.
+    pub(crate) fn until(year: i32) -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new([]).expect("no names");
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).expect("a certificate").pem();
         Self { issuer: Issuer::new(params, key), certificate }
@@ -29,6 +35,13 @@ impl Authority {
     /// Issues a server certificate for `localhost`.
     pub(crate) fn server(&self) -> Pair {
         self.sign(CertificateParams::new(["localhost".to_owned()]).expect("a name"))
+    }
+
+    /// Issues a server certificate for `localhost` that expires at the beginning of a year.
+    pub(crate) fn server_until(&self, year: i32) -> Pair {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        self.sign(params)
     }
 
     /// Issues a client certificate with these URI names.

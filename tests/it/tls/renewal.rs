@@ -52,3 +52,29 @@ async fn new_files_are_loaded_and_broken_ones_ignored() {
     eventually("the new certificate is presented", async || shown(&client, address).await != second).await;
     assert!(!server.log().contains("PRIVATE KEY"), "a key is in the log");
 }
+
+/// The metrics say when the files in use expire: the first of several certificates.
+#[tokio::test]
+async fn the_end_of_the_certificates_in_use_is_measured() {
+    let (authority, other) = (Authority::new(), Authority::until(2041));
+    let files = Files::new(&authority.server_until(2031));
+    files.put("ca.crt", &[authority.certificate.as_str(), other.certificate.as_str()].concat());
+    let database = TestDatabase::new().await;
+    let mut variables = files.variables();
+    variables.push(("TLS_CLIENT_CA", files.path("ca.crt")));
+    let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let server = Process::with(&database, &variables).await;
+    let expires = async |certificate: &str, date: &str| {
+        let seconds = date.parse::<chrono::DateTime<chrono::Utc>>().expect("a time").timestamp();
+        let name = "mainstay_tls_certificate_expiry_timestamp_seconds";
+        let line = format!("{name}{{certificate=\"{certificate}\"}} {seconds}\n");
+        server.private.get("/metrics").await.body.as_str().is_some_and(|text| text.contains(&line))
+    };
+    eventually("the end of the first", async || expires("server", "2031-01-01T00:00:00Z").await).await;
+    assert!(expires("client_authority", "2041-01-01T00:00:00Z").await, "the other authority lives longer");
+    files.put("tls.crt", "nonsense");
+    server.says("can't be used: keeping the previous ones").await;
+    assert!(expires("server", "2031-01-01T00:00:00Z").await, "that of the certificate in use");
+    files.write(&authority.server_until(2032));
+    eventually("the end of the second", async || expires("server", "2032-01-01T00:00:00Z").await).await;
+}

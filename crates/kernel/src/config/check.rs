@@ -36,8 +36,8 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     }
     if !config.redis.sentinels.iter().all(is_redis) {
         read.fault("REDIS_SENTINELS", "must be URLs such as redis://host:26379, separated by commas");
-    } else if !config.redis.sentinels.is_empty() && config.redis.url.is_none() {
-        read.fault("REDIS_URL", "needed beside REDIS_SENTINELS: its host is the name of the primary they watch");
+    } else if !config.redis.sentinels.is_empty() && config.redis.url.as_ref().is_none_or(is_socket) {
+        read.fault("REDIS_URL", "must have a host beside REDIS_SENTINELS: the name of the primary they watch");
     }
     let single: bool = read.parse("SINGLE_INSTANCE");
     if config.database.url.is_some() && config.redis.url.is_none() && !single {
@@ -70,6 +70,12 @@ fn check_replicas(config: &Config, read: &mut Reader) {
     if replicas.max_lag < LEAST_LAG {
         read.fault("DATABASE_REPLICA_MAX_LAG", "must be at least 300ms: the lag is measured ten times a second");
     }
+}
+
+/// Returns whether the URL is that of a Redis on a socket of this machine, which has no host.
+fn is_socket(url: &SecretString) -> bool {
+    let client = redis::Client::open(url.expose_secret());
+    client.is_ok_and(|client| matches!(client.get_connection_info().addr(), redis::ConnectionAddr::Unix(_)))
 }
 
 /// Returns whether the text is what a browser sends as its `Origin`.

@@ -21,7 +21,11 @@ use crate::{
         health::Dependency,
         openapi::examples::{self, Examples},
     },
-    queue::{Kind, rows::Rows, worker::Work},
+    queue::{
+        Kind,
+        rows::Rows,
+        worker::{Measure, Work},
+    },
     schedule::Task,
     sweep, telemetry,
 };
@@ -51,6 +55,7 @@ pub struct Modules {
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
+    measures: Vec<Measure>,
     handlers: Vec<HandlerEntry>,
     subscribers: Vec<Subscriber>,
     dependencies: Vec<Dependency>,
@@ -131,6 +136,7 @@ impl Modules {
             jobs: vec![Kind::of::<HandleEvent>()],
             rows: Vec::new(),
             tasks: sweep::tasks(),
+            measures: Vec::new(),
             handlers: Vec::new(),
             subscribers: Vec::new(),
             dependencies: Vec::new(),
@@ -156,6 +162,7 @@ impl Modules {
         self.jobs.extend(module.jobs);
         self.rows.extend(module.rows);
         self.tasks.extend(module.tasks);
+        self.measures.extend(module.measures);
         self.handlers.extend(module.handlers);
         self.subscribers.extend(module.subscribers);
         self.dependencies.extend(module.dependencies);
@@ -213,7 +220,7 @@ impl Modules {
 
     /// Returns what a worker runs.
     pub fn work(&'static self) -> Work {
-        Work { jobs: &self.jobs, rows: &self.rows, tasks: &self.tasks }
+        Work { jobs: &self.jobs, rows: &self.rows, tasks: &self.tasks, measures: &self.measures }
     }
 
     /// Returns the dependencies beside Postgres and Redis.

@@ -18,13 +18,14 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::BoxFuture;
 use tokio::{sync::Notify, task::AbortHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
     app::App,
-    error::Error,
+    error::{Error, Result},
     queue::{
         Kind,
         outage::Outage,
@@ -44,7 +45,10 @@ const GRACE: Duration = Duration::from_secs(20);
 /// How long the outcomes of the last jobs may take to be recorded after that.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// What a worker runs: the jobs, the due rows and the scheduled tasks of all modules, as
+/// Sets gauges that only Postgres knows the values of.
+pub type Measure = fn(App) -> BoxFuture<'static, Result<()>>;
+
+/// What a worker runs: the jobs, the due rows, the scheduled tasks and the measurements of all modules, as
 /// [`Modules::work`](crate::module::Modules::work) returns them.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
@@ -54,6 +58,8 @@ pub struct Work {
     pub rows: &'static [Rows],
     /// The scheduled tasks.
     pub tasks: &'static [Task],
+    /// What is measured beside the queue.
+    pub measures: &'static [Measure],
 }
 
 /// Works on jobs and on the schedule until `stop` is cancelled, then drains for at most 25 s: a running import stops at

@@ -50,7 +50,8 @@ impl Metric {
         Self { name, help, kind: Kind::Histogram, labels: &[] }
     }
 
-    /// Declares the labels with all their values. No values: they are known only when they occur.
+    /// Declares the labels, with the values that series have from the start: mostly all there are. No values: they are
+    /// known only when they occur.
     #[must_use]
     pub const fn labels(mut self, labels: &'static [(&'static str, &'static [&'static str])]) -> Self {
         self.labels = labels;

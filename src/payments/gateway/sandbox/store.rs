@@ -53,9 +53,14 @@ pub async fn find(connection: &mut Connection, kind: i16, subject: Uuid) -> Resu
     Ok(moved.first(connection).await.optional()?)
 }
 
-/// Returns the next [`PART`] movements of money after the id `after`.
-pub async fn moved(connection: &mut Connection, after: Option<String>) -> Result<Vec<Row>> {
+/// Returns the next [`PART`] movements of money after the id `after`, of all times or since a time.
+pub async fn moved(
+    connection: &mut Connection,
+    since: Option<DateTime<Utc>>,
+    after: Option<String>,
+) -> Result<Vec<Row>> {
     let query = movements::table.filter(movements::refusal_code.is_null());
+    let query = query.filter(movements::created_at.ge(since.unwrap_or_default()));
     let query = query.filter(movements::gateway_id.gt(after.unwrap_or_default()));
     let query = query.order(movements::gateway_id).limit(PART as i64).select(Row::as_select());
     Ok(query.load(connection).await?)

@@ -15,7 +15,7 @@ use crate::{
         stripe::{
             Found, Outcome, REFUNDS, Statement, Stripe,
             amount::from_stripe,
-            api::{List, Listed, unknown},
+            api::{Fields, List, Listed, unknown},
             metadata::{Metadata, SUBSCRIPTION, field},
             object::{Named, Refund},
             written,
@@ -131,8 +131,8 @@ impl Paid {
 
 impl Stripe {
     /// Returns a page of paid invoices, and of their refunds.
-    pub(crate) async fn invoices(&self, after: Option<&str>) -> anyhow::Result<Statement> {
-        let page = self.api.page::<Paid>(INVOICES, &PAID, after).await?;
+    pub(crate) async fn invoices(&self, filter: &Fields<'_>, after: Option<&str>) -> anyhow::Result<Statement> {
+        let page = self.api.page::<Paid>(INVOICES, &[PAID.as_slice(), filter].concat(), after).await?;
         let mut statement = Statement { next: page.next, ..Statement::default() };
         for mut paid in page.items {
             if paid.subject().is_some() {

@@ -6,6 +6,8 @@
 //! alternative names (X.509-SVID, 2). A name listed in `TLS_PRINCIPALS` is a service principal with the scopes given
 //! there; any other may connect, and needs a credential like any caller.
 
+mod expiry;
+
 use std::{
     collections::HashMap,
     fmt, fs, io,
@@ -30,6 +32,7 @@ use crate::{
     contract,
     id::ServiceKeyId,
 };
+use expiry::Expiry;
 
 /// How often the files are checked for changes.
 const RENEWAL: Duration = Duration::from_secs(1);
@@ -43,6 +46,7 @@ pub struct Tls {
     settings: Settings,
     principals: HashMap<String, Caller>,
     opened: [u8; 32],
+    expiry: Expiry,
     current: RwLock<Arc<ServerConfig>>,
 }
 
@@ -52,20 +56,21 @@ impl Tls {
     /// # Errors
     /// Every fault, with the setting it concerns.
     pub fn open(settings: Settings) -> Result<Self, Vec<Fault>> {
-        let opened = files(&settings).and_then(|files| Ok((files.digest(), files.config()?)));
-        let ((opened, config), principals) = match (opened, principals(&settings.principals)) {
+        let opened = files(&settings).and_then(|files| Ok((files.digest(), files.expiry(), files.config()?)));
+        let ((opened, expiry, config), principals) = match (opened, principals(&settings.principals)) {
             (Ok(opened), Ok(principals)) => (opened, principals),
             (opened, principals) => {
                 return Err([opened.err(), principals.err()].into_iter().flatten().flatten().collect());
             }
         };
-        Ok(Self { settings, principals, opened, current: RwLock::new(Arc::new(config)) })
+        Ok(Self { settings, principals, opened, expiry, current: RwLock::new(Arc::new(config)) })
     }
 
-    /// Reloads changed files for new connections; open connections are not affected. Files that can't be used, such as
+    /// Says when the certificates expire, and reloads changed files for new connections; open connections are not affected. Files that can't be used, such as
     /// a certificate whose key has not been written yet, change nothing. Never returns.
     pub(crate) async fn renew(&self) {
         let mut known = Some(self.opened);
+        self.expiry.publish();
         loop {
             tokio::time::sleep(RENEWAL).await;
             let settings = self.settings.clone();
@@ -76,8 +81,9 @@ impl Tls {
                 continue;
             }
             known = digest;
-            match read.and_then(|files| files.config()) {
-                Ok(config) => {
+            match read.and_then(|files| Ok((files.expiry(), files.config()?))) {
+                Ok((expiry, config)) => {
+                    expiry.publish();
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                     tracing::info!("TLS files reloaded: new connections use them");
                 }
@@ -159,6 +165,10 @@ impl Files {
             hash.update(part);
         }
         hash.finalize().into()
+    }
+
+    fn expiry(&self) -> Expiry {
+        Expiry::read(&self.certificates, self.client_authorities.as_deref())
     }
 
     fn config(&self) -> Result<ServerConfig, Vec<Fault>> {

@@ -1,4 +1,4 @@
-//! The loop that measures the queue.
+//! The loop that measures the queue, and what modules measure beside it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use crate::queue::{depth, outage::jittered};
 /// The interval of measurements.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// Measures the queue at intervals until the worker is stopped.
+/// Measures at intervals until the worker is stopped.
 pub(super) async fn keep(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         // An outage is reported by the loops that work.
@@ -16,6 +16,9 @@ pub(super) async fn keep(worker: Arc<Worker>) {
             #[expect(clippy::cast_precision_loss, reason = "at most 10,000 of each kind")]
             metrics::gauge!("mainstay_jobs_due", "lane" => waiting.lane.clone()).set(waiting.due as f64);
             metrics::gauge!("mainstay_jobs_oldest_due_seconds", "lane" => waiting.lane).set(waiting.oldest_seconds);
+        }
+        for measure in worker.work.measures {
+            measure(worker.app.clone()).await.ok();
         }
         worker.stop.run_until_cancelled(tokio::time::sleep(jittered(INTERVAL))).await;
     }

@@ -1,0 +1,20 @@
+//! The job that compares the ledger with the gateway's books.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use mainstay_kernel::queue::Job;
+
+/// A check. It reads page after page of the gateway's books, which may take longer than a scheduled task may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckLedger {}
+
+impl Job for CheckLedger {
+    const NAME: &'static str = "check_ledger";
+    const MAX_ATTEMPTS: i32 = 10;
+
+    /// There is one check at a time.
+    fn subject(&self) -> Uuid {
+        Uuid::nil()
+    }
+}
