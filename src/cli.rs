@@ -23,7 +23,7 @@ use clap::{Args, Parser, Subcommand};
 
 use mainstay_kernel::{
     app::App,
-    config::{Config, Fault, Source},
+    config::{Config, ConfigError, Source},
     error::Reason,
     http::openapi,
     module::Modules,
@@ -211,9 +211,9 @@ fn read(modules: &Modules, source: Source) -> anyhow::Result<Config> {
     modules.config(source).map_err(unusable)
 }
 
-fn unusable(faults: Vec<Fault>) -> anyhow::Error {
-    let faults: Vec<_> = faults.iter().map(|fault| format!("\n  {fault}")).collect();
-    anyhow::anyhow!("the configuration is not usable:{}", faults.concat())
+fn unusable(errors: Vec<ConfigError>) -> anyhow::Error {
+    let errors: Vec<_> = errors.iter().map(|error| format!("\n  {error}")).collect();
+    anyhow::anyhow!("the configuration is not usable:{}", errors.concat())
 }
 
 /// Prints to a reader that may stop early, as `head` does.

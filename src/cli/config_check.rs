@@ -3,29 +3,29 @@
 use std::process::ExitCode;
 
 use mainstay_kernel::{
-    config::{Fault, Origin, Setting, Settings},
+    config::{ConfigError, Origin, Setting, Settings},
     http::listener::tls::Tls,
 };
 
 use crate::{cli::print, mail::open_templates};
 
-/// Prints the values in effect, then all faults, also those of the files that the configuration names.
+/// Prints the values in effect, then all errors, also those of the files that the configuration names.
 pub(crate) fn run(settings: &Settings) -> ExitCode {
-    let (mut faults, config) = (settings.faults.clone(), settings.tentative());
+    let (mut errors, config) = (settings.errors.clone(), settings.tentative());
     print(&table(config.settings()));
     if let Some(tls) = config.server.tls.clone() {
-        faults.extend(Tls::open(tls).err().unwrap_or_default());
+        errors.extend(Tls::open(tls).err().unwrap_or_default());
     }
     if let Err(error) = open_templates(config.section()) {
-        faults.push(Fault { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
+        errors.push(ConfigError { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
     }
-    if faults.is_empty() {
+    if errors.is_empty() {
         print("\nThe configuration is usable.\n");
         return ExitCode::SUCCESS;
     }
     eprintln!("\nThe configuration is not usable:");
-    for fault in faults {
-        eprintln!("  {fault}");
+    for error in errors {
+        eprintln!("  {error}");
     }
     ExitCode::FAILURE
 }

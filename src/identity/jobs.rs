@@ -22,17 +22,17 @@ const MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// back with older data revives none.
 pub(super) async fn expire_revocations(app: App) -> Result<usize> {
     let before = app.clock.now() - session::life(&app).whole - app.part::<Tokens>().life() - MARGIN;
-    in_batches(&app, |connection| Box::pin(revocation::forget(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(revocation::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_registrations(app: App) -> Result<usize> {
     let before = app.clock.now() - KEPT;
-    in_batches(&app, |connection| Box::pin(registration::forget(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(registration::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_resets(app: App) -> Result<usize> {
     let before = app.clock.now() - KEPT;
-    in_batches(&app, |connection| Box::pin(store::forget(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }
 
 /// How long the numbers of sign-ins are kept.
@@ -40,5 +40,5 @@ const COUNTED: TimeDelta = TimeDelta::days(90);
 
 pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {
     let before = app.clock.now() - COUNTED;
-    app.database.autocommit(async |connection| sign_in::forget(connection, before).await).await
+    app.database.autocommit(async |connection| sign_in::delete_expired(connection, before).await).await
 }

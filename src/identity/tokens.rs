@@ -291,23 +291,23 @@ impl Tokens {
     /// revoked since.
     ///
     /// Costs one SHA-256 and a look-up, where a signature check costs fifty times as much; neither allocates nor waits.
-    pub fn cached(&self, token: &str) -> Option<Caller> {
-        self.0.verified.find(&token::hash(token), self.0.clock.now(), &self.0.revocations)
+    pub fn get_verified(&self, token: &str) -> Option<Caller> {
+        self.0.verified.get(&token::hash(token), self.0.clock.now(), &self.0.revocations)
     }
 
     /// Caches a token that was verified and that its user has not revoked.
-    pub fn remember(&self, token: &str, access: Access) {
+    pub fn insert_verified(&self, token: &str, access: Access) {
         self.0.verified.insert(token::hash(token), access, self.0.clock.now());
     }
 
     /// Removes the tokens of a session, so that this instance checks it again at once.
-    pub fn forget_session(&self, session: SessionId) {
-        self.0.verified.forget(move |access| access.session == session);
+    pub fn invalidate_session(&self, session: SessionId) {
+        self.0.verified.invalidate(move |access| access.session == session);
     }
 
     /// Removes the tokens of a user, so that this instance checks the user again at once.
-    pub fn forget(&self, user: UserId) {
-        self.0.verified.forget(move |access| access.user == user);
+    pub fn invalidate_user(&self, user: UserId) {
+        self.0.verified.invalidate(move |access| access.user == user);
     }
 }
 

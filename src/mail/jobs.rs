@@ -39,5 +39,5 @@ impl Handler for SendBulkMail {
 
 pub(super) async fn forget_mails(app: App) -> Result<usize> {
     let before = app.clock.now() - KEPT;
-    in_batches(&app, |connection| Box::pin(store::forget(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }

@@ -40,7 +40,7 @@ pub struct Mail {
     pub leased_until: Option<DateTime<Utc>>,
     /// When the mail expires.
     pub expires_at: DateTime<Utc>,
-    /// When the mail was caused.
+    /// When the mail was created.
     pub created_at: DateTime<Utc>,
     /// When the mail was sent or failed.
     pub finished_at: Option<DateTime<Utc>>,
@@ -113,12 +113,13 @@ impl Mail {
 }
 
 /// The maximum time between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
-/// Returns the longest wait before the next attempt: `first`, tripled after each attempt, up to an hour.
-pub fn longest_wait(attempts: i32, first: Duration) -> Duration {
-    let factor = 3_u32.saturating_pow(u32::try_from(attempts.saturating_sub(1)).unwrap_or(0));
-    first.saturating_mul(factor).min(LONGEST_WAIT)
+/// Returns the maximum delay before a retry: `first` after one failed attempt, tripled with each further one, up to an
+/// hour. The actual delay is at least half of it.
+pub fn max_retry_delay(failed_attempts: i32, first: Duration) -> Duration {
+    let factor = 3_u32.saturating_pow(u32::try_from(failed_attempts.saturating_sub(1)).unwrap_or(0));
+    first.saturating_mul(factor).min(MAX_RETRY_DELAY)
 }
 
 #[cfg(test)]
@@ -157,8 +158,8 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_to_an_hour() {
-        let waits: Vec<_> = [1, 2, 3, 7, 100].map(|n| longest_wait(n, Duration::from_secs(5)).as_secs()).into();
-        assert_eq!(waits, [5, 15, 45, 3600, 3600]);
+    fn retry_delays_grow_to_an_hour() {
+        let delays: Vec<_> = [1, 2, 3, 7, 100].map(|n| max_retry_delay(n, Duration::from_secs(5)).as_secs()).into();
+        assert_eq!(delays, [5, 15, 45, 3600, 3600]);
     }
 }

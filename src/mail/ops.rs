@@ -35,7 +35,7 @@ use crate::{
         id::MailId,
         job::{SendBulkMail, SendMail},
         links::Links,
-        model::{Kind, Mail, State, Subject, longest_wait},
+        model::{Kind, Mail, State, Subject, max_retry_delay},
         store,
         suppression::ops as suppression,
         templates::Templates,
@@ -197,7 +197,7 @@ async fn begin(app: &App, id: MailId) -> Result<Turn> {
 /// counts while the mail is pending.
 async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<()> {
     let now = app.clock.now();
-    let wait = longest_wait(tried.attempts, app.config.section::<MailConfig>().retry_wait);
+    let wait = max_retry_delay(tried.attempts, app.config.section::<MailConfig>().retry_wait);
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
     let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));

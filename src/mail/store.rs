@@ -113,7 +113,7 @@ pub async fn failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>
 }
 
 /// Removes at most `limit` mails that were sent or failed before `before`; returns how many.
-pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let done = mails::table.filter(mails::state.ne(State::Pending.number())).filter(mails::finished_at.lt(before));
     let ids: Vec<MailId> = done.select(mails::id).limit(limit).load(connection).await?;
     Ok(diesel::delete(mails::table.filter(mails::id.eq_any(ids))).execute(connection).await?)

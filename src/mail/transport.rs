@@ -35,7 +35,7 @@ pub struct Outgoing {
     /// The mail's id. The `Message-ID` is derived from it, so it is the same for every attempt.
     pub id: MailId,
     pub kind: &'static str,
-    /// When the mail was caused.
+    /// When the mail was created.
     pub date: DateTime<Utc>,
     /// The recipient's address.
     pub to: String,
@@ -64,7 +64,11 @@ pub enum Failure {
 
 /// A transport for mail.
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Sends a mail, in bounded time. May be called again for the same mail.
+    /// Sends a mail, within `MAIL_TIMEOUT` for each provider that is configured, and a second more to take leave of an
+    /// SMTP server. May be called again for the same mail.
+    ///
+    /// # Errors
+    /// Why the mail was not accepted; [`Failure::Rejected`] only if every provider rejected it.
     fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Returns the state of the circuit.
@@ -83,14 +87,14 @@ pub fn open(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Transport>
         MailTransport::Outbox => Arc::new(Outbox::new(config.database.data_dir.join("outbox"), from)),
         MailTransport::Log => Arc::new(Log),
         MailTransport::Providers(all) => {
-            // Both lanes may be busy at once.
+            // The urgent and the bulk lane each run `concurrency` sends.
             let MailConfig { timeout, concurrency, .. } = config.section();
             Arc::new(Providers::new(all, from, clock, *timeout, concurrency * 2)?)
         }
     })
 }
 
-/// Logs each mail with its kind and subject, and sends nothing.
+/// Logs the id and the kind of each mail, and sends nothing.
 #[derive(Debug)]
 struct Log;
 
@@ -128,7 +132,7 @@ impl Sender {
 
     /// Returns the headers that say what the mail is to programs: `Auto-Submitted` (RFC 3834) prevents automatic
     /// replies, `List-Unsubscribe` (RFC 8058) ends notifications.
-    fn own_headers(&self, mail: &Outgoing) -> Vec<(&'static str, String)> {
+    fn automation_headers(&self, mail: &Outgoing) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
         if let Some(url) = &mail.letter.unsubscribe {
             headers.push(("List-Unsubscribe", format!("<{url}>")));
@@ -140,7 +144,7 @@ impl Sender {
     /// Writes a mail as MIME (RFC 5322, RFC 2045): text and HTML, with encoded headers (RFC 2047).
     fn write(&self, mail: &Outgoing) -> Result<Message, Failure> {
         // The parser's message is dropped, because it might quote the address.
-        let to: Address = mail.to.parse().map_err(|_| Failure::Rejected("the address is none".to_owned()))?;
+        let to: Address = mail.to.parse().map_err(|_| Failure::Rejected("invalid address".to_owned()))?;
         let Letter { subject, text, html, .. } = &mail.letter;
         let mut message = Message::builder()
             .message_id(Some(self.message_id(mail)))
@@ -148,7 +152,7 @@ impl Sender {
             .from(self.0.clone())
             .to(Mailbox::new(None, to))
             .subject(subject.clone());
-        for (name, value) in self.own_headers(mail) {
+        for (name, value) in self.automation_headers(mail) {
             message = message.raw_header(HeaderValue::new(HeaderName::new_from_ascii_str(name), value));
         }
         message

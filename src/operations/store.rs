@@ -206,7 +206,7 @@ pub async fn errors(
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let ended = operations::table.filter(operations::finished_at.lt(before)).select(operations::id).limit(limit);
     let ids: Vec<OperationId> = ended.load(connection).await?;
     Ok(diesel::delete(operations::table.filter(operations::id.eq_any(ids))).execute(connection).await?)

@@ -8,7 +8,7 @@ mod validation;
 use std::collections::BTreeSet;
 
 use mainstay_kernel::{
-    config::{Fault, Source},
+    config::{ConfigError, Source},
     module::Modules,
 };
 
@@ -16,7 +16,7 @@ fn modules() -> &'static Modules {
     crate::product().install().expect("they fit together")
 }
 
-fn faults(values: &[(&str, &str)]) -> Vec<Fault> {
+fn faults(values: &[(&str, &str)]) -> Vec<ConfigError> {
     modules().config(Source::of(values.iter().copied())).err().unwrap_or_default()
 }
 

@@ -30,5 +30,5 @@ pub(super) async fn fold_ticket_counts(app: App) -> Result<usize> {
 }
 
 pub(super) async fn forget_uploads(app: App) -> Result<usize> {
-    in_batches(&app, |connection| Box::pin(files::forget(connection, BATCH))).await
+    in_batches(&app, |connection| Box::pin(files::delete_finished(connection, BATCH))).await
 }

@@ -44,16 +44,16 @@ impl Handler for DeliverWebhook {
 
 impl Handler for ForgetDeliveries {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
-        delivery::ops::forget(app, self, stop).await
+        delivery::ops::delete_of_endpoint(app, self, stop).await
     }
 }
 
 pub(super) async fn forget_inbound_events(app: App) -> Result<usize> {
     let before = app.clock.now() - EVENTS_KEPT;
-    in_batches(&app, |connection| Box::pin(inbound_event::store::forget(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(inbound_event::store::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn forget_deliveries(app: App) -> Result<usize> {
     let before = app.clock.now() - DELIVERIES_KEPT;
-    in_batches(&app, |connection| Box::pin(delivery::store::forget(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(delivery::store::delete_expired(connection, before, BATCH))).await
 }

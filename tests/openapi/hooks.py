@@ -282,11 +282,12 @@ BEYOND_SCHEMA = {
     "is not the number of an order: check its digits",
     "must be a day that exists, as YYYY-MM-DD",
     "must be a time of the years 1 to 9999",
-    "must be at most 100 periods before endDate",
     "must be before endTime",
-    "must be in the years 2000 to 2099",
+    "must be in a period that ends before 2099-12-31",
+    "must be later: the preceding periods, which are compared, begin in 2000 at the earliest",
     "must be the IANA name of a time zone, such as Europe/Berlin or America/New_York",
     "must not be after endDate",
+    "the range may have at most 100 periods",
 }
 
 

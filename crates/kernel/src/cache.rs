@@ -110,7 +110,7 @@ pub(crate) enum Origin {
     /// From a layer, past its lifetime, because the source was unavailable.
     Stale,
     /// From the read that another reader began.
-    Awaited,
+    Coalesced,
 }
 
 impl Cache {
@@ -168,15 +168,15 @@ impl Cache {
         }
         let inner = self.0.clone();
         let owned = key.clone();
-        let fill = move || async move { inner.fill(&owned, load).await };
-        let again = || self.0.local.fresh(key).map(|entry| (entry, Origin::Local));
-        self.0.flights.join(&key.name, again, fill).await
+        let load = move || async move { inner.find(&owned, load).await };
+        let recheck = || self.0.local.fresh(key).map(|entry| (entry, Origin::Local));
+        self.0.flights.join(&key.name, recheck, load).await
     }
 }
 
 impl Inner {
     /// Finds a value that this process does not have. Runs once at a time per key.
-    async fn fill<F>(&self, key: &Key, load: impl Fn() -> F) -> Result<(Arc<Entry>, Origin), Failure>
+    async fn find<F>(&self, key: &Key, load: impl Fn() -> F) -> Result<(Arc<Entry>, Origin), Failure>
     where
         F: Future<Output = Result<(i64, Option<Bytes>)>> + Send + 'static,
     {

@@ -32,7 +32,7 @@ use crate::{
 
 pub use cursor::{Cursor, Snapshot};
 pub use feed::{Feed, Read, ReadFn};
-pub(crate) use store::forget;
+pub(crate) use store::delete_expired;
 pub use token::ResumeTokens;
 pub use watch::{Page, Watch};
 

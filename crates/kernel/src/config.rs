@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub use effective::{Setting, Settings};
 use section::Sections;
 pub use section::{Section, SectionReader};
-pub use source::{Fault, Origin, Reader, Source, Variable};
+pub use source::{ConfigError, Origin, Reader, Source, Variable};
 pub use tls::Tls;
 
 /// The configuration.

@@ -40,7 +40,7 @@ impl Context {
         Self { request_id: request_id.into(), deadline: None, traceparent: None, failure: Arc::default() }
     }
 
-    /// Returns the current context; `None` beside any request or job.
+    /// Returns the current context; `None` outside of any request or job.
     pub fn current() -> Option<Self> {
         CONTEXT.try_with(Clone::clone).ok()
     }
@@ -89,7 +89,7 @@ pub(crate) fn traceparent() -> Option<Arc<str>> {
 /// Records why the current request fails.
 ///
 /// # Errors
-/// The failure, beside any request and if one was recorded before.
+/// The failure, outside of any request and if one was recorded before.
 pub(crate) fn fail(failure: Failure) -> Result<(), Failure> {
     match Context::current() {
         Some(context) => context.failure.set(failure),

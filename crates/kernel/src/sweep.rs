@@ -41,21 +41,21 @@ async fn expire_keys(app: App) -> Result<usize> {
     let now = app.clock.now();
     let (answers, keys) = (now - ANSWERS_KEPT, now - KEYS_KEPT);
     let emptied = in_batches(&app, |connection| Box::pin(idempotency::empty(connection, answers, BATCH))).await?;
-    let forgotten = in_batches(&app, |connection| Box::pin(idempotency::forget(connection, keys, BATCH))).await?;
-    Ok(emptied + forgotten)
+    let deleted = in_batches(&app, |connection| Box::pin(idempotency::delete_expired(connection, keys, BATCH))).await?;
+    Ok(emptied + deleted)
 }
 
 async fn expire_attempt_limits(app: App) -> Result<usize> {
     let now = app.clock.now();
-    in_batches(&app, |connection| Box::pin(attempt_limit::forget(connection, now, BATCH))).await
+    in_batches(&app, |connection| Box::pin(attempt_limit::delete_expired(connection, now, BATCH))).await
 }
 
 async fn forget_changes(app: App) -> Result<usize> {
     let before = app.clock.now() - changes::KEPT;
-    in_batches(&app, |connection| Box::pin(changes::forget(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(changes::delete_expired(connection, before, BATCH))).await
 }
 
 async fn forget_dead_jobs(app: App) -> Result<usize> {
     let before = app.clock.now() - DEAD_JOBS_KEPT;
-    in_batches(&app, |connection| Box::pin(queue::dead::forget(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(queue::dead::delete_expired(connection, before, BATCH))).await
 }

@@ -218,7 +218,7 @@ async fn commit(connection: &mut Connection, before: &Post, post: Post, kind: &'
     store::update(connection, &post).await?;
     fault::point("post.between_writes")?;
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
-        files::publish(connection, post.id.0, post.state.is_published()).await?;
+        files::set_public(connection, post.id.0, post.state.is_published()).await?;
     }
     events::publish(connection, &[event(kind, &post)], post.updated_at).await?;
     let outdated = outdate(connection, before, Some(&post)).await?;
@@ -248,7 +248,7 @@ pub async fn update(connection: &mut Connection, target: Target, patch: Patch, n
     }
     let (old, new) = (images(&before), images(&post));
     check_number(&new, "post.body")?;
-    files::change(connection, &target.permit, parent(&post), (&old, &new), Purpose::Image, "post.body", now).await?;
+    files::replace(connection, &target.permit, parent(&post), (&old, &new), Purpose::Image, "post.body", now).await?;
     commit(connection, &before, post.changed(now), PostUpdated::NAME).await
 }
 

@@ -10,9 +10,10 @@ use mainstay_kernel::{
     numbered::numbered,
 };
 
-/// The most periods of one answer, which has as many before them beside it.
+/// The most periods of one answer, which has as many comparison periods before them.
 pub const MAX_PERIODS: usize = 100;
-/// The years that can be asked about. In all of them, the days of every time zone begin on a quarter of an hour of UTC.
+/// The years in which every period begins, the comparison periods too, and in which the day after the last one is. In all
+/// of them, the days of every time zone begin on a quarter of an hour of UTC.
 const YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;
 
 numbered! {
@@ -49,7 +50,7 @@ impl Interval {
     }
 
     /// Returns the number of periods if none is asked for.
-    fn usual(self) -> i32 {
+    fn default_count(self) -> i32 {
         match self {
             Self::Day => 30,
             Self::Week | Self::Month => 12,
@@ -66,12 +67,12 @@ pub struct Query {
     pub end_date: String,
 }
 
-/// Consecutive periods, and as many before them.
+/// Consecutive periods, and as many comparison periods before them.
 #[derive(Debug, Clone)]
 pub struct Periods {
     pub interval: Interval,
     pub zone: Tz,
-    /// The first days of all periods, those before first, and the day after the last.
+    /// The first days of all periods, the comparison periods first, and the day after the last.
     days: Vec<NaiveDate>,
     /// When those days begin.
     bounds: Vec<DateTime<Utc>>,
@@ -85,12 +86,13 @@ pub struct Period {
     /// The end, exclusive.
     pub until: DateTime<Utc>,
     pub figures: Figures,
+    /// Those of its comparison period.
     pub previous: Figures,
 }
 
-/// The periods in one currency.
+/// Revenue in one currency, by period.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OfCurrency {
+pub struct CurrencyRevenue {
     pub currency: Currency,
     pub periods: Vec<Period>,
 }
@@ -101,7 +103,7 @@ pub struct Revenue {
     pub periods: Periods,
     /// Everything that was booked before is included.
     pub as_of: DateTime<Utc>,
-    pub currencies: Vec<OfCurrency>,
+    pub currencies: Vec<CurrencyRevenue>,
 }
 
 impl Periods {
@@ -113,39 +115,51 @@ impl Periods {
     pub fn of(query: &Query, now: DateTime<Utc>) -> Result<Self> {
         let Query { interval, time_zone, start_date, end_date } = query;
         let zone = zone(time_zone)?;
-        let outside =
-            || Error::field("startDate", format!("must be in the years {} to {}", YEARS.start(), YEARS.end()));
         let end = day("endDate", end_date)?.unwrap_or_else(|| now.with_timezone(&zone).date_naive());
-        let last = interval.first_day(end).ok_or_else(outside)?;
-        let first = match day("startDate", start_date)? {
+        let start = day("startDate", start_date)?;
+        let too_early = || {
+            // Without a start, the end decides where the periods begin.
+            let field = if start.is_some() { "startDate" } else { "endDate" };
+            let year = YEARS.start();
+            let why =
+                format!("must be later: the preceding periods, which are compared, begin in {year} at the earliest");
+            Error::field(field, why)
+        };
+        let too_late =
+            || Error::field("endDate", format!("must be in a period that ends before {}-12-31", YEARS.end()));
+        let last = interval.first_day(end).ok_or_else(too_early)?;
+        let first = match start {
             Some(start) if start > end => return Err(Error::field("startDate", "must not be after endDate")),
             Some(start) => interval.first_day(start),
-            None => interval.shift(last, 1 - interval.usual()),
+            None => interval.shift(last, 1 - interval.default_count()),
         };
-        let first = first.ok_or_else(outside)?;
+        let first = first.ok_or_else(too_early)?;
         let mut days = vec![first];
         while days.last().is_some_and(|day| *day <= last) {
             if days.len() > MAX_PERIODS {
-                return Err(Error::field("startDate", format!("must be at most {MAX_PERIODS} periods before endDate")));
+                return Err(Error::field("startDate", format!("the range may have at most {MAX_PERIODS} periods")));
             }
-            days.push(interval.shift(first, i32::try_from(days.len()).unwrap_or(i32::MAX)).ok_or_else(outside)?);
+            days.push(interval.shift(first, i32::try_from(days.len()).unwrap_or(i32::MAX)).ok_or_else(too_late)?);
         }
         let count = i32::try_from(days.len() - 1).unwrap_or(i32::MAX);
-        let before = (0..count).map(|number| interval.shift(first, number - count).ok_or_else(outside));
-        let days: Vec<_> = before.chain(days.into_iter().map(Ok)).collect::<Result<_>>()?;
-        if days.iter().any(|day| !YEARS.contains(&day.year())) {
-            return Err(outside());
+        let preceding = (0..count).map(|number| interval.shift(first, number - count).ok_or_else(too_early));
+        let days: Vec<_> = preceding.chain(days.into_iter().map(Ok)).collect::<Result<_>>()?;
+        if days.first().is_some_and(|day| day.year() < *YEARS.start()) {
+            return Err(too_early());
         }
-        let bounds = days.iter().map(|day| beginning(*day, zone)).collect();
+        if days.last().is_some_and(|day| day.year() > *YEARS.end()) {
+            return Err(too_late());
+        }
+        let bounds = days.iter().map(|day| start_of_day(*day, zone)).collect();
         Ok(Self { interval: *interval, zone, days, bounds })
     }
 
-    /// Returns when the periods begin, those before first, and the end of the last.
+    /// Returns when all periods begin, the comparison periods first, and the end of the last.
     pub fn bounds(&self) -> &[DateTime<Utc>] {
         &self.bounds
     }
 
-    /// Returns the number of periods, without those before.
+    /// Returns the number of periods, without the comparison periods.
     fn count(&self) -> usize {
         (self.days.len() - 1) / 2
     }
@@ -162,7 +176,7 @@ impl Periods {
     }
 
     /// Arranges sums, which are sorted by currency.
-    pub fn arrange(&self, sums: &[Sum]) -> Vec<OfCurrency> {
+    pub fn arrange(&self, sums: &[Sum]) -> Vec<CurrencyRevenue> {
         let of_currency = |sums: &[Sum]| {
             let mut figures = vec![Figures::default(); self.days.len() - 1];
             for sum in sums {
@@ -176,14 +190,14 @@ impl Periods {
                 previous: figures[number - self.count()],
             };
             let periods = (self.count()..self.days.len() - 1).map(period).collect();
-            OfCurrency { currency: sums[0].currency, periods }
+            CurrencyRevenue { currency: sums[0].currency, periods }
         };
         sums.chunk_by(|a, b| a.currency == b.currency).map(of_currency).collect()
     }
 }
 
-impl OfCurrency {
-    /// Returns the sum of the periods, and of those before.
+impl CurrencyRevenue {
+    /// Returns the sums of the periods and of the comparison periods.
     pub fn totals(&self) -> (Figures, Figures) {
         let mut totals = (Figures::default(), Figures::default());
         for period in &self.periods {
@@ -216,7 +230,7 @@ fn day(field: &str, text: &str) -> Result<Option<NaiveDate>> {
 
 /// Returns when a day begins: the first of two midnights, and without one, the end of the gap. So a day that a time zone
 /// left out ends when it begins.
-fn beginning(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
+fn start_of_day(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let midnight = day.and_time(NaiveTime::MIN);
     // A gap is a few hours, or the whole day when a country crosses the date line.
     for quarters in 0..=4 * 26 {

@@ -3,7 +3,7 @@
 use tonic::Request;
 
 use crate::dashboard::revenue::{
-    model::{Interval, OfCurrency, Period, Query, Revenue},
+    model::{CurrencyRevenue, Interval, Period, Query, Revenue},
     ops,
 };
 use crate::payments::ledger::model::sums::Figures;
@@ -36,7 +36,7 @@ fn render(revenue: Revenue) -> pb::Revenue {
     }
 }
 
-fn render_currency(of: &OfCurrency) -> pb::CurrencyRevenue {
+fn render_currency(of: &CurrencyRevenue) -> pb::CurrencyRevenue {
     let (total, previous) = of.totals();
     pb::CurrencyRevenue {
         currency_code: of.currency.code().to_owned(),

@@ -22,7 +22,7 @@ use crate::dashboard::{
 const PERIOD: Duration = Duration::from_millis(500);
 /// The most lines of one statement.
 const BATCH: usize = 500;
-/// Lines beside warnings and errors of one period: a thousand a second cost a small part of a core.
+/// Lines besides warnings and errors of one period: a thousand a second cost a small part of a core.
 const MAX_PER_PERIOD: usize = 500;
 /// Lines that wait for a store that does not answer.
 const MAX_WAITING: usize = 5_000;

@@ -37,7 +37,7 @@ impl FileService for Files {
         let max_file_bytes = self.app.config.section::<FilesConfig>().max_file_bytes;
         let draft = render::draft(std::mem::take(&mut call.message), max_file_bytes)?;
         let (id, limits) = (FileId::generate(now), Limits::new(&self.app));
-        // Before anything is recorded: the storage may have to be asked.
+        // Outside the transaction, because signing the URL may call the storage.
         let target = ops::upload_target(&self.app, id, &draft, now).await?;
         call.write(
             &self.app,
@@ -61,7 +61,7 @@ impl FileService for Files {
             )
             .await;
         if let Some(key) = key {
-            // Whatever happened, what was not kept is not needed.
+            // Deletes the stored object unless the commit kept it.
             ops::abandon(&self.app, key).await;
         }
         completed
@@ -96,8 +96,8 @@ impl FileService for Files {
     async fn download_file(&self, request: Request<pb::DownloadFileRequest>) -> Reply<pb::DownloadFileResponse> {
         let call = Call::admit(request)?;
         let (viewer, id) = (Some(call.permit()?), FileId::parse(&call.message.file_id)?);
-        let found = async move |connection: &mut _| ops::downloadable(connection, viewer, id).await;
-        let file = self.app.database.query(found).await?;
+        let query = async move |connection: &mut _| ops::downloadable(connection, viewer, id).await;
+        let file = self.app.database.query(query).await?;
         let target = ops::download(&self.app, &file, self.app.clock.now()).await?;
         call.read(pb::DownloadFileResponse { data: Some(render::download(target)) })
     }
@@ -117,6 +117,7 @@ impl FileService for Files {
 
 fn filter(message: &pb::ListFilesRequest) -> Result<Filter> {
     let account = message.account_id.as_deref().map(AccountId::parse).transpose()?;
+    // Validated by the contract.
     let parent = message.parent_id.as_deref().and_then(|id| id.parse::<Uuid>().ok());
     Ok(Filter { account, parent })
 }

@@ -239,7 +239,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 }
 
 /// Returns the files with these ids, locked until the transaction ends.
-pub async fn hold(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
+pub async fn lock_all(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
     // In one order, so that two transactions that lock the same files never wait for each other.
     let query = files::table.filter(files::id.eq_any(ids)).order(files::id).select(Row::as_select());
     let query = query.for_no_key_update();
@@ -272,8 +272,8 @@ pub async fn link(connection: &mut Connection, parent: Parent, ids: &[FileId]) -
     Ok(())
 }
 
-/// Lets anyone reach what something refers to, or no longer.
-pub async fn publish(connection: &mut Connection, parent: Uuid, is_public: bool) -> Result<()> {
+/// Lets anyone see the files of a parent, or no longer.
+pub async fn set_public(connection: &mut Connection, parent: Uuid, is_public: bool) -> Result<()> {
     let links = file_links::table.filter(file_links::parent_id.eq(parent));
     diesel::update(links).set(file_links::is_public.eq(is_public)).execute(connection).await?;
     Ok(())

@@ -50,7 +50,7 @@ pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTi
 }
 
 /// Removes at most `limit` resets that expired before `before`; returns how many.
-pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let expired = password_resets::table.filter(password_resets::expires_at.lt(before));
     let some: Vec<Vec<u8>> = expired.select(password_resets::token_hash).limit(limit).load(connection).await?;
     let some = password_resets::table.filter(password_resets::token_hash.eq_any(some));

@@ -46,9 +46,9 @@ impl Authenticator for Credentials {
 /// Returns the caller of a recently verified credential. Never waits, and does not allocate for a user.
 pub fn cached(app: &App, credential: &str) -> Option<Caller> {
     if credential.starts_with(token::SERVICE) {
-        app.part::<ServiceKeyCache>().cached(credential)
+        app.part::<ServiceKeyCache>().get(credential)
     } else {
-        app.part::<Tokens>().cached(credential)
+        app.part::<Tokens>().get_verified(credential)
     }
 }
 
@@ -81,7 +81,7 @@ async fn verify_session(app: &App, credential: &str, access: Access) -> Result<C
         Some((epoch, revoked)) if revoked || epoch != access.epoch => Err(Reason::SessionRevoked.into()),
         Some(_) => {
             let caller = access.caller.clone();
-            app.part::<Tokens>().remember(credential, access);
+            app.part::<Tokens>().insert_verified(credential, access);
             Ok(caller)
         }
     }
@@ -98,6 +98,6 @@ async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     // A scope that no method of this version asks for permits nothing.
     let scopes = key.scopes.iter().map(|name| Scope::from(name.as_str()));
     let caller = Caller::Service { id, scopes: scopes.collect() };
-    app.part::<ServiceKeyCache>().remember(secret, id, caller.clone(), key.expires_at);
+    app.part::<ServiceKeyCache>().insert(secret, id, caller.clone(), key.expires_at);
     Ok(caller)
 }

@@ -76,7 +76,7 @@ pub async fn take(
 }
 
 /// Removes at most `limit` registrations that expired before `before`; returns how many.
-pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let expired = registrations::table.filter(registrations::expires_at.lt(before));
     let some: Vec<RegistrationId> = expired.select(registrations::id).limit(limit).load(connection).await?;
     Ok(diesel::delete(registrations::table.filter(registrations::id.eq_any(some))).execute(connection).await?)

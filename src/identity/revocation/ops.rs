@@ -36,7 +36,7 @@ const OVERLAP: Duration = Duration::from_secs(60);
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn end_session(app: &App, session: SessionId) -> Result<()> {
     app.database.autocommit(async move |connection| store::end_session(connection, session).await).await?;
-    app.part::<Tokens>().forget_session(session);
+    app.part::<Tokens>().invalidate_session(session);
     Ok(())
 }
 

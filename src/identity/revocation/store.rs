@@ -55,7 +55,7 @@ pub async fn since(connection: &mut Connection, time: Duration) -> Result<Vec<Re
 }
 
 /// Removes at most `limit` revocations before `before`; returns how many.
-pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let old = revocations::table.filter(revocations::revoked_at.lt(before));
     let some: Vec<Uuid> = old.select(revocations::subject).limit(limit).load(connection).await?;
     // The condition is repeated, because a user may begin one more epoch in between.

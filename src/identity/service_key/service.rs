@@ -117,7 +117,7 @@ impl ServiceKeyService for ServiceKeys {
                 |()| pb::RevokeServiceKeyResponse {},
             )
             .await?;
-        self.app.part::<ServiceKeyCache>().forget(id);
+        self.app.part::<ServiceKeyCache>().invalidate(id);
         Ok(answer)
     }
 }

@@ -84,7 +84,7 @@ async fn reused(app: &App, session: &Session) -> Result<Error> {
     app.database.transaction(async move |connection| store::begin_epoch(connection, user).await).await?;
     tracing::warn!(session = %session.id, user = %user, "a refresh token was reused; all sessions of its user were ended");
     metrics::counter!("mainstay_refresh_tokens_reused_total").increment(1);
-    tidy(app, user).await;
+    remove_outdated(app, user).await;
     Ok(Reason::SessionRevoked.into())
 }
 
@@ -109,7 +109,7 @@ async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
     // The user has just been read, so the token's first use on this instance need not check again.
     let access = pair.access.expose_secret();
     if let Ok(verified) = app.part::<Tokens>().verify(access) {
-        app.part::<Tokens>().remember(access, verified);
+        app.part::<Tokens>().insert_verified(access, verified);
     }
     Ok(pair)
 }
@@ -191,10 +191,10 @@ pub async fn end_all(connection: &mut Connection, permit: Permit) -> Result<()> 
     store::begin_epoch(connection, user).await
 }
 
-/// Cleans up after a new epoch was committed: drops the user's verified tokens from this instance's cache, and removes
+/// Removes what a new epoch has outdated, after its commit: drops the user's verified tokens from this instance's cache, and removes
 /// the user's old sessions from the store. Correctness does not depend on it, so a failure is only logged.
-pub async fn tidy(app: &App, user: UserId) {
-    app.part::<Tokens>().forget(user);
+pub async fn remove_outdated(app: &App, user: UserId) {
+    app.part::<Tokens>().invalidate_user(user);
     let removed = async {
         let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
         let sessions = app.part::<Sessions>().list(user).await?;

@@ -92,7 +92,7 @@ impl SessionService for SessionRpcs {
                 |()| pb::RevokeAllSessionsResponse {},
             )
             .await?;
-        ops::tidy(&self.app, user).await;
+        ops::remove_outdated(&self.app, user).await;
         Ok(answer)
     }
 }

@@ -37,6 +37,6 @@ pub async fn hours(connection: &Connection, since: DateTime<Utc>) -> Result<Vec<
 }
 
 /// Removes the hours that began before a time; returns how many rows those were.
-pub async fn forget(connection: &mut Connection, before: DateTime<Utc>) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>) -> Result<usize> {
     Ok(diesel::delete(sign_ins::table.filter(sign_ins::hour.lt(before))).execute(connection).await?)
 }

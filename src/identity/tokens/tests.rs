@@ -178,33 +178,33 @@ fn a_changed_token_is_refused() {
 }
 
 #[test]
-fn a_remembered_token_is_looked_at_again_after_a_while() {
+fn a_cached_token_is_checked_again_after_a_while() {
     let fixture = fixture();
     let token = fixture.access();
     let access = fixture.tokens.verify(&token).expect("good");
-    assert!(fixture.tokens.cached(&token).is_none());
-    fixture.tokens.remember(&token, access.clone());
-    assert_eq!(fixture.tokens.cached(&token), Some(access.caller.clone()));
+    assert!(fixture.tokens.get_verified(&token).is_none());
+    fixture.tokens.insert_verified(&token, access.clone());
+    assert_eq!(fixture.tokens.get_verified(&token), Some(access.caller.clone()));
     fixture.clock.advance(TimeDelta::seconds(21));
-    let found: Vec<_> = (0..3).map(|_| fixture.tokens.cached(&token).is_some()).collect();
+    let found: Vec<_> = (0..3).map(|_| fixture.tokens.get_verified(&token).is_some()).collect();
     assert_eq!(found, [false, true, true], "one looks again, the others go on");
     fixture.clock.advance(TimeDelta::seconds(10));
-    assert!(fixture.tokens.cached(&token).is_none());
-    fixture.tokens.remember(&token, access);
-    fixture.tokens.forget(fixture.user.id);
-    assert!(fixture.tokens.cached(&token).is_none());
+    assert!(fixture.tokens.get_verified(&token).is_none());
+    fixture.tokens.insert_verified(&token, access);
+    fixture.tokens.invalidate_user(fixture.user.id);
+    assert!(fixture.tokens.get_verified(&token).is_none());
 }
 
 #[test]
-fn a_remembered_token_expires() {
+fn a_cached_token_expires() {
     let fixture = fixture();
     let token = fixture.access();
     let access = fixture.tokens.verify(&token).expect("good");
     fixture.clock.advance(TimeDelta::minutes(5));
-    fixture.tokens.remember(&token, access);
-    assert!(fixture.tokens.cached(&token).is_some());
+    fixture.tokens.insert_verified(&token, access);
+    assert!(fixture.tokens.get_verified(&token).is_some());
     fixture.clock.advance(TimeDelta::seconds(6));
-    assert!(fixture.tokens.cached(&token).is_none());
+    assert!(fixture.tokens.get_verified(&token).is_none());
 }
 
 #[test]

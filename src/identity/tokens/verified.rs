@@ -18,8 +18,8 @@ use mainstay_kernel::caller::Caller;
 
 /// Maximum number of cached tokens, about 300 bytes each.
 const MAX_TOKENS: u64 = 100_000;
-/// How long a token is trusted without another check of its user, beside the news of revocations.
-const TRUST: TimeDelta = TimeDelta::seconds(30);
+/// The age from which a token's user is checked again, besides the news of revocations.
+const MAX_AGE: TimeDelta = TimeDelta::seconds(30);
 /// The age at which one request checks again while the others still use the entry, so that they need not all check at
 /// once when it expires.
 const RENEW: TimeDelta = TimeDelta::seconds(20);
@@ -29,7 +29,7 @@ pub(crate) struct Verified(Cache<[u8; 32], Arc<Entry>>);
 
 struct Entry {
     access: Access,
-    at: DateTime<Utc>,
+    verified_at: DateTime<Utc>,
     checked_at: Instant,
     renewing: AtomicBool,
 }
@@ -38,7 +38,7 @@ impl Default for Verified {
     fn default() -> Self {
         let cache = Cache::builder()
             .max_capacity(MAX_TOKENS)
-            .time_to_live(TRUST.to_std().unwrap_or(Duration::from_secs(30)))
+            .time_to_live(MAX_AGE.to_std().unwrap_or(Duration::from_secs(30)))
             .support_invalidation_closures();
         Self(cache.build())
     }
@@ -48,23 +48,23 @@ impl Verified {
     pub(crate) fn insert(&self, hash: [u8; 32], access: Access, now: DateTime<Utc>) {
         self.0.insert(
             hash,
-            Arc::new(Entry { access, at: now, checked_at: Instant::now(), renewing: AtomicBool::new(false) }),
+            Arc::new(Entry { access, verified_at: now, checked_at: Instant::now(), renewing: AtomicBool::new(false) }),
         );
     }
 
-    pub(crate) fn find(&self, hash: &[u8; 32], now: DateTime<Utc>, revocations: &KnownRevocations) -> Option<Caller> {
+    pub(crate) fn get(&self, hash: &[u8; 32], now: DateTime<Utc>, revocations: &KnownRevocations) -> Option<Caller> {
         let entry = self.0.get(hash)?;
-        let age = now - entry.at;
+        let age = now - entry.verified_at;
         let Access { user, session, epoch, expires_at, .. } = entry.access;
         let grounds = Grounds { user, session, epoch };
-        let good = age < TRUST && now < expires_at + LEEWAY && revocations.allow(grounds, entry.checked_at);
-        if !good || (age >= RENEW && !entry.renewing.swap(true, Ordering::Relaxed)) {
+        let is_fresh = age < MAX_AGE && now < expires_at + LEEWAY && revocations.allow(grounds, entry.checked_at);
+        if !is_fresh || (age >= RENEW && !entry.renewing.swap(true, Ordering::Relaxed)) {
             return None;
         }
         Some(entry.access.caller.clone())
     }
 
-    pub(crate) fn forget(&self, is_revoked: impl Fn(&Access) -> bool + Send + Sync + 'static) {
+    pub(crate) fn invalidate(&self, is_revoked: impl Fn(&Access) -> bool + Send + Sync + 'static) {
         // Fails only for a cache that was built without support for it.
         self.0.invalidate_entries_if(move |_, entry| is_revoked(&entry.access)).ok();
     }

@@ -49,7 +49,7 @@ fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
                 let name = message.name.clone().ok_or_else(|| Error::field("user.name", "can't be cleared"))?;
                 patch.name = Some(name);
             }
-            // Cleared, it is that of whoever names none.
+            // Clearing it restores the default language.
             "language" => patch.language = Some(Language::of_field("user.language", message.language.as_deref())?),
             _ => {}
         }
@@ -59,6 +59,7 @@ fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
 
 fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
     let account = message.account_id.as_deref().map(AccountId::parse).transpose()?;
+    // Validated by the contract.
     let mut roles: Vec<_> = message.roles.iter().filter_map(|&number| i16::try_from(number).ok()).collect();
     // Sorted, so that the same filter in another order is the same list, and its page tokens are valid.
     roles.sort_unstable();
@@ -102,8 +103,8 @@ impl UserService for Users {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
         let ids = call.message.ids.iter().map(|id| UserId::parse(id)).collect::<Result<_>>()?;
-        let found = async move |connection: &mut _| ops::get_batch(connection, permit, ids).await;
-        let users = self.app.database.query(found).await?;
+        let query = async move |connection: &mut _| ops::get_batch(connection, permit, ids).await;
+        let users = self.app.database.query(query).await?;
         call.read(pb::BatchGetUsersResponse { data: users.into_iter().map(render).collect() })
     }
 
@@ -134,7 +135,7 @@ impl UserService for Users {
                 |user| pb::SetUserRoleResponse { data: Some(render(user)) },
             )
             .await?;
-        session::tidy(&self.app, id).await;
+        session::remove_outdated(&self.app, id).await;
         Ok(answer)
     }
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::{
     schema::ledger_transactions as booked,
     subscriptions::{
         id::SubscriptionId,
-        model::{Invoice, InvoiceRefund, Subscription},
+        model::{Invoice, InvoiceRefund, Status as SubscriptionStatus, Subscription},
     },
 };
 use mainstay_kernel::{
@@ -91,14 +91,14 @@ pub async fn book_invoices(
     invoices: &[Invoice],
     now: DateTime<Utc>,
 ) -> Result<BookedInvoices> {
-    let known = booked::table.filter(booked::subscription_id.eq(subscription.id));
-    let known: Vec<(i16, String)> = known.select((booked::kind, booked::gateway_id)).load(connection).await?;
-    let known: HashSet<_> = known.iter().map(|(kind, id)| (*kind, id.as_str())).collect();
-    let is_booked = |kind: Kind, id: &str| known.contains(&(kind.number(), id));
-    let mut news = BookedInvoices::default();
+    let existing = booked::table.filter(booked::subscription_id.eq(subscription.id));
+    let existing: Vec<(i16, String)> = existing.select((booked::kind, booked::gateway_id)).load(connection).await?;
+    let existing: HashSet<_> = existing.iter().map(|(kind, id)| (*kind, id.as_str())).collect();
+    let is_booked = |kind: Kind, id: &str| existing.contains(&(kind.number(), id));
+    let mut newly_booked = BookedInvoices::default();
     for invoice in invoices {
         if !is_booked(Kind::Invoice, &invoice.gateway_id) {
-            news.paid.push(book(connection, &Posting::invoice(subscription, invoice), now).await?);
+            newly_booked.paid.push(book(connection, &Posting::invoice(subscription, invoice), now).await?);
         }
         for refund in &invoice.refunds {
             let posting = Posting::invoice_refund(subscription, refund);
@@ -106,21 +106,24 @@ pub async fn book_invoices(
             let moved = !refund.is_returned || is_booked(Kind::InvoiceRefund, &refund.gateway_id);
             if moved && !is_booked(posting.subject.kind(), &refund.gateway_id) {
                 book(connection, &posting, now).await?;
-                news.returned.extend(refund.is_returned.then(|| refund.clone()));
+                newly_booked.returned.extend(refund.is_returned.then(|| refund.clone()));
             }
         }
     }
-    Ok(news)
+    Ok(newly_booked)
 }
 
-/// Returns the subscription that an invoice was booked for, by the gateway's id of the invoice.
+/// Returns the subscription that an invoice was booked for.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn invoiced_subscription(connection: &mut Connection, invoice: &str) -> Result<Option<SubscriptionId>> {
-    let paid = booked::table.filter(booked::kind.eq(Kind::Invoice.number())).filter(booked::gateway_id.eq(invoice));
-    let found: Option<Option<SubscriptionId>> =
-        paid.select(booked::subscription_id).first(connection).await.optional()?;
+pub async fn invoiced_subscription(
+    connection: &mut Connection,
+    invoice_gateway_id: &str,
+) -> Result<Option<SubscriptionId>> {
+    let paid = booked::table.filter(booked::kind.eq(Kind::Invoice.number()));
+    let paid = paid.filter(booked::gateway_id.eq(invoice_gateway_id)).select(booked::subscription_id);
+    let found: Option<Option<SubscriptionId>> = paid.first(connection).await.optional()?;
     Ok(found.flatten())
 }
 
@@ -131,11 +134,11 @@ pub struct RefundedInvoice {
     pub invoice: String,
     /// The gateway's id of the refund.
     pub refund: String,
-    /// Whether the refund failed.
+    /// Whether it failed, or its money came back.
     pub is_returned: bool,
 }
 
-/// Returns the subscriptions whose invoices these refunds are of, unless the refund is booked, or reversed, as it should be.
+/// Returns the subscriptions whose ledger does not yet reflect these refunds.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -143,15 +146,19 @@ pub async fn refunded_subscriptions(
     connection: &mut Connection,
     refunds: &[RefundedInvoice],
 ) -> Result<Vec<SubscriptionId>> {
-    const SQL: &str = "SELECT DISTINCT paid.subscription_id AS id \
+    let [invoice, refund, reversal] = [Kind::Invoice, Kind::InvoiceRefund, Kind::InvoiceReversal].map(Kind::number);
+    // The kinds are part of the text, because the index of invoices is partial.
+    let sql = format!(
+        "SELECT DISTINCT paid.subscription_id AS id \
         FROM unnest($1, $2, $3) AS theirs (invoice, refund, is_returned) \
-        JOIN ledger_transactions AS paid ON paid.kind = 3 AND paid.gateway_id = theirs.invoice \
-        WHERE theirs.is_returned = EXISTS (SELECT FROM ledger_transactions AS known WHERE known.kind = 5 \
+        JOIN ledger_transactions AS paid ON paid.kind = {invoice} AND paid.gateway_id = theirs.invoice \
+        WHERE theirs.is_returned = EXISTS (SELECT FROM ledger_transactions AS known WHERE known.kind = {refund} \
                 AND known.subscription_id = paid.subscription_id AND known.gateway_id = theirs.refund) \
-            AND NOT EXISTS (SELECT FROM ledger_transactions AS known WHERE known.kind = 6 \
-                AND known.subscription_id = paid.subscription_id AND known.gateway_id = theirs.refund)";
+            AND NOT EXISTS (SELECT FROM ledger_transactions AS known WHERE known.kind = {reversal} \
+                AND known.subscription_id = paid.subscription_id AND known.gateway_id = theirs.refund)"
+    );
     let texts = |of: fn(&RefundedInvoice) -> &String| refunds.iter().map(of).collect::<Vec<_>>();
-    let query = diesel::sql_query(SQL)
+    let query = diesel::sql_query(sql)
         .bind::<Array<Text>, _>(texts(|refund| &refund.invoice))
         .bind::<Array<Text>, _>(texts(|refund| &refund.refund))
         .bind::<Array<Bool>, _>(refunds.iter().map(|refund| refund.is_returned).collect::<Vec<_>>());
@@ -295,14 +302,21 @@ pub struct Pending {
     pub gateway_id: Option<String>,
 }
 
-/// Returns the payments, refunds and subscriptions with an outcome that is not known yet. For a subscription that
-/// began, that may be an invoice, until its next query of the gateway, which takes minutes once it is due.
+/// Returns the payments, refunds and subscriptions with an outcome that is not known yet. An ongoing subscription counts
+/// until 10 minutes past its due sync: the gateway may have an invoice that was not fetched yet.
+///
+/// # Errors
+/// Any error of Postgres.
 pub async fn pending(connection: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Pending>> {
     const SQL: &str = "SELECT id, NULL::text AS gateway_id FROM payments WHERE status = $1 \
                        UNION ALL SELECT id, NULL FROM refunds WHERE status = $1 \
                        UNION ALL SELECT id, NULL FROM subscriptions WHERE status = $1 \
                        UNION ALL SELECT id, gateway_id FROM subscriptions \
-                                 WHERE status IN (2, 3) AND next_sync_at > $2 - interval '10 minutes'";
-    let query = diesel::sql_query(SQL).bind::<SmallInt, _>(Status::Pending.number());
-    Ok(query.bind::<diesel::sql_types::Timestamptz, _>(now).load(connection).await?)
+                                 WHERE status IN ($3, $4) AND next_sync_at > $2 - interval '10 minutes'";
+    let query = diesel::sql_query(SQL)
+        .bind::<SmallInt, _>(Status::Pending.number())
+        .bind::<Timestamptz, _>(now)
+        .bind::<SmallInt, _>(SubscriptionStatus::Active.number())
+        .bind::<SmallInt, _>(SubscriptionStatus::PastDue.number());
+    Ok(query.load(connection).await?)
 }

@@ -91,7 +91,7 @@ pub async fn update(
     let parent = Parent { id: id.0, account: Some(ticket.account), is_public: false };
     let attached = (before.attachments.as_slice(), comment.attachments.as_slice());
     let (purpose, field) = (Purpose::Attachment, "comment.attachmentIds");
-    files::change(connection, &permit, parent, attached, purpose, field, now).await?;
+    files::replace(connection, &permit, parent, attached, purpose, field, now).await?;
     store::update(connection, &comment).await?;
     commented(connection, caller, &ticket, ActivityKind::CommentEdited, id, now).await?;
     Ok(comment)

@@ -1,6 +1,6 @@
 //! Imports: the upload is stored with its job in one transaction; a worker then stores the rows in batches.
 //!
-//! Each batch is one transaction: rows are claimed by their import key, new rows become tickets with a comment and an
+//! Each batch is one transaction: rows are marked as imported by their key, new ones become tickets with a comment and an
 //! activity, invalid rows are recorded, and the operation's progress advances. The progress is therefore the
 //! checkpoint: after a worker crashes, the next one skips the rows that are done, and no row is stored twice.
 

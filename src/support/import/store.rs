@@ -12,7 +12,7 @@ use crate::{
     support::id::{ActivityId, CommentId, TicketId},
 };
 use crate::{
-    operations::model::{RowError, Status as Operation},
+    operations::model::{RowError, Status as OperationStatus},
     schema::upload_chunks,
     support::{
         import::model::Row,
@@ -20,6 +20,7 @@ use crate::{
     },
 };
 use mainstay_kernel::{
+    contract::policy::Role,
     database::Connection,
     error::{Error, Reason, Result},
     id::AccountId,
@@ -33,7 +34,7 @@ pub async fn append(connection: &mut Connection, operation: OperationId, positio
     use upload_chunks::dsl;
     let row = (dsl::operation_id.eq(operation), dsl::position.eq(position), dsl::data.eq(data));
     let count = diesel::insert_into(upload_chunks::table).values(row).execute(connection).await?;
-    exactly(count, 1, "upload_chunks")
+    expect_row_count(count, 1, "upload_chunks")
 }
 
 /// Returns a chunk of an uploaded file; `None` after the last one.
@@ -76,7 +77,7 @@ pub struct Origin {
 }
 
 #[derive(QueryableByName)]
-struct Claimed {
+struct Marked {
     #[diesel(sql_type = Uuid)]
     ticket_id: TicketId,
 }
@@ -87,26 +88,30 @@ struct Claimed {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn claim(connection: &mut Connection, account: AccountId, rows: Vec<Incoming>) -> Result<Vec<Incoming>> {
+pub async fn mark_imported(
+    connection: &mut Connection,
+    account: AccountId,
+    rows: Vec<Incoming>,
+) -> Result<Vec<Incoming>> {
     const SQL: &str = "INSERT INTO imported_rows (account_id, row_hash, occurrence, ticket_id) \
                        SELECT $1, hash, occurrence, id FROM unnest($2, $3, $4) AS new (hash, occurrence, id) \
                        ORDER BY hash, occurrence ON CONFLICT DO NOTHING RETURNING ticket_id";
-    let claimed: Vec<Claimed> = diesel::sql_query(SQL)
+    let marked: Vec<Marked> = diesel::sql_query(SQL)
         .bind::<Uuid, _>(account)
         .bind::<Array<Binary>, _>(rows.iter().map(|new| new.row.hash.as_slice()).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(rows.iter().map(|new| new.occurrence).collect::<Vec<_>>())
         .bind::<Array<Uuid>, _>(rows.iter().map(|new| new.id).collect::<Vec<_>>())
         .load(connection)
         .await?;
-    let claimed: std::collections::HashSet<_> = claimed.into_iter().map(|claimed| claimed.ticket_id).collect();
-    Ok(rows.into_iter().filter(|new| claimed.contains(&new.id)).collect())
+    let marked: std::collections::HashSet<_> = marked.into_iter().map(|marked| marked.ticket_id).collect();
+    Ok(rows.into_iter().filter(|new| marked.contains(&new.id)).collect())
 }
 
 /// Stores tickets, in the order of their rows. Tags travel as JSON, because unnest flattens nested arrays.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn tickets(
+pub async fn insert_tickets(
     connection: &mut Connection,
     account: AccountId,
     rows: &[Incoming],
@@ -137,7 +142,7 @@ pub async fn tickets(
         .bind::<Array<Timestamptz>, _>(times(rows.len(), now))
         .execute(connection)
         .await?;
-    exactly(count, rows.len(), "tickets")
+    expect_row_count(count, rows.len(), "tickets")
 }
 
 /// Returns times that are a microsecond apart and not in the future, so that lists show the rows in their order.
@@ -146,32 +151,33 @@ fn times(rows: usize, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
     (0..rows).map(|row| now - before(row)).collect()
 }
 
-/// Stores the answers in the rows as the first comments of their tickets.
+/// Stores the answers in the rows as the first comments of their tickets. Nobody knows who gave them.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn comments(connection: &mut Connection, rows: &[Incoming], now: DateTime<Utc>) -> Result<()> {
+pub async fn insert_comments(connection: &mut Connection, rows: &[Incoming], now: DateTime<Utc>) -> Result<()> {
     const SQL: &str = "INSERT INTO comments (id, ticket_id, author_role, body, created_at) \
-                       SELECT id, ticket_id, 0, body, $1 FROM unnest($2, $3, $4) AS new (id, ticket_id, body)";
+                       SELECT id, ticket_id, $1, body, $2 FROM unnest($3, $4, $5) AS new (id, ticket_id, body)";
     let answered: Vec<_> = rows.iter().filter_map(|new| Some((new.id, new.row.answer.as_deref()?))).collect();
     if answered.is_empty() {
         return Ok(());
     }
     let count = diesel::sql_query(SQL)
+        .bind::<SmallInt, _>(Role::Unspecified as i16)
         .bind::<Timestamptz, _>(now)
         .bind::<Array<Uuid>, _>(answered.iter().map(|_| CommentId::generate(now)).collect::<Vec<_>>())
         .bind::<Array<Uuid>, _>(answered.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(answered.iter().map(|(_, body)| *body).collect::<Vec<_>>())
         .execute(connection)
         .await?;
-    exactly(count, answered.len(), "comments")
+    expect_row_count(count, answered.len(), "comments")
 }
 
 /// Records that tickets were imported.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn activities(
+pub async fn insert_activities(
     connection: &mut Connection,
     origin: Origin,
     rows: &[Incoming],
@@ -188,14 +194,14 @@ pub async fn activities(
         .bind::<Array<Uuid>, _>(rows.iter().map(|new| new.id).collect::<Vec<_>>())
         .execute(connection)
         .await?;
-    exactly(count, rows.len(), "activities")
+    expect_row_count(count, rows.len(), "activities")
 }
 
 /// Records the invalid rows.
 ///
 /// # Errors
 /// `CONFLICT` when another worker has recorded one of them.
-pub async fn errors(connection: &mut Connection, operation: OperationId, errors: &[RowError]) -> Result<()> {
+pub async fn insert_errors(connection: &mut Connection, operation: OperationId, errors: &[RowError]) -> Result<()> {
     const SQL: &str = "INSERT INTO operation_errors (operation_id, line, code, message) \
                        SELECT $1, line, code, message FROM unnest($2, $3, $4) AS new (line, code, message) \
                        ON CONFLICT DO NOTHING";
@@ -209,22 +215,26 @@ pub async fn errors(connection: &mut Connection, operation: OperationId, errors:
     if count == errors.len() { Ok(()) } else { Err(Reason::Conflict.into()) }
 }
 
-/// Removes at most `limit` chunks of the files of ended operations; returns how many.
+/// Deletes at most `limit` chunks of the files of ended operations; returns how many.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn forget(connection: &mut Connection, limit: i64) -> Result<usize> {
+pub async fn delete_finished(connection: &mut Connection, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM upload_chunks WHERE ctid = ANY (ARRAY( \
                          SELECT upload_chunks.ctid FROM upload_chunks JOIN operations ON operations.id = operation_id \
                          WHERE operations.state >= $1 LIMIT $2))";
-    let removed = diesel::sql_query(SQL)
-        .bind::<SmallInt, _>(Operation::Succeeded.number())
+    let deleted = diesel::sql_query(SQL)
+        .bind::<SmallInt, _>(OperationStatus::Succeeded.number())
         .bind::<BigInt, _>(limit)
         .execute(connection);
-    Ok(removed.await?)
+    Ok(deleted.await?)
 }
 
-/// Fails if a statement touched another number of rows than `wanted`.
-pub(crate) fn exactly(count: usize, wanted: usize, table: &str) -> Result<()> {
-    if count == wanted { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("{table}: {count} of {wanted} rows"))) }
+/// Fails unless a statement touched as many rows as `expected`.
+pub(crate) fn expect_row_count(count: usize, expected: usize, table: &str) -> Result<()> {
+    if count == expected {
+        Ok(())
+    } else {
+        Err(Error::internal(anyhow::anyhow!("{table}: {count} of {expected} rows")))
+    }
 }

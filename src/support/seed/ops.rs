@@ -56,9 +56,9 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
         let count = BATCH.min(plan.tickets - start);
         let (range, people) = (Range { first: first + start, count, since, step_us, until: now }, people.clone());
         async move {
-            let batch = app
-                .database
-                .transaction(async move |connection| store::tickets(connection, &people, range, plan.history).await);
+            let batch = app.database.transaction(async move |connection| {
+                store::insert_tickets(connection, &people, range, plan.history).await
+            });
             batch.await.map(|()| count)
         }
     });

@@ -83,12 +83,12 @@ pub async fn add(connection: &mut Connection, accounts: &[(AccountId, String)], 
     let rows: Vec<_> = accounts.iter().map(row).collect();
     for rows in rows.chunks(ROWS) {
         let made = diesel::insert_into(accounts::table).values(rows).execute(connection).await?;
-        crate::support::import::store::exactly(made, rows.len(), "accounts")?;
+        crate::support::import::store::expect_row_count(made, rows.len(), "accounts")?;
     }
     people.iter_mut().for_each(|person| person.email.push_str(DOMAIN));
     for people in people.chunks(ROWS) {
         let made = diesel::insert_into(users::table).values(people).execute(connection).await?;
-        crate::support::import::store::exactly(made, people.len(), "users")?;
+        crate::support::import::store::expect_row_count(made, people.len(), "users")?;
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ pub struct Range {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn tickets(connection: &mut Connection, people: &People, range: Range, history: bool) -> Result<()> {
+pub async fn insert_tickets(connection: &mut Connection, people: &People, range: Range, history: bool) -> Result<()> {
     connection.batch_execute("SET LOCAL synchronous_commit = off").await?;
     let made = diesel::sql_query(if history { texts::TICKETS_WITH_HISTORY } else { texts::TICKETS })
         .bind::<BigInt, _>(range.first)

@@ -249,7 +249,7 @@ pub async fn update(connection: &mut Connection, target: Target, patch: Patch, n
     }
     let attached = (ticket.content.attachments.as_slice(), content.attachments.as_slice());
     let (parent, field) = (parent(&ticket), "ticket.attachmentIds");
-    files::change(connection, &target.permit, parent, attached, Purpose::Attachment, field, now).await?;
+    files::replace(connection, &target.permit, parent, attached, Purpose::Attachment, field, now).await?;
     let ticket = Ticket { content, ..ticket }.changed(now);
     target.commit(connection, ticket, ActivityKind::Updated, &changed.join(", ")).await
 }

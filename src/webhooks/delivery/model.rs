@@ -67,8 +67,8 @@ const MAX_ATTEMPTS: i32 = 9;
 impl Delivery {
     /// Returns the delivery after an attempt: delivered, pending until `next`, or failed if there is no next attempt.
     #[must_use]
-    pub fn attempted(self, taken: bool, next: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
-        let (state, next_attempt_at) = match (taken, next) {
+    pub fn attempted(self, accepted: bool, next: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        let (state, next_attempt_at) = match (accepted, next) {
             (true, _) => (DeliveryState::Delivered, None),
             (false, Some(next)) if self.attempts_since_resend + 1 < MAX_ATTEMPTS => {
                 (DeliveryState::Pending, Some(next))
@@ -87,9 +87,9 @@ impl Delivery {
         }
     }
 
-    /// Returns the delivery as failed.
+    /// Returns the delivery as failed, without another attempt.
     #[must_use]
-    pub fn given_up(self, now: DateTime<Utc>) -> Self {
+    pub fn abandoned(self, now: DateTime<Utc>) -> Self {
         let state = DeliveryState::Failed;
         Self { state, next_attempt_at: None, version: self.version + 1, updated_at: now, ..self }
     }
@@ -97,7 +97,7 @@ impl Delivery {
     /// Returns the delivery as pending, with as many attempts as a new one.
     ///
     /// # Errors
-    /// `DELIVERY_PENDING`.
+    /// `DELIVERY_PENDING` while it is still pending.
     pub fn resent(self, now: DateTime<Utc>) -> Result<Self> {
         if self.state == DeliveryState::Pending {
             return Err(WebhooksReason::DeliveryPending.into());
@@ -119,10 +119,11 @@ impl Delivery {
     }
 }
 
-/// Returns the longest wait before the next attempt: `first`, tripled after each attempt. The actual wait is a random
-/// part of it ("full jitter"), so that deliveries that failed together are not retried together.
-pub fn longest_wait(attempts: i32, first: Duration) -> Duration {
-    first.saturating_mul(3_u32.saturating_pow(u32::try_from(attempts.clamp(0, MAX_ATTEMPTS)).unwrap_or(0)))
+/// Returns the maximum delay before a retry: `first` after one failed attempt, tripled with each further one. The actual
+/// delay is a random part of it ("full jitter"), so that deliveries that failed together are not retried together.
+pub fn max_retry_delay(failed_attempts: i32, first: Duration) -> Duration {
+    let further = u32::try_from(failed_attempts.clamp(1, MAX_ATTEMPTS) - 1).unwrap_or(0);
+    first.saturating_mul(3_u32.saturating_pow(further))
 }
 
 #[cfg(test)]
@@ -131,8 +132,8 @@ mod tests {
 
     #[test]
     fn retries_span_hours_and_end() {
-        let waits: Duration =
-            (0..MAX_ATTEMPTS - 1).map(|attempts| longest_wait(attempts, Duration::from_secs(10))).sum();
-        assert!((8..=10).contains(&(waits.as_secs() / 3600)), "{waits:?}");
+        let delays: Vec<_> =
+            (1..MAX_ATTEMPTS).map(|failed| max_retry_delay(failed, Duration::from_secs(10)).as_secs()).collect();
+        assert_eq!(delays, [10, 30, 90, 270, 810, 2430, 7290, 21870], "about nine hours");
     }
 }

@@ -26,7 +26,7 @@ use crate::webhooks::{
     config::PER_ENDPOINT,
     delivery::{
         job::DeliverWebhook,
-        model::{Attempt, Delivery, DeliveryState, longest_wait},
+        model::{Attempt, Delivery, DeliveryState, max_retry_delay},
         removal_job::ForgetDeliveries,
         store,
     },
@@ -174,7 +174,7 @@ async fn record(
 ) -> Result<()> {
     let (now, config) = (app.clock.now(), &app.config.section::<WebhooksConfig>());
     let patience = TimeDelta::from_std(config.patience).unwrap_or(TimeDelta::MAX);
-    let wait = wait(sent.attempts_since_resend, config.first_wait)
+    let wait = retry_delay(sent.attempts_since_resend + 1, config.first_wait)
         .max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
     let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
     let accepted = attempt.failure.is_none();
@@ -211,9 +211,9 @@ async fn record(
     Ok(())
 }
 
-fn wait(attempts: i32, first: Duration) -> Duration {
+fn retry_delay(failed_attempts: i32, first: Duration) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
-    longest_wait(attempts, first).mul_f64(rand::rng().random_range(0.0..1.0))
+    max_retry_delay(failed_attempts, first).mul_f64(rand::rng().random_range(0.0..1.0))
 }
 
 /// Marks a delivery as failed because it will not be retried.
@@ -222,14 +222,14 @@ fn wait(attempts: i32, first: Duration) -> Duration {
 /// Any database error.
 pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let now = app.clock.now();
-    let given_up = app.database.transaction(async move |connection| {
+    let abandoned = app.database.transaction(async move |connection| {
         let delivery = store::lock(connection, id).await?;
         if delivery.state == DeliveryState::Pending {
-            store::update(connection, &delivery.given_up(now)).await?;
+            store::update(connection, &delivery.abandoned(now)).await?;
         }
         Ok::<_, Error>(())
     });
-    given_up.await
+    abandoned.await
 }
 
 /// Removes the deliveries of a deleted endpoint in slices, so that locks are held only briefly. If the worker is
@@ -237,12 +237,12 @@ pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
 ///
 /// # Errors
 /// Any database error.
-pub async fn forget(app: &App, job: ForgetDeliveries, stop: &CancellationToken) -> Result<()> {
+pub async fn delete_of_endpoint(app: &App, job: ForgetDeliveries, stop: &CancellationToken) -> Result<()> {
     loop {
-        let forget = app
-            .database
-            .autocommit(async move |connection| store::forget_of(connection, job.endpoint, REMOVAL_BATCH).await);
-        if forget.await? == 0 {
+        let deleted = app.database.autocommit(async move |connection| {
+            store::delete_of_endpoint(connection, job.endpoint, REMOVAL_BATCH).await
+        });
+        if deleted.await? == 0 {
             return Ok(());
         }
         if stop.is_cancelled() {

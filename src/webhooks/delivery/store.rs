@@ -232,7 +232,7 @@ pub async fn attempts(connection: &mut Connection, delivery: WebhookDeliveryId, 
 }
 
 /// Removes at most `limit` deliveries that were created before `before` and are no longer pending; returns how many.
-pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let done = webhook_deliveries::table
         .filter(webhook_deliveries::created_at.lt(before))
         .filter(webhook_deliveries::state.ne(DeliveryState::Pending.number()))
@@ -243,7 +243,7 @@ pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i
 }
 
 /// Removes at most `limit` deliveries of an endpoint, in any state; returns how many.
-pub async fn forget_of(connection: &mut Connection, endpoint: WebhookEndpointId, limit: i64) -> Result<usize> {
+pub async fn delete_of_endpoint(connection: &mut Connection, endpoint: WebhookEndpointId, limit: i64) -> Result<usize> {
     let some = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint));
     let ids: Vec<WebhookDeliveryId> = some.select(webhook_deliveries::id).limit(limit).load(connection).await?;
     remove(connection, &ids).await

@@ -98,9 +98,9 @@ impl Endpoint {
 
     /// Returns the endpoint after an attempt, or `None` if nothing changes. It is disabled once it answers that it is
     /// gone, or if attempts have failed for `patience`.
-    pub fn after(&self, taken: bool, gone: bool, patience: TimeDelta, now: DateTime<Utc>) -> Option<Self> {
+    pub fn after(&self, accepted: bool, gone: bool, patience: TimeDelta, now: DateTime<Utc>) -> Option<Self> {
         let mut next = self.clone();
-        next.failing_since = if taken { None } else { Some(self.failing_since.unwrap_or(now)) };
+        next.failing_since = if accepted { None } else { Some(self.failing_since.unwrap_or(now)) };
         let lost = next.failing_since.is_some_and(|since| gone || now - since >= patience);
         if lost && self.status == Status::Enabled {
             next.status = Status::DisabledForFailures;

@@ -190,7 +190,7 @@ pub async fn redrive(
 
 /// Removes at most `limit` events that were received before `before` and have been processed or ignored; returns how
 /// many.
-pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let done = inbound_events::table
         .filter(inbound_events::state.eq_any([State::Processed.number(), State::Ignored.number()]))
         .filter(inbound_events::received_at.lt(before))

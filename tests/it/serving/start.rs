@@ -87,6 +87,21 @@ async fn a_database_error_names_host_database_and_cure() {
     assert!(text.contains("create the database"), "{text}");
 }
 
+/// Not as if it were not set: the server would begin with a default, or without what it protects.
+#[test]
+fn a_value_that_is_not_utf_8_is_refused_by_name() {
+    use std::os::unix::ffi::OsStrExt as _;
+
+    for name in ["RATE_LIMIT_READ", "SECRET_KEY", "SECRET_KEY_FILE"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        let value = std::ffi::OsStr::from_bytes(b"hunter2\xff");
+        let output = command.args(["config", "check"]).env_clear().env(name, value).output().expect("the binary runs");
+        let errors = String::from_utf8(output.stderr).expect("text");
+        assert!(!output.status.success() && errors.contains(&format!("  {name}: must be UTF-8\n")), "{errors}");
+        assert!(!errors.contains("hunter2"), "{errors}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
     let database = TestDatabase::foreign("postgres://me:hunter2@db.example.com/shop");

@@ -1,4 +1,4 @@
-//! SQL beside the server.
+//! SQL that goes around the server.
 
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use url::Url;

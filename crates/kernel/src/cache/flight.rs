@@ -1,4 +1,4 @@
-//! One read at a time per key, whose result all who ask meanwhile share.
+//! Coalesces concurrent reads of a key (singleflight): one is made, and all who ask meanwhile share its result.
 
 use std::{
     collections::HashMap,
@@ -12,11 +12,11 @@ use super::{Entry, Origin};
 use crate::error::{Error, ReasonRef, Result};
 
 type Outcome = Result<(Arc<Entry>, Origin), Failure>;
-type Waiting = Arc<Mutex<HashMap<Arc<str>, watch::Receiver<Option<Outcome>>>>>;
+type Pending = Arc<Mutex<HashMap<Arc<str>, watch::Receiver<Option<Outcome>>>>>;
 
 /// The reads that are under way, by key.
 #[derive(Debug, Default)]
-pub(super) struct Flights(Waiting);
+pub(super) struct Flights(Pending);
 
 /// Why a read failed, for each of those who waited for it.
 #[derive(Debug, Clone)]
@@ -38,15 +38,15 @@ impl From<Failure> for Error {
     }
 }
 
-/// Ends a read for those who come later, even if it panics.
-struct Landing {
-    waiting: Waiting,
+/// Removes a read from the pending ones when it ends, even if it panics.
+struct RemoveOnDrop {
+    pending: Pending,
     name: Arc<str>,
 }
 
-impl Drop for Landing {
+impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
-        lock(&self.waiting).remove(&self.name);
+        lock(&self.pending).remove(&self.name);
     }
 }
 
@@ -55,41 +55,41 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Flights {
-    /// Waits for the read of this key that is under way, or begins one: `fill`, unless `again` finds that one has just
+    /// Waits for the read of this key that is under way, or begins one: `load`, unless `recheck` finds that one has just
     /// ended. The read belongs to nobody: it goes on if its readers leave.
     pub(super) async fn join<F>(
         &self,
         name: &Arc<str>,
-        again: impl FnOnce() -> Option<(Arc<Entry>, Origin)>,
-        fill: impl FnOnce() -> F,
+        recheck: impl FnOnce() -> Option<(Arc<Entry>, Origin)>,
+        load: impl FnOnce() -> F,
     ) -> Result<(Arc<Entry>, Origin)>
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
         let (mut receiver, own_read) = {
-            let mut waiting = lock(&self.0);
-            if let Some(receiver) = waiting.get(name) {
+            let mut pending = lock(&self.0);
+            if let Some(receiver) = pending.get(name) {
                 (receiver.clone(), None)
-            } else if let Some(found) = again() {
+            } else if let Some(found) = recheck() {
                 return Ok(found);
             } else {
                 let (sender, receiver) = watch::channel(None);
-                waiting.insert(name.clone(), receiver.clone());
-                (receiver, Some((sender, Landing { waiting: self.0.clone(), name: name.clone() })))
+                pending.insert(name.clone(), receiver.clone());
+                (receiver, Some((sender, RemoveOnDrop { pending: self.0.clone(), name: name.clone() })))
             }
         };
         let is_first = own_read.is_some();
-        if let Some((sender, landing)) = own_read {
-            let fill = fill();
+        if let Some((sender, remove)) = own_read {
+            let load = load();
             tokio::spawn(async move {
-                let outcome = fill.await;
-                drop(landing);
+                let outcome = load.await;
+                drop(remove);
                 sender.send_replace(Some(outcome));
             });
         }
         let outcome = receiver.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
         match outcome {
-            Ok(Some(Ok((entry, origin)))) => Ok((entry, if is_first { origin } else { Origin::Awaited })),
+            Ok(Some(Ok((entry, origin)))) => Ok((entry, if is_first { origin } else { Origin::Coalesced })),
             Ok(Some(Err(failure))) => Err(failure.into()),
             Ok(None) | Err(_) => Err(Error::internal(anyhow::anyhow!("the read of a cached value panicked"))),
         }

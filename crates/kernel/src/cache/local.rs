@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::{Entry, GRACE, Key, RECHECK};
 
-/// What an entry costs beside its bytes.
+/// What an entry costs besides its bytes.
 const OVERHEAD: usize = 256;
 /// Tags whose floors are remembered.
 const MAX_FLOORS: u64 = 100_000;

@@ -53,7 +53,7 @@ struct Metrics {
     shared: Counter,
     source: Counter,
     stale: Counter,
-    awaited: Counter,
+    coalesced: Counter,
     age: Histogram,
 }
 
@@ -66,7 +66,7 @@ impl Metrics {
             shared: from("redis"),
             source: from("source"),
             stale: from("stale"),
-            awaited: metrics::counter!("mainstay_cache_stampedes_avoided_total", "cache" => cache),
+            coalesced: metrics::counter!("mainstay_cache_stampedes_avoided_total", "cache" => cache),
             age: metrics::histogram!("mainstay_cache_age_seconds", "cache" => cache),
         }
     }
@@ -77,7 +77,7 @@ impl Metrics {
             Origin::Shared => self.shared.increment(1),
             Origin::Source => self.source.increment(1),
             Origin::Stale => self.stale.increment(1),
-            Origin::Awaited => self.awaited.increment(1),
+            Origin::Coalesced => self.coalesced.increment(1),
         }
         self.age.record(age);
     }

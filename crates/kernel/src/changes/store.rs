@@ -103,7 +103,7 @@ pub(super) async fn read(connection: &mut Connection, cursor: Option<&Cursor>) -
 }
 
 /// Removes at most `limit` changes that were noted before `before`; returns how many.
-pub(crate) async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub(crate) async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM changes WHERE (writer, number) IN ( \
                        SELECT writer, number FROM changes WHERE noted_at < ? ORDER BY writer, number LIMIT ?)";
     let statement = Statement::new(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit);

@@ -4,14 +4,14 @@ use url::Url;
 
 use super::{
     Config,
-    source::{Fault, Origin, Source, Variable},
+    source::{ConfigError, Origin, Source, Variable},
 };
 
 /// A configuration as it was read, usable or not.
 #[derive(Debug)]
 pub struct Settings {
     /// Every value that is missing or invalid.
-    pub faults: Vec<Fault>,
+    pub errors: Vec<ConfigError>,
     config: Config,
 }
 
@@ -27,9 +27,13 @@ pub struct Setting {
 }
 
 impl Settings {
-    pub(super) fn new(mut config: Config, variables: &[Variable], (source, faults): (Source, Vec<Fault>)) -> Self {
+    pub(super) fn new(
+        mut config: Config,
+        variables: &[Variable],
+        (source, errors): (Source, Vec<ConfigError>),
+    ) -> Self {
         config.settings = variables.iter().map(|variable| Setting::new(*variable, &source)).collect();
-        Self { faults, config }
+        Self { errors, config }
     }
 
     /// Returns the configuration for looking further into it: in the place of an invalid value stands its default.
@@ -40,9 +44,9 @@ impl Settings {
     /// Returns the configuration.
     ///
     /// # Errors
-    /// All faults.
-    pub fn usable(self) -> Result<Config, Vec<Fault>> {
-        if self.faults.is_empty() { Ok(self.config) } else { Err(self.faults) }
+    /// Every value that is missing or invalid.
+    pub fn usable(self) -> Result<Config, Vec<ConfigError>> {
+        if self.errors.is_empty() { Ok(self.config) } else { Err(self.errors) }
     }
 }
 

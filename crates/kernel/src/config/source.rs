@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    env::VarError,
+    fmt, fs, iter,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -12,14 +13,14 @@ use secrecy::SecretString;
 
 use crate::config::Quota;
 
-/// A variable.
+/// What can be configured: one value, by its name.
 #[derive(Debug, Clone, Copy)]
 pub struct Variable {
     /// The name, in the environment and in the file.
     pub name: &'static str,
     /// The default; empty: none.
     pub default: &'static str,
-    /// The meaning.
+    /// What the value decides, as `config check` and the documentation list it.
     pub meaning: &'static str,
     /// Whether the value is a secret, which is never shown and may be given as `NAME_FILE`.
     pub secret: bool,
@@ -31,7 +32,7 @@ impl Variable {
         Self { name, default, meaning, secret: false }
     }
 
-    /// A secret.
+    /// A variable without a default, whose value is never shown and may be given as `NAME_FILE`.
     pub const fn secret(name: &'static str, meaning: &'static str) -> Self {
         Self { name, default: "", meaning, secret: true }
     }
@@ -39,24 +40,24 @@ impl Variable {
 
 /// A value that is missing or invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The variable.
+pub struct ConfigError {
+    /// The name of the variable, or the path of the file that can't be read.
     pub name: String,
     /// The error; never contains the value of a secret.
     pub message: String,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.message)
     }
 }
 
-/// The values given.
+/// The values that the environment and a file set, and what is wrong with them.
 #[derive(Debug, Clone, Default)]
 pub struct Source {
     values: BTreeMap<String, Value>,
-    faults: Vec<Fault>,
+    errors: Vec<ConfigError>,
 }
 
 /// A value, and where it comes from.
@@ -82,16 +83,22 @@ impl Source {
     pub fn read(file: Option<&Path>, variables: &[Variable]) -> Self {
         let mut source = file.map_or_else(Self::default, |file| Self::file(file, variables));
         for variable in variables {
-            let file_name = format!("{}_FILE", variable.name);
+            let file_name = variable.secret.then(|| format!("{}_FILE", variable.name));
+            let names = iter::once(variable.name).chain(file_name.as_deref());
             #[expect(clippy::disallowed_methods, reason = "the one reader of the environment")]
-            let given = [variable.name, &file_name].map(|name| (name, std::env::var(name).ok()));
-            if given.iter().any(|(_, text)| text.is_some()) {
+            let env_values: Vec<_> = names.map(|name| (name, std::env::var(name))).collect();
+            if env_values.iter().any(|(_, value)| *value != Err(VarError::NotPresent)) {
                 // One spelling in the environment also precedes the other one in the file.
-                source.values.retain(|name, _| given.iter().all(|(other, _)| name != other));
+                source.values.retain(|name, _| env_values.iter().all(|(other, _)| name != other));
             }
-            for (name, text) in given {
-                let value = text.map(|text| Value { text, origin: Origin::Environment });
-                source.values.extend(value.map(|value| (name.to_owned(), value)));
+            for (name, value) in env_values {
+                match value {
+                    Ok(text) => {
+                        source.values.insert(name.to_owned(), Value { text, origin: Origin::Environment });
+                    }
+                    Err(VarError::NotPresent) => {}
+                    Err(VarError::NotUnicode(_)) => source.error(name, "must be UTF-8"),
+                }
             }
         }
         source
@@ -101,7 +108,7 @@ impl Source {
     pub fn of<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let value = |text: &str| Value { text: text.to_owned(), origin: Origin::Environment };
         let values = values.into_iter().map(|(name, text)| (name.to_owned(), value(text))).collect();
-        Self { values, faults: Vec::new() }
+        Self { values, errors: Vec::new() }
     }
 
     /// Returns the value of a name, if somebody set it.
@@ -115,13 +122,13 @@ impl Source {
             .map_err(|e| e.to_string())
             .and_then(|text| toml::from_str::<toml::Table>(&text).map_err(|e| e.message().to_owned()));
         match table {
-            Err(message) => source.faults.push(Fault { name: path.display().to_string(), message }),
+            Err(message) => source.error(&path.display().to_string(), message),
             Ok(table) => {
                 for (name, value) in table {
                     let known =
                         variables.iter().any(|v| v.name == name || (v.secret && format!("{}_FILE", v.name) == name));
                     if !known {
-                        source.faults.push(Fault { name: name.clone(), message: "there is no such variable".into() });
+                        source.error(&name, "there is no such variable");
                     }
                     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
                     source.values.insert(name, Value { text, origin: Origin::File });
@@ -130,9 +137,17 @@ impl Source {
         }
         source
     }
+
+    fn error(&mut self, name: &str, message: impl Into<String>) {
+        self.errors.push(ConfigError { name: name.to_owned(), message: message.into() });
+    }
 }
 
 /// Reads values and collects their errors.
+///
+/// # Panics
+/// All methods that read, if the name is missing from the variables of its section, or if its default is not a value of
+/// the type.
 #[derive(Debug)]
 pub struct Reader {
     source: Source,
@@ -144,15 +159,15 @@ impl Reader {
         Self { source, variables }
     }
 
-    /// Records a fault.
+    /// Records what is wrong with a value. Reading goes on, so that all errors are found at once.
     pub fn fault(&mut self, name: &str, message: impl Into<String>) {
-        self.source.faults.push(Fault { name: name.to_owned(), message: message.into() });
+        self.source.error(name, message);
     }
 
-    /// Returns what was read from, with the defaults that were made, and all faults.
-    pub(super) fn finish(mut self) -> (Source, Vec<Fault>) {
-        let faults = std::mem::take(&mut self.source.faults);
-        (self.source, faults)
+    /// Returns what was read from, with the defaults that were made, and all errors.
+    pub(super) fn finish(mut self) -> (Source, Vec<ConfigError>) {
+        let errors = std::mem::take(&mut self.source.errors);
+        (self.source, errors)
     }
 
     fn variable(&self, name: &str) -> Variable {
@@ -182,9 +197,9 @@ impl Reader {
     }
 
     /// Reads a number that must be at least 1.
-    pub fn positive<T: FromStr<Err: fmt::Display> + Default + PartialEq>(&mut self, name: &str) -> T {
+    pub fn positive<T: FromStr<Err: fmt::Display> + From<u8> + PartialOrd>(&mut self, name: &str) -> T {
         let value = self.parse(name);
-        if value == T::default() {
+        if value < T::from(1) {
             self.fault(name, "must be at least 1");
         }
         value
@@ -228,7 +243,7 @@ impl Reader {
         })
     }
 
-    /// Reads a number of bytes, with KiB or MiB as an optional unit.
+    /// Reads a number of bytes, with `B`, `KiB` or `MiB` as an optional unit.
     pub fn bytes(&mut self, name: &str) -> usize {
         self.convert(name, bytes)
     }
@@ -299,4 +314,21 @@ fn bytes(text: &str) -> Result<usize, String> {
         _ => return Err(wrong()),
     };
     number.checked_mul(unit).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_below_one_is_not_positive() {
+        let variable = Variable::plain("COUNT", "5", "Something that is counted");
+        for (text, is_positive) in [("1", true), ("0", false), ("-1", false)] {
+            let mut read = Reader::new(Source::of([("COUNT", text)]), vec![variable]);
+            read.positive::<i64>("COUNT");
+            let errors: Vec<_> = read.finish().1.iter().map(ToString::to_string).collect();
+            let expected: &[&str] = if is_positive { &[] } else { &["COUNT: must be at least 1"] };
+            assert_eq!(errors, expected, "{text}");
+        }
+    }
 }

@@ -96,15 +96,15 @@ fn challenge(reason: ReasonRef) -> &'static str {
     if is_token_refused { r#"Bearer error="invalid_token""# } else { "Bearer" }
 }
 
-/// Leaves the causes for the log line of the request; beside any, as in the middle of a stream, they get one of their own.
+/// Records the causes for the request's log line; outside a request, or if one is recorded already, logs its own line.
 fn log(error: &Error, code: &'static str, http: StatusCode) {
     let cause = error.source().map(|source| format!("{source:#}"));
     let backtrace = error.backtrace().map(backtrace::render);
     let failure = Failure { code, cause, backtrace };
     let Err(Failure { code, cause, backtrace }) = context::fail(failure) else { return };
     if http.is_server_error() {
-        tracing::error!(code, cause, backtrace, "an error");
+        tracing::error!(code, cause, backtrace, "a call failed");
     } else {
-        tracing::info!(code, cause, "a refusal");
+        tracing::info!(code, cause, "a call was refused");
     }
 }

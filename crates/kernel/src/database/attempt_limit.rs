@@ -25,7 +25,8 @@ pub enum Attempt {
     Admitted,
     /// There were too many attempts.
     Refused {
-        /// The time until an attempt is admitted.
+        /// The time until a slot is free, which another attempt may then take; a second, if all that were free went to
+        /// other attempts.
         wait: Duration,
     },
 }
@@ -44,12 +45,12 @@ struct Found {
     wait_us: Option<i64>,
 }
 
-/// Takes a free slot of `key`, a hash.
+/// Takes a free slot of `key`, a hash. A quota of more than 100 requests counts as one of 100.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) -> Result<Attempt> {
-    // `free` and `wait_us` describe the state before the statement took a slot.
+    // A slot is occupied until its `arrives_at`. `free` and `wait_us` describe the state before the statement took a slot.
     const SQL: &str = "\
         WITH slots AS ( \
             SELECT slot, position, arrives_at, coalesce(arrives_at < statement_timestamp(), true) AS free \
@@ -70,7 +71,7 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
         FROM slots";
     let slots: Vec<Vec<u8>> = (0..quota.requests.clamp(1, MAX_SLOTS)).map(|number| slot(key, number)).collect();
     let window_us = i64::try_from(quota.window.as_micros()).unwrap_or(i64::MAX / 4);
-    // Another attempt took each slot that this one lost, so the loop ends when the slots run out.
+    // Another attempt took each slot that this one lost, so soon none is free, unless some expire meanwhile.
     for _ in 0..=slots.len() {
         let found: Found = diesel::sql_query(SQL)
             .bind::<Array<Binary>, _>(&slots)
@@ -89,16 +90,16 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
     Ok(Attempt::Refused { wait: Duration::from_secs(1) })
 }
 
-/// Removes at most `limit` slots that have expired; returns how many.
+/// Deletes at most `limit` slots that have expired; returns how many.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn forget(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<usize> {
     // The outer condition repeats the inner one, because a slot may be taken in between.
     const SQL: &str = "DELETE FROM attempt_limits WHERE arrives_at < $1 AND ctid = ANY (ARRAY( \
                          SELECT ctid FROM attempt_limits WHERE arrives_at < $1 LIMIT $2))";
-    let removed = diesel::sql_query(SQL).bind::<Timestamptz, _>(now).bind::<BigInt, _>(limit).execute(connection);
-    Ok(removed.await?)
+    let deleted = diesel::sql_query(SQL).bind::<Timestamptz, _>(now).bind::<BigInt, _>(limit).execute(connection);
+    Ok(deleted.await?)
 }
 
 fn slot(key: &[u8; 16], number: u32) -> Vec<u8> {

@@ -125,7 +125,7 @@ pub async fn empty(connection: &mut Connection, before: DateTime<Utc>, limit: i6
 }
 
 /// Removes at most `limit` tombstones older than `before`; returns how many.
-pub async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     use idempotency_keys::dsl;
     let old = dsl::idempotency_keys.filter(dsl::created_at.lt(before)).filter(dsl::answer.is_null());
     let some: Vec<Vec<u8>> = old.select(dsl::scope_hash).limit(limit).load(connection).await?;

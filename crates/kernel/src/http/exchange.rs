@@ -35,7 +35,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Returns the exchange that the current task serves; `None` beside a listener.
+    /// Returns the exchange that the current task serves; `None` outside of a listener.
     pub(crate) fn current() -> Option<Self> {
         CURRENT.try_with(Clone::clone).ok()
     }

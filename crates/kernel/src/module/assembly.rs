@@ -199,7 +199,7 @@ impl Modules {
     ///
     /// # Errors
     /// Every value that is missing or invalid.
-    pub fn config(&self, source: Source) -> Result<Config, Vec<crate::config::Fault>> {
+    pub fn config(&self, source: Source) -> Result<Config, Vec<crate::config::ConfigError>> {
         self.settings(source).usable()
     }
 

@@ -72,7 +72,7 @@ pub async fn redrive(connection: &mut Connection, ids: &[i64], kind: Option<&str
 }
 
 /// Removes at most `limit` jobs that were given up before `before`; returns how many.
-pub(crate) async fn forget(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub(crate) async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE dead_at < ? LIMIT ?)";
     let statement = Statement::new(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit);
     Ok(statement.execute(connection).await?)

@@ -69,12 +69,14 @@ fn the_usual_range_ends_today_where_the_caller_is() {
     assert_eq!(last(Interval::Month, "UTC"), (12, "2025-04-01".into(), "2026-03-31".into()));
 }
 
+fn refused(interval: Interval, zone: &str, start: &str, end: &str) -> (String, String) {
+    let refused = Periods::of(&query(interval, zone, start, end), at("2026-11-22T20:00:00Z")).expect_err("refused");
+    refused.fields()[0].clone()
+}
+
 #[test]
 fn what_can_not_be_answered_is_refused_by_field() {
-    let field = |interval, zone, start, end| {
-        let refused = Periods::of(&query(interval, zone, start, end), at("2026-11-22T20:00:00Z")).expect_err("refused");
-        refused.fields()[0].0.clone()
-    };
+    let field = |interval, zone, start, end| refused(interval, zone, start, end).0;
     for zone in ["Berlin", "CEST", "+01:00", "Europe/berlin", "Europe/Berlin ", "../etc/passwd", "UTC0"] {
         assert_eq!(field(Interval::Day, zone, "", ""), "timeZone", "{zone}");
     }
@@ -85,10 +87,28 @@ fn what_can_not_be_answered_is_refused_by_field() {
     assert_eq!(field(Interval::Day, "", "2026-03-02", "2026-03-01"), "startDate");
     assert_eq!(field(Interval::Day, "", "2026-01-01", "2026-04-11"), "startDate", "101 days");
     assert_eq!(bounds(Interval::Day, "", "2026-01-01", "2026-04-10").len(), 101);
-    assert_eq!(field(Interval::Month, "", "2000-01-01", "2000-02-01"), "startDate", "the months before");
-    assert_eq!(field(Interval::Day, "", "2099-12-30", "2099-12-31"), "startDate");
     assert_eq!(field(Interval::Week, "", "0001-01-01", "0001-01-01"), "startDate");
     assert_eq!(field(Interval::Month, "", "0001-01-01", "9999-12-31"), "startDate");
+}
+
+#[test]
+fn the_first_and_the_last_year_are_refused_by_the_field_that_leaves_them() {
+    let early = |start, end| {
+        let (field, why) = refused(Interval::Day, "", start, end);
+        assert_eq!(why, "must be later: the preceding periods, which are compared, begin in 2000 at the earliest");
+        field
+    };
+    assert_eq!(early("2000-01-01", "2000-01-01"), "startDate");
+    assert_eq!(early("", "2000-02-28"), "endDate", "30 days, and 30 before them");
+    assert_eq!(refused(Interval::Month, "", "2000-01-01", "2000-02-01").0, "startDate");
+    let late = |start, end| refused(Interval::Day, "", start, end);
+    let end_date = ("endDate".to_owned(), "must be in a period that ends before 2099-12-31".to_owned());
+    assert_eq!(late("2099-12-30", "2099-12-31"), end_date);
+    assert_eq!(late("", "2100-05-01"), end_date);
+    for day in ["2000-01-02", "2099-12-30"] {
+        assert_eq!(bounds(Interval::Day, "", day, day).len(), 2, "{day}");
+    }
+    assert_eq!(bounds(Interval::Day, "", "", "2000-02-29").len(), 31);
 }
 
 #[test]
@@ -117,7 +137,7 @@ fn every_day_of_every_time_zone_begins_on_a_quarter_of_an_hour() {
     for zone in chrono_tz::TZ_VARIANTS {
         // Changes last for weeks, so that no offset is missed.
         for day in first.iter_days().step_by(5).take_while(|day| YEARS.contains(&day.year())) {
-            assert_eq!(beginning(day, zone).timestamp() % (15 * 60), 0, "{day} in {zone}");
+            assert_eq!(start_of_day(day, zone).timestamp() % (15 * 60), 0, "{day} in {zone}");
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::files::{
     id::FileId,
 };
 
-/// Attaches files to something. Whoever reaches that reaches them from then on.
+/// Attaches files to a parent. Anyone who can see the parent can see them from then on.
 ///
 /// # Errors
 /// `NOT_FOUND` for a file that the caller does not see; `VALIDATION_FAILED` about `field` for one that is not ready, or for
@@ -33,12 +33,12 @@ pub async fn attach(
     if ids.is_empty() {
         return Ok(());
     }
-    let found = store::hold(connection, ids).await?;
-    refer(connection, permit, parent, (ids, &found), purpose, field).await
+    let found = store::lock_all(connection, ids).await?;
+    link_locked(connection, permit, parent, (ids, &found), purpose, field).await
 }
 
-/// Makes something refer to locked files.
-async fn refer(
+/// Attaches locked files to a parent.
+async fn link_locked(
     connection: &mut Connection,
     permit: &Permit,
     parent: Parent,
@@ -46,18 +46,18 @@ async fn refer(
     purpose: Purpose,
     field: &str,
 ) -> Result<()> {
-    check_reach(connection, permit, ids, found).await?;
+    check_visible(connection, permit, ids, found).await?;
     let fault = |why: &str, faulty: Vec<&File>| {
         let faulty: Vec<_> = faulty.iter().map(|file| file.id.to_string()).collect();
         (!faulty.is_empty()).then(|| format!("{why}: {}", faulty.join(", ")))
     };
     let pending = found.iter().filter(|file| matches!(file.state, State::Pending { .. })).collect();
-    let others = found.iter().filter(|file| file.purpose != purpose).collect();
-    let wrong = match purpose {
+    let wrong_purpose = found.iter().filter(|file| file.purpose != purpose).collect();
+    let requirement = match purpose {
         Purpose::Attachment => "must be of FILE_PURPOSE_ATTACHMENT",
         Purpose::Image => "must be of FILE_PURPOSE_IMAGE",
     };
-    match fault(wrong, others).or_else(|| fault("must be uploaded first", pending)) {
+    match fault(requirement, wrong_purpose).or_else(|| fault("must be uploaded first", pending)) {
         Some(fault) => Err(Error::field(field, fault)),
         None => store::link(connection, parent, ids).await,
     }
@@ -65,27 +65,27 @@ async fn refer(
 
 /// Checks that the caller sees all files: those of the own account, those that the caller uploaded, and those that are
 /// attached to what the account reaches. What a caller may write is decided by the parent's method.
-async fn check_reach(connection: &mut Connection, permit: &Permit, ids: &[FileId], found: &[File]) -> Result<()> {
+async fn check_visible(connection: &mut Connection, permit: &Permit, ids: &[FileId], found: &[File]) -> Result<()> {
     let own = permit.user().map(|(_, account, _)| account);
     let sees_all = permit.visibility() == Visibility::All;
-    let manages =
+    let is_visible_directly =
         |file: &File| sees_all || Some(file.account) == own || permit.visibility().reaches(file.account, file.owner);
-    let others: Vec<_> = found.iter().filter(|file| !manages(file)).map(|file| file.id).collect();
+    let indirect: Vec<_> = found.iter().filter(|file| !is_visible_directly(file)).map(|file| file.id).collect();
     let linked = match own {
-        Some(account) if !others.is_empty() => store::linked_to(connection, account, &others).await?,
+        Some(account) if !indirect.is_empty() => store::linked_to(connection, account, &indirect).await?,
         _ => Vec::new(),
     };
     let exists = |id: &FileId| found.iter().any(|file| file.id == *id);
-    let is_seen = |id: &FileId| exists(id) && (!others.contains(id) || linked.contains(id));
+    let is_seen = |id: &FileId| exists(id) && (!indirect.contains(id) || linked.contains(id));
     if ids.iter().all(is_seen) { Ok(()) } else { Err(Error::not_found("file")) }
 }
 
-/// Makes something refer to other files than before. Those that nothing refers to any more stay in their accounts for
+/// Replaces the files that are attached to a parent. Those that nothing refers to any more stay in their accounts for
 /// [`File::UNUSED_LIFETIME`].
 ///
 /// # Errors
-/// As [`attach`], for those that it did not refer to before.
-pub async fn change(
+/// As [`attach`], for those that were not attached before.
+pub async fn replace(
     connection: &mut Connection,
     permit: &Permit,
     parent: Parent,
@@ -100,21 +100,21 @@ pub async fn change(
         return attach(connection, permit, parent, &new, purpose, field).await;
     }
     // All at once, and so in one order: two transactions that exchange files never wait for each other.
-    let mut found = store::hold(connection, &[&*gone, &*new].concat()).await?;
+    let mut found = store::lock_all(connection, &[&*gone, &*new].concat()).await?;
     store::unlink(connection, parent.id, &gone, now + File::UNUSED_LIFETIME).await?;
     if new.is_empty() {
         return Ok(());
     }
     found.retain(|file| new.contains(&file.id));
-    refer(connection, permit, parent, (&new, &found), purpose, field).await
+    link_locked(connection, permit, parent, (&new, &found), purpose, field).await
 }
 
-/// Lets anyone reach the files of something, or no longer.
-pub async fn publish(connection: &mut Connection, parent: Uuid, is_public: bool) -> Result<()> {
-    store::publish(connection, parent, is_public).await
+/// Lets anyone see the files of a parent, or no longer.
+pub async fn set_public(connection: &mut Connection, parent: Uuid, is_public: bool) -> Result<()> {
+    store::set_public(connection, parent, is_public).await
 }
 
-/// Removes the files of what is being deleted, but those that something else refers to.
+/// Removes the files of what is being deleted, except those that something else refers to.
 pub async fn detach(connection: &mut Connection, parents: &[Uuid], now: DateTime<Utc>) -> Result<()> {
     if parents.is_empty() {
         return Ok(());
@@ -124,6 +124,6 @@ pub async fn detach(connection: &mut Connection, parents: &[Uuid], now: DateTime
         return Ok(());
     }
     let removed = store::delete_unlinked(connection, &ids).await?;
-    // All are complete, and so are their uploads.
+    // `None`: completed uploads have nothing left to end.
     reclaim(connection, removed, None, now).await
 }

@@ -33,6 +33,7 @@ pub(super) async fn upload(
     request: Request<Streaming<pb::UploadFileRequest>>,
 ) -> Reply<pb::UploadFileResponse> {
     let (metadata, extensions, stream) = request.into_parts();
+    // Always set: the middleware admitted the caller, and the contract limits this method. Without them, no byte is taken.
     let principal = extensions.get::<Permit>().map(|permit| permit.caller().principal()).unwrap_or_default();
     let method = extensions.get::<&'static mainstay_kernel::contract::Method>();
     let max_bytes = method.and_then(|method| method.max_request_bytes).unwrap_or_default();

@@ -63,6 +63,6 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from:
     let (id, email) = changed.await?;
     app.part::<KnownNetworks>().remember(&email, from).await;
     tracing::info!(user = %id, "a password was reset");
-    session::tidy(app, id).await;
+    session::remove_outdated(app, id).await;
     Ok(())
 }

@@ -14,8 +14,8 @@ use crate::mail::{
 
 /// The headers that a mail has in addition to those that an API has fields for.
 fn headers(mail: &Outgoing, from: &Sender) -> Map<String, Value> {
-    let own = from.own_headers(mail).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
-    std::iter::once(("Message-ID".to_owned(), from.message_id(mail).into())).chain(own).collect()
+    let automation = from.automation_headers(mail).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+    std::iter::once(("Message-ID".to_owned(), from.message_id(mail).into())).chain(automation).collect()
 }
 
 /// <https://resend.com/docs/api-reference/emails/send-email>

@@ -100,15 +100,15 @@ async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch
     let stored = app.database.transaction(async move |connection| {
         let mut progress = current.progress;
         let rows = count(batch.rows.len());
-        let new = store::claim(connection, origin.account, batch.rows).await?;
+        let new = store::mark_imported(connection, origin.account, batch.rows).await?;
         if !new.is_empty() {
-            store::tickets(connection, origin.account, &new, now).await?;
-            store::comments(connection, &new, now).await?;
-            store::activities(connection, origin, &new, now).await?;
+            store::insert_tickets(connection, origin.account, &new, now).await?;
+            store::insert_comments(connection, &new, now).await?;
+            store::insert_activities(connection, origin, &new, now).await?;
             ticket::note_imported(connection, origin.account, new.iter().map(|row| row.id)).await?;
         }
         if !batch.errors.is_empty() {
-            store::errors(connection, current.id, &batch.errors).await?;
+            store::insert_errors(connection, current.id, &batch.errors).await?;
         }
         progress.created += count(new.len());
         progress.known += rows - count(new.len());

@@ -28,7 +28,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     caller::{Caller, PeerCaller},
-    config::{Fault, Tls as Settings},
+    config::{ConfigError as Fault, Tls as Settings},
     contract,
     id::ServiceKeyId,
 };

@@ -33,7 +33,7 @@ use crate::{
 };
 use body::{Rest, Sent};
 use counted::Counted;
-use unread::Terms;
+use unread::ResponseLimits;
 pub use unread::{Limits, Unread};
 
 /// About what a stream reads ahead.
@@ -57,7 +57,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
         Box::pin(async move {
             let mut response = response.await;
             let place = response.extensions_mut().remove::<Place>();
-            let terms = Terms {
+            let limits = ResponseLimits {
                 exchange,
                 principal: response.extensions().get().map(|&Principal(principal)| principal),
                 deadline: response.extensions().get().map(|&Expires(deadline)| deadline),
@@ -70,7 +70,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 None => Rest::complete(body).await,
             };
             drop(place);
-            match unread.hold(rest.bytes(), terms, counted) {
+            match unread.reserve(rest.bytes(), limits, counted) {
                 Some(guard) => Ok(Response::from_parts(parts, Body::new(Sent::new(rest, Arc::new(guard))))),
                 None => {
                     let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));

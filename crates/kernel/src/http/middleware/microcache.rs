@@ -32,7 +32,7 @@ pub const REUSE: Duration = Duration::from_secs(1);
 const MAX_BYTES: u64 = 8 << 20;
 /// The largest response that is kept.
 const MAX_RESPONSE_BYTES: u64 = 64 << 10;
-/// What a response costs beside its body and its key.
+/// What a response costs besides its body and its key.
 const OVERHEAD: usize = 1 << 10;
 
 /// A middleware that reuses responses of public methods.
@@ -106,7 +106,7 @@ impl Kept {
     }
 }
 
-/// The headers by which what is further in tells requests without a body apart, beside `Accept`.
+/// The headers by which what is further in tells requests without a body apart, besides `Accept`.
 static DISTINGUISHING: [HeaderName; 6] = [
     header::AUTHORIZATION,
     header::COOKIE,

@@ -18,21 +18,24 @@ use crate::{
     http::exchange::{Exchange, LINGER},
 };
 
-/// What needs no room: most responses, and every refusal. Only their number is bounded.
+/// The size up to which a response is not charged against the memory limit: most responses, and every refusal. Only their
+/// number is bounded.
 const SMALL: usize = 16 << 10;
-/// The most responses, however small; each is a task and a stream. Watches have a limit of their own.
+/// A soft limit on responses, however small; each is a task and a stream. Beyond it, each new one cuts off the reader
+/// that has stalled for longest, if any has. Watches have a limit of their own.
 const MAX_RESPONSES: usize = 4096;
-/// Who takes nothing for so long gives way to others.
-const GIVES_WAY: Duration = Duration::from_millis(250);
-/// The part of all bytes that a principal may leave unread and be served without a pause, while memory is scarce.
-const SHARES: usize = 64;
+/// A reader stalled this long may be evicted.
+const MIN_STALL_TO_EVICT: Duration = Duration::from_millis(250);
+/// While memory is scarce, a principal is served without a pause as long as it leaves at most all bytes divided by this
+/// unread.
+const PRINCIPAL_SHARE_DIVISOR: usize = 64;
 /// That pause: the time between two responses for a principal that does not read.
 const PAUSE: Duration = Duration::from_secs(10);
 /// The time that a response has, past its deadline, to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 /// How often stalled responses are looked for.
 const TICK: Duration = Duration::from_millis(500);
-/// The value of `asked_ms` while the reader waits.
+/// The value of `last_piece_ms` while the reader waits.
 const ALL_READ: u64 = u64::MAX;
 
 /// Bounds on what is not read.
@@ -87,16 +90,16 @@ impl Share {
 
 #[derive(Debug)]
 struct Response {
-    terms: Terms,
+    limits: ResponseLimits,
     bytes: usize,
     /// When a piece was last passed on, in milliseconds after the start; [`ALL_READ`] if the reader has taken all so far.
-    piece_ms: Arc<AtomicU64>,
+    last_piece_ms: Arc<AtomicU64>,
 }
 
 /// What bounds a response.
 #[derive(Debug)]
-pub(super) struct Terms {
-    /// How to end it; `None` beside a listener: then nothing can.
+pub(super) struct ResponseLimits {
+    /// How to end it; `None` outside of a listener: then nothing can.
     pub(super) exchange: Option<Exchange>,
     pub(super) principal: Option<Uuid>,
     pub(super) deadline: Option<Instant>,
@@ -109,7 +112,7 @@ pub(super) struct Terms {
 pub(super) struct UnreadGuard {
     unread: Arc<Inner>,
     number: u64,
-    piece_ms: Arc<AtomicU64>,
+    last_piece_ms: Arc<AtomicU64>,
     _counted: Counted,
 }
 
@@ -117,7 +120,7 @@ impl Unread {
     /// Starts to look for stalled responses, until all clones are dropped.
     pub fn new(limits: Limits) -> Self {
         let inner = Arc::new(Inner { limits, started: Instant::now(), state: Mutex::default() });
-        tokio::spawn(watch(Arc::downgrade(&inner)));
+        tokio::spawn(sweep_periodically(Arc::downgrade(&inner)));
         Self(inner)
     }
 
@@ -130,34 +133,34 @@ impl Unread {
         is_scarce && state.by_principal.get(&principal).is_some_and(|own| inner.now_ms() < own.pauses_until_ms)
     }
 
-    /// Makes room for a response; returns `None` if there is none.
-    pub(super) fn hold(&self, bytes: usize, terms: Terms, counted: Counted) -> Option<UnreadGuard> {
+    /// Reserves memory for a response; returns `None` if there is too little.
+    pub(super) fn reserve(&self, bytes: usize, limits: ResponseLimits, counted: Counted) -> Option<UnreadGuard> {
         let inner = &*self.0;
         let now_ms = inner.now_ms();
-        // What needs no room takes none: many of those must not leave too little for one that does.
-        let bytes = if bytes > SMALL || terms.is_watch { bytes } else { 0 };
+        // Small responses are not charged: many of them must not leave too little for one that is.
+        let bytes = if bytes > SMALL || limits.is_watch { bytes } else { 0 };
         let mut state = inner.lock();
-        if !state.make_room(&terms, bytes, inner.limits.bytes, now_ms) {
+        if !state.make_room(&limits, bytes, inner.limits.bytes, now_ms) {
             counter!("mainstay_responses_cut_off_total", "reason" => "memory").increment(1);
             return None;
         }
         let number = state.next;
         state.next += 1;
         state.bytes += bytes;
-        state.watches += usize::from(terms.is_watch);
-        if let Some(exchange) = &terms.exchange {
+        state.watches += usize::from(limits.is_watch);
+        if let Some(exchange) = &limits.exchange {
             exchange.connection().unread_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
-        if let Some(principal) = terms.principal {
+        if let Some(principal) = limits.principal {
             let own = state.by_principal.entry(principal).or_default();
             own.bytes += bytes;
-            if own.bytes > inner.limits.bytes / SHARES {
+            if own.bytes > inner.limits.bytes / PRINCIPAL_SHARE_DIVISOR {
                 own.pause(now_ms);
             }
         }
-        let piece_ms = Arc::new(AtomicU64::new(now_ms));
-        state.responses.insert(number, Response { terms, bytes, piece_ms: piece_ms.clone() });
-        Some(UnreadGuard { unread: self.0.clone(), number, piece_ms, _counted: counted })
+        let last_piece_ms = Arc::new(AtomicU64::new(now_ms));
+        state.responses.insert(number, Response { limits, bytes, last_piece_ms: last_piece_ms.clone() });
+        Some(UnreadGuard { unread: self.0.clone(), number, last_piece_ms, _counted: counted })
     }
 }
 
@@ -173,12 +176,12 @@ impl Inner {
     /// Ends what has stalled for too long, or is past its deadline.
     fn sweep(&self) {
         let (now, now_ms) = (Instant::now(), self.now_ms());
-        let stalled_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(ALL_READ);
+        let limit_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(ALL_READ);
         let mut state = self.lock();
         let overdue = state.responses.iter().filter_map(|(&number, response)| {
-            let stalled_ms = if response.is_to_end() { stalled_ms.min(LINGER.as_millis() as u64) } else { stalled_ms };
-            let late = response.terms.deadline.is_some_and(|deadline| now > deadline + GRACE);
-            let stalled = response.stalled_ms(now_ms).is_some_and(|stalled| stalled >= stalled_ms);
+            let limit_ms = if response.is_to_end() { limit_ms.min(LINGER.as_millis() as u64) } else { limit_ms };
+            let late = response.limits.deadline.is_some_and(|deadline| now > deadline + GRACE);
+            let stalled = response.stalled_ms(now_ms).is_some_and(|stalled| stalled >= limit_ms);
             let reason = if late { "deadline" } else { "stalled" };
             (late || stalled).then_some((number, reason))
         });
@@ -189,7 +192,7 @@ impl Inner {
     }
 }
 
-async fn watch(unread: Weak<Inner>) {
+async fn sweep_periodically(unread: Weak<Inner>) {
     loop {
         tokio::time::sleep(TICK).await;
         let Some(unread) = unread.upgrade() else { return };
@@ -198,36 +201,36 @@ async fn watch(unread: Weak<Inner>) {
 }
 
 impl State {
-    fn make_room(&mut self, terms: &Terms, bytes: usize, total: usize, now_ms: u64) -> bool {
-        if !terms.is_watch && self.responses.len() - self.watches >= MAX_RESPONSES {
+    fn make_room(&mut self, limits: &ResponseLimits, bytes: usize, total: usize, now_ms: u64) -> bool {
+        if !limits.is_watch && self.responses.len() - self.watches >= MAX_RESPONSES {
             self.cut_off_stalled(|_| true, 0, now_ms);
         }
         if bytes <= SMALL {
             return true;
         }
-        let connection = terms.exchange.as_ref().map(Exchange::connection);
+        let connection = limits.exchange.as_ref().map(Exchange::connection);
         if let Some(connection) = connection {
             let of_connection = |response: &Response| {
-                let own = response.terms.exchange.as_ref().map(Exchange::connection);
+                let own = response.limits.exchange.as_ref().map(Exchange::connection);
                 response.bytes > SMALL && own.is_some_and(|own| Arc::ptr_eq(own, connection))
             };
             while connection.unread_bytes.load(Ordering::Relaxed) + bytes > total / 4 {
-                if !self.cut_off_stalled(of_connection, GIVES_WAY.as_millis() as u64, now_ms) {
+                if !self.cut_off_stalled(of_connection, MIN_STALL_TO_EVICT.as_millis() as u64, now_ms) {
                     return false;
                 }
             }
         }
-        if let Some(principal) = terms.principal {
+        if let Some(principal) = limits.principal {
             while self.by_principal.get(&principal).map_or(0, |share| share.bytes) + bytes > total / 4 {
                 let of_principal =
-                    |response: &Response| response.bytes > SMALL && response.terms.principal == Some(principal);
-                if !self.cut_off_stalled(of_principal, GIVES_WAY.as_millis() as u64, now_ms) {
+                    |response: &Response| response.bytes > SMALL && response.limits.principal == Some(principal);
+                if !self.cut_off_stalled(of_principal, MIN_STALL_TO_EVICT.as_millis() as u64, now_ms) {
                     return false;
                 }
             }
         }
         while self.bytes + bytes > total {
-            if !self.cut_off_stalled(|response| response.bytes > SMALL, GIVES_WAY.as_millis() as u64, now_ms) {
+            if !self.cut_off_stalled(|response| response.bytes > SMALL, MIN_STALL_TO_EVICT.as_millis() as u64, now_ms) {
                 return false;
             }
         }
@@ -236,7 +239,7 @@ impl State {
 
     /// Ends the one response of some that has stalled for longest. Returns whether there was one.
     fn cut_off_stalled(&mut self, which: impl Fn(&Response) -> bool, at_least_ms: u64, now_ms: u64) -> bool {
-        let some = self.responses.iter().filter(|(_, response)| response.terms.exchange.is_some() && which(response));
+        let some = self.responses.iter().filter(|(_, response)| response.limits.exchange.is_some() && which(response));
         let stalled = some.filter_map(|(&number, response)| Some((response.stalled_ms(now_ms)?, number)));
         let Some((_, number)) = stalled.filter(|&(stalled, _)| stalled >= at_least_ms).max() else { return false };
         self.cut_off(number, "memory", now_ms);
@@ -245,23 +248,24 @@ impl State {
 
     fn cut_off(&mut self, number: u64, reason: &'static str, now_ms: u64) {
         let Some(response) = self.remove(number) else { return };
-        if let Some(principal) = response.terms.principal {
+        if let Some(principal) = response.limits.principal {
             self.by_principal.entry(principal).or_default().pause(now_ms);
         }
-        if let Some(exchange) = response.terms.exchange {
+        if let Some(exchange) = response.limits.exchange {
             counter!("mainstay_responses_cut_off_total", "reason" => reason).increment(1);
             exchange.abort();
         }
     }
 
+    /// Ends the count of a response. Reading any response to its end lifts the pause of its principal.
     fn remove(&mut self, number: u64) -> Option<Response> {
         let response = self.responses.remove(&number)?;
         self.bytes -= response.bytes;
-        self.watches -= usize::from(response.terms.is_watch);
-        if let Some(exchange) = &response.terms.exchange {
+        self.watches -= usize::from(response.limits.is_watch);
+        if let Some(exchange) = &response.limits.exchange {
             exchange.connection().unread_bytes.fetch_sub(response.bytes, Ordering::Relaxed);
         }
-        if let Some(principal) = response.terms.principal
+        if let Some(principal) = response.limits.principal
             && let Some(own) = self.by_principal.get_mut(&principal)
         {
             own.bytes -= response.bytes;
@@ -277,25 +281,25 @@ impl State {
 impl Response {
     /// Whether its connection is to close, because the server drains.
     fn is_to_end(&self) -> bool {
-        self.terms.exchange.as_ref().is_some_and(|exchange| exchange.connection().closing.is_cancelled())
+        self.limits.exchange.as_ref().is_some_and(|exchange| exchange.connection().closing.is_cancelled())
     }
 
     /// How long the reader has not taken what was passed on; `None` if it waits for more.
     fn stalled_ms(&self, now_ms: u64) -> Option<u64> {
-        let piece_ms = self.piece_ms.load(Ordering::Relaxed);
-        (piece_ms != ALL_READ).then(|| now_ms.saturating_sub(piece_ms))
+        let last_piece_ms = self.last_piece_ms.load(Ordering::Relaxed);
+        (last_piece_ms != ALL_READ).then(|| now_ms.saturating_sub(last_piece_ms))
     }
 }
 
 impl UnreadGuard {
     /// Notes that a piece was passed on: the reader took the one before it.
     pub(super) fn note_piece(&self) {
-        self.piece_ms.store(self.unread.now_ms(), Ordering::Relaxed);
+        self.last_piece_ms.store(self.unread.now_ms(), Ordering::Relaxed);
     }
 
     /// Notes that the reader has taken all there is so far.
     pub(super) fn note_all_read(&self) {
-        self.piece_ms.store(ALL_READ, Ordering::Relaxed);
+        self.last_piece_ms.store(ALL_READ, Ordering::Relaxed);
     }
 }
 
