@@ -28,7 +28,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     caller::{Caller, PeerCaller},
-    config::{ConfigError as Fault, Tls as Settings},
+    config::{ConfigError, Tls as Settings},
     contract,
     id::ServiceKeyId,
 };
@@ -55,7 +55,7 @@ impl Tls {
     ///
     /// # Errors
     /// Every fault, with the setting it concerns.
-    pub fn open(settings: Settings) -> Result<Self, Vec<Fault>> {
+    pub fn open(settings: Settings) -> Result<Self, Vec<ConfigError>> {
         let opened = files(&settings).and_then(|files| Ok((files.digest(), files.expiry(), files.config()?)));
         let ((opened, expiry, config), principals) = match (opened, principals(&settings.principals)) {
             (Ok(opened), Ok(principals)) => (opened, principals),
@@ -117,7 +117,7 @@ fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
 }
 
 /// Returns the callers behind the listed names, each with scopes that the contract declares.
-fn principals(listed: &[(String, Vec<String>)]) -> Result<HashMap<String, Caller>, Vec<Fault>> {
+fn principals(listed: &[(String, Vec<String>)]) -> Result<HashMap<String, Caller>, Vec<ConfigError>> {
     let wrong = |message: String| fault("TLS_PRINCIPALS", message);
     let mut faults = Vec::new();
     let mut callers = HashMap::new();
@@ -146,7 +146,7 @@ struct Files {
     client_authorities: Option<Vec<u8>>,
 }
 
-fn files(settings: &Settings) -> Result<Files, Vec<Fault>> {
+fn files(settings: &Settings) -> Result<Files, Vec<ConfigError>> {
     let read = |name: &str, path: &Path| {
         fs::read(path).map_err(|error| fault(name, format!("{} can't be read: {error}", path.display())))
     };
@@ -171,7 +171,7 @@ impl Files {
         Expiry::read(&self.certificates, self.client_authorities.as_deref())
     }
 
-    fn config(&self) -> Result<ServerConfig, Vec<Fault>> {
+    fn config(&self) -> Result<ServerConfig, Vec<ConfigError>> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let key = PrivateKeyDer::from_pem_slice(&self.key)
             .map_err(|error| fault("TLS_KEY", format!("holds no private key: {error}")));
@@ -195,7 +195,7 @@ impl Files {
 }
 
 /// Builds the verifier of client certificates, which also admits clients without one.
-fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, Fault> {
+fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
     let wrong = |error: &dyn fmt::Display| fault("TLS_CLIENT_CA", error.to_string());
     let mut roots = RootCertStore::empty();
     for authority in certificates("TLS_CLIENT_CA", pem)? {
@@ -206,19 +206,23 @@ fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn Client
 }
 
 /// Returns all three values, or every fault.
-fn all<A, B, C>(a: Result<A, Fault>, b: Result<B, Fault>, c: Result<C, Fault>) -> Result<(A, B, C), Vec<Fault>> {
+fn all<A, B, C>(
+    a: Result<A, ConfigError>,
+    b: Result<B, ConfigError>,
+    c: Result<C, ConfigError>,
+) -> Result<(A, B, C), Vec<ConfigError>> {
     match (a, b, c) {
         (Ok(a), Ok(b), Ok(c)) => Ok((a, b, c)),
         (a, b, c) => Err([a.err(), b.err(), c.err()].into_iter().flatten().collect()),
     }
 }
 
-fn certificates(name: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Fault> {
+fn certificates(name: &str, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let read = read.map_err(|error| fault(name, format!("is not PEM: {error}")))?;
     if read.is_empty() { Err(fault(name, "holds no certificate".to_owned())) } else { Ok(read) }
 }
 
-fn fault(name: &str, message: String) -> Fault {
-    Fault { name: name.to_owned(), message }
+fn fault(name: &str, message: String) -> ConfigError {
+    ConfigError { name: name.to_owned(), message }
 }
