@@ -25,12 +25,13 @@ use mainstay::payments::settlement::ops::GatewayRequest;
 use mainstay_kernel::database::Connection;
 use serde_json::{Value, json};
 
-pub(crate) use gateway_events::search;
 pub(crate) use ledger::check;
 
 use crate::{
     cases::{Scene, order::order},
-    support::{Actor, Answer, Process, Protocol, TestApp, TestDatabase, gateway::FakeGateway, people::Cast},
+    support::{
+        Actor, Answer, Process, Protocol, TestApp, TestDatabase, eventually, gateway::FakeGateway, people::Cast,
+    },
 };
 
 const CHARGE: &str = "PaymentService.ChargePayment";
@@ -51,6 +52,12 @@ pub(crate) const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 /// Starts an app in this process that uses a gateway and runs jobs.
 pub(crate) async fn start_app(gateway: &FakeGateway) -> (TestApp, Scene) {
     start_app_with(gateway, &[]).await
+}
+
+/// Begins a search of a scheduled task, after the one that the schedule itself may have begun.
+pub(crate) async fn search(app: &TestApp, task: &str) {
+    let begin = async || app.run_task(task).await.expect("done") == 1;
+    eventually("the search begins", begin).await;
 }
 
 /// As [`start_app`], with additional variables.

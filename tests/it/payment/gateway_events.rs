@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{
-    ALONE, CHARGE, FakeGateway, LEFT, REFUND, alerts, charge_of, ledger::check, paid, start_app, start_app_with,
+    ALONE, CHARGE, FakeGateway, LEFT, REFUND, alerts, charge_of, ledger::check, paid, search, start_app, start_app_with,
 };
 use crate::{
     cases::{Scene, nothing, webhook::webhook_request},
@@ -289,12 +289,6 @@ async fn a_returned_refund_is_reversed() {
     assert_eq!(app.database.number(refunded).await, 1);
     let (good, said) = check(&app, &gateway).await;
     assert!(good, "{said}");
-}
-
-/// Begins a search of a scheduled task, after the one that the schedule itself may have begun.
-pub(crate) async fn search(app: &TestApp, task: &str) {
-    let begin = async || app.run_task(task).await.expect("done") == 1;
-    eventually("the search begins", begin).await;
 }
 
 /// No webhook event reports the returned refund; a scheduled task finds it.

@@ -66,8 +66,9 @@ impl Tls {
         Ok(Self { settings, principals, opened, expiry, current: RwLock::new(Arc::new(config)) })
     }
 
-    /// Says when the certificates expire, and reloads changed files for new connections; open connections are not affected. Files that can't be used, such as
-    /// a certificate whose key has not been written yet, change nothing. Never returns.
+    /// Says when the certificates expire, and reloads changed files for new connections; open connections are not
+    /// affected. Files that can't be used, such as a certificate whose key has not been written yet, change nothing. Never
+    /// returns.
     pub(crate) async fn renew(&self) {
         let mut known = Some(self.opened);
         self.expiry.publish();
