@@ -1,7 +1,7 @@
 //! Files.
 
+mod convert;
 pub mod model;
 pub mod ops;
-mod render;
 pub mod service;
 pub mod store;

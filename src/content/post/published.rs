@@ -15,9 +15,9 @@ use crate::{
     content::{
         id::PostId,
         post::{
+            convert,
             model::{Filter, List, Name, Post},
             ops::{self, Outdated},
-            render,
         },
     },
     proto::content::v1 as pb,
@@ -66,7 +66,7 @@ impl Published {
 
     async fn by_id(&self, app: &App, id: PostId) -> Result<Option<pb::Post>> {
         let (key, app) = (id.to_string(), app.clone());
-        let load = move || read(app.clone(), Name::Id(id), render::post);
+        let load = move || read(app.clone(), Name::Id(id), convert::post);
         self.posts.get(&key, &key, load).await
     }
 
@@ -77,7 +77,7 @@ impl Published {
         match self.by_id(app, PostId::parse(&id)?).await? {
             Some(post) if post.slug.as_deref() == Some(&slug) => Ok(Some(post)),
             // The hint is out of date, because the notice of a change was lost.
-            _ => Ok(read(app.clone(), Name::Slug(slug), render::post).await?.value),
+            _ => Ok(read(app.clone(), Name::Slug(slug), convert::post).await?.value),
         }
     }
 
@@ -152,7 +152,7 @@ async fn page(app: &App, filter: Filter, pager: Pager) -> Result<(i64, pb::ListP
 
 fn response(app: &App, pager: Pager, mut posts: Vec<Post>, total: Option<Total>) -> pb::ListPostsResponse {
     let meta = Some(pager.meta(&app.page_tokens, &mut posts, total, Post::key));
-    pb::ListPostsResponse { data: posts.into_iter().map(render::listed).collect(), meta }
+    pb::ListPostsResponse { data: posts.into_iter().map(convert::listed).collect(), meta }
 }
 
 async fn newest(app: App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<Loaded<String>> {

@@ -4,7 +4,7 @@ use mainstay_kernel::{
     app::App,
     database::Connection,
     error::Result,
-    grpc::{Call, Reply},
+    grpc::{Call, Reply, parse},
     id::UserId,
     unit_of_work::Answer,
 };
@@ -15,10 +15,10 @@ use crate::{
     content::{
         id::PostId,
         post::{
+            convert,
             model::{Filter, List, Name, Post},
             ops::{self, Changed},
             published::Published,
-            render,
         },
     },
     proto::content::v1::{self as pb, post_service_server::PostService},
@@ -40,7 +40,7 @@ impl Posts {
         let Some(viewer) = call.viewer() else { return self.app.part::<Published>().get(&self.app, name).await };
         let text = call.asks_for("body") || call.asks_for("html");
         let found = async move |connection: &mut Connection| ops::get(connection, viewer, name, text).await;
-        Ok(render::post(self.app.database.autocommit(found).await?))
+        Ok(convert::post(self.app.database.autocommit(found).await?))
     }
 
     /// Runs a change.
@@ -70,12 +70,12 @@ impl PostService for Posts {
     async fn create_post(&self, request: Request<pb::CreatePostRequest>) -> Reply<pb::CreatePostResponse> {
         let mut call = Call::admit(request)?;
         let permit = call.permit()?;
-        let draft = render::draft(std::mem::take(&mut call.message))?;
+        let draft = convert::draft(std::mem::take(&mut call.message))?;
         let now = self.app.clock.now();
         call.write(
             &self.app,
             async move |connection| ops::create(connection, permit, draft, now).await,
-            |post| pb::CreatePostResponse { data: Some(render::post(post)) },
+            |post| pb::CreatePostResponse { data: Some(convert::post(post)) },
         )
         .await
     }
@@ -116,7 +116,7 @@ impl PostService for Posts {
                 Post::key,
             )
             .await?;
-        call.read(pb::ListDraftsResponse { data: posts.into_iter().map(render::listed).collect(), meta })
+        call.read(pb::ListDraftsResponse { data: posts.into_iter().map(convert::listed).collect(), meta })
     }
 
     async fn update_post(&self, request: Request<pb::UpdatePostRequest>) -> Reply<pb::UpdatePostResponse> {
@@ -124,12 +124,12 @@ impl PostService for Posts {
         let target = target(&call, &call.message.post_id)?;
         let (message, mask) = (call.message.post.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("post", &message, mask)?;
-        let patch = render::patch(message, &paths)?;
+        let patch = convert::patch(message, &paths)?;
         let now = self.app.clock.now();
         self.change(
             &mut call,
             async move |connection| ops::update(connection, target, patch, now).await,
-            |post| pb::UpdatePostResponse { data: Some(render::post(post)) },
+            |post| pb::UpdatePostResponse { data: Some(convert::post(post)) },
         )
         .await
     }
@@ -141,7 +141,7 @@ impl PostService for Posts {
         self.change(
             &mut call,
             async move |connection| ops::publish(connection, target, now).await,
-            |post| pb::PublishPostResponse { data: Some(render::post(post)) },
+            |post| pb::PublishPostResponse { data: Some(convert::post(post)) },
         )
         .await
     }
@@ -149,12 +149,12 @@ impl PostService for Posts {
     async fn schedule_post(&self, request: Request<pb::SchedulePostRequest>) -> Reply<pb::SchedulePostResponse> {
         let mut call = Call::admit(request)?;
         let target = target(&call, &call.message.post_id)?;
-        let at = render::publish_time(call.message.publish_time.take())?;
+        let at = parse::time(call.message.publish_time.take().unwrap_or_default(), "publishTime")?;
         let now = self.app.clock.now();
         self.change(
             &mut call,
             async move |connection| ops::schedule(connection, target, at, now).await,
-            |post| pb::SchedulePostResponse { data: Some(render::post(post)) },
+            |post| pb::SchedulePostResponse { data: Some(convert::post(post)) },
         )
         .await
     }
@@ -166,7 +166,7 @@ impl PostService for Posts {
         self.change(
             &mut call,
             async move |connection| ops::unpublish(connection, target, now).await,
-            |post| pb::UnpublishPostResponse { data: Some(render::post(post)) },
+            |post| pb::UnpublishPostResponse { data: Some(convert::post(post)) },
         )
         .await
     }

@@ -2,20 +2,18 @@
 
 use std::{future::ready, sync::Arc};
 
-use chrono::{DateTime, Datelike as _, Utc};
 use futures_util::FutureExt as _;
 use mainstay_kernel::{
     app::App,
     changes::Page,
     contract::proto::common::v1::Degradation,
-    error::{Error, Result},
+    error::Result,
     grpc::{
-        Call, Reply,
+        Call, Reply, parse,
         render::time,
         watch::{self, Seal},
     },
 };
-use prost_types::Timestamp;
 use tonic::Request;
 
 use crate::dashboard::system_log::{
@@ -44,18 +42,11 @@ fn render(line: Line) -> pb::SystemLog {
     }
 }
 
-fn read_time(field: &str, time: Option<Timestamp>) -> Result<Option<DateTime<Utc>>> {
-    let read = |time: Timestamp| DateTime::from_timestamp(time.seconds, u32::try_from(time.nanos).ok()?);
-    // Postgres knows more years than RFC 3339, and fewer than chrono.
-    let read = |time| read(time).filter(|time| (1..=9999).contains(&time.year()));
-    time.map(|time| read(time).ok_or_else(|| Error::field(field, "must be a time of the years 1 to 9999"))).transpose()
-}
-
 fn filter(message: pb::ListSystemLogsRequest) -> Result<Filter> {
     let non_empty = |text: String| Some(text).filter(|text| !text.is_empty());
     Ok(Filter {
-        from: read_time("startTime", message.start_time)?,
-        until: read_time("endTime", message.end_time)?,
+        from: message.start_time.map(|time| parse::time(time, "startTime")).transpose()?,
+        until: message.end_time.map(|time| parse::time(time, "endTime")).transpose()?,
         level: Level::from_number(message.level),
         method: non_empty(message.method),
         request_id: non_empty(message.request_id),

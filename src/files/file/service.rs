@@ -15,9 +15,9 @@ use crate::{
     files::{
         config::FilesConfig,
         file::{
+            convert,
             model::{File, Filter},
             ops::{self, Limits},
-            render,
         },
         id::FileId,
     },
@@ -35,14 +35,14 @@ impl FileService for Files {
         let mut call = Call::admit(request)?;
         let (permit, now) = (call.permit()?, self.app.clock.now());
         let max_file_bytes = self.app.config.section::<FilesConfig>().max_file_bytes;
-        let draft = render::draft(std::mem::take(&mut call.message), max_file_bytes)?;
+        let draft = convert::draft(std::mem::take(&mut call.message), max_file_bytes)?;
         let (id, limits) = (FileId::generate(now), Limits::new(&self.app));
         // Outside the transaction, because signing the URL may call the storage.
         let target = ops::upload_target(&self.app, id, &draft, now).await?;
         call.write(
             &self.app,
             async move |connection| ops::announce(connection, permit, id, draft, limits, now).await,
-            |file| pb::CreateUploadResponse { data: Some(render::upload(file, target)) },
+            |file| pb::CreateUploadResponse { data: Some(convert::upload(file, target)) },
         )
         .await
     }
@@ -57,7 +57,7 @@ impl FileService for Files {
             .write(
                 &self.app,
                 async move |connection| ops::complete(connection, permit, id, content, limits, now).await,
-                |file| pb::CompleteUploadResponse { data: Some(render::file(file)) },
+                |file| pb::CompleteUploadResponse { data: Some(convert::file(file)) },
             )
             .await;
         if let Some(key) = key {
@@ -75,7 +75,7 @@ impl FileService for Files {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
         let file = self.app.database.query(async move |connection| ops::get(connection, permit, id).await).await?;
-        call.read(pb::GetFileResponse { data: Some(render::file(file)) })
+        call.read(pb::GetFileResponse { data: Some(convert::file(file)) })
     }
 
     async fn list_files(&self, request: Request<pb::ListFilesRequest>) -> Reply<pb::ListFilesResponse> {
@@ -90,7 +90,7 @@ impl FileService for Files {
                 File::key,
             )
             .await?;
-        call.read(pb::ListFilesResponse { data: files.into_iter().map(render::file).collect(), meta })
+        call.read(pb::ListFilesResponse { data: files.into_iter().map(convert::file).collect(), meta })
     }
 
     async fn download_file(&self, request: Request<pb::DownloadFileRequest>) -> Reply<pb::DownloadFileResponse> {
@@ -99,7 +99,7 @@ impl FileService for Files {
         let query = async move |connection: &mut _| ops::downloadable(connection, viewer, id).await;
         let file = self.app.database.query(query).await?;
         let target = ops::download(&self.app, &file, self.app.clock.now()).await?;
-        call.read(pb::DownloadFileResponse { data: Some(render::download(target)) })
+        call.read(pb::DownloadFileResponse { data: Some(convert::download(target)) })
     }
 
     async fn delete_file(&self, request: Request<pb::DeleteFileRequest>) -> Reply<pb::DeleteFileResponse> {

@@ -1,8 +1,6 @@
 //! `mainstay.identity.v1.ServiceKeyService`.
 
 use crate::identity::service_key::cache::ServiceKeyCache;
-use chrono::{DateTime, Utc};
-use prost_types::Timestamp;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
 
@@ -14,7 +12,7 @@ use crate::proto::identity::v1::{self as pb, service_key_service_server::Service
 use mainstay_kernel::{
     app::App,
     error::{Error, Result},
-    grpc::{Call, Reply, render::time},
+    grpc::{Call, Reply, parse, render::time},
     id::ServiceKeyId,
 };
 
@@ -34,14 +32,6 @@ fn render(key: ServiceKey) -> pb::ServiceKey {
     }
 }
 
-/// Truncates a time to microseconds, the precision of Postgres, so that the response equals what was stored.
-fn read_time(time: Timestamp) -> Result<DateTime<Utc>> {
-    let micros = i64::from(time.nanos) / 1000;
-    let micros = time.seconds.checked_mul(1_000_000).and_then(|seconds| seconds.checked_add(micros));
-    let read = micros.and_then(DateTime::from_timestamp_micros);
-    read.ok_or_else(|| Error::field("expireTime", "must be a time of the years 1 to 9999"))
-}
-
 fn draft(message: pb::CreateServiceKeyRequest) -> Result<Draft> {
     let policies = &mainstay_kernel::contract::current().policies;
     let unknown = message.scopes.iter().enumerate().filter(|(_, name)| policies.scope(name).is_none());
@@ -54,7 +44,7 @@ fn draft(message: pb::CreateServiceKeyRequest) -> Result<Draft> {
     Ok(Draft {
         name: message.name,
         scopes: message.scopes,
-        expires_at: message.expire_time.map(read_time).transpose()?,
+        expires_at: message.expire_time.map(|time| parse::time(time, "expireTime")).transpose()?,
     })
 }
 

@@ -133,7 +133,7 @@ impl Posting {
 
 /// A transaction in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Booked {
+pub struct LedgerTransaction {
     pub kind: Kind,
     /// The payment, refund or subscription; `None` for a refund that was made at the gateway itself.
     pub subject: Option<Uuid>,

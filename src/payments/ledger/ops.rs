@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::payments::{
     gateway::Movement,
     ledger::{
-        model::{Booked, Kind},
+        model::{Kind, LedgerTransaction},
         store,
     },
 };
@@ -60,7 +60,7 @@ async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
     let from = since.map_or(Uuid::nil(), id::least);
     let own = app.database.autocommit(async move |connection| store::faults(connection, from).await).await?;
     let faults = own.into_iter().map(|fault| sentence(&fault)).collect();
-    let ours = booked(app, from).await?;
+    let ours = effective_transactions(app, from).await?;
     let mut report = Report { booked: ours.len(), faults, ..Report::default() };
     // What moved since then was booked later still.
     let theirs = moved(app, since.map(|since| since + SKEW), &mut report).await?;
@@ -69,14 +69,15 @@ async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
         match theirs.get(id) {
             None if listed.is_some_and(|from| !was_requested(booked, from)) => {}
             None => {
-                let ours = describe_booked(booked);
+                let ours = describe_transaction(booked);
                 report.faults.push(format!("{id} is booked as {ours}, and the gateway knows nothing of it."));
             }
             Some(moved) if !agree(booked, moved) => {
                 let theirs = describe(moved.kind, moved.amount, moved.subject);
-                report
-                    .faults
-                    .push(format!("{id} is booked as {}, and is {theirs} at the gateway.", describe_booked(booked)));
+                report.faults.push(format!(
+                    "{id} is booked as {}, and is {theirs} at the gateway.",
+                    describe_transaction(booked)
+                ));
             }
             Some(_) => {}
         }
@@ -86,7 +87,7 @@ async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
         let now = app.clock.now();
         let pending = app.database.autocommit(async move |connection| store::pending(connection, now).await).await?;
         let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
-        let ours = booked(app, from).await?;
+        let ours = effective_transactions(app, from).await?;
         for moved in missing {
             // A refund of a charge that is not settled is pending with it.
             let charge = moved.charge_id.as_ref().and_then(|id| theirs.get(id));
@@ -115,7 +116,7 @@ fn sentence(fault: &str) -> String {
 
 /// Returns whether a movement was requested here, under the id `from` or a later one, so that it is not older either.
 /// Others are booked because the gateway lists them, whenever they were made.
-fn was_requested(booked: &Booked, from: Uuid) -> bool {
+fn was_requested(booked: &LedgerTransaction, from: Uuid) -> bool {
     matches!(booked.kind, Kind::Charge | Kind::Refund) && booked.subject.is_some_and(|subject| subject >= from)
 }
 
@@ -159,12 +160,12 @@ async fn moved(app: &App, since: Option<DateTime<Utc>>, report: &mut Report) -> 
 
 /// Returns whether both sides agree. A movement booked without a subject was made at the gateway itself, and may name
 /// one there.
-fn agree(booked: &Booked, moved: &Movement) -> bool {
+fn agree(booked: &LedgerTransaction, moved: &Movement) -> bool {
     let same_subject = booked.subject.is_none() || booked.subject == moved.subject;
     same_subject && (booked.kind, booked.amount) == (moved.kind, moved.amount)
 }
 
-fn describe_booked(booked: &Booked) -> String {
+fn describe_transaction(booked: &LedgerTransaction) -> String {
     describe(booked.kind, booked.amount, booked.subject)
 }
 
@@ -182,9 +183,9 @@ fn describe(kind: Kind, amount: Money, subject: Option<Uuid>) -> String {
 }
 
 /// Returns the ledger's movements that were booked under the id `from` or a later one, by the gateway's id.
-async fn booked(app: &App, from: Uuid) -> Result<HashMap<String, Booked>> {
+async fn effective_transactions(app: &App, from: Uuid) -> Result<HashMap<String, LedgerTransaction>> {
     let gateway = app.part::<Arc<dyn Gateway>>().name();
-    let read = async move |connection: &mut Connection| store::booked(connection, gateway, from).await;
+    let read = async move |connection: &mut Connection| store::list_effective(connection, gateway, from).await;
     let booked = app.database.autocommit(read).await?;
     Ok(booked.into_iter().map(|booked| (booked.gateway_id.clone(), booked)).collect())
 }

@@ -16,10 +16,10 @@ use uuid::Uuid;
 use crate::{
     payments::{
         id::{PaymentId, RefundId},
-        ledger::model::{Booked, Kind, Posting, Subject},
+        ledger::model::{Kind, LedgerTransaction, Posting, Subject},
         settlement::model::Status,
     },
-    schema::ledger_transactions as booked,
+    schema::ledger_transactions,
     subscriptions::{
         id::SubscriptionId,
         model::{Invoice, InvoiceRefund, Status as SubscriptionStatus, Subscription},
@@ -34,7 +34,7 @@ use mainstay_kernel::{
 
 /// What a movement is for: one of these.
 #[derive(Debug, Default, Insertable)]
-#[diesel(table_name = booked, treat_none_as_default_value = false)]
+#[diesel(table_name = ledger_transactions, treat_none_as_default_value = false)]
 struct Columns {
     payment_id: Option<PaymentId>,
     refund_id: Option<RefundId>,
@@ -58,17 +58,17 @@ pub async fn book(connection: &Connection, posting: &Posting, now: DateTime<Utc>
     }
     let ((debit, credit), currency) = (kind.accounts(), posting.amount.currency());
     let row = (
-        booked::id.eq(id),
-        booked::kind.eq(kind.number()),
+        ledger_transactions::id.eq(id),
+        ledger_transactions::kind.eq(kind.number()),
         row,
-        booked::gateway_id.eq(&posting.gateway_id),
-        booked::debit_account.eq(debit.number()),
-        booked::credit_account.eq(credit.number()),
-        booked::currency.eq(currency.code()),
-        booked::amount_minor.eq(posting.amount.minor()),
-        booked::created_at.eq(now),
+        ledger_transactions::gateway_id.eq(&posting.gateway_id),
+        ledger_transactions::debit_account.eq(debit.number()),
+        ledger_transactions::credit_account.eq(credit.number()),
+        ledger_transactions::currency.eq(currency.code()),
+        ledger_transactions::amount_minor.eq(posting.amount.minor()),
+        ledger_transactions::created_at.eq(now),
     );
-    diesel::insert_into(booked::table).values(row).execute(&mut &*connection).await?;
+    diesel::insert_into(ledger_transactions::table).values(row).execute(&mut &*connection).await?;
     Ok(id)
 }
 
@@ -91,8 +91,9 @@ pub async fn book_invoices(
     invoices: &[Invoice],
     now: DateTime<Utc>,
 ) -> Result<BookedInvoices> {
-    let existing = booked::table.filter(booked::subscription_id.eq(subscription.id));
-    let existing: Vec<(i16, String)> = existing.select((booked::kind, booked::gateway_id)).load(connection).await?;
+    let existing = ledger_transactions::table.filter(ledger_transactions::subscription_id.eq(subscription.id));
+    let existing: Vec<(i16, String)> =
+        existing.select((ledger_transactions::kind, ledger_transactions::gateway_id)).load(connection).await?;
     let existing: HashSet<_> = existing.iter().map(|(kind, id)| (*kind, id.as_str())).collect();
     let is_booked = |kind: Kind, id: &str| existing.contains(&(kind.number(), id));
     let mut newly_booked = BookedInvoices::default();
@@ -121,8 +122,10 @@ pub async fn invoiced_subscription(
     connection: &mut Connection,
     invoice_gateway_id: &str,
 ) -> Result<Option<SubscriptionId>> {
-    let paid = booked::table.filter(booked::kind.eq(Kind::Invoice.number()));
-    let paid = paid.filter(booked::gateway_id.eq(invoice_gateway_id)).select(booked::subscription_id);
+    let paid = ledger_transactions::table.filter(ledger_transactions::kind.eq(Kind::Invoice.number()));
+    let paid = paid
+        .filter(ledger_transactions::gateway_id.eq(invoice_gateway_id))
+        .select(ledger_transactions::subscription_id);
     let found: Option<Option<SubscriptionId>> = paid.first(connection).await.optional()?;
     Ok(found.flatten())
 }
@@ -177,7 +180,9 @@ struct Refunded {
 /// # Errors
 /// Any error of Postgres.
 pub async fn amount(connection: &mut Connection, transaction: Uuid) -> Result<Option<Money>> {
-    let query = booked::table.find(transaction).select((booked::amount_minor, booked::currency));
+    let query = ledger_transactions::table
+        .find(transaction)
+        .select((ledger_transactions::amount_minor, ledger_transactions::currency));
     let row: Option<(i64, String)> = query.first(connection).await.optional()?;
     row.map(|(minor, currency)| Money::stored(minor, &currency)).transpose()
 }
@@ -196,7 +201,7 @@ struct Row {
     amount_minor: i64,
 }
 
-impl TryFrom<Row> for Booked {
+impl TryFrom<Row> for LedgerTransaction {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
@@ -212,7 +217,10 @@ impl TryFrom<Row> for Booked {
 /// # Errors
 /// Any error of Postgres.
 pub async fn booked_at(connection: &mut Connection, newer: i64) -> Result<Option<DateTime<Utc>>> {
-    let query = booked::table.order(booked::id.desc()).offset(newer).select(booked::created_at);
+    let query = ledger_transactions::table
+        .order(ledger_transactions::id.desc())
+        .offset(newer)
+        .select(ledger_transactions::created_at);
     Ok(query.first(connection).await.optional()?)
 }
 
@@ -221,26 +229,30 @@ pub async fn booked_at(connection: &mut Connection, newer: i64) -> Result<Option
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn booked(connection: &mut Connection, gateway: &str, from: Uuid) -> Result<Vec<Booked>> {
-    const SQL: &str = "SELECT booked.kind, booked.gateway_id, booked.currency, booked.amount_minor, \
-                              CASE booked.kind WHEN 1 THEN booked.payment_id \
-                                   WHEN 2 THEN (CASE WHEN refunds.refunded_by IS NOT NULL THEN refunds.id END) \
-                                   ELSE booked.subscription_id END AS subject \
-                       FROM ledger_transactions AS booked \
-                       LEFT JOIN refunds ON refunds.id = booked.refund_id \
-                       LEFT JOIN payments ON payments.id = coalesce(booked.payment_id, refunds.payment_id) \
-                       LEFT JOIN subscriptions ON subscriptions.id = booked.subscription_id \
-                       WHERE booked.id >= $2 AND coalesce(payments.gateway, subscriptions.gateway) = $1 \
-                         AND booked.kind NOT IN (4, 6) \
+pub async fn list_effective(connection: &mut Connection, gateway: &str, from: Uuid) -> Result<Vec<LedgerTransaction>> {
+    let [charge, refund, reversal] = [Kind::Charge, Kind::Refund, Kind::Reversal].map(Kind::number);
+    let [invoice_refund, invoice_reversal] = [Kind::InvoiceRefund, Kind::InvoiceReversal].map(Kind::number);
+    let sql = format!(
+        "SELECT entry.kind, entry.gateway_id, entry.currency, entry.amount_minor, \
+                              CASE entry.kind WHEN {charge} THEN entry.payment_id \
+                                   WHEN {refund} THEN (CASE WHEN refunds.refunded_by IS NOT NULL THEN refunds.id END) \
+                                   ELSE entry.subscription_id END AS subject \
+                       FROM ledger_transactions AS entry \
+                       LEFT JOIN refunds ON refunds.id = entry.refund_id \
+                       LEFT JOIN payments ON payments.id = coalesce(entry.payment_id, refunds.payment_id) \
+                       LEFT JOIN subscriptions ON subscriptions.id = entry.subscription_id \
+                       WHERE entry.id >= $2 AND coalesce(payments.gateway, subscriptions.gateway) = $1 \
+                         AND entry.kind NOT IN ({reversal}, {invoice_reversal}) \
                          AND NOT EXISTS (SELECT FROM ledger_transactions AS reversal \
-                                         WHERE reversal.reversed_refund_id = booked.refund_id) \
+                                         WHERE reversal.reversed_refund_id = entry.refund_id) \
                          AND NOT EXISTS (SELECT FROM ledger_transactions AS reversal \
-                                         WHERE booked.kind = 5 AND reversal.kind = 6 \
-                                           AND reversal.subscription_id = booked.subscription_id \
-                                           AND reversal.gateway_id = booked.gateway_id)";
-    let query = diesel::sql_query(SQL).bind::<Text, _>(gateway).bind::<SqlUuid, _>(from);
+                                         WHERE entry.kind = {invoice_refund} AND reversal.kind = {invoice_reversal} \
+                                           AND reversal.subscription_id = entry.subscription_id \
+                                           AND reversal.gateway_id = entry.gateway_id)"
+    );
+    let query = diesel::sql_query(sql).bind::<Text, _>(gateway).bind::<SqlUuid, _>(from);
     let rows: Vec<Row> = query.load(connection).await?;
-    rows.into_iter().map(Booked::try_from).collect()
+    rows.into_iter().map(LedgerTransaction::try_from).collect()
 }
 
 #[derive(QueryableByName)]
@@ -251,8 +263,13 @@ struct Fault {
 
 /// Returns the inconsistencies within the ledger among what has the id `from` or a later one: none, as long as the
 /// constraints are in place.
+///
+/// # Errors
+/// Any error of Postgres.
 pub async fn faults(connection: &mut Connection, from: Uuid) -> Result<Vec<String>> {
-    const SQL: &str = "
+    let [invoice_refund, invoice_reversal] = [Kind::InvoiceRefund, Kind::InvoiceReversal].map(Kind::number);
+    let failed = Status::Failed.number();
+    let sql = format!("
         SELECT 'payment ' || payments.id || ' succeeded and is not in the ledger' AS fault FROM payments
         WHERE payments.id >= $2 AND status = $1
         AND NOT EXISTS (SELECT FROM ledger_transactions WHERE payment_id = payments.id)
@@ -262,31 +279,31 @@ pub async fn faults(connection: &mut Connection, from: Uuid) -> Result<Vec<Strin
         AND NOT EXISTS (SELECT FROM ledger_transactions WHERE refund_id = refunds.id)
         UNION ALL
         SELECT 'payment ' || payments.id || ' is in the ledger and did not succeed' FROM payments
-        JOIN ledger_transactions AS booked ON booked.payment_id = payments.id WHERE booked.id >= $2 AND status <> $1
+        JOIN ledger_transactions AS entry ON entry.payment_id = payments.id WHERE entry.id >= $2 AND status <> $1
         UNION ALL
         SELECT 'subscription ' || subscriptions.id || ' is in the ledger and never began' FROM subscriptions
-        JOIN ledger_transactions AS booked ON booked.subscription_id = subscriptions.id
-        WHERE booked.id >= $2 AND subscriptions.gateway_id IS NULL
+        JOIN ledger_transactions AS entry ON entry.subscription_id = subscriptions.id
+        WHERE entry.id >= $2 AND subscriptions.gateway_id IS NULL
         UNION ALL
         SELECT 'refund ' || refunds.id || ' is in the ledger and did not succeed' FROM refunds
-        JOIN ledger_transactions AS booked ON booked.refund_id = refunds.id WHERE booked.id >= $2 AND status <> $1
+        JOIN ledger_transactions AS entry ON entry.refund_id = refunds.id WHERE entry.id >= $2 AND status <> $1
         AND NOT EXISTS (SELECT FROM ledger_transactions WHERE reversed_refund_id = refunds.id)
         UNION ALL
         SELECT 'refund ' || refunds.id || ' is reversed and ' || CASE status WHEN $1 THEN 'succeeded' ELSE 'was never booked' END
-        FROM refunds JOIN ledger_transactions AS booked ON booked.reversed_refund_id = refunds.id
-        WHERE booked.id >= $2
+        FROM refunds JOIN ledger_transactions AS entry ON entry.reversed_refund_id = refunds.id
+        WHERE entry.id >= $2
         AND (status = $1 OR NOT EXISTS (SELECT FROM ledger_transactions WHERE refund_id = refunds.id))
         UNION ALL
         SELECT 'subscription ' || back.subscription_id || ' has a reversal of ' || back.gateway_id || ', which was never booked'
-        FROM ledger_transactions AS back WHERE back.id >= $2 AND back.kind = 6 AND NOT EXISTS (
-            SELECT FROM ledger_transactions AS booked WHERE booked.kind = 5
-            AND (booked.subscription_id, booked.gateway_id, booked.currency, booked.amount_minor)
+        FROM ledger_transactions AS back WHERE back.id >= $2 AND back.kind = {invoice_reversal} AND NOT EXISTS (
+            SELECT FROM ledger_transactions AS entry WHERE entry.kind = {invoice_refund}
+            AND (entry.subscription_id, entry.gateway_id, entry.currency, entry.amount_minor)
                 = (back.subscription_id, back.gateway_id, back.currency, back.amount_minor))
         UNION ALL
-        SELECT 'payment ' || id || ' has ' || refunded_minor || ' set reserved, and refunds of another sum' FROM payments
+        SELECT 'payment ' || id || ' has ' || refunded_minor || ' reserved, and refunds of another sum' FROM payments
         WHERE id >= $2 AND refunded_minor
-            <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> 3), 0)";
-    let query = diesel::sql_query(SQL).bind::<SmallInt, _>(Status::Succeeded.number()).bind::<SqlUuid, _>(from);
+            <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> {failed}), 0)");
+    let query = diesel::sql_query(sql).bind::<SmallInt, _>(Status::Succeeded.number()).bind::<SqlUuid, _>(from);
     let found: Vec<Fault> = query.load(connection).await?;
     Ok(found.into_iter().map(|row| row.fault).collect())
 }

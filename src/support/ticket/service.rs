@@ -1,8 +1,8 @@
 //! `mainstay.support.v1.TicketService`.
 
+mod convert;
 mod export;
 mod include;
-mod render;
 mod watch;
 
 use crate::support::config::SupportConfig;
@@ -45,7 +45,7 @@ impl TicketService for Tickets {
     async fn create_ticket(&self, request: Request<pb::CreateTicketRequest>) -> Reply<pb::CreateTicketResponse> {
         let mut call = Call::admit(request)?;
         let permit = call.permit()?;
-        let mut draft = render::draft(call.message.clone().into(), "")?;
+        let mut draft = convert::draft(call.message.clone().into(), "")?;
         draft.content.attachments = FileId::parse_all(&call.message.attachment_ids)?;
         let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
         // Each of these calls locks the customer to count the open tickets, so a customer's calls run serially.
@@ -56,7 +56,7 @@ impl TicketService for Tickets {
         call.write(
             &self.app,
             async move |connection| ops::create(connection, permit, draft, limit, now).await,
-            |ticket| pb::CreateTicketResponse { data: Some(render::ticket(ticket)) },
+            |ticket| pb::CreateTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
     }
@@ -80,12 +80,12 @@ impl TicketService for Tickets {
         let ids = call.message.ids.iter().map(|id| TicketId::parse(id)).collect::<Result<_>>()?;
         let found = async move |connection: &mut _| ops::get_batch(connection, permit, ids, texts).await;
         let tickets = self.app.database.query(found).await?;
-        call.read(pb::BatchGetTicketsResponse { data: tickets.into_iter().map(render::ticket).collect() })
+        call.read(pb::BatchGetTicketsResponse { data: tickets.into_iter().map(convert::ticket).collect() })
     }
 
     async fn list_tickets(&self, request: Request<pb::ListTicketsRequest>) -> Reply<pb::ListTicketsResponse> {
         let call = Call::admit(request)?;
-        let (filter, order) = (render::list_filter(&call.message)?, render::order(call.message.order));
+        let (filter, order) = (convert::list_filter(&call.message)?, convert::order(call.message.order));
         let wanted = include::wanted(&call, INCLUDED_IN_LISTS);
         let most = if wanted.comments { MAX_SIZE_WITH_COMMENTS } else { Pager::MAX_SIZE };
         let pager = call.pager_of_at_most(&self.app, most)?;
@@ -126,12 +126,12 @@ impl TicketService for Tickets {
         let target = target(&call, &call.message.ticket_id)?;
         let (message, mask) = (call.message.ticket.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("ticket", &message, mask)?;
-        let patch = render::patch(message, &paths)?;
+        let patch = convert::patch(message, &paths)?;
         let now = self.app.clock.now();
         call.write(
             &self.app,
             async move |connection| ops::update(connection, target, patch, now).await,
-            |ticket| pb::UpdateTicketResponse { data: Some(render::ticket(ticket)) },
+            |ticket| pb::UpdateTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
     }
@@ -155,7 +155,7 @@ impl TicketService for Tickets {
         call.write(
             &self.app,
             async move |connection| ops::resolve(connection, target, now).await,
-            |ticket| pb::ResolveTicketResponse { data: Some(render::ticket(ticket)) },
+            |ticket| pb::ResolveTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
     }
@@ -167,7 +167,7 @@ impl TicketService for Tickets {
         call.write(
             &self.app,
             async move |connection| ops::reopen(connection, target, limit, now).await,
-            |ticket| pb::ReopenTicketResponse { data: Some(render::ticket(ticket)) },
+            |ticket| pb::ReopenTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
     }
@@ -180,7 +180,7 @@ impl TicketService for Tickets {
         call.write(
             &self.app,
             async move |connection| ops::assign(connection, target, assignee, now).await,
-            |ticket| pb::AssignTicketResponse { data: Some(render::ticket(ticket)) },
+            |ticket| pb::AssignTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
     }
@@ -192,11 +192,11 @@ impl TicketService for Tickets {
         let mut call = Call::admit(request)?;
         let permit = call.permit()?;
         let drafts = std::mem::take(&mut call.message.tickets).into_iter().enumerate();
-        let drafts = drafts.map(|(index, draft)| render::draft(draft, &format!("tickets[{index}].")));
+        let drafts = drafts.map(|(index, draft)| convert::draft(draft, &format!("tickets[{index}].")));
         let drafts = drafts.collect::<Result<Vec<_>>>()?;
         let now = self.app.clock.now();
         let render = |tickets: Vec<_>| pb::BatchCreateTicketsResponse {
-            data: tickets.into_iter().map(render::ticket).collect(),
+            data: tickets.into_iter().map(convert::ticket).collect(),
         };
         call.write(&self.app, async move |connection| ops::create_batch(connection, permit, drafts, now).await, render)
             .await
@@ -207,7 +207,7 @@ impl TicketService for Tickets {
     async fn export_tickets(&self, request: Request<pb::ExportTicketsRequest>) -> Reply<Self::ExportTicketsStream> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let filter = render::export_filter(call.message)?;
+        let filter = convert::export_filter(call.message)?;
         Ok(Response::new(export::export(self.app.clone(), permit, filter).await?))
     }
 
@@ -219,7 +219,7 @@ impl TicketService for Tickets {
     ) -> Reply<Self::ExportTicketsCsvStream> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let filter = render::export_filter(call.message.into())?;
+        let filter = convert::export_filter(call.message.into())?;
         let mut response = Response::new(export::export_csv(self.app.clone(), permit, filter).await?);
         // A browser saves it under this name.
         let name = MetadataValue::from_static("attachment; filename=\"tickets.csv\"");

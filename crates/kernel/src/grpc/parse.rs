@@ -1,5 +1,8 @@
 //! Conversion of messages of the contract to domain types, where the rules of the contract can't say all that is wanted.
 
+use chrono::{DateTime, Utc};
+use prost_types::Timestamp;
+
 use crate::{
     contract::proto::common::v1 as pb,
     error::{Error, Result},
@@ -27,6 +30,18 @@ pub fn price(money: &pb::Money, field: &str) -> Result<Money> {
     }
 }
 
+/// Converts a `Timestamp` in a field to a time, truncated to microseconds, the precision of Postgres, so that a response
+/// equals what was stored. Validation has refused times outside of the years 1 to 9999 before.
+///
+/// # Errors
+/// `VALIDATION_FAILED` for a time that can't be represented.
+pub fn time(time: Timestamp, field: &str) -> Result<DateTime<Utc>> {
+    let micros = i64::from(time.nanos) / 1000;
+    let micros = time.seconds.checked_mul(1_000_000).and_then(|seconds| seconds.checked_add(micros));
+    let time = micros.and_then(DateTime::from_timestamp_micros);
+    time.ok_or_else(|| Error::field(field, "must be a time of the years 1 to 9999"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +60,12 @@ mod tests {
         assert_eq!(faults(MAX_MINOR + 1, "EUR"), ["price.amountMinor"]);
         assert_eq!(faults(1, "eur"), ["price.currencyCode"]);
         assert_eq!(faults(-1, "EURO"), ["price.amountMinor", "price.currencyCode"]);
+    }
+
+    #[test]
+    fn a_time_has_the_precision_of_postgres() {
+        let read = |seconds, nanos| time(Timestamp { seconds, nanos }, "at").map(|time| time.timestamp_nanos_opt());
+        assert_eq!(read(1, 2_999).ok(), Some(Some(1_000_002_000)));
+        assert!(read(i64::MAX, 0).is_err());
     }
 }

@@ -18,9 +18,9 @@ use tonic::{Request, Status, Streaming};
 use crate::{
     files::{
         file::{
+            convert,
             model::{Draft, Purpose},
             ops::{self, Limits},
-            render,
         },
         id::FileId,
         media,
@@ -50,7 +50,7 @@ pub(super) async fn upload(
         .run_or_recall(
             app,
             async move |connection| ops::create(connection, permit, id, draft, content, limits, now).await,
-            |file| (pb::UploadFileResponse { data: Some(render::file(file)) }, ()),
+            |file| (pb::UploadFileResponse { data: Some(convert::file(file)) }, ()),
         )
         .await;
     if !matches!(created, Ok(Answer::Fresh(..))) {
@@ -133,14 +133,14 @@ fn draft(fields: Fields, upload: &Upload) -> Result<Draft> {
     let account = account.map(|id| id.parse().map_err(|_| Error::field("accountId", "must be a UUID"))).transpose()?;
     let content_type = match fields.content_type.as_str() {
         "" => media::UNKNOWN.to_owned(),
-        text => render::content_type(text)?,
+        text => convert::content_type(text)?,
     };
     Ok(Draft {
         account: account.map(AccountId),
-        name: render::name(fields.name, "name")?,
+        name: convert::name(fields.name, "name")?,
         content_type,
         size_bytes: i64::try_from(upload.bytes()).map_err(Error::internal)?,
         sha256: None,
-        purpose: if fields.purpose == 0 { Purpose::Attachment } else { render::purpose(fields.purpose)? },
+        purpose: if fields.purpose == 0 { Purpose::Attachment } else { convert::purpose(fields.purpose)? },
     })
 }

@@ -11,7 +11,7 @@ use crate::proto::support::v1::{ExportTicketsCsvResponse, ExportTicketsResponse,
 use crate::support::ticket::{
     model::{Filter, Order, Ticket},
     ops,
-    service::render,
+    service::convert,
 };
 use mainstay_kernel::{
     app::App,
@@ -42,7 +42,7 @@ const PAGE: RangeInclusive<usize> = 10..=500;
 pub(crate) async fn export(app: App, permit: Permit, filter: Filter) -> Result<Messages> {
     let messages = pages(app, permit, filter).await?.flat_map(|page| {
         let items = match page {
-            Ok(tickets) => tickets.into_iter().map(|ticket| Item::Data(Box::new(render::ticket(ticket)))).collect(),
+            Ok(tickets) => tickets.into_iter().map(|ticket| Item::Data(Box::new(convert::ticket(ticket)))).collect(),
             Err(error) => vec![Item::Error((&error).into())],
         };
         stream::iter(items.into_iter().map(|item| Ok(ExportTicketsResponse { item: Some(item) })))

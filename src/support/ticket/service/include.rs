@@ -18,7 +18,7 @@ use crate::{
         ticket::{
             model::Ticket,
             ops::{Included, Wanted},
-            service::render,
+            service::convert,
         },
     },
 };
@@ -44,7 +44,7 @@ pub(super) fn tickets(
 ) -> Vec<pb::Ticket> {
     let one = |ticket: Ticket| {
         let (id, requester) = (ticket.id, ticket.requester);
-        let message = render::ticket(ticket);
+        let message = convert::ticket(ticket);
         if wanted.is_nothing() {
             return message;
         }

@@ -4,7 +4,7 @@ use mainstay_kernel::grpc::watch::{self, Event, Topic};
 
 use crate::{
     proto::support::v1::WatchTicketsResponse,
-    support::ticket::{model::Ticket, ops, service::render},
+    support::ticket::{model::Ticket, ops, service::convert},
 };
 
 pub(crate) type Messages = watch::Messages<WatchTicketsResponse>;
@@ -14,7 +14,7 @@ pub(super) static TICKETS: Topic<Ticket> =
 
 pub(super) fn message(event: Event<Ticket>, resume_token: String) -> WatchTicketsResponse {
     let (data, deleted_id) = match event {
-        Event::Changed(ticket) => (Some(render::ticket(ticket)), None),
+        Event::Changed(ticket) => (Some(convert::ticket(ticket)), None),
         Event::Deleted(id) => (None, Some(id.to_string())),
         Event::Position => (None, None),
     };

@@ -1,8 +1,5 @@
 //! Conversion of tickets to messages, and of messages to drafts, patches and filters.
 
-use chrono::{DateTime, Datelike as _, Utc};
-use prost_types::Timestamp;
-
 use crate::files::id::FileId;
 use crate::identity::user::model::Language;
 use crate::proto::support::v1 as pb;
@@ -11,7 +8,7 @@ use crate::support::ticket::model::{
 };
 use mainstay_kernel::{
     error::{Error, Result},
-    grpc::render::time,
+    grpc::{parse, render::time},
     id::{AccountId, UserId},
 };
 
@@ -78,7 +75,7 @@ impl From<pb::CreateTicketRequest> for pb::TicketDraft {
 /// `VALIDATION_FAILED` for a field that can't be cleared, or a language that is none.
 pub(crate) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
-    let required = |path: &str| mainstay_kernel::error::Error::field(format!("ticket.{path}"), "can't be cleared");
+    let required = |path: &str| Error::field(format!("ticket.{path}"), "can't be cleared");
     for path in paths {
         match path.as_str() {
             "subject" => patch.subject = Some(message.subject.clone().ok_or_else(|| required(path))?),
@@ -110,8 +107,8 @@ pub(crate) fn list_filter(message: &pb::ListTicketsRequest) -> Result<Filter> {
         queues: message.queues.clone(),
         tags: message.tags.clone(),
         kinds: message.kinds.iter().filter_map(|&number| Kind::from_number(number)).collect(),
-        created_from: moment("createdFrom", message.created_from)?,
-        created_before: moment("createdBefore", message.created_before)?,
+        created_from: message.created_from.map(|time| parse::time(time, "createdFrom")).transpose()?,
+        created_before: message.created_before.map(|time| parse::time(time, "createdBefore")).transpose()?,
     })
 }
 
@@ -160,14 +157,6 @@ impl From<pb::ExportTicketsCsvRequest> for pb::ExportTicketsRequest {
         } = request;
         Self { statuses, priorities, assignee_id, account_id, query, queues, tags, kinds, created_from, created_before }
     }
-}
-
-fn moment(field: &str, time: Option<Timestamp>) -> Result<Option<DateTime<Utc>>> {
-    let Some(time) = time else { return Ok(None) };
-    let read = u32::try_from(time.nanos).ok().and_then(|nanos| DateTime::from_timestamp(time.seconds, nanos));
-    // Postgres knows more years than RFC 3339, and fewer than chrono.
-    let read = read.filter(|time| (1..=9999).contains(&time.year()));
-    read.map(Some).ok_or_else(|| Error::field(field, "must be a time of the years 1 to 9999"))
 }
 
 /// Reads an order; the default is newest first.

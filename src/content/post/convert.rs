@@ -1,12 +1,10 @@
 //! Conversion of posts to messages, and of messages to drafts and patches.
 
-use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     error::{Error, Result},
     grpc::{mask, render::time},
     id::UserId,
 };
-use prost_types::Timestamp;
 
 use crate::{
     content::post::{
@@ -97,14 +95,4 @@ pub(crate) fn patch(message: pb::PostPatch, paths: &[String]) -> Result<Patch> {
         }
     }
     Ok(patch)
-}
-
-/// Reads the time at which to publish. Truncated to microseconds, the precision of Postgres, so that the response equals
-/// what was stored.
-pub(crate) fn publish_time(time: Option<Timestamp>) -> Result<DateTime<Utc>> {
-    let time = time.unwrap_or_default();
-    let micros =
-        time.seconds.checked_mul(1_000_000).and_then(|micros| micros.checked_add(i64::from(time.nanos) / 1000));
-    let read = micros.and_then(DateTime::from_timestamp_micros);
-    read.ok_or_else(|| Error::field("publishTime", "must be a time of the years 1 to 9999"))
 }
