@@ -151,7 +151,9 @@ impl Unread {
         if let Some(exchange) = &limits.exchange {
             exchange.connection().unread_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
-        if let Some(principal) = limits.principal {
+        if let Some(principal) = limits.principal
+            && bytes > 0
+        {
             let own = state.by_principal.entry(principal).or_default();
             own.bytes += bytes;
             if own.bytes > inner.limits.bytes / PRINCIPAL_SHARE_DIVISOR {
@@ -257,7 +259,8 @@ impl State {
         }
     }
 
-    /// Ends the count of a response. Reading any response to its end lifts the pause of its principal.
+    /// Ends the count of a response. Its end lifts the pause of its principal, unless it was small: to read a refusal
+    /// frees nothing.
     fn remove(&mut self, number: u64) -> Option<Response> {
         let response = self.responses.remove(&number)?;
         self.bytes -= response.bytes;
@@ -269,8 +272,10 @@ impl State {
             && let Some(own) = self.by_principal.get_mut(&principal)
         {
             own.bytes -= response.bytes;
-            own.pauses_until_ms = 0;
-            if own.bytes == 0 {
+            if response.bytes > SMALL {
+                own.pauses_until_ms = 0;
+            }
+            if own.bytes == 0 && own.pauses_until_ms == 0 {
                 self.by_principal.remove(&principal);
             }
         }
