@@ -1,7 +1,7 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test chaos mutants load scaffold bench conformance fuzz image deb release setup lint fmt proto alerts openapi clients console
+.PHONY: help run envoy test chaos mutants scale load scaffold bench conformance fuzz image deb release setup lint fmt proto alerts openapi clients console
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='RO
 
 mutants: ## Break one promise at a time, and report what no test notices (ARGS=EXPRESSION selects by AREA/NAME)
 	@scripts/mutants $(ARGS)
+
+scale: ## Look at the plans of all lists and look-ups with a million tickets (ARGS=ROWS)
+	@SCALE_ROWS=$(or $(ARGS),1000000) scripts/test -E 'binary(scale)' --no-capture
 
 load: ## Serve a steady load through restarts, lost servers and overload (ARGS='REQUESTS_PER_SECOND PHASE_SECONDS SOAK_SECONDS')
 	@scripts/load $(ARGS)

@@ -93,6 +93,35 @@ envoy_path() {
   return 1
 }
 
+# Starts a command in the background, one at a time. It has a process group of its own, so that a failure of what runs
+# beside it ends all that it started.
+in_background() { # COMMAND [ARGUMENT]...
+  output=$(mktemp)
+  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' "$@" >"$output" 2>&1 &
+  background=$!
+  trap 'kill -- "-$background" 2>/dev/null || true; rm -f "$output"' EXIT
+  trap 'exit 130' INT TERM
+}
+
+# Waits for that command, shows its output, and fails if it failed.
+join_background() {
+  status=0
+  wait "$background" || status=$?
+  trap - EXIT INT TERM
+  cat "$output" >&2
+  rm -f "$output"
+  return "$status"
+}
+
+# Prints the path of the server's program: the one that MAINSTAY_PROGRAM names, otherwise the one that it builds.
+debug_program() {
+  if [ -z "${MAINSTAY_PROGRAM:-}" ]; then
+    # Together with an example, so that every dependency is built with the same features as for the tests.
+    cargo build --quiet --locked --workspace --features fault-injection --bin "${SERVER:-mainstay}" --example with_servers >&2 || return
+  fi
+  printf '%s\n' "${MAINSTAY_PROGRAM:-$CARGO_TARGET_DIR/debug/${SERVER:-mainstay}}"
+}
+
 # Exports where the tests find the programs that they start.
 export_test_servers() {
   ENVOY_BIN=$(envoy_path)

@@ -1,34 +1,40 @@
-//! Adds up a ledger of a million movements, in every way in which it is asked for.
+//! Adds up a ledger of many movements, in every way in which it is asked for.
 
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay::payments::ledger::{model::sums::Figures, store::sums};
 
-use crate::server::{Server, plain};
+use crate::server::{ROWS, Server, plain};
 
 /// As in `lists`: often enough for a generic plan.
 const ROUNDS: usize = 7;
 
-/// Movements of ten years, in two currencies. Triggers are disabled meanwhile, and the sums are made as the command does.
-const SEED: &str = "
+/// Fills the ledger with movements of ten years, in two currencies. Triggers are disabled meanwhile, and the sums are made
+/// as the command does.
+fn seed() -> String {
+    let (rows, minutes) = (*ROWS, 5_000_000 / *ROWS);
+    format!(
+        "
     SET session_replication_role = replica;
     INSERT INTO ledger_transactions (id, kind, payment_id, gateway_id, debit_account, credit_account, currency, amount_minor,
         created_at)
     SELECT id, 1, id, id::text, 1, 2, CASE WHEN n % 5 = 0 THEN 'USD' ELSE 'EUR' END, 1 + n % 1000,
-        '2016-01-01Z'::timestamptz + n * interval '5 minutes'
-    FROM (SELECT n, gen_random_uuid() AS id FROM generate_series(1, 1000000) AS n) AS numbered;
+        '2016-01-01Z'::timestamptz + n * interval '{minutes} minutes'
+    FROM (SELECT n, gen_random_uuid() AS id FROM generate_series(1, {rows}) AS n) AS numbered;
     SET session_replication_role = origin;
-";
+"
+    )
+}
 
 pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
-    server.client.batch_execute(SEED).await?;
+    server.client.batch_execute(&seed()).await?;
     let began = Instant::now();
     let rebuild = server.database.transaction(async |connection| {
         sums::begin_again(connection).await?;
         sums::replace(connection).await
     });
-    println!("{} sums made of a million movements in {:.1?}", rebuild.await.map_err(plain)?, began.elapsed());
+    println!("{} sums made of {} movements in {:.1?}", rebuild.await.map_err(plain)?, *ROWS, began.elapsed());
     server.client.batch_execute("VACUUM ANALYZE").await?;
     let sql = "SELECT correlation FROM pg_stats WHERE tablename = 'ledger_sums' AND attname = 'starts_at'";
     let correlation: f32 = server.client.query_one(sql, &[]).await?.get(0);
@@ -50,7 +56,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
             }
             assert_eq!((total.gross_minor, total.sales), wanted, "{name}");
         }
-        println!("{count} {name} of a million movements in {:.1?}", began.elapsed() / ROUNDS as u32);
+        println!("{count} {name} of {} movements in {:.1?}", *ROWS, began.elapsed() / ROUNDS as u32);
     }
     Ok(())
 }

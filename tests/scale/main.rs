@@ -1,4 +1,4 @@
-//! At a million tickets, no list and no look-up scans a table, and totals are exact.
+//! With many rows, no list and no look-up scans a table, and totals are exact. `make scale` has a million.
 //!
 //! The statements are the real ones: the store's functions run on a pool of the app's own, and Postgres logs the plan
 //! it used for each (auto_explain). Each list runs often enough for Postgres to weigh a generic plan against plans for
@@ -16,7 +16,7 @@ mod totals;
 use server::Server;
 
 #[tokio::test]
-async fn nothing_scans_a_table_and_totals_are_exact_at_a_million_tickets() -> anyhow::Result<()> {
+async fn nothing_scans_a_table_and_totals_are_exact_with_many_tickets() -> anyhow::Result<()> {
     let server = Server::start().await?;
     totals::check(&server).await?;
     plans::scan_one(&server).await?;
@@ -37,7 +37,7 @@ async fn nothing_scans_a_table_at_a_hundred_thousand_posts() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn revenue_is_exact_and_nothing_scans_the_ledger_at_a_million_movements() -> anyhow::Result<()> {
+async fn revenue_is_exact_and_nothing_scans_the_ledger_with_many_movements() -> anyhow::Result<()> {
     let server = Server::empty().await?;
     ledger::run(&server).await?;
     plans::scan_one(&server).await?;

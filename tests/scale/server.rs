@@ -1,14 +1,22 @@
-//! A Postgres with a million tickets that logs the plan of every statement it runs.
+//! A Postgres with many tickets that logs the plan of every statement it runs.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use mainstay_dev_servers::{Options, Postgres};
 use mainstay_kernel::{config::Source, database::Database};
 use tokio_postgres::{Client, NoTls};
 
-/// The number of tickets that the guarantee is about.
-pub(crate) const TICKETS: i64 = 1_000_000;
+/// The number of tickets, and of movements of the ledger: `SCALE_ROWS`, otherwise a fifth of the million that the
+/// guarantee is about.
+#[expect(clippy::disallowed_methods, reason = "not a setting of the server")]
+pub(crate) static ROWS: LazyLock<i64> = LazyLock::new(|| {
+    let rows = std::env::var("SCALE_ROWS").map(|rows| rows.parse().expect("SCALE_ROWS is a number"));
+    rows.unwrap_or(200_000)
+});
 
 /// The server, a client for the test's own queries, and the app's pool.
 pub(crate) struct Server {
@@ -24,7 +32,7 @@ impl Server {
         let server = Self::empty().await?;
         let began = Instant::now();
         seed(&server.client).await?;
-        println!("{TICKETS} tickets seeded in {:.1?}", began.elapsed());
+        println!("{} tickets seeded in {:.1?}", *ROWS, began.elapsed());
         Ok(server)
     }
 
@@ -78,7 +86,7 @@ impl Server {
 }
 
 async fn seed(client: &Client) -> anyhow::Result<()> {
-    client.batch_execute(&format!("SET mainstay.tickets = {TICKETS}")).await?;
+    client.batch_execute(&format!("SET mainstay.tickets = {}", *ROWS)).await?;
     client.batch_execute(&format!("BEGIN; {} COMMIT", include_str!("../../benches/requests/seed.sql"))).await?;
     client.batch_execute("VACUUM ANALYZE").await?;
     Ok(())

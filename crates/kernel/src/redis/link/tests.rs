@@ -131,8 +131,11 @@ async fn the_primary_that_sentinel_elects_is_found() {
     let link = link_by(&[silent.0, sentinel.url()]).await;
     assert_eq!(link.state(), Circuit::Closed, "a Sentinel that is silent holds up no other");
     link.cmd::<()>(redis::cmd("SET").arg("kept").arg("7")).await.unwrap();
-    // Redis replicates after it has answered.
-    link.cmd::<()>(redis::cmd("WAIT").arg(1).arg(0)).await.unwrap();
+    // Redis replicates after it has answered, and not before the replica has its first copy.
+    eventually("the replica has it", async || {
+        matches!(link.cmd::<i64>(redis::cmd("WAIT").arg(1).arg(20)).await, Ok(1))
+    })
+    .await;
     let at_sentinel = RedisLink::new(&SecretString::from(sentinel.url()), &[], TIMEOUT).await.unwrap();
     eventually("Sentinel knows the replica", async || {
         let replicas: Vec<redis::Value> =
