@@ -93,24 +93,32 @@ envoy_path() {
   return 1
 }
 
-# Starts a command in the background, one at a time. It has a process group of its own, so that a failure of what runs
-# beside it ends all that it started.
+# Starts a command in the background. It has a process group of its own, so that a failure of what runs beside it ends all
+# that it started.
 in_background() { # COMMAND [ARGUMENT]...
-  output=$(mktemp)
-  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' "$@" >"$output" 2>&1 &
-  background=$!
-  trap 'kill -- "-$background" 2>/dev/null || true; rm -f "$output"' EXIT
-  trap 'exit 130' INT TERM
+  if [ -z "${background:-}" ]; then
+    outputs=$(mktemp -d)
+    trap 'for group in $background; do kill -- "-$group" 2>/dev/null || true; done; rm -rf "$outputs"' EXIT
+    trap 'exit 130' INT TERM
+  fi
+  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' "$@" \
+    >"$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')" 2>&1 &
+  background="${background:-} $!"
 }
 
-# Waits for that command, shows its output, and fails if it failed.
+# Waits for all of them, shows what each printed, and fails if one failed.
 join_background() {
-  status=0
-  wait "$background" || status=$?
+  failures=0
+  number=0
+  for group in $background; do
+    wait "$group" || failures=$((failures + 1))
+    cat "$outputs/$number" >&2
+    number=$((number + 1))
+  done
+  background=
   trap - EXIT INT TERM
-  cat "$output" >&2
-  rm -f "$output"
-  return "$status"
+  rm -rf "$outputs"
+  return "$failures"
 }
 
 # Prints the path of the server's program: the one that MAINSTAY_PROGRAM names, otherwise the one that it builds.

@@ -1,5 +1,6 @@
 // Uses the console in a real browser against a real server: every page in both themes and both widths, without a
-// violation that axe finds, and the main actions. Arguments select steps by a part of their names.
+// violation that axe finds, and the main actions. Arguments select steps by a part of their names; `--shard=1/2` takes the
+// first of every two.
 
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -27,13 +28,16 @@ async function within(milliseconds, work) {
 
 const made = await fill();
 const steps = [...looks(made), ...actions(made), ...failures(made), ...REFERENCE, ...RESTARTS, ...LISTS];
-const wanted = process.argv.slice(2);
+const isShard = (argument) => argument.startsWith("--shard=");
+const [shard, shards] = (process.argv.find(isShard)?.slice("--shard=".length) ?? "1/1").split("/").map(Number);
+const wanted = process.argv.slice(2).filter((argument) => !isShard(argument));
+const chosen = steps.filter(({ name }, index) => index % shards === shard - 1 && wanted.every((word) => name.includes(word)));
 const browser = await browse();
 const faults = [];
 /** A server that a step may kill, and whose database it may write to; started for the first step that needs it. */
 let server;
 try {
-  for (const { name, run, options } of steps.filter(({ name }) => wanted.every((word) => name.includes(word)))) {
+  for (const { name, run, options } of chosen) {
     if (options?.ownServer) server ??= await start();
     const own = options?.ownServer ? server : undefined;
     const page = await open(browser, { ...options, ...(own && { origin: own.origin }) });
