@@ -18,8 +18,8 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a peer that is to close its connection may do nothing, neither ask nor read: enough to agree, and to take what was sent last on a
-/// slow link, where a socket asks for more only once a third of its buffer is free.
+/// How long a peer that is to close its connection may do nothing, neither ask nor read: enough to agree, and to take what
+/// was sent last on a slow link, where a socket asks for more only once a third of its buffer is free.
 pub(crate) const LINGER: Duration = Duration::from_secs(3);
 
 tokio::task_local! {
@@ -49,7 +49,7 @@ impl Exchange {
     /// can't be reset alone any more.
     pub(crate) fn abort(&self) {
         if !self.stream.as_ref().is_some_and(|stream| stream.abort()) {
-            self.connection.abort.abort();
+            self.connection.abort();
         }
     }
 }
@@ -90,6 +90,11 @@ impl Connection {
     pub(crate) async fn run(self: &Arc<Self>, task: impl Future<Output = ()>) -> bool {
         let exchange = Exchange { connection: self.clone(), stream: None };
         CURRENT.scope(exchange, self.abort.run(task)).await
+    }
+
+    /// Ends the connection at once, with all that is open on it.
+    pub(crate) fn abort(&self) {
+        self.abort.abort();
     }
 
     /// Counts a request, until the guard is dropped; `None` if it came so late that it does not count.

@@ -4,7 +4,7 @@
 //! part of the places, unless the peers are proxies, behind which everybody is.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 pub(super) struct Places {
     total: usize,
     per_address: usize,
-    /// How many connections that lost their places may still be closing.
+    /// How many connections that lost their places may still be closing; the next one ends the first of them.
     max_closing: usize,
     draining: CancellationToken,
     open: Mutex<Open>,
@@ -34,8 +34,8 @@ pub(super) struct Places {
 #[derive(Debug, Default)]
 struct Open {
     connections: HashMap<u64, Arc<Connection>>,
-    /// The connections that lost their places, and are not closed yet.
-    closing: usize,
+    /// The connections that lost their places and are not closed yet, in the order in which they lost them.
+    closing: VecDeque<(u64, Arc<Connection>)>,
     by_peer: HashMap<IpAddr, usize>,
     next: u64,
 }
@@ -50,7 +50,8 @@ pub(super) struct Place {
 
 impl Places {
     /// Makes places for `total` connections, of which one address gets at most `per_address`. Up to a quarter as many
-    /// lost theirs and are closing, at the pace of their peers. All close once `draining` is cancelled.
+    /// lost theirs and are closing at the pace of their peers; whoever would exceed that is cut off. All close once
+    /// `draining` is cancelled.
     pub(super) fn new(total: usize, per_address: usize, draining: CancellationToken) -> Arc<Self> {
         let max_closing = total.div_ceil(4);
         Arc::new(Self { total, per_address, max_closing, draining, open: Mutex::default(), freed: Notify::new() })
@@ -94,17 +95,23 @@ impl Places {
 }
 
 impl Open {
-    /// Closes the connection, of one peer or of all, that has been idle for longest. Returns whether there was one, and
-    /// few enough are closing.
+    /// Closes the connection, of one peer or of all, that has been idle for longest. Returns whether there was one. Cuts
+    /// off one that has been closing for long if there are too many: peers that do not close must not keep everybody
+    /// else out.
     fn close_idle(&mut self, peer: Option<IpAddr>, max_closing: usize) -> bool {
-        if self.closing >= max_closing {
-            return false;
-        }
         let connections = self.connections.iter().filter(|(_, connection)| peer.is_none_or(|p| p == connection.peer));
         let idle = connections.filter_map(|(&number, connection)| Some((connection.idle_since()?, number)));
-        let Some(connection) = idle.min().and_then(|(_, number)| self.remove(number)) else { return false };
+        let Some((_, number)) = idle.min() else { return false };
+        let Some(connection) = self.remove(number) else { return false };
         connection.closing.cancel();
-        self.closing += 1;
+        self.closing.push_back((number, connection));
+        while self.closing.len() > max_closing {
+            // One with a request that came before it knew is spared for as long as there is another.
+            let idle = self.closing.iter().position(|(_, connection)| connection.idle_since().is_some());
+            let Some((_, overdue)) = self.closing.remove(idle.unwrap_or_default()) else { break };
+            overdue.abort();
+            counter!("mainstay_connections_closed_total", "reason" => "lingering").increment(1);
+        }
         counter!("mainstay_connections_closed_total", "reason" => "idle").increment(1);
         true
     }
@@ -125,7 +132,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.places.lock();
         if open.remove(self.number).is_none() {
-            open.closing -= 1;
+            open.closing.retain(|&(number, _)| number != self.number);
         }
         drop(open);
         self.places.freed.notify_one();
@@ -142,6 +149,8 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinHandle;
+
     use super::*;
 
     fn address(last: u8) -> IpAddr {
@@ -164,22 +173,41 @@ mod tests {
         assert_eq!(places.lock().connections.len(), 3, "a place is given back once");
     }
 
+    /// A place, and the task of its connection, which ends only when it is cut off.
+    async fn open(places: &Arc<Places>, last: u8) -> (Place, JoinHandle<bool>) {
+        let place = places.take(address(last)).await.expect("a place, or that of an idle one");
+        let connection = place.connection.clone();
+        (place, tokio::spawn(async move { connection.run(std::future::pending()).await }))
+    }
+
     #[tokio::test]
-    async fn few_are_still_closing() {
+    async fn few_are_still_closing_and_they_keep_nobody_out() {
         let places = Places::new(4, 2, CancellationToken::new());
-        let mut open = Vec::new();
-        for last in [1, 1, 1] {
-            open.push(places.take(address(last)).await.expect("a place, or that of an idle one"));
+        let mut all = Vec::new();
+        for last in [1, 1, 1, 2, 3] {
+            all.push(open(&places, last).await);
         }
-        assert!(places.take(address(1)).await.is_none(), "the one that is closing has not gone");
-        for last in [2, 3] {
-            open.push(places.take(address(last)).await.expect("free"));
-        }
-        let waits = tokio::time::timeout(LOOK_AGAIN * 4, places.take(address(4))).await;
-        assert!(waits.is_err(), "nor does anybody else get the place of another one so soon");
-        open.retain(|place| !place.connection.closing.is_cancelled());
-        assert_eq!(open.len(), 4);
-        places.take(address(4)).await.expect("a place, now that it has gone");
+        let state = async |all: &[(Place, JoinHandle<bool>)], index: usize| {
+            tokio::task::yield_now().await;
+            let (place, task) = &all[index];
+            (place.connection.closing.is_cancelled(), task.is_finished())
+        };
+        assert_eq!(state(&all, 0).await, (true, false), "one may close at the pace of its peer");
+        all.push(open(&places, 1).await);
+        assert_eq!(state(&all, 0).await, (true, true), "the first one that was to close is cut off");
+        assert_eq!(state(&all, 1).await, (true, false));
+        let request = all[1].0.connection.enter();
+        all.push(open(&places, 4).await);
+        assert_eq!(state(&all, 1).await, (true, false), "its request goes on");
+        assert_eq!(state(&all, 2).await, (true, true), "somebody else has a place too");
+        drop(request);
+        let counts = || {
+            let state = places.lock();
+            (state.connections.len(), state.closing.len())
+        };
+        assert_eq!(counts(), (4, 1));
+        all.clear();
+        assert_eq!(counts(), (0, 0));
     }
 
     #[tokio::test]
