@@ -92,10 +92,10 @@ pub struct ReadFirst {
 impl<S: Next> Middleware<Request, S> for ReadFirst {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let principal = request.extensions().get::<Permit>().map(|permit| permit.caller().principal());
-        if principal.is_some_and(|principal| self.unread.must_read_first(principal)) {
+        if let Some(pause) = principal.and_then(|principal| self.unread.pause(principal)) {
             counter!("mainstay_requests_shed_total").increment(1);
             let message = "Memory is scarce: read the responses to earlier requests first.";
-            return refuse(Error::with_message(Reason::Overloaded, message).retry_after(Duration::from_secs(1)));
+            return refuse(Error::with_message(Reason::Overloaded, message).retry_after(pause));
         }
         next.pass(request)
     }

@@ -71,6 +71,8 @@ struct State {
     responses: HashMap<u64, Response>,
     watches: usize,
     bytes: usize,
+    /// Those of `bytes` that are the watches'.
+    watch_bytes: usize,
     by_principal: HashMap<Uuid, Share>,
 }
 
@@ -124,13 +126,17 @@ impl Unread {
         Self(inner)
     }
 
-    /// Whether a principal is to read before anything more is made for it: memory is scarce, and the principal has more
-    /// than its share unread, or has just had a response cut off that it did not read.
-    pub(super) fn must_read_first(&self, principal: Uuid) -> bool {
+    /// How long nothing more is made for a principal unless it reads: memory is scarce, and the principal has more than
+    /// its share unread, or has just had a response cut off that it did not read. `None`: it is served.
+    pub(super) fn pause(&self, principal: Uuid) -> Option<Duration> {
         let inner = &*self.0;
         let state = inner.lock();
-        let is_scarce = state.bytes > inner.limits.bytes / 2;
-        is_scarce && state.by_principal.get(&principal).is_some_and(|own| inner.now_ms() < own.pauses_until_ms)
+        // What the watches reserve is neither unread, for most of them wait, nor there for others.
+        let others = inner.limits.bytes.saturating_sub(state.watch_bytes);
+        let is_scarce = state.bytes - state.watch_bytes > others / 2;
+        let own = state.by_principal.get(&principal).filter(|_| is_scarce)?;
+        let left_ms = own.pauses_until_ms.saturating_sub(inner.now_ms());
+        (left_ms > 0).then(|| Duration::from_millis(left_ms))
     }
 
     /// Reserves memory for a response; returns `None` if there is too little.
@@ -147,7 +153,10 @@ impl Unread {
         let number = state.next;
         state.next += 1;
         state.bytes += bytes;
-        state.watches += usize::from(limits.is_watch);
+        if limits.is_watch {
+            state.watches += 1;
+            state.watch_bytes += bytes;
+        }
         if let Some(exchange) = &limits.exchange {
             exchange.connection().unread_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -264,7 +273,10 @@ impl State {
     fn remove(&mut self, number: u64) -> Option<Response> {
         let response = self.responses.remove(&number)?;
         self.bytes -= response.bytes;
-        self.watches -= usize::from(response.limits.is_watch);
+        if response.limits.is_watch {
+            self.watches -= 1;
+            self.watch_bytes -= response.bytes;
+        }
         if let Some(exchange) = &response.limits.exchange {
             exchange.connection().unread_bytes.fetch_sub(response.bytes, Ordering::Relaxed);
         }
