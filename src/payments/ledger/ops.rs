@@ -3,14 +3,14 @@
 pub mod recent;
 pub mod sums;
 
-use crate::payments::gateway::Gateway;
+use std::{collections::HashMap, sync::Arc};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use std::collections::HashMap;
-use std::sync::Arc;
+use uuid::Uuid;
 
 use crate::payments::{
-    gateway::Movement,
+    gateway::{Gateway, Movement},
     ledger::{
         model::{Kind, LedgerTransaction},
         store,
@@ -23,7 +23,6 @@ use mainstay_kernel::{
     id,
     money::Money,
 };
-use uuid::Uuid;
 
 pub(crate) use store::{amount, book_invoices};
 
@@ -85,18 +84,25 @@ async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
     let missing: Vec<_> = theirs.values().filter(|moved| !ours.contains_key(&moved.gateway_id)).collect();
     if !missing.is_empty() {
         let now = app.clock.now();
-        let pending = app.database.autocommit(async move |connection| store::pending(connection, now).await).await?;
+        // A refund of a charge that is not settled is pending with it.
+        let charge_of = |moved: &Movement| moved.charge_id.as_ref().and_then(|id| theirs.get(id));
+        let subjects: Vec<_> = missing
+            .iter()
+            .flat_map(|moved| [Some(*moved), charge_of(moved)])
+            .flatten()
+            .filter_map(|moved| moved.subject)
+            .collect();
+        let pending =
+            app.database.autocommit(async |connection| store::pending(connection, &subjects, now).await).await?;
         let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
         let ours = effective_transactions(app, from).await?;
         for moved in missing {
-            // A refund of a charge that is not settled is pending with it.
-            let charge = moved.charge_id.as_ref().and_then(|id| theirs.get(id));
             let is_pending = |movement: &Movement| {
                 let pending = movement.subject.and_then(|subject| pending.get(&subject));
                 let named = movement.subscription_id.as_ref();
                 pending.is_some_and(|known| known.as_ref().is_none_or(|known| named.is_none_or(|named| named == known)))
             };
-            if [Some(moved), charge].into_iter().flatten().any(is_pending) {
+            if [Some(moved), charge_of(moved)].into_iter().flatten().any(is_pending) {
                 report.unsettled += 1;
             } else if !ours.contains_key(&moved.gateway_id) {
                 let theirs = describe(moved.kind, moved.amount, moved.subject);

@@ -319,21 +319,22 @@ pub struct Pending {
     pub gateway_id: Option<String>,
 }
 
-/// Returns the payments, refunds and subscriptions with an outcome that is not known yet. An ongoing subscription counts
-/// until 10 minutes past its due sync: the gateway may have an invoice that was not fetched yet.
+/// Returns those of some payments, refunds and subscriptions with an outcome that is not known yet. An ongoing
+/// subscription counts until 10 minutes past its due sync: the gateway may have an invoice that was not fetched yet.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn pending(connection: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Pending>> {
-    const SQL: &str = "SELECT id, NULL::text AS gateway_id FROM payments WHERE status = $1 \
-                       UNION ALL SELECT id, NULL FROM refunds WHERE status = $1 \
-                       UNION ALL SELECT id, NULL FROM subscriptions WHERE status = $1 \
+pub async fn pending(connection: &mut Connection, subjects: &[Uuid], now: DateTime<Utc>) -> Result<Vec<Pending>> {
+    const SQL: &str = "SELECT id, NULL::text AS gateway_id FROM payments WHERE id = ANY ($5) AND status = $1 \
+                       UNION ALL SELECT id, NULL FROM refunds WHERE id = ANY ($5) AND status = $1 \
+                       UNION ALL SELECT id, NULL FROM subscriptions WHERE id = ANY ($5) AND status = $1 \
                        UNION ALL SELECT id, gateway_id FROM subscriptions \
-                                 WHERE status IN ($3, $4) AND next_sync_at > $2 - interval '10 minutes'";
+                                 WHERE id = ANY ($5) AND status IN ($3, $4) AND next_sync_at > $2 - interval '10 minutes'";
     let query = diesel::sql_query(SQL)
         .bind::<SmallInt, _>(Status::Pending.number())
         .bind::<Timestamptz, _>(now)
         .bind::<SmallInt, _>(SubscriptionStatus::Active.number())
-        .bind::<SmallInt, _>(SubscriptionStatus::PastDue.number());
+        .bind::<SmallInt, _>(SubscriptionStatus::PastDue.number())
+        .bind::<Array<SqlUuid>, _>(subjects);
     Ok(query.load(connection).await?)
 }
