@@ -8,6 +8,7 @@ mod books;
 mod driver;
 mod memory;
 mod mix;
+mod network;
 mod report;
 mod world;
 
@@ -25,6 +26,10 @@ use world::World;
 
 /// How many times the rate an overload is.
 const OVERLOAD: f64 = 10.0;
+/// The callers that find out how much the servers can do: each repeats its request at once.
+const SATURATING: usize = 32;
+/// How much later everything arrives from Postgres, and at it, over a slow network.
+const SLOW: Duration = Duration::from_millis(10);
 
 /// The settings of a run.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +38,8 @@ struct Settings {
     rate: f64,
     /// The length of a phase.
     phase: Duration,
+    /// How long requests go on after a fault has ended, to see the recovery.
+    tail: Duration,
     /// The length of the soak, during which memory must not grow.
     soak: Duration,
     /// Whether goodput, recovery and memory are judged.
@@ -47,11 +54,13 @@ impl Settings {
             Some(value.parse::<f64>().unwrap_or_else(|_| panic!("{name} must be a number, not {value}")))
         };
         let seconds = |name, default| Duration::from_secs_f64(number(name).unwrap_or(default));
+        let judges_times = number("LOAD_PHASE_SECONDS").is_some();
         Self {
             rate: number("LOAD_RATE").unwrap_or(20.0),
-            phase: seconds("LOAD_PHASE_SECONDS", 5.0),
+            phase: seconds("LOAD_PHASE_SECONDS", 3.0),
+            tail: Duration::from_secs(if judges_times { 4 } else { 2 }),
             soak: seconds("LOAD_SOAK_SECONDS", 5.0),
-            judges_times: number("LOAD_PHASE_SECONDS").is_some(),
+            judges_times,
         }
     }
 }
@@ -62,15 +71,21 @@ async fn what_was_acknowledged_holds_under_load_and_faults() {
     println!("{settings:?}");
     let mut world = World::start(settings).await;
     let mix = Arc::new(Mix::new(&world).await);
-    let driver = Driver::new(mix.clone(), settings.rate);
+    let driver = Driver::new(mix.clone(), settings.rate, settings.tail);
     let mut report = Report::new(settings);
     let undisturbed = Phase { name: "undisturbed", length: settings.phase, factor: 1.0 };
     let phase = |name| Phase { name, ..undisturbed };
 
     report.phase(driver.run(undisturbed, async {}).await);
+    report.capacity(driver.saturate(phase("capacity"), SATURATING).await);
     report.phase(driver.run(phase("rolling restart"), rolling_restart(&mut world)).await);
     report.phase(driver.run(phase("Postgres restarts"), postgres_restart(&mut world)).await);
     report.phase(driver.run(phase("Postgres is lost"), postgres_loss(&mut world, settings.phase / 2)).await);
+    report.phase(driver.run(phase("the standby hangs"), standby_hang(&world, settings.phase / 2)).await);
+    report.phase(driver.run(phase("the standby is lost"), standby_loss(&mut world, settings.phase / 2)).await);
+    report.phase(driver.run(phase("a slow network"), world.to_postgres.slow(SLOW, settings.phase / 2)).await);
+    report.phase(driver.run(phase("a partition"), world.to_postgres.silent(settings.phase / 2)).await);
+    report.phase(driver.run(phase("all connections break"), connection_loss(&world, settings.phase / 2)).await);
     report.phase(driver.run(phase("Redis hangs"), redis_hang(&world, settings.phase / 2)).await);
     report.phase(driver.run(phase("Redis is lost"), redis_loss(&mut world, settings.phase / 2)).await);
     let overload = Phase { name: "10 × overload", factor: OVERLOAD, ..undisturbed };
@@ -100,6 +115,28 @@ async fn postgres_loss(world: &mut World, length: Duration) {
     world.postgres.crash();
     tokio::time::sleep(length).await;
     world.postgres.restart().await.expect("Postgres recovers");
+}
+
+/// The standby keeps its connections, and neither follows nor answers.
+async fn standby_hang(world: &World, length: Duration) {
+    let _frozen = world.standby.freeze();
+    tokio::time::sleep(length).await;
+}
+
+async fn standby_loss(world: &mut World, length: Duration) {
+    world.standby.crash();
+    tokio::time::sleep(length).await;
+    world.standby.restart().await.expect("the standby starts");
+}
+
+/// Breaks the connections to Postgres and Redis, under whatever they are doing, again and again.
+async fn connection_loss(world: &World, length: Duration) {
+    const TIMES: u32 = 4;
+    for _ in 0..TIMES {
+        world.to_postgres.reset();
+        world.to_redis.reset();
+        tokio::time::sleep(length / TIMES).await;
+    }
 }
 
 /// Redis keeps its connections and answers nothing.

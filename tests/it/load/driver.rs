@@ -15,8 +15,6 @@ use super::{
     until,
 };
 
-/// How long requests go on after a fault has ended, to see the recovery.
-const TAIL: Duration = Duration::from_secs(4);
 /// More requests than this are not sent but count as refused: the driver's own memory and connections have a bound too.
 const MAX_IN_FLIGHT: usize = 4000;
 
@@ -49,12 +47,30 @@ pub(super) struct Seen {
 pub(super) struct Driver {
     mix: Arc<Mix>,
     rate: f64,
+    /// How long requests go on after a fault has ended.
+    tail: Duration,
     number: AtomicUsize,
 }
 
 impl Driver {
-    pub(super) fn new(mix: Arc<Mix>, rate: f64) -> Self {
-        Self { mix, rate, number: AtomicUsize::new(0) }
+    pub(super) fn new(mix: Arc<Mix>, rate: f64, tail: Duration) -> Self {
+        Self { mix, rate, tail, number: AtomicUsize::new(0) }
+    }
+
+    /// Has callers send one request after the other, for the length of the phase: as many as the servers can answer.
+    pub(super) async fn saturate(&self, phase: Phase, callers: usize) -> Seen {
+        let began = Instant::now();
+        let repeat = async || {
+            let mut samples = Vec::new();
+            while began.elapsed() < phase.length {
+                let due = Instant::now();
+                let outcome = self.mix.request(self.number.fetch_add(1, Ordering::Relaxed)).await;
+                samples.push(Sample { due, took: due.elapsed(), outcome });
+            }
+            samples
+        };
+        let samples = futures_util::future::join_all((0..callers).map(|_| repeat())).await;
+        Seen { phase, began, ended: Instant::now(), samples: samples.into_iter().flatten().collect() }
     }
 
     /// Sends requests during a fault, for at least the length of the phase, and for a while after. The next phase begins
@@ -79,7 +95,7 @@ impl Driver {
         loop {
             until(due).await;
             let end = *ended.borrow();
-            if due >= began + phase.length && end.is_some_and(|end| due >= end + TAIL) {
+            if due >= began + phase.length && end.is_some_and(|end| due >= end + self.tail) {
                 break;
             }
             let factor = if end.is_none() { phase.factor } else { 1.0 };

@@ -13,7 +13,7 @@ use super::{
 /// A moment counts as recovered if this share of its requests succeeds.
 const RECOVERED: f64 = 0.95;
 const BIN: Duration = Duration::from_millis(250);
-/// What is judged: the share of the best goodput that remains under overload, the time to recover, and the growth of
+/// What is judged: the share of the capacity that remains under overload, the time to recover, and the growth of
 /// memory over the soak.
 const GOODPUT: f64 = 0.9;
 const RECOVERS_WITHIN: Duration = Duration::from_secs(2);
@@ -22,14 +22,22 @@ const GROWTH: f64 = 0.05;
 pub(super) struct Report {
     settings: Settings,
     rows: Vec<String>,
-    peak: f64,
+    /// The successes per second of callers who each wait for their response.
+    capacity: f64,
     failures: Vec<String>,
     notes: Vec<String>,
 }
 
 impl Report {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, rows: Vec::new(), peak: 0.0, failures: Vec::new(), notes: Vec::new() }
+        Self { settings, rows: Vec::new(), capacity: 0.0, failures: Vec::new(), notes: Vec::new() }
+    }
+
+    /// Adds the phase that measures how much the servers can do.
+    pub(super) fn capacity(&mut self, seen: Seen) {
+        let good = seen.samples.iter().filter(|sample| sample.outcome == Outcome::Good).count();
+        self.capacity = good as f64 / (seen.ended - seen.began).as_secs_f64();
+        self.phase(seen);
     }
 
     pub(super) fn phase(&mut self, seen: Seen) {
@@ -40,17 +48,16 @@ impl Report {
         let wrong: Vec<_> = seen.samples.iter().filter_map(Sample::wrong).collect();
         faults.extend(wrong.iter().take(3).map(|what| (*what).to_owned()));
         let goodput = seen.goodput();
-        if name == "undisturbed" {
-            self.peak = seen.best_second();
-        }
         let recovery = seen.recovery();
         if self.settings.judges_times {
             // Nobody notices a rollout, and nothing fails by itself.
-            if ["undisturbed", "rolling restart", "soak"].contains(&name) && refused > 0 {
+            if ["undisturbed", "capacity", "rolling restart", "the standby is lost", "soak"].contains(&name)
+                && refused > 0
+            {
                 faults.push(format!("{refused} requests were refused"));
             }
-            if seen.phase.factor > 1.0 && goodput < GOODPUT * self.peak {
-                faults.push(format!("goodput was {goodput:.0}/s, of {:.0}/s at best", self.peak));
+            if seen.phase.factor > 1.0 && goodput < GOODPUT * self.capacity {
+                faults.push(format!("goodput was {goodput:.0}/s, of {:.0}/s at best", self.capacity));
             }
             if recovery > RECOVERS_WITHIN {
                 faults.push(format!("it took {recovery:.1?} to recover"));
@@ -118,17 +125,6 @@ impl Seen {
         let end = if self.phase.factor > 1.0 { self.ended } else { self.began + self.phase.length };
         let good = self.samples.iter().filter(|sample| sample.outcome == Outcome::Good && sample.due < end);
         good.count() as f64 / (end - self.began).as_secs_f64()
-    }
-
-    /// The most successes in a second.
-    fn best_second(&self) -> f64 {
-        let mut seconds = vec![0_u32; 1];
-        for sample in self.samples.iter().filter(|sample| sample.outcome == Outcome::Good) {
-            let second = (sample.due - self.began).as_secs() as usize;
-            seconds.resize(seconds.len().max(second + 1), 0);
-            seconds[second] += 1;
-        }
-        f64::from(seconds.into_iter().max().unwrap_or_default())
     }
 
     /// How long after the fault requests still failed.

@@ -1,4 +1,5 @@
-//! The servers: a Postgres and a Redis of their own, a gateway, two instances, and Envoy.
+//! The servers: a Postgres with a standby, and a Redis of their own, a gateway, two instances, and Envoy. The instances reach
+//! Postgres and Redis by links that can fail.
 
 use std::{
     net::SocketAddr,
@@ -12,7 +13,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::Settings;
+use super::{Settings, network::Link};
 use crate::support::{
     Endpoint, Process, Running, TestDatabase,
     actor::{envoy_options, start_envoy},
@@ -27,7 +28,11 @@ const RECEIVER_TAKES: Duration = Duration::from_millis(300);
 
 pub(super) struct World {
     pub(super) postgres: Postgres,
+    /// Follows it, and is read from.
+    pub(super) standby: Postgres,
     pub(super) redis: Redis,
+    pub(super) to_postgres: Link,
+    pub(super) to_redis: Link,
     pub(super) gateway: FakeGateway,
     pub(super) receiver: Receiver,
     pub(super) database: Arc<TestDatabase>,
@@ -47,17 +52,36 @@ impl World {
         let postgres = Postgres::start(options).await.expect("a Postgres");
         let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
         servers::migrate(postgres.url()).await;
+        let standby = postgres.standby().await.expect("a standby");
+        let (to_postgres, to_redis) = (Link::to(postgres.port()).await, Link::to(redis.port()).await);
         let database = Arc::new(TestDatabase::foreign(postgres.url()));
         let gateway = FakeGateway::start().await;
         let receiver = Receiver::slow(&[204], RECEIVER_TAKES).await;
-        let variables = variables(&gateway, &redis, settings);
+        let mut variables = variables(&gateway, settings);
+        variables.extend([
+            ("DATABASE_URL", to_postgres.url(postgres.url())),
+            ("DATABASE_REPLICA_URLS", standby.url().to_owned()),
+            ("REDIS_URL", to_redis.url(&redis.url())),
+        ]);
         let mut instances = Vec::new();
         for _ in 0..Self::INSTANCES {
             instances.push(start_instance(&database, &variables, "127.0.0.1:0").await);
         }
         let addresses: Vec<_> = instances.iter().map(|(address, _)| *address).collect();
         let envoy = start_envoy(envoy_options(&addresses)).await;
-        let world = Self { postgres, redis, gateway, receiver, database, variables, instances, envoy };
+        let world = Self {
+            postgres,
+            standby,
+            redis,
+            to_postgres,
+            to_redis,
+            gateway,
+            receiver,
+            database,
+            variables,
+            instances,
+            envoy,
+        };
         world.is_whole().await;
         world
     }
@@ -128,12 +152,11 @@ fn texts<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a 
     variables.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
-fn variables(gateway: &FakeGateway, redis: &Redis, settings: Settings) -> Vec<(&'static str, String)> {
+fn variables(gateway: &FakeGateway, settings: Settings) -> Vec<(&'static str, String)> {
     // The bounds of production, unless other tests share the machine.
     let (database, redis_answers) = if settings.judges_times { ("800ms", "20ms") } else { ("3s", "300ms") };
     let mut variables = gateway.variables();
     variables.extend([
-        ("REDIS_URL", redis.url()),
         ("INSTANCES", World::INSTANCES.to_string()),
         ("DATABASE_POOL_SIZE", "16".to_owned()),
         ("DATABASE_POOL_WAIT", database.to_owned()),
