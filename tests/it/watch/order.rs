@@ -46,6 +46,35 @@ async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
     }
 }
 
+/// A transaction that began before another one may change a resource after it: the versions say which change is the last.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_change_is_told_whichever_transaction_began_first() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account;
+    let id = ticket(&cast.customer).await;
+    let version = app.database.number(&format!("SELECT version FROM tickets WHERE id = '{id}'")).await;
+    let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
+    reader.message().await;
+    let (earlier, later) = (connect(&app.database.url).await, connect(&app.database.url).await);
+    let change = |subject: &str, version: i64| {
+        format!(
+            "UPDATE tickets SET subject = '{subject}', version = {version} WHERE id = '{id}';
+             INSERT INTO changes (topic, resource_id, account_id, version, is_deleted)
+             VALUES ('support.ticket', '{id}', '{account}', {version}, false)"
+        )
+    };
+    earlier.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.expect("a transaction");
+    later.batch_execute(&format!("BEGIN; {}; COMMIT", change("Second", version + 1))).await.expect("a change");
+    earlier.batch_execute(&format!("{}; COMMIT", change("Third", version + 2))).await.expect("a change");
+    // The one before it may come first, if it was looked for in between.
+    let mut seen = told(&reader.item().await);
+    if seen.1 == Some((version + 1).to_string()) {
+        seen = told(&reader.item().await);
+    }
+    assert_eq!(seen, (id, Some((version + 2).to_string())));
+}
+
 /// A transaction that is rolled back is no change.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_rolled_back_is_not_seen() {

@@ -96,11 +96,7 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
             let change = &noted.change;
             change.topic == self.name && visibility.reaches(change.account, change.principal)
         };
-        let mut seen = HashSet::new();
-        let wanted = page.entries().rev().filter(|noted| is_wanted(noted));
-        // Of several changes of a resource, the last one.
-        let mut wanted: Vec<_> = wanted.filter(|noted| seen.insert(noted.change.resource)).collect();
-        wanted.reverse();
+        let wanted = latest(page.entries().filter(|noted| is_wanted(noted)));
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
@@ -130,6 +126,23 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         let found = app.database.autocommit(async |connection| (self.load)(connection, ids).await).await?;
         Ok(found.into_iter().map(|resource| ((self.version)(&resource).0, resource)).collect())
     }
+}
+
+/// Returns the last change of each resource, in the order of their positions. Which change is the last one is said by the
+/// versions alone: a transaction may have got its number, by which positions are ordered, long before it changed the
+/// resource.
+fn latest<'a>(entries: impl Iterator<Item = &'a Noted>) -> Vec<&'a Noted> {
+    let order = |noted: &Noted| (noted.change.version, noted.change.is_deleted);
+    let mut last = HashMap::<Uuid, &Noted>::new();
+    for noted in entries {
+        let kept = last.entry(noted.change.resource).or_insert(noted);
+        if order(noted) > order(kept) {
+            *kept = noted;
+        }
+    }
+    let mut latest: Vec<_> = last.into_values().collect();
+    latest.sort_by_key(|noted| noted.position());
+    latest
 }
 
 /// Makes the token of a position.
