@@ -16,7 +16,10 @@ use tokio::sync::Mutex;
 use crate::{
     cases::draft,
     support::{
-        Actor, Answer, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::sql, eventually, people::Cast,
+        Actor, Answer, PROTOCOLS, Process, Protocol, TestApp, TestDatabase,
+        database::{connect, sql},
+        eventually,
+        people::Cast,
         servers,
     },
 };
@@ -101,6 +104,31 @@ async fn listed(who: &Actor, protocol: Protocol, headers: &[(&str, &str)]) -> St
 /// the primary is read.
 async fn from_replica(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)], there: &str) {
     eventually("the replica is read", async || subject(who, protocol, ticket, headers).await == there).await;
+}
+
+/// Who was not told whether a write was made reads where it would be.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_left_read_the_primary() {
+    let pair = Pair::start().await;
+    let app = pair.app(ANY_LAG).await;
+    let Cast { customer, agent, .. } = app.cast().await;
+    let made = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let (ticket, original) = (made.id(), made.text("/data/subject"));
+    agent.token().await;
+    pair.catch_up().await;
+    pair.pause().await;
+    pair.rename_tickets("Renamed").await;
+    from_replica(&agent, Protocol::Rest, &ticket, &[], &original).await;
+    let other = connect(&pair.database.url).await;
+    other.batch_execute("BEGIN; SELECT FROM tickets FOR UPDATE").await.expect("a lock");
+    let change = json!({ "ticketId": ticket, "ticket": { "subject": "Never" } });
+    let late = [("x-request-timeout", "300ms")];
+    let answer = agent.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &late).await;
+    answer.refused("DEADLINE_EXCEEDED");
+    other.batch_execute("ROLLBACK").await.expect("the lock is released");
+    for protocol in PROTOCOLS {
+        assert_eq!(subject(&agent, protocol, &ticket, &[]).await, "Renamed");
+    }
 }
 
 /// A URL may name all servers of a cluster, in whatever order, as managed ones do.

@@ -9,8 +9,9 @@
 //! read, which has it all. So it is whenever the position is not known.
 
 use std::{
-    sync::{Arc, LazyLock},
-    time::Duration,
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -43,7 +44,7 @@ impl Consistency {
     pub fn new(app: &App) -> Option<Self> {
         let replicas = app.database.replicas()?.clone();
         replicas.watch();
-        let kept = Kept { redis: app.redis.clone(), life: replicas.max_lag() };
+        let kept = Kept { redis: app.redis.clone(), life: replicas.max_lag(), missed: Arc::default() };
         Some(Self { database: app.database.clone(), replicas, kept })
     }
 }
@@ -75,12 +76,14 @@ impl<S: Next> Middleware<Request, S> for Consistency {
             }
             Effect::Write => {
                 let arrival = request.extensions().get::<Arrival>().cloned();
+                let mut unknown = Unknown { kept: consistency.kept.clone(), arrival, principal };
                 let response = next.run(request);
                 Box::pin(async move {
                     let mut response = response.await;
-                    if arrival.is_some_and(|arrival| arrival.is_noted()) && !is_unavailable(&response) {
+                    if unknown.may_have_written() && !is_unavailable(&response) {
                         consistency.conclude(&mut response, principal).await;
                     }
+                    unknown.resolve();
                     Ok(response)
                 })
             }
@@ -99,6 +102,36 @@ impl Consistency {
         if let Some(principal) = principal {
             self.kept.keep(principal, position.unwrap_or(Position::UNREACHED)).await;
         }
+    }
+}
+
+/// A request of which it is not known whether it has written. If it ends like that, because its caller left or its time was
+/// up, the next reads of its caller are those that say whether it has: they read the primary.
+struct Unknown {
+    kept: Kept,
+    arrival: Option<Arrival>,
+    /// `None` once it is known.
+    principal: Option<Uuid>,
+}
+
+impl Unknown {
+    /// There is a response.
+    fn resolve(&mut self) {
+        self.principal = None;
+    }
+
+    /// Whether the request reached its method.
+    fn may_have_written(&self) -> bool {
+        self.arrival.as_ref().is_some_and(Arrival::is_noted)
+    }
+}
+
+impl Drop for Unknown {
+    fn drop(&mut self) {
+        let Some(principal) = self.principal.filter(|_| self.may_have_written()) else { return };
+        let kept = self.kept.clone();
+        kept.miss(principal);
+        tokio::spawn(async move { kept.keep(principal, Position::UNREACHED).await });
     }
 }
 
@@ -128,11 +161,22 @@ static KEEP: LazyLock<Script> = LazyLock::new(|| {
 struct Kept {
     redis: Redis,
     life: Duration,
+    /// The callers of whose writes Redis may not know, until when. After that, a replica that is read has them.
+    missed: Arc<Mutex<HashMap<Uuid, Instant>>>,
 }
+
+/// How often it is tried again to keep a position that Redis did not take, and how soon.
+const RETRIES: u32 = 5;
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+/// From how many on, those that are over are removed with each that is added.
+const MANY_MISSED: usize = 256;
 
 impl Kept {
     /// Returns the position up to which the caller has written. Where that is not known, no replica is far enough.
     async fn find(&self, principal: Uuid) -> Position {
+        if self.has_missed(principal) {
+            return Position::UNREACHED;
+        }
         let kept = match &self.redis {
             Redis::Server(link) => link.cmd::<Option<String>>(redis::cmd("GET").arg(key(principal))).await,
             Redis::Local(local) => Ok(local.run(|table| table.get(&key(principal))).and_then(text)),
@@ -144,8 +188,45 @@ impl Kept {
         }
     }
 
-    /// Keeps a position. While Redis is unavailable, nothing is kept, and nothing is found either.
+    /// Keeps a position. While Redis is unavailable, nothing is kept, and nothing is found either. If it only failed to take
+    /// this one, it is tried again in the background; until then, this process knows that the caller has written.
     async fn keep(&self, principal: Uuid, position: Position) {
+        if self.try_keep(principal, position).await {
+            return;
+        }
+        self.miss(principal);
+        let kept = self.clone();
+        tokio::spawn(async move {
+            for number in 0..RETRIES {
+                tokio::time::sleep(RETRY_AFTER * 2_u32.pow(number)).await;
+                if kept.try_keep(principal, position).await {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Notes that Redis may not know of a write.
+    fn miss(&self, principal: Uuid) {
+        let now = Instant::now();
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        if missed.len() >= MANY_MISSED {
+            missed.retain(|_, until| now < *until);
+        }
+        missed.insert(principal, now + self.life);
+    }
+
+    fn has_missed(&self, principal: Uuid) -> bool {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_missed = missed.get(&principal).is_some_and(|until| Instant::now() < *until);
+        if !is_missed {
+            missed.remove(&principal);
+        }
+        is_missed
+    }
+
+    /// Returns whether the position is kept.
+    async fn try_keep(&self, principal: Uuid, position: Position) -> bool {
         let (key, text) = (key(principal), position.text());
         let kept = match &self.redis {
             Redis::Server(link) => {
@@ -157,9 +238,7 @@ impl Kept {
                 table.set(&key, kept.unwrap_or(text), self.life)
             }),
         };
-        if let Err(error) = kept {
-            tracing::debug!(cause = %error, "the position of a write was not kept");
-        }
+        kept.inspect_err(|error| tracing::debug!(cause = %error, "the position of a write was not kept")).is_ok()
     }
 }
 
