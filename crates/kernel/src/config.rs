@@ -71,6 +71,8 @@ pub struct Server {
     pub max_connections: usize,
     /// The bytes of responses that clients have not read.
     pub max_unread_bytes: usize,
+    /// The bytes of REST requests that are read whole.
+    pub max_received_bytes: usize,
     /// How long a client may go without reading a response; then it is cut off.
     pub write_timeout: Duration,
     /// The maximum size of a request message in bytes, unless the method's policy allows more.
@@ -223,6 +225,7 @@ impl Server {
             max_in_flight: read.positive("MAX_IN_FLIGHT"),
             max_connections: read.positive("MAX_CONNECTIONS"),
             max_unread_bytes: read.positive_bytes("MAX_UNREAD_BYTES"),
+            max_received_bytes: read.positive_bytes("MAX_RECEIVED_BYTES"),
             write_timeout: read.positive_duration("WRITE_TIMEOUT"),
             max_request_bytes: read.positive_bytes("MAX_REQUEST_BYTES"),
             drain: read.duration("DRAIN_TIMEOUT"),

@@ -1,7 +1,11 @@
 //! Clients that open connections and say nothing, or nothing but control frames.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
+use flate2::{Compression, write::GzEncoder};
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::{
@@ -132,4 +136,65 @@ async fn bodies_that_never_arrive_keep_nobody_out() {
         refused += usize::from(read.is_ok_and(|read| read.is_ok()) && &head == b"HTTP/1.1 503");
     }
     assert!(refused >= 30, "{refused}");
+}
+
+/// The status of a response, if its head arrives in time.
+async fn status(stream: &mut TcpStream, patience: Duration) -> Option<u16> {
+    let mut head = [0; 12];
+    tokio::time::timeout(patience, stream.read_exact(&mut head)).await.ok()?.ok()?;
+    std::str::from_utf8(&head).ok()?.strip_prefix("HTTP/1.1 ")?.parse().ok()
+}
+
+/// The networks of those who do not send their bodies keep out nobody else whose bodies take longer than usual.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_never_arrive_keep_out_no_slow_ones() {
+    let app = TestApp::builder().set("MAX_IN_FLIGHT", "32").set("TRUSTED_PROXY_HOPS", "1").start().await;
+    let half = |network: usize| {
+        format!(
+            "POST /api/v1/tickets HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 192.0.2.{network}\r\n\
+             content-type: application/json\r\ncontent-length: 10\r\n\r\n{{"
+        )
+    };
+    let mut late = Vec::new();
+    for number in 0..30 {
+        late.push(open(&app, half(number % 3).as_bytes()).await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut slow = open(&app, half(9).as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    slow.write_all(b"        }").await.expect("nobody has refused it");
+    assert_eq!(status(&mut slow, PATIENCE).await, Some(401), "it was read");
+}
+
+/// A few bytes become megabytes, before anybody is known.
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_count_with_what_comes_out_of_them() {
+    let builder = TestApp::builder().set("MAX_RECEIVED_BYTES", "4MiB").set("TRUSTED_PROXY_HOPS", "1");
+    let app = builder.start().await;
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&vec![b' '; 700 << 10]).expect("a vector");
+    encoder.flush().expect("a vector");
+    let beginning = encoder.get_ref().clone();
+    assert!(beginning.len() < 8 << 10, "{}", beginning.len());
+    let unfinished = |network: usize| {
+        let head = format!(
+            "POST /api/v1/tickets/batch HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 192.0.2.{network}\r\n\
+             content-type: application/json\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
+            beginning.len()
+        );
+        [head.as_bytes(), &beginning, b"\r\n"].concat()
+    };
+    let soon = Duration::from_millis(500);
+    // A network has a quarter.
+    let mut first = open(&app, &unfinished(1)).await;
+    assert_eq!(status(&mut first, soon).await, None, "it waits for the rest");
+    let mut second = open(&app, &unfinished(1)).await;
+    assert_eq!(status(&mut second, PATIENCE).await, Some(503));
+    let mut other = open(&app, &unfinished(2)).await;
+    assert_eq!(status(&mut other, soon).await, None, "another network has its own");
+    ticket(&app.cast().await.customer).await;
+    drop(first);
+    let mut third = open(&app, &unfinished(1)).await;
+    assert_eq!(status(&mut third, soon).await, None, "what was given up is free again");
 }

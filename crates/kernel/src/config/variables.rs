@@ -42,6 +42,11 @@ pub(super) const KERNEL: &[Variable] = &[
         "Maximum memory of responses that clients have not read, a quarter of it for one connection or principal",
     ),
     Variable::plain(
+        "MAX_RECEIVED_BYTES",
+        "64MiB",
+        "Maximum memory of REST requests that are being received or worked on, a quarter of it for one network, so at least four times the largest request; bodies of up to 16 KiB are not counted",
+    ),
+    Variable::plain(
         "WRITE_TIMEOUT",
         "30s",
         "How long a client may go without reading a response; then it is cut off; on shutdown, 3 s at most",

@@ -14,11 +14,13 @@
 //!   InFlight          counts to the last byte; outside compression, to leave no encoder behind a response
 //!   Compression       inside Conditional
 //!   RestErrorResponse refusals from further in become envelopes for REST
+//!   FindClientAddress  the client's address, behind trusted proxies too; whatever follows shares among addresses
 //!   Shed              lets as many run as can be worked on, and refuses early: cheaper than any check further in
-//!   FindClientAddress  the client's address, behind trusted proxies too
 //!   AddressLimit      before authentication, so that guessing credentials is limited
 //!   Router            gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
 //!   Microcache        of REST, what is public: no call at all for what was answered within the last second
+//!   BoundRequestMemory of REST, whose bodies are read whole before authentication; inside decompression, to count what
+//!                     comes out
 //! every method call
 //!   FindMethod        the policy, which everything further in reads
 //!   CatchPanic        a stream that panics ends with a status; within FindMethod, which the logs name it by
@@ -36,6 +38,7 @@
 
 pub mod auth;
 pub mod body_limit;
+mod budget;
 pub mod client_address;
 pub mod consistency;
 pub mod deadline;
@@ -53,6 +56,7 @@ pub mod protocol;
 pub mod rate_limit;
 mod record;
 pub mod request_id;
+pub mod request_memory;
 pub mod router;
 pub mod shed;
 mod timeout;
@@ -124,6 +128,7 @@ pub fn stack(
             // Other codings are refused by the transcoder, which also bounds what comes out.
             .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
             .map_request(|request: http::Request<DecompressionBody<Body>>| request.map(Body::new))
+            .layer(MiddlewareLayer(request_memory::BoundRequestMemory::new(server.max_received_bytes)))
             .service(rest),
     };
     let behind_proxy = server.trusted_proxy_hops > 0;
@@ -143,8 +148,8 @@ pub fn stack(
         })
         .layer(web::compression())
         .layer(MiddlewareLayer(protocol::RestErrorResponse))
-        .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight, app.database.clone())))
         .layer(MiddlewareLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
+        .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight, app.database.clone())))
         .layer(MiddlewareLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))
         .service(router))
 }

@@ -5,10 +5,9 @@
 //! question has little time.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -23,10 +22,11 @@ use crate::{
     contract::Method,
     error::{Error, Reason},
     http::middleware::{
+        budget::{Budget, Spent},
         layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
         protocol, rate_limit,
     },
-    rate_limit::{Charge, Limiter, network},
+    rate_limit::{Charge, Limiter},
 };
 
 /// The most streams of all addresses.
@@ -38,21 +38,18 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a stream may take to begin, which is as soon as its question has arrived.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The streams that are open, by the network of their callers.
-type Open = Arc<Mutex<HashMap<Vec<u8>, usize>>>;
-
 /// A middleware that bounds the streams of methods without a policy.
 #[derive(Debug, Clone)]
 pub struct BoundEndless {
     limiter: Limiter,
     draining: CancellationToken,
-    open: Open,
+    streams: Budget,
 }
 
 impl BoundEndless {
     /// Makes a middleware whose streams end once `draining` is cancelled.
     pub fn new(limiter: Limiter, draining: CancellationToken) -> Self {
-        Self { limiter, draining, open: Arc::default() }
+        Self { limiter, draining, streams: Budget::new(MAX_STREAMS, MAX_PER_NETWORK) }
     }
 }
 
@@ -71,7 +68,7 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
             });
         }
         let address = rate_limit::client(&request);
-        let Some(place) = Place::take(&self.open, network(address)) else {
+        let Some(place) = self.streams.take(address) else {
             return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };
         let Self { limiter, draining, .. } = self.clone();
@@ -104,39 +101,6 @@ async fn charge(limiter: Limiter, address: IpAddr, messages: usize) -> bool {
     true
 }
 
-struct Place {
-    open: Open,
-    network: Vec<u8>,
-}
-
-impl Place {
-    fn take(open: &Open, network: Vec<u8>) -> Option<Self> {
-        let mut streams = lock(open);
-        let total: usize = streams.values().sum();
-        let own = streams.get(&network).copied().unwrap_or_default();
-        (total < MAX_STREAMS && own < MAX_PER_NETWORK).then(|| {
-            streams.insert(network.clone(), own + 1);
-            Self { open: open.clone(), network }
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut streams = lock(&self.open);
-        if let Some(own) = streams.get_mut(&self.network) {
-            *own -= 1;
-            if *own == 0 {
-                streams.remove(&self.network);
-            }
-        }
-    }
-}
-
-fn lock(open: &Mutex<HashMap<Vec<u8>, usize>>) -> MutexGuard<'_, HashMap<Vec<u8>, usize>> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Charges a number of messages; false: refused.
 type ChargeMessages = Arc<dyn Fn(usize) -> BoxFuture<'static, bool> + Send + Sync>;
 
@@ -148,7 +112,7 @@ struct Bounded {
     /// Messages that the charge of the request has paid for.
     free: usize,
     draining: BoxFuture<'static, ()>,
-    _counted: (Place, DropGuard),
+    _counted: (Spent, DropGuard),
 }
 
 /// A request body that ends with the response.

@@ -24,9 +24,10 @@ use crate::{
     database::Database,
     error::{Error, Reason},
     http::middleware::{
+        budget::Budget,
         extensions::{Arrived, Place},
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
-        protocol, timeout,
+        protocol, rate_limit, timeout,
     },
 };
 use arriving::{Arriving, Share, Terms};
@@ -35,12 +36,15 @@ use line::{Line, Turn};
 /// The longest that a request waits to be run; shorter if its caller gives up before.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
+/// The part of the places for late bodies that one network gets.
+const NETWORK_SHARE: usize = 8;
+
 /// A middleware that limits the requests that run at once, and those in flight.
 #[derive(Debug, Clone)]
 pub struct Shed {
     line: Line,
     places: Arc<Semaphore>,
-    late: Arc<Semaphore>,
+    late: Budget,
 }
 
 impl Shed {
@@ -48,8 +52,9 @@ impl Shed {
     /// `database` bears.
     pub fn new(max_in_flight: usize, database: Database) -> Self {
         let line = Line::new(max_in_flight, move || database.waits());
-        let [places, late] = [max_in_flight, max_in_flight.div_ceil(2)].map(|most| Arc::new(Semaphore::new(most)));
-        Self { line, places, late }
+        let late = max_in_flight.div_ceil(2);
+        let late = Budget::new(late, late.div_ceil(NETWORK_SHARE));
+        Self { line, places: Arc::new(Semaphore::new(max_in_flight)), late }
     }
 }
 
@@ -67,7 +72,7 @@ impl<S: Next> Middleware<Request, S> for Shed {
         let is_keyed = request.headers().contains_key("idempotency-key");
         let wait = timeout::requested(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
         let Self { line, places, late } = self.clone();
-        let terms = Terms { line: line.clone(), places: late, is_keyed, wait };
+        let terms = Terms { line: line.clone(), places: late, client: rate_limit::client(&request), is_keyed, wait };
         if let Some(turn) = line.try_enter() {
             let Ok(place) = places.try_acquire_owned() else { return overloaded() };
             let (request, share) = begin(request, turn, terms);

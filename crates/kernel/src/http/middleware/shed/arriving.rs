@@ -2,9 +2,11 @@
 //!
 //! Who waits for the bytes of a caller does no work, and for how long the caller decides, before anybody knows who it is. So
 //! a request gives its turn up while its body is late, and waits in line again once it is whole. And of all places, the
-//! requests whose bodies are late have only a part: callers who never send theirs must not keep those out who do.
+//! requests whose bodies are late have only a part, and those of one network a part of that: callers who never send theirs
+//! must keep out neither those who do nor those who only take longer.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
@@ -14,16 +16,16 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Sleep,
-};
+use tokio::time::Sleep;
 use tonic::Status;
 
 use super::line::{Line, Turn};
 use crate::{
     error::{Error, Reason},
-    http::middleware::layer::Body,
+    http::middleware::{
+        budget::{Budget, Spent},
+        layer::Body,
+    },
 };
 
 /// How late a body may be before it counts as late. Nearly all arrive with their heads.
@@ -83,7 +85,9 @@ impl Share {
 pub(super) struct Terms {
     pub(super) line: Line,
     /// The places of requests whose bodies are late.
-    pub(super) places: Arc<Semaphore>,
+    pub(super) places: Budget,
+    /// The address of the caller.
+    pub(super) client: IpAddr,
     pub(super) is_keyed: bool,
     /// How long it may wait in line once it is whole.
     pub(super) wait: Duration,
@@ -97,7 +101,7 @@ pub(super) struct Arriving {
     /// How long it may still be late; `None` until it is.
     patience: Option<Pin<Box<Sleep>>>,
     /// Held while the body is late.
-    place: Option<OwnedSemaphorePermit>,
+    place: Option<Spent>,
     /// Set once the body is whole.
     whole: Option<Whole>,
 }
@@ -132,7 +136,7 @@ impl HttpBody for Arriving {
                 if this.place.is_none() && !this.share.is_over() {
                     let patience = this.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
                     ready!(patience.as_mut().poll(context));
-                    let Ok(place) = this.terms.places.clone().try_acquire_owned() else { return this.refuse() };
+                    let Some(place) = this.terms.places.take(this.terms.client) else { return this.refuse() };
                     this.place = Some(place);
                     this.share.give_up();
                 }
@@ -170,6 +174,8 @@ impl HttpBody for Arriving {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use futures_util::stream;
     use http_body_util::{BodyExt as _, StreamBody};
     use tokio::sync::mpsc;
@@ -177,10 +183,14 @@ mod tests {
     use super::*;
     use crate::database::Waits;
 
-    /// A line of one turn, and the terms of bodies of which one may be late.
+    const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+
+    /// A line of one turn, and the terms of bodies of which one for each caller may be late.
     fn terms() -> Terms {
         let line = Line::new(1, || Waits { count: 0, total: Duration::ZERO });
-        Terms { line, places: Arc::new(Semaphore::new(1)), is_keyed: false, wait: Duration::from_secs(1) }
+        let (places, client) = (Budget::new(2, 1), CLIENT);
+        Terms { line, places, client, is_keyed: false, wait: Duration::from_secs(1) }
     }
 
     /// A request that has the turn, and what sends its body.
@@ -205,14 +215,16 @@ mod tests {
         sender.send(Bytes::from_static(b"a")).await.expect("read");
         tokio::time::sleep(PATIENCE).await;
         let other = terms.line.try_enter().expect("it is late");
-        assert_eq!(terms.places.available_permits(), 0);
+        assert!(terms.places.take(CLIENT).is_none());
+        assert!(terms.places.take(OTHER).is_some(), "it keeps out nobody else");
         sender.send(Bytes::from_static(b"b")).await.expect("read");
         drop(sender);
         tokio::time::sleep(PATIENCE).await;
         assert!(!whole.is_finished(), "it waits in line");
         drop(other);
         let body = whole.await.expect("no panic").expect("whole").to_bytes();
-        assert_eq!((&body[..], terms.places.available_permits()), (&b"ab"[..], 1));
+        assert_eq!(&body[..], b"ab");
+        assert!(terms.places.take(CLIENT).is_some());
         assert!(terms.line.try_enter().is_none(), "it has its turn again");
         assert!(!share.end());
         assert!(terms.line.try_enter().is_some());
@@ -230,7 +242,7 @@ mod tests {
         waits.abort();
         assert!(waits.await.is_err());
         assert!(!first.end());
-        assert_eq!(terms.places.available_permits(), 1);
+        assert!(terms.places.take(CLIENT).is_some());
         // Somebody else has the turn for too long.
         let (sender, share, body) = begin(&terms);
         let waits = tokio::spawn(body.collect());
@@ -255,7 +267,7 @@ mod tests {
         assert!(!share.end());
         let whole = tokio::spawn(body.collect());
         tokio::time::sleep(PATIENCE * 2).await;
-        assert_eq!(terms.places.available_permits(), 1);
+        assert!(terms.places.take(CLIENT).is_some());
         drop(sender);
         assert!(whole.await.expect("no panic").is_ok());
     }

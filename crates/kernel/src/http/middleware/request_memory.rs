@@ -1,0 +1,126 @@
+//! Bounds the memory of REST requests whose bodies are read whole before anybody knows whose they are.
+//!
+//! A body that was compressed counts with what comes out, which a few kilobytes of it can make a thousand times as much.
+//! Small ones are not counted, so that whoever uses up the memory keeps nobody out who sends little; nor are streams,
+//! which are passed on as they arrive.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::Status;
+
+use super::{
+    budget::{Budget, Spent},
+    layer::{Body, Middleware, Next, Request, ResponseFuture, refuse},
+    rate_limit,
+};
+use crate::{
+    contract,
+    error::{Error, Reason},
+};
+
+/// The size up to which a body is not counted: that of most.
+const SMALL: usize = 16 << 10;
+/// The part of the memory that one network gets.
+const NETWORK_SHARE: usize = 4;
+
+/// A middleware that refuses a body for which there is no memory left.
+#[derive(Debug, Clone)]
+pub struct BoundRequestMemory {
+    budget: Budget,
+}
+
+impl BoundRequestMemory {
+    /// Allows `bytes` for all bodies.
+    pub fn new(bytes: usize) -> Self {
+        Self { budget: Budget::new(bytes, bytes / NETWORK_SHARE) }
+    }
+}
+
+impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let announced = request.body().size_hint().exact();
+        if announced.is_some_and(|bytes| bytes <= SMALL as u64) || is_stream(&request) {
+            return next.pass(request);
+        }
+        let counted = Arc::new(Counted {
+            spent: Mutex::new(self.budget.open(rate_limit::client(&request))),
+            is_refused: AtomicBool::new(false),
+        });
+        let own = counted.clone();
+        let response = next.run(request.map(|body| Body::new(Counting { body, bytes: 0, counted: own })));
+        Box::pin(async move {
+            // What was read is kept until there is a response.
+            let response = response.await;
+            match counted.is_refused.load(Ordering::Relaxed) {
+                true => refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))).await,
+                false => Ok(response),
+            }
+        })
+    }
+}
+
+fn is_stream(request: &Request) -> bool {
+    let route = contract::current().rules.route(request.method(), request.uri().path());
+    route.is_some_and(|route| route.method.is_client_streaming())
+}
+
+#[derive(Debug)]
+struct Counted {
+    spent: Mutex<Spent>,
+    is_refused: AtomicBool,
+}
+
+struct Counting {
+    body: Body,
+    bytes: usize,
+    counted: Arc<Counted>,
+}
+
+impl Counting {
+    /// Returns whether there is memory for so many bytes more.
+    fn count(&mut self, more: usize) -> bool {
+        let before = self.bytes;
+        self.bytes += more;
+        let due = match (before <= SMALL, self.bytes <= SMALL) {
+            (_, true) => 0,
+            (true, false) => self.bytes,
+            (false, false) => more,
+        };
+        due == 0 || self.counted.spent.lock().unwrap_or_else(PoisonError::into_inner).add(due)
+    }
+}
+
+impl HttpBody for Counting {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+        if self.count(bytes) {
+            return Poll::Ready(frame);
+        }
+        metrics::counter!("mainstay_requests_shed_total").increment(1);
+        self.counted.is_refused.store(true, Ordering::Relaxed);
+        self.body = Body::empty();
+        Poll::Ready(Some(Err(Error::new(Reason::Overloaded).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
