@@ -51,7 +51,7 @@ fn patch(message: pb::UserPatch, paths: &[String]) -> Result<Patch> {
             }
             // Clearing it restores the default language.
             "language" => patch.language = Some(Language::of_field("user.language", message.language.as_deref())?),
-            _ => {}
+            other => return Err(mainstay_kernel::grpc::mask::unhandled(other)),
         }
     }
     Ok(patch)

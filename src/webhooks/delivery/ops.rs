@@ -205,7 +205,8 @@ async fn record(
         Ok::<_, Error>(changed.filter(|_| disabled))
     });
     if let Some(disabled) = recorded.await? {
-        tracing::error!(endpoint = %disabled.id, since = ?disabled.failing_since, "a webhook endpoint was disabled");
+        let since = disabled.failing_since.map(tracing::field::display);
+        tracing::error!(endpoint = %disabled.id, since, "a webhook endpoint was disabled");
         metrics::counter!("mainstay_webhook_endpoints_disabled_total").increment(1);
     }
     Ok(())

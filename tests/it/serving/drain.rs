@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     cases::ticket,
-    support::{Process, Protocol, TestDatabase, database::connect, people::Cast},
+    support::{Process, Protocol, TestDatabase, database::connect, eventually, people::Cast},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,11 +31,10 @@ async fn requests_in_flight_finish_and_new_ones_go_elsewhere() {
             customer.call(protocol, "CommentService.CreateComment", json!({ "ticketId": id, "body": "Late" })).await
         })
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    database.locks_waited_for(2).await;
     server.signal(Signal::SIGTERM);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let refused = TcpStream::connect(server.endpoint.address).await;
-    assert!(refused.is_err(), "new connections go elsewhere");
+    let address = server.endpoint.address;
+    eventually("new connections go elsewhere", async || TcpStream::connect(address).await.is_err()).await;
     locker.batch_execute("ROLLBACK").await.expect("the ticket goes");
     for call in calls {
         call.await.expect("no panic").good();

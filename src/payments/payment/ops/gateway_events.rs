@@ -39,14 +39,15 @@ pub async fn succeeded(
         return Err(refused("unknown_payment", id, &format!("{gateway_id} is for an unknown payment")));
     };
     if payment.gateway != gateway || amount != Some(payment.amount) {
-        let detail = format!("{gateway_id} at {gateway} moved {amount:?}, but {:?} was requested", payment.amount);
+        let moved = amount.map_or_else(|| "an unknown amount".to_owned(), |amount| amount.to_string());
+        let detail = format!("{gateway_id} at {gateway} moved {moved}, but {} was requested", payment.amount);
         return Err(refused("mismatch", id, &detail));
     }
     commit_in(connection, &payment, Ok(gateway_id.clone()), now).await?;
     match store::get(connection, Visibility::All, id).await?.state {
         State::Succeeded { gateway_id: known } if known == gateway_id => Ok(()),
         // The alert has already been raised.
-        other => Err(refusal(&format!("{gateway_id} moved the money of a payment that is {other:?}"))),
+        _ => Err(refusal(&format!("{gateway_id} moved the money of a payment that is settled otherwise"))),
     }
 }
 

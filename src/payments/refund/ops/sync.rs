@@ -165,7 +165,7 @@ async fn sync_once(app: &App, id: PaymentId) -> Result<Option<String>> {
             Reversed::Refund(refund, amount) => alert(
                 "refund_returned",
                 refund.0,
-                &format!("the bank returned {amount:?}, which the cardholder is still owed"),
+                &format!("the bank returned {amount}, which the cardholder is still owed"),
             ),
         }
     }
@@ -199,7 +199,7 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
             return Ok(true);
         }
         Some((Status::Pending, refund)) => {
-            alert("mismatch", refund.id.0, &format!("{gateway_id} refunded {amount:?}"));
+            alert("mismatch", refund.id.0, &format!("{gateway_id} refunded {amount}"));
             return Ok(true);
         }
         // The gateway's refund is a different one. One that failed here was abandoned; one that succeeded was made twice.
@@ -207,7 +207,7 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
         Some((Status::Succeeded, refund)) => Some(refund.id),
     };
     if payment.amount.currency() != amount.currency() {
-        alert("mismatch", id.0, &format!("{gateway_id} refunded {amount:?} of {:?}", payment.amount));
+        alert("mismatch", id.0, &format!("{gateway_id} refunded {amount} of {}", payment.amount));
         return Ok(true);
     }
     // The amount may be reserved for a pending refund that the gateway will have to reject; it is released once it did.
