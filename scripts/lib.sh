@@ -153,6 +153,15 @@ version() {
   sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml
 }
 
+# Prints what CHANGELOG.md says of a version, without its heading; fails if that is nothing.
+release_notes() { # VERSION
+  awk -v version="$1" '
+    /^## / { name = $2; gsub(/[][]/, "", name); is_inside = name == version; next }
+    is_inside { print; if (NF) has_text = 1 }
+    END { exit !has_text }
+  ' CHANGELOG.md
+}
+
 # Builds the program of a release and prints its path; BINARY names one that is built already. It runs where glibc is
 # OLDEST_GLIBC or later, and no path of this machine is in it, so that another one builds the same.
 release_program() {

@@ -9,6 +9,7 @@ mod ledger;
 mod mail;
 mod migrate;
 mod notify;
+mod password;
 mod probes;
 mod scaffold;
 mod seed;
@@ -111,16 +112,15 @@ enum Keys {
 
 #[derive(Debug, Subcommand)]
 enum Users {
-    /// Create an admin; the password is read from MAINSTAY_PASSWORD.
+    /// Create an admin; the password is read from MAINSTAY_PASSWORD, or from a file.
     CreateAdmin {
         /// The e-mail address to sign in with.
         email: String,
         /// The display name of the user.
         #[arg(long, default_value = "Admin")]
         name: String,
-        /// The password, 12 to 128 characters.
-        #[arg(long, env = "MAINSTAY_PASSWORD", hide_env_values = true)]
-        password: String,
+        #[command(flatten)]
+        password: password::Password,
     },
 }
 
@@ -178,10 +178,10 @@ impl Cli {
                 instance.close().await;
             }
             Command::Users(Users::CreateAdmin { email, name, password }) => {
+                let password = password.read()?;
                 let instance = Instance::open(modules, read(modules, source)?).await?;
                 migrate::require(&instance.app).await?;
-                let made =
-                    crate::identity::user::ops::create_admin(&instance.app, &email, &name, password.into()).await;
+                let made = crate::identity::user::ops::create_admin(&instance.app, &email, &name, password).await;
                 println!("{} may sign in as {email}.", plain(made)?);
                 instance.close().await;
             }

@@ -25,6 +25,7 @@ use mainstay_kernel::{
 use self::{
     config::MailConfig,
     job::{SendBulkMail, SendMail},
+    model::Kind,
     provider_events::{ResendEvents, SendGridEvents},
     templates::Templates,
     transport::Transport,
@@ -51,8 +52,8 @@ pub(crate) fn module() -> Module {
         .alerts([("mail", "auth"), ("mail_fallback", "auth")])
         .metrics([
             Metric::counter("mainstay_mails_total", "Mails by kind and outcome").labels(&[
-                ("kind", &["order_confirmation", "payment_receipt", "refund", "subscription_receipt"]),
-                ("outcome", &["sent", "rejected", "expired", "given_up"]),
+                ("kind", &Kind::NAMES),
+                ("outcome", &["sent", "tried", "suppressed", "rejected", "expired", "given_up"]),
             ]),
             Metric::counter("mainstay_mail_suppressions_total", "Addresses that are sent no more mail")
                 .labels(&[("reason", &["bounce", "complaint", "unsubscribed"])]),

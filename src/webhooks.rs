@@ -25,7 +25,7 @@ use self::{
     delivery::{job::DeliverWebhook, removal_job::ForgetDeliveries},
     endpoint::service::Webhooks,
     inbound::{Verifiers, handlers::Handlers},
-    inbound_event::{job::ProcessInboundEvent, service::InboundEvents},
+    inbound_event::{job::ProcessInboundEvent, model::Provider, service::InboundEvents},
 };
 use crate::proto::{
     DESCRIPTOR_SET,
@@ -65,7 +65,7 @@ pub(crate) fn module() -> Module {
         .every(HOUR, "forget_deliveries", "Removes outbound webhook deliveries after 30 days", jobs::forget_deliveries)
         .metrics([
             Metric::counter("mainstay_webhooks_received_total", "Inbound webhooks by provider and outcome")
-                .labels(&[("provider", &["stripe", "standard", "github"]), ("outcome", &["new", "known", "refused"])]),
+                .labels(&[("provider", &Provider::NAMES), ("outcome", &["new", "known", "refused"])]),
             Metric::counter("mainstay_inbound_events_dead_total", "Inbound webhook events that were given up"),
             Metric::counter("mainstay_webhook_attempts_total", "Attempts to deliver a webhook, by outcome")
                 .labels(&[("outcome", &["accepted", "failed"])]),

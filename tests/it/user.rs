@@ -3,7 +3,7 @@
 use mainstay_kernel::contract::policy::Role;
 use serde_json::json;
 
-use crate::support::{Actor, PROTOCOLS, Protocol, TestApp, database::connect, people};
+use crate::support::{Actor, PROTOCOLS, Protocol, TestApp, app::environment, database::connect, people, unique};
 
 fn role(who: &Actor, role: &str) -> serde_json::Value {
     json!({ "userId": who.who().id.to_string(), "role": role })
@@ -29,6 +29,43 @@ async fn a_patch_changes_what_it_names() {
         call(cleared).await.refused("VALIDATION_FAILED");
         let other = json!({ "userId": cast.colleague.who().id.to_string(), "user": { "name": "Not me" } });
         call(other).await.refused("NOT_FOUND");
+    }
+}
+
+/// In a container without a shell, nothing but a file or the standard input keeps a password out of the command line.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_gets_the_password_of_a_file() {
+    const PASSWORD: &str = "measure twice, cut once";
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), format!("{PASSWORD}\n")).expect("written");
+    let path = file.path().to_str().expect("text");
+    let (given, named) = (("MAINSTAY_PASSWORD", PASSWORD), ("MAINSTAY_PASSWORD_FILE", path));
+    let option = format!("--password-file {path}");
+    let cases = [
+        ("", Some(given), true),
+        ("", Some(named), true),
+        (option.as_str(), None, true),
+        ("--password-file -", None, true),
+        ("--password-file -", Some(given), false),
+        ("", None, false),
+    ];
+    for (arguments, variable, is_created) in cases {
+        let email = format!("{}@example.com", unique());
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+        command.args(["users", "create-admin", email.as_str()]).args(arguments.split_whitespace());
+        command.env_clear().envs(environment(&app.database, &[]).await).envs(variable);
+        let stdin = std::fs::File::open(path).expect("a file");
+        let output = command.stdin(stdin).output().await.expect("the binary runs");
+        assert_eq!(output.status.success(), is_created, "{arguments} {variable:?}: {output:?}");
+        let request = json!({ "email": email, "password": PASSWORD });
+        let answer = cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await;
+        if is_created {
+            answer.good();
+        } else {
+            answer.refused("INVALID_CREDENTIALS");
+        }
     }
 }
 

@@ -32,8 +32,33 @@ numbered! {
 }
 
 impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 10] = [
+        Self::PasswordReset,
+        Self::OrderConfirmation,
+        Self::PaymentReceipt,
+        Self::Registration,
+        Self::Refund,
+        Self::SubscriptionReceipt,
+        Self::SubscriptionUnpaid,
+        Self::SignIn,
+        Self::TicketReceived,
+        Self::TicketReply,
+    ];
+
+    /// The names of all kinds.
+    pub const NAMES: [&'static str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
     /// Returns the name, for logs and metrics.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::PasswordReset => "password_reset",
             Self::OrderConfirmation => "order_confirmation",
@@ -162,13 +187,18 @@ mod tests {
     #[test]
     fn a_subject_is_made_of_its_parts() {
         let (id, parent) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        for number in 1..=10 {
-            let kind = Kind::from_number(number).expect("a kind");
+        for kind in Kind::ALL {
             let subject = Subject::of_parts(kind, id, None).or_else(|| Subject::of_parts(kind, id, Some(parent)));
             let subject = subject.unwrap_or_else(|| panic!("{kind:?}"));
             let (kind, id, parent) = subject.parts();
             assert_eq!(Subject::of_parts(kind, id, parent), Some(subject));
         }
+    }
+
+    #[test]
+    fn all_kinds_are_listed_by_their_numbers() {
+        assert_eq!(Kind::ALL.map(Kind::number), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         assert_eq!(Kind::from_number(11), None);
+        assert_eq!(Kind::NAMES, Kind::ALL.map(Kind::name));
     }
 }

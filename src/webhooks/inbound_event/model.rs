@@ -22,8 +22,19 @@ impl Provider {
     /// All providers.
     pub const ALL: [Self; 4] = [Self::Stripe, Self::Standard, Self::Github, Self::Sendgrid];
 
+    /// The names of all providers.
+    pub const NAMES: [&'static str; Self::ALL.len()] = {
+        let mut names = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < names.len() {
+            names[at] = Self::ALL[at].name();
+            at += 1;
+        }
+        names
+    };
+
     /// Returns the name in the path.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Stripe => "stripe",
             Self::Standard => "standard",

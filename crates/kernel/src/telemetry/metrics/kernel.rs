@@ -6,8 +6,8 @@ use super::Metric;
 // With one for each method and route, even of a single status, a scrape would be four times as large;
 // `mainstay_request_seconds` has every method from the start.
 
-/// Statuses of which any increase matters.
-const FAILURES: &[&str] = &["500", "503", "504"];
+/// Statuses of which any increase matters: all that a reason of the catalogue has, as a test compares.
+const FAILURES: &[&str] = &["500", "502", "503", "504"];
 
 pub(super) const METRICS: &[Metric] = &[
     Metric::counter("mainstay_alerts_total", "Alerts: an operator is needed")
@@ -106,3 +106,19 @@ pub(super) const METRICS: &[Metric] = &[
     Metric::gauge("process_threads", "Threads of the process"),
     Metric::gauge("process_start_time_seconds", "When the process started"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::error::Reason;
+
+    #[test]
+    fn every_status_of_a_failure_exists_from_the_start() {
+        let reasons = (0..1000_i32).filter_map(|number| Reason::try_from(number).ok());
+        let statuses = reasons.map(|reason| reason.facts().http).filter(|status| status.is_server_error());
+        let statuses: BTreeSet<String> = statuses.map(|status| status.as_str().to_owned()).collect();
+        assert_eq!(statuses, FAILURES.iter().map(|status| (*status).to_owned()).collect());
+    }
+}
