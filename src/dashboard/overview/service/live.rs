@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream;
 use mainstay_kernel::{
     app::App,
-    changes::{Noted, Watch},
+    changes::{RecordedChange, Watch},
     error::{Reason, Result},
     grpc::{
         render::time,
@@ -29,7 +29,7 @@ const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 
 struct Live {
     app: App,
-    watch: Watch<Noted>,
+    watch: Watch<RecordedChange>,
     days: i32,
     last: Option<TicketOverview>,
     /// When a ticket last changed that may not be in the last overview.
@@ -71,7 +71,7 @@ impl Live {
                 }
                 page = self.watch.next() => match page {
                     Ok(page) => {
-                        if page.entries().any(|noted| noted.change.topic == TOPIC) {
+                        if page.entries().any(|entry| entry.change.topic == TOPIC) {
                             self.changed_at = Some(self.app.clock.now());
                         }
                     }
