@@ -152,7 +152,7 @@ async fn page(app: &App, filter: Filter, pager: Pager) -> Result<(i64, pb::ListP
 
 fn response(app: &App, pager: Pager, mut posts: Vec<Post>, total: Option<Total>) -> pb::ListPostsResponse {
     let meta = Some(pager.meta(&app.page_tokens, &mut posts, total, Post::key));
-    pb::ListPostsResponse { data: posts.into_iter().map(convert::listed).collect(), meta }
+    pb::ListPostsResponse { data: posts.into_iter().map(convert::post_without_text).collect(), meta }
 }
 
 async fn newest(app: App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<Loaded<String>> {

@@ -116,7 +116,7 @@ impl PostService for Posts {
                 Post::key,
             )
             .await?;
-        call.read(pb::ListDraftsResponse { data: posts.into_iter().map(convert::listed).collect(), meta })
+        call.read(pb::ListDraftsResponse { data: posts.into_iter().map(convert::post_without_text).collect(), meta })
     }
 
     async fn update_post(&self, request: Request<pb::UpdatePostRequest>) -> Reply<pb::UpdatePostResponse> {
