@@ -11,7 +11,7 @@ use mainstay_kernel::{module::Module, telemetry::metrics::Metric};
 
 use self::{
     config::DashboardConfig,
-    overview::{cached::Overviews, service::OverviewRpcs},
+    overview::{cached::Overviews, service::OverviewRpc},
     revenue::service::Revenues,
     setting::service::SettingRpcs,
     system_log::{logs::SystemLogs, service::SystemLogRpcs},
@@ -31,7 +31,7 @@ pub(crate) fn module() -> Module {
         .config::<DashboardConfig>()
         .part(SystemLogs::open)
         .part(|app| Ok(Overviews::new(&app.cache)))
-        .service(|app| OverviewServiceServer::new(OverviewRpcs { app: app.clone() }))
+        .service(|app| OverviewServiceServer::new(OverviewRpc { app: app.clone() }))
         .service(|app| RevenueServiceServer::new(Revenues { app: app.clone() }))
         .service(|app| SettingServiceServer::new(SettingRpcs { app: app.clone() }))
         .service(|app| SystemLogServiceServer::new(SystemLogRpcs { app: app.clone() }))

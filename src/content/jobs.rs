@@ -10,21 +10,21 @@ use crate::content::{
     post::{ops, published::Published},
 };
 
-/// Tells every server that a post has changed. Whoever changed it has done so already, unless their server failed
-/// between the commit and that.
+/// Tells every server that a post has changed. The server that changed it has done so already, unless it failed right
+/// after the commit.
 pub(super) fn outdate<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let id = PostId(event.resource);
-        let outdated = app.database.autocommit(async move |connection| ops::outdated(connection, id).await).await?;
-        app.part::<Published>().outdate(&outdated).await
+        let stale = app.database.autocommit(async move |connection| ops::stale_entries(connection, id).await).await?;
+        app.part::<Published>().outdate(&stale).await
     })
 }
 
 impl Handler for PublishPost {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         let now = app.clock.now();
-        if let Some(outdated) = ops::publish_due(&app.database, self.post, now).await? {
-            app.part::<Published>().outdate_now(&outdated).await;
+        if let Some(stale) = ops::publish_due(&app.database, self.post, now).await? {
+            app.part::<Published>().outdate_now(&stale).await;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Files.
+//! The configuration of files.
 
 mod storage;
 
@@ -8,7 +8,7 @@ use mainstay_kernel::config::{Reader, Section, Variable};
 
 pub use storage::{Location, S3};
 
-/// Files.
+/// The configuration of files.
 #[derive(Debug, Clone)]
 pub struct FilesConfig {
     /// Where files are stored; `None`: in the data directory.
@@ -27,7 +27,7 @@ pub struct FilesConfig {
     pub max_uploads: usize,
 }
 
-/// S3 accepts no longer ones; and what is not completed by then is given up.
+/// The longest lifetime of a URL that S3 accepts; an upload that is not completed by then is abandoned.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 impl Section for FilesConfig {

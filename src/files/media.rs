@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-/// How much of the beginning of a file tells its type.
-pub(crate) const HEAD: usize = 8192;
+/// How many bytes of the beginning of a file tell its type.
+pub(crate) const SNIFF_BYTES: usize = 8192;
 
-/// What says nothing about a file.
+/// The type of a file of unknown content.
 pub(crate) const UNKNOWN: &str = "application/octet-stream";
 
 /// The images that browsers show and that can't carry scripts.
 pub(crate) const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
-/// Reads a media type (RFC 9110, 8.3.1) without its parameters, in small letters; `None` if it is none.
+/// Reads a media type (RFC 9110, 8.3.1) without its parameters, in lower case; `None` if it is not one.
 pub(crate) fn parse(text: &str) -> Option<String> {
     let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_token =
@@ -28,7 +28,7 @@ pub(crate) fn of_content(declared: &str, head: &[u8]) -> Option<String> {
     let is_text = is_text && !head.contains(&0);
     match found {
         Some(found) if declared == UNKNOWN || declared == found => Some(found.to_owned()),
-        // Formats that others are made of: documents are archives, and drawings are markup.
+        // Containers: DOCX is a ZIP, SVG is XML.
         Some(found) if is_container(found) && !has_signature(declared) => Some(declared.to_owned()),
         Some(found) if found.starts_with("text/") && is_text && !has_signature(declared) => Some(declared.to_owned()),
         Some(_) => None,
@@ -69,7 +69,7 @@ fn is_plain_text(declared: &str) -> bool {
 
 /// Returns the media type that a download is served with. A browser might run what some types contain, even though it is
 /// told to save it.
-pub(crate) fn served(content_type: &str) -> &str {
+pub(crate) fn safe_content_type(content_type: &str) -> &str {
     let is_active = content_type.ends_with("+xml")
         || matches!(
             content_type,
@@ -155,9 +155,11 @@ mod tests {
     #[test]
     fn what_a_browser_might_run_is_served_as_bytes() {
         for active in ["text/html", "image/svg+xml", "application/xhtml+xml", "text/xml", "text/javascript"] {
-            assert_eq!(served(active), UNKNOWN);
+            assert_eq!(safe_content_type(active), UNKNOWN);
         }
-        assert_eq!((served("application/pdf"), served("image/png")), ("application/pdf", "image/png"));
+        for passive in ["application/pdf", "image/png"] {
+            assert_eq!(safe_content_type(passive), passive);
+        }
     }
 
     #[test]

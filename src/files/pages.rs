@@ -168,7 +168,7 @@ async fn content(app: &App, file: File, headers: &HeaderMap, cache_control: &str
             response.headers_mut().insert(name, value);
         }
     };
-    put(header::CONTENT_TYPE, media::served(&file.content_type));
+    put(header::CONTENT_TYPE, media::safe_content_type(&file.content_type));
     put(header::CONTENT_LENGTH, &(range.end - range.start).to_string());
     put(header::CONTENT_DISPOSITION, &media::disposition(&file.name, file.purpose == Purpose::Image));
     put(header::CONTENT_SECURITY_POLICY, POLICY);

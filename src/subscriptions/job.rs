@@ -1,4 +1,4 @@
-//! The job that queries the gateway for the state of a subscription, after a webhook event or after a time without one.
+//! Jobs that settle a subscription or query its state.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;

@@ -27,15 +27,15 @@ pub(crate) struct SubscriptionEvents;
 /// an invoice names it depends on the API version of the endpoint.
 fn subject(object: &Value) -> (Option<SubscriptionId>, Option<&str>) {
     let details = match object["object"].as_str() {
-        Some("subscription") => return (ours(&object["metadata"]), object["id"].as_str()),
+        Some("subscription") => return (own_id(&object["metadata"]), object["id"].as_str()),
         _ if object["parent"].is_object() => &object["parent"]["subscription_details"],
         _ => &object["subscription_details"],
     };
-    let theirs = object["subscription"].as_str().or_else(|| details["subscription"].as_str());
-    (ours(&details["metadata"]), theirs)
+    let gateway_id = object["subscription"].as_str().or_else(|| details["subscription"].as_str());
+    (own_id(&details["metadata"]), gateway_id)
 }
 
-fn ours(metadata: &Value) -> Option<SubscriptionId> {
+fn own_id(metadata: &Value) -> Option<SubscriptionId> {
     metadata[SUBSCRIPTION].as_str()?.parse().ok().map(SubscriptionId)
 }
 

@@ -47,7 +47,7 @@ impl Source {
 }
 
 /// The processor time of a number of calls, here and in Redis, and their durations in order.
-struct Measured {
+struct Measurement {
     client: Duration,
     server: Duration,
     durations: Vec<Duration>,
@@ -69,7 +69,7 @@ async fn server_time(client: &redis::Client) -> Duration {
     Duration::from_secs_f64(seconds)
 }
 
-async fn measure(client: &redis::Client, source: Source, callers: usize) -> Measured {
+async fn measure(client: &redis::Client, source: Source, callers: usize) -> Measurement {
     let before = (client_time(), server_time(client).await);
     let (script, counter, start) = (Arc::new(Script::new(SCRIPT)), Arc::new(AtomicUsize::new(0)), Instant::now());
     let tasks: Vec<_> = (0..callers)
@@ -91,7 +91,7 @@ async fn measure(client: &redis::Client, source: Source, callers: usize) -> Meas
         durations.extend(task.await.expect("no panic"));
     }
     durations.sort_unstable();
-    Measured { client: client_time() - before.0, server: server_time(client).await - before.1, durations }
+    Measurement { client: client_time() - before.0, server: server_time(client).await - before.1, durations }
 }
 
 #[tokio::main]
@@ -113,7 +113,7 @@ async fn main() {
             sources.push((format!("pool of {size}"), Source::Pool(pool.await.expect("a pool"))));
         }
         for (name, source) in sources {
-            let Measured { client: here, server: there, durations } = measure(&client, source, callers).await;
+            let Measurement { client: here, server: there, durations } = measure(&client, source, callers).await;
             let calls = durations.len();
             let each = |time: Duration| time.as_secs_f64() * 1e6 / calls as f64;
             println!(

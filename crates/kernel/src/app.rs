@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use crate::{
     cache::Cache,
-    changes::{self, Feed, Noted, ResumeTokens},
+    changes::{self, Feed, RecordedChange, ResumeTokens},
     clock::Clock,
     config::Config,
     database::Database,
@@ -45,7 +45,7 @@ pub struct App {
     /// The page tokens of lists, under a key of the secret.
     pub page_tokens: PageTokens,
     /// The changes of resources, for those who watch.
-    pub changes: Feed<Noted>,
+    pub changes: Feed<RecordedChange>,
     /// The resume tokens of watches, under a key of the secret.
     pub resume_tokens: ResumeTokens,
     parts: Parts,

@@ -68,15 +68,15 @@ pub trait Entry: Send + Sync + 'static {
     fn position(&self) -> (i64, i64);
 }
 
-/// A change, where it stands in the table.
+/// A change and its position in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Noted {
+pub struct RecordedChange {
     /// The change.
     pub change: Change,
     position: (i64, i64),
 }
 
-impl Entry for Noted {
+impl Entry for RecordedChange {
     fn position(&self) -> (i64, i64) {
         self.position
     }
@@ -93,6 +93,6 @@ pub async fn note(connection: &Connection, changes: &[Change]) -> Result<()> {
 }
 
 /// Opens the feed of all changes.
-pub(crate) fn open(database: &Database) -> Feed<Noted> {
+pub(crate) fn open(database: &Database) -> Feed<RecordedChange> {
     Feed::new(database.clone(), |connection, cursor| Box::pin(store::read(connection, cursor)))
 }

@@ -1,8 +1,8 @@
 //! The contract of this process: the merged descriptor sets of its modules, and what is read from them.
 //!
 //! Everything that faces a caller derives from the `.proto` files: [`policy`] holds the requirements of each method,
-//! [`reason`] the error catalogue, and [`validate`] what the generated field rules need. [`status`] is what an error is
-//! as a gRPC status. [`proto`] holds the kernel's own generated messages.
+//! [`reason`] the error catalogue, and [`validate`] what the generated field rules need. [`status`] converts errors to
+//! gRPC statuses and back. [`proto`] holds the kernel's own generated messages.
 
 pub mod policy;
 #[expect(
@@ -46,7 +46,7 @@ pub struct Contract {
 
 static INSTALLED: OnceLock<Contract> = OnceLock::new();
 
-/// Makes a contract that of this process.
+/// Installs the contract of this process, unless there is one; returns the installed one.
 pub(crate) fn install(contract: Contract) -> &'static Contract {
     INSTALLED.get_or_init(|| contract)
 }
@@ -120,7 +120,7 @@ fn merge(modules: &[(&str, &[u8])]) -> Result<DescriptorPool, String> {
     Ok(pool)
 }
 
-/// Checks that a file which an earlier module has too is the same file: the pool keeps the first of a name.
+/// Checks that a file is the same as an earlier module's file of that name: the pool keeps only the first.
 fn check_same(pool: &DescriptorPool, module: &str, mut file: FileDescriptorProto) -> Result<(), String> {
     let Some(mut earlier) = pool.get_file_by_name(file.name()).map(|file| file.file_descriptor_proto().clone()) else {
         return Ok(());

@@ -10,7 +10,7 @@ pub fn new(now: DateTime<Utc>) -> Uuid {
 }
 
 /// Returns a lower bound of the ids that [`new`] makes from this time on, to the millisecond.
-pub fn least(time: DateTime<Utc>) -> Uuid {
+pub fn lower_bound(time: DateTime<Utc>) -> Uuid {
     let millis = u64::try_from(time.timestamp_millis()).unwrap_or(0);
     Uuid::from_u128(u128::from(millis) << 80)
 }
@@ -82,9 +82,9 @@ mod tests {
     fn a_bound_is_between_the_ids_of_its_time() {
         let at = |millis: i64| DateTime::from_timestamp_millis(1_800_000_000_000 + millis).expect("a time");
         for millis in [0, 1, 255, 256, 65_536] {
-            assert!(new(at(millis - 1)) < least(at(millis)), "{millis}");
-            assert!(least(at(millis)) < new(at(millis)), "{millis}");
+            assert!(new(at(millis - 1)) < lower_bound(at(millis)), "{millis}");
+            assert!(lower_bound(at(millis)) < new(at(millis)), "{millis}");
         }
-        assert_eq!(least(DateTime::<Utc>::MIN_UTC), Uuid::nil());
+        assert_eq!(lower_bound(DateTime::<Utc>::MIN_UTC), Uuid::nil());
     }
 }

@@ -91,12 +91,12 @@ impl Client {
     fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
         let breaker = breaker(provider);
         let stack = ServiceBuilder::new()
-            .layer(MiddlewareLayer(time::TotalTimeout { provider, most: bounds.total }))
+            .layer(MiddlewareLayer(time::TotalTimeout { provider, limit: bounds.total }))
             .layer(MiddlewareLayer(retry::Retry::new(provider, bounds.max_attempts)))
             .layer(MiddlewareLayer(breaker::BreakCircuit { provider, breaker: breaker.clone() }))
             .layer(MiddlewareLayer(bulkhead::Bulkhead::new(provider, bounds.max_concurrency)))
             .layer(MiddlewareLayer(observe::Observe::new(provider)))
-            .layer(MiddlewareLayer(time::AttemptTimeout { provider, most: bounds.attempt_timeout }))
+            .layer(MiddlewareLayer(time::AttemptTimeout { provider, limit: bounds.attempt_timeout }))
             .layer(classify::Classify { provider, max_answer: Some(MAX_ANSWER_BYTES) })
             .service(transport);
         Self { provider, breaker, stack: BoxCloneSyncService::new(stack) }

@@ -7,7 +7,6 @@ use crate::json::Codec;
 use crate::plan::Plan;
 use crate::rule::RuleTable;
 
-/// What all calls of a transcoder share.
 #[derive(Debug)]
 pub(crate) struct Shared<D> {
     pub(crate) rules: RuleTable,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Renders a post without its text.
-pub(crate) fn listed(post: Post) -> pb::Post {
+pub(crate) fn post_without_text(post: Post) -> pb::Post {
     let Post { content, state, .. } = post;
     pb::Post {
         id: Some(post.id.to_string()),
@@ -39,15 +39,15 @@ pub(crate) fn listed(post: Post) -> pb::Post {
 /// Renders a post.
 pub(crate) fn post(mut post: Post) -> pb::Post {
     let body = std::mem::take(&mut post.content.body);
-    pb::Post { html: Some(markdown::render(&body)), body: Some(body), ..listed(post) }
+    pb::Post { html: Some(markdown::render(&body)), body: Some(body), ..post_without_text(post) }
 }
 
-fn checked_slug(slug: String, field: &str) -> Result<String> {
+fn parse_slug(slug: String, field: &str) -> Result<String> {
     let fault = || Error::field(field, "must be lower-case letters and digits, in words joined by hyphens");
     Some(slug).filter(|slug| model::is_slug(slug)).ok_or_else(fault)
 }
 
-fn checked_body(body: String, field: &str) -> Result<String> {
+fn parse_body(body: String, field: &str) -> Result<String> {
     let fault = || Error::field(field, "has elements that are nested too deeply");
     Some(body).filter(|body| !markdown::is_too_deep(body)).ok_or_else(fault)
 }
@@ -56,11 +56,11 @@ fn checked_body(body: String, field: &str) -> Result<String> {
 pub(crate) fn draft(message: pb::CreatePostRequest) -> Result<Draft> {
     Ok(Draft {
         author: message.author_id.as_deref().map(UserId::parse).transpose()?,
-        slug: message.slug.map(|slug| checked_slug(slug, "slug")).transpose()?,
+        slug: message.slug.map(|slug| parse_slug(slug, "slug")).transpose()?,
         content: Content {
             title: message.title,
             summary: message.summary,
-            body: checked_body(message.body, "body")?,
+            body: parse_body(message.body, "body")?,
             language: Language::of_field("language", message.language.as_deref())?,
             tags: message.tags,
         },
@@ -68,7 +68,7 @@ pub(crate) fn draft(message: pb::CreatePostRequest) -> Result<Draft> {
 }
 
 /// Reads the new values of the fields in `paths`. A field that is in `paths` and absent is cleared: reset to its
-/// default, or emptied where the post does not need it.
+/// default, or left empty where a post can do without it.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` for a field that can't be cleared.
@@ -80,12 +80,12 @@ pub(crate) fn patch(message: pb::PostPatch, paths: &[String]) -> Result<Patch> {
             "title" => patch.title = Some(message.title.clone().ok_or_else(|| required(path))?),
             "body" => {
                 let body = message.body.clone().ok_or_else(|| required(path))?;
-                patch.body = Some(checked_body(body, "post.body")?);
+                patch.body = Some(parse_body(body, "post.body")?);
             }
             "summary" => patch.summary = Some(message.summary.clone().unwrap_or_default()),
             "slug" => {
                 let slug = message.slug.clone().ok_or_else(|| required(path))?;
-                patch.slug = Some(checked_slug(slug, "post.slug")?);
+                patch.slug = Some(parse_slug(slug, "post.slug")?);
             }
             "language" => {
                 patch.language = Some(Language::of_field("post.language", message.language.as_deref())?);

@@ -61,9 +61,9 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
             updated_at: now,
         };
         if store::insert(connection, &post).await? {
-            let shown = images(&post);
-            check_number(&shown, "body")?;
-            files::attach(connection, &permit, parent(&post), &shown, Purpose::Image, "body").await?;
+            let images = images(&post);
+            check_image_count(&images, "body")?;
+            files::attach(connection, &permit, parent(&post), &images, Purpose::Image, "body").await?;
             events::publish(connection, &[event(PostCreated::NAME, &post)], now).await?;
             return Ok(post);
         }
@@ -75,7 +75,7 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
 async fn author(connection: &mut Connection, permit: &Permit, named: Option<UserId>) -> Result<(UserId, AccountId)> {
     let own = permit.user().map(|(user, ..)| user);
     let author = named.or(own).ok_or_else(|| Error::field("authorId", "is required"))?;
-    if !writes_for(permit, author) {
+    if !manages_posts_of(permit, author) {
         return Err(Error::with_message(Reason::PermissionDenied, "Only admins may write for another author."));
     }
     match store::author(connection, author).await? {
@@ -93,7 +93,7 @@ fn images(post: &Post) -> Vec<FileId> {
     ids.into_iter().collect()
 }
 
-fn check_number(images: &[FileId], field: &str) -> Result<()> {
+fn check_image_count(images: &[FileId], field: &str) -> Result<()> {
     if images.len() <= MAX_IMAGES {
         return Ok(());
     }
@@ -110,7 +110,7 @@ fn event(kind: &'static str, post: &Post) -> Event {
 }
 
 /// Whether the caller manages the posts of an author: the author does, and whoever reaches those of every author.
-fn writes_for(permit: &Permit, author: UserId) -> bool {
+fn manages_posts_of(permit: &Permit, author: UserId) -> bool {
     match permit.visibility() {
         Visibility::All => true,
         Visibility::Principal(own) => own == author.0,
@@ -124,7 +124,7 @@ fn writes_for(permit: &Permit, author: UserId) -> bool {
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, viewer: Permit, name: Name, text: bool) -> Result<Post> {
     let found = store::find(connection, &name, text).await?;
-    let visible = |post: &Post| post.state.is_published() || writes_for(&viewer, post.author);
+    let visible = |post: &Post| post.state.is_published() || manages_posts_of(&viewer, post.author);
     found.filter(visible).ok_or_else(|| Error::not_found("post"))
 }
 
@@ -142,11 +142,11 @@ pub async fn newest(connection: &mut Connection, count: i64) -> Result<(i64, Vec
     Ok((revision, store::list(connection, &list, Start::Offset(0), count).await?))
 }
 
-/// Returns what readers may have seen of a post that has changed, as of now.
-pub async fn outdated(connection: &mut Connection, id: PostId) -> Result<Outdated> {
+/// Returns the cached entries that a change of a post has invalidated, as of now.
+pub async fn stale_entries(connection: &mut Connection, id: PostId) -> Result<StaleEntries> {
     let revision = store::revision(connection).await?;
     let slugs = store::find(connection, &Name::Id(id), false).await?.map(|post| post.slug).into_iter().collect();
-    Ok(Outdated { id, slugs, revision })
+    Ok(StaleEntries { id, slugs, revision })
 }
 
 /// Returns a page of published posts, as [`list`] does, and the revision as of which it is.
@@ -184,7 +184,7 @@ pub struct Target {
 impl Target {
     /// Locks the post until the transaction ends.
     async fn lock(&self, connection: &mut Connection) -> Result<Post> {
-        let manages = |post: &Post| writes_for(&self.permit, post.author);
+        let manages = |post: &Post| manages_posts_of(&self.permit, post.author);
         let post = store::lock(connection, self.id).await?;
         let post = post.filter(|post| post.state.is_published() || manages(post));
         let post = post.ok_or_else(|| Error::not_found("post"))?;
@@ -196,43 +196,47 @@ impl Target {
     }
 }
 
-/// A post, and what has changed for readers.
+/// A changed post, and what readers may still have of it.
 #[derive(Debug)]
-pub struct Changed {
+pub struct PostChange {
     pub post: Post,
-    pub outdated: Option<Outdated>,
+    pub stale: Option<StaleEntries>,
 }
 
-/// What readers may have seen that is no longer so.
+/// Cached entries that the change invalidates.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outdated {
+pub struct StaleEntries {
     pub id: PostId,
     /// The slugs before and after the change.
     pub slugs: Vec<String>,
-    /// The revision from which on it is no longer so.
+    /// The revision of the change: entries read before it are stale.
     pub revision: i64,
 }
 
 /// Stores the next version of a post with its event.
-async fn commit(connection: &mut Connection, before: &Post, post: Post, kind: &'static str) -> Result<Changed> {
+async fn commit(connection: &mut Connection, before: &Post, post: Post, kind: &'static str) -> Result<PostChange> {
     store::update(connection, &post).await?;
     fault::point("post.between_writes")?;
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
         files::set_public(connection, post.id.0, post.state.is_published()).await?;
     }
     events::publish(connection, &[event(kind, &post)], post.updated_at).await?;
-    let outdated = outdate(connection, before, Some(&post)).await?;
-    Ok(Changed { post, outdated })
+    let stale = bump_revision(connection, before, Some(&post)).await?;
+    Ok(PostChange { post, stale })
 }
 
-/// Counts a change that readers can see.
-async fn outdate(connection: &mut Connection, before: &Post, after: Option<&Post>) -> Result<Option<Outdated>> {
+/// Increments the revision if the change is visible to readers; returns what to invalidate.
+async fn bump_revision(
+    connection: &mut Connection,
+    before: &Post,
+    after: Option<&Post>,
+) -> Result<Option<StaleEntries>> {
     if ![Some(before), after].into_iter().flatten().any(|post| post.state.is_published()) {
         return Ok(None);
     }
     let mut slugs = vec![before.slug.clone()];
     slugs.extend(after.map(|post| post.slug.clone()).filter(|slug| *slug != before.slug));
-    Ok(Some(Outdated { id: before.id, slugs, revision: store::next_revision(connection).await? }))
+    Ok(Some(StaleEntries { id: before.id, slugs, revision: store::next_revision(connection).await? }))
 }
 
 /// Updates a post. A patch that changes nothing keeps the version.
@@ -240,14 +244,19 @@ async fn outdate(connection: &mut Connection, before: &Post, after: Option<&Post
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `ALREADY_EXISTS` if another post has the slug, and those of
 /// [`files::attach`].
-pub async fn update(connection: &mut Connection, target: Target, patch: Patch, now: DateTime<Utc>) -> Result<Changed> {
+pub async fn update(
+    connection: &mut Connection,
+    target: Target,
+    patch: Patch,
+    now: DateTime<Utc>,
+) -> Result<PostChange> {
     let before = target.lock(connection).await?;
     let post = patch.apply(before.clone());
     if post == before {
-        return Ok(Changed { post, outdated: None });
+        return Ok(PostChange { post, stale: None });
     }
     let (old, new) = (images(&before), images(&post));
-    check_number(&new, "post.body")?;
+    check_image_count(&new, "post.body")?;
     files::replace(connection, &target.permit, parent(&post), (&old, &new), Purpose::Image, "post.body", now).await?;
     commit(connection, &before, post.changed(now), PostUpdated::NAME).await
 }
@@ -258,7 +267,7 @@ async fn transition(
     kind: &'static str,
     now: DateTime<Utc>,
     step: impl FnOnce(State) -> Result<State>,
-) -> Result<Changed> {
+) -> Result<PostChange> {
     let before = target.lock(connection).await?;
     let post = Post { state: step(before.state)?, ..before.clone() }.changed(now);
     commit(connection, &before, post, kind).await
@@ -268,7 +277,7 @@ async fn transition(
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_PUBLISHED` if it is already published.
-pub async fn publish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Changed> {
+pub async fn publish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<PostChange> {
     transition(connection, target, PostPublished::NAME, now, |state| state.publish(now)).await
 }
 
@@ -282,7 +291,7 @@ pub async fn schedule(
     target: Target,
     at: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<Changed> {
+) -> Result<PostChange> {
     let scheduled = transition(connection, target, PostScheduled::NAME, now, |state| state.schedule(at, now)).await?;
     queue::enqueue_at(connection, &PublishPost { post: scheduled.post.id }, at).await?;
     Ok(scheduled)
@@ -292,7 +301,7 @@ pub async fn schedule(
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_NOT_PUBLISHED` if it is a draft.
-pub async fn unpublish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Changed> {
+pub async fn unpublish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<PostChange> {
     transition(connection, target, PostUnpublished::NAME, now, State::unpublish).await
 }
 
@@ -300,32 +309,32 @@ pub async fn unpublish(connection: &mut Connection, target: Target, now: DateTim
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`.
-pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Changed> {
+pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<PostChange> {
     let post = target.lock(connection).await?;
     store::delete(connection, post.id).await?;
     if !images(&post).is_empty() {
         files::detach(connection, &[post.id.0], now).await?;
     }
     events::publish(connection, &[event(PostDeleted::NAME, &post)], now).await?;
-    let outdated = outdate(connection, &post, None).await?;
-    Ok(Changed { post, outdated })
+    let stale = bump_revision(connection, &post, None).await?;
+    Ok(PostChange { post, stale })
 }
 
-/// Publishes a scheduled post if its time has come; returns what changed for readers. If the time is still to come,
+/// Publishes a scheduled post if its time has come; returns what to invalidate. If the time is still to come,
 /// because the post was scheduled anew or because the clocks of two machines differ, it is tried again then.
 ///
 /// # Errors
 /// Any database error.
-pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) -> Result<Option<Outdated>> {
-    database.transaction(async move |connection: &mut Connection| publish_or_wait(connection, id, now).await).await
+pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
+    database.transaction(async move |connection: &mut Connection| publish_if_due(connection, id, now).await).await
 }
 
-async fn publish_or_wait(connection: &mut Connection, id: PostId, now: DateTime<Utc>) -> Result<Option<Outdated>> {
+async fn publish_if_due(connection: &mut Connection, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
     let Some(before) = store::lock(connection, id).await? else { return Ok(None) };
     match before.state {
         State::Scheduled { at } if at <= now => {
             let post = Post { state: before.state.publish(at)?, ..before.clone() }.changed(now);
-            Ok(commit(connection, &before, post, PostPublished::NAME).await?.outdated)
+            Ok(commit(connection, &before, post, PostPublished::NAME).await?.stale)
         }
         State::Scheduled { at } => {
             queue::enqueue_at(connection, &PublishPost { post: id }, at).await?;

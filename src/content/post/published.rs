@@ -17,7 +17,7 @@ use crate::{
         post::{
             convert,
             model::{Filter, List, Name, Post},
-            ops::{self, Outdated},
+            ops::{self, StaleEntries},
         },
     },
     proto::content::v1 as pb,
@@ -115,23 +115,23 @@ impl Published {
         Ok(self.feed.get(LISTS, LISTS, load).await?.unwrap_or_default())
     }
 
-    /// Declares outdated what has changed. Called after the commit.
+    /// Declares entries of the cache outdated. Called after the commit of the change.
     ///
     /// # Errors
     /// `UNAVAILABLE` if other servers could not be told.
-    pub async fn outdate(&self, changed: &Outdated) -> Result<()> {
-        let mut tags = vec![self.posts.tag(&changed.id.to_string()), self.lists.tag(LISTS), self.feed.tag(LISTS)];
-        tags.extend(changed.slugs.iter().map(|slug| self.slugs.tag(slug)));
-        self.cache.outdate(&tags, changed.revision).await
+    pub async fn outdate(&self, stale: &StaleEntries) -> Result<()> {
+        let mut tags = vec![self.posts.tag(&stale.id.to_string()), self.lists.tag(LISTS), self.feed.tag(LISTS)];
+        tags.extend(stale.slugs.iter().map(|slug| self.slugs.tag(slug)));
+        self.cache.outdate(&tags, stale.revision).await
     }
 }
 
 impl Published {
     /// As [`Published::outdate`], for a change that is about to be reported: a failure must not turn it into an error, and
     /// the job that handles its event tries again.
-    pub async fn outdate_now(&self, changed: &Outdated) {
-        if let Err(error) = self.outdate(changed).await {
-            tracing::debug!(post = %changed.id, error = error.detail(), "other servers were not told of a change");
+    pub async fn outdate_now(&self, stale: &StaleEntries) {
+        if let Err(error) = self.outdate(stale).await {
+            tracing::debug!(post = %stale.id, error = error.detail(), "other servers were not told of a change");
         }
     }
 }
@@ -152,7 +152,7 @@ async fn page(app: &App, filter: Filter, pager: Pager) -> Result<(i64, pb::ListP
 
 fn response(app: &App, pager: Pager, mut posts: Vec<Post>, total: Option<Total>) -> pb::ListPostsResponse {
     let meta = Some(pager.meta(&app.page_tokens, &mut posts, total, Post::key));
-    pb::ListPostsResponse { data: posts.into_iter().map(convert::listed).collect(), meta }
+    pb::ListPostsResponse { data: posts.into_iter().map(convert::post_without_text).collect(), meta }
 }
 
 async fn newest(app: App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<Loaded<String>> {

@@ -17,7 +17,7 @@ use crate::{
         post::{
             convert,
             model::{Filter, List, Name, Post},
-            ops::{self, Changed},
+            ops::{self, PostChange},
             published::Published,
         },
     },
@@ -47,14 +47,14 @@ impl Posts {
     async fn change<M, R: Message + Default>(
         &self,
         call: &mut Call<M>,
-        decide: impl AsyncFnOnce(&mut Connection) -> Result<Changed>,
+        decide: impl AsyncFnOnce(&mut Connection) -> Result<PostChange>,
         render: impl FnOnce(Post) -> R,
     ) -> Reply<R> {
-        let answer = call.run(&self.app, decide, |changed| (render(changed.post), changed.outdated)).await?;
+        let answer = call.run(&self.app, decide, |change| (render(change.post), change.stale)).await?;
         let answer = match answer {
-            Answer::Fresh(message, outdated) => {
-                if let Some(outdated) = outdated {
-                    self.app.part::<Published>().outdate_now(&outdated).await;
+            Answer::Fresh(message, stale) => {
+                if let Some(stale) = stale {
+                    self.app.part::<Published>().outdate_now(&stale).await;
                 }
                 Answer::Fresh(message, ())
             }
@@ -116,7 +116,7 @@ impl PostService for Posts {
                 Post::key,
             )
             .await?;
-        call.read(pb::ListDraftsResponse { data: posts.into_iter().map(convert::listed).collect(), meta })
+        call.read(pb::ListDraftsResponse { data: posts.into_iter().map(convert::post_without_text).collect(), meta })
     }
 
     async fn update_post(&self, request: Request<pb::UpdatePostRequest>) -> Reply<pb::UpdatePostResponse> {

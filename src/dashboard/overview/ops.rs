@@ -1,4 +1,4 @@
-//! Reads the statistics of the modules. Who may see them is checked for each caller; what they are is the same for all.
+//! Reads the statistics of the modules. Access is checked for each caller; the statistics are the same for all.
 
 use chrono::{DateTime, Utc};
 use mainstay_kernel::{
@@ -19,25 +19,25 @@ use crate::{
 /// The statistics of orders and payments.
 #[derive(Debug, Clone)]
 pub struct Sales {
-    /// Status and number.
+    /// The number of orders by status.
     pub orders: Vec<(i16, i64)>,
-    /// Status and number.
+    /// The number of payments by status.
     pub payments: Vec<(i16, i64)>,
-    /// When the oldest payment was created whose outcome is not known.
+    /// When the oldest payment of unknown outcome was created.
     pub oldest_pending: Option<DateTime<Utc>>,
 }
 
-/// The statistics of what is done in the background.
+/// The statistics of background work.
 #[derive(Debug, Clone)]
 pub struct Work {
     pub lanes: Vec<Waiting>,
     pub dead_jobs: i64,
-    /// State and number.
+    /// The number of deliveries by state.
     pub deliveries: Vec<(i16, i64)>,
     pub disabled_endpoints: i64,
 }
 
-/// Returns the statistics of tickets; the durations are of those created since a time.
+/// Returns the statistics of tickets; the durations are those of tickets created since a time.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -69,7 +69,7 @@ pub async fn sign_ins(app: &App, since: DateTime<Utc>) -> Result<Vec<Hour>> {
     app.database.read(async move |connection| sign_ins::hours(connection, since).await).await
 }
 
-/// Returns the statistics of what is done in the background; those of deliveries are of those created since a time.
+/// Returns the statistics of background work; deliveries count if they were created since a time.
 ///
 /// # Errors
 /// Any error of Postgres.

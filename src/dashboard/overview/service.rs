@@ -11,32 +11,32 @@ use mainstay_kernel::{
     grpc::{Call, Reply, watch},
 };
 
-/// The range if none is asked for.
-const USUAL_DAYS: i32 = 7;
+/// The number of days of an overview if the request names none.
+const DEFAULT_DAYS: i32 = 7;
 
 #[derive(Debug, Clone)]
-pub struct OverviewRpcs {
+pub struct OverviewRpc {
     pub app: App,
 }
 
-impl OverviewRpcs {
+impl OverviewRpc {
     fn overviews(&self) -> &Overviews {
         self.app.part()
     }
 }
 
-fn days(asked: i32) -> i32 {
-    if asked == 0 { USUAL_DAYS } else { asked }
+fn days_or_default(requested: i32) -> i32 {
+    if requested == 0 { DEFAULT_DAYS } else { requested }
 }
 
 #[tonic::async_trait]
-impl OverviewService for OverviewRpcs {
+impl OverviewService for OverviewRpc {
     async fn get_ticket_overview(
         &self,
         request: Request<pb::GetTicketOverviewRequest>,
     ) -> Reply<pb::GetTicketOverviewResponse> {
         let call = Call::admit(request)?;
-        let overview = self.overviews().tickets(&self.app, days(call.message.days)).await?;
+        let overview = self.overviews().tickets(&self.app, days_or_default(call.message.days)).await?;
         call.read(pb::GetTicketOverviewResponse { data: Some(overview) })
     }
 
@@ -47,7 +47,7 @@ impl OverviewService for OverviewRpcs {
         request: Request<pb::WatchTicketOverviewRequest>,
     ) -> Reply<Self::WatchTicketOverviewStream> {
         let call = Call::admit(request)?;
-        Ok(Response::new(live::tickets(&self.app, days(call.message.days)).await?))
+        Ok(Response::new(live::tickets(&self.app, days_or_default(call.message.days)).await?))
     }
 
     async fn get_sales_overview(
@@ -55,7 +55,7 @@ impl OverviewService for OverviewRpcs {
         request: Request<pb::GetSalesOverviewRequest>,
     ) -> Reply<pb::GetSalesOverviewResponse> {
         let call = Call::admit(request)?;
-        let overview = self.overviews().sales(&self.app, days(call.message.days)).await?;
+        let overview = self.overviews().sales(&self.app, days_or_default(call.message.days)).await?;
         call.read(pb::GetSalesOverviewResponse { data: Some(overview) })
     }
 
@@ -64,7 +64,7 @@ impl OverviewService for OverviewRpcs {
         request: Request<pb::GetSignInOverviewRequest>,
     ) -> Reply<pb::GetSignInOverviewResponse> {
         let call = Call::admit(request)?;
-        let overview = self.overviews().sign_ins(&self.app, days(call.message.days)).await?;
+        let overview = self.overviews().sign_ins(&self.app, days_or_default(call.message.days)).await?;
         call.read(pb::GetSignInOverviewResponse { data: Some(overview) })
     }
 

@@ -54,13 +54,13 @@ pub(crate) fn pages(app: &App) -> Router {
         .route("/session", post(sign_in).delete(sign_out))
         .route("/session/refresh", post(refresh))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(axum::middleware::from_fn(bounded))
+        .layer(axum::middleware::from_fn(limit_time))
         .layer(axum::middleware::from_fn(origin::require_same))
         .with_state(app.clone())
 }
 
-/// Bounds the work, as the middleware of method calls does.
-async fn bounded(request: Request, next: Next) -> Response {
+/// Limits the time of a request, as the middleware of method calls does.
+async fn limit_time(request: Request, next: Next) -> Response {
     let context = Context::current().unwrap_or_else(|| Context::new("")).with_deadline(Instant::now() + DEADLINE);
     let work = context.scope(next.run(request));
     tokio::time::timeout(DEADLINE, work).await.unwrap_or_else(|_| refusal(Reason::DeadlineExceeded.into()))
@@ -80,26 +80,26 @@ async fn sign_in(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let from = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ClientAddress(address))| address);
-    let signed_in = async {
+    let login = async {
         let Credentials { email, password } = read(&body.map_err(too_large)?)?;
         let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let device = Device::new(user_agent, from.to_string());
         ops::login(&app, EmailAddress::parse(&email)?, password.into(), device, from).await
     };
-    match signed_in.await {
-        Ok(pair) => signed(&app, &headers, &pair),
+    match login.await {
+        Ok(pair) => token_response(&app, &headers, &pair),
         Err(error) => refusal(error),
     }
 }
 
 async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
-    let refreshed = match cookie::read(&headers) {
+    let result = match cookie::read(&headers) {
         Some(token) => session::refresh(&app, token).await,
         None => Err(Reason::Unauthenticated.into()),
     };
-    match refreshed {
-        Ok(pair) => signed(&app, &headers, &pair),
-        // The token is good for nothing any more; without it, the next page need not ask.
+    match result {
+        Ok(pair) => token_response(&app, &headers, &pair),
+        // The token is not valid any more; without the cookie, the next page does not try it again.
         Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
             ([(header::SET_COOKIE, cookie::clear(&headers))], refusal(error)).into_response()
         }
@@ -108,11 +108,11 @@ async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
 }
 
 async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Response {
-    let ended = match cookie::read(&headers) {
+    let result = match cookie::read(&headers) {
         Some(token) => session::leave_by_token(&app, token).await,
         None => Ok(()),
     };
-    match ended {
+    match result {
         Err(error) if error.reason() != Reason::InvalidToken => refusal(error),
         _ => ([(header::SET_COOKIE, cookie::clear(&headers))], StatusCode::NO_CONTENT).into_response(),
     }
@@ -130,7 +130,7 @@ fn too_large(_: BytesRejection) -> Error {
 }
 
 /// Renders the pair: one token for the script, one for the cookie.
-fn signed(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
+fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
     let life = app.config.section::<IdentityConfig>().refresh_ttl;
     let cookie = cookie::set(headers, pair.refresh.expose_secret(), life);
     let data = json!({

@@ -104,7 +104,8 @@ impl State {
     /// Begins a payment.
     ///
     /// # Errors
-    /// What the order is instead of open: an order is paid only once.
+    /// `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`, `ORDER_CANCELLED` or `ORDER_REFUNDED`, by its state: an order
+    /// is paid only once.
     pub fn pay(self, payment: PaymentId) -> Result<Self> {
         match self {
             Self::Open => Ok(Self::Paying { payment }),
@@ -137,7 +138,7 @@ impl State {
     /// Cancels the order.
     ///
     /// # Errors
-    /// What the order is instead of open.
+    /// `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`, `ORDER_CANCELLED` or `ORDER_REFUNDED`, by its state.
     pub fn cancel(self, at: DateTime<Utc>) -> Result<Self> {
         match self {
             Self::Open => Ok(Self::Cancelled { at }),

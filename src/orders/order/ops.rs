@@ -103,7 +103,8 @@ pub async fn list(
 /// Cancels an order.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, what the order is instead of open.
+/// `NOT_FOUND`, `ETAG_MISMATCH`; unless the order is open, `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`,
+/// `ORDER_CANCELLED` or `ORDER_REFUNDED`, by its state.
 pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,

@@ -112,8 +112,8 @@ impl Sandbox {
     }
 
     /// Stores a movement under its key, or returns the one already stored. The flag is true if the movement is new.
-    async fn once(&self, row: Row) -> Result<(Row, bool), Error> {
-        self.database.autocommit(async move |connection| store::once(connection, row).await).await
+    async fn insert_or_get(&self, row: Row) -> Result<(Row, bool), Error> {
+        self.database.autocommit(async move |connection| store::insert_or_get(connection, row).await).await
     }
 
     fn row(&self, key: String, kind: Kind, subject: uuid::Uuid, amount: Money) -> Row {
@@ -145,7 +145,7 @@ impl Sandbox {
         if let Card::Declined(code, _) = card {
             row.refusal_code = Some(code.to_owned());
         }
-        let (row, fresh) = match self.once(row).await {
+        let (row, fresh) = match self.insert_or_get(row).await {
             Ok(found) => found,
             Err(error) => return lost(error),
         };
@@ -185,7 +185,7 @@ impl Gateway for Sandbox {
         async move {
             let mut row = self.row(refund.key, Kind::Refund, refund.refund.0, refund.amount);
             row.charge_id = Some(refund.charge_id);
-            match self.once(row).await {
+            match self.insert_or_get(row).await {
                 Ok((row, _)) => Outcome::Done(row.gateway_id),
                 Err(error) => lost(error),
             }

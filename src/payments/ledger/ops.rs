@@ -56,14 +56,14 @@ pub async fn check(app: &App) -> Result<Report> {
 /// not reported: the gateway is queried after the ledger was read, and any movement that only the gateway has is looked
 /// up in the ledger again.
 async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
-    let from = since.map_or(Uuid::nil(), id::least);
+    let from = since.map_or(Uuid::nil(), id::lower_bound);
     let own = app.database.autocommit(async move |connection| store::faults(connection, from).await).await?;
     let faults = own.into_iter().map(|fault| sentence(&fault)).collect();
     let ours = effective_transactions(app, from).await?;
     let mut report = Report { booked: ours.len(), faults, ..Report::default() };
     // What moved since then was booked later still.
     let theirs = moved(app, since.map(|since| since + SKEW), &mut report).await?;
-    let listed = since.map(|since| id::least(since + SKEW * 2));
+    let listed = since.map(|since| id::lower_bound(since + SKEW * 2));
     for (id, booked) in &ours {
         match theirs.get(id) {
             None if listed.is_some_and(|from| !was_requested(booked, from)) => {}

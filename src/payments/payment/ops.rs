@@ -32,8 +32,8 @@ pub(crate) use store::{get as read, stats};
 /// order's new state.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if the method is a card number, `NOT_FOUND`, what the order is instead of open,
-/// `CIRCUIT_OPEN`.
+/// `VALIDATION_FAILED` if the method is a card number, `NOT_FOUND`, `CIRCUIT_OPEN`; unless the order is open,
+/// `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`, `ORDER_CANCELLED` or `ORDER_REFUNDED`, by its state.
 pub async fn begin(
     connection: &mut Connection,
     permit: Permit,

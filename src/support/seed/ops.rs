@@ -37,17 +37,17 @@ pub struct Plan {
     pub history: bool,
 }
 
-/// Adds tickets, and calls `made` with the size of each batch.
+/// Adds tickets, and calls `on_batch` with the size of each batch.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable; batches already committed are kept.
-pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
+pub async fn run(app: &App, plan: Plan, on_batch: impl Fn(i64)) -> Result<()> {
     let people = people(app, plan.accounts).await?;
     // Number the tickets after the existing ones, so that a second run generates different ones.
-    let before = app
+    let total = app
         .database
         .autocommit(async move |connection| ticket::total(connection, Visibility::All, &Filter::default()).await);
-    let first = before.await?.rows + 1;
+    let first = total.await?.rows + 1;
     let now = app.clock.now();
     let step_us = SPAN.num_microseconds().unwrap_or(0) / plan.tickets.max(1);
     let starts = (0..plan.tickets).step_by(usize::try_from(BATCH).unwrap_or(1));
@@ -63,7 +63,7 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
         }
     });
     let report = |count| {
-        made(count);
+        on_batch(count);
         std::future::ready(Ok(()))
     };
     batches.buffer_unordered(CONCURRENCY).try_for_each(report).await
@@ -74,11 +74,11 @@ pub async fn run(app: &App, plan: Plan, made: impl Fn(i64)) -> Result<()> {
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn tidy(app: &App) -> Result<()> {
-    let vacuumed = app.database.autocommit(async move |connection| {
+    let tidy = app.database.autocommit(async move |connection| {
         ticket::fold_counts(connection).await?;
         store::tidy(connection).await
     });
-    vacuumed.await
+    tidy.await
 }
 
 async fn people(app: &App, accounts: usize) -> Result<People> {

@@ -1,4 +1,4 @@
-//! Stripe: its signatures, and the handlers of its events (<https://docs.stripe.com/api/events/types>).
+//! Stripe's webhook signatures and event envelope (<https://docs.stripe.com/api/events/types>).
 //!
 //! The signature (docs.stripe.com/webhooks/signature) is `Stripe-Signature: t=…,v1=…,v1=…`, each `v1` an HMAC-SHA256 in
 //! hex over `{t}.{body}`, with the endpoint's secret as written, including `whsec_`. While a secret is rolled, there is

@@ -8,7 +8,7 @@ use futures_util::{
 };
 use mainstay::content::{
     id::PostId,
-    post::{ops::Outdated, published::Published},
+    post::{ops::StaleEntries, published::Published},
 };
 use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
@@ -110,9 +110,9 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
     let mut outdate = async || {
         revision += 1;
         database.sql(&format!("UPDATE content_revision SET revision = {revision}")).await;
-        let outdated = Outdated { id: PostId(id.parse().expect("an id")), slugs: Vec::new(), revision };
+        let stale = StaleEntries { id: PostId(id.parse().expect("an id")), slugs: Vec::new(), revision };
         for app in &apps {
-            app.app.part::<Published>().outdate(&outdated).await.expect("Redis answers");
+            app.app.part::<Published>().outdate(&stale).await.expect("Redis answers");
         }
     };
     for app in &apps {

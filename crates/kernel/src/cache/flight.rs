@@ -1,4 +1,4 @@
-//! Coalesces concurrent reads of a key (singleflight): one is made, and all who ask meanwhile share its result.
+//! Coalesces concurrent reads of a key (singleflight): one read runs, and all callers in the meantime share its result.
 
 use std::{
     collections::HashMap,
@@ -56,7 +56,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Flights {
     /// Waits for the read of this key that is under way, or begins one: `load`, unless `recheck` finds that one has just
-    /// ended. The read belongs to nobody: it goes on if its readers leave.
+    /// ended. The read is a task of its own: it goes on if its readers leave.
     pub(super) async fn join<F>(
         &self,
         name: &Arc<str>,
@@ -70,8 +70,8 @@ impl Flights {
             let mut pending = lock(&self.0);
             if let Some(receiver) = pending.get(name) {
                 (receiver.clone(), None)
-            } else if let Some(found) = recheck() {
-                return Ok(found);
+            } else if let Some(cached) = recheck() {
+                return Ok(cached);
             } else {
                 let (sender, receiver) = watch::channel(None);
                 pending.insert(name.clone(), receiver.clone());
@@ -79,11 +79,11 @@ impl Flights {
             }
         };
         let is_first = own_read.is_some();
-        if let Some((sender, remove)) = own_read {
+        if let Some((sender, remove_on_drop)) = own_read {
             let load = load();
             tokio::spawn(async move {
                 let outcome = load.await;
-                drop(remove);
+                drop(remove_on_drop);
                 sender.send_replace(Some(outcome));
             });
         }

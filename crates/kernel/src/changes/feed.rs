@@ -252,12 +252,12 @@ mod tests {
     use futures_util::future::join_all;
 
     use super::*;
-    use crate::{changes::Noted, error::Reason};
+    use crate::{changes::RecordedChange, error::Reason};
 
     #[tokio::test]
     async fn what_belongs_to_a_batch_is_loaded_once_for_all_who_wait() {
         let snapshot = Snapshot::parse("100:100:", chrono::DateTime::UNIX_EPOCH).expect("a snapshot");
-        let read = Read::<Noted> { snapshot: snapshot.clone(), entries: Vec::new() };
+        let read = Read::<RecordedChange> { snapshot: snapshot.clone(), entries: Vec::new() };
         let batch = Batch::new(Cursor::whole(snapshot), read);
         let loads = AtomicUsize::new(0);
         let wait = |first| {

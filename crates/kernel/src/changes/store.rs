@@ -8,7 +8,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::{BATCH, Change, Cursor, Noted, Read, Snapshot};
+use super::{BATCH, Change, Cursor, Read, RecordedChange, Snapshot};
 use crate::{
     database::{Connection, statement::Statement},
     error::{Error, Result},
@@ -57,7 +57,8 @@ struct Row {
 }
 
 impl Row {
-    fn noted(self) -> Option<Noted> {
+    /// Returns the change; `None` if the row has only the snapshot.
+    fn change(self) -> Option<RecordedChange> {
         let change = Change {
             topic: self.topic?.into(),
             resource: self.resource_id?,
@@ -66,12 +67,12 @@ impl Row {
             version: self.version?,
             is_deleted: self.is_deleted?,
         };
-        Some(Noted { change, position: (self.writer?, self.number?) })
+        Some(RecordedChange { change, position: (self.writer?, self.number?) })
     }
 }
 
 /// Reads what follows a cursor, and the snapshot that it is read in. `None` for the cursor reads the snapshot alone.
-pub(super) async fn read(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<Read<Noted>> {
+pub(super) async fn read(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<Read<RecordedChange>> {
     // Of both branches each is the range of an index, in its order.
     const SQL: &str = "WITH news AS ( \
             SELECT * FROM changes WHERE writer = ANY(?) AND (writer, number) > (?, ?) \
@@ -99,7 +100,7 @@ pub(super) async fn read(connection: &mut Connection, cursor: Option<&Cursor>) -
     let first = rows.as_slice().first().ok_or_else(|| Error::internal(anyhow::anyhow!("no snapshot")))?;
     let snapshot = Snapshot::parse(&first.snapshot, first.taken_at);
     let snapshot = snapshot.ok_or_else(|| Error::internal(anyhow::anyhow!("the snapshot {}", first.snapshot)))?;
-    Ok(Read { snapshot, entries: rows.into_iter().filter_map(Row::noted).collect() })
+    Ok(Read { snapshot, entries: rows.into_iter().filter_map(Row::change).collect() })
 }
 
 /// Removes at most `limit` changes that were noted before `before`; returns how many.

@@ -1,4 +1,4 @@
-//! Resume tokens: positions of readers that only this server can make.
+//! Resume tokens: positions in a stream, signed so that only this server can issue them.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -12,7 +12,7 @@ use crate::{
 
 const VERSION: u8 = 1;
 const TAG_BYTES: usize = 32;
-/// More transactions do not run at once.
+/// The most running transactions in a snapshot; a token with more is refused.
 const MAX_RUNNING: i64 = 10_000;
 
 /// Makes and reads resume tokens. A token carries a MAC over its position and the method that it is for.
@@ -80,7 +80,7 @@ fn put_snapshot(bytes: &mut Vec<u8>, snapshot: &Snapshot) {
     put(bytes, snapshot.taken_at.timestamp());
     put(bytes, snapshot.end);
     put(bytes, i64::try_from(snapshot.running.len()).unwrap_or(i64::MAX));
-    // They are not far from the end, so most of them take one or two bytes.
+    // Running transactions are not far from the end, so most of them take one or two bytes.
     snapshot.running.iter().for_each(|running| put(bytes, snapshot.end - running));
 }
 

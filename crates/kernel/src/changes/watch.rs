@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        changes::{Change, Noted, Read},
+        changes::{Change, Read, RecordedChange},
         id::AccountId,
     };
 
@@ -201,18 +201,18 @@ mod tests {
         Snapshot::parse(text, DateTime::default()).expect("a snapshot")
     }
 
-    fn noted(writer: i64) -> Noted {
+    fn recorded_change(writer: i64) -> RecordedChange {
         let (resource, account) = (Uuid::nil(), AccountId(Uuid::nil()));
         let change =
             Change { topic: "support.ticket".into(), resource, account, principal: None, version: 1, is_deleted: true };
-        Noted { change, position: (writer, 1) }
+        RecordedChange { change, position: (writer, 1) }
     }
 
     /// It caught up beyond the beginning of a batch that was read for all.
     #[test]
     fn what_a_watcher_has_read_alone_is_not_repeated() {
         let start = Cursor::whole(snapshot("10:10:"));
-        let read = Read { snapshot: snapshot("30:30:"), entries: [12, 15, 22].map(noted).into() };
+        let read = Read { snapshot: snapshot("30:30:"), entries: [12, 15, 22].map(recorded_change).into() };
         let batch = Arc::new(Batch::new(start.clone(), read));
         let page = Page { range: 0..3, batch, start, known: Some(snapshot("20:20:15")) };
         let writers: Vec<_> = page.entries().map(|entry| entry.position().0).collect();

@@ -17,7 +17,7 @@ use super::Call;
 use crate::{
     app::App,
     caller::Visibility,
-    changes::{Cursor, Entry, Feed, Noted, Page, Watch},
+    changes::{Cursor, Entry, Feed, Page, RecordedChange, Watch},
     context,
     database::Connection,
     error::Result,
@@ -50,7 +50,7 @@ pub type LoadFn<T> = for<'c> fn(&'c mut Connection, Vec<Uuid>) -> BoxFuture<'c, 
 /// A kind of resource that can be watched.
 #[derive(Debug)]
 pub struct Topic<T: 'static> {
-    /// Its name, as in the changes that are noted.
+    /// Its name, as in the changes that are recorded.
     pub name: &'static str,
     /// Reads resources by their ids, whoever reaches them.
     pub load: LoadFn<T>,
@@ -88,38 +88,38 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         &'static self,
         app: App,
         visibility: Visibility,
-        page: Page<Noted>,
+        page: Page<RecordedChange>,
         seal: Seal,
         render: fn(Event<T>, String) -> M,
     ) -> Result<Vec<M>> {
-        let is_wanted = |noted: &Noted| {
-            let change = &noted.change;
+        let is_wanted = |entry: &RecordedChange| {
+            let change = &entry.change;
             change.topic == self.name && visibility.reaches(change.account, change.principal)
         };
-        let wanted = latest(page.entries().filter(|noted| is_wanted(noted)));
+        let wanted = latest(page.entries().filter(|entry| is_wanted(entry)));
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
         // Of what was deleted there is nothing to read.
-        let found = match wanted.iter().all(|noted| noted.change.is_deleted) {
+        let found = match wanted.iter().all(|entry| entry.change.is_deleted) {
             true => Arc::default(),
             false => page.load(self.name, async |entries| self.read(&app, entries).await).await?,
         };
-        let event = |noted: &Noted| match noted.change.is_deleted {
-            true => Some(Event::Deleted(noted.change.resource)),
+        let event = |entry: &RecordedChange| match entry.change.is_deleted {
+            true => Some(Event::Deleted(entry.change.resource)),
             // A resource that has changed again meanwhile comes with that change.
             false => found
-                .get(&noted.change.resource)
-                .filter(|resource| (self.version)(resource).1 == noted.change.version)
+                .get(&entry.change.resource)
+                .filter(|resource| (self.version)(resource).1 == entry.change.version)
                 .map(|resource| Event::Changed(resource.clone())),
         };
-        let message = |noted: &Noted| Some(render(event(noted)?, seal(&page.after(noted))));
+        let message = |entry: &RecordedChange| Some(render(event(entry)?, seal(&page.after(entry))));
         Ok(wanted.into_iter().filter_map(message).collect())
     }
 
     /// Reads the resources that were changed, for all watchers at once.
-    async fn read(&'static self, app: &App, entries: &[Noted]) -> Result<HashMap<Uuid, T>> {
-        let changes = entries.iter().map(|noted| &noted.change);
+    async fn read(&'static self, app: &App, entries: &[RecordedChange]) -> Result<HashMap<Uuid, T>> {
+        let changes = entries.iter().map(|entry| &entry.change);
         let changed = changes.filter(|change| change.topic == self.name && !change.is_deleted);
         let ids: HashSet<_> = changed.map(|change| change.resource).collect();
         let ids: Vec<_> = ids.into_iter().collect();
@@ -128,20 +128,19 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
     }
 }
 
-/// Returns the last change of each resource, in the order of their positions. Which change is the last one is said by the
-/// versions alone: a transaction may have got its number, by which positions are ordered, long before it changed the
-/// resource.
-fn latest<'a>(entries: impl Iterator<Item = &'a Noted>) -> Vec<&'a Noted> {
-    let order = |noted: &Noted| (noted.change.version, noted.change.is_deleted);
-    let mut last = HashMap::<Uuid, &Noted>::new();
-    for noted in entries {
-        let kept = last.entry(noted.change.resource).or_insert(noted);
-        if order(noted) > order(kept) {
-            *kept = noted;
+/// Returns the last change of each resource, in the order of their positions. Versions alone decide which change is the
+/// last: a transaction may have got its number, by which positions are ordered, long before it changed the resource.
+fn latest<'a>(entries: impl Iterator<Item = &'a RecordedChange>) -> Vec<&'a RecordedChange> {
+    let order = |entry: &RecordedChange| (entry.change.version, entry.change.is_deleted);
+    let mut last = HashMap::<Uuid, &RecordedChange>::new();
+    for entry in entries {
+        let newest = last.entry(entry.change.resource).or_insert(entry);
+        if order(entry) > order(newest) {
+            *newest = entry;
         }
     }
     let mut latest: Vec<_> = last.into_values().collect();
-    latest.sort_by_key(|noted| noted.position());
+    latest.sort_by_key(|entry| entry.position());
     latest
 }
 
@@ -228,7 +227,7 @@ impl<E: Entry, M> Watching<E, M> {
                 Some(part) => Step::Part(part),
                 None => self.step().await,
             };
-            let made = match step {
+            let messages = match step {
                 Step::End => return None,
                 Step::Part(part) => (self.messages)(part, self.seal.clone()).await,
                 Step::Page(Ok(page)) => {
@@ -241,10 +240,10 @@ impl<E: Entry, M> Watching<E, M> {
                 }
                 Step::Page(Err(error)) => Err(error),
             };
-            match made {
-                Ok(made) if made.is_empty() => {}
-                Ok(made) => {
-                    self.ready = made.into();
+            match messages {
+                Ok(messages) if messages.is_empty() => {}
+                Ok(messages) => {
+                    self.ready = messages.into();
                     self.position_at = Instant::now() + POSITION_EVERY;
                 }
                 Err(error) => {

@@ -148,8 +148,8 @@ fn cors(origins: &[String]) -> String {
     let values = [
         ("origins", indented(20, &origins)),
         ("methods", web::METHODS.map(|method| method.to_string()).join(",")),
-        ("taken", web::TAKEN.join(",")),
-        ("exposed", web::EXPOSED.join(",")),
+        ("allowed_headers", web::ALLOWED_HEADERS.join(",")),
+        ("exposed_headers", web::EXPOSED_HEADERS.join(",")),
         ("max_age", web::PREFLIGHT_AGE.as_secs().to_string()),
     ];
     fill(include_str!("envoy/cors.yaml"), &values)

@@ -80,19 +80,19 @@ pub struct Dependency {
     pub is_available: fn(App) -> BoxFuture<'static, bool>,
 }
 
-/// How long a report is given again.
-const KEPT: Duration = Duration::from_secs(1);
+/// How long a report is reused.
+const REUSE: Duration = Duration::from_secs(1);
 
 /// The state of the dependencies. Clones share one report, which is made once a second at most, however many ask.
 #[derive(Clone)]
 pub struct Health {
     app: App,
     others: &'static [Dependency],
-    last: Arc<Mutex<Last>>,
+    last: Arc<Mutex<LastReport>>,
 }
 
 #[derive(Default)]
-struct Last {
+struct LastReport {
     report: Option<(Instant, Report)>,
     /// A connection of its own: neither does the report wait for the pool, nor do requests for the report.
     postgres: Option<Connection>,
@@ -119,17 +119,17 @@ impl Health {
     /// `INTERNAL_ERROR` if a probe panics.
     pub async fn report(&self) -> Result<(bool, Value)> {
         let mut last = self.last.clone().lock_owned().await;
-        if let Some((_, report)) = last.report.as_ref().filter(|(at, _)| at.elapsed() < KEPT) {
+        if let Some((_, report)) = last.report.as_ref().filter(|(at, _)| at.elapsed() < REUSE) {
             return Ok(report.clone());
         }
         let (app, others) = (self.app.clone(), self.others);
         // Not cancelled with whoever asked first: others wait for it.
-        let made = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let report = make(&app, others, &mut last.postgres).await;
             last.report = Some((Instant::now(), report.clone()));
             report
         });
-        made.await.map_err(Error::internal)
+        task.await.map_err(Error::internal)
     }
 }
 
@@ -154,17 +154,17 @@ async fn make(app: &App, others: &[Dependency], postgres: &mut Option<Connection
     (healthy, report)
 }
 
-/// Asks Postgres over the connection that is kept, or a new one if that has broken.
-async fn ping(database: &Database, kept: &mut Option<Connection>) -> bool {
+/// Asks Postgres over the report's own connection, or a new one if that has broken.
+async fn ping(database: &Database, own: &mut Option<Connection>) -> bool {
     // Taken out, so that a connection whose answer is not awaited is not used again.
-    if let Some(mut connection) = kept.take()
+    if let Some(mut connection) = own.take()
         && connection.batch_execute("SELECT 1").await.is_ok()
     {
-        *kept = Some(connection);
+        *own = Some(connection);
         return true;
     }
     let Ok(mut connection) = database.dedicated().await else { return false };
     let answered = connection.batch_execute("SELECT 1").await.is_ok();
-    *kept = Some(connection).filter(|_| answered);
+    *own = Some(connection).filter(|_| answered);
     answered
 }

@@ -99,8 +99,8 @@ impl Error {
     }
 
     /// The request may have been sent, but there was no response in time.
-    pub(crate) fn timed_out(provider: &'static str, most: Duration) -> Self {
-        let detail = format!("no answer within {most:?}");
+    pub(crate) fn timed_out(provider: &'static str, limit: Duration) -> Self {
+        let detail = format!("no answer within {limit:?}");
         Self { provider, kind: Kind::TimedOut, may_have_acted: true, retry_after: None, answer: None, detail }
     }
 

@@ -15,7 +15,7 @@ use crate::outbound::{
 
 const PROVIDER: &str = "webhooks";
 /// The maximum time of a call.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TOTAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The client for webhook receivers. Cheap to clone.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ impl Receivers {
 
     fn over(guard: Guard, slots: usize) -> anyhow::Result<Self> {
         let stack = ServiceBuilder::new()
-            .layer(MiddlewareLayer(time::TotalTimeout { provider: PROVIDER, most: PATIENCE }))
+            .layer(MiddlewareLayer(time::TotalTimeout { provider: PROVIDER, limit: TOTAL_TIMEOUT }))
             .layer(MiddlewareLayer(bulkhead::Bulkhead::new(PROVIDER, slots)))
             .layer(classify::Classify { provider: PROVIDER, max_answer: None })
             .service(transport::guarded(guard.clone())?);

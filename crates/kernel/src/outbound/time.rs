@@ -16,16 +16,16 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TotalTimeout {
     pub(crate) provider: &'static str,
-    pub(crate) most: Duration,
+    pub(crate) limit: Duration,
 }
 
 impl<S: Next> Middleware<Request, S> for TotalTimeout {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (this, next) = (*self, next.clone());
         Box::pin(async move {
-            let most = context::remaining().map_or(this.most, |left| left.min(this.most));
+            let limit = context::remaining().map_or(this.limit, |left| left.min(this.limit));
             let call = next.run(request);
-            timeout(most, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, most)))
+            timeout(limit, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, limit)))
         })
     }
 }
@@ -34,7 +34,7 @@ impl<S: Next> Middleware<Request, S> for TotalTimeout {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AttemptTimeout {
     pub(crate) provider: &'static str,
-    pub(crate) most: Duration,
+    pub(crate) limit: Duration,
 }
 
 impl<S: Next> Middleware<Request, S> for AttemptTimeout {
@@ -42,7 +42,7 @@ impl<S: Next> Middleware<Request, S> for AttemptTimeout {
         let (this, next) = (*self, next.clone());
         Box::pin(async move {
             let call = next.run(request);
-            timeout(this.most, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, this.most)))
+            timeout(this.limit, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, this.limit)))
         })
     }
 }

@@ -21,9 +21,9 @@ pub(crate) fn read_message(codec: &Codec, id: MessageId, json: &[u8], out: &mut 
 }
 
 /// Appends one field, tag included, whose value is a whole document: `body: "field"`.
-pub(crate) fn read_field(codec: &Codec, of: &Field, json: &[u8], out: &mut Vec<u8>) -> Result<()> {
+pub(crate) fn read_field(codec: &Codec, field: &Field, json: &[u8], out: &mut Vec<u8>) -> Result<()> {
     let mut scanner = Scanner::new(json, codec.max_depth)?;
-    field(codec, &mut scanner, of, out).map_err(|error| error.within(&of.name))?;
+    field_or_null(codec, &mut scanner, field, out).map_err(|error| error.within(&field.name))?;
     scanner.end()
 }
 
@@ -47,21 +47,23 @@ fn message(codec: &Codec, scanner: &mut Scanner<'_>, id: MessageId, out: &mut Ve
     }
 }
 
-/// Reads a plain message. `typed` means it is inside an `Any`, whose `@type` is not one of its fields.
-fn object(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, typed: bool, out: &mut Vec<u8>) -> Result<()> {
-    let mut seen = Seen::default();
+/// Reads a plain message. Inside an `Any`, `@type` is not one of its fields.
+fn object(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, in_any: bool, out: &mut Vec<u8>) -> Result<()> {
+    let mut set_fields = SetFields::default();
     scanner.object(|scanner, name| {
-        if typed && name == "@type" {
+        if in_any && name == "@type" {
             return scanner.skip();
         }
         if name.is_empty() {
             return Err(ReadError::new("a member has no name"));
         }
         let id = message.by_name(&name).ok_or_else(|| message.unknown("field", &name))?;
-        let of = &message.fields[usize::from(id)];
-        let set = if seen.field(id) { field(codec, scanner, of, out) } else { Err(ReadError::new("given twice")) };
-        if set.map_err(|error| error.within(&of.name))? && !of.oneof.is_none_or(|oneof| seen.oneof(oneof)) {
-            return Err(ReadError::new("only one member of its oneof may be given").within(&of.name));
+        let field = &message.fields[usize::from(id)];
+        let is_new = set_fields.insert(id);
+        let read = if is_new { field_or_null(codec, scanner, field, out) } else { Err(ReadError::new("given twice")) };
+        let is_set = read.map_err(|error| error.within(&field.name))?;
+        if is_set && !field.oneof.is_none_or(|oneof| set_fields.insert_oneof(oneof)) {
+            return Err(ReadError::new("only one member of its oneof may be given").within(&field.name));
         }
         Ok(())
     })
@@ -69,26 +71,28 @@ fn object(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, typed: bo
 
 /// The fields and oneofs that an object has set so far.
 #[derive(Default)]
-struct Seen {
-    first: u64,
-    more: Vec<FieldId>,
+struct SetFields {
+    /// One bit for each of the first 64 fields.
+    bits: u64,
+    others: Vec<FieldId>,
     oneofs: Vec<u16>,
 }
 
-impl Seen {
+impl SetFields {
     /// Returns whether the field is new.
-    fn field(&mut self, id: FieldId) -> bool {
+    fn insert(&mut self, id: FieldId) -> bool {
         if let Some(bit) = 1u64.checked_shl(id.into()) {
-            let new = self.first & bit == 0;
-            self.first |= bit;
+            let new = self.bits & bit == 0;
+            self.bits |= bit;
             return new;
         }
-        let new = !self.more.contains(&id);
-        self.more.push(id);
+        let new = !self.others.contains(&id);
+        self.others.push(id);
         new
     }
 
-    fn oneof(&mut self, id: u16) -> bool {
+    /// Returns whether the oneof is new.
+    fn insert_oneof(&mut self, id: u16) -> bool {
         let new = !self.oneofs.contains(&id);
         self.oneofs.push(id);
         new
@@ -96,7 +100,7 @@ impl Seen {
 }
 
 /// Reads one field with its tag; returns `false` if `null` left it unset.
-fn field(codec: &Codec, scanner: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>) -> Result<bool> {
+fn field_or_null(codec: &Codec, scanner: &mut Scanner<'_>, field: &Field, out: &mut Vec<u8>) -> Result<bool> {
     let single = field.cardinality == Cardinality::Singular;
     if scanner.peek()? == b'n' && !(single && field.accepts_null(codec)) {
         scanner.literal("null")?;

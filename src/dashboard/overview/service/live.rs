@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream;
 use mainstay_kernel::{
     app::App,
-    changes::{Noted, Watch},
+    changes::{RecordedChange, Watch},
     error::{Reason, Result},
     grpc::{
         render::time,
@@ -24,18 +24,18 @@ use crate::{
 
 /// The shortest time between two overviews.
 const PERIOD: Duration = Duration::from_secs(5);
-/// The longest; ages change although no ticket does.
+/// The longest time between two overviews: ages change although no ticket does.
 const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 
-struct Live {
+struct OverviewStream {
     app: App,
-    watch: Watch<Noted>,
+    watch: Watch<RecordedChange>,
     days: i32,
     last: Option<TicketOverview>,
     /// When a ticket last changed that may not be in the last overview.
     changed_at: Option<DateTime<Utc>>,
     sent_at: Instant,
-    look_at: Instant,
+    next_read_at: Instant,
     end_at: Instant,
 }
 
@@ -46,17 +46,18 @@ struct Live {
 pub(super) async fn tickets(app: &App, days: i32) -> Result<Messages<WatchTicketOverviewResponse>> {
     let (watch, now) = (app.changes.watch(None).await?, Instant::now());
     let (app, changed_at) = (app.clone(), Some(DateTime::UNIX_EPOCH));
-    let live = Live { app, watch, days, last: None, changed_at, sent_at: now, look_at: now, end_at: end_at() };
-    Ok(Box::pin(stream::unfold(Some(live), |live| async move {
-        let mut live = live?;
-        match live.next().await {
-            Ok(overview) => Some((Ok(WatchTicketOverviewResponse { data: Some(overview?) }), Some(live))),
+    let overviews =
+        OverviewStream { app, watch, days, last: None, changed_at, sent_at: now, next_read_at: now, end_at: end_at() };
+    Ok(Box::pin(stream::unfold(Some(overviews), |overviews| async move {
+        let mut overviews = overviews?;
+        match overviews.next().await {
+            Ok(overview) => Some((Ok(WatchTicketOverviewResponse { data: Some(overview?) }), Some(overviews))),
             Err(error) => Some((Err(Status::from(error)), None)),
         }
     })))
 }
 
-impl Live {
+impl OverviewStream {
     async fn next(&mut self) -> Result<Option<TicketOverview>> {
         loop {
             let is_due = self.changed_at.is_some();
@@ -64,14 +65,14 @@ impl Live {
             tokio::select! {
                 biased;
                 () = sleep_until(self.end_at) => return Ok(None),
-                () = sleep_until(if is_due { self.look_at } else { idle_at }) => {
-                    if let Some(overview) = self.look(!is_due).await? {
+                () = sleep_until(if is_due { self.next_read_at } else { idle_at }) => {
+                    if let Some(overview) = self.read_if_changed(!is_due).await? {
                         return Ok(Some(overview));
                     }
                 }
                 page = self.watch.next() => match page {
                     Ok(page) => {
-                        if page.entries().any(|noted| noted.change.topic == TOPIC) {
+                        if page.entries().any(|entry| entry.change.topic == TOPIC) {
                             self.changed_at = Some(self.app.clock.now());
                         }
                     }
@@ -83,11 +84,11 @@ impl Live {
         }
     }
 
-    /// Reads the overview, which is cached; returns it if it says anything new, or has to be sent.
-    async fn look(&mut self, is_idle: bool) -> Result<Option<TicketOverview>> {
+    /// Reads the overview from the cache; returns it if it has changed, or if the stream was idle for too long.
+    async fn read_if_changed(&mut self, is_idle: bool) -> Result<Option<TicketOverview>> {
         let overview = self.app.part::<Overviews>().tickets(&self.app, self.days).await?;
         let now = Instant::now();
-        self.look_at = now + PERIOD;
+        self.next_read_at = now + PERIOD;
         let is_current = |changed_at: &DateTime<Utc>| {
             let (read, changed) = (overview.as_of_time.unwrap_or_default(), time(*changed_at));
             (read.seconds, read.nanos) > (changed.seconds, changed.nanos)

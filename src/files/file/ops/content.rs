@@ -112,7 +112,7 @@ pub async fn abandon(app: &App, key: String) {
 /// Decides the media type.
 fn content_type(declared: &str, head: &[u8], purpose: Purpose) -> Result<String> {
     let refuse = |message: String| Error::with_message(Reason::UnsupportedMediaType, message);
-    let found = media::of_content(declared, &head[..head.len().min(media::HEAD)]);
+    let found = media::of_content(declared, &head[..head.len().min(media::SNIFF_BYTES)]);
     let found = found.ok_or_else(|| refuse(format!("The content is not {declared}.")))?;
     if purpose == Purpose::Attachment {
         return Ok(found);

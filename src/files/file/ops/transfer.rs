@@ -52,7 +52,7 @@ pub async fn download(app: &App, file: &File, now: DateTime<Utc>) -> Result<Targ
     let expires = now + Limits::new(app).url_lifetime;
     let disposition = media::disposition(&file.name, file.purpose == Purpose::Image);
     let headers = [
-        ("content-type", media::served(&file.content_type)),
+        ("content-type", media::safe_content_type(&file.content_type)),
         ("content-disposition", &*disposition),
         ("cache-control", "private, no-cache"),
     ];

@@ -1,4 +1,5 @@
-//! `UploadFile`: spools the content as it comes, and stores it once it is complete. No transaction waits for the caller.
+//! `UploadFile`: spools the content as it arrives, and stores it when it is complete. No transaction waits for the
+//! caller.
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -33,7 +34,8 @@ pub(super) async fn upload(
     request: Request<Streaming<pb::UploadFileRequest>>,
 ) -> Reply<pb::UploadFileResponse> {
     let (metadata, extensions, stream) = request.into_parts();
-    // Always set: the middleware admitted the caller, and the contract limits this method. Without them, no byte is taken.
+    // Always set: the middleware admitted the caller, and the contract limits this method. Without them, nothing is
+    // accepted.
     let principal = extensions.get::<Permit>().map(|permit| permit.caller().principal()).unwrap_or_default();
     let method = extensions.get::<&'static mainstay_kernel::contract::Method>();
     let max_bytes = method.and_then(|method| method.max_request_bytes).unwrap_or_default();
@@ -46,17 +48,17 @@ pub(super) async fn upload(
     let id = FileId::generate(now);
     let content = ops::store_upload(app, id, &mut upload, &draft.content_type, draft.purpose).await?;
     let (key, limits) = (content.key.clone(), Limits::new(app));
-    let created = call
+    let answer = call
         .run_or_recall(
             app,
             async move |connection| ops::create(connection, permit, id, draft, content, limits, now).await,
             |file| (pb::UploadFileResponse { data: Some(convert::file(file)) }, ()),
         )
         .await;
-    if !matches!(created, Ok(Answer::Fresh(..))) {
+    if !matches!(answer, Ok(Answer::Fresh(..))) {
         ops::abandon(app, key).await;
     }
-    call.respond(created?)
+    call.respond(answer?)
 }
 
 /// What the caller said about the file, as far as it is known yet.
@@ -73,13 +75,13 @@ async fn receive(upload: &mut Upload, mut stream: Streaming<pb::UploadFileReques
     first.check().map_err(|violations| Error::validation(violations.into_inner()))?;
     let pb::UploadFileRequest { name, purpose, account_id, file } = first;
     let file = file.unwrap_or_default();
-    let received = form::receive(upload, &file.content_type, pieces(file.data, stream)).await?;
-    let mut fields = Fields { name, purpose, account_id, content_type: received.content_type };
-    for (name, text) in received.fields {
+    let form = form::receive(upload, &file.content_type, pieces(file.data, stream)).await?;
+    let mut fields = Fields { name, purpose, account_id, content_type: form.content_type };
+    for (name, text) in form.fields {
         fields.set(&name, text)?;
     }
     if fields.name.is_empty() {
-        fields.name = received.file_name;
+        fields.name = form.file_name;
     }
     Ok(fields)
 }
@@ -98,7 +100,7 @@ fn pieces(
 }
 
 impl Fields {
-    /// Takes a part of a form.
+    /// Sets a field to the text of a part of the form.
     fn set(&mut self, name: &str, text: String) -> Result<()> {
         match name {
             "name" if self.name.is_empty() => self.name = text,

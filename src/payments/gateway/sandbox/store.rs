@@ -38,7 +38,7 @@ pub struct Row {
 pub const PART: usize = 500;
 
 /// Stores a movement under its key, or returns the one stored there before; the flag says whether it is new.
-pub async fn once(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
+pub async fn insert_or_get(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
     let inserted = diesel::insert_into(movements::table).values(&row).on_conflict(movements::key).do_nothing();
     if inserted.execute(connection).await? == 1 {
         return Ok((row, true));

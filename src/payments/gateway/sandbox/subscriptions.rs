@@ -29,7 +29,7 @@ fn broken(row: &Row) -> Error {
 /// Returns the current period.
 fn period(row: &Row) -> Result<Period> {
     let interval = Interval::from_number(row.billing_interval.into()).ok_or_else(|| broken(row))?;
-    let number = u32::try_from(row.periods).map_err(|_| broken(row))?;
+    let number = u32::try_from(row.current_period).map_err(|_| broken(row))?;
     let after = |count| interval.after(row.anchor, count).ok_or_else(|| broken(row));
     Ok(Period { start: after(number.saturating_sub(1))?, end: after(number)? })
 }
@@ -41,14 +41,14 @@ fn renewed(row: &Row, end: DateTime<Utc>) -> Row {
     if row.cancel_at_period_end || row.past_due {
         return Row { cancelled_at: Some(end), ..row.clone() };
     }
-    Row { periods: row.periods.saturating_add(1), past_due: !renewable, ..row.clone() }
+    Row { current_period: row.current_period.saturating_add(1), past_due: !renewable, ..row.clone() }
 }
 
 impl Sandbox {
     async fn bill(&self, row: &Row) -> Result<()> {
         let amount = money(row.amount_minor, &row.currency).ok_or_else(|| broken(row))?;
-        let key = format!("{}-{}", row.gateway_id, row.periods);
-        self.once(self.row(key, Kind::Invoice, row.subject_id, amount)).await?;
+        let key = format!("{}-{}", row.gateway_id, row.current_period);
+        self.insert_or_get(self.row(key, Kind::Invoice, row.subject_id, amount)).await?;
         Ok(())
     }
 
@@ -63,9 +63,9 @@ impl Sandbox {
             if next.cancelled_at.is_none() && !next.past_due {
                 self.bill(&next).await?;
             }
-            let number = row.periods;
+            let ended_period = row.current_period;
             self.database
-                .autocommit(async move |connection| store::update_period(connection, next, number).await)
+                .autocommit(async move |connection| store::update_period(connection, next, ended_period).await)
                 .await?;
             row = self.read(row.gateway_id).await?;
         }
@@ -119,13 +119,14 @@ impl Sandbox {
             amount_minor: wanted.price.minor(),
             billing_interval: wanted.interval.number(),
             anchor: now,
-            periods: 1,
+            current_period: 1,
             past_due: false,
             cancel_at_period_end: false,
             cancelled_at: None,
         };
-        let (row, fresh) = self.database.autocommit(async move |connection| store::once(connection, row).await).await?;
-        self.bill(&Row { periods: 1, ..row.clone() }).await?;
+        let (row, fresh) =
+            self.database.autocommit(async move |connection| store::insert_or_get(connection, row).await).await?;
+        self.bill(&Row { current_period: 1, ..row.clone() }).await?;
         if fresh && matches!(card, Card::LosesAnAnswer) {
             return Ok(Outcome::Unknown { why: "the sandbox was told to".into(), remembered: false });
         }

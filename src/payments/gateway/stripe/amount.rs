@@ -9,8 +9,8 @@
 
 use mainstay_kernel::money::{Currency, Money};
 
-/// Returns how an amount in ISO 4217's smallest unit is converted: multiplied by the first number, required to be a
-/// multiple of the second, and divided by the third.
+/// Returns the factor, the number that the product must be a multiple of, and the divisor by which an amount in ISO
+/// 4217's smallest unit is converted.
 fn scale(currency: Currency) -> (i64, i64, i64) {
     match (currency.code(), currency.places()) {
         ("ISK" | "UGX", _) => (100, 1, 1),
@@ -22,17 +22,17 @@ fn scale(currency: Currency) -> (i64, i64, i64) {
 
 /// Converts an amount to Stripe's format; `None` if Stripe can't represent it.
 pub(crate) fn to_stripe(amount: Money) -> Option<String> {
-    let (times, of, over) = scale(amount.currency());
-    let minor = amount.minor() * times;
-    (minor % of == 0).then(|| (minor / over).to_string())
+    let (factor, multiple_of, divisor) = scale(amount.currency());
+    let minor = amount.minor() * factor;
+    (minor % multiple_of == 0).then(|| (minor / divisor).to_string())
 }
 
 /// Converts an amount from Stripe's format; `None` if it can't be represented here.
 pub(crate) fn from_stripe(minor: i64, currency: &str) -> Option<Money> {
     let currency = Currency::parse(&currency.to_ascii_uppercase())?;
-    let (times, _, over) = scale(currency);
-    let minor = minor.checked_mul(over)?;
-    if minor % times == 0 { Money::new(minor / times, currency).ok() } else { None }
+    let (factor, _, divisor) = scale(currency);
+    let minor = minor.checked_mul(divisor)?;
+    if minor % factor == 0 { Money::new(minor / factor, currency).ok() } else { None }
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub const CONSISTENCY_TOKEN: HeaderName = HeaderName::from_static("consistency-t
 pub struct Consistency {
     database: Database,
     replicas: Arc<Replicas>,
-    kept: Kept,
+    positions: StoredPositions,
 }
 
 impl Consistency {
@@ -44,8 +44,8 @@ impl Consistency {
     pub fn new(app: &App) -> Option<Self> {
         let replicas = app.database.replicas()?.clone();
         replicas.watch();
-        let kept = Kept { redis: app.redis.clone(), life: replicas.max_lag(), missed: Arc::default() };
-        Some(Self { database: app.database.clone(), replicas, kept })
+        let positions = StoredPositions { redis: app.redis.clone(), life: replicas.max_lag(), missed: Arc::default() };
+        Some(Self { database: app.database.clone(), replicas, positions })
     }
 }
 
@@ -63,11 +63,11 @@ impl<S: Next> Middleware<Request, S> for Consistency {
         match effect {
             Effect::CurrentRead => next.pass(request),
             Effect::ReplicaRead => {
-                let (asked, mut next) = (asked_for(request.headers()), next.clone());
+                let (requested, mut next) = (requested_position(request.headers()), next.clone());
                 Box::pin(async move {
-                    let position = match (asked, principal) {
+                    let position = match (requested, principal) {
                         (Some(position), _) => position,
-                        (None, Some(principal)) => consistency.kept.find(principal).await,
+                        (None, Some(principal)) => consistency.positions.find(principal).await,
                         (None, None) => Position::default(),
                     };
                     let replica = consistency.replicas.find(position);
@@ -76,7 +76,7 @@ impl<S: Next> Middleware<Request, S> for Consistency {
             }
             Effect::Write => {
                 let arrival = request.extensions().get::<Arrival>().cloned();
-                let mut unknown = Unknown { kept: consistency.kept.clone(), arrival, principal };
+                let mut unknown = Unknown { positions: consistency.positions.clone(), arrival, principal };
                 let response = next.run(request);
                 Box::pin(async move {
                     let mut response = response.await;
@@ -92,7 +92,7 @@ impl<S: Next> Middleware<Request, S> for Consistency {
 }
 
 impl Consistency {
-    /// Puts the token into a response, and keeps it for the caller.
+    /// Puts the token into a response, and stores its position for the caller.
     async fn conclude(&self, response: &mut Response, principal: Option<Uuid>) {
         let position = self.database.position().await;
         let token = position.and_then(|position| HeaderValue::try_from(position.token()).ok());
@@ -100,7 +100,7 @@ impl Consistency {
             response.headers_mut().insert(CONSISTENCY_TOKEN, token);
         }
         if let Some(principal) = principal {
-            self.kept.keep(principal, position.unwrap_or(Position::UNREACHED)).await;
+            self.positions.store(principal, position.unwrap_or(Position::UNREACHED)).await;
         }
     }
 }
@@ -108,7 +108,7 @@ impl Consistency {
 /// A request of which it is not known whether it has written. If it ends like that, because its caller left or its time was
 /// up, the next reads of its caller are those that say whether it has: they read the primary.
 struct Unknown {
-    kept: Kept,
+    positions: StoredPositions,
     arrival: Option<Arrival>,
     /// `None` once it is known.
     principal: Option<Uuid>,
@@ -129,14 +129,14 @@ impl Unknown {
 impl Drop for Unknown {
     fn drop(&mut self) {
         let Some(principal) = self.principal.filter(|_| self.may_have_written()) else { return };
-        let kept = self.kept.clone();
-        kept.miss(principal);
-        tokio::spawn(async move { kept.keep(principal, Position::UNREACHED).await });
+        let positions = self.positions.clone();
+        positions.miss(principal);
+        tokio::spawn(async move { positions.store(principal, Position::UNREACHED).await });
     }
 }
 
 /// Returns the furthest position of the tokens that a request has, if it has any.
-fn asked_for(headers: &HeaderMap) -> Option<Position> {
+fn requested_position(headers: &HeaderMap) -> Option<Position> {
     let tokens = headers.get_all(CONSISTENCY_TOKEN).iter();
     tokens.map(|token| Position::of_token(token.as_bytes()).unwrap_or(Position::UNREACHED)).max()
 }
@@ -158,48 +158,48 @@ static KEEP: LazyLock<Script> = LazyLock::new(|| {
 
 /// The last positions of callers, for all instances.
 #[derive(Debug, Clone)]
-struct Kept {
+struct StoredPositions {
     redis: Redis,
     life: Duration,
     /// The callers of whose writes Redis may not know, until when. After that, a replica that is read has them.
     missed: Arc<Mutex<HashMap<Uuid, Instant>>>,
 }
 
-/// How often it is tried again to keep a position that Redis did not take, and how soon.
+/// How often it is tried again to store a position that Redis did not take, and how soon.
 const RETRIES: u32 = 5;
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// From how many on, those that are over are removed with each that is added.
 const MANY_MISSED: usize = 256;
 
-impl Kept {
+impl StoredPositions {
     /// Returns the position up to which the caller has written. Where that is not known, no replica is far enough.
     async fn find(&self, principal: Uuid) -> Position {
         if self.has_missed(principal) {
             return Position::UNREACHED;
         }
-        let kept = match &self.redis {
+        let stored = match &self.redis {
             Redis::Server(link) => link.cmd::<Option<String>>(redis::cmd("GET").arg(key(principal))).await,
             Redis::Local(local) => Ok(local.run(|table| table.get(&key(principal))).and_then(text)),
         };
-        match kept {
+        match stored {
             Ok(None) => Position::default(),
-            Ok(Some(kept)) => Position::of_text(&kept).unwrap_or(Position::UNREACHED),
+            Ok(Some(stored)) => Position::of_text(&stored).unwrap_or(Position::UNREACHED),
             Err(_) => Position::UNREACHED,
         }
     }
 
-    /// Keeps a position. While Redis is unavailable, nothing is kept, and nothing is found either. If it only failed to take
-    /// this one, it is tried again in the background; until then, this process knows that the caller has written.
-    async fn keep(&self, principal: Uuid, position: Position) {
-        if self.try_keep(principal, position).await {
+    /// Stores a position. While Redis is unavailable, nothing is stored, and nothing is found either. If it only failed to
+    /// take this one, it is tried again in the background; until then, this process knows that the caller has written.
+    async fn store(&self, principal: Uuid, position: Position) {
+        if self.try_store(principal, position).await {
             return;
         }
         self.miss(principal);
-        let kept = self.clone();
+        let positions = self.clone();
         tokio::spawn(async move {
             for number in 0..RETRIES {
                 tokio::time::sleep(RETRY_AFTER * 2_u32.pow(number)).await;
-                if kept.try_keep(principal, position).await {
+                if positions.try_store(principal, position).await {
                     return;
                 }
             }
@@ -225,20 +225,20 @@ impl Kept {
         is_missed
     }
 
-    /// Returns whether the position is kept.
-    async fn try_keep(&self, principal: Uuid, position: Position) -> bool {
+    /// Returns whether the position is stored.
+    async fn try_store(&self, principal: Uuid, position: Position) -> bool {
         let (key, text) = (key(principal), position.text());
-        let kept = match &self.redis {
+        let stored = match &self.redis {
             Redis::Server(link) => {
                 let life_ms = u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX >> 2);
                 link.script::<()>(&KEEP, &[key], &[text, life_ms.to_string()]).await
             }
             Redis::Local(local) => local.run(|table| {
-                let kept = table.get(&key).and_then(self::text).filter(|kept| *kept > text);
-                table.set(&key, kept.unwrap_or(text), self.life)
+                let further = table.get(&key).and_then(self::text).filter(|stored| *stored > text);
+                table.set(&key, further.unwrap_or(text), self.life)
             }),
         };
-        kept.inspect_err(|error| tracing::debug!(cause = %error, "the position of a write was not kept")).is_ok()
+        stored.inspect_err(|error| tracing::debug!(cause = %error, "the position of a write was not kept")).is_ok()
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
         },
     },
 };
-use body::{Rest, Sent};
+use body::{BufferedBody, CountedBody};
 use counted::Counted;
 use unread::ResponseLimits;
 pub use unread::{Limits, Unread};
@@ -65,13 +65,13 @@ impl<S: Next> Middleware<Request, S> for InFlight {
             };
             let stream_bytes = stream_bytes(&response);
             let (parts, body) = response.into_parts();
-            let rest = match stream_bytes {
-                Some(bytes) => Rest::stream(body, bytes),
-                None => Rest::complete(body).await,
+            let buffered = match stream_bytes {
+                Some(bytes) => BufferedBody::stream(body, bytes),
+                None => BufferedBody::complete(body).await,
             };
             drop(place);
-            match unread.reserve(rest.bytes(), limits, counted) {
-                Some(guard) => Ok(Response::from_parts(parts, Body::new(Sent::new(rest, Arc::new(guard))))),
+            match unread.reserve(buffered.bytes(), limits, counted) {
+                Some(guard) => Ok(Response::from_parts(parts, Body::new(CountedBody::new(buffered, Arc::new(guard))))),
                 None => {
                     let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
                     Ok(envelope::refusal(protocol, error))

@@ -30,7 +30,7 @@ use crate::{
 pub const REUSE: Duration = Duration::from_secs(1);
 /// The memory of all responses, whose keys strangers choose.
 const MAX_BYTES: u64 = 8 << 20;
-/// The largest response that is kept.
+/// The largest response that is cached.
 const MAX_RESPONSE_BYTES: u64 = 64 << 10;
 /// What a response costs besides its body and its key.
 const OVERHEAD: usize = 1 << 10;
@@ -39,12 +39,12 @@ const OVERHEAD: usize = 1 << 10;
 #[derive(Debug, Clone)]
 pub struct Microcache {
     cache: Cache,
-    responses: sync::Cache<String, Arc<Kept>>,
+    responses: sync::Cache<String, Arc<CachedResponse>>,
 }
 
 #[derive(Debug)]
-struct Kept {
-    /// What the cache had outdated before the call.
+struct CachedResponse {
+    /// The generation of the cache before the call.
     generation: u64,
     called_at: Instant,
     method: &'static Method,
@@ -55,27 +55,28 @@ struct Kept {
 impl Microcache {
     /// Makes a middleware whose responses are made of what is in `cache`, or are public for as long as they are reused.
     pub fn new(cache: Cache) -> Self {
-        let weight =
-            |key: &String, kept: &Arc<Kept>| u32::try_from(key.len() + kept.body.len() + OVERHEAD).unwrap_or(u32::MAX);
+        let weight = |key: &String, cached: &Arc<CachedResponse>| {
+            u32::try_from(key.len() + cached.body.len() + OVERHEAD).unwrap_or(u32::MAX)
+        };
         // The series exists from the start.
         counter!("mainstay_responses_reused_total").increment(0);
         Self { cache, responses: sync::Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build() }
     }
 
-    fn find(&self, key: &str) -> Option<Arc<Kept>> {
-        let kept = self.responses.get(key)?;
-        let is_current = kept.called_at.elapsed() < REUSE && kept.generation == self.cache.generation();
-        is_current.then_some(kept)
+    fn find(&self, key: &str) -> Option<Arc<CachedResponse>> {
+        let cached = self.responses.get(key)?;
+        let is_current = cached.called_at.elapsed() < REUSE && cached.generation == self.cache.generation();
+        is_current.then_some(cached)
     }
 }
 
 impl<S: Next> Middleware<Request, S> for Microcache {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let Some(key) = key(&request) else { return next.pass(request) };
-        if let Some(kept) = self.find(&key) {
+        if let Some(cached) = self.find(&key) {
             counter!("mainstay_responses_reused_total").increment(1);
-            record::method(&request, kept.method);
-            return Box::pin(std::future::ready(Ok(kept.response())));
+            record::method(&request, cached.method);
+            return Box::pin(std::future::ready(Ok(cached.response())));
         }
         let (generation, called_at) = (self.cache.generation(), Instant::now());
         let responses = self.responses.clone();
@@ -90,15 +91,15 @@ impl<S: Next> Middleware<Request, S> for Microcache {
                 Ok(body) => body.to_bytes(),
                 Err(status) => return Ok(status.into_http()),
             };
-            let kept = Arc::new(Kept { generation, called_at, method, parts, body });
-            let response = kept.response();
-            responses.insert(key, kept);
+            let cached = Arc::new(CachedResponse { generation, called_at, method, parts, body });
+            let response = cached.response();
+            responses.insert(key, cached);
             Ok(response)
         })
     }
 }
 
-impl Kept {
+impl CachedResponse {
     fn response(&self) -> Response {
         let mut parts = self.parts.clone();
         parts.extensions.insert(Expires(std::time::Instant::now() + self.method.deadline));
@@ -136,7 +137,7 @@ fn key(request: &Request) -> Option<String> {
     Some(key)
 }
 
-/// Returns the method of a response that may be kept.
+/// Returns the method of a response that may be cached.
 fn public_method(response: &Response) -> Option<&'static Method> {
     let method = response.extensions().get::<&'static Method>().copied()?;
     let public = method.public_cache.as_ref()?;

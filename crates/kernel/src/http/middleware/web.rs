@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Response headers that scripts may read.
-pub const EXPOSED: [&str; 11] = [
+pub const EXPOSED_HEADERS: [&str; 11] = [
     "x-request-id",
     "etag",
     "location",
@@ -32,7 +32,7 @@ pub const EXPOSED: [&str; 11] = [
 ];
 
 /// Request headers that scripts may send.
-pub const TAKEN: [&str; 15] = [
+pub const ALLOWED_HEADERS: [&str; 15] = [
     "authorization",
     "content-type",
     "idempotency-key",
@@ -62,8 +62,8 @@ pub fn cors(origins: &[String]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods(METHODS)
-        .allow_headers(TAKEN.map(HeaderName::from_static))
-        .expose_headers(EXPOSED.map(HeaderName::from_static))
+        .allow_headers(ALLOWED_HEADERS.map(HeaderName::from_static))
+        .expose_headers(EXPOSED_HEADERS.map(HeaderName::from_static))
         .allow_credentials(true)
         .max_age(PREFLIGHT_AGE)
 }
@@ -108,7 +108,7 @@ impl<S: Next> Middleware<Request, S> for Conditional {
                 && method.is_none_or(|method| method.cache != Cache::NoStore)
                 && response.status() == StatusCode::OK
                 && match &none_match {
-                    Some(tags) => tags.to_str().is_ok_and(|tags| names(tags, response.headers())),
+                    Some(tags) => tags.to_str().is_ok_and(|tags| etag_matches(tags, response.headers())),
                     None => modified_since.is_some_and(|since| unmodified(&since, response.headers())),
                 };
             Ok(if known { not_modified(response) } else { response })
@@ -126,8 +126,8 @@ fn tag_coding(response: &mut Response) {
     }
 }
 
-/// Compares If-None-Match weakly (RFC 9110, 13.1.2).
-fn names(tags: &str, headers: &HeaderMap) -> bool {
+/// Whether If-None-Match names the entity tag of a response, compared weakly (RFC 9110, 13.1.2).
+fn etag_matches(tags: &str, headers: &HeaderMap) -> bool {
     let Some(current) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else { return false };
     tags.trim() == "*" || tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == current)
 }
@@ -175,7 +175,7 @@ impl<S: Next> Middleware<Request, S> for SecurityHeaders {
         Box::pin(async move {
             let mut response = response.await;
             if native {
-                // Cors is outside of what tells the protocols apart, and a gRPC client is no browser.
+                // CORS runs before the protocol is known; undo it for native gRPC.
                 without_cors(response.headers_mut());
             }
             if rest {

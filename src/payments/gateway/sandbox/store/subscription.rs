@@ -33,7 +33,8 @@ pub struct Row {
     /// The time from which periods are counted.
     pub anchor: DateTime<Utc>,
     /// The number of the current period, from 1.
-    pub periods: i32,
+    #[diesel(column_name = periods)]
+    pub current_period: i32,
     /// Whether the current period is unpaid.
     pub past_due: bool,
     /// Whether the subscription ends with the current period.
@@ -43,7 +44,7 @@ pub struct Row {
 }
 
 /// Stores a subscription under its key, or returns the one stored there before; the flag says whether it is new.
-pub async fn once(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
+pub async fn insert_or_get(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
     let inserted = diesel::insert_into(subscriptions::table).values(&row).on_conflict(subscriptions::key).do_nothing();
     if inserted.execute(connection).await? == 1 {
         return Ok((row, true));
@@ -69,12 +70,12 @@ pub async fn invoices(connection: &mut Connection, subject: Uuid) -> Result<Vec<
     Ok(paid.select(Movement::as_select()).load(connection).await?)
 }
 
-/// Stores the state of a subscription after the end of its period, unless another request did.
-pub async fn update_period(connection: &mut Connection, next: Row, period: i32) -> Result<()> {
+/// Stores the state of a subscription after the end of a period, unless another request did.
+pub async fn update_period(connection: &mut Connection, next: Row, ended_period: i32) -> Result<()> {
     let current =
-        subscriptions::table.filter(subscriptions::key.eq(next.key)).filter(subscriptions::periods.eq(period));
+        subscriptions::table.filter(subscriptions::key.eq(next.key)).filter(subscriptions::periods.eq(ended_period));
     let values = (
-        subscriptions::periods.eq(next.periods),
+        subscriptions::periods.eq(next.current_period),
         subscriptions::past_due.eq(next.past_due),
         subscriptions::cancelled_at.eq(next.cancelled_at),
     );

@@ -4,8 +4,8 @@ use metrics::gauge;
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use x509_cert::{Certificate, der::Decode as _};
 
-/// When the first certificate of each file expires, in seconds since the Unix epoch: one of a chain that has expired is
-/// enough for peers to refuse it.
+/// When the certificates of each file begin to expire, in seconds since the Unix epoch: peers refuse a chain as soon as one
+/// of its certificates has expired.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expiry {
     server: Option<u64>,
@@ -13,9 +13,9 @@ pub(super) struct Expiry {
 }
 
 impl Expiry {
-    /// Reads PEM files. A certificate that this can't read, and TLS can, counts for nothing.
+    /// Reads PEM files. Certificates that this parser can't read are ignored.
     pub(super) fn read(server: &[u8], client_authorities: Option<&[u8]>) -> Self {
-        Self { server: first(server), client_authority: client_authorities.and_then(first) }
+        Self { server: earliest_expiry(server), client_authority: client_authorities.and_then(earliest_expiry) }
     }
 
     /// Sets the gauges.
@@ -30,8 +30,8 @@ impl Expiry {
     }
 }
 
-fn first(pem: &[u8]) -> Option<u64> {
+fn earliest_expiry(pem: &[u8]) -> Option<u64> {
     let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
     let certificates = certificates.filter_map(|der| Certificate::from_der(&der).ok());
-    certificates.map(|read| read.tbs_certificate.validity.not_after.to_unix_duration().as_secs()).min()
+    certificates.map(|certificate| certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs()).min()
 }

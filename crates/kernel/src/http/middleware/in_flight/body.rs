@@ -19,35 +19,35 @@ use crate::http::middleware::layer::Body;
 /// How much is passed on at once. When all of it was passed on, at most this much is still to be written.
 const PIECE: usize = 16 << 10;
 
-/// What is left of a response.
+/// What is still to be sent of a response: what has been read of its body, and the body if there is more to read.
 #[derive(Default)]
-pub(super) struct Rest {
+pub(super) struct BufferedBody {
     ready: VecDeque<Bytes>,
     end: Option<Result<Frame<Bytes>, Status>>,
     body: Option<Body>,
-    /// What the body keeps, as far as is known.
+    /// The memory that `body` takes, as far as is known.
     body_bytes: usize,
 }
 
-impl Rest {
-    /// A response that is made while it is read, about `body_bytes` at a time.
+impl BufferedBody {
+    /// A response that is produced while it is read, about `body_bytes` at a time.
     pub(super) fn stream(body: Body, body_bytes: usize) -> Self {
         Self { body: Some(body).filter(|body| !body.is_end_stream()), body_bytes, ..Self::default() }
     }
 
     /// Reads the body as far as it is ready, which is to its end if it holds one message.
     pub(super) async fn complete(body: Body) -> Self {
-        let mut rest = Self::stream(body, 0);
-        while let Some(body) = &mut rest.body {
+        let mut buffered = Self::stream(body, 0);
+        while let Some(body) = &mut buffered.body {
             let Some(frame) = body.frame().now_or_never() else { break };
-            rest.push(frame);
+            buffered.push(frame);
             // A large response is compressed here.
             tokio::task::coop::consume_budget().await;
         }
-        rest
+        buffered
     }
 
-    /// The bytes that it keeps.
+    /// The bytes that it holds in memory.
     pub(super) fn bytes(&self) -> usize {
         let of_body = if self.body.is_some() { self.body_bytes } else { 0 };
         self.ready.iter().map(Bytes::len).sum::<usize>() + of_body
@@ -70,25 +70,25 @@ impl Rest {
     }
 }
 
-/// A response on its way.
-pub(super) struct Sent {
-    rest: Rest,
+/// The body of a response on its way to the client, which `guard` counts until it was written.
+pub(super) struct CountedBody {
+    buffered: BufferedBody,
     guard: Arc<UnreadGuard>,
 }
 
-impl Sent {
-    pub(super) fn new(rest: Rest, guard: Arc<UnreadGuard>) -> Self {
-        Self { rest, guard }
+impl CountedBody {
+    pub(super) fn new(buffered: BufferedBody, guard: Arc<UnreadGuard>) -> Self {
+        Self { buffered, guard }
     }
 
     /// The next piece; the last one holds the response until it was written.
     fn piece(&mut self) -> Option<Bytes> {
-        let first = self.rest.ready.front_mut()?;
+        let first = self.buffered.ready.front_mut()?;
         let piece = first.split_to(PIECE.min(first.len()));
         if first.is_empty() {
-            self.rest.ready.pop_front();
+            self.buffered.ready.pop_front();
         }
-        let last = self.rest.ready.is_empty();
+        let last = self.buffered.ready.is_empty();
         Some(if last { Bytes::from_owner(LastPiece { bytes: piece, _guard: self.guard.clone() }) } else { piece })
     }
 }
@@ -104,7 +104,7 @@ impl AsRef<[u8]> for LastPiece {
     }
 }
 
-impl HttpBody for Sent {
+impl HttpBody for CountedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -115,9 +115,9 @@ impl HttpBody for Sent {
                 self.guard.note_piece();
                 return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
-            let Some(body) = &mut self.rest.body else { return Poll::Ready(self.rest.end.take()) };
+            let Some(body) = &mut self.buffered.body else { return Poll::Ready(self.buffered.end.take()) };
             match Pin::new(body).poll_frame(context) {
-                Poll::Ready(frame) => self.rest.push(frame),
+                Poll::Ready(frame) => self.buffered.push(frame),
                 Poll::Pending => {
                     self.guard.note_all_read();
                     return Poll::Pending;
@@ -127,12 +127,12 @@ impl HttpBody for Sent {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_end()
+        self.buffered.is_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.rest {
-            Rest { ref ready, end: None, body: None, .. } => {
+        match self.buffered {
+            BufferedBody { ref ready, end: None, body: None, .. } => {
                 SizeHint::with_exact(ready.iter().map(|data| data.len() as u64).sum())
             }
             _ => SizeHint::default(),

@@ -137,11 +137,11 @@ async fn only_what_is_public_is_reused() {
 }
 
 #[test]
-fn whoever_gets_a_kept_response_has_time_to_read_it() {
+fn whoever_gets_a_cached_response_has_time_to_read_it() {
     let (parts, ()) = http::Response::new(()).into_parts();
     let (called_at, body) = (Instant::now(), Bytes::new());
-    let kept = Kept { generation: 0, called_at, method: method(), parts, body };
+    let cached = CachedResponse { generation: 0, called_at, method: method(), parts, body };
     let before = std::time::Instant::now();
-    let expires = kept.response().extensions().get::<Expires>().expect("a deadline").0;
+    let expires = cached.response().extensions().get::<Expires>().expect("a deadline").0;
     assert!(expires >= before + method().deadline);
 }
