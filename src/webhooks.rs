@@ -59,7 +59,7 @@ pub(crate) fn module() -> Module {
         .every(
             HOUR,
             "forget_inbound_events",
-            "Removes inbound webhook events after 90 days",
+            "Removes inbound webhook events after 90 days, dead ones 90 days after they died",
             jobs::forget_inbound_events,
         )
         .every(HOUR, "forget_deliveries", "Removes outbound webhook deliveries after 30 days", jobs::forget_deliveries)

@@ -48,7 +48,7 @@ CREATE TABLE service_keys (
     revoked_at timestamptz
 );
 CREATE INDEX service_keys_created_at_idx ON service_keys (created_at DESC, id DESC);
-CREATE INDEX service_keys_created_by_idx ON service_keys (created_by);
+CREATE INDEX service_keys_created_by_idx ON service_keys (created_by, created_at DESC, id DESC);
 
 -- The keys that sign access tokens. A key is published before it starts to sign and after it has stopped.
 CREATE TABLE signing_keys (

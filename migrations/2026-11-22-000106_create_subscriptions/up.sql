@@ -73,7 +73,7 @@ CREATE INDEX subscriptions_account_status_idx ON subscriptions (account_id, stat
 CREATE INDEX subscriptions_pending_idx ON subscriptions (updated_at)
     WHERE status = 1 OR pending_cancellation IS NOT NULL;
 -- Finds the subscriptions to query the gateway about.
-CREATE INDEX subscriptions_sync_idx ON subscriptions (next_sync_at) WHERE next_sync_at IS NOT NULL;
+CREATE INDEX subscriptions_sync_idx ON subscriptions (next_sync_at, id) WHERE next_sync_at IS NOT NULL;
 
 -- A subscription that ended stays ended, and its terms never change.
 CREATE TRIGGER subscriptions_ended BEFORE UPDATE ON subscriptions FOR EACH ROW

@@ -21,6 +21,8 @@ CREATE TABLE mails (
     failure text,
     -- The end of the lease of the worker that is sending it; null: none is.
     leased_until timestamptz,
+    -- When it was counted among the mails that its recipient gets; null: it is still to be counted, or a provider rejected it.
+    counted_at timestamptz,
     -- From then on, the mail is useless to its recipient, and is not sent.
     expires_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL,

@@ -4,6 +4,7 @@ use mainstay_kernel::http::openapi::examples::Example;
 use serde_json::json;
 
 const CUSTOMER: &str = "0197b5ea-51d0-7f4c-b6d5-93a1c8e0f417";
+const ADMIN: &str = "01979ef8-6b0a-7c11-9d3e-2f5b8a7c4e60";
 const SESSION: &str = "0197b5ef-8812-7660-b1f9-c0ffee5e5510";
 const SERVICE_KEY: &str = "01979f00-3d21-7d5e-8b44-7c6b5a493827";
 
@@ -16,6 +17,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         ("ServiceKey", "id") | (_, "service_key_id") => json!(SERVICE_KEY).into(),
         ("ServiceKey" | "CreateServiceKeyRequest", "name") => json!("billing-sync").into(),
         ("ServiceKey" | "CreateServiceKeyRequest", "scopes") => json!("support.tickets.read").into(),
+        (_, "created_by") => json!(ADMIN).into(),
         ("SetUserRoleRequest", "role") => json!("ROLE_AGENT").into(),
         (_, "language") => json!("de").into(),
         ("User", "avatar_url") => json!("/avatars/5e2f8c4a-9071-8a02-b7a1-9e447c81a0b7/256").into(),

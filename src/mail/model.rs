@@ -38,6 +38,8 @@ pub struct Mail {
     pub failure: Option<String>,
     /// The end of the lease of the current attempt.
     pub leased_until: Option<DateTime<Utc>>,
+    /// When the mail was counted among those that its recipient gets.
+    pub counted_at: Option<DateTime<Utc>>,
     /// When the mail expires.
     pub expires_at: DateTime<Utc>,
     /// When the mail was created.
@@ -56,6 +58,7 @@ impl Mail {
             attempts: 0,
             failure: None,
             leased_until: None,
+            counted_at: None,
             expires_at: now + subject.kind().worth(),
             created_at: now,
             finished_at: None,
@@ -86,6 +89,12 @@ impl Mail {
         self.end(State::Failed, Some(failure), now)
     }
 
+    /// Marks the mail as rejected: its recipient does not get it, so that it does not count.
+    #[must_use]
+    pub fn rejected(self, failure: String, now: DateTime<Utc>) -> Self {
+        Self { counted_at: None, ..self.failed(failure, now) }
+    }
+
     /// Marks the mail as given up, because its job is dead.
     #[must_use]
     pub fn given_up(self, now: DateTime<Utc>) -> Self {
@@ -93,13 +102,13 @@ impl Mail {
         self.end(State::GivenUp, Some(failure), now)
     }
 
-    /// Makes the mail pending again, as if it had just been caused, but for its id and date. One that was attempted stays
-    /// one, because it was counted among those that its recipient gets.
+    /// Makes the mail pending again, as if it had just been caused, but for its id and date. One that was counted among
+    /// those that its recipient gets is not counted again.
     #[must_use]
     pub fn redriven(self, now: DateTime<Utc>) -> Self {
         Self {
             state: State::Pending,
-            attempts: self.attempts.min(1),
+            attempts: 0,
             failure: None,
             expires_at: now + self.subject.kind().worth(),
             finished_at: None,
@@ -150,10 +159,11 @@ mod tests {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
         let (later, id) = (now + TimeDelta::days(3), mail.id);
-        assert_eq!(mail.clone().given_up(now).redriven(later).attempts, 0);
-        let again = mail.with_attempt(now).with_attempt(now).given_up(now).redriven(later);
-        // One, so that it is not counted again among those that its recipient gets.
-        assert_eq!((again.state, again.attempts, again.finished_at), (State::Pending, 1, None));
+        let counted = Mail { counted_at: Some(now), ..mail.with_attempt(now) };
+        assert_eq!(counted.clone().rejected("550".into(), now).redriven(later).counted_at, None);
+        let again = counted.given_up(now).redriven(later);
+        assert_eq!((again.state, again.attempts, again.finished_at), (State::Pending, 0, None));
+        assert_eq!(again.counted_at, Some(now));
         assert_eq!((again.id, again.created_at, again.expires_at), (id, now, later + TimeDelta::days(1)));
     }
 

@@ -130,27 +130,25 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
         }
         Turn::Busy | Turn::Finished => return Ok(()),
     };
-    let kind = mail.subject.kind();
-    // Only before the first attempt: the one mail that an address gets may need several.
-    let admitted = if mail.attempts == 1 { limit::count(app, kind, &draft.to).await.map(Some) } else { Ok(None) };
-    let outcome = match admitted {
-        Ok(counted) => {
+    let (kind, to) = (mail.subject.kind(), draft.to.clone());
+    // Once, because the one mail that an address gets may need several attempts.
+    let (counted_at, outcome) = match limit::admit(app, &mail, &to).await {
+        Ok(counted_at) => {
             let draft = compose::complete(app, mail.subject, draft).await;
             let links = Links(&app.config.section::<MailConfig>().brand);
             let unsubscribe = draft.notified.map(|user| links.unsubscribe(&suppression::unsubscribe_token(app, user)));
             let letter = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
             let outgoing = Outgoing { id, kind: kind.name(), date: mail.created_at, to: draft.to, letter };
-            let outcome = app.part::<Arc<dyn Transport>>().send(&outgoing).await;
-            if let (Some(counted), Err(Failure::Rejected(_))) = (counted, &outcome) {
-                // Its recipient did not get it.
-                app.limiter.take_back(counted).await;
-            }
-            outcome
+            (Some(counted_at), app.part::<Arc<dyn Transport>>().send(&outgoing).await)
         }
-        Err(failure) => Err(failure),
+        Err(failure) => (None, Err(failure)),
     };
     fault::point("mail.handed_over")?;
-    record(app, mail, outcome).await
+    let became = record(app, mail, outcome).await?;
+    if let (Some("rejected"), Some(at)) = (became, counted_at) {
+        limit::take_back(app, kind, &to, at).await;
+    }
+    Ok(())
 }
 
 async fn begin(app: &App, id: MailId) -> Result<Turn> {
@@ -193,9 +191,9 @@ async fn begin(app: &App, id: MailId) -> Result<Turn> {
     turn.await
 }
 
-/// Records the outcome of an attempt. A failure is ignored if another attempt has begun meanwhile; a success
-/// counts while the mail is pending.
-async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<()> {
+/// Records the outcome of an attempt, and returns what became of the mail by it. A failure is ignored if another attempt
+/// has begun meanwhile; a success counts while the mail is pending.
+async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<Option<&'static str>> {
     let now = app.clock.now();
     let wait = max_retry_delay(tried.attempts, app.config.section::<MailConfig>().retry_wait);
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
@@ -213,17 +211,16 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
                 (mail.with_failure(why), "tried")
             }
             Err(Failure::Unavailable(why)) => (mail.failed(why, now), "expired"),
-            Err(Failure::Rejected(why)) => (mail.failed(why, now), "rejected"),
-            // One that is redriven has to be counted.
-            Err(Failure::Withheld(why)) => (Mail { attempts: 0, ..mail.failed(why, now) }, "withheld"),
+            Err(Failure::Rejected(why)) => (mail.rejected(why, now), "rejected"),
+            Err(Failure::Withheld(why)) => (mail.failed(why, now), "withheld"),
         };
         store::update(connection, &mail).await?;
         Ok::<_, Error>(Some((mail, became)))
     });
-    if let Some((mail, became)) = recorded.await? {
+    Ok(recorded.await?.map(|(mail, became)| {
         count(&mail, became);
-    }
-    Ok(())
+        became
+    }))
 }
 
 /// Marks a mail as given up because its job will not run again, unless it is redriven.

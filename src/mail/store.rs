@@ -28,6 +28,7 @@ struct Row {
     attempts: i32,
     failure: Option<String>,
     leased_until: Option<DateTime<Utc>>,
+    counted_at: Option<DateTime<Utc>>,
     expires_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
@@ -45,6 +46,7 @@ impl From<&Mail> for Row {
             attempts: mail.attempts,
             failure: mail.failure.clone(),
             leased_until: mail.leased_until,
+            counted_at: mail.counted_at,
             expires_at: mail.expires_at,
             created_at: mail.created_at,
             finished_at: mail.finished_at,
@@ -68,6 +70,7 @@ impl TryFrom<Row> for Mail {
             attempts: row.attempts,
             failure: row.failure,
             leased_until: row.leased_until,
+            counted_at: row.counted_at,
             expires_at: row.expires_at,
             created_at: row.created_at,
             finished_at: row.finished_at,
@@ -101,6 +104,13 @@ pub async fn update(connection: &mut Connection, mail: &Mail) -> Result<()> {
     let updated =
         diesel::update(mails::table.find(mail.id)).set(Row::from(mail)).prepared().execute(connection).await?;
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {}: {updated} rows", mail.id))) }
+}
+
+/// Stores that a mail was counted among those that its recipient gets.
+pub async fn set_counted(connection: &mut Connection, id: MailId, at: DateTime<Utc>) -> Result<()> {
+    let counted = mails::counted_at.eq(at);
+    let updated = diesel::update(mails::table.find(id)).set(counted).prepared().execute(connection).await?;
+    if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {id}: {updated} rows"))) }
 }
 
 /// Returns at most `limit` mails that failed or were given up, the last one first.

@@ -15,5 +15,6 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 
 pub(super) async fn forget_operations(app: App) -> Result<usize> {
     let before = app.clock.now() - KEPT;
+    in_batches(&app, |connection| Box::pin(store::delete_expired_errors(connection, before, BATCH))).await?;
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }

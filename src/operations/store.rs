@@ -1,7 +1,10 @@
 //! Operations and their invalid rows.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{BigInt, Timestamptz},
+};
 use diesel_async::RunQueryDsl;
 
 use crate::operations::id::OperationId;
@@ -202,12 +205,27 @@ pub async fn errors(
     Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
 }
 
-/// Removes at most `limit` operations that ended before `before`, with their invalid rows; returns how many.
+/// Removes at most `limit` invalid rows of operations that ended before `before`; returns how many. An operation may have
+/// a million of them: if they went with it, one statement might never end in time.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn delete_expired_errors(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+    const SQL: &str = "DELETE FROM operation_errors WHERE ctid = ANY (ARRAY( \
+                         SELECT operation_errors.ctid FROM operation_errors \
+                         JOIN operations ON operations.id = operation_id WHERE operations.finished_at < $1 LIMIT $2))";
+    let deleted = diesel::sql_query(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(connection);
+    Ok(deleted.await?)
+}
+
+/// Removes at most `limit` operations that ended before `before` and have no invalid rows any more; returns how many.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
-    let ended = operations::table.filter(operations::finished_at.lt(before)).select(operations::id).limit(limit);
-    let ids: Vec<OperationId> = ended.load(connection).await?;
-    Ok(diesel::delete(operations::table.filter(operations::id.eq_any(ids))).execute(connection).await?)
+    const SQL: &str = "DELETE FROM operations WHERE id = ANY (ARRAY( \
+                         SELECT id FROM operations WHERE finished_at < $1 \
+                         AND NOT EXISTS (SELECT FROM operation_errors WHERE operation_id = operations.id) LIMIT $2))";
+    let deleted = diesel::sql_query(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(connection);
+    Ok(deleted.await?)
 }

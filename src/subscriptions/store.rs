@@ -31,7 +31,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     money::Money,
-    page::{Start, Total},
+    page::{Key, Start, Total},
 };
 
 attempt_lease_row!(subscriptions);
@@ -282,8 +282,12 @@ pub async fn set_lease(connection: &mut Connection, subscription: &Subscription)
     one_row(updated, "lease", "subscriptions", subscription.id)
 }
 
-/// Returns at most `limit` subscriptions whose gateway is to be queried, longest overdue first.
-pub async fn due(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<SubscriptionId>> {
-    let due = subscriptions::table.filter(subscriptions::next_sync_at.le(now));
-    Ok(due.order(subscriptions::next_sync_at).limit(limit).select(subscriptions::id).load(connection).await?)
+/// Returns the positions of at most `limit` subscriptions whose gateway is to be queried, longest overdue first.
+pub async fn due(connection: &mut Connection, now: DateTime<Utc>, start: Start, limit: i64) -> Result<Vec<Key>> {
+    let due = visible(Visibility::All).filter(subscriptions::next_sync_at.le(now));
+    let due = seek(due, start, "(subscriptions.next_sync_at, subscriptions.id)", false);
+    let due = due.order((subscriptions::next_sync_at, subscriptions::id)).limit(limit);
+    let rows: Vec<(Option<DateTime<Utc>>, Uuid)> =
+        due.select((subscriptions::next_sync_at, subscriptions::id)).load(connection).await?;
+    Ok(rows.into_iter().filter_map(|(time, id)| Some(Key { rank: None, time: time?, id })).collect())
 }

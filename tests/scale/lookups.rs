@@ -109,9 +109,13 @@ async fn services(server: &Server) -> anyhow::Result<()> {
             let found = service_key::get(connection, id).await?;
             service_key::with_hash(connection, id).await?;
             for start in starts(Key { rank: None, time: found.created_at, id: id.0 }) {
-                service_key::list(connection, start, 21).await?;
+                for created_by in [None, Some(found.created_by)] {
+                    service_key::list(connection, created_by, start, 21).await?;
+                }
             }
-            service_key::total(connection).await?;
+            for created_by in [None, Some(found.created_by)] {
+                service_key::total(connection, created_by).await?;
+            }
             Ok(())
         });
         done.await.map_err(plain)?;

@@ -107,7 +107,9 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
         subscription::get(connection, Visibility::Account(found.account), id).await?;
         subscription::known(connection, "stripe", Some(id), None).await?;
         subscription::known(connection, "stripe", None, found.state.gateway_id()).await?;
-        subscription::due(connection, found.created_at, 500).await?;
+        for start in [Start::Offset(0), Start::After(found.page_key())] {
+            subscription::due(connection, found.created_at, start, 500).await?;
+        }
         sandbox::subscription::find(connection, id.0).await?;
         sandbox::subscription::invoices(connection, id.0).await?;
         for visibility in [Visibility::All, Visibility::Account(found.account)] {

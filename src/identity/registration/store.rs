@@ -44,10 +44,15 @@ fn read(id: RegistrationId, email: &str, language: &str) -> Result<(EmailAddress
     Ok((email, language))
 }
 
-/// Stores the hash of a registration's token.
-pub async fn set_token(connection: &mut Connection, id: RegistrationId, token_hash: [u8; 32]) -> Result<()> {
-    let target = diesel::update(registrations::table.find(id));
-    target.set(registrations::token_hash.eq(token_hash.to_vec())).execute(connection).await?;
+/// Stores the hash of a registration's token, and when it expires.
+pub async fn set_token(
+    connection: &mut Connection,
+    id: RegistrationId,
+    token_hash: [u8; 32],
+    expires_at: DateTime<Utc>,
+) -> Result<()> {
+    let token = (registrations::token_hash.eq(token_hash.to_vec()), registrations::expires_at.eq(expires_at));
+    diesel::update(registrations::table.find(id)).set(token).execute(connection).await?;
     Ok(())
 }
 

@@ -30,12 +30,21 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// commits, and appears only then. No transaction that revokes lasts as long.
 const OVERLAP: Duration = Duration::from_secs(60);
 
+/// Revokes the access tokens of a session in the caller's transaction. This instance learns of it as the others do, unless
+/// it is told after the commit.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn revoke_session(connection: &mut Connection, session: SessionId) -> Result<()> {
+    store::end_session(connection, session).await
+}
+
 /// Revokes the access tokens of a session.
 ///
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn end_session(app: &App, session: SessionId) -> Result<()> {
-    app.database.autocommit(async move |connection| store::end_session(connection, session).await).await?;
+    app.database.autocommit(async move |connection| revoke_session(connection, session).await).await?;
     app.part::<Tokens>().invalidate_session(session);
     Ok(())
 }

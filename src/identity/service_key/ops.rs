@@ -15,7 +15,7 @@ use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::{Error, Result},
-    id::ServiceKeyId,
+    id::{ServiceKeyId, UserId},
     page::{Start, Total},
     secret::random,
 };
@@ -43,15 +43,17 @@ pub async fn create(
     Ok((key, secret))
 }
 
-/// Returns a page of keys plus one if there are more, and the total unless paging by key.
+/// Returns a page of keys, or of those that a user created, plus one if there are more, and the total unless paging by
+/// key.
 pub async fn list(
     connection: &mut Connection,
     _permit: Permit,
+    created_by: Option<UserId>,
     start: Start,
     limit: i64,
 ) -> Result<(Vec<ServiceKey>, Option<Total>)> {
-    let total = start.total(store::total(connection)).await?;
-    Ok((store::list(connection, start, limit + 1).await?, total))
+    let total = start.total(store::total(connection, created_by)).await?;
+    Ok((store::list(connection, created_by, start, limit + 1).await?, total))
 }
 
 /// Returns a key.

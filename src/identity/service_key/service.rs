@@ -13,7 +13,7 @@ use mainstay_kernel::{
     app::App,
     error::{Error, Result},
     grpc::{Call, Reply, parse, render::time},
-    id::ServiceKeyId,
+    id::{ServiceKeyId, UserId},
 };
 
 #[derive(Debug, Clone)]
@@ -29,6 +29,7 @@ fn render(key: ServiceKey) -> pb::ServiceKey {
         create_time: Some(time(key.created_at)),
         expire_time: key.expires_at.map(time),
         revoke_time: key.revoked_at.map(time),
+        created_by: key.created_by.to_string(),
     }
 }
 
@@ -75,11 +76,12 @@ impl ServiceKeyService for ServiceKeys {
         let call = Call::admit(request)?;
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
+        let created_by = call.message.created_by.as_deref().map(UserId::parse).transpose()?;
         let (keys, meta) = call
             .list(
                 &self.app,
                 pager,
-                async move |connection| ops::list(connection, permit, pager.start, pager.size).await,
+                async move |connection| ops::list(connection, permit, created_by, pager.start, pager.size).await,
                 ServiceKey::key,
             )
             .await?;

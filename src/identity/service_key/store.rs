@@ -64,17 +64,31 @@ pub async fn with_hash(connection: &mut Connection, id: ServiceKeyId) -> Result<
     Ok(row.map(|(row, hash)| (row.into(), hash)))
 }
 
-/// Returns at most `limit` keys, newest first.
-pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<ServiceKey>> {
-    let order = (service_keys::created_at.desc(), service_keys::id.desc());
-    let query = service_keys::table.order(order).limit(limit).select(Row::as_select()).into_boxed();
-    let query = seek(query, start, "(service_keys.created_at, service_keys.id)", true);
-    Ok(query.load(connection).await?.into_iter().map(ServiceKey::from).collect())
+/// Selects the keys that a user created, or all.
+fn matching<'q>(created_by: Option<UserId>) -> service_keys::BoxedQuery<'q, diesel::pg::Pg> {
+    let query = service_keys::table.into_boxed();
+    match created_by {
+        Some(user) => query.filter(service_keys::created_by.eq(user)),
+        None => query,
+    }
 }
 
-/// Counts the keys, up to a bound.
-pub async fn total(connection: &mut Connection) -> Result<Total> {
-    let limited = service_keys::table.select(service_keys::id).limit(count::BOUND + 1);
+/// Returns at most `limit` keys, newest first.
+pub async fn list(
+    connection: &mut Connection,
+    created_by: Option<UserId>,
+    start: Start,
+    limit: i64,
+) -> Result<Vec<ServiceKey>> {
+    let query = seek(matching(created_by), start, "(service_keys.created_at, service_keys.id)", true);
+    let query = query.order((service_keys::created_at.desc(), service_keys::id.desc())).limit(limit);
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    Ok(rows.into_iter().map(ServiceKey::from).collect())
+}
+
+/// Counts the keys that match, up to a bound.
+pub async fn total(connection: &mut Connection, created_by: Option<UserId>) -> Result<Total> {
+    let limited = matching(created_by).select(service_keys::id).limit(count::BOUND + 1);
     count::bounded(connection, Box::new(limited)).await
 }
 

@@ -136,20 +136,37 @@ pub async fn list(app: &App, permit: &Permit) -> Result<(Vec<Session>, SessionId
     Ok((sessions, current))
 }
 
-/// Ends a session of the caller's, and its access token. Ending it again changes nothing.
+/// Looks for a session of the caller's that is to be ended.
 ///
 /// # Errors
-/// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store or Postgres is unreachable.
-pub async fn end(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
+/// `NOT_FOUND` if the caller has no such session; `UNAVAILABLE` if the session store is unreachable.
+pub async fn find(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
     let (user, ..) = caller(permit)?;
-    end_of(app, user, id).await
+    app.part::<Sessions>().find(user, id).await?.map(drop).ok_or_else(|| Error::not_found("session"))
 }
 
-async fn end_of(app: &App, user: UserId, id: SessionId) -> Result<()> {
+/// Ends a session, and its access token. Ending it again changes nothing.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn end(connection: &mut Connection, id: SessionId) -> Result<()> {
+    revocation::revoke_session(connection, id).await
+}
+
+/// Marks a session as ended after the commit of [`end`]: here, and in the session store. Correctness does not depend on it,
+/// because each refresh asks Postgres too, so a failure is only logged.
+pub async fn mark_ended(app: &App, user: UserId, id: SessionId) {
+    app.part::<Tokens>().invalidate_session(id);
+    if let Err(error) = mark_stored(app, user, id).await {
+        tracing::debug!(reason = ?error.reason(), "a session that was ended was left to expire");
+    }
+}
+
+async fn mark_stored(app: &App, user: UserId, id: SessionId) -> Result<()> {
     for _ in 0..MAX_ATTEMPTS {
         let found = app.part::<Sessions>().find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
         if found.session.ended || app.part::<Sessions>().replace(&found, &found.session.clone().end()).await? {
-            return revocation::end_session(app, id).await;
+            return Ok(());
         }
     }
     Err(Reason::Conflict.into())
@@ -175,9 +192,9 @@ pub async fn leave_by_token(app: &App, token: &str) -> Result<()> {
 }
 
 async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
-    match end_of(app, user, id).await {
-        Err(error) if error.reason() == Reason::NotFound => revocation::end_session(app, id).await,
-        ended => ended,
+    match mark_stored(app, user, id).await {
+        Err(error) if error.reason() != Reason::NotFound => Err(error),
+        _ => revocation::end_session(app, id).await,
     }
 }
 

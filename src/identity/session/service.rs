@@ -68,14 +68,26 @@ impl SessionService for SessionRpcs {
         call.read(pb::ListSessionsResponse { data })
     }
 
-    /// Ends the session in the session store before the transaction with the idempotency key begins, because a
-    /// transaction must not wait for a network call. Ending a session is idempotent, so a retry after a failure between
-    /// the two steps is harmless.
+    /// Looks the session up before the transaction with the idempotency key begins, because a transaction must not wait
+    /// for a network call, and marks it in the session store after the commit: a key that was used for something else
+    /// ends nothing.
     async fn revoke_session(&self, request: Request<pb::RevokeSessionRequest>) -> Reply<pb::RevokeSessionResponse> {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SessionId::parse(&call.message.session_id)?);
-        let ended = ops::end(&self.app, &permit, id).await;
-        call.write(&self.app, async move |_| ended, |()| pb::RevokeSessionResponse {}).await
+        let (user, ..) = ops::caller(&permit)?;
+        let found = ops::find(&self.app, &permit, id).await;
+        let answer = call
+            .write(
+                &self.app,
+                async move |connection| {
+                    found?;
+                    ops::end(connection, id).await
+                },
+                |()| pb::RevokeSessionResponse {},
+            )
+            .await?;
+        ops::mark_ended(&self.app, user, id).await;
+        Ok(answer)
     }
 
     async fn revoke_all_sessions(

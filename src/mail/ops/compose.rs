@@ -70,7 +70,7 @@ pub(super) async fn draft(
 ) -> Result<Option<Draft>> {
     let found = match mail.subject {
         Subject::PasswordReset { user, .. } => reset(connection, secret, mail, user, links, now).await,
-        Subject::Registration(id) => registration(connection, secret, id, links).await,
+        Subject::Registration(id) => registration(connection, secret, mail, id, links).await,
         Subject::SignIn { user, .. } => sign_in(connection, mail, user, links).await,
         Subject::OrderConfirmation(id) => {
             let order = read_order(connection, Visibility::All, id).await?;
@@ -183,10 +183,11 @@ async fn reset(
 async fn registration(
     connection: &mut Connection,
     secret: &SecretKey,
+    mail: &Mail,
     id: RegistrationId,
     links: Links<'_>,
 ) -> Result<Option<Draft>> {
-    Ok(notice(connection, secret, id).await?.map(|notice| match notice {
+    Ok(notice(connection, secret, id, mail.expires_at).await?.map(|notice| match notice {
         Notice::Token(registration, token) => {
             let link = links.register(token.expose_secret());
             let content = Content::Registration { link, until: registration.expires_at };

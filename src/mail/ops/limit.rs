@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::{
     identity::user::model::EmailAddress,
-    mail::{model::Kind, transport::Failure},
+    mail::{
+        model::{Kind, Mail},
+        store,
+        transport::Failure,
+    },
 };
 use mainstay_kernel::{
     app::App,
@@ -26,18 +32,38 @@ fn quota(kind: Kind) -> Quota {
     Quota { requests, window }
 }
 
-/// Counts a mail before its first attempt. A mail that is redriven was counted, unless it was withheld.
+fn limit(kind: Kind, to: &str) -> AttemptLimit {
+    let recipient = EmailAddress::parse(to).map_or_else(|_| to.to_owned(), String::from);
+    AttemptLimit::new("mail", &[kind.name().as_bytes(), &[0], recipient.as_bytes()].concat(), quota(kind))
+}
+
+/// Counts a mail, unless it was counted before; returns when. Only a process that dies before it has stored that may count
+/// a mail twice.
 ///
 /// # Errors
 /// [`Failure::Withheld`] if its recipient has had too many; [`Failure::Unavailable`] if it can't be counted.
-pub(super) async fn count(app: &App, kind: Kind, to: &str) -> Result<Counted, Failure> {
-    let recipient = EmailAddress::parse(to).map_or_else(|_| to.to_owned(), String::from);
-    let who = [kind.name().as_bytes(), &[0], recipient.as_bytes()].concat();
-    match app.limiter.attempt(&[AttemptLimit::new("mail", &who, quota(kind))]).await {
-        Ok(counted) => Ok(counted),
-        Err(error) if error.reason() == Reason::RateLimitExceeded => {
-            Err(Failure::Withheld("the recipient has had too many mails of this kind".to_owned()))
-        }
-        Err(_) => Err(Failure::Unavailable("the mails of the recipient can't be counted".to_owned())),
+pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<Utc>, Failure> {
+    if let Some(at) = mail.counted_at {
+        return Ok(at);
     }
+    let unavailable = || Failure::Unavailable("the mails of the recipient can't be counted".to_owned());
+    let counted = match app.limiter.attempt(&[limit(mail.subject.kind(), to)]).await {
+        Ok(counted) => counted,
+        Err(error) if error.reason() == Reason::RateLimitExceeded => {
+            return Err(Failure::Withheld("the recipient has had too many mails of this kind".to_owned()));
+        }
+        Err(_) => return Err(unavailable()),
+    };
+    let (id, at) = (mail.id, counted.at().unwrap_or_else(|| app.clock.now()));
+    let stored = app.database.autocommit(async move |connection| store::set_counted(connection, id, at).await).await;
+    if stored.is_err() {
+        app.limiter.take_back(counted).await;
+        return Err(unavailable());
+    }
+    Ok(at)
+}
+
+/// Takes back that a mail was counted, because its recipient did not get it.
+pub(super) async fn take_back(app: &App, kind: Kind, to: &str, at: DateTime<Utc>) {
+    app.limiter.take_back(Counted::stored(&[limit(kind, to)], at)).await;
 }

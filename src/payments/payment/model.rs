@@ -138,7 +138,7 @@ impl Payment {
             return Err(Error::with_message(Reason::CurrenciesMixed, message));
         }
         if amount.minor() > left.minor() {
-            let message = format!("Only {} of the payment is left to refund.", left.minor());
+            let message = format!("Only {left} of the payment is left to refund.");
             return Err(Error::with_message(PaymentsReason::RefundExceedsPayment, message));
         }
         Ok(Self { refunded: self.refunded.plus(amount)?, ..self.clone() }.changed(now))

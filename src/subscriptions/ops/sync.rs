@@ -29,10 +29,12 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Result},
     events::{self, Event, EventKind as _},
-    fault, id, queue as jobs,
+    fault, id,
+    page::Start,
+    queue as jobs,
 };
 
-/// The maximum number of subscriptions queried by one sweep.
+/// The maximum number of subscriptions whose queries are queued by one statement.
 const BATCH: i64 = 500;
 
 /// The gateway's answer to a query.
@@ -229,15 +231,23 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
     }
 }
 
-/// Queues queries for subscriptions that are due, whether or not an event reported anything: this makes up for lost
+/// Queues queries for all subscriptions that are due, whether or not an event reported anything: this makes up for lost
 /// webhook events, and supports gateways that send none. Returns their number.
 ///
 /// # Errors
-/// `UNAVAILABLE` if Postgres is unreachable.
+/// `UNAVAILABLE` if Postgres is unreachable; the earlier batches stay queued.
 pub async fn query_due(app: &App) -> Result<usize> {
-    let now = app.clock.now();
-    let due = app.database.autocommit(async move |connection| store::due(connection, now, BATCH).await).await?;
-    let jobs: Vec<_> = due.into_iter().map(|subscription| SyncSubscription { subscription }).collect();
-    // A subscription whose job is waiting for its next attempt keeps that job.
-    app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await).await
+    let (now, mut start, mut queued) = (app.clock.now(), Start::Offset(0), 0);
+    loop {
+        let due =
+            app.database.autocommit(async move |connection| store::due(connection, now, start, BATCH).await).await?;
+        let Some(last) = due.last() else { return Ok(queued) };
+        // Whatever was queued before is due until its query begins, so each batch begins where the last one ended.
+        start = Start::After(*last);
+        let jobs: Vec<_> = due.iter().map(|key| SyncSubscription { subscription: SubscriptionId(key.id) }).collect();
+        // A subscription whose job is waiting for its next attempt keeps that job.
+        let added =
+            app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await).await?;
+        queued += added;
+    }
 }

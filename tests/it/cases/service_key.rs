@@ -40,6 +40,9 @@ pub(crate) fn cases() -> Vec<Case> {
                 let page = scene.cast.admin.call(Protocol::Rest, "ServiceKeyService.ListServiceKeys", json!({ "pageSize": 1 })).await;
                 call(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken") }))
             };
+            "those of somebody whose id is none" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "createdBy": "ada" }))
+            };
         }
         "ServiceKeyService.GetServiceKey" {
             "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));

@@ -6,7 +6,12 @@ use serde_json::json;
 use super::{GIVEN_UP, SENT, settled, standing, text};
 use crate::{
     cases::{Scene, order::order},
-    support::{TestApp, mail::MailProvider, mail::well},
+    support::{
+        Protocol, TestApp,
+        mail::{MailProvider, token, well},
+        people::PASSWORD,
+        unique,
+    },
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,6 +33,29 @@ async fn a_redriven_job_sends_its_mail_even_days_later() {
     assert_eq!(provider.mails().len(), 1);
     ops::deliver(&app.app, id).await.expect("nothing is left to do");
     assert_eq!(provider.mails().len(), 1);
+}
+
+/// The link in a mail about a registration is good for as long as the mail says, from when it was redriven.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redriven() {
+    let provider = MailProvider::start().await;
+    let mut builder = TestApp::builder();
+    for (name, value) in provider.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.start().await;
+    let scene = Scene::new(&app).await;
+    let who = &scene.cast.anonymous;
+    let email = format!("{}@example.com", unique());
+    who.call(Protocol::Rest, "AuthService.Register", json!({ "email": email })).await.good();
+    let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
+    ops::give_up(&app.app, id).await.expect("given up");
+    app.app.clock.advance(chrono::TimeDelta::hours(20));
+    ops::deliver(&app.app, id).await.expect("sent");
+    let mails = provider.takes(1).await;
+    app.app.clock.advance(chrono::TimeDelta::hours(10));
+    let confirm = json!({ "token": token(&mails[0]), "password": PASSWORD, "name": "Zoë" });
+    who.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await.good();
 }
 
 /// A job that runs once more than it has to must not send what a provider has refused.

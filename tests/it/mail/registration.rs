@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::{FAILED, SENT, settled, standing, start_app, wait_for_at_least};
 use crate::{
-    cases::order::order,
+    cases::{Scene, order::order},
     support::{
-        PROTOCOLS, Protocol, TestDatabase,
+        PROTOCOLS, Protocol, TestApp, TestDatabase,
         mail::{MailProvider, token, well},
         people::PASSWORD,
         unique,
@@ -15,6 +15,9 @@ use crate::{
 };
 
 const REGISTER: &str = "AuthService.Register";
+
+/// 1 once no job of a mail is left: what a mail counts is taken back after its outcome is stored.
+const NO_JOB: &str = "SELECT 1 - count(*) FROM jobs WHERE kind = 'send_mail'";
 
 fn text(mail: &Value) -> &str {
     mail["text"].as_str().expect("text")
@@ -90,11 +93,55 @@ async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
     provider.behave(&json!({ "rcpt": "550 5.1.1 not yet" }));
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.good();
     finished(&app.database, 0, 1).await;
+    wait_for_at_least(&app.database, NO_JOB, 1).await;
     provider.behave(&well());
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.good();
     finished(&app.database, 1, 1).await;
-    // Nor is the first one, once it is redriven, one too many.
+    // The first one does count once it is redriven: it is one too many by now.
     let refused = MailId::parse(&super::text(&app.database, "SELECT id FROM mails WHERE state = 3").await);
     ops::redrive(&app.app, vec![refused.expect("an id")]).await.expect("redriven");
-    finished(&app.database, 2, 0).await;
+    finished(&app.database, 1, 1).await;
+    let why = super::text(&app.database, "SELECT failure FROM mails WHERE state = 3").await;
+    assert!(why.contains("too many"), "{why}");
+}
+
+/// Whichever attempt it is that the provider refuses for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = start_app(&provider).await;
+    let request = json!({ "email": format!("{}@example.com", unique()) });
+    provider.behave(&json!({ "rcpt": "451 4.3.0 later" }));
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.good();
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE failure LIKE '%451%'", 1).await;
+    assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE counted_at IS NOT NULL").await, 1);
+    provider.behave(&json!({ "rcpt": "550 5.1.1 not yet" }));
+    finished(&app.database, 0, 1).await;
+    assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE counted_at IS NOT NULL").await, 0);
+    wait_for_at_least(&app.database, NO_JOB, 1).await;
+    provider.behave(&well());
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.good();
+    finished(&app.database, 1, 1).await;
+}
+
+/// A process that died between the beginning of an attempt and the count leaves a mail that was attempted, but not counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_was_attempted_and_not_counted_is_counted() {
+    let provider = MailProvider::start().await;
+    let mut builder = TestApp::builder();
+    for (name, value) in provider.variables() {
+        builder = builder.set(name, value);
+    }
+    let app = builder.start().await;
+    let scene = Scene::new(&app).await;
+    let request = json!({ "email": format!("{}@example.com", unique()) });
+    for _ in 0..2 {
+        scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.good();
+    }
+    app.database.sql("UPDATE mails SET attempts = 1 WHERE id = (SELECT min(id::text)::uuid FROM mails)").await;
+    for row in app.database.sql("SELECT id FROM mails ORDER BY id").await {
+        let id = MailId::parse(row[0].as_deref().expect("an id")).expect("an id");
+        ops::deliver(&app.app, id).await.expect("it ends");
+    }
+    finished(&app.database, 1, 1).await;
 }

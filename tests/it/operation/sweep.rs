@@ -57,6 +57,30 @@ async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
     cast.agent.call(Protocol::Rest, "OperationService.GetOperation", get).await.refused("NOT_FOUND");
 }
 
+/// However many invalid rows an operation has, no statement removes more of them than end in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rows_of_an_operation_are_removed_in_batches() {
+    const BOUNDED: &str = "
+        CREATE FUNCTION refuse_many() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF (SELECT count(*) FROM gone) > 1000 THEN RAISE EXCEPTION 'too many at once'; END IF;
+            RETURN NULL;
+        END $$;
+        CREATE TRIGGER refuse_many AFTER DELETE ON operation_errors REFERENCING OLD TABLE AS gone
+            FOR EACH STATEMENT EXECUTE FUNCTION refuse_many();
+        UPDATE operations SET finished_at = finished_at - interval '31 days';
+        INSERT INTO operation_errors
+            SELECT id, 1000 + n, 'INVALID', 'Not valid.' FROM operations, generate_series(1, 2500) AS n";
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account.to_string();
+    let old = begin(&cast.agent, &account, "subject,body\nOne,\n", "one").await;
+    ended(&cast.agent, &old).await;
+    app.database.sql(BOUNDED).await;
+    assert_eq!(app.run_task("forget_operations").await.expect("done"), 1);
+    let left = "SELECT (SELECT count(*) FROM operations) + (SELECT count(*) FROM operation_errors)";
+    assert_eq!(app.database.number(left).await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_jobs_are_removed_after_a_month() {
     let app = TestApp::start().await;

@@ -34,6 +34,17 @@ async fn concurrent_refunds_never_exceed_the_charge() {
     assert_eq!(gateway.settled_books(&app.database).await, 6);
 }
 
+/// An amount is for people to read: 4.50 EUR, not 450.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_too_much_says_how_much_is_left() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("451") });
+    let refused = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await;
+    let message = refused.refused("REFUND_EXCEEDS_PAYMENT").text("/error/message");
+    assert_eq!(message, "Only EUR 4.50 of the payment is left to refund.");
+}
+
 /// The amount of a refused refund does not stay reserved.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_refund_releases_its_amount() {

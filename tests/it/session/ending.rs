@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{caller, refresh, signed_in};
-use crate::support::{PROTOCOLS, Protocol, TestApp};
+use crate::support::{PROTOCOLS, Protocol, TestApp, unique};
 use mainstay_kernel::id::UserId;
 
 #[tokio::test]
@@ -36,6 +36,27 @@ async fn revoking_a_session_ends_only_that_session() {
         refresh(&app, &other, 0).await.refused("SESSION_REVOKED");
         caller(&app, &mine).call(protocol, "SessionService.RevokeSession", request).await.good();
         refresh(&app, &mine, 1).await.good();
+    }
+}
+
+/// A key that was used for one session ends no other one.
+#[tokio::test]
+async fn a_reused_key_ends_no_session() {
+    const REVOKE: &str = "SessionService.RevokeSession";
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for protocol in PROTOCOLS {
+        let mine = signed_in(&app, &cast.customer).await;
+        let (first, second) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
+        let [end_first, end_second] =
+            [&first, &second].map(|pair| json!({ "sessionId": pair.text("/data/sessionId") }));
+        let (me, key) = (caller(&app, &mine), unique());
+        me.keyed(protocol, REVOKE, end_first.clone(), &key).await.good();
+        me.keyed(protocol, REVOKE, end_second, &key).await.refused("IDEMPOTENCY_KEY_REUSED");
+        caller(&app, &second).call(protocol, "UserService.GetMe", json!({})).await.good();
+        refresh(&app, &second, 0).await.good();
+        me.keyed(protocol, REVOKE, end_first, &key).await.good();
+        refresh(&app, &first, 0).await.refused("SESSION_REVOKED");
     }
 }
 

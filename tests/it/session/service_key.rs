@@ -36,6 +36,25 @@ async fn the_id_of_a_key_with_another_secret_is_refused() {
 }
 
 #[tokio::test]
+async fn keys_are_listed_by_their_creator_and_outlive_the_creators_role() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let secret = create(&cast.admin, None).await.text("/secret");
+    let creator = cast.admin.who().id.to_string();
+    for protocol in PROTOCOLS {
+        for (user, count) in [(creator.clone(), 1), (cast.customer.who().id.to_string(), 0)] {
+            let request = json!({ "createdBy": user });
+            let list = cast.admin.call(protocol, "ServiceKeyService.ListServiceKeys", request).await.good();
+            let keys = list.data().as_array().expect("a list");
+            assert_eq!(keys.len(), count, "{list:#?}");
+            assert!(keys.iter().all(|key| key["createdBy"] == user), "{list:#?}");
+        }
+    }
+    app.database.sql(&format!("UPDATE users SET role = 2 WHERE id = '{creator}'")).await;
+    Actor::bearer(&app.endpoint, secret).call(Protocol::Rest, LIST, json!({})).await.good();
+}
+
+#[tokio::test]
 async fn an_expired_key_is_refused_whether_it_was_used_before_or_not() {
     let app = TestApp::start().await;
     let cast = app.cast().await;

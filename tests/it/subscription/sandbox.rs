@@ -61,3 +61,22 @@ async fn the_job_recovers_a_lost_answer() {
     idle(&app).await;
     assert_eq!((standing(&app.database, &made.id()).await.0, booked(&app, &made.id()).await), (2, 1));
 }
+
+/// However many are due, one run queues a query for each of them, and the next one none twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_are_due_are_queried_in_one_run() {
+    const DUE: &str = "
+        INSERT INTO subscriptions (id, account_id, product_id, product_name, currency, price_minor, billing_interval,
+            subscribed_by, gateway, method, status, gateway_id, period_start, period_end, next_sync_at, attempt_since,
+            created_at, updated_at)
+        SELECT gen_random_uuid(), account_id, product_id, product_name, currency, price_minor, billing_interval,
+            subscribed_by, gateway, method, status, gateway_id || n, period_start, period_end,
+            created_at - interval '1 hour', attempt_since, created_at, updated_at
+        FROM subscriptions, generate_series(1, 1200) AS n";
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    create_subscription(&scene).await;
+    app.database.sql(DUE).await;
+    let run = async || app.run_task("ask_about_subscriptions").await.expect("done");
+    assert_eq!((run().await, run().await), (1200, 0));
+}

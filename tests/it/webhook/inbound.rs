@@ -278,12 +278,13 @@ async fn concurrent_workers_process_an_event_once() {
 }
 
 #[tokio::test]
-async fn old_events_are_removed_unless_they_wait_or_are_dead() {
+async fn old_events_are_removed_unless_they_wait_or_died_recently() {
     let app = TestApp::start().await;
     app.database
         .sql(
-            "INSERT INTO inbound_events SELECT gen_random_uuid(), 1, 'evt_' || n, 'ping', '{}', n, 0, NULL, 1, \
-             now() - interval '91 days', now(), CASE WHEN n > 1 THEN now() END FROM generate_series(1, 4) AS n",
+            "INSERT INTO inbound_events SELECT gen_random_uuid(), 1, 'evt_' || n, 'ping', '{}', least(n, 4), 0, NULL, 1, \
+             now() - interval '99 days', now(), CASE n WHEN 1 THEN NULL WHEN 5 THEN now() - interval '91 days' \
+             ELSE now() END FROM generate_series(1, 5) AS n",
         )
         .await;
     app.run_task("forget_inbound_events").await.expect("done");

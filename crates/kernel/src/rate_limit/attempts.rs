@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use redis::Script;
 
 use crate::{
@@ -73,6 +74,19 @@ pub struct Counted {
     limits: Vec<AttemptLimit>,
     /// `None`: counted in Postgres.
     at_us: Option<i64>,
+}
+
+impl Counted {
+    /// An attempt that was counted under these limits at a time that [`Counted::at`] returned, so that it can be taken back
+    /// later, by whichever process.
+    pub fn stored(limits: &[AttemptLimit], at: DateTime<Utc>) -> Self {
+        Self { limits: limits.to_vec(), at_us: Some(at.timestamp_micros()) }
+    }
+
+    /// Returns when it was counted, to the microsecond; `None` if it can't be taken back.
+    pub fn at(&self) -> Option<DateTime<Utc>> {
+        self.at_us.and_then(DateTime::from_timestamp_micros)
+    }
 }
 
 /// The outcome of an attempt that is counted in memory or in Redis.

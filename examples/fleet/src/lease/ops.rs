@@ -8,7 +8,7 @@ use mainstay_kernel::{
     app::App,
     caller::{Permit, Visibility},
     database::Connection,
-    error::Result,
+    error::{Error, Reason, Result},
     events::Event,
     id::AccountId,
     page::{Start, Total},
@@ -45,26 +45,26 @@ pub async fn create(
     begin(connection, vehicle, account, None, duration, now).await
 }
 
-/// Leases an available vehicle, if there is one, to the account that paid an order. An order comes with one lease,
-/// however often this runs.
+/// Leases an available vehicle to the account that paid an order. An order comes with one lease, however often this runs.
 ///
 /// # Errors
-/// Any error of Postgres.
+/// `UNAVAILABLE` if there is no such vehicle: the job runs again, and in the end it is among the dead ones, from where it
+/// can be run once there is a vehicle. What was paid for is never forgotten.
 pub(crate) async fn grant(
     connection: &mut Connection,
     account: AccountId,
     order: Uuid,
     duration: TimeDelta,
     now: DateTime<Utc>,
-) -> Result<Option<Lease>> {
+) -> Result<()> {
     if store::exists_for_order(connection, order).await? {
-        return Ok(None);
+        return Ok(());
     }
     let Some(vehicle) = vehicles::lock_available(connection).await? else {
         tracing::warn!(%order, "no vehicle is available for an order");
-        return Ok(None);
+        return Err(Error::with_message(Reason::Unavailable, "No vehicle is available for the order."));
     };
-    begin(connection, vehicle, account, Some(order), duration, now).await.map(Some)
+    begin(connection, vehicle, account, Some(order), duration, now).await.map(drop)
 }
 
 /// Begins a lease of a locked vehicle.
@@ -131,7 +131,7 @@ pub(crate) async fn grant_for_order(app: &App, event: &Event, duration: TimeDelt
     let (account, order, now) = (event.account, event.resource, app.clock.now());
     let granted =
         app.database.transaction(async move |connection| grant(connection, account, order, duration, now).await);
-    granted.await.map(drop)
+    granted.await
 }
 
 /// Ends the leases whose time is over, in a transaction each; returns how many there were. What exceeds a batch is left

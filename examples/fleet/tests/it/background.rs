@@ -58,6 +58,21 @@ async fn an_account_gets_one_lease_with_an_order_that_it_paid() {
     assert_eq!(leases[0]["orderId"], order.to_string());
 }
 
+/// An order that was paid while every vehicle was away gets its lease later.
+#[tokio::test]
+async fn an_order_gets_its_lease_once_a_vehicle_is_available() {
+    let server = start().await;
+    let (admin, customer) = (server.admin().await, server.customer().await);
+    let order = mainstay_kernel::id::new(server.app().clock.now());
+    server.publish(vec![Event::of::<OrderPaid>(customer.user().account, order, 2)]).await;
+    server.run_jobs().await;
+    assert_eq!(customer.get("/api/v1/leases").await.data().as_array().map(Vec::len), Some(0));
+    vehicle(&admin, "M-AI 7").await;
+    server.database().sql("UPDATE jobs SET due_at = now()").await;
+    server.run_jobs().await;
+    assert_eq!(customer.get("/api/v1/leases").await.data()[0]["orderId"], order.to_string());
+}
+
 #[tokio::test]
 async fn paying_an_order_grants_a_lease() {
     let server = start().await;

@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::support::import::model::{Entry, Fault, Row, lines::Lines, row::Raw};
 
+/// The most characters of what is wrong with a line: serde quotes what it did not expect, which may be as long as the file.
+const MAX_ERROR_CHARS: usize = 300;
+
 #[derive(Debug, Deserialize)]
 struct Object {
     #[serde(default)]
@@ -57,6 +60,10 @@ fn row(line: &[u8]) -> Result<Row, String> {
         // The line in serde's position is always 1 here, and would be mistaken for the line of the file.
         let what = error.to_string();
         let what = what.split(" at line ").next().unwrap_or_default();
+        let what = match what.char_indices().nth(MAX_ERROR_CHARS) {
+            Some((end, _)) => format!("{}…", &what[..end]),
+            None => what.to_owned(),
+        };
         format!("line is not a ticket: {what} (column {})", error.column())
     })?;
     let raw = Raw {
@@ -92,5 +99,17 @@ mod tests {
         assert_eq!(rows[2].1, Err("body is empty".to_owned()));
         assert_eq!(rows[3].1, Err("body contains a NUL character".to_owned()));
         assert_eq!(rows[4].1, Err("line ends in the middle".to_owned()));
+    }
+
+    #[test]
+    fn an_error_quotes_only_the_beginning_of_what_is_wrong() {
+        for long in ["ä".repeat(5000), "a".repeat(5000)] {
+            let error = row(format!("{{\"tags\":\"{long}\"}}\n").as_bytes()).expect_err("a string is no list");
+            assert!(error.starts_with("line is not a ticket: invalid type: string"), "{error}");
+            assert!(error.contains("… (column "), "{error}");
+            assert!(error.chars().count() < 350, "{error}");
+        }
+        let short = row(b"{\"tags\":\"x\"}\n").expect_err("a string is no list");
+        assert!(short.contains("string \"x\", expected a sequence (column "), "{short}");
     }
 }
