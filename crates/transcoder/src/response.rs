@@ -20,6 +20,9 @@ pub(crate) use messages::Messages;
 use render::{http_body, put_json};
 pub(crate) use streaming::streaming;
 
+/// From how many bytes on a message is kept in no more memory than it needs.
+const LARGE: usize = 64 << 10;
+
 /// What a response looks like.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseForm {
@@ -55,8 +58,15 @@ where
         headers.insert(header::CONTENT_TYPE, content_type);
         return Ok(full_body(data));
     }
-    let mut out = Vec::with_capacity(message.len() * 2 + 128);
+    // Field names take more room than the texts in small messages, and next to none in large ones.
+    let is_large = message.len() > LARGE;
+    let names = if is_large { message.len() / 8 } else { message.len() + 128 };
+    let mut out = Vec::with_capacity(message.len() + names);
     put_json(codec, plan, form.printed(), &message, &mut out)?;
+    // What the document does not fill is kept as long as it, and its reader may take long.
+    if is_large && out.capacity() - out.len() > out.len() / 8 {
+        out.shrink_to_fit();
+    }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(full_body(out.into()))
 }
