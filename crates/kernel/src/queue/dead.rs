@@ -56,8 +56,8 @@ pub async fn redrive(connection: &mut Connection, ids: &[i64], kind: Option<&str
             DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE dead_at IS NOT NULL \
                 AND (id = ANY(?) OR kind = ?) ORDER BY dead_at, id LIMIT ? FOR UPDATE SKIP LOCKED) \
             RETURNING jobs.*), again AS ( \
-            INSERT INTO jobs (id, kind, key, serial_key, lane, payload, max_attempts, last_error, created_at, traceparent) \
-            SELECT id, kind, key, serial_key, lane, payload, max_attempts, last_error, created_at, traceparent FROM dead \
+            INSERT INTO jobs (id, kind, key, serial_key, payload, max_attempts, last_error, created_at, traceparent) \
+            SELECT id, kind, key, serial_key, payload, max_attempts, last_error, created_at, traceparent FROM dead \
             ORDER BY key, id DESC \
             ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING) \
         SELECT id, kind, payload::text AS payload, attempts, last_error AS error, dead_at FROM dead";
