@@ -33,5 +33,6 @@ async fn dead_jobs_are_listed_and_run_again() {
     assert_eq!(listed(&admin, "").await, ["1002", "1004"]);
     assert_eq!(redrive(json!({ "kind": "one" })).await, 1);
     assert_eq!(listed(&admin, "").await, ["1004"]);
-    assert_eq!(app.database.number("SELECT count(*) FROM jobs WHERE attempts = 0 AND kind IN ('one', 'other')").await, 3);
+    let again = "SELECT count(*) FROM jobs WHERE attempts = 0 AND kind IN ('one', 'other')";
+    assert_eq!(app.database.number(again).await, 3);
 }
