@@ -25,6 +25,7 @@ use crate::{
     error::{Error, Reason},
     http::middleware::{
         extensions::{Arrived, Place},
+        idempotency,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
         protocol, timeout,
     },
@@ -64,7 +65,7 @@ impl<S: Next> Middleware<Request, S> for Shed {
             return next.pass(request);
         }
         // A retry under a key may find its work done.
-        let is_keyed = request.headers().contains_key("idempotency-key");
+        let is_keyed = idempotency::is_keyed(request.headers());
         let wait = timeout::requested(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
         let Self { line, places, late } = self.clone();
         let terms = Terms { line: line.clone(), places: late, is_keyed, wait };
