@@ -21,8 +21,8 @@ const MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// Revocations outlive the sessions that they end, and with them every access token, so that a session store that comes
 /// back with older data revives none.
 pub(super) async fn expire_revocations(app: App) -> Result<usize> {
-    let before = app.clock.now() - session::life(&app).whole - app.part::<Tokens>().life() - MARGIN;
-    in_batches(&app, |connection| Box::pin(revocation::delete_expired(connection, before, BATCH))).await
+    let age = session::life(&app).whole + app.part::<Tokens>().life() + MARGIN;
+    in_batches(&app, |connection| Box::pin(revocation::delete_expired(connection, age, BATCH))).await
 }
 
 pub(super) async fn expire_registrations(app: App) -> Result<usize> {

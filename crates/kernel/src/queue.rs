@@ -15,7 +15,8 @@
 //!
 //! Jobs that take long, or wait for a server chosen by someone else, have slots of their own (a [`Lane`]), so that a
 //! dozen receivers that hang delay nothing but webhooks. In a [serial](Lane::serial) lane the jobs for the same receiver
-//! run one at a time ([`Job::serial_key`]), so that one receiver that hangs delays no other.
+//! run one at a time ([`Job::serial_key`]), so that one receiver that hangs delays no other. The lane of a kind is what the
+//! program says that runs it; nothing of it is stored, so a release may move a kind to another lane.
 //!
 //! An attempt counts from the moment it starts, so a job that kills its worker ends after [`Job::MAX_ATTEMPTS`], like one
 //! that fails. Work that is due by time rather than by a cause is not a job but a task of the
@@ -146,7 +147,7 @@ fn batch<J: Job>(jobs: &[J]) -> Result<queue::Batch> {
         let payload = serde_json::to_string(job).map_err(Error::internal)?;
         entries.insert(key, (serial_key, payload));
     }
-    Ok(queue::Batch { kind: J::NAME, lane: J::LANE.name, max_attempts: J::MAX_ATTEMPTS, entries })
+    Ok(queue::Batch { kind: J::NAME, max_attempts: J::MAX_ATTEMPTS, entries })
 }
 
 /// Adds, in one statement, those jobs whose key has no job that may still run, now or later; returns how many were

@@ -86,12 +86,15 @@ pub(crate) async fn keep(app: App, tasks: &'static [Task], outage: Outage, stop:
             Some(_) = running.join_next() => {}
             _ = tick.tick() => {}
         }
-        match due(&app, tasks, MAX_CONCURRENT - running.len()).await {
-            Ok(claimed) => claimed.into_iter().for_each(|(task, at)| drop(running.spawn(run(app.clone(), task, at)))),
-            Err(error) => {
-                let wait = outage.failed("the schedule can't be read", &error);
-                stop.run_until_cancelled(tokio::time::sleep(wait)).await;
-            }
+        let mut claimed = Vec::new();
+        let ended = claim_due(&app, tasks, MAX_CONCURRENT - running.len(), &mut claimed).await;
+        // After a failure too: nobody else runs what this worker claimed, until its lease is over.
+        for (task, at) in claimed {
+            drop(running.spawn(run(app.clone(), task, at)));
+        }
+        if let Err(error) = ended {
+            let wait = outage.failed("the schedule can't be read", &error);
+            stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
     }
     let ended = tokio::time::timeout(grace, async { while running.join_next().await.is_some() {} });
@@ -100,8 +103,9 @@ pub(crate) async fn keep(app: App, tasks: &'static [Task], outage: Outage, stop:
     }
 }
 
-/// Claims at most `room` tasks that are due, the longest waiting first.
-async fn due(app: &App, tasks: &[Task], room: usize) -> Result<Vec<(Task, DateTime<Utc>)>> {
+/// Claims tasks that are due, the longest waiting first, until `claimed` has `room` of them. On an error, it has those that
+/// were claimed before.
+async fn claim_due(app: &App, tasks: &[Task], room: usize, claimed: &mut Vec<(Task, DateTime<Utc>)>) -> Result<()> {
     fault::point("schedule.due")?;
     let mut runs = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
     if tasks.iter().any(|task| !runs.contains_key(task.name)) {
@@ -122,7 +126,6 @@ async fn due(app: &App, tasks: &[Task], room: usize) -> Result<Vec<(Task, DateTi
         }
     }
     due.sort_by_key(|(started_at, _)| *started_at);
-    let mut claimed = Vec::new();
     for (seen, task) in due {
         if claimed.len() == room {
             break;
@@ -133,7 +136,7 @@ async fn due(app: &App, tasks: &[Task], room: usize) -> Result<Vec<(Task, DateTi
             claimed.push((task.clone(), now));
         }
     }
-    Ok(claimed)
+    Ok(())
 }
 
 /// Runs a claimed task and records its outcome.

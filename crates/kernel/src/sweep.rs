@@ -46,16 +46,13 @@ async fn expire_keys(app: App) -> Result<usize> {
 }
 
 async fn expire_attempt_limits(app: App) -> Result<usize> {
-    let now = app.clock.now();
-    in_batches(&app, |connection| Box::pin(attempt_limit::delete_expired(connection, now, BATCH))).await
+    in_batches(&app, |connection| Box::pin(attempt_limit::delete_expired(connection, BATCH))).await
 }
 
 async fn forget_changes(app: App) -> Result<usize> {
-    let before = app.clock.now() - changes::KEPT;
-    in_batches(&app, |connection| Box::pin(changes::delete_expired(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(changes::delete_expired(connection, changes::KEPT, BATCH))).await
 }
 
 async fn forget_dead_jobs(app: App) -> Result<usize> {
-    let before = app.clock.now() - DEAD_JOBS_KEPT;
-    in_batches(&app, |connection| Box::pin(queue::dead::delete_expired(connection, before, BATCH))).await
+    in_batches(&app, |connection| Box::pin(queue::dead::delete_expired(connection, DEAD_JOBS_KEPT, BATCH))).await
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use diesel::{
     prelude::*,
     sql_types::{BigInt, Integer, Nullable, Uuid as SqlUuid},
@@ -10,7 +10,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::{identity::revocation::model::Revocation, schema::revocations};
+use crate::identity::revocation::model::Revocation;
 use mainstay_kernel::{
     database::Connection,
     error::Result,
@@ -54,11 +54,13 @@ pub async fn since(connection: &mut Connection, time: Duration) -> Result<Vec<Re
     Ok(rows.into_iter().map(|Row { subject, epoch }| Revocation { subject, epoch }).collect())
 }
 
-/// Removes at most `limit` revocations before `before`; returns how many.
-pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
-    let old = revocations::table.filter(revocations::revoked_at.lt(before));
-    let some: Vec<Uuid> = old.select(revocations::subject).limit(limit).load(connection).await?;
+/// Removes at most `limit` revocations that are older than `age`, by the clock of Postgres, as they were made; returns how
+/// many.
+pub async fn delete_expired(connection: &mut Connection, age: TimeDelta, limit: i64) -> Result<usize> {
     // The condition is repeated, because a user may begin one more epoch in between.
-    let some = revocations::table.filter(revocations::subject.eq_any(some)).filter(revocations::revoked_at.lt(before));
-    Ok(diesel::delete(some).execute(connection).await?)
+    const SQL: &str = "DELETE FROM revocations WHERE revoked_at < statement_timestamp() - $1 * interval '1 second' \
+                       AND subject = ANY (ARRAY(SELECT subject FROM revocations \
+                           WHERE revoked_at < statement_timestamp() - $1 * interval '1 second' LIMIT $2))";
+    let statement = diesel::sql_query(SQL).bind::<BigInt, _>(age.num_seconds()).bind::<BigInt, _>(limit);
+    Ok(statement.execute(connection).await?)
 }

@@ -197,9 +197,10 @@ async fn what_waits_in_the_background_is_counted() {
     let admin = app.cast().await.admin;
     app.database
         .sql(
-            "INSERT INTO jobs (kind, key, lane, payload, due_at, max_attempts)
-             SELECT 'sync_refunds', n::text, 'shared', '{}', now() - n * interval '1 minute', 5 FROM generate_series(-2, 6) AS n;
-             INSERT INTO jobs (kind, key, lane, payload, max_attempts, dead_at) SELECT 'sync_refunds', 'dead', 'shared', '{}', 5, now();
+            "INSERT INTO jobs (kind, key, payload, due_at, max_attempts)
+             SELECT 'sync_refunds', n::text, '{}', now() - n * interval '1 minute', 5 FROM generate_series(-2, 6) AS n;
+             INSERT INTO jobs (kind, key, payload, max_attempts) SELECT 'of_another_version', 'one', '{}', 5;
+             INSERT INTO jobs (kind, key, payload, max_attempts, dead_at) SELECT 'sync_refunds', 'dead', '{}', 5, now();
              INSERT INTO webhook_deliveries (id, endpoint_id, event_id, kind, payload, state, next_attempt_at, created_at, updated_at)
              SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'support.ticket.created', '{}', state,
                  CASE WHEN state = 1 THEN now() + interval '1 day' END, now() - n * interval '5 hours', now()
@@ -212,6 +213,8 @@ async fn what_waits_in_the_background_is_counted() {
     assert_eq!(shared["dueCount"], "7", "{answer:#?}");
     let oldest: i64 = shared["oldestDueMs"].as_str().expect("a number").parse().expect("a number");
     assert!((360_000..420_000).contains(&oldest), "{oldest}");
+    let unknown = lanes.iter().find(|lane| lane["lane"] == "unknown").expect("what nobody runs");
+    assert_eq!(unknown["dueCount"], "1", "{answer:#?}");
     let counts = ["pendingDeliveryCount", "deliveredCount", "failedDeliveryCount", "deadJobCount"];
     assert_eq!(counts.map(|name| answer.data()[name].as_str().expect(name).to_owned()), ["4", "4", "4", "1"]);
 }

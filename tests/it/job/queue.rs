@@ -2,6 +2,7 @@
 
 mod dead;
 mod ends;
+mod lanes;
 mod sample;
 
 use std::{

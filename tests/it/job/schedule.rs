@@ -1,6 +1,14 @@
 //! Scheduled tasks run once per period however many workers there are, run at once after a time without workers, and do
 //! not delay each other when one of them fails.
 
+use std::sync::LazyLock;
+
+use mainstay_kernel::{
+    queue::worker::{self, Work},
+    schedule::{HOUR, Task},
+};
+use tokio_util::sync::CancellationToken;
+
 use super::wait_for_count;
 use crate::support::modules;
 use crate::support::{TestApp, TestDatabase};
@@ -103,4 +111,21 @@ async fn a_task_whose_worker_died_runs_again() {
     assert_eq!(database.number(alive).await, 1, "it may still be running");
     worker.app.clock.advance(chrono::TimeDelta::seconds(30));
     wait_for_count(&database, SUCCEEDED, tasks()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_was_claimed_runs_although_the_next_one_cant_be() {
+    static TASKS: LazyLock<[Task; 2]> =
+        LazyLock::new(|| ["first", "second"].map(|name| Task::new(name, HOUR, "Does nothing", |_| async { Ok(0) })));
+    let app = TestApp::start().await;
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'as the test wants'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON scheduled_tasks FOR EACH ROW WHEN (NEW.name = 'second')
+            EXECUTE FUNCTION refuse()";
+    app.database.sql(refuse).await;
+    let (stop, work) = (CancellationToken::new(), Work { jobs: &[], tasks: &*TASKS, ..modules().work() });
+    tokio::spawn(worker::run(work, app.app.clone(), stop.clone()));
+    let _stop = stop.drop_guard();
+    let ran = "SELECT count(*) FROM scheduled_tasks WHERE name = 'first' AND last_succeeded_at >= last_started_at";
+    wait_for_count(&app.database, ran, 1).await;
 }

@@ -96,3 +96,19 @@ async fn dead_jobs_are_removed_after_a_month() {
     assert_eq!(app.run_task("forget_dead_jobs").await.expect("done"), 1);
     assert_eq!(app.database.number("SELECT count(*) FROM jobs").await, 2);
 }
+
+/// What Postgres timed ends by its clock, however wrong that of the worker is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_clock_is_ahead_removes_nothing_too_early() {
+    let app = TestApp::start().await;
+    let timed = "INSERT INTO attempt_limits VALUES (sha256('x'), now() + interval '10 minutes');
+        INSERT INTO revocations (subject, revoked_at) VALUES (gen_random_uuid(), now());
+        INSERT INTO changes (topic, resource_id, account_id, version, is_deleted)
+            VALUES ('x', gen_random_uuid(), gen_random_uuid(), 1, false);
+        INSERT INTO jobs (kind, key, payload, max_attempts, dead_at) VALUES ('x', 'x', '{}', 5, now())";
+    app.database.sql(timed).await;
+    app.app.clock.advance(TimeDelta::days(1000));
+    for task in ["expire_attempt_limits", "expire_revocations", "forget_changes", "forget_dead_jobs"] {
+        assert_eq!(app.run_task(task).await.expect("done"), 0, "{task}");
+    }
+}

@@ -46,8 +46,6 @@ CREATE TABLE jobs (
     key text NOT NULL,
     -- Jobs with the same serial key run one at a time. Null: those with the same key do.
     serial_key text,
-    -- The slots that it uses while it runs.
-    lane text NOT NULL,
     payload json NOT NULL,
     -- The trace of the request or job that added it (W3C), which its run continues.
     traceparent text CHECK (char_length(traceparent) = 55),
@@ -69,10 +67,13 @@ CREATE TABLE jobs (
 CREATE UNIQUE INDEX jobs_waiting_idx ON jobs (key) WHERE lease IS NULL AND dead_at IS NULL;
 -- At most one job of a serial key runs.
 CREATE UNIQUE INDEX jobs_running_idx ON jobs (coalesce(serial_key, key)) WHERE lease IS NOT NULL;
--- Finds the jobs of a lane that are due, and their number and age.
-CREATE INDEX jobs_due_idx ON jobs (lane, due_at) WHERE dead_at IS NULL;
+-- In which slots a kind runs is not stored: the program says it, and may say otherwise tomorrow. Finds the jobs of a kind that
+-- are due, and their number and age.
+CREATE INDEX jobs_due_idx ON jobs (kind, due_at) WHERE serial_key IS NULL AND dead_at IS NULL;
+-- The same for those with a serial key, which are taken by that.
+CREATE INDEX jobs_serial_due_idx ON jobs (kind, due_at) WHERE serial_key IS NOT NULL AND dead_at IS NULL;
 -- Finds, for each serial key, the job that runs or else the first that waits, without reading those behind it.
-CREATE INDEX jobs_serial_idx ON jobs (lane, serial_key, (lease IS NULL), due_at)
+CREATE INDEX jobs_serial_idx ON jobs (serial_key, (lease IS NULL), due_at)
     WHERE serial_key IS NOT NULL AND dead_at IS NULL;
 -- Lists the dead jobs, and finds those to be removed.
 CREATE INDEX jobs_dead_idx ON jobs (dead_at, id) WHERE dead_at IS NOT NULL;

@@ -1,6 +1,6 @@
 //! The table of changes.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     deserialize::QueryableByName,
     sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid},
@@ -103,10 +103,11 @@ pub(super) async fn read(connection: &mut Connection, cursor: Option<&Cursor>) -
     Ok(Read { snapshot, entries: rows.into_iter().filter_map(Row::change).collect() })
 }
 
-/// Removes at most `limit` changes that were noted before `before`; returns how many.
-pub(crate) async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
+/// Removes at most `limit` changes that are older than `age`, by the clock of Postgres, which noted them; returns how many.
+pub(crate) async fn delete_expired(connection: &mut Connection, age: TimeDelta, limit: i64) -> Result<usize> {
     const SQL: &str = "DELETE FROM changes WHERE (writer, number) IN ( \
-                       SELECT writer, number FROM changes WHERE noted_at < ? ORDER BY writer, number LIMIT ?)";
-    let statement = Statement::new(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit);
+                       SELECT writer, number FROM changes WHERE noted_at < statement_timestamp() - ? * interval '1 second' \
+                       ORDER BY writer, number LIMIT ?)";
+    let statement = Statement::new(SQL).bind::<BigInt, _>(age.num_seconds()).bind::<BigInt, _>(limit);
     Ok(statement.execute(connection).await?)
 }

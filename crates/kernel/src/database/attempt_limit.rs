@@ -8,10 +8,9 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use diesel::{
     deserialize::QueryableByName,
-    sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, Timestamptz},
+    sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable},
 };
 use diesel_async::RunQueryDsl;
 use sha2::{Digest as _, Sha256};
@@ -90,16 +89,16 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
     Ok(Attempt::Refused { wait: Duration::from_secs(1) })
 }
 
-/// Deletes at most `limit` slots that have expired; returns how many.
+/// Deletes at most `limit` slots that have expired; returns how many. By the clock of Postgres, as they were taken: a process
+/// whose own is ahead frees none.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn delete_expired(connection: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<usize> {
+pub async fn delete_expired(connection: &mut Connection, limit: i64) -> Result<usize> {
     // The outer condition repeats the inner one, because a slot may be taken in between.
-    const SQL: &str = "DELETE FROM attempt_limits WHERE arrives_at < $1 AND ctid = ANY (ARRAY( \
-                         SELECT ctid FROM attempt_limits WHERE arrives_at < $1 LIMIT $2))";
-    let deleted = diesel::sql_query(SQL).bind::<Timestamptz, _>(now).bind::<BigInt, _>(limit).execute(connection);
-    Ok(deleted.await?)
+    const SQL: &str = "DELETE FROM attempt_limits WHERE arrives_at < statement_timestamp() AND ctid = ANY (ARRAY( \
+                         SELECT ctid FROM attempt_limits WHERE arrives_at < statement_timestamp() LIMIT $1))";
+    Ok(diesel::sql_query(SQL).bind::<BigInt, _>(limit).execute(connection).await?)
 }
 
 fn slot(key: &[u8; 16], number: u32) -> Vec<u8> {

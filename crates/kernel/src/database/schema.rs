@@ -11,7 +11,7 @@ diesel::table! {
 }
 diesel::table! {
     jobs (id) {
-        id -> BigInt, kind -> Text, key -> Text, serial_key -> Nullable<Text>, lane -> Text, payload -> Json,
+        id -> BigInt, kind -> Text, key -> Text, serial_key -> Nullable<Text>, payload -> Json,
         traceparent -> Nullable<Text>,
         due_at -> Timestamptz, attempts -> Integer, max_attempts -> Integer, lease -> Nullable<Uuid>,
         last_error -> Nullable<Text>, dead_at -> Nullable<Timestamptz>, created_at -> Timestamptz,

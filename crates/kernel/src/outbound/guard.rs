@@ -2,17 +2,21 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _},
     sync::Arc,
     task::{Context, Poll},
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use hyper_util::client::legacy::connect::dns::Name;
+use tokio::{sync::Semaphore, task::spawn_blocking};
 use tower::Service;
 
 /// Why a host is refused.
 pub(crate) const PRIVATE: &str = "the host is not a public one";
+
+/// The most look-ups at once. The threads on which they wait are those of password hashing and files too, 512 in all.
+const MAX_LOOK_UPS: usize = 64;
 
 pub(crate) type LookUp = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
@@ -24,8 +28,27 @@ pub(crate) struct Guard {
     pub(crate) look_up: LookUp,
 }
 
-pub(crate) async fn system(host: String) -> io::Result<Vec<SocketAddr>> {
-    Ok(tokio::net::lookup_host((host, 0)).await?.collect())
+/// Returns the look-up of the system.
+pub(crate) fn system() -> LookUp {
+    bounded(MAX_LOOK_UPS, |host| Ok((host, 0).to_socket_addrs()?.collect()))
+}
+
+/// Makes a look-up of one that blocks, of which `most` run at once; the others wait as long as their call may take.
+fn bounded(most: usize, look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> LookUp {
+    let (slots, look_up) = (Arc::new(Semaphore::new(most)), Arc::new(look_up));
+    Arc::new(move |host: String| {
+        let (slots, look_up) = (slots.clone(), look_up.clone());
+        async move {
+            let slot = slots.acquire_owned().await.map_err(io::Error::other)?;
+            let found = spawn_blocking(move || {
+                // Released when the look-up ends, not when the call gives up: nothing can end it before the resolver does.
+                let _slot = slot;
+                look_up(&host)
+            });
+            found.await.map_err(io::Error::other)?
+        }
+        .boxed()
+    })
 }
 
 impl Service<Name> for Guard {
@@ -86,4 +109,42 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let documentation = (a == 0x2001 && b == 0xdb8) || (a == 0x3fff && b < 0x1000);
     let six_to_four = a == 0x2002;
     global && !assigned_to_protocols && !documentation && !six_to_four
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Mutex,
+            atomic::{AtomicUsize, Ordering},
+            mpsc,
+        },
+        time::Duration,
+    };
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_up_that_nobody_waits_for_keeps_its_slot() {
+        const SHORT: Duration = Duration::from_millis(50);
+        let (answer, answers) = mpsc::channel::<()>();
+        let (answers, began) = (Mutex::new(answers), Arc::<AtomicUsize>::default());
+        let count = began.clone();
+        let look_up = bounded(1, move |_| {
+            count.fetch_add(1, Ordering::SeqCst);
+            answers.lock().expect("no panic").recv().expect("an answer");
+            Ok(Vec::new())
+        });
+        for host in ["hangs.example", "waits.example"] {
+            timeout(SHORT, look_up(host.to_owned())).await.expect_err("no answer");
+        }
+        assert!(began.load(Ordering::SeqCst) <= 1);
+        for _ in 0..2 {
+            answer.send(()).expect("it is waited for");
+        }
+        assert!(look_up("answers.example".to_owned()).await.expect("an answer").is_empty());
+        assert_eq!(began.load(Ordering::SeqCst), 2);
+    }
 }

@@ -2,7 +2,7 @@
 //! and the behavior of one says nothing about another: there is no circuit breaker and no alert, and retries are up to
 //! the caller.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
 
@@ -36,7 +36,7 @@ impl Receivers {
     /// # Errors
     /// If the system has no root certificates.
     pub fn new(allow_private: bool, slots: usize) -> anyhow::Result<Self> {
-        Self::over(Guard { allow_private, look_up: Arc::new(|host| Box::pin(system(host))) }, slots)
+        Self::over(Guard { allow_private, look_up: system() }, slots)
     }
 
     fn over(guard: Guard, slots: usize) -> anyhow::Result<Self> {
@@ -72,7 +72,10 @@ mod tests {
     use std::{
         io,
         net::SocketAddr,
-        sync::atomic::{AtomicUsize, Ordering},
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
     };
 
     use bytes::Bytes;

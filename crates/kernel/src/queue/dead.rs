@@ -1,6 +1,6 @@
 //! Dead jobs: those that used up their attempts. They stay for an operator, who can have them run again.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
     deserialize::QueryableByName,
     sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz},
@@ -56,8 +56,8 @@ pub async fn redrive(connection: &mut Connection, ids: &[i64], kind: Option<&str
             DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE dead_at IS NOT NULL \
                 AND (id = ANY(?) OR kind = ?) ORDER BY dead_at, id LIMIT ? FOR UPDATE SKIP LOCKED) \
             RETURNING jobs.*), again AS ( \
-            INSERT INTO jobs (id, kind, key, serial_key, lane, payload, max_attempts, last_error, created_at, traceparent) \
-            SELECT id, kind, key, serial_key, lane, payload, max_attempts, last_error, created_at, traceparent FROM dead \
+            INSERT INTO jobs (id, kind, key, serial_key, payload, max_attempts, last_error, created_at, traceparent) \
+            SELECT id, kind, key, serial_key, payload, max_attempts, last_error, created_at, traceparent FROM dead \
             ORDER BY key, id DESC \
             ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING) \
         SELECT id, kind, payload::text AS payload, attempts, last_error AS error, dead_at FROM dead";
@@ -71,9 +71,11 @@ pub async fn redrive(connection: &mut Connection, ids: &[i64], kind: Option<&str
     Ok(dead.len())
 }
 
-/// Removes at most `limit` jobs that were given up before `before`; returns how many.
-pub(crate) async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
-    const SQL: &str = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE dead_at < ? LIMIT ?)";
-    let statement = Statement::new(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit);
+/// Removes at most `limit` jobs that were given up longer than `age` ago, by the clock of Postgres, which says when that was;
+/// returns how many.
+pub(crate) async fn delete_expired(connection: &mut Connection, age: TimeDelta, limit: i64) -> Result<usize> {
+    const SQL: &str = "DELETE FROM jobs WHERE id IN ( \
+        SELECT id FROM jobs WHERE dead_at < statement_timestamp() - ? * interval '1 second' LIMIT ?)";
+    let statement = Statement::new(SQL).bind::<BigInt, _>(age.num_seconds()).bind::<BigInt, _>(limit);
     Ok(statement.execute(connection).await?)
 }

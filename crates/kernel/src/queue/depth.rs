@@ -7,55 +7,69 @@ use crate::{
     app::App,
     database::Connection,
     error::Result,
-    queue::{
-        Kind,
-        rows::Rows,
-        store::{self, Depth},
-    },
+    queue::{Kind, rows::Rows, store},
 };
 
 /// Due jobs of a lane, due rows of a table and dead jobs are counted up to this number.
 pub const LIMIT: i32 = 10_000;
+/// The name under which jobs are counted that this program can't run: those of another version, newer or older.
+pub const UNKNOWN: &str = "unknown";
 
 /// What waits in a lane.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waiting {
-    /// The name of the lane.
+    /// The name of the lane, or [`UNKNOWN`].
     pub lane: String,
-    /// The number of jobs and rows that are due and not taken, each kind counted up to [`LIMIT`].
+    /// The number of jobs and rows that are due and not taken, each counted up to [`LIMIT`].
     pub due: i64,
     /// For how many seconds the first of them has been due.
     pub oldest_seconds: f64,
 }
 
-/// Returns what waits in each lane, by name.
+/// Returns what waits in each lane, by name; at the end what this program can't run, if there is any.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn waiting(app: &App, kinds: &[Kind], rows: &'static [Rows]) -> Result<Vec<Waiting>> {
-    let mut lanes: Vec<_> =
-        kinds.iter().map(|kind| kind.lane.name).chain(rows.iter().map(|rows| rows.lane.name)).collect();
-    lanes.sort_unstable();
-    lanes.dedup();
+    let mut found: Vec<_> = kinds.iter().map(|kind| kind.lane).chain(rows.iter().map(|rows| rows.lane)).collect();
+    found.sort_unstable_by_key(|lane| lane.name);
+    found.dedup_by_key(|lane| lane.name);
+    let mut found: Vec<_> = found.into_iter().map(|lane| Waiting::nothing(lane.name)).collect();
     let read = async move |connection: &mut Connection| {
-        let mut found: Vec<Waiting> =
-            store::depths(connection, &lanes, LIMIT).await?.into_iter().map(Waiting::from).collect();
+        let (by_kind, mut by_table) = (store::depths(connection, LIMIT).await?, Vec::new());
         for rows in rows {
-            let due = rows.depth(connection, LIMIT).await?;
-            for lane in found.iter_mut().filter(|found| found.lane == rows.lane.name) {
-                lane.due += due.rows;
-                lane.oldest_seconds = lane.oldest_seconds.max(due.oldest_seconds);
-            }
+            by_table.push((rows.lane.name, rows.depth(connection, LIMIT).await?));
         }
-        found.sort_by(|one, other| one.lane.cmp(&other.lane));
-        Ok(found)
+        Ok((by_kind, by_table))
     };
-    app.database.autocommit(read).await
+    let (by_kind, by_table) = app.database.autocommit(read).await?;
+    for depth in by_kind {
+        let lane = kinds.iter().find(|kind| kind.name == depth.kind).map_or(UNKNOWN, |kind| kind.lane.name);
+        add(&mut found, lane, depth.jobs, depth.oldest_seconds);
+    }
+    for waiting in &mut found {
+        waiting.due = waiting.due.min(LIMIT.into());
+    }
+    for (lane, depth) in by_table {
+        add(&mut found, lane, depth.rows, depth.oldest_seconds);
+    }
+    Ok(found)
 }
 
-impl From<Depth> for Waiting {
-    fn from(depth: Depth) -> Self {
-        Self { lane: depth.lane, due: depth.jobs, oldest_seconds: depth.oldest_seconds }
+fn add(found: &mut Vec<Waiting>, lane: &str, due: i64, oldest_seconds: f64) {
+    if !found.iter().any(|waiting| waiting.lane == lane) {
+        found.push(Waiting::nothing(lane));
+    }
+    for waiting in found.iter_mut().filter(|waiting| waiting.lane == lane) {
+        waiting.due += due;
+        waiting.oldest_seconds = waiting.oldest_seconds.max(oldest_seconds);
+    }
+}
+
+impl Waiting {
+    /// A lane in which nothing waits.
+    pub(crate) fn nothing(lane: &str) -> Self {
+        Self { lane: lane.to_owned(), due: 0, oldest_seconds: 0.0 }
     }
 }
 

@@ -5,7 +5,7 @@ mod observe;
 mod take;
 
 pub(crate) use end::{Ended, bury, complete, retry};
-pub(crate) use observe::{Depth, depths};
+pub(crate) use observe::depths;
 pub(crate) use take::{Room, Taken, renew, statement, take};
 
 use std::collections::BTreeMap;
@@ -27,7 +27,6 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) kind: &'static str,
-    pub(crate) lane: &'static str,
     pub(crate) max_attempts: i32,
     /// The serial key and the payload, as JSON, of each key. In the order of keys, because concurrent statements that
     /// lock rows in different orders may wait for each other.
@@ -37,15 +36,14 @@ pub(crate) struct Batch {
 /// Adds jobs within the caller's transaction, to start no earlier than `at`, if given. A waiting job with the same key is
 /// replaced.
 pub(crate) async fn add(connection: &Connection, batch: Batch, at: Option<DateTime<Utc>>) -> Result<()> {
-    const SQL: &str = "INSERT INTO jobs (kind, lane, max_attempts, traceparent, due_at, key, serial_key, payload) \
-        SELECT ?, ?, ?::int, ?, coalesce(?, now()), job.key, job.serial_key, job.payload::json \
+    const SQL: &str = "INSERT INTO jobs (kind, max_attempts, traceparent, due_at, key, serial_key, payload) \
+        SELECT ?, ?::int, ?, coalesce(?, now()), job.key, job.serial_key, job.payload::json \
         FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload) \
         ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL \
         DO UPDATE SET payload = excluded.payload, due_at = excluded.due_at, serial_key = excluded.serial_key, \
-            lane = excluded.lane, max_attempts = excluded.max_attempts, traceparent = excluded.traceparent, attempts = 0, last_error = NULL";
+            max_attempts = excluded.max_attempts, traceparent = excluded.traceparent, attempts = 0, last_error = NULL";
     let statement = Statement::new(SQL)
         .bind::<Text, _>(batch.kind)
-        .bind::<Text, _>(batch.lane)
         .bind::<Integer, _>(batch.max_attempts)
         .bind::<Nullable<Text>, _>(traceparent())
         .bind::<Nullable<Timestamptz>, _>(at);
@@ -63,15 +61,14 @@ pub(crate) async fn add(connection: &Connection, batch: Batch, at: Option<DateTi
 
 /// Adds those jobs whose key has no job that waits or runs; returns how many were added.
 pub(crate) async fn add_missing(connection: &mut Connection, batch: Batch) -> Result<usize> {
-    const SQL: &str = "INSERT INTO jobs (kind, lane, max_attempts, traceparent, key, serial_key, payload) \
-        SELECT ?, ?, ?::int, ?, job.key, job.serial_key, job.payload::json \
+    const SQL: &str = "INSERT INTO jobs (kind, max_attempts, traceparent, key, serial_key, payload) \
+        SELECT ?, ?::int, ?, job.key, job.serial_key, job.payload::json \
         FROM unnest(?::text[], ?::text[], ?::text[]) AS job (key, serial_key, payload) \
         WHERE NOT EXISTS (SELECT FROM jobs WHERE coalesce(jobs.serial_key, jobs.key) = coalesce(job.serial_key, job.key) \
             AND jobs.key = job.key AND jobs.lease IS NOT NULL) \
         ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING";
     let statement = Statement::new(SQL)
         .bind::<Text, _>(batch.kind)
-        .bind::<Text, _>(batch.lane)
         .bind::<Integer, _>(batch.max_attempts)
         .bind::<Nullable<Text>, _>(traceparent());
     let Columns { keys, serial_keys, payloads } = Columns::of(batch.entries);

@@ -33,6 +33,8 @@ pub(super) struct State {
     running: Mutex<HashSet<String>>,
     pub(super) runs: AtomicUsize,
     pub(super) overlaps: AtomicUsize,
+    /// The most jobs that ran at once.
+    pub(super) peak: AtomicUsize,
     pub(super) given_up: AtomicUsize,
     /// Whether the next job that is given up fails to be.
     pub(super) clings: AtomicBool,
@@ -48,6 +50,7 @@ impl Default for State {
             running: Mutex::default(),
             runs: AtomicUsize::default(),
             overlaps: AtomicUsize::default(),
+            peak: AtomicUsize::default(),
             given_up: AtomicUsize::default(),
             clings: AtomicBool::new(false),
             gate: Semaphore::new(0),
@@ -121,7 +124,13 @@ impl Drop for Unless<'_> {
 async fn act(app: &App, key: String, act: Act) -> Result<()> {
     let state = app.part::<Arc<State>>();
     state.runs.fetch_add(1, Ordering::SeqCst);
-    if !state.running.lock().expect("no panic").insert(key.clone()) {
+    let is_alone = {
+        let mut running = state.running.lock().expect("no panic");
+        let is_alone = running.insert(key.clone());
+        state.peak.fetch_max(running.len(), Ordering::SeqCst);
+        is_alone
+    };
+    if !is_alone {
         state.overlaps.fetch_add(1, Ordering::SeqCst);
     }
     state.began.notify_one();

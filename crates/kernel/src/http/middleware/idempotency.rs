@@ -1,11 +1,21 @@
 //! Reads the idempotency key, which the policy ignores, allows or requires. `ops::work` implements idempotency.
 
+use http::HeaderMap;
+
 use crate::{
     caller::IdempotencyKey,
     contract::{Method, policy::Idempotency},
     error::{Error, Reason},
     http::middleware::layer::{Middleware, Next, Request, ResponseFuture, refuse},
 };
+
+/// The headers that carry a key.
+const HEADERS: [&str; 2] = ["idempotency-key", "x-idempotency-key"];
+
+/// Whether a request says that it has a key, whatever that is.
+pub(super) fn is_keyed(headers: &HeaderMap) -> bool {
+    HEADERS.iter().any(|name| headers.contains_key(*name))
+}
 
 /// A middleware that puts the key into the request extensions.
 #[derive(Debug, Clone)]
@@ -16,7 +26,7 @@ impl<S: Next> Middleware<Request, S> for ReadIdempotencyKey {
         let rule = request.extensions().get::<&'static Method>().map_or(Idempotency::None, |method| method.idempotency);
         if rule != Idempotency::None {
             let headers = request.headers();
-            let mut keys = ["idempotency-key", "x-idempotency-key"].iter().flat_map(|name| headers.get_all(*name));
+            let mut keys = HEADERS.iter().flat_map(|name| headers.get_all(*name));
             let key = keys.next();
             if keys.next().is_some() {
                 // Which one counts would depend on who reads them.
@@ -62,4 +72,20 @@ fn unescape(text: &str) -> Option<String> {
         }
     }
     Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn both_headers_carry_a_key() {
+        for (name, expected) in [("idempotency-key", true), ("x-idempotency-key", true), ("x-request-id", false)] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static("one"));
+            assert_eq!(is_keyed(&headers), expected, "{name}");
+        }
+    }
 }

@@ -26,6 +26,7 @@ use crate::{
     http::middleware::{
         budget::Budget,
         extensions::{Arrived, Place},
+        idempotency,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
         protocol, rate_limit, timeout,
     },
@@ -69,7 +70,7 @@ impl<S: Next> Middleware<Request, S> for Shed {
             return next.pass(request);
         }
         // A retry under a key may find its work done.
-        let is_keyed = request.headers().contains_key("idempotency-key");
+        let is_keyed = idempotency::is_keyed(request.headers());
         let wait = timeout::requested(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
         let Self { line, places, late } = self.clone();
         let terms = Terms { line: line.clone(), places: late, client: rate_limit::client(&request), is_keyed, wait };

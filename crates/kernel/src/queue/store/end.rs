@@ -51,9 +51,8 @@ pub(crate) async fn retry(connection: &mut Connection, ended: &[Ended]) -> Resul
     const SQL: &str = "WITH ended AS ( \
             DELETE FROM jobs USING unnest(?::bigint[], ?::uuid[], ?::float8[], ?::int[], ?::text[]) AS ended (id, lease, wait, returned, error) \
             WHERE jobs.id = ended.id AND jobs.lease = ended.lease RETURNING jobs.*, wait, returned, error) \
-        INSERT INTO jobs (id, kind, key, serial_key, lane, payload, due_at, attempts, max_attempts, last_error, created_at, \
-            traceparent) \
-        SELECT id, kind, key, serial_key, lane, payload, now() + wait * interval '1 second', attempts - returned, \
+        INSERT INTO jobs (id, kind, key, serial_key, payload, due_at, attempts, max_attempts, last_error, created_at, traceparent) \
+        SELECT id, kind, key, serial_key, payload, now() + wait * interval '1 second', attempts - returned, \
             max_attempts, coalesce(error, last_error), created_at, traceparent FROM ended ORDER BY key \
         ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING";
     let ended = ended.to_vec();

@@ -2,7 +2,7 @@
 
 use diesel::{
     deserialize::QueryableByName,
-    sql_types::{Array, BigInt, Double, Integer, Text},
+    sql_types::{BigInt, Double, Integer, Text},
 };
 use diesel_async::RunQueryDsl;
 
@@ -11,11 +11,11 @@ use crate::{
     error::Result,
 };
 
-/// The jobs of a lane that are due and not taken.
+/// The jobs of a kind that are due and not taken.
 #[derive(Debug, QueryableByName)]
 pub(crate) struct Depth {
     #[diesel(sql_type = Text)]
-    pub(crate) lane: String,
+    pub(crate) kind: String,
     /// Their number, counted up to a limit.
     #[diesel(sql_type = BigInt)]
     pub(crate) jobs: i64,
@@ -24,12 +24,32 @@ pub(crate) struct Depth {
     pub(crate) oldest_seconds: f64,
 }
 
-/// Returns the depth of each lane; counts at most `limit` jobs of each.
-pub(crate) async fn depths(connection: &mut Connection, lanes: &[&str], limit: i32) -> Result<Vec<Depth>> {
-    const SQL: &str = "SELECT lane.name AS lane, due.jobs, due.oldest_seconds FROM unnest(?::text[]) AS lane (name), LATERAL ( \
-            SELECT count(*) AS jobs, coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 AS oldest_seconds FROM ( \
-                SELECT due_at FROM jobs WHERE jobs.lane = lane.name AND dead_at IS NULL AND due_at <= now() \
-                ORDER BY due_at LIMIT ?) AS due) AS due";
-    let statement = Statement::new(SQL).bind::<Array<Text>, _>(lanes).bind::<Integer, _>(limit);
+/// Returns the depth of each kind that has due jobs, whether this program knows it or not; counts at most `limit` jobs of
+/// each with a serial key, and as many without. The kinds are found by steps from one to the next in the index.
+pub(crate) async fn depths(connection: &mut Connection, limit: i32) -> Result<Vec<Depth>> {
+    const SQL: &str = "WITH RECURSIVE plain AS ( \
+            (SELECT kind FROM jobs WHERE serial_key IS NULL AND dead_at IS NULL ORDER BY kind LIMIT 1) \
+            UNION ALL \
+            SELECT next.kind FROM plain, LATERAL ( \
+                SELECT jobs.kind FROM jobs WHERE jobs.kind > plain.kind AND serial_key IS NULL AND dead_at IS NULL \
+                ORDER BY jobs.kind LIMIT 1) AS next \
+        ), serial AS ( \
+            (SELECT kind FROM jobs WHERE serial_key IS NOT NULL AND dead_at IS NULL ORDER BY kind LIMIT 1) \
+            UNION ALL \
+            SELECT next.kind FROM serial, LATERAL ( \
+                SELECT jobs.kind FROM jobs WHERE jobs.kind > serial.kind AND serial_key IS NOT NULL AND dead_at IS NULL \
+                ORDER BY jobs.kind LIMIT 1) AS next \
+        ), due AS ( \
+            SELECT plain.kind, one.due_at FROM plain, LATERAL ( \
+                SELECT due_at FROM jobs WHERE jobs.kind = plain.kind AND serial_key IS NULL AND dead_at IS NULL \
+                    AND due_at <= now() ORDER BY due_at LIMIT ?) AS one \
+            UNION ALL \
+            SELECT serial.kind, one.due_at FROM serial, LATERAL ( \
+                SELECT due_at FROM jobs WHERE jobs.kind = serial.kind AND serial_key IS NOT NULL AND dead_at IS NULL \
+                    AND due_at <= now() ORDER BY due_at LIMIT ?) AS one \
+        ) \
+        SELECT kind, count(*) AS jobs, extract(epoch FROM now() - min(due_at))::float8 AS oldest_seconds \
+        FROM due GROUP BY kind";
+    let statement = Statement::new(SQL).bind::<Integer, _>(limit).bind::<Integer, _>(limit);
     Ok(statement.load(connection).await?)
 }

@@ -19,7 +19,6 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
     pub(crate) lane: &'static str,
-    pub(crate) is_serial: bool,
     pub(crate) slots: usize,
 }
 
@@ -49,45 +48,56 @@ pub(crate) struct Taken {
     pub(crate) is_replaced: bool,
 }
 
-/// `plain`: the first due jobs of each lane, except those whose key has a running job. `head`: for each serial key, the
+/// In which lane a job runs is what this program says of its kind (`kind`), whatever another version said when it was
+/// added: so no job is left behind, and none runs beside its bound, after its kind moved to another lane.
+///
+/// `plain`: the first due jobs of each kind, except those whose key has a running job. `head`: for each serial key, the
 /// job that runs or else the first that waits; found by steps from key to key in the index, so that the jobs behind it are
-/// not read, however many there are. A job that runs is due once its lease is over, and is then taken like any other.
+/// not read, however many there are, and not at all unless a job with such a key is due. A job that runs is due once its
+/// lease is over, and is then taken like any other. `found`: of both, as many as the lane of their kind has free slots.
 ///
 /// Two statements that do not see each other's changes yet may take two jobs with the same serial key; the unique index
 /// refuses the second one.
 const FIND: &str = "WITH RECURSIVE lane AS ( \
-    SELECT * FROM unnest(?::text[], ?::int[], ?::bool[]) AS lane (name, slots, is_serial) \
+    SELECT * FROM unnest(?::text[], ?::int[]) AS lane (name, slots) \
+), kind AS ( \
+    SELECT kind.name, lane.name AS lane, lane.slots \
+    FROM unnest(?::text[], ?::text[]) AS kind (name, lane) JOIN lane ON lane.name = kind.lane \
 ), plain AS ( \
-    SELECT job.id FROM lane, LATERAL ( \
-        SELECT job.id FROM jobs AS job \
-        WHERE job.lane = lane.name AND job.dead_at IS NULL AND job.due_at <= now() AND job.kind = ANY(?) \
+    SELECT job.id, job.due_at, kind.lane FROM kind, LATERAL ( \
+        SELECT job.id, job.due_at FROM jobs AS job \
+        WHERE job.kind = kind.name AND job.serial_key IS NULL AND job.dead_at IS NULL AND job.due_at <= now() \
             AND NOT EXISTS (SELECT FROM jobs AS running WHERE coalesce(running.serial_key, running.key) = job.key \
                 AND running.lease IS NOT NULL AND running.id <> job.id) \
-        ORDER BY job.due_at LIMIT lane.slots FOR UPDATE OF job SKIP LOCKED \
-    ) AS job WHERE NOT lane.is_serial \
+        ORDER BY job.due_at LIMIT kind.slots FOR UPDATE OF job SKIP LOCKED \
+    ) AS job \
 ), head AS ( \
-    SELECT lane.name, first.* FROM lane, LATERAL ( \
-        SELECT id, serial_key, due_at FROM jobs \
-        WHERE lane = lane.name AND serial_key IS NOT NULL AND dead_at IS NULL \
+    SELECT first.* FROM ( \
+        SELECT id, kind, serial_key, due_at FROM jobs WHERE serial_key IS NOT NULL AND dead_at IS NULL \
         ORDER BY serial_key, lease IS NULL, due_at LIMIT 1 \
-    ) AS first WHERE lane.is_serial \
+    ) AS first WHERE EXISTS (SELECT FROM kind, LATERAL ( \
+        SELECT FROM jobs AS job WHERE job.kind = kind.name AND job.serial_key IS NOT NULL AND job.dead_at IS NULL \
+            AND job.due_at <= now() ORDER BY job.due_at LIMIT 1) AS due) \
     UNION ALL \
-    SELECT head.name, next.* FROM head, LATERAL ( \
-        SELECT id, serial_key, due_at FROM jobs \
-        WHERE lane = head.name AND serial_key > head.serial_key AND dead_at IS NULL \
+    SELECT next.* FROM head, LATERAL ( \
+        SELECT id, kind, serial_key, due_at FROM jobs WHERE serial_key > head.serial_key AND dead_at IS NULL \
         ORDER BY serial_key, lease IS NULL, due_at LIMIT 1 \
     ) AS next \
 ), serial AS ( \
-    SELECT job.id FROM lane, LATERAL ( \
-        SELECT job.id FROM head JOIN jobs AS job ON job.id = head.id \
-        WHERE head.name = lane.name AND head.due_at <= now() \
-            AND job.dead_at IS NULL AND job.due_at <= now() AND job.kind = ANY(?) \
+    SELECT job.id, job.due_at, lane.name AS lane FROM lane, LATERAL ( \
+        SELECT job.id, job.due_at FROM kind JOIN head ON head.kind = kind.name JOIN jobs AS job ON job.id = head.id \
+        WHERE kind.lane = lane.name AND head.due_at <= now() AND job.dead_at IS NULL AND job.due_at <= now() \
         ORDER BY job.due_at LIMIT lane.slots FOR UPDATE OF job SKIP LOCKED \
-    ) AS job WHERE lane.is_serial \
+    ) AS job \
+), found AS ( \
+    SELECT job.id FROM lane, LATERAL ( \
+        SELECT due.id FROM (SELECT * FROM plain UNION ALL SELECT * FROM serial) AS due WHERE due.lane = lane.name \
+        ORDER BY due.due_at LIMIT lane.slots \
+    ) AS job \
 )";
 const TAKE: &str = "UPDATE jobs SET lease = gen_random_uuid(), attempts = attempts + 1, due_at = now() + ?::float8 * interval '1 second', \
     last_error = CASE WHEN lease IS NULL THEN last_error ELSE 'its worker died' END \
-WHERE id IN (SELECT id FROM plain UNION ALL SELECT id FROM serial) \
+WHERE id IN (SELECT id FROM found) \
 RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts, traceparent, \
     EXISTS (SELECT FROM jobs AS next WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL \
         AND next.id <> jobs.id) AS is_replaced";
@@ -112,21 +122,20 @@ impl Taken {
     }
 }
 
-/// Takes due jobs of these kinds, as far as there is room; they are leased for `term`.
+/// Takes due jobs of these kinds, each with the lane in which it runs, as far as there is room; they are leased for `term`.
 pub(crate) async fn take(
     connection: &mut Connection,
     statement: &str,
     rooms: &[Room],
-    kinds: &[&str],
+    kinds: &[(&'static str, &'static str)],
     term: Duration,
 ) -> Result<Vec<Taken>> {
     let slots = |room: &Room| i32::try_from(room.slots).unwrap_or(i32::MAX);
     let statement = Statement::new(statement)
         .bind::<Array<Text>, _>(rooms.iter().map(|room| room.lane).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(rooms.iter().map(slots).collect::<Vec<_>>())
-        .bind::<Array<Bool>, _>(rooms.iter().map(|room| room.is_serial).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(kinds)
-        .bind::<Array<Text>, _>(kinds)
+        .bind::<Array<Text>, _>(kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(kinds.iter().map(|(_, lane)| *lane).collect::<Vec<_>>())
         .bind::<Double, _>(term.as_secs_f64());
     match statement.load(connection).await {
         // Another worker took a job with the same serial key; its change is seen next time.

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::Worker;
-use crate::queue::{depth, outage::jittered};
+use crate::queue::{
+    depth::{self, UNKNOWN, Waiting},
+    outage::jittered,
+};
 
 /// The interval of measurements.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -12,7 +15,12 @@ const INTERVAL: Duration = Duration::from_secs(15);
 pub(super) async fn keep(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         // An outage is reported by the loops that work.
-        for waiting in depth::waiting(&worker.app, worker.work.jobs, worker.work.rows).await.unwrap_or_default() {
+        let mut found = depth::waiting(&worker.app, worker.work.jobs, worker.work.rows).await.unwrap_or_default();
+        // What was there and is not any more is none.
+        if !found.is_empty() && !found.iter().any(|waiting| waiting.lane == UNKNOWN) {
+            found.push(Waiting::nothing(UNKNOWN));
+        }
+        for waiting in found {
             #[expect(clippy::cast_precision_loss, reason = "at most 10,000 of each kind")]
             metrics::gauge!("mainstay_jobs_due", "lane" => waiting.lane.clone()).set(waiting.due as f64);
             metrics::gauge!("mainstay_jobs_oldest_due_seconds", "lane" => waiting.lane).set(waiting.oldest_seconds);

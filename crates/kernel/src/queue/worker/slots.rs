@@ -89,17 +89,15 @@ impl Slots {
 
     /// Returns the lanes that have free slots.
     pub(super) fn room(&self) -> Vec<Room> {
-        let room = self.lanes.iter().map(|one| {
-            let Lane { name, is_serial, .. } = one.lane;
-            Room { lane: name, is_serial, slots: one.free.load(Ordering::Relaxed) }
-        });
+        let room = self.lanes.iter().map(|one| Room { lane: one.lane.name, slots: one.free.load(Ordering::Relaxed) });
         room.filter(|room| room.slots > 0).collect()
     }
 
-    /// Occupies a slot. Only one caller does, after it asked for [`Slots::room`].
+    /// Occupies a slot; `None` if none is free, so that the bound of a lane holds whatever was taken for it.
     pub(super) fn occupy(&self, lane: &str) -> Option<Slot> {
         let lane = self.find(lane)?.clone();
-        lane.free.fetch_sub(1, Ordering::Relaxed);
+        let count = |free: usize| free.checked_sub(1);
+        lane.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).ok()?;
         Some(Slot { lane, wake: self.wake.clone(), has_yielded: false })
     }
 
@@ -118,5 +116,27 @@ impl Slots {
 
     pub(super) fn wake(&self) -> &Notify {
         &self.wake
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_without_a_free_slot_gives_none() {
+        let lane = Lane::new("narrow", |_| 2);
+        let slotted = Slotted {
+            lane,
+            free: AtomicUsize::new(2),
+            may_yield: AtomicUsize::new(0),
+            is_saturated: AtomicBool::new(false),
+        };
+        let slots = Slots { lanes: vec![Arc::new(slotted)], wake: Arc::default() };
+        let held = [slots.occupy("narrow"), slots.occupy("narrow")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(slots.occupy("narrow").is_none() && slots.room().is_empty());
+        drop(held);
+        assert_eq!(slots.room().iter().map(|room| room.slots).sum::<usize>(), 2);
     }
 }

@@ -70,10 +70,11 @@ impl Worker {
     }
 
     async fn take_due_jobs(self: &Arc<Self>) -> Result<bool> {
-        let (rooms, kinds) = (self.slots.room(), self.kinds.keys().copied().collect::<Vec<_>>());
+        let rooms = self.slots.room();
         if rooms.is_empty() {
             return Ok(false);
         }
+        let kinds: Vec<_> = self.kinds.values().map(|kind| (kind.name, kind.lane.name)).collect();
         let (free_slots, statement) = (rooms.clone(), self.take.as_str());
         let taken = self
             .app

@@ -24,6 +24,9 @@ use crate::database::Waits;
 const MIN_LIMIT: usize = 128;
 /// How many requests may wait, for each that may be in flight. A waiting request costs a few kilobytes.
 const WAITING_PER_PLACE: usize = 4;
+/// Of so many turns, one is that of a request without a key, if one waits: a key is a header that anybody may send, and must
+/// not keep everybody else from being served.
+const OTHERS_EVERY: usize = 4;
 const ADJUST_EVERY: Duration = Duration::from_millis(100);
 /// How long requests may wait for a connection on average before the limit shrinks.
 const MAX_CONNECTION_WAIT: Duration = Duration::from_millis(20);
@@ -48,8 +51,10 @@ impl fmt::Debug for Line {
 struct State {
     limit: usize,
     running: usize,
-    /// Those that wait: under a key, which go first, and the others.
+    /// Those that wait: under a key, which mostly go first, and the others.
     waiting: [VecDeque<oneshot::Sender<Turn>>; 2],
+    /// The turns that were waited for, counted modulo [`OTHERS_EVERY`].
+    turns: usize,
     adjusted_at: Instant,
     waits: Waits,
 }
@@ -74,6 +79,7 @@ impl Line {
             limit: MIN_LIMIT.min(max_limit),
             running: 0,
             waiting: Default::default(),
+            turns: 0,
             adjusted_at: Instant::now(),
             waits: waits(),
         };
@@ -114,9 +120,14 @@ impl Line {
         self.adjust(state);
         while state.running < state.limit {
             let [keyed, others] = &mut state.waiting;
-            let Some(next) = keyed.pop_front().or_else(|| others.pop_front()) else { return };
+            let is_turn_of_others = state.turns == OTHERS_EVERY - 1;
+            let [first, second] = if is_turn_of_others { [others, keyed] } else { [keyed, others] };
+            let Some(next) = first.pop_front().or_else(|| second.pop_front()) else { return };
             match next.send(Turn(Some(self.clone()))) {
-                Ok(()) => state.running += 1,
+                Ok(()) => {
+                    state.running += 1;
+                    state.turns = (state.turns + 1) % OTHERS_EVERY;
+                }
                 // It has given up. Its turn, which it never had, must not end.
                 Err(mut turn) => drop(turn.0.take()),
             }
@@ -186,6 +197,29 @@ mod tests {
         drop(turn);
         drop(other.await.expect("no panic"));
         drop(line.try_enter().expect("all have left"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_fourth_turn_is_that_of_a_request_without_a_key() {
+        let (line, _) = line(1);
+        let turn = line.try_enter().expect("nobody is there");
+        let served = Arc::<Mutex<Vec<bool>>>::default();
+        let enter = |is_keyed| {
+            let (line, served) = (line.clone(), served.clone());
+            tokio::spawn(async move {
+                let _turn = line.enter(is_keyed, LONG).await.expect("a turn");
+                served.lock().unwrap().push(is_keyed);
+            })
+        };
+        let waiting: Vec<_> = [[true; 8], [false; 8]].concat().into_iter().take(12).map(enter).collect();
+        tokio::task::yield_now().await;
+        drop(turn);
+        for one in waiting {
+            one.await.expect("no panic");
+        }
+        let (keyed, other) = (true, false);
+        let expected = [keyed, keyed, keyed, other, keyed, keyed, keyed, other, keyed, keyed, other, other];
+        assert_eq!(served.lock().unwrap()[..], expected);
     }
 
     #[tokio::test(start_paused = true)]
