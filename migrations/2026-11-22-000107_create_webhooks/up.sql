@@ -79,6 +79,9 @@ CREATE TABLE webhook_deliveries (
     CONSTRAINT webhook_deliveries_next_check CHECK ((state = 1) = (next_attempt_at IS NOT NULL))
 );
 CREATE INDEX webhook_deliveries_endpoint_idx ON webhook_deliveries (endpoint_id, created_at DESC, id DESC);
+-- Lists the deliveries of an endpoint that failed, however many did not.
+CREATE INDEX webhook_deliveries_failed_idx ON webhook_deliveries (endpoint_id, created_at DESC, id DESC)
+    WHERE state = 3;
 -- Finds the due deliveries of an endpoint, and the pending ones that have no job.
 CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (endpoint_id, next_attempt_at) WHERE state = 1;
 -- Finds the deliveries that are old enough to be deleted.

@@ -21,7 +21,8 @@ CREATE TABLE mails (
     failure text,
     -- The end of the lease of the worker that is sending it; null: none is.
     leased_until timestamptz,
-    -- When it was counted among the mails that its recipient gets; null: it is still to be counted, or a provider rejected it.
+    -- When it was counted among the mails that its recipient gets; null: it is still to be counted, or a provider
+    -- rejected it.
     counted_at timestamptz,
     -- From then on, the mail is useless to its recipient, and is not sent.
     expires_at timestamptz NOT NULL,
@@ -35,6 +36,8 @@ CREATE TABLE mails (
 );
 -- Finds the mail to send.
 CREATE INDEX mails_pending_idx ON mails (id) WHERE state = 1;
+-- Lists the mail that failed or was given up, the last one first.
+CREATE INDEX mails_failed_idx ON mails (finished_at DESC, id DESC) WHERE state IN (3, 4);
 -- Finds the mail that is old enough to be deleted.
 CREATE INDEX mails_finished_at_idx ON mails (finished_at) WHERE state <> 1;
 

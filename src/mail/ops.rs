@@ -191,8 +191,8 @@ async fn begin(app: &App, id: MailId) -> Result<Turn> {
     turn.await
 }
 
-/// Records the outcome of an attempt, and returns what became of the mail by it. A failure is ignored if another attempt
-/// has begun meanwhile; a success counts while the mail is pending.
+/// Records the outcome of an attempt, and returns what became of the mail by it. A failure is ignored if another
+/// attempt has begun meanwhile; a success counts while the mail is pending.
 async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<Option<&'static str>> {
     let now = app.clock.now();
     let wait = max_retry_delay(tried.attempts, app.config.section::<MailConfig>().retry_wait);

@@ -205,8 +205,8 @@ pub async fn errors(
     Ok(rows.into_iter().map(|ErrorRow { line, code, message }| RowError { line, code, message }).collect())
 }
 
-/// Removes at most `limit` invalid rows of operations that ended before `before`; returns how many. An operation may have
-/// a million of them: if they went with it, one statement might never end in time.
+/// Removes at most `limit` invalid rows of operations that ended before `before`; returns how many. An operation may
+/// have a million of them: if they went with it, one statement might never end in time.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -14,7 +14,8 @@ use crate::webhooks::{
     inbound_event::{self, job::ProcessInboundEvent},
 };
 
-/// Longer than any provider redelivers an event, so that a duplicate is recognized. A dead one can be redriven for as long.
+/// Longer than any provider redelivers an event, so that a duplicate is recognized. A dead one can be redriven for as
+/// long.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(90);
 /// Until then a delivery can be sent again.
 const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);

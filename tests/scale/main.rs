@@ -8,6 +8,7 @@ mod ledger;
 mod lists;
 mod lookups;
 mod money;
+mod outboxes;
 mod plans;
 mod posts;
 mod server;
@@ -22,8 +23,11 @@ async fn nothing_scans_a_table_and_totals_are_exact_with_many_tickets() -> anyho
     plans::scan_one(&server).await?;
     lookups::run(&server).await?;
     money::run(&server).await?;
+    outboxes::run(&server).await?;
     let listed = lists::run(&server).await?;
-    plans::check(&server.plans().await?, listed);
+    let plans = server.plans().await?;
+    outboxes::check(&plans);
+    plans::check(&plans, listed);
     Ok(())
 }
 

@@ -30,8 +30,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// commits, and appears only then. No transaction that revokes lasts as long.
 const OVERLAP: Duration = Duration::from_secs(60);
 
-/// Revokes the access tokens of a session in the caller's transaction. This instance learns of it as the others do, unless
-/// it is told after the commit.
+/// Revokes the access tokens of a session in the caller's transaction. This instance learns of it as the others do,
+/// unless it is told after the commit.
 ///
 /// # Errors
 /// Any error of Postgres.

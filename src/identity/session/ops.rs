@@ -153,8 +153,8 @@ pub async fn end(connection: &mut Connection, id: SessionId) -> Result<()> {
     revocation::revoke_session(connection, id).await
 }
 
-/// Marks a session as ended after the commit of [`end`]: here, and in the session store. Correctness does not depend on it,
-/// because each refresh asks Postgres too, so a failure is only logged.
+/// Marks a session as ended after the commit of [`end`]: here, and in the session store. Correctness does not depend on
+/// it, because each refresh asks Postgres too, so a failure is only logged.
 pub async fn mark_ended(app: &App, user: UserId, id: SessionId) {
     app.part::<Tokens>().invalidate_session(id);
     if let Err(error) = mark_stored(app, user, id).await {

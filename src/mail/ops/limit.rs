@@ -37,8 +37,8 @@ fn limit(kind: Kind, to: &str) -> AttemptLimit {
     AttemptLimit::new("mail", &[kind.name().as_bytes(), &[0], recipient.as_bytes()].concat(), quota(kind))
 }
 
-/// Counts a mail, unless it was counted before; returns when. Only a process that dies before it has stored that may count
-/// a mail twice.
+/// Counts a mail, unless it was counted before; returns when. Only a process that dies before it has stored that may
+/// count a mail twice.
 ///
 /// # Errors
 /// [`Failure::Withheld`] if its recipient has had too many; [`Failure::Unavailable`] if it can't be counted.

@@ -16,7 +16,9 @@ use crate::{
 };
 use mainstay_kernel::{
     database::{
-        Connection, count,
+        Connection,
+        condition::Condition,
+        count,
         integrity::{corrupt, one_row},
         optional_column::optional,
         seek::seek,
@@ -157,7 +159,10 @@ type Boxed<'q> = webhook_deliveries::BoxedQuery<'q, diesel::pg::Pg>;
 fn matching<'q>(endpoint: WebhookEndpointId, state: Option<DeliveryState>) -> Boxed<'q> {
     let query = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint)).into_boxed();
     match state {
-        Some(state) => query.filter(webhook_deliveries::state.eq(state.number())),
+        // As literals: so the planner sees that a partial index applies.
+        Some(DeliveryState::Pending) => query.filter(Condition::plain("webhook_deliveries.state = 1")),
+        Some(DeliveryState::Failed) => query.filter(Condition::plain("webhook_deliveries.state = 3")),
+        Some(DeliveryState::Delivered) => query.filter(Condition::plain("webhook_deliveries.state = 2")),
         None => query,
     }
 }

@@ -188,8 +188,8 @@ pub async fn redrive(
     Ok(ids)
 }
 
-/// Removes at most `limit` events that were received before `before` and have been processed or ignored, or were given up
-/// before it; returns how many.
+/// Removes at most `limit` events that were received before `before` and have been processed or ignored, or were given
+/// up before it; returns how many.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let ended = [State::Processed.number(), State::Ignored.number(), State::Dead.number()];
     let is_expired = inbound_events::state.ne(State::Dead.number()).or(inbound_events::finished_at.lt(before));

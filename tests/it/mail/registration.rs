@@ -124,7 +124,8 @@ async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
     finished(&app.database, 1, 1).await;
 }
 
-/// A process that died between the beginning of an attempt and the count leaves a mail that was attempted, but not counted.
+/// A process that died between the beginning of an attempt and the count leaves a mail that was attempted, but not
+/// counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_was_attempted_and_not_counted_is_counted() {
     let provider = MailProvider::start().await;

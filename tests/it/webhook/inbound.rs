@@ -282,8 +282,8 @@ async fn old_events_are_removed_unless_they_wait_or_died_recently() {
     let app = TestApp::start().await;
     app.database
         .sql(
-            "INSERT INTO inbound_events SELECT gen_random_uuid(), 1, 'evt_' || n, 'ping', '{}', least(n, 4), 0, NULL, 1, \
-             now() - interval '99 days', now(), CASE n WHEN 1 THEN NULL WHEN 5 THEN now() - interval '91 days' \
+            "INSERT INTO inbound_events SELECT gen_random_uuid(), 1, 'evt_' || n, 'ping', '{}', least(n, 4), 0, NULL, \
+             1, now() - interval '99 days', now(), CASE n WHEN 1 THEN NULL WHEN 5 THEN now() - interval '91 days' \
              ELSE now() END FROM generate_series(1, 5) AS n",
         )
         .await;

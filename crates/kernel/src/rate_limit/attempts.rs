@@ -77,8 +77,8 @@ pub struct Counted {
 }
 
 impl Counted {
-    /// An attempt that was counted under these limits at a time that [`Counted::at`] returned, so that it can be taken back
-    /// later, by whichever process.
+    /// An attempt that was counted under these limits at a time that [`Counted::at`] returned, so that it can be taken
+    /// back later, by whichever process.
     pub fn stored(limits: &[AttemptLimit], at: DateTime<Utc>) -> Self {
         Self { limits: limits.to_vec(), at_us: Some(at.timestamp_micros()) }
     }

@@ -45,11 +45,12 @@ pub async fn create(
     begin(connection, vehicle, account, None, duration, now).await
 }
 
-/// Leases an available vehicle to the account that paid an order. An order comes with one lease, however often this runs.
+/// Leases an available vehicle to the account that paid an order. An order comes with one lease, however often this
+/// runs.
 ///
 /// # Errors
-/// `UNAVAILABLE` if there is no such vehicle: the job runs again, and in the end it is among the dead ones, from where it
-/// can be run once there is a vehicle. What was paid for is never forgotten.
+/// `UNAVAILABLE` if there is no such vehicle: the job runs again, and in the end it is among the dead ones, from where
+/// it can be run once there is a vehicle. What was paid for is never forgotten.
 pub(crate) async fn grant(
     connection: &mut Connection,
     account: AccountId,

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 use crate::support::import::model::{Entry, Fault, Row, lines::Lines, row::Raw};
 
-/// The most characters of what is wrong with a line: serde quotes what it did not expect, which may be as long as the file.
+/// The most characters of what is wrong with a line: serde quotes what it did not expect, which may be as long as the
+/// file.
 const MAX_ERROR_CHARS: usize = 300;
 
 #[derive(Debug, Deserialize)]
