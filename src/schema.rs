@@ -110,7 +110,7 @@ diesel::table! {
         currency -> Text, amount_minor -> BigInt, refunded_minor -> BigInt, status -> SmallInt,
         gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
         failure_message -> Nullable<Text>, attempt -> Integer, attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>,
-        leased_until -> Nullable<Timestamptz>, due_at -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt, created_at -> Timestamptz,
+        leased_until -> Nullable<Timestamptz>, due_at -> Nullable<Timestamptz>, traceparent -> Nullable<Text>, leases -> Integer, version -> BigInt, created_at -> Timestamptz,
         updated_at -> Timestamptz,
     }
 }
@@ -119,7 +119,7 @@ diesel::table! {
         id -> Uuid, payment_id -> Uuid, account_id -> Uuid, refunded_by -> Nullable<Uuid>, currency -> Text, amount_minor -> BigInt,
         status -> SmallInt, gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>,
         failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, attempt -> Integer,
-        attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, due_at -> Nullable<Timestamptz>, leases -> Integer, version -> BigInt,
+        attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, due_at -> Nullable<Timestamptz>, traceparent -> Nullable<Text>, leases -> Integer, version -> BigInt,
         created_at -> Timestamptz, updated_at -> Timestamptz,
     }
 }

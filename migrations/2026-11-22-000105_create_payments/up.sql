@@ -37,6 +37,8 @@ CREATE TABLE payments (
     leased_until timestamptz,
     -- When a worker is to look at it: if the process died, or for the next try; null once it is settled.
     due_at timestamptz,
+    -- The trace of the request that made it (W3C), if that is recorded: a worker that settles it continues it.
+    traceparent text CHECK (char_length(traceparent) = 55),
     -- The number of leases so far.
     leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
@@ -91,6 +93,7 @@ CREATE TABLE refunds (
     key_abandoned_at timestamptz,
     leased_until timestamptz,
     due_at timestamptz,
+    traceparent text CHECK (char_length(traceparent) = 55),
     leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
     version bigint NOT NULL DEFAULT 1 CHECK (version > 0),
     created_at timestamptz NOT NULL,

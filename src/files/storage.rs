@@ -16,6 +16,7 @@ use mainstay_kernel::{
     breaker::{Breaker, Circuit, Verdict},
     context,
     error::{Error, Reason, Result},
+    outbound::{Call, traced},
     upload::Upload,
 };
 use metrics::{counter, histogram};
@@ -70,7 +71,11 @@ impl Storage {
     }
 
     /// Calls the storage; `None` if there is no such object.
-    async fn call<T>(&self, work: impl Future<Output = object_store::Result<T>>) -> Result<Option<T>> {
+    async fn call<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = object_store::Result<T>>,
+    ) -> Result<Option<T>> {
         let admitted = self.breaker.clone().admit();
         let admitted = admitted.map_err(|rest| Error::new(Reason::CircuitOpen).retry_after(rest))?;
         let Ok(_slot) = self.slots.try_acquire() else {
@@ -78,16 +83,20 @@ impl Storage {
         };
         let began = Instant::now();
         let limit = context::remaining().map_or(self.timeout, |left| left.min(self.timeout));
-        let outcome = match timeout(limit, work).await {
-            Ok(result) => outcome(result),
-            // The caller's own deadline says nothing about the storage.
-            Err(_) if limit < self.timeout => ("timed_out", Verdict::Unknown, Err(Error::new(Reason::UpstreamTimeout))),
-            Err(_) => ("timed_out", Verdict::Unavailable, Err(Error::new(Reason::UpstreamTimeout))),
+        let call = Call { provider: PROVIDER, operation, server: None };
+        let attempt = async {
+            match timeout(limit, work).await {
+                Ok(result) => outcome(result),
+                // The caller's own deadline says nothing about the storage.
+                Err(_) if limit < self.timeout => ("timed_out", Verdict::Unknown, Err(late())),
+                Err(_) => ("timed_out", Verdict::Unavailable, Err(late())),
+            }
         };
-        let (name, verdict, result) = outcome;
+        let failure = |(name, ..): &Outcome<T>| (*name != "ok").then_some(*name);
+        let (name, verdict, result) = traced(call, failure, attempt).await;
         admitted.settle(verdict);
-        counter!("mainstay_outbound_tries_total", "provider" => PROVIDER, "outcome" => name).increment(1);
-        histogram!("mainstay_outbound_try_seconds", "provider" => PROVIDER).record(began.elapsed());
+        counter!("mainstay_outbound_attempts_total", "provider" => PROVIDER, "outcome" => name).increment(1);
+        histogram!("mainstay_outbound_attempt_seconds", "provider" => PROVIDER).record(began.elapsed());
         result
     }
 
@@ -104,17 +113,19 @@ impl Storage {
         upload.rewind().await?;
         if upload.bytes() <= PART_BYTES {
             let whole = part(upload).await?;
-            return written(self.call(self.store.put_opts(&path, whole, attributes.into())).await?).map(drop);
+            return written(self.call("put object", self.store.put_opts(&path, whole, attributes.into())).await?)
+                .map(drop);
         }
-        let mut parts = written(self.call(self.store.put_multipart_opts(&path, attributes.into())).await?)?;
+        let mut parts =
+            written(self.call("begin parts", self.store.put_multipart_opts(&path, attributes.into())).await?)?;
         loop {
             let next = part(upload).await?;
             if next.content_length() == 0 {
-                return written(self.call(parts.complete()).await?).map(drop);
+                return written(self.call("complete parts", parts.complete()).await?).map(drop);
             }
-            if let Err(error) = self.call(parts.put_part(next)).await.and_then(written) {
+            if let Err(error) = self.call("put part", parts.put_part(next)).await.and_then(written) {
                 // Best effort: what remains of it is the storage's to forget.
-                self.call(parts.abort()).await.ok();
+                self.call("abort parts", parts.abort()).await.ok();
                 return Err(error);
             }
         }
@@ -125,7 +136,7 @@ impl Storage {
     /// # Errors
     /// As [`Storage::put`].
     pub(crate) async fn put_bytes(&self, key: &str, bytes: Bytes) -> Result<()> {
-        written(self.call(self.store.put(&self.path(key), bytes.into())).await?).map(drop)
+        written(self.call("put object", self.store.put(&self.path(key), bytes.into())).await?).map(drop)
     }
 
     /// Returns the size of an object; `None` if there is none.
@@ -133,7 +144,7 @@ impl Storage {
     /// # Errors
     /// As [`Storage::put`].
     pub(crate) async fn size(&self, key: &str) -> Result<Option<u64>> {
-        Ok(self.call(self.store.head(&self.path(key))).await?.map(|meta| meta.size))
+        Ok(self.call("look up object", self.store.head(&self.path(key))).await?.map(|meta| meta.size))
     }
 
     /// Reads an object, or a part of it; `None` if there is none.
@@ -142,7 +153,9 @@ impl Storage {
     /// As [`Storage::put`]; the content may end with one too.
     pub(crate) async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Content>> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        let Some(found) = self.call(self.store.get_opts(&self.path(key), options)).await? else { return Ok(None) };
+        let Some(found) = self.call("get object", self.store.get_opts(&self.path(key), options)).await? else {
+            return Ok(None);
+        };
         let limit = self.timeout;
         let content = futures_util::stream::unfold(Some(found.into_stream()), move |stream| async move {
             let mut stream = stream?;
@@ -150,7 +163,7 @@ impl Storage {
                 Ok(None) => None,
                 Ok(Some(Ok(piece))) => Some((Ok(piece), Some(stream))),
                 Ok(Some(Err(error))) => Some((Err(failed().caused_by(error)), None)),
-                Err(_) => Some((Err(Error::new(Reason::UpstreamTimeout)), None)),
+                Err(_) => Some((Err(late()), None)),
             }
         });
         Ok(Some(content.boxed()))
@@ -161,7 +174,7 @@ impl Storage {
     /// # Errors
     /// As [`Storage::put`].
     pub(crate) async fn delete(&self, key: &str) -> Result<()> {
-        self.call(self.store.delete(&self.path(key))).await.map(drop)
+        self.call("delete object", self.store.delete(&self.path(key))).await.map(drop)
     }
 
     /// Returns a URL of the storage for an upload with exactly these headers; `None` if callers do not reach it.
@@ -207,7 +220,7 @@ impl Storage {
     ) -> Result<Option<String>> {
         let Some(signer) = &self.signer else { return Ok(None) };
         let lifetime = (expires - now).to_std().unwrap_or_default();
-        let url = self.call(signer.signed_url_opts(method, &self.path(key), lifetime, &options)).await?;
+        let url = self.call("sign URL", signer.signed_url_opts(method, &self.path(key), lifetime, &options)).await?;
         Ok(Some(written(url)?.to_string()))
     }
 }
@@ -232,7 +245,14 @@ fn written<T>(result: Option<T>) -> Result<T> {
     result.ok_or_else(|| failed().caused_by(anyhow::anyhow!("the storage has no such bucket or directory")))
 }
 
-fn outcome<T>(result: object_store::Result<T>) -> (&'static str, Verdict, Result<Option<T>>) {
+fn late() -> Error {
+    Error::new(Reason::UpstreamTimeout)
+}
+
+/// What a call came to: its name in metrics, what it says about the storage, and the result for the caller.
+type Outcome<T> = (&'static str, Verdict, Result<Option<T>>);
+
+fn outcome<T>(result: object_store::Result<T>) -> Outcome<T> {
     use object_store::Error as E;
     match result {
         Ok(value) => ("ok", Verdict::Alive, Ok(Some(value))),

@@ -151,8 +151,10 @@ const MORE: &str = "
     INSERT INTO idempotency_keys (scope_hash, fingerprint, error_code, answer, visibility, created_at)
     SELECT sha256(n::text::bytea), sha256('request'), NULL, '\\x00', '\\x00', now() FROM generate_series(1, 50000) AS n;
     INSERT INTO service_keys (id, name, secret_hash, scopes, created_by, created_at)
-    SELECT gen_random_uuid(), 'Key ' || n, sha256(n::text::bytea), '{support.tickets.read}', (SELECT id FROM users WHERE role = 2 ORDER BY id LIMIT 1),
-        now() - n * interval '1 second' FROM generate_series(1, 50000) AS n;
+    SELECT gen_random_uuid(), 'Key ' || n, sha256(n::text::bytea), '{support.tickets.read}', creator.id,
+        now() - n * interval '1 second'
+    FROM generate_series(1, 50000) AS n
+    JOIN (SELECT id, row_number() OVER (ORDER BY id) AS number FROM users LIMIT 50) AS creator ON creator.number = 1 + n % 50;
     INSERT INTO operations (id, kind, state, owner_id, account_id, format, created_at, updated_at)
     SELECT gen_random_uuid(), 1, 2, users.id, users.account_id, 1, now() - n * interval '1 second', now()
     FROM users, generate_series(1, 3) AS n;

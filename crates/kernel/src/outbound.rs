@@ -23,6 +23,7 @@ mod middleware;
 mod observe;
 mod receivers;
 mod retry;
+mod span;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -38,6 +39,7 @@ pub use receivers::Receivers;
 
 // For providers that do not use HTTP.
 pub use breaker::breaker;
+pub use span::{Call, traced};
 
 use crate::breaker::{Breaker, Circuit};
 use middleware::MiddlewareLayer;

@@ -10,6 +10,7 @@
 
 mod batch;
 pub mod model;
+mod span;
 pub mod store;
 
 pub use batch::{BATCH, in_batches};
@@ -20,6 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::{
     app::App,
@@ -139,8 +141,13 @@ async fn claim_due(app: &App, tasks: &[Task], room: usize, claimed: &mut Vec<(Ta
     Ok(())
 }
 
-/// Runs a claimed task and records its outcome.
+/// Runs a claimed task within a span and a context of its own, and records its outcome.
 async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
+    let (span, context) = span::open(&app, task.name);
+    context.scope(run_within(app, task, started_at)).instrument(span).await;
+}
+
+async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
     let ended = tokio::time::timeout(LONGEST, AssertUnwindSafe((task.run)(app.clone())).catch_unwind()).await;
     let error = match ended {
         Ok(Ok(Ok(count))) => {

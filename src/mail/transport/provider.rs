@@ -11,7 +11,7 @@ use mainstay_kernel::{
     alert,
     breaker::{Breaker, Circuit, Verdict},
     clock::Clock,
-    outbound::{self, Kind},
+    outbound::{self, Call, Kind},
 };
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -128,10 +128,12 @@ impl Provider {
         let admitted = breaker.clone().admit();
         let admitted = admitted.map_err(|_| Refusal { kind: Kind::NotSent, why: "the circuit is open".to_owned() })?;
         let began = Instant::now();
-        let sent = client.send(&message).await;
+        let call = Call { provider: self.name, operation: "send mail", server: Some(client.server()) };
+        let failure = |sent: &Result<(), Refusal>| sent.as_ref().err().map(|refusal| refusal.kind.name());
+        let sent = outbound::traced(call, failure, client.send(&message)).await;
         let outcome = sent.as_ref().err().map_or("ok", |refusal| refusal.kind.name());
-        counter!("mainstay_outbound_tries_total", "provider" => self.name, "outcome" => outcome).increment(1);
-        histogram!("mainstay_outbound_try_seconds", "provider" => self.name).record(began.elapsed());
+        counter!("mainstay_outbound_attempts_total", "provider" => self.name, "outcome" => outcome).increment(1);
+        histogram!("mainstay_outbound_attempt_seconds", "provider" => self.name).record(began.elapsed());
         admitted.settle(match &sent {
             Err(Refusal { kind: Kind::Unavailable | Kind::TimedOut, .. }) => Verdict::Unavailable,
             _ => Verdict::Alive,

@@ -53,6 +53,11 @@ impl Client {
         Ok(Self { server, tls, hello, most })
     }
 
+    /// The host and the port of the server.
+    pub(crate) fn server(&self) -> (&str, u16) {
+        (self.server.host.as_str(), self.server.port)
+    }
+
     /// Sends a mail.
     pub(crate) async fn send(&self, mail: &Message) -> Result<(), Refusal> {
         let most = self.most;

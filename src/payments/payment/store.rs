@@ -32,6 +32,7 @@ use mainstay_kernel::{
     id::AccountId,
     money::Money,
     page::{Start, Total},
+    queue::rows::traceparent,
 };
 
 attempt_lease_row!(payments, due_at);
@@ -208,7 +209,8 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 /// Stores the intent of a payment; returns it with the gateway's id of the account.
 pub async fn insert(connection: &Connection, payment: Payment) -> Result<Payment> {
     let customer = payments::customer_id.eq(customer::of(&payment.account, &payment.gateway));
-    let inserted = diesel::insert_into(payments::table).values((Row::from(&payment), customer));
+    let trace = payments::traceparent.eq(traceparent());
+    let inserted = diesel::insert_into(payments::table).values((Row::from(&payment), customer, trace));
     let customer = inserted.returning(payments::customer_id).get_result(&mut &*connection).await?;
     Ok(Payment { customer, ..payment })
 }

@@ -31,6 +31,7 @@ use mainstay_kernel::{
     id::AccountId,
     money::Money,
     page::{Start, Total},
+    queue::rows::traceparent,
 };
 
 attempt_lease_row!(refunds, due_at);
@@ -190,8 +191,9 @@ pub async fn given_back(connection: &mut Connection, payment: PaymentId) -> Resu
 
 /// Stores the intent of a refund.
 pub async fn insert(connection: &mut Connection, refund: &Refund) -> Result<()> {
+    let values = (Row::from(refund), refunds::traceparent.eq(traceparent()));
     one_row(
-        diesel::insert_into(refunds::table).values(Row::from(refund)).execute(connection).await?,
+        diesel::insert_into(refunds::table).values(values).execute(connection).await?,
         "insert",
         "refunds",
         refund.id,

@@ -128,6 +128,7 @@ async fn a_session_store_with_older_data_revives_no_session() {
     refresh(&app, &mine, 0).await.refused("SESSION_REVOKED");
     // Long after every access token has expired.
     app.app.clock.advance(TimeDelta::days(2));
+    app.database.sql("UPDATE revocations SET revoked_at = revoked_at - interval '2 days'").await;
     app.run_task("expire_revocations").await.expect("a run");
     for session in &before {
         sessions.insert(session).await.expect("room");

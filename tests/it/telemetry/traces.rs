@@ -1,12 +1,16 @@
 //! One trace from the caller's `traceparent` to the webhook that the request causes.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::otlp::{Collector, Span};
 use crate::{
-    cases::draft,
+    cases::{draft, file::upload},
+    payment::{self, charge_of, scene_of},
     support::{
-        PROTOCOLS, Process, Protocol, TestDatabase, eventually, people::Cast, process, receiver::Receiver, unique,
+        PROTOCOLS, Process, Protocol, TestDatabase, eventually, gateway::FakeGateway, mail::MailProvider, people::Cast,
+        process, receiver::Receiver, unique,
     },
 };
 
@@ -81,6 +85,65 @@ async fn a_trace_leads_from_the_caller_to_the_webhook() {
         assert!(!span.mentions("It burns.") && !span.mentions("/hook"), "{span:?}");
     }
     server.says(&format!("\"trace_id\":\"{TRACE}\"")).await;
+}
+
+/// What the caller does not wait for is in its trace all the same: a charge whose gateway does not answer in time, and the
+/// mail about it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_charge_is_settled_under_the_trace_of_its_caller() {
+    let (collector, address) = Collector::http().await;
+    let (database, gateway) = (Arc::new(TestDatabase::new().await), FakeGateway::start().await);
+    let provider = MailProvider::start().await;
+    let (url, mail) = (format!("http://{address}"), provider.variables());
+    let mut own = vec![("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
+    own.extend(mail.iter().map(|(name, value)| (*name, value.as_str())));
+    let server = payment::process(&database, &gateway, &own).await;
+    let scene = scene_of(&server, &database).await;
+    let (customer, request, key) = (&scene.cast.customer, charge_of(&scene).await, unique().to_string());
+    gateway.behave(json!({ "delay_after": 1500 }), 0).await;
+    let headers = [("traceparent", traceparent()), ("idempotency-key", key)];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let charge = customer.call_with(Protocol::Rest, "PaymentService.ChargePayment", request, &headers).await.good();
+    assert_eq!(charge.status, 202, "{charge:#?}");
+    gateway.behave_well().await;
+    assert_eq!(gateway.settled_books(&database).await, 1);
+
+    let of_trace = |span: &Span| span.trace == TRACE;
+    let settlement = |span: &Span| of_trace(span) && span.name == "job settle_payment";
+    collector.wait_for("settlement", settlement).await;
+    let call = |span: &Span| {
+        let settles = |job: &Span| settlement(job) && job.id == span.parent;
+        !span.attribute("server.address").is_empty() && collector.spans().iter().any(settles)
+    };
+    collector.wait_for("call of the settlement", call).await;
+    let mail = collector.wait_for("mail", |span| of_trace(span) && span.attribute("provider") == "mail").await;
+    assert_eq!((mail.name.as_str(), mail.attribute("server.address")), ("send mail", "127.0.0.1"), "{mail:?}");
+    assert!(!mail.attribute("server.port").is_empty(), "{mail:?}");
+}
+
+/// A call to the storage has a span within that of its request, and a run of a scheduled task is a trace of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_storage_and_scheduled_tasks_are_traced() {
+    let (collector, address) = Collector::http().await;
+    let database = TestDatabase::new().await;
+    let url = format!("http://{address}");
+    let own = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
+    let server = Process::with(&database, &own).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    let file = upload(&cast.customer).await;
+    let stored = collector.wait_for("call", |span| span.name == "put object").await;
+    assert_eq!(stored.attribute("provider"), "files", "{stored:?}");
+    assert!(!stored.mentions(&file), "the key is nobody's concern: {stored:?}");
+    let is_request = |span: &Span| span.trace == stored.trace && span.name.starts_with("POST ");
+    collector.wait_for("request", is_request).await;
+
+    let run = collector.wait_for("run", |span| span.name == "task sum_ledger").await;
+    assert!(run.parent.trim_matches('0').is_empty(), "{run:?}");
+    let is_statement = |span: &Span| span.parent == run.id && !span.attribute("db.query.text").is_empty();
+    collector.wait_for("statement of the run", is_statement).await;
+    // The log line of one that fails has a request id.
+    database.sql("ALTER TABLE ledger_unsummed RENAME TO elsewhere").await;
+    server.says(r#""span":{"name":"task","task":"sum_ledger","id":""#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,11 +10,11 @@ use opentelemetry::{
     trace::{SpanRef, Status},
 };
 use tower::{Layer, Service, ServiceExt as _};
-use tracing::{Instrument as _, Span, debug_span};
+use tracing::{Instrument as _, Span};
 
 use crate::{
     outbound::{
-        Error, Request, Response,
+        Error, Request, Response, span,
         transport::{Failed, Transport},
     },
     telemetry::traces,
@@ -82,10 +82,7 @@ impl Service<Request> for Classified {
 
 /// Opens the span of an attempt, and hands its trace on.
 fn open(provider: &'static str, request: &mut Request) -> Span {
-    let span = match traces::is_within_span() {
-        true => debug_span!("call", otel.kind = "client", provider),
-        false => Span::none(),
-    };
+    let span = span::open(provider);
     traces::describe(&span, |exported| {
         exported.update_name(request.method().to_string());
         exported.set_attribute(KeyValue::new("http.request.method", request.method().to_string()));

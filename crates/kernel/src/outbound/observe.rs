@@ -25,7 +25,7 @@ impl Observe {
     pub(crate) fn new(provider: &'static str) -> Self {
         touch("provider", provider);
         for outcome in OUTCOMES {
-            counter!("mainstay_outbound_tries_total", "provider" => provider, "outcome" => outcome).increment(0);
+            counter!("mainstay_outbound_attempts_total", "provider" => provider, "outcome" => outcome).increment(0);
         }
         Self { provider }
     }
@@ -38,8 +38,8 @@ impl<S: Next> Middleware<Request, S> for Observe {
             let began = Instant::now();
             let result = next.run(request).await;
             let outcome = result.as_ref().map_or_else(|error| error.kind.name(), |_| "ok");
-            counter!("mainstay_outbound_tries_total", "provider" => this.provider, "outcome" => outcome).increment(1);
-            histogram!("mainstay_outbound_try_seconds", "provider" => this.provider).record(began.elapsed());
+            counter!("mainstay_outbound_attempts_total", "provider" => this.provider, "outcome" => outcome).increment(1);
+            histogram!("mainstay_outbound_attempt_seconds", "provider" => this.provider).record(began.elapsed());
             match &result {
                 Err(error) if error.kind == Kind::Auth => {
                     alert::raise(this.provider, "auth", "credentials", &error.to_string())

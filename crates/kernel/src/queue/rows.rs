@@ -3,14 +3,15 @@
 //!
 //! The table has a column `due_at`, with a partial index: when a worker is to look at the row next, or null if nothing is
 //! to be done. Whoever works on a row puts that time off for as long as its lease lasts; so if the process dies, the row is
-//! due again. Workers take due rows beside the due jobs, in the slots of the same lanes.
+//! due again. Workers take due rows beside the due jobs, in the slots of the same lanes. The column `traceparent` (text, or
+//! null) has the [trace](traceparent) of whatever added the row, which the work continues.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::{
     deserialize::QueryableByName,
-    sql_types::{BigInt, Double, Integer, Nullable, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use futures_util::{FutureExt as _, future::BoxFuture};
@@ -21,13 +22,14 @@ use crate::{
     database::{Connection, after_commit, statement::Statement},
     error::Result,
     queue::{Lane, gone_is_done},
+    telemetry::traces,
 };
 
 /// The rows of a table that may be due.
 pub trait DueRows: 'static {
     /// The name of the work, for logs and metrics.
     const NAME: &'static str;
-    /// The table, with the columns `id` and `due_at`.
+    /// The table, with the columns `id`, `due_at` and `traceparent`.
     const TABLE: &'static str;
     /// The lane.
     const LANE: Lane = Lane::SHARED;
@@ -50,10 +52,13 @@ pub struct Rows {
     pub(super) run: fn(App, Uuid) -> BoxFuture<'static, Result<()>>,
 }
 
+/// A row that was taken.
 #[derive(QueryableByName)]
-struct Taken {
+pub(super) struct Taken {
     #[diesel(sql_type = SqlUuid)]
-    id: Uuid,
+    pub(super) id: Uuid,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub(super) traceparent: Option<String>,
 }
 
 #[derive(QueryableByName)]
@@ -73,7 +78,7 @@ impl Rows {
         let take = format!(
             "UPDATE {table} SET due_at = now() + ?::float8 * interval '1 second' WHERE id IN (\
              SELECT id FROM {table} WHERE due_at <= now() ORDER BY due_at LIMIT ? FOR NO KEY UPDATE SKIP LOCKED) \
-             RETURNING id"
+             RETURNING id, traceparent"
         );
         let depth = format!(
             "SELECT count(*) AS rows, coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 AS oldest_seconds \
@@ -83,19 +88,24 @@ impl Rows {
         Self { name: D::NAME, lane: D::LANE, table, take, depth, run }
     }
 
-    /// Takes at most `limit` due rows: returns their ids, and puts them off for `term`.
-    pub(super) async fn take(&self, connection: &mut Connection, limit: usize, term: Duration) -> Result<Vec<Uuid>> {
+    /// Takes at most `limit` due rows, and puts them off for `term`.
+    pub(super) async fn take(&self, connection: &mut Connection, limit: usize, term: Duration) -> Result<Vec<Taken>> {
         let statement = Statement::new(&self.take)
             .bind::<Double, _>(term.as_secs_f64())
             .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX));
-        let taken: Vec<Taken> = statement.load(connection).await?;
-        Ok(taken.into_iter().map(|row| row.id).collect())
+        Ok(statement.load(connection).await?)
     }
 
     /// Counts the due rows.
     pub(super) async fn depth(&self, connection: &mut Connection, limit: i32) -> Result<Depth> {
         Ok(Statement::new(&self.depth).bind::<Integer, _>(limit).get_result(connection).await?)
     }
+}
+
+/// Returns what the column `traceparent` of a new row is to be: that of the current request or job, if its trace is recorded
+/// by anybody. All others need no place in the row.
+pub fn traceparent() -> Option<String> {
+    traces::traceparent().filter(|text| traces::is_sampled(text))
 }
 
 /// Makes a row that waits due at `at`, or at once. A row with nothing to be done stays as it is.

@@ -11,7 +11,6 @@ use futures_util::FutureExt as _;
 use opentelemetry::trace::Status;
 use rand::Rng as _;
 use tracing::{Instrument as _, Span};
-use uuid::Uuid;
 
 use super::{End, Running, Worker, lock, span};
 use crate::{
@@ -19,7 +18,7 @@ use crate::{
     error::Result,
     queue::{
         Kind,
-        rows::Rows,
+        rows::{self, Rows},
         store::{self as queue, Ended, Taken},
     },
     telemetry::traces,
@@ -69,11 +68,12 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
 }
 
 /// Works on a due row in a task of its own. How that ended stands in the row itself.
-pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, id: Uuid) {
+pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Taken) {
     let Some(slot) = worker.slots.occupy(rows.lane.name) else { return };
     let app = worker.app.clone();
-    let span = span::of_row(rows.name, id);
-    let context = span::context(worker, &span, None);
+    let rows::Taken { id, traceparent } = row;
+    let span = span::of_row(rows.name, id, traceparent.as_deref());
+    let context = span::context(worker, &span, traceparent.as_deref());
     let run = async move {
         let (_slot, since) = (slot, Instant::now());
         let ended = caught((rows.run)(app, id)).await;

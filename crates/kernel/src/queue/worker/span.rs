@@ -1,4 +1,5 @@
-//! The span and the context of a job's run: part of the trace of whatever added the job, with a request id of its own.
+//! The span and the context of a job's run: part of the trace of whatever added the job, or the due row, with a request id
+//! of its own.
 
 use opentelemetry::KeyValue;
 use tracing::{Span, field::display, info_span};
@@ -26,30 +27,33 @@ pub(super) fn of_job(kind: Kind, job: &Taken) -> Span {
         exported.update_name(format!("job {}", kind.name));
         exported.set_attribute(KeyValue::new("messaging.destination.name", kind.name));
     });
-    let trace = traces::trace_id(&span).map(|id| id.to_string());
-    let trace = trace.or_else(|| job.traceparent.as_deref()?.get(3..35).map(str::to_owned));
-    if let Some(trace) = trace {
-        span.record("trace_id", display(trace));
-    }
+    record_trace(&span, job.traceparent.as_deref());
     span
 }
 
-/// Opens the span of the work on a due row: a trace of its own, because the row does not say whose work it is.
-pub(super) fn of_row(name: &'static str, row: Uuid) -> Span {
+/// Opens the span of the work on a due row.
+pub(super) fn of_row(name: &'static str, row: Uuid, traceparent: Option<&str>) -> Span {
     let trace_id = tracing::field::Empty;
     let span = if traces::is_active() {
         info_span!(parent: None, "job", kind = name, row = %row, id = trace_id, trace_id, otel.kind = "consumer")
     } else {
         info_span!(parent: None, "job", kind = name, row = %row, id = trace_id, trace_id)
     };
+    traces::continue_from(&span, traceparent);
     traces::describe(&span, |exported| {
         exported.update_name(format!("job {name}"));
         exported.set_attribute(KeyValue::new("messaging.destination.name", name));
     });
-    if let Some(trace) = traces::trace_id(&span) {
+    record_trace(&span, traceparent);
+    span
+}
+
+/// Names the trace in the log, whether or not this process exports it.
+fn record_trace(span: &Span, traceparent: Option<&str>) {
+    let trace = traces::trace_id(span).map(|id| id.to_string());
+    if let Some(trace) = trace.or_else(|| traceparent?.get(3..35).map(str::to_owned)) {
         span.record("trace_id", display(trace));
     }
-    span
 }
 
 /// Makes the context of a run.

@@ -61,9 +61,9 @@ impl Worker {
                 continue;
             };
             let take = async move |connection: &mut Connection| rows.take(connection, room.slots, LEASE).await;
-            for id in self.app.database.autocommit(take).await? {
+            for row in self.app.database.autocommit(take).await? {
                 some = true;
-                run::start_row(self, rows, id);
+                run::start_row(self, rows, row);
             }
         }
         Ok(some)

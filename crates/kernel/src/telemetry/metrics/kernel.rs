@@ -69,9 +69,9 @@ pub(super) const METRICS: &[Metric] = &[
         "policy",
         &["address", "read", "write", "bulk", "login", "login-network", "login-account", "mail"],
     )]),
-    Metric::counter("mainstay_outbound_tries_total", "Attempts of calls to providers, by outcome")
+    Metric::counter("mainstay_outbound_attempts_total", "Attempts of calls to providers, by outcome")
         .labels(&[("provider", &[]), ("outcome", &[])]),
-    Metric::histogram("mainstay_outbound_try_seconds", "Time of one attempt").labels(&[("provider", &[])]),
+    Metric::histogram("mainstay_outbound_attempt_seconds", "Time of one attempt").labels(&[("provider", &[])]),
     Metric::counter("mainstay_outbound_retries_total", "Repeated attempts").labels(&[("provider", &[])]),
     Metric::gauge("mainstay_jobs_due", "Jobs that are due and wait, counted up to 10,000").labels(&[("lane", &[])]),
     Metric::gauge("mainstay_jobs_oldest_due_seconds", "How long the first job that is due has waited")

@@ -32,6 +32,12 @@ pub(crate) fn is_traceparent(text: &str) -> bool {
     }
 }
 
+/// Returns whether a `traceparent` says that its trace is recorded.
+pub(crate) fn is_sampled(traceparent: &str) -> bool {
+    let flags = traceparent.rsplit('-').next().and_then(|flags| u8::from_str_radix(flags, 16).ok());
+    flags.is_some_and(|flags| flags & 1 == 1)
+}
+
 /// Makes a new span part of its caller's trace.
 pub(crate) fn adopt(span: &Span, headers: &HeaderMap) {
     if is_active() {
@@ -84,7 +90,15 @@ pub(crate) fn inject(headers: &mut HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use super::is_traceparent;
+    use super::{is_sampled, is_traceparent};
+
+    #[test]
+    fn the_last_bit_of_the_flags_says_that_a_trace_is_recorded() {
+        for (flags, expected) in [("00", false), ("01", true), ("02", false), ("03", true)] {
+            let text = format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
+            assert_eq!(is_sampled(&text), expected, "{flags}");
+        }
+    }
 
     #[test]
     fn only_what_the_standard_defines_is_passed_on() {
