@@ -201,7 +201,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_fourth_turn_is_that_of_a_request_without_a_key() {
-        let (line, _) = line(1);
+        // As many as wait here need three places, two of which are taken.
+        let (line, _) = line(3);
+        let _taken = [line.try_enter(), line.try_enter()];
         let turn = line.try_enter().expect("nobody is there");
         let served = Arc::<Mutex<Vec<bool>>>::default();
         let enter = |is_keyed| {
