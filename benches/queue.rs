@@ -94,7 +94,7 @@ async fn main() -> anyhow::Result<()> {
     let jobs = Vec::leak(vec![Kind::of::<Nothing>()]);
     let work = Work { jobs, ..Modules::installed().work() };
     let working = tokio::spawn(worker::run(work, app.clone(), stop.clone()));
-    while sql.query_one("SELECT count(*) FROM (SELECT FROM jobs LIMIT 1) AS some", &[]).await?.get::<_, i64>(0) > 0 {
+    while sql.query_one("SELECT count(*) FROM (SELECT FROM jobs LIMIT 1) AS job", &[]).await?.get::<_, i64>(0) > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let rate = JOBS as f64 / began.elapsed().as_secs_f64();
@@ -138,7 +138,7 @@ fn durable() -> Options {
 async fn open(url: &str) -> anyhow::Result<App> {
     let modules = mainstay::product().install().map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
     let settings = [
-        ("SECRET_KEY", "dGhlIGJlbmNoIHNlYWxzIGl0cyBrZXlzIHdpdGggdGhpcyE="),
+        ("SECRET_KEY", "dGhlIGJlbmNoIHNlYWxzIGl0cyBrZXlzIGJ5IHRoaXM="),
         ("SINGLE_INSTANCE", "true"),
         ("FILES_URL", "file:///tmp/mainstay-bench-files"),
         ("DATABASE_URL", url),
