@@ -38,7 +38,8 @@ impl<S: Next> Middleware<Request, S> for Observe {
             let began = Instant::now();
             let result = next.run(request).await;
             let outcome = result.as_ref().map_or_else(|error| error.kind.name(), |_| "ok");
-            counter!("mainstay_outbound_attempts_total", "provider" => this.provider, "outcome" => outcome).increment(1);
+            counter!("mainstay_outbound_attempts_total", "provider" => this.provider, "outcome" => outcome)
+                .increment(1);
             histogram!("mainstay_outbound_attempt_seconds", "provider" => this.provider).record(began.elapsed());
             match &result {
                 Err(error) if error.kind == Kind::Auth => {
