@@ -154,7 +154,7 @@ const MORE: &str = "
     SELECT gen_random_uuid(), 'Key ' || n, sha256(n::text::bytea), '{support.tickets.read}', creator.id,
         now() - n * interval '1 second'
     FROM generate_series(1, 50000) AS n
-    JOIN (SELECT id, row_number() OVER (ORDER BY id) AS number FROM users LIMIT 50) AS creator ON creator.number = 1 + n % 50;
+    JOIN (SELECT id, row_number() OVER (ORDER BY id) AS number FROM users LIMIT 1000) AS creator ON creator.number = 1 + n % 1000;
     INSERT INTO operations (id, kind, state, owner_id, account_id, format, created_at, updated_at)
     SELECT gen_random_uuid(), 1, 2, users.id, users.account_id, 1, now() - n * interval '1 second', now()
     FROM users, generate_series(1, 3) AS n;
