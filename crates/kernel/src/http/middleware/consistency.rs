@@ -131,7 +131,10 @@ impl Drop for Unknown {
         let Some(principal) = self.principal.filter(|_| self.may_have_written()) else { return };
         let positions = self.positions.clone();
         positions.miss(principal);
-        tokio::spawn(async move { positions.store(principal, Position::UNREACHED).await });
+        // A process that ends may drop a request after its runtime.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { positions.store(principal, Position::UNREACHED).await });
+        }
     }
 }
 
