@@ -3,6 +3,7 @@
 mod access;
 mod cache;
 mod cases;
+mod conditional;
 mod contract;
 mod dashboard;
 mod file;
