@@ -16,6 +16,7 @@ mod logs;
 mod mail;
 mod operation;
 mod order;
+mod patches;
 mod payment;
 mod post;
 mod postgres;
