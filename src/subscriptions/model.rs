@@ -11,6 +11,8 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -46,6 +48,19 @@ numbered! {
         Cancelled = 4,
         /// The subscription never began; nothing was charged.
         Failed = 5,
+    }
+}
+
+/// Human-readable, for operators.
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::PastDue => "past due",
+            Self::Cancelled => "cancelled",
+            Self::Failed => "failed",
+        })
     }
 }
 
@@ -130,6 +145,18 @@ impl State {
                 phase: snapshot.phase,
                 period: snapshot.period,
             }),
+        }
+    }
+}
+
+/// Human-readable, for operators: `past due as sub_1`, `failed (card_declined)`.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.status();
+        match self {
+            Self::Pending => write!(f, "{status}"),
+            Self::Started { gateway_id, .. } => write!(f, "{status} as {gateway_id}"),
+            Self::Failed(failure) => write!(f, "{status} ({})", failure.code),
         }
     }
 }

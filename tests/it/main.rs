@@ -3,6 +3,7 @@
 mod access;
 mod cache;
 mod cases;
+mod conditional;
 mod contract;
 mod dashboard;
 mod file;
@@ -15,6 +16,7 @@ mod logs;
 mod mail;
 mod operation;
 mod order;
+mod patches;
 mod payment;
 mod post;
 mod postgres;

@@ -121,7 +121,7 @@ async fn paid(scene: &Scene) -> Answer {
 }
 
 /// How often this process has raised an alert about the gateway.
-fn alerts(cause: &str) -> u64 {
+pub(crate) fn alerts(cause: &str) -> u64 {
     let series = format!("mainstay_alerts_total{{provider=\"gateway\",cause=\"{cause}\"}} ");
     let metrics = mainstay_kernel::telemetry::metrics().render();
     let value = metrics.lines().find_map(|line| line.strip_prefix(&series));

@@ -11,7 +11,7 @@ use mainstay_kernel::database::Connection;
 use serde_json::json;
 
 use crate::{
-    cases::{Scene, draft},
+    cases::{Scene, draft, post::published},
     support::{
         PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, eventually, people::Cast, proxy::Proxy,
         servers,
@@ -33,6 +33,11 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
     let cast = Cast::new(&server.endpoint, &database).await;
     let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
     let request = json!({ "ticketId": made.id() });
+    let post = json!({ "postId": published(&cast.agent).await.0 });
+    // The job of the publication outdates what was read before it.
+    eventually("no job is left", async || database.number("SELECT count(*) FROM jobs").await == 0).await;
+    let read_post = async |protocol| cast.anonymous.call(protocol, "PostService.GetPost", post.clone()).await;
+    read_post(Protocol::Grpc).await.good();
 
     for crash in [true, false] {
         if crash {
@@ -49,6 +54,13 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             assert_eq!(server.endpoint.get("/readyz").await.status, 200);
             assert_eq!(server.endpoint.get("/livez").await.status, 200);
             assert_eq!(server.endpoint.get("/.well-known/jwks.json").await.status, 200);
+            for protocol in [Protocol::Grpc, Protocol::Rest] {
+                read_post(protocol).await.good();
+            }
+            let health = server.private.http.get(format!("{}/health", server.private.base())).send().await;
+            let health = health.expect("an answer");
+            assert_eq!(health.status(), 503);
+            assert!(health.text().await.expect("a text").contains("\"postgres\":\"unavailable\""));
         }
         postgres.restart().await.expect("it comes back");
         let since = Instant::now();

@@ -31,6 +31,9 @@ async fn end(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, S
     if !missing.is_empty() {
         return Err(format!("{} ({}): the response lacks {}", case.method, case.name, missing.join(", ")));
     }
+    if let Some(header) = missing_header(&answer) {
+        return Err(format!("{} ({}) over {protocol:?}: a {} has no {header}", case.method, case.name, answer.status));
+    }
     let outcome = if answer.reason.is_empty() {
         Expected::Status(answer.status)
     } else {
@@ -44,6 +47,16 @@ async fn end(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, S
             case.method, case.name, case.expected
         ))
     }
+}
+
+/// Returns the header that the status of a response goes with, if it is missing.
+fn missing_header(answer: &Answer) -> Option<&'static str> {
+    let header = match answer.status {
+        401 => "www-authenticate",
+        429 | 503 => "retry-after",
+        _ => return None,
+    };
+    answer.header(header).is_none().then_some(header)
 }
 
 fn leaked(text: &str) -> &'static str {

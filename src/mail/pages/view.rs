@@ -19,6 +19,17 @@ pub(super) enum Page {
     Unsubscription,
 }
 
+impl Page {
+    /// Returns what the template calls it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Registration => "registration",
+            Self::Unsubscription => "unsubscribe",
+        }
+    }
+}
+
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
@@ -32,6 +43,18 @@ pub(super) enum Done {
     Unsubscribed,
 }
 
+impl Done {
+    /// Returns what the template calls it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Reset => "reset",
+            Self::Registered => "registered",
+            Self::Requested => "requested",
+            Self::Unsubscribed => "unsubscribed",
+        }
+    }
+}
+
 /// Why a form was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
@@ -43,6 +66,20 @@ pub(super) enum Problem {
     /// Too many attempts.
     Often,
     Other,
+}
+
+impl Problem {
+    /// Returns what the template calls it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Email => "email",
+            Self::Name => "name",
+            Self::Link => "link",
+            Self::Often => "often",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What a page shows.
@@ -97,12 +134,12 @@ pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
     let nonce = STANDARD.encode(random::<16>());
     let values = context! {
         language => language(headers),
-        page => match view.page { Page::Reset => "reset", Page::Registration => "registration", Page::Unsubscription => "unsubscribe" },
+        page => view.page.as_str(),
         token => view.token,
         name => view.name,
         nonce,
-        problem => view.problem.map(|problem| format!("{problem:?}").to_lowercase()),
-        done => view.done.map(|done| format!("{done:?}").to_lowercase()),
+        problem => view.problem.map(Problem::as_str),
+        done => view.done.map(Done::as_str),
     };
     let Ok(html) = app.part::<Templates>().page(values) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -131,5 +168,25 @@ mod tests {
         assert_eq!(of("fr, de-AT;q=0.8, en;q=0.5"), "de");
         assert_eq!(of("EN-us"), "en");
         assert_eq!((of("fr"), of(""), language(&HeaderMap::new())), ("en", "en", "en"));
+    }
+
+    /// A name that the template does not know would show a page that says nothing, and no error.
+    #[test]
+    fn the_template_knows_each_name() {
+        let template = include_str!("../templates/page.html");
+        let asks = |variable: &str, name: &str| template.contains(&format!("{variable} == \"{name}\""));
+        for done in [Done::Reset, Done::Registered, Done::Requested, Done::Unsubscribed] {
+            assert!(asks("done", done.as_str()), "{done:?}");
+        }
+        for problem in [Problem::Password, Problem::Email, Problem::Name, Problem::Link, Problem::Often] {
+            assert!(asks("problem", problem.as_str()), "{problem:?}");
+        }
+        // All others have one text.
+        assert!(!asks("problem", Problem::Other.as_str()) && template.contains("{%- elif problem -%}"));
+        // The form without a token is the one of a registration, unless it says otherwise.
+        for page in [Page::Reset, Page::Unsubscription] {
+            assert!(asks("page", page.as_str()), "{page:?}");
+        }
+        assert_eq!(Page::Registration.as_str(), "registration");
     }
 }

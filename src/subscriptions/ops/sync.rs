@@ -19,7 +19,7 @@ use crate::{
     subscriptions::{
         events::{SubscriptionCancelled, SubscriptionUpdated},
         job::SyncSubscription,
-        model::{Observation, Snapshot, State, Status, Subscription},
+        model::{InvoiceRefund, Observation, Snapshot, State, Status, Subscription},
         store,
     },
 };
@@ -105,6 +105,15 @@ async fn number_query(connection: &mut Connection, id: SubscriptionId, now: Date
     }
 }
 
+/// Says that the gateway has a subscription of this id besides ours.
+fn subscribed_twice(gateway_id: &str, ours: &State) -> String {
+    format!("{gateway_id} is of a subscription that is {ours}")
+}
+
+fn refund_returned(refund: &InvoiceRefund) -> String {
+    format!("the bank returned {} of {}, which the cardholder is still owed", refund.amount, refund.gateway_id)
+}
+
 /// Processes an answer: books what was paid, and stores the subscription's state unless a later answer is already
 /// stored. A payment never becomes unpaid, so any answer may book it. Returns the subscription if this settled it.
 ///
@@ -123,11 +132,7 @@ pub(crate) async fn apply_answer(
         State::Failed(_) => false,
     };
     if !is_ours {
-        settle::alert(
-            "subscribed_twice",
-            id.0,
-            &format!("{} is of a subscription that is {:?}", snapshot.gateway_id, current.state),
-        );
+        settle::alert("subscribed_twice", id.0, &subscribed_twice(&snapshot.gateway_id, &current.state));
         return Ok(None);
     }
     let was_unsettled = current.is_unsettled();
@@ -136,11 +141,7 @@ pub(crate) async fn apply_answer(
         mail::send(connection, Subject::SubscriptionReceipt { invoice, subscription: current.id }, now).await?;
     }
     for refund in booked.returned {
-        let detail = format!(
-            "the bank returned {:?} of {}, which the cardholder is still owed",
-            refund.amount, refund.gateway_id
-        );
-        settle::alert("refund_returned", current.id.0, &detail);
+        settle::alert("refund_returned", current.id.0, &refund_returned(&refund));
     }
     match current.observe(*number, snapshot, now) {
         Observation::Changed(next) => {
@@ -217,11 +218,7 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
         State::Started { gateway_id, .. } => gateway_id != theirs,
     });
     if let Some(other) = other.filter(|_| event.lives) {
-        settle::alert(
-            "subscribed_twice",
-            known.id.0,
-            &format!("{other} is of a subscription that is {:?}", known.state),
-        );
+        settle::alert("subscribed_twice", known.id.0, &subscribed_twice(other, &known.state));
     }
     match known.state {
         State::Failed(_) => Ok(()),
@@ -249,5 +246,39 @@ pub async fn query_due(app: &App) -> Result<usize> {
         let added =
             app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await).await?;
         queued += added;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        payments::settlement::model::FailureKind,
+        subscriptions::model::{Period, Phase},
+    };
+    use mainstay_kernel::money::{Currency, Money};
+
+    #[test]
+    fn alerts_say_in_words_what_is_wrong() {
+        let now = DateTime::UNIX_EPOCH;
+        let started =
+            |phase| State::Started { gateway_id: "sub_1".to_owned(), phase, period: Period { start: now, end: now } };
+        let failure = Failure {
+            kind: FailureKind::Declined,
+            code: "insufficient_funds".to_owned(),
+            message: "Your card has insufficient funds.".to_owned(),
+        };
+        for (state, text) in [
+            (State::Pending, "pending"),
+            (started(Phase::Active), "active as sub_1"),
+            (started(Phase::PastDue), "past due as sub_1"),
+            (started(Phase::Cancelled(now)), "cancelled as sub_1"),
+            (State::Failed(failure), "failed (insufficient_funds)"),
+        ] {
+            assert_eq!(subscribed_twice("sub_2", &state), format!("sub_2 is of a subscription that is {text}"));
+        }
+        let amount = Money::new(1999, Currency::parse("EUR").expect("a currency")).expect("an amount");
+        let refund = InvoiceRefund { gateway_id: "re_1".to_owned(), amount, is_returned: true };
+        assert_eq!(refund_returned(&refund), "the bank returned EUR 19.99 of re_1, which the cardholder is still owed");
     }
 }

@@ -297,12 +297,19 @@ fn transitions() -> Vec<Case> {
             "a published one" => Reason("POST_PUBLISHED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.published().await, "publishTime": "2036-01-01T08:00:00Z" }))
             };
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
+                call(&scene.cast.agent, json!({ "postId": scene.post().await, "publishTime": "2036-01-01T08:00:00Z" }))
+                    .header("if-match", "\"7\"")
+            };
         }
         "PostService.UnpublishPost" {
             "a published one" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.published().await }));
             "a draft" => Reason("POST_NOT_PUBLISHED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
             "somebody else's" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.published_by_admin().await }))
+            };
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
+                call(&scene.cast.agent, json!({ "postId": scene.published().await })).header("if-match", "\"1\"")
             };
         }
     }

@@ -243,6 +243,9 @@ fn transitions() -> Vec<Case> {
         "TicketService.ReopenTicket" {
             "a resolved one" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
             "an open one" => Reason("TICKET_NOT_RESOLVED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
+                call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await })).header("if-match", "\"1\"")
+            };
         }
         "TicketService.AssignTicket" {
             "to an agent" => Status(200), |scene| call(&scene.cast.agent, json!({
@@ -255,6 +258,9 @@ fn transitions() -> Vec<Case> {
             "a resolved one" => Reason("TICKET_RESOLVED"), |scene| call(&scene.cast.agent, json!({
                 "ticketId": scene.resolved().await, "assigneeId": scene.cast.agent.who().id.to_string(),
             }));
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.agent, json!({
+                "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),
+            })).header("if-match", "\"7\"");
         }
     }
 }

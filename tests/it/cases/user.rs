@@ -81,6 +81,10 @@ pub(crate) fn cases() -> Vec<Case> {
             "there is none" => Status(204), |scene| {
                 call(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }))
             };
+            "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
+                call(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }))
+                    .header("if-match", "\"9\"")
+            };
             "a colleague's" => Reason("NOT_FOUND"), |scene| {
                 call(&scene.cast.customer, json!({ "userId": scene.cast.colleague.who().id.to_string() }))
             };

@@ -1,7 +1,7 @@
 //! Every method declares its policy, its route and its documentation.
 
 use mainstay_kernel::contract::{Method, Reason, policy};
-use prost_reflect::MethodDescriptor;
+use prost_reflect::{MessageDescriptor, MethodDescriptor, Value};
 
 use crate::{
     cases,
@@ -61,6 +61,43 @@ fn writes_take_keys_and_reads_do_not() {
         let is_read = rest::route(method).http_method == Some(http::Method::GET);
         assert!(!is_read || method.idempotency == Idempotency::None, "{} is a read but takes a key", method.name);
     }
+}
+
+/// The secrets of a message, by their full names.
+fn secrets(message: &MessageDescriptor, seen: &mut Vec<String>) -> Vec<String> {
+    if seen.iter().any(|name| name == message.full_name()) {
+        return Vec::new();
+    }
+    seen.push(message.full_name().to_owned());
+    let mut found = Vec::new();
+    for field in message.fields() {
+        if field.options().get_field_by_name("debug_redact").is_some_and(|value| *value == Value::Bool(true)) {
+            found.push(field.full_name().to_owned());
+        }
+        if let Some(inner) = field.kind().as_message() {
+            found.extend(secrets(inner, seen));
+        }
+    }
+    found
+}
+
+/// Under a key, Postgres would keep for a day what is shown once.
+#[test]
+fn a_response_with_a_secret_is_never_stored() {
+    use mainstay_kernel::contract::policy::Idempotency;
+    let mut count = 0;
+    for method in methods() {
+        let secrets = secrets(&method.descriptor.output(), &mut Vec::new());
+        count += secrets.len();
+        let is_stored = method.idempotency != Idempotency::None;
+        assert!(secrets.is_empty() || !is_stored, "{} takes a key, and shows {secrets:?}", method.name);
+        // What is called a secret or a credential is marked as one.
+        for field in method.descriptor.output().fields() {
+            let name = field.full_name();
+            assert!(field.name() != "secret" || secrets.iter().any(|secret| secret == name), "{name} is not marked");
+        }
+    }
+    assert!(count > 4, "the test looks for the wrong option");
 }
 
 #[test]

@@ -173,3 +173,25 @@ async fn a_failure_is_not_stored() {
     assert!(!made.is_replayed(), "{made:#?}");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }
+
+/// A method that ignores keys, such as one whose response has a secret, runs each time, and leaves nothing behind.
+#[tokio::test]
+async fn a_method_that_takes_no_key_stores_nothing() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for protocol in PROTOCOLS {
+        let request = json!({ "name": "A robot", "scopes": ["support.tickets.read"] });
+        let mut secrets = Vec::new();
+        for _ in 0..2 {
+            let made = cast.admin.keyed(protocol, "ServiceKeyService.CreateServiceKey", request.clone(), "one").await;
+            let made = made.good();
+            assert!(!made.is_replayed(), "{made:#?}");
+            secrets.push(made.text("/secret"));
+        }
+        assert_ne!(secrets[0], secrets[1], "over {protocol:?}");
+        let (email, password) = (&cast.customer.who().email, &cast.customer.who().password);
+        let login = json!({ "email": email, "password": password });
+        cast.anonymous.keyed(protocol, "AuthService.Login", login, "one").await.good();
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM idempotency_keys").await, 0);
+}

@@ -22,6 +22,7 @@ async fn limits_hold_when_redis_dies() {
     let cast = app.cast().await;
     let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
     let who = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
+    cast.colleague.token().await.expect("a token");
     let mut admitted = 0;
     for number in 0..100 {
         if number == 5 {
@@ -43,6 +44,14 @@ async fn limits_hold_when_redis_dies() {
         .call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": pair.text("/data/refreshToken") }))
         .await;
     assert!(away.clone().refused("UNAVAILABLE").header("retry-after").is_some(), "{away:#?}");
+    // Not the customer, whose reads are used up.
+    for protocol in [Protocol::Grpc, Protocol::Rest] {
+        let listed = cast.colleague.call(protocol, "SessionService.ListSessions", json!({})).await;
+        let listed = listed.refused("UNAVAILABLE");
+        assert!(listed.header("retry-after").is_some(), "{listed:#?}");
+    }
+    let sign_in_away = sign_in(&app.endpoint, cast.customer.who()).await.refused("UNAVAILABLE");
+    assert!(sign_in_away.header("retry-after").is_some(), "{sign_in_away:#?}");
     assert_eq!(app.endpoint.get("/readyz").await.status, 200);
     let health = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
     assert_eq!(health.status(), 503);

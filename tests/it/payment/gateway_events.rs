@@ -464,3 +464,23 @@ async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
     assert_eq!(deliver(&app, &scene, &succeeded(&charge.id(), "pi_1", 450)).await, "dead");
     assert_eq!((state(&app).await.0, alerts("mismatch")), (1, 1), "it is pending, and an operator is told");
 }
+
+/// An operator has to answer a dispute in time. The gateway moves its money apart from the payment, so that the books stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dispute_raises_an_alert() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    paid(&scene).await;
+    let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
+    let dispute = |charge: &str| {
+        let id = format!("dp_{}", unique());
+        event("charge.dispute.created", json!({ "id": id, "payment_intent": charge, "amount": 450, "currency": "eur" }))
+    };
+    let alerted = alerts("disputed");
+    assert_eq!(deliver(&app, &scene, &dispute("pi_foreign")).await, "processed");
+    assert_eq!(alerts("disputed"), alerted, "others may use the gateway's account, too");
+    assert_eq!(deliver(&app, &scene, &dispute(&charge)).await, "processed");
+    assert_eq!(alerts("disputed"), alerted + 1, "an operator is told");
+    assert_eq!(state(&app).await, (2, 3, 0));
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+}

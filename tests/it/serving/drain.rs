@@ -68,3 +68,28 @@ async fn a_peer_that_never_answers_is_not_waited_for() {
     silent.read_exact(&mut [0; 9]).await.expect("a frame");
     ends_soon(server).await;
 }
+
+/// A request that does not end in time is cut off, and the exit status says so: whoever stops the server must not wait for
+/// the 600 seconds that an export may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_end_is_cut_off() {
+    let database = TestDatabase::new().await;
+    // Without jobs, which could wait for the table too.
+    let mut server = Process::with(&database, &[("DRAIN_TIMEOUT", "1s"), ("JOBS_IN_SERVE", "false")]).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    cast.agent.token().await.expect("a token");
+    let locker = connect(&database.url).await;
+    locker.batch_execute("BEGIN; LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("the table");
+    let agent = cast.agent.clone();
+    let export =
+        tokio::spawn(async move { agent.call(Protocol::Rest, "TicketService.ExportTickets", json!({})).await });
+    database.locks_waited_for(1).await;
+    let since = Instant::now();
+    server.signal(Signal::SIGTERM);
+    let status = server.ended().await;
+    assert!(since.elapsed() >= Duration::from_secs(1), "it had a second: {:?}", since.elapsed());
+    assert_eq!(status.code(), Some(1), "{status}: {}", server.log());
+    server.says("\"drained\":false").await;
+    let cut_off = export.await.expect("no panic");
+    assert_eq!(cut_off.status, 0, "{cut_off:#?}");
+}

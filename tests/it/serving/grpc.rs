@@ -1,7 +1,8 @@
-//! Health checks, reflection, and gRPC-Web.
+//! Health checks, reflection, compression, and gRPC-Web.
 
 use futures_util::stream;
-use tonic::Request;
+use mainstay::proto::support::v1::{CreateTicketRequest, ticket_service_client::TicketServiceClient};
+use tonic::{Request, codec::CompressionEncoding};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 use tonic_reflection::pb::{v1, v1alpha};
 
@@ -43,6 +44,25 @@ async fn both_reflections_list_our_services() {
     let response = answer.message_response.expect("a response");
     let is_file = matches!(response, v1alpha::server_reflection_response::MessageResponse::FileDescriptorResponse(_));
     assert!(is_file, "{response:?}");
+}
+
+/// What a caller has compressed is read, and what it can take compressed is compressed, in the coding that it knows.
+#[tokio::test]
+async fn messages_are_compressed_on_request() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let body = "It burns. ".repeat(100);
+    for (encoding, name) in [(CompressionEncoding::Gzip, "gzip"), (CompressionEncoding::Zstd, "zstd")] {
+        let client = TicketServiceClient::new(app.endpoint.channel.clone());
+        let mut client = client.send_compressed(encoding).accept_compressed(encoding);
+        let draft = CreateTicketRequest { subject: "Smoke".to_owned(), body: body.clone(), ..Default::default() };
+        let mut request = Request::new(draft);
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a value"));
+        let response = client.create_ticket(request).await.unwrap_or_else(|status| panic!("{name}: {status}"));
+        let coding = response.metadata().get("grpc-encoding").and_then(|coding| coding.to_str().ok());
+        assert_eq!(coding, Some(name));
+        assert_eq!(response.into_inner().data.and_then(|ticket| ticket.body), Some(body.clone()), "{name}");
+    }
 }
 
 /// They are for browsers, which speak gRPC-Web.

@@ -1,12 +1,18 @@
 //! A panic, wherever it happens, costs its caller one request: the error is an error like any other, over both
-//! protocols, and it is counted.
+//! protocols, it is counted, and its connection goes on.
 
+mod connection;
+
+use http::Method;
 use serde_json::json;
 
 use crate::{
     cases::ticket,
     support::{Actor, Process, Protocol, TestDatabase, people::Cast},
 };
+use connection::{Call, Http2, repeat_over_http1, spare_others};
+
+const GET_ME: &str = "/mainstay.identity.v1.UserService/GetMe";
 
 async fn server(point: &str) -> (TestDatabase, Process, Cast) {
     let database = TestDatabase::new().await;
@@ -31,8 +37,14 @@ async fn in_a_handler() {
         assert_eq!(answer.refused("INTERNAL_ERROR").status, 500, "{protocol:?}");
         cast.customer.call(protocol, "TicketService.GetTicket", json!({ "ticketId": id })).await.good();
     }
+    let token = cast.customer.token().await.expect("a token");
+    let rest = Call::rest(Method::POST, format!("/api/v1/tickets/{id}/resolve"), &token, "{}");
+    // Its only field, an id of 36 bytes.
+    let message = [&[0x0a, 36][..], id.as_bytes()].concat();
+    let grpc = Call::grpc("/mainstay.support.v1.TicketService/ResolveTicket", &token, &message);
+    let panics = 2 + spare_others(&server, &[&rest, &grpc]).await + repeat_over_http1(&server, &rest).await;
     assert_eq!(database.number("SELECT count(*) FROM tickets WHERE status <> 1").await, 0, "nothing is half done");
-    survived(&server, 2).await;
+    survived(&server, panics).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +56,9 @@ async fn in_a_middleware_of_method_calls() {
         assert_eq!(answer.refused("INTERNAL_ERROR").status, 500, "{protocol:?}");
     }
     drop(cast);
-    survived(&server, 2).await;
+    let (rest, grpc) = (Call::rest(Method::GET, "/api/v1/me", "x", ""), Call::grpc(GET_ME, "x", &[]));
+    let panics = 2 + spare_others(&server, &[&rest, &grpc]).await + repeat_over_http1(&server, &rest).await;
+    survived(&server, panics).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +69,15 @@ async fn in_a_middleware_of_every_request() {
             let answer = cast.anonymous.call(protocol, "UserService.GetMe", json!({})).await;
             assert_eq!(answer.refused("INTERNAL_ERROR").status, 500, "{point}, {protocol:?}");
         }
-        survived(&server, 2).await;
+        // No request on this server is spared, so all that others can notice is that the connection goes on.
+        let (rest, grpc) = (Call::rest(Method::GET, "/api/v1/me", "", ""), Call::grpc(GET_ME, "", &[]));
+        let connection = Http2::to(&server).await;
+        for call in [&rest, &grpc, &rest] {
+            let outcome = connection.call(call).await.expect("a response");
+            assert!(outcome.is_internal(), "{point}, {call:?}: {outcome:?}");
+        }
+        assert!(!connection.has_ended(), "{point}");
+        survived(&server, 5 + repeat_over_http1(&server, &rest).await).await;
     }
 }
 
@@ -67,11 +89,13 @@ async fn in_a_stream() {
     cast.agent.call(Protocol::Grpc, export, json!({})).await.refused("INTERNAL_ERROR");
     let token = cast.agent.token().await.expect("a token");
     let url = format!("{}/api/v1/tickets/export", server.endpoint.base());
-    let answer = server.endpoint.http.get(url).bearer_auth(token).send().await.expect("an answer");
+    let answer = server.endpoint.http.get(url).bearer_auth(&token).send().await.expect("an answer");
     let text = answer.text().await.expect("a whole response");
     assert!(text.contains("INTERNAL_ERROR"), "{text}");
     cast.agent.call(Protocol::Grpc, "TicketService.ExportTicketsCsv", json!({})).await.refused("INTERNAL_ERROR");
-    survived(&server, 3).await;
+    let rest = Call::rest(Method::GET, "/api/v1/tickets/export", &token, "");
+    let grpc = Call::grpc("/mainstay.support.v1.TicketService/ExportTickets", &token, &[]);
+    survived(&server, 3 + spare_others(&server, &[&rest, &grpc]).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,5 +112,14 @@ async fn in_a_body() {
         Err(error) => Err(error),
     };
     assert!(text.is_err(), "a part must not be taken for the whole");
-    survived(&server, 2).await;
+    // Over HTTP/2, what breaks off is the stream, and those beside it go on.
+    let connection = Http2::to(&server).await;
+    let docs = connection.call(&Call::rest(Method::GET, "/docs", "", "")).await;
+    assert!(docs.is_err(), "a part must not be taken for the whole: {docs:?}");
+    let check = connection.call(&Call::grpc("/grpc.health.v1.Health/Check", "", &[])).await.expect("a response");
+    assert!(check.is_internal(), "{check:?}");
+    let refused = connection.call(&Call::grpc(GET_ME, "", &[])).await.expect("a response");
+    assert_eq!(refused.grpc_status.as_deref(), Some("16"), "{refused:?}");
+    assert!(!connection.has_ended(), "the connection has ended");
+    survived(&server, 4).await;
 }

@@ -1,6 +1,9 @@
 //! What tells operators and balancers of an instance: health over gRPC during the drain, and the listener of a worker.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::StreamExt as _;
 use mainstay_dev_servers::{Redis, RedisOptions};
@@ -11,7 +14,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest,
 };
 
-use crate::support::{Process, TestApp, TestDatabase, process::Running};
+use crate::support::{Process, TestApp, TestDatabase, process::Running, proxy::Proxy};
 
 /// Envoy checks health over gRPC, and a draining instance still accepts connections during the delay.
 #[tokio::test(flavor = "multi_thread")]
@@ -88,6 +91,28 @@ async fn the_report_costs_the_pool_nothing() {
     holder.await.expect("no panic").expect("no error");
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT 1'";
     assert_eq!(app.database.number(sessions).await, 1, "one connection of its own");
+}
+
+/// However slow the machine is, a report stands for a second from its end, so that as many are made as seconds pass, and the
+/// first. A report that nobody reuses is made for every call.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_made_once_a_second_at_most() {
+    let database = Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;
+    let asked = || proxy.take_texts().iter().filter(|text| *text == "SELECT 1").count();
+    proxy.take_texts();
+    let since = Instant::now();
+    for _ in 0..100 {
+        let answer = app.private.get("/health").await;
+        assert_eq!((answer.status, &answer.body["dependencies"]["postgres"]), (200, &"ok".into()), "{answer:#?}");
+    }
+    let (reports, seconds) = (asked(), usize::try_from(since.elapsed().as_secs()).expect("few"));
+    assert!((1..=1 + seconds).contains(&reports), "{reports} reports in {seconds} seconds");
+    // Nor does it stand for longer.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    app.private.get("/health").await;
+    assert_eq!(asked(), 1, "a report that is a second old is made anew");
 }
 
 /// Neither limits nor the log know the probes of a balancer; everything else counts.

@@ -203,3 +203,14 @@ async fn a_server_with_a_private_postgres_measures_its_disks() {
     server.signal(Signal::SIGTERM);
     assert!(server.ended().await.success());
 }
+
+/// A demo account is for the private Postgres of a try-out: on a database of one's own, nobody can sign in until an admin
+/// was created.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_ones_own_has_no_user_to_begin_with() {
+    let database = TestDatabase::new().await;
+    let server = Process::start(&database).await;
+    assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
+    assert_eq!(database.number("SELECT count(*) FROM service_keys").await, 0);
+    assert!(!server.log().contains("demo@example.com"), "{}", server.log());
+}

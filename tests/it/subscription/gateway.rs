@@ -9,7 +9,10 @@ use super::{
     CANCEL, CREATE, FakeGateway, GET, agrees, call_until_final, cancel, create_subscription, standing, start_app,
     wanted,
 };
-use crate::support::{PROTOCOLS, Protocol, unique};
+use crate::{
+    payment::alerts,
+    support::{PROTOCOLS, Protocol, unique},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_starts_and_its_first_period_is_booked() {
@@ -200,4 +203,22 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
         let found = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.good();
         assert_eq!(found.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     }
+}
+
+/// The subscription goes on and collects money, so an operator is told; the cancellation is asked for again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_cancellation_raises_an_alert_and_is_repeated() {
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let id = create_subscription(&scene).await.id();
+    let alerted = alerts("cancellation_refused");
+    gateway.behave_at("DELETE /v1/subscriptions/", json!({ "refuse": 400 }), 1).await;
+    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.good();
+    assert_eq!(cancelled.status, 202, "{cancelled:#?}");
+    assert!(cancelled.data()["pendingCancellation"].is_string(), "{cancelled:#?}");
+    assert_eq!(alerts("cancellation_refused"), alerted + 1);
+    assert_eq!(gateway.settled_books(&app.database).await, 1);
+    let found = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.good();
+    assert_eq!(found.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
+    assert_eq!(alerts("cancellation_refused"), alerted + 1, "it was refused once");
 }

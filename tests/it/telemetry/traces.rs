@@ -167,6 +167,21 @@ async fn traces_go_over_http_too_and_are_sampled_as_configured() {
     assert!(!collector.spans().iter().any(|span| span.mentions("nothing-sampled")), "{:?}", collector.spans());
 }
 
+/// A batch that is not due yet is sent before the process ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_yet_sent_when_the_server_stops_is_sent_then() {
+    let (collector, address) = Collector::http().await;
+    let database = TestDatabase::new().await;
+    let url = format!("http://{address}");
+    let own = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
+    let mut server = Process::with(&database, &own).await;
+    server.endpoint.get("/api/v1/the-last-one").await;
+    server.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(server.ended().await.success(), "{}", server.log());
+    let is_last = |span: &Span| span.attribute("url.path") == "/api/v1/the-last-one";
+    assert!(collector.spans().iter().any(is_last), "{:?}", collector.spans());
+}
+
 /// Without a receiver, the trace of a caller is passed on as it came.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_exports_nothing_passes_the_trace_on() {

@@ -104,3 +104,37 @@ async fn a_tag_that_is_no_text_matches_nothing() {
     assert_eq!(change(&["\"é\"".as_bytes()]).await, 412);
     assert_eq!(change(&[b"\"7\"", b"\"1\""]).await, 200);
 }
+
+/// A tag is made of the version, the mask and the coding, and `If-Match` compares the version alone: whoever has read a part
+/// of a resource, or a compressed form of it, can change it.
+#[tokio::test]
+async fn the_tag_of_any_form_names_the_version() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = ticket(&cast.customer).await;
+    let change = async |text: String, tag: &str| {
+        let change = json!({ "ticketId": id, "ticket": { "body": text } });
+        cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &[("if-match", tag)]).await
+    };
+    // Long enough to be compressed.
+    let long = |number: u32| format!("{number} {}", "It burns. ".repeat(500));
+    change(long(0), "\"1\"").await.good();
+
+    let masked = json!({ "ticketId": id, "readMask": "subject" });
+    let masked = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", masked).await.good();
+    let masked = masked.header("etag").expect("a tag").to_owned();
+    let token = cast.customer.token().await.expect("a token");
+    let path = plain_path(&json!({ "ticketId": id }));
+    let coded = app.endpoint.http.get(format!("{}{path}", app.endpoint.base())).bearer_auth(token);
+    let coded = coded.header("accept-encoding", "gzip").send().await.expect("an answer");
+    assert_eq!(coded.headers()["content-encoding"], "gzip");
+    let coded = coded.headers()["etag"].to_str().expect("a tag").to_owned();
+    assert!(masked != "\"2\"" && coded != "\"2\"" && masked != coded, "{masked} {coded}");
+
+    change(long(1), &masked).await.good();
+    change(long(2), &masked).await.refused("ETAG_MISMATCH");
+    change(long(2), &coded).await.refused("ETAG_MISMATCH");
+    // The tag of the next version in the same coding.
+    let next = coded.replacen('2', "3", 1);
+    change(long(2), &next).await.good();
+}

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::{
-    cases::{draft, ticket},
-    support::{PROTOCOLS, Protocol, TestApp, database::connect},
+    cases::{draft, file, ticket},
+    support::{PROTOCOLS, Protocol, TestApp, database::connect, eventually},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,6 +47,25 @@ async fn resolving_makes_room_and_reopening_needs_it() {
     // Agents may exceed the limit, at their own discretion.
     cast.agent.call(Protocol::Rest, "TicketService.ReopenTicket", first).await.good();
     ticket(&cast.colleague).await;
+}
+
+/// Batches and imports are the staff's; what they bring in is not what one customer has opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_and_imports_are_exempt() {
+    let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").with_jobs().start().await;
+    let cast = app.cast().await;
+    let account = cast.customer.who().account.to_string();
+    ticket(&cast.customer).await;
+    let one = json!({ "subject": "One of many", "body": "Text", "accountId": account });
+    let batch = json!({ "tickets": vec![one; 3] });
+    cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await.good();
+    let rows = json!({ "accountId": account, "file": file("subject,body\nOne,Text\nTwo,Text\nThree,Text\n") });
+    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", rows).await.good();
+    eventually("all are there", async || app.database.number("SELECT count(*) FROM tickets").await == 7).await;
+    cast.customer
+        .call(Protocol::Rest, "TicketService.CreateTicket", draft())
+        .await
+        .refused("OPEN_TICKET_LIMIT_REACHED");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -104,3 +104,20 @@ async fn totals_are_exact() {
     app.database.sql("SELECT fold_ticket_counts()").await;
     assert_eq!(total(&cast.agent, json!({})).await, "3", "folding loses nothing");
 }
+
+/// The last page that has a number begins at row 10,000; who wants more is told how.
+#[tokio::test]
+async fn a_page_that_is_too_deep_points_to_the_token() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for protocol in PROTOCOLS {
+        let page = async |page: u32| {
+            let request = json!({ "page": page, "pageSize": 100 });
+            cast.agent.call(protocol, "TicketService.ListTickets", request).await
+        };
+        page(101).await.good();
+        let refused = page(102).await.refused("VALIDATION_FAILED");
+        let fields = json!({ "page": "is too deep; use pageToken instead" });
+        assert_eq!((refused.status, &refused.body["error"]["fields"]), (422, &fields), "{protocol:?}");
+    }
+}

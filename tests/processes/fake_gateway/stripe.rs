@@ -42,7 +42,7 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
         let response = read(&*gateway.books.lock().await, path, &query);
         behaviour.after().await;
         return match behaviour {
-            Behaviour::Refuse(status) => Ok(respond(status, &problem("api_error", "told_to", "As instructed."), false)),
+            Behaviour::Refuse(status) => Ok(respond(status, &refusal(status), false)),
             Behaviour::HangUpBefore | Behaviour::HangUpAfter => Err(HangUp),
             _ => Ok(response),
         };
@@ -59,7 +59,7 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
     }
     behaviour.before().await;
     let (status, said, replayed) = match behaviour {
-        Behaviour::Refuse(status) => (status, problem("api_error", "told_to", "As instructed."), false),
+        Behaviour::Refuse(status) => (status, refusal(status), false),
         Behaviour::HangUpBefore => return Err(HangUp),
         _ => once(gateway, (&head.method, path), &form, &key, behaviour).await,
     };
@@ -68,6 +68,12 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
         return Err(HangUp);
     }
     Ok(respond(status, &said, replayed))
+}
+
+/// The body of a refusal that was told to, with the type that Stripe gives it: what it won't do is no failure of its own.
+fn refusal(status: u16) -> Value {
+    let kind = if matches!(status, 400 | 404) { "invalid_request_error" } else { "api_error" };
+    problem(kind, "told_to", "As instructed.")
 }
 
 /// Executes a request, or replays the response stored under its key.

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode};
 use http_body::Frame;
 use http_body_util::{Full, StreamBody};
+use mainstay_transcoder::Limits;
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::support::{call, request, send};
+use crate::support::{call, request, send, send_within};
 
 #[tokio::test]
 async fn bad_bodies_are_malformed_and_name_the_field() {
@@ -56,6 +57,25 @@ async fn bad_bodies_are_malformed_and_name_the_field() {
         let response = call("POST", "/v1/items", body).await;
         assert_eq!(response.status, StatusCode::BAD_REQUEST, "{body}");
         assert_eq!(response.json()["message"], message, "{body}");
+    }
+}
+
+/// A limit above the default, too: whoever sets it may have a reason to.
+#[tokio::test]
+async fn a_body_nests_as_deep_as_the_limit_says() {
+    let nested = |levels: usize| format!("{}{{}}{}", "{\"self\":".repeat(levels - 1), "}".repeat(levels - 1));
+    for max_depth in [1, 10, 100] {
+        let limits = Limits { max_depth, ..Limits::default() };
+        let levels = usize::try_from(max_depth).unwrap();
+        let response = send_within(limits, request("POST", "/v1/items", &nested(levels))).await;
+        assert_eq!(response.status, StatusCode::OK, "{max_depth}: {}", response.text());
+        for levels in [levels + 1, 10_000] {
+            let response = send_within(limits, request("POST", "/v1/items", &nested(levels))).await;
+            assert_eq!(response.status, StatusCode::BAD_REQUEST, "{levels} of {max_depth}: {}", response.text());
+            let answer = response.json();
+            let message = answer["message"].as_str().unwrap();
+            assert!(message.ends_with(&format!("nests deeper than {max_depth} levels")), "{message}");
+        }
     }
 }
 

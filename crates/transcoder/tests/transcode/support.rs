@@ -75,7 +75,22 @@ pub(crate) async fn send(request: Request<Body>) -> Reply {
     let pool = pool();
     let upstream = service_fn(move |request| echo(pool.clone(), request));
     let transcoder = over(upstream);
-    let response = transcoder.oneshot(request).await.unwrap();
+    read(transcoder.oneshot(request).await.unwrap()).await
+}
+
+/// Sends a request through a transcoder with limits of its own, over a service that answers each call with an empty
+/// message.
+pub(crate) async fn send_within(limits: Limits, request: Request<Body>) -> Reply {
+    let pool = pool();
+    let upstream = service_fn(|_: Request<Body>| {
+        std::future::ready(Ok::<_, Status>(answer(&HeaderMap::new(), vec![Vec::new()], Ok(()))))
+    });
+    let dialect = StatusDialect::new(&pool, 1 << 20);
+    let transcoder = Transcoder::new(&pool, &["shop.Shop"], upstream, dialect, limits).unwrap();
+    read(transcoder.oneshot(request).await.unwrap()).await
+}
+
+async fn read(response: Response<Body>) -> Reply {
     let (parts, body) = response.into_parts();
     Reply {
         status: parts.status,
