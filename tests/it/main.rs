@@ -15,6 +15,7 @@ mod logs;
 mod mail;
 mod operation;
 mod order;
+mod partitions;
 mod payment;
 mod post;
 mod postgres;
