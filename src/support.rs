@@ -13,7 +13,8 @@ pub mod ticket;
 
 use std::time::Duration;
 
-use mainstay_kernel::{module::Module, schedule::MINUTE};
+use chrono::TimeDelta;
+use mainstay_kernel::{module::Module, partitions::Partitioned, schedule::MINUTE};
 
 use self::{comment::service::Comments, config::SupportConfig, import::job::ImportTickets, ticket::service::Tickets};
 use crate::operations::{OperationKind, model::Kind};
@@ -42,6 +43,10 @@ pub(crate) fn module() -> Module {
             "Merges the ticket counters of individual writers",
             jobs::fold_ticket_counts,
         )
+        .partitioned(Partitioned::by_month("activities").kept(|config| {
+            let kept = config.section::<SupportConfig>().activities_kept;
+            kept.and_then(|kept| TimeDelta::from_std(kept).ok())
+        }))
         .every(MINUTE, "forget_uploads", "Removes the files of imports that have ended", jobs::forget_uploads)
         .examples(examples::by_name)
 }

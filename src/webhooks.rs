@@ -15,6 +15,7 @@ use futures_util::FutureExt as _;
 use mainstay_kernel::{
     module::{Module, Modules},
     outbound::Receivers,
+    partitions::Partitioned,
     queue::Job as _,
     schedule::HOUR,
     telemetry::metrics::Metric,
@@ -62,7 +63,11 @@ pub(crate) fn module() -> Module {
             "Removes inbound webhook events after 90 days, dead ones 90 days after they died",
             jobs::forget_inbound_events,
         )
-        .every(HOUR, "forget_deliveries", "Removes outbound webhook deliveries after 30 days", jobs::forget_deliveries)
+        // One that is pending (1) is still to be sent, however old it is.
+        .partitioned(
+            Partitioned::by_month("webhook_deliveries").kept(|_| Some(jobs::DELIVERIES_KEPT)).unless("state = 1"),
+        )
+        .partitioned(Partitioned::by_month("webhook_attempts").kept(|_| Some(jobs::DELIVERIES_KEPT)))
         .metrics([
             Metric::counter("mainstay_webhooks_received_total", "Inbound webhooks by provider and outcome")
                 .labels(&[("provider", &Provider::NAMES), ("outcome", &["new", "known", "refused"])]),

@@ -77,5 +77,9 @@ SELECT pg_temp.id_at(ticket.created_at + k * interval '1 minute', 'comment' || k
 FROM (SELECT id, created_at, row_number() OVER (ORDER BY created_at) AS n FROM tickets) AS ticket
 CROSS JOIN LATERAL generate_series(1, CASE WHEN n % 1000 = 0 THEN 30 WHEN n % 10 = 0 THEN 1 ELSE 0 END) AS k;
 
+SELECT count(add_partition('activities', month))
+FROM generate_series(
+    date_trunc('month', now() - current_setting('mainstay.tickets')::bigint * interval '31 seconds'), now(), interval '1 month'
+) AS month;
 INSERT INTO activities (id, ticket_id, actor_id, actor_role, kind, created_at)
 SELECT pg_temp.id_at(created_at, 'activity' || id), id, NULL, 2, 10, created_at FROM tickets;

@@ -70,7 +70,7 @@ CREATE TABLE comments (
 );
 CREATE INDEX comments_ticket_idx ON comments (ticket_id, created_at, id);
 
--- The audit trail of tickets. It has no reference to tickets, because it outlives them. kind: the numbers of
+-- The audit trail of tickets, by months. It has no reference to tickets, because it outlives them. kind: the numbers of
 -- mainstay.support.v1.ActivityKind.
 CREATE TABLE activities (
     id uuid PRIMARY KEY,
@@ -80,8 +80,10 @@ CREATE TABLE activities (
     kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 11),
     detail text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL
-);
+) PARTITION BY RANGE (id);
+CREATE TABLE activities_rest PARTITION OF activities DEFAULT;
 CREATE INDEX activities_ticket_idx ON activities (ticket_id, created_at, id);
+-- Per statement, so it guards the table and not its partitions, from which the kernel moves rows to those of their months.
 CREATE TRIGGER activities_append_only BEFORE UPDATE OR DELETE ON activities
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

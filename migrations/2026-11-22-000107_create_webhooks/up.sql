@@ -56,7 +56,7 @@ CREATE INDEX webhook_endpoints_account_idx ON webhook_endpoints (account_id);
 -- Finds the endpoints that receive events.
 CREATE INDEX webhook_endpoints_enabled_idx ON webhook_endpoints (id) WHERE status = 1;
 
--- The outbox: the transaction that causes an event writes its deliveries. state: 1 pending, 2 delivered, 3 failed.
+-- The outbox, by months: the transaction that causes an event writes its deliveries. state: 1 pending, 2 delivered, 3 failed.
 CREATE TABLE webhook_deliveries (
     id uuid PRIMARY KEY,
     -- No reference: an endpoint may have so many deliveries that deleting them with it would take too long. The
@@ -77,18 +77,22 @@ CREATE TABLE webhook_deliveries (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     CONSTRAINT webhook_deliveries_next_check CHECK ((state = 1) = (next_attempt_at IS NOT NULL))
-);
+) PARTITION BY RANGE (id);
+CREATE TABLE webhook_deliveries_rest PARTITION OF webhook_deliveries DEFAULT;
 CREATE INDEX webhook_deliveries_endpoint_idx ON webhook_deliveries (endpoint_id, created_at DESC, id DESC);
 -- Lists the deliveries of an endpoint that failed, however many did not.
 CREATE INDEX webhook_deliveries_failed_idx ON webhook_deliveries (endpoint_id, created_at DESC, id DESC)
     WHERE state = 3;
 -- Finds the due deliveries of an endpoint, and the pending ones that have no job.
 CREATE INDEX webhook_deliveries_due_idx ON webhook_deliveries (endpoint_id, next_attempt_at) WHERE state = 1;
--- Finds the deliveries that are old enough to be deleted.
+-- Counts the deliveries of the last hours by state.
 CREATE INDEX webhook_deliveries_created_at_idx ON webhook_deliveries (created_at);
 
+-- By the months of the deliveries, not of the attempts, so that both leave together. No reference: to detach a month of
+-- deliveries, Postgres would look for references to it, and hold up writers meanwhile. An attempt is added while its endpoint
+-- is locked, and deliveries are deleted only after their endpoint, their attempts first: so none is left.
 CREATE TABLE webhook_attempts (
-    delivery_id uuid NOT NULL REFERENCES webhook_deliveries (id) ON DELETE CASCADE,
+    delivery_id uuid NOT NULL,
     number integer NOT NULL CHECK (number > 0),
     started_at timestamptz NOT NULL,
     duration_ms bigint NOT NULL CHECK (duration_ms >= 0),
@@ -97,4 +101,5 @@ CREATE TABLE webhook_attempts (
     -- Why it failed; null: it succeeded.
     failure text,
     PRIMARY KEY (delivery_id, number)
-);
+) PARTITION BY RANGE (delivery_id);
+CREATE TABLE webhook_attempts_rest PARTITION OF webhook_attempts DEFAULT;

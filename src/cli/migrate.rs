@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::Instance;
+use crate::cli::{Instance, plain};
 use mainstay_kernel::{
     app::App,
     database::{ConnectFailure, migrations},
     module::Modules,
+    partitions,
 };
 
 /// Migrate the database to the schema of this version.
@@ -29,10 +30,12 @@ impl Migrate {
     }
 }
 
-/// Applies the pending migrations and returns their names.
+/// Applies the pending migrations, adds the partitions of the months ahead, and returns the names of the migrations.
 pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let connection = app.database.dedicated().await?;
-    migrations::run(connection, Modules::installed().migrations()).await
+    let applied = migrations::run(connection, Modules::installed().migrations()).await?;
+    plain(partitions::prepare(app).await)?;
+    Ok(applied)
 }
 
 /// Whether a program may work on a database that a later one has migrated, as after going back to the program before.

@@ -1,5 +1,7 @@
 //! Support tickets.
 
+use std::time::Duration;
+
 use mainstay_kernel::config::{Reader, Section, Variable};
 
 /// Support tickets.
@@ -11,6 +13,8 @@ pub struct SupportConfig {
     pub max_import_bytes: usize,
     /// Concurrent imports; they use no slot of other jobs.
     pub imports: usize,
+    /// How long activities are kept; `None`: forever.
+    pub activities_kept: Option<Duration>,
 }
 
 impl Section for SupportConfig {
@@ -18,6 +22,11 @@ impl Section for SupportConfig {
         Variable::plain("OPEN_TICKET_LIMIT", "10", "Maximum open tickets per customer"),
         Variable::plain("MAX_IMPORT_BYTES", "64MiB", "Maximum size of an import file"),
         Variable::plain("IMPORT_CONCURRENCY", "2", "Concurrent imports"),
+        Variable::plain(
+            "ACTIVITIES_KEPT",
+            "",
+            "How long the activities of tickets are kept, then removed by the month; if absent, they are kept",
+        ),
     ];
 
     fn read(read: &mut Reader) -> Self {
@@ -25,6 +34,7 @@ impl Section for SupportConfig {
             open_ticket_limit: read.parse("OPEN_TICKET_LIMIT"),
             max_import_bytes: read.bytes("MAX_IMPORT_BYTES"),
             imports: read.positive("IMPORT_CONCURRENCY"),
+            activities_kept: read.optional_duration("ACTIVITIES_KEPT"),
         }
     }
 }

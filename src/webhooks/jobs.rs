@@ -18,7 +18,7 @@ use crate::webhooks::{
 /// long.
 const EVENTS_KEPT: TimeDelta = TimeDelta::days(90);
 /// Until then a delivery can be sent again.
-const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
+pub(super) const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
 
 impl Handler for ProcessInboundEvent {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
@@ -52,9 +52,4 @@ impl Handler for ForgetDeliveries {
 pub(super) async fn forget_inbound_events(app: App) -> Result<usize> {
     let before = app.clock.now() - EVENTS_KEPT;
     in_batches(&app, |connection| Box::pin(inbound_event::store::delete_expired(connection, before, BATCH))).await
-}
-
-pub(super) async fn forget_deliveries(app: App) -> Result<usize> {
-    let before = app.clock.now() - DELIVERIES_KEPT;
-    in_batches(&app, |connection| Box::pin(delivery::store::delete_expired(connection, before, BATCH))).await
 }

@@ -17,6 +17,7 @@ mod mail;
 mod operation;
 mod order;
 mod patches;
+mod partitions;
 mod payment;
 mod post;
 mod postgres;

@@ -15,6 +15,16 @@ pub fn lower_bound(time: DateTime<Utc>) -> Uuid {
     Uuid::from_u128(u128::from(millis) << 80)
 }
 
+/// Returns a lower bound of the ids that were made after this one, by whichever instance: their clocks differ by less than a
+/// day. If this one is not a UUIDv7, all ids are above the bound.
+pub fn lower_bound_after(id: Uuid) -> Uuid {
+    const DAY_MS: u128 = 24 * 60 * 60 * 1000;
+    if id.get_version_num() != 7 {
+        return Uuid::nil();
+    }
+    Uuid::from_u128((id.as_u128() >> 80).saturating_sub(DAY_MS) << 80)
+}
+
 /// Defines types of ids: UUIDs that are generated in the order of time, and stored as such.
 #[doc(hidden)]
 #[macro_export]
@@ -86,5 +96,16 @@ mod tests {
             assert!(lower_bound(at(millis)) < new(at(millis)), "{millis}");
         }
         assert_eq!(lower_bound(DateTime::<Utc>::MIN_UTC), Uuid::nil());
+    }
+
+    #[test]
+    fn what_follows_is_above_the_bound_although_clocks_differ() {
+        let time = DateTime::from_timestamp_millis(1_800_000_000_000).expect("a time");
+        let day = chrono::TimeDelta::days(1);
+        assert_eq!(lower_bound_after(new(time)), lower_bound(time - day));
+        assert!(lower_bound_after(new(time)) < new(time - day + chrono::TimeDelta::seconds(1)));
+        assert!(lower_bound_after(new(time)) > new(time - day - chrono::TimeDelta::seconds(1)));
+        assert_eq!(lower_bound_after(new(DateTime::UNIX_EPOCH)), Uuid::nil());
+        assert_eq!(lower_bound_after(Uuid::from_u128(u128::MAX)), Uuid::nil(), "it has no time");
     }
 }

@@ -22,6 +22,7 @@
 //! # State
 //!
 //! - [`database`]: the Postgres connection pool, migrations, and helpers for queries.
+//! - [`partitions`]: tables by month, whose old months are dropped.
 //! - [`redis`]: shared state that may be lost, in Redis or in process.
 //! - [`cache`]: values that many read and few change, in process and in Redis.
 //! - [`rate_limit`]: limits per address and principal, shared through Redis.
@@ -71,6 +72,7 @@ pub mod numbered;
 mod on_call;
 pub mod outbound;
 pub mod page;
+pub mod partitions;
 pub mod queue;
 pub mod rate_limit;
 pub mod redis;

@@ -31,6 +31,7 @@ use crate::{
     events::{self, EventKind, Subscriber},
     grpc::Server,
     http::{health::Dependency, openapi::examples::Examples},
+    partitions::Partitioned,
     queue::{
         Handler, Kind,
         rows::{DueRows, Rows},
@@ -63,6 +64,7 @@ pub struct Module {
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
+    partitioned: Vec<Partitioned>,
     measures: Vec<Measure>,
     handlers: Vec<events::HandlerEntry>,
     subscribers: Vec<Subscriber>,
@@ -96,6 +98,7 @@ impl Module {
             jobs: Vec::new(),
             rows: Vec::new(),
             tasks: Vec::new(),
+            partitioned: Vec::new(),
             measures: Vec::new(),
             handlers: Vec::new(),
             subscribers: Vec::new(),
@@ -177,6 +180,12 @@ impl Module {
         F: Future<Output = Result<usize>> + Send + 'static,
     {
         self.tasks.push(Task::new(name, period, what, run));
+        self
+    }
+
+    /// Adds a table that is partitioned by month: the kernel adds its partitions ahead and removes those past its retention.
+    pub fn partitioned(mut self, table: Partitioned) -> Self {
+        self.partitioned.push(table);
         self
     }
 

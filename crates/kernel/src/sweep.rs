@@ -1,4 +1,4 @@
-//! The kernel's own scheduled tasks: they remove what is no longer needed, in batches.
+//! The kernel's own scheduled tasks: they remove what is no longer needed, in batches or by the month.
 
 use chrono::TimeDelta;
 
@@ -7,7 +7,7 @@ use crate::{
     changes,
     database::{attempt_limit, idempotency},
     error::Result,
-    queue,
+    partitions, queue,
     schedule::{BATCH, HOUR, MINUTE, Task, in_batches},
     unit_of_work::ANSWERS_KEPT,
 };
@@ -34,6 +34,12 @@ pub(crate) fn tasks() -> Vec<Task> {
         ),
         Task::new("forget_changes", 10 * MINUTE, "Removes changes of resources after an hour", forget_changes),
         Task::new("forget_dead_jobs", HOUR, "Removes jobs 30 days after they were given up", forget_dead_jobs),
+        Task::new(
+            "keep_partitions",
+            HOUR,
+            "Adds the partitions of the months ahead, removes those past their retention",
+            partitions::keep,
+        ),
     ]
 }
 

@@ -26,6 +26,7 @@ use mainstay_kernel::{
         statement::Prepare as _,
     },
     error::{Error, Result},
+    id::lower_bound_after,
     page::{Start, Total},
 };
 
@@ -158,6 +159,8 @@ impl TryFrom<ActivityRow> for Activity {
     }
 }
 
+// Activities are partitioned by month. Those of a ticket were made after it, so months before it are not read.
+
 /// Returns at most `limit` activities of a ticket, oldest first.
 pub async fn activities(
     connection: &mut Connection,
@@ -165,7 +168,7 @@ pub async fn activities(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Activity>> {
-    let query = activities::table.filter(activities::ticket_id.eq(ticket));
+    let query = activities::table.filter(activities::ticket_id.eq(ticket)).filter(made_after(ticket));
     let query = query.order((activities::created_at, activities::id)).limit(limit);
     let query = query.select(ActivityRow::as_select()).into_boxed();
     let query = seek(query, start, "(activities.created_at, activities.id)", false);
@@ -176,15 +179,23 @@ pub async fn activities(
 pub async fn first_activities(connection: &Connection, tickets: &[TicketId], limit: i64) -> Result<Vec<Activity>> {
     const SQL: &str = "SELECT found.* FROM unnest($1) AS wanted (id) CROSS JOIN LATERAL ( \
                          SELECT id, ticket_id, actor_id, actor_role, kind, detail, created_at \
-                         FROM activities WHERE ticket_id = wanted.id ORDER BY created_at, activities.id LIMIT $2) AS found \
+                         FROM activities WHERE ticket_id = wanted.id AND activities.id >= $3 \
+                         ORDER BY created_at, activities.id LIMIT $2) AS found \
                        ORDER BY found.created_at, found.id";
+    let oldest = tickets.iter().map(|ticket| lower_bound_after(ticket.0)).min().unwrap_or_default();
     let query = diesel::sql_query(SQL).bind::<Array<sql_types::Uuid>, _>(tickets).bind::<BigInt, _>(limit);
+    let query = query.bind::<sql_types::Uuid, _>(oldest);
     let rows: Vec<ActivityRow> = query.prepared().load(&mut &*connection).await?;
     rows.into_iter().map(Activity::try_from).collect()
 }
 
 /// Counts the activities of a ticket.
 pub async fn total_activities(connection: &mut Connection, ticket: TicketId) -> Result<Total> {
-    let rows = activities::table.filter(activities::ticket_id.eq(ticket)).count().get_result(connection).await?;
-    Ok(Total::exact(rows))
+    let rows = activities::table.filter(activities::ticket_id.eq(ticket)).filter(made_after(ticket));
+    Ok(Total::exact(rows.count().get_result(connection).await?))
+}
+
+/// The condition of the activities that can be a ticket's.
+fn made_after(ticket: TicketId) -> diesel::dsl::GtEq<activities::id, ActivityId> {
+    activities::id.ge(ActivityId(lower_bound_after(ticket.0)))
 }

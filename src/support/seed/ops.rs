@@ -49,6 +49,7 @@ pub async fn run(app: &App, plan: Plan, on_batch: impl Fn(i64)) -> Result<()> {
         .autocommit(async move |connection| ticket::total(connection, Visibility::All, &Filter::default()).await);
     let first = total.await?.rows + 1;
     let now = app.clock.now();
+    app.database.autocommit(async move |connection| store::add_months(connection, now - SPAN, now).await).await?;
     let step_us = SPAN.num_microseconds().unwrap_or(0) / plan.tickets.max(1);
     let starts = (0..plan.tickets).step_by(usize::try_from(BATCH).unwrap_or(1));
     let batches = stream::iter(starts).map(|start| {

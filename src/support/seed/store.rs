@@ -93,6 +93,18 @@ pub async fn add(connection: &mut Connection, accounts: &[(AccountId, String)], 
     Ok(())
 }
 
+/// Adds the partitions of activities for the months between two times.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn add_months(connection: &mut Connection, since: DateTime<Utc>, until: DateTime<Utc>) -> Result<()> {
+    const SQL: &str = "SELECT add_partition('activities', month) \
+                       FROM generate_series(date_trunc('month', $1, 'UTC'), $2, interval '1 month') AS month";
+    let query = diesel::sql_query(SQL).bind::<Timestamptz, _>(since).bind::<Timestamptz, _>(until);
+    query.execute(connection).await?;
+    Ok(())
+}
+
 /// The tickets to generate.
 #[derive(Debug, Clone, Copy)]
 pub struct Range {

@@ -236,24 +236,13 @@ pub async fn attempts(connection: &mut Connection, delivery: WebhookDeliveryId, 
     Ok(rows.into_iter().rev().map(attempt).collect())
 }
 
-/// Removes at most `limit` deliveries that were created before `before` and are no longer pending; returns how many.
-pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
-    let done = webhook_deliveries::table
-        .filter(webhook_deliveries::created_at.lt(before))
-        .filter(webhook_deliveries::state.ne(DeliveryState::Pending.number()))
-        .select(webhook_deliveries::id)
-        .limit(limit);
-    let ids: Vec<WebhookDeliveryId> = done.load(connection).await?;
-    remove(connection, &ids).await
-}
-
-/// Removes at most `limit` deliveries of an endpoint, in any state; returns how many.
+/// Removes at most `limit` deliveries of a removed endpoint, in any state, and their attempts; returns how many.
 pub async fn delete_of_endpoint(connection: &mut Connection, endpoint: WebhookEndpointId, limit: i64) -> Result<usize> {
     let some = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint));
     let ids: Vec<WebhookDeliveryId> = some.select(webhook_deliveries::id).limit(limit).load(connection).await?;
-    remove(connection, &ids).await
-}
-
-async fn remove(connection: &mut Connection, ids: &[WebhookDeliveryId]) -> Result<usize> {
-    Ok(diesel::delete(webhook_deliveries::table.filter(webhook_deliveries::id.eq_any(ids))).execute(connection).await?)
+    // First, so that no crash leaves any; none is added, because the endpoint would have to be locked for it.
+    let attempts = webhook_attempts::table.filter(webhook_attempts::delivery_id.eq_any(&ids));
+    diesel::delete(attempts).execute(connection).await?;
+    let deliveries = webhook_deliveries::table.filter(webhook_deliveries::id.eq_any(&ids));
+    Ok(diesel::delete(deliveries).execute(connection).await?)
 }

@@ -1,4 +1,5 @@
--- Purpose: the tables of the machinery, which know no module of the product, and a trigger function for any module.
+-- Purpose: the tables of the machinery, which know no module of the product; a trigger function, and the functions that
+-- keep partitions by month, for any module.
 -- Lock: none that matters; all tables are new.
 -- Rollout: before the first server starts, and before the migrations of the modules, which use refuse_change().
 
@@ -113,4 +114,173 @@ CREATE TABLE changes (
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END $$;
+
+-- Partitions by month. A module declares its table PARTITION BY RANGE of an id that is a UUIDv7, with a DEFAULT partition,
+-- and registers it with Module::partitioned; the functions below do the rest. An id begins with its time in milliseconds, so
+-- the months follow each other in the order of ids, an id leads to its month, and it alone is unique, as in a table without
+-- partitions. The kernel's scheduled task adds the months ahead and removes those past their retention.
+--
+-- Each function ends before its lock is waited for longer than others should wait behind it; the task tries again.
+
+-- The least UUIDv7 of a time.
+CREATE FUNCTION uuid_floor(at timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT (lpad(to_hex(floor(extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+
+-- The time of a UUIDv7.
+CREATE FUNCTION uuid_time(id uuid) RETURNS timestamptz LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT to_timestamp(('x0000' || left(replace(id::text, '-', ''), 12))::bit(64)::bigint / 1000.0)
+$$;
+
+-- The partitions of a table: from which id on, up to which, and whether it is that of the rows that no other one takes.
+CREATE FUNCTION partitions_of(parent regclass)
+    RETURNS TABLE (partition regclass, is_default boolean, first_id uuid, end_id uuid) LANGUAGE sql STABLE STRICT AS $$
+    SELECT pg_class.oid::regclass, bound = 'DEFAULT', substring(bound FROM 'FROM \(''([^'']+)''\)')::uuid,
+        substring(bound FROM 'TO \(''([^'']+)''\)')::uuid
+    FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid, pg_get_expr(relpartbound, pg_class.oid) AS bound
+    WHERE inhparent = parent
+$$;
+
+-- The comment of a partition that was detached from a table to be dropped. It has the name, because a restored backup has
+-- other oids.
+CREATE FUNCTION detached_mark(parent regclass) RETURNS text LANGUAGE sql STABLE STRICT AS $$
+    SELECT 'detached from ' || relnamespace::regnamespace || '.' || relname || ', to be dropped' FROM pg_class WHERE oid = parent
+$$;
+
+-- Adds the partition of the month (of UTC) that a time is in; returns whether it was missing. Rows of that month that are
+-- in the DEFAULT partition move over, up to max_moved of them: more would hold up everyone else for too long.
+CREATE FUNCTION add_partition(parent regclass, at timestamptz, max_moved bigint DEFAULT 100000) RETURNS boolean
+    LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+DECLARE
+    month timestamp := date_trunc('month', at AT TIME ZONE 'UTC');
+    first uuid := uuid_floor(month AT TIME ZONE 'UTC');
+    past uuid := uuid_floor((month + interval '1 month') AT TIME ZONE 'UTC');
+    place text := (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = parent);
+    table_name text := (SELECT relname FROM pg_class WHERE oid = parent);
+    -- At most 63 bytes, with the longest suffix of an index.
+    new_name text := left(table_name, 40) || to_char(month, '_YYYYMM');
+    key text := (
+        SELECT attname FROM pg_partitioned_table JOIN pg_attribute ON attrelid = partrelid AND attnum = partattrs[0]
+        WHERE partrelid = parent
+    );
+    rest regclass;
+    strays bigint;
+    child record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('partitions', parent::oid::bigint));
+    IF EXISTS (
+        SELECT FROM partitions_of(parent)
+        WHERE NOT is_default AND coalesce(first_id <= first, true) AND coalesce(end_id >= past, true)
+    ) THEN
+        RETURN false;
+    END IF;
+    SELECT partition INTO rest FROM partitions_of(parent) WHERE is_default;
+    -- First, because the new partition is about to be attached under this lock in any case.
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', rest);
+    EXECUTE format('SELECT count(*) FROM (SELECT FROM ONLY %s WHERE %I >= $1 AND %2$I < $2 LIMIT $3) AS stray', rest, key)
+        INTO strays USING first, past, max_moved + 1;
+    IF strays > max_moved THEN
+        RAISE EXCEPTION 'more than % rows of % are in %: too many to move while others wait', max_moved, to_char(month, 'YYYY-MM'), rest
+            USING ERRCODE = 'program_limit_exceeded', HINT = 'docs/runbook.md: MainstayPartitionStrays';
+    END IF;
+    -- Created alone and then attached: that locks the table against neither readers nor writers, as PARTITION OF would.
+    EXECUTE format('CREATE TABLE %s.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)',
+        place, new_name, parent);
+    EXECUTE format('WITH stray AS (DELETE FROM ONLY %s WHERE %I >= $1 AND %2$I < $2 RETURNING *)
+        INSERT INTO %s.%I SELECT * FROM stray', rest, key, place, new_name) USING first, past;
+    EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s.%I FOR VALUES FROM (%L) TO (%L)', parent, place, new_name, first, past);
+    -- As those of the table are named, so that a plan tells which one it reads.
+    FOR child IN
+        SELECT own.oid::regclass AS index, replace(above.relname, table_name, new_name) AS name
+        FROM pg_index JOIN pg_inherits ON inhrelid = indexrelid
+        JOIN pg_class AS own ON own.oid = inhrelid JOIN pg_class AS above ON above.oid = inhparent
+        WHERE indrelid = format('%s.%I', place, new_name)::regclass
+            -- That of the primary key is named alike already.
+            AND own.relname <> replace(above.relname, table_name, new_name)
+    LOOP
+        EXECUTE format('ALTER INDEX %s RENAME TO %I', child.index, child.name);
+    END LOOP;
+    RETURN true;
+END $$;
+
+-- The time of the first row in the DEFAULT partition whose month may be added: of this century, and before a time. The ids of
+-- others were not made by the clock of a server, so they stay.
+CREATE FUNCTION stray_time(parent regclass, until timestamptz) RETURNS timestamptz LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    rest regclass;
+    key text := (
+        SELECT attname FROM pg_partitioned_table JOIN pg_attribute ON attrelid = partrelid AND attnum = partattrs[0]
+        WHERE partrelid = parent
+    );
+    found timestamptz;
+BEGIN
+    SELECT partition INTO rest FROM partitions_of(parent) WHERE is_default;
+    EXECUTE format('SELECT uuid_time(%I) FROM ONLY %s
+        WHERE %1$I >= uuid_floor(''2000-01-01Z'') AND %1$I < uuid_floor($1) AND substr(%1$I::text, 15, 1) = ''7''
+        ORDER BY %1$I LIMIT 1', key, rest)
+        INTO found USING until;
+    RETURN found;
+END $$;
+
+-- Detaches the first partition that ended longer ago than rows are kept, and marks it as one to be dropped; returns whether
+-- there was one. One with rows for which the condition unfinished holds stays. Both the caller's clock and that of Postgres
+-- must say so: what a wrong one removed would be lost.
+CREATE FUNCTION detach_partition(parent regclass, at timestamptz, kept interval, unfinished text) RETURNS boolean
+    LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+DECLARE
+    before timestamptz := least(at, now()) - kept;
+    old regclass;
+    stays boolean;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('partitions', parent::oid::bigint));
+    FOR old IN SELECT partition FROM partitions_of(parent) WHERE end_id <= uuid_floor(before) ORDER BY end_id LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %s)', old, unfinished) INTO stays;
+        CONTINUE WHEN stays;
+        -- Not CONCURRENTLY, which a table with a DEFAULT partition does not allow.
+        EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', parent, old);
+        -- Nobody else has it now.
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE %s)', old, unfinished) INTO stays;
+        IF stays THEN
+            RAISE EXCEPTION '% has changed', old USING ERRCODE = 'lock_not_available';
+        END IF;
+        EXECUTE format('COMMENT ON TABLE %s IS %L', old, detached_mark(parent));
+        RETURN true;
+    END LOOP;
+    RETURN false;
+END $$;
+
+-- Drops one partition that was detached to be dropped; returns whether there was one. Only those with the mark: whoever
+-- wants to keep one changes its comment.
+CREATE FUNCTION drop_detached(parent regclass) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+DECLARE
+    old regclass;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('partitions', parent::oid::bigint));
+    SELECT objoid INTO old FROM pg_description JOIN pg_class ON pg_class.oid = objoid
+    WHERE classoid = 'pg_class'::regclass AND objsubid = 0 AND NOT relispartition AND relkind = 'r'
+        AND description = detached_mark(parent)
+    LIMIT 1;
+    IF old IS NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('DROP TABLE %s', old);
+    RETURN true;
+END $$;
+
+-- Until when the months follow each other from a time on without a gap, null if its own is missing; and how many rows are in
+-- the DEFAULT partition, counted up to 1,000.
+CREATE FUNCTION partition_state(parent regclass, at timestamptz, OUT until timestamptz, OUT strays bigint)
+    LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    rest regclass;
+BEGIN
+    WITH RECURSIVE reached AS (
+        SELECT end_id FROM partitions_of(parent) WHERE first_id <= uuid_floor(at) AND end_id > uuid_floor(at)
+        UNION ALL
+        SELECT next.end_id FROM reached JOIN partitions_of(parent) AS next ON next.first_id = reached.end_id
+    )
+    SELECT max(uuid_time(end_id)) INTO until FROM reached;
+    SELECT partition INTO rest FROM partitions_of(parent) WHERE is_default;
+    EXECUTE format('SELECT count(*) FROM (SELECT FROM ONLY %s LIMIT 1000) AS stray', rest) INTO strays;
 END $$;

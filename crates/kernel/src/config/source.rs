@@ -243,6 +243,17 @@ impl Reader {
         })
     }
 
+    /// Reads a duration that must be longer than 0; `None` when nothing is set.
+    pub fn optional_duration(&mut self, name: &str) -> Option<Duration> {
+        self.convert(name, |text| {
+            if text.is_empty() {
+                return Ok(None);
+            }
+            let value = duration(text)?;
+            if value.is_zero() { Err("must be at least 1ms".to_owned()) } else { Ok(Some(value)) }
+        })
+    }
+
     /// Reads a number of bytes, with `B`, `KiB` or `MiB` as an optional unit.
     pub fn bytes(&mut self, name: &str) -> usize {
         self.convert(name, bytes)

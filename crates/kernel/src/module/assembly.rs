@@ -21,6 +21,7 @@ use crate::{
         health::Dependency,
         openapi::examples::{self, Examples},
     },
+    partitions::{self, Partitioned},
     queue::{
         Kind,
         rows::Rows,
@@ -55,6 +56,7 @@ pub struct Modules {
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
+    partitioned: Vec<Partitioned>,
     measures: Vec<Measure>,
     handlers: Vec<HandlerEntry>,
     subscribers: Vec<Subscriber>,
@@ -91,6 +93,7 @@ impl Modules {
         let assembled = Self::assemble(product, modules)?;
         events::install(assembled.handlers.clone(), assembled.subscribers.clone());
         examples::install(assembled.examples.clone());
+        partitions::install(assembled.partitioned.clone());
         INSTALLED.set(assembled).map_err(|_| vec![Fault("a process has one list of modules".to_owned())])?;
         Ok(Self::installed())
     }
@@ -136,7 +139,8 @@ impl Modules {
             jobs: vec![Kind::of::<HandleEvent>()],
             rows: Vec::new(),
             tasks: sweep::tasks(),
-            measures: Vec::new(),
+            partitioned: Vec::new(),
+            measures: vec![partitions::measure as Measure],
             handlers: Vec::new(),
             subscribers: Vec::new(),
             dependencies: Vec::new(),
@@ -162,6 +166,7 @@ impl Modules {
         self.jobs.extend(module.jobs);
         self.rows.extend(module.rows);
         self.tasks.extend(module.tasks);
+        self.partitioned.extend(module.partitioned);
         self.measures.extend(module.measures);
         self.handlers.extend(module.handlers);
         self.subscribers.extend(module.subscribers);

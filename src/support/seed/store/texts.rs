@@ -112,7 +112,8 @@ macro_rules! tickets {
 /// Tickets only.
 pub(crate) const TICKETS: &str = tickets!();
 
-/// Tickets with their activities and, for three in four of them, an answer. The row count is that of the activities.
+/// Tickets with their activities and, for three in four of them, an answer. The row count is that of the activities. An
+/// activity has the id of its ticket, which has its time: by that, it finds its month.
 pub(crate) const TICKETS_WITH_HISTORY: &str = concat!(
     "WITH made AS (",
     tickets!(),
@@ -122,6 +123,6 @@ pub(crate) const TICKETS_WITH_HISTORY: &str = concat!(
          ($11)[1 + (language = 'de')::int * 10 + get_byte(uuid_send(id), 15) % 10], created_at + interval '1 hour' \
        FROM made WHERE get_byte(uuid_send(id), 14) % 4 > 0) \
      INSERT INTO activities (id, ticket_id, actor_id, actor_role, kind, created_at) \
-     SELECT gen_random_uuid(), id, requester_id, CASE WHEN requester_id IS NULL THEN 0 ELSE 1 END, 1, created_at \
+     SELECT id, id, requester_id, CASE WHEN requester_id IS NULL THEN 0 ELSE 1 END, 1, created_at \
      FROM made"
 );

@@ -83,6 +83,16 @@ pub(super) const METRICS: &[Metric] = &[
         .labels(&[("task", &[])]),
     Metric::counter("mainstay_scheduled_task_failures_total", "Failed runs of scheduled tasks")
         .labels(&[("task", &[])]),
+    Metric::gauge(
+        "mainstay_partitions_end_timestamp_seconds",
+        "Until when the partitions of a table follow each other by month",
+    )
+    .labels(&[("table", &[])]),
+    Metric::gauge(
+        "mainstay_partition_stray_rows",
+        "Rows of a table that are in the partition of no month, counted up to 1,000",
+    )
+    .labels(&[("table", &[])]),
     Metric::counter("mainstay_tls_handshakes_failed_total", "TLS handshakes that failed"),
     Metric::gauge(
         "mainstay_tls_certificate_expiry_timestamp_seconds",

@@ -1,0 +1,205 @@
+//! Tables that are partitioned by month: those that only grow, and whose old rows are removed by the month instead of one by
+//! one.
+//!
+//! A module declares such a table `PARTITION BY RANGE` of an id that is a UUIDv7, with a `DEFAULT` partition, and registers
+//! it with [`Module::partitioned`](crate::module::Module::partitioned). The rest is done here, by functions in Postgres (see
+//! the kernel's migration): `mainstay migrate` and a scheduled task add the months ahead, and the task removes those that
+//! ended longer ago than rows are kept.
+//!
+//! An insert never lacks a partition: a row of a month that has none, because the task did not run or a clock is wrong, is in
+//! the `DEFAULT` partition, from which the task moves it. No change waits for its locks for longer than 200 ms, because
+//! everyone else waits behind it; it is tried again, at last by the next run.
+
+mod store;
+
+use std::{sync::OnceLock, time::Duration};
+
+use chrono::{DateTime, Months, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
+
+use crate::{
+    app::App,
+    config::Config,
+    database::Connection,
+    error::{Error, Reason, Result},
+    fault,
+};
+
+/// The months after the present one that have partitions: what is left if the task fails for some weeks.
+const AHEAD: u32 = 2;
+/// Months of stray rows that one run adds.
+const STRAY_MONTHS: usize = 12;
+/// How often a change is tried whose locks are taken, and the wait in between.
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A table that is partitioned by month.
+#[derive(Debug, Clone, Copy)]
+pub struct Partitioned {
+    table: &'static str,
+    kept: fn(&Config) -> Option<TimeDelta>,
+    unfinished: &'static str,
+}
+
+impl Partitioned {
+    /// Describes a table, by its name in SQL, with its schema if that is not `public`. Its rows are kept forever.
+    #[must_use]
+    pub fn by_month(table: &'static str) -> Self {
+        Self { table, kept: |_| None, unfinished: "false" }
+    }
+
+    /// Sets how long rows are kept: a month is removed as soon as it ended that long ago, so they are kept for up to a month
+    /// longer. `None`: forever.
+    #[must_use]
+    pub fn kept(mut self, kept: fn(&Config) -> Option<TimeDelta>) -> Self {
+        self.kept = kept;
+        self
+    }
+
+    /// Sets a condition in SQL for rows that are still needed, however old they are: their months stay.
+    #[must_use]
+    pub fn unless(mut self, unfinished: &'static str) -> Self {
+        self.unfinished = unfinished;
+        self
+    }
+
+    /// Adds the present month and those ahead; returns how many were missing.
+    async fn add_ahead(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
+        let Self { table, .. } = self;
+        let mut added = 0;
+        for months in 0..=AHEAD {
+            let at = now.checked_add_months(Months::new(months)).unwrap_or(now);
+            added += usize::from(patiently(app, |connection| Box::pin(store::add(connection, table, at))).await?);
+        }
+        Ok(added)
+    }
+
+    /// Adds the months of the rows in the `DEFAULT` partition, which move there; returns how many.
+    async fn add_strays(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
+        let Self { table, .. } = self;
+        let until = now.checked_add_months(Months::new(AHEAD)).unwrap_or(now);
+        for added in 0..STRAY_MONTHS {
+            let found =
+                app.database.autocommit(async move |connection| store::stray_time(connection, table, until).await);
+            let Some(at) = found.await? else { return Ok(added) };
+            // One that is there takes its rows itself.
+            if !patiently(app, |connection| Box::pin(store::add(connection, table, at))).await? {
+                return Ok(added);
+            }
+        }
+        Ok(STRAY_MONTHS)
+    }
+
+    /// Detaches what is no longer kept; returns how many months that were.
+    async fn detach(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
+        let Self { table, unfinished, .. } = self;
+        let Some(kept) = (self.kept)(&app.config) else { return Ok(0) };
+        let mut detached = 0;
+        while patiently(app, |connection| Box::pin(store::detach(connection, table, now, kept, unfinished))).await? {
+            detached += 1;
+        }
+        Ok(detached)
+    }
+
+    /// Drops what was detached, also by a run that did not come so far.
+    async fn drop_detached(self, app: &App) -> Result<()> {
+        let Self { table, .. } = self;
+        while patiently(app, |connection| Box::pin(store::drop_detached(connection, table))).await? {
+            tracing::info!(table, "a month past its retention was dropped");
+        }
+        Ok(())
+    }
+
+    async fn keep(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
+        let added = self.add_ahead(app, now).await?;
+        // Before the strays: one of a month that was detached needs its name.
+        self.drop_detached(app).await?;
+        // Those that can't be moved hold nothing else up.
+        let strays = self.add_strays(app, now).await;
+        let detached = self.detach(app, now).await?;
+        fault::point("partitions.detached")?;
+        self.drop_detached(app).await?;
+        Ok(added + strays? + detached)
+    }
+}
+
+static INSTALLED: OnceLock<Vec<Partitioned>> = OnceLock::new();
+
+/// Makes these the tables of the process.
+pub(crate) fn install(tables: Vec<Partitioned>) {
+    INSTALLED.set(tables).ok();
+}
+
+fn installed() -> &'static [Partitioned] {
+    INSTALLED.get().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Adds the months ahead of all tables, as the scheduled task does, for a database that no worker has seen yet. A table whose
+/// locks are taken is left to the task.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn prepare(app: &App) -> Result<()> {
+    let now = app.clock.now();
+    for table in installed() {
+        let Err(error) = table.add_ahead(app, now).await else { continue };
+        if !is_taken(&error) {
+            return Err(error);
+        }
+        tracing::warn!(table = table.table, "its partitions are left to the task keep_partitions");
+    }
+    Ok(())
+}
+
+/// The scheduled task.
+pub(crate) async fn keep(app: App) -> Result<usize> {
+    let (now, mut changed, mut failed) = (app.clock.now(), 0, None);
+    for table in installed() {
+        match table.keep(&app, now).await {
+            Ok(count) => changed += count,
+            // One table holds up no other.
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    failed.map_or(Ok(changed), Err)
+}
+
+/// Measures how far the months reach, and how many rows are in none of them.
+pub(crate) fn measure(app: App) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move {
+        let now = app.clock.now();
+        for Partitioned { table, .. } in installed().iter().copied() {
+            let read = app.database.autocommit(async move |connection| store::state(connection, table, now).await);
+            let (until, strays) = read.await?;
+            let end = metrics::gauge!("mainstay_partitions_end_timestamp_seconds", "table" => table);
+            #[expect(clippy::cast_precision_loss, reason = "seconds of this era are exact")]
+            end.set(until.unwrap_or(now).timestamp() as f64);
+            #[expect(clippy::cast_precision_loss, reason = "at most 1,000")]
+            metrics::gauge!("mainstay_partition_stray_rows", "table" => table).set(strays as f64);
+        }
+        Ok(())
+    })
+}
+
+/// Makes a change, again if its locks are taken. The future is boxed, because rustc can't prove yet that one of an `AsyncFn`
+/// is `Send` here.
+async fn patiently(
+    app: &App,
+    change: impl for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<bool>> + Send + Sync,
+) -> Result<bool> {
+    let mut tries = 1;
+    loop {
+        match app.database.autocommit(async |connection| change(connection).await).await {
+            Err(error) if is_taken(&error) && tries < TRIES => tokio::time::sleep(PAUSE).await,
+            ended => return ended,
+        }
+        tries += 1;
+    }
+}
+
+/// Whether locks were not available in time.
+fn is_taken(error: &Error) -> bool {
+    error.reason() == Reason::Conflict
+}

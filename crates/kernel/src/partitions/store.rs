@@ -1,0 +1,82 @@
+//! The functions in Postgres that change partitions, and what there is.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::{
+    QueryableByName, sql_query,
+    sql_types::{BigInt, Bool, Interval, Nullable, Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl as _;
+
+use crate::{database::Connection, error::Result};
+
+#[derive(QueryableByName)]
+struct Changed {
+    #[diesel(sql_type = Bool)]
+    changed: bool,
+}
+
+/// Adds the partition of the month that a time is in; returns whether it was missing.
+pub(super) async fn add(connection: &mut Connection, table: &'static str, at: DateTime<Utc>) -> Result<bool> {
+    let query = sql_query("SELECT add_partition($1::regclass, $2) AS changed");
+    let row: Changed = query.bind::<Text, _>(table).bind::<Timestamptz, _>(at).get_result(connection).await?;
+    Ok(row.changed)
+}
+
+/// Detaches the first partition that ended longer ago than rows are kept; returns whether there was one.
+pub(super) async fn detach(
+    connection: &mut Connection,
+    table: &'static str,
+    now: DateTime<Utc>,
+    kept: TimeDelta,
+    unfinished: &'static str,
+) -> Result<bool> {
+    let query = sql_query("SELECT detach_partition($1::regclass, $2, $3, $4) AS changed");
+    let query = query.bind::<Text, _>(table).bind::<Timestamptz, _>(now);
+    let query = query.bind::<Interval, _>(kept).bind::<Text, _>(unfinished);
+    let row: Changed = query.get_result(connection).await?;
+    Ok(row.changed)
+}
+
+/// Drops a partition that was detached; returns whether there was one.
+pub(super) async fn drop_detached(connection: &mut Connection, table: &'static str) -> Result<bool> {
+    let query = sql_query("SELECT drop_detached($1::regclass) AS changed");
+    let row: Changed = query.bind::<Text, _>(table).get_result(connection).await?;
+    Ok(row.changed)
+}
+
+#[derive(QueryableByName)]
+struct Stray {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    time: Option<DateTime<Utc>>,
+}
+
+/// Returns the time of the first row in the `DEFAULT` partition whose month may be added, if there is one.
+pub(super) async fn stray_time(
+    connection: &mut Connection,
+    table: &'static str,
+    until: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    let query = sql_query("SELECT stray_time($1::regclass, $2) AS time");
+    let row: Stray = query.bind::<Text, _>(table).bind::<Timestamptz, _>(until).get_result(connection).await?;
+    Ok(row.time)
+}
+
+#[derive(QueryableByName)]
+struct State {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    until: Option<DateTime<Utc>>,
+    #[diesel(sql_type = BigInt)]
+    strays: i64,
+}
+
+/// Returns until when months follow each other from a time on, `None` if its own is missing; and how many rows are in the
+/// `DEFAULT` partition, counted up to 1,000.
+pub(super) async fn state(
+    connection: &mut Connection,
+    table: &'static str,
+    now: DateTime<Utc>,
+) -> Result<(Option<DateTime<Utc>>, i64)> {
+    let query = sql_query("SELECT until, strays FROM partition_state($1::regclass, $2)");
+    let row: State = query.bind::<Text, _>(table).bind::<Timestamptz, _>(now).get_result(connection).await?;
+    Ok((row.until, row.strays))
+}
