@@ -46,7 +46,7 @@ tokio::task_local! {
 }
 
 /// Lets the reads of a request be those of a replica: of one only, so that no read sees less than the one before.
-pub(crate) async fn reading<F: Future>(replica: Option<Arc<Replica>>, request: F) -> F::Output {
+pub(crate) async fn with_replica<F: Future>(replica: Option<Arc<Replica>>, request: F) -> F::Output {
     OF_REQUEST.scope(Mutex::new(replica), request).await
 }
 
@@ -60,7 +60,7 @@ pub(super) fn of_request() -> Option<Arc<Replica>> {
 }
 
 /// Has the rest of the current request read the primary, which it has begun to read: a replica may be behind that.
-fn leave() {
+fn use_primary() {
     OF_REQUEST.try_with(|replica| lock(replica).take()).ok();
 }
 
@@ -158,17 +158,17 @@ impl Replica {
         let served = tokio::select! {
             biased;
             result = read => result.and_then(Result::ok),
-            () = self.lost() => None,
+            () = self.becomes_unreadable() => None,
         };
         count(if served.is_some() { "replica" } else { "repeated" });
         if served.is_none() {
-            leave();
+            use_primary();
         }
         served
     }
 
     /// Returns once the replica may not be read any more.
-    async fn lost(&self) {
+    async fn becomes_unreadable(&self) {
         while let Some(until) = self.readable_until().filter(|until| *until > Instant::now()) {
             sleep_until(until).await;
         }
