@@ -10,6 +10,7 @@ mod events;
 mod gateway;
 mod gateway_changed;
 mod gateway_events;
+mod gateway_refunds;
 mod leases;
 mod ledger;
 mod lookup;
