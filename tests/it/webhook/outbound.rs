@@ -20,12 +20,13 @@ use crate::{
 
 /// Starts an app that delivers to receivers on this machine, with short waits.
 pub(super) async fn start_app(own: &[(&str, &str)]) -> TestApp {
-    let mut builder =
-        TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("WEBHOOK_FIRST_WAIT", "1ms").with_jobs();
-    for (name, value) in own {
-        builder = builder.set(name, *value);
-    }
-    builder.start().await
+    TestApp::builder()
+        .set("WEBHOOK_ALLOW_PRIVATE", "true")
+        .set("WEBHOOK_FIRST_WAIT", "1ms")
+        .with_jobs()
+        .set_all(own.iter().copied())
+        .start()
+        .await
 }
 
 /// Creates an endpoint and returns its id and secret.
