@@ -94,21 +94,21 @@ pub(crate) fn response(reasons: &[ReasonRef], complaint: Option<&(String, String
     let shared = EVERYWHERE.iter().chain(&SHARED).find(|(_, shared)| reasons == *shared);
     match shared {
         Some((name, _)) => json!({ "$ref": format!("#/components/responses/{name}") }),
-        None => describe(reasons, complaint),
+        None => inline_response(reasons, complaint),
     }
 }
 
 /// Returns the shared responses.
 pub(crate) fn components() -> Map<String, Value> {
     let shared = EVERYWHERE.iter().chain(&SHARED);
-    shared.map(|(name, reasons)| ((*name).to_owned(), describe(&refs(reasons), None))).collect()
+    shared.map(|(name, reasons)| ((*name).to_owned(), inline_response(&refs(reasons), None))).collect()
 }
 
 fn refs(reasons: &[Reason]) -> Vec<ReasonRef> {
     reasons.iter().copied().map(ReasonRef::new).collect()
 }
 
-fn describe(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
+fn inline_response(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
     let lines: Vec<_> =
         reasons.iter().map(|reason| format!("- `{}`: {}", reason.facts().code, reason.facts().summary)).collect();
     let mut headers = common_headers();
