@@ -22,7 +22,7 @@ mutants: ## Break one promise at a time, and report what no test notices (ARGS=E
 	@scripts/mutants $(ARGS)
 
 scale: ## Look at the plans of all lists and look-ups with a million tickets (ARGS=ROWS)
-	@SCALE_ROWS=$(or $(ARGS),1000000) scripts/test -E 'binary(scale)' --no-capture
+	@SCALE_ROWS=$(or $(ARGS),1000000) NEXTEST_PROFILE=long scripts/test -E 'binary(scale)' --no-capture
 
 load: ## Serve a steady load through restarts, lost servers and overload (ARGS='REQUESTS_PER_SECOND PHASE_SECONDS SOAK_SECONDS')
 	@scripts/load $(ARGS)

@@ -181,8 +181,8 @@ impl Cli {
                 let password = password.read()?;
                 let instance = Instance::open(modules, read(modules, source)?).await?;
                 migrate::require(&instance.app).await?;
-                let made = crate::identity::user::ops::create_admin(&instance.app, &email, &name, password).await;
-                println!("{} may sign in as {email}.", plain(made)?);
+                let created = crate::identity::user::ops::create_admin(&instance.app, &email, &name, password).await;
+                println!("{} may sign in as {email}.", plain(created)?);
                 instance.close().await;
             }
         }

@@ -128,10 +128,10 @@ async fn deliver(world: &World, options: &Options, received: &Received) -> anyho
         tokio::time::sleep(POLL).await;
     }
     let (began, first, cpu) = (Instant::now(), received.count() - before, worker.cpu());
-    gone(world, "FROM webhook_deliveries WHERE state = 1").await?;
+    wait_until_none(world, "FROM webhook_deliveries WHERE state = 1").await?;
     let (wall, cpu) = (began.elapsed(), worker.cpu().zip(cpu).map(|(after, before)| after - before));
     // A job that dies with its worker would keep its endpoint from the next worker for a while.
-    gone(world, "FROM jobs WHERE kind = 'deliver_webhook'").await?;
+    wait_until_none(world, "FROM jobs WHERE kind = 'deliver_webhook'").await?;
     worker.stop().await;
     let again = received.count() - before - all;
     if again > 0 {
@@ -141,7 +141,7 @@ async fn deliver(world: &World, options: &Options, received: &Received) -> anyho
 }
 
 /// Waits until there are no such rows.
-async fn gone(world: &World, rows: &str) -> anyhow::Result<()> {
+async fn wait_until_none(world: &World, rows: &str) -> anyhow::Result<()> {
     let began = Instant::now();
     while world.sql.query_one(&format!("SELECT EXISTS (SELECT {rows})"), &[]).await?.get(0) {
         anyhow::ensure!(began.elapsed() < PATIENCE, "there are rows {rows}");

@@ -26,22 +26,23 @@ pub(super) async fn delete_objects(app: App) -> Result<usize> {
     let now = app.clock.now();
     let (mut deleted, mut failed) = (0, None);
     loop {
-        let keys =
-            app.database.autocommit(async move |connection| ops::doomed(connection, now, now + AGAIN, BATCH).await);
-        let mut gone = Vec::new();
+        let keys = app
+            .database
+            .autocommit(async move |connection| ops::claim_deletable(connection, now, now + AGAIN, BATCH).await);
+        let mut deleted_keys = Vec::new();
         for key in keys.await? {
             match app.part::<Storage>().delete(&key).await {
-                Ok(()) => gone.push(key),
+                Ok(()) => deleted_keys.push(key),
                 Err(error) => {
                     failed.get_or_insert(error);
                 }
             }
         }
         // There are none, or the storage is unavailable.
-        if gone.is_empty() {
+        if deleted_keys.is_empty() {
             return failed.map_or(Ok(deleted), Err);
         }
-        deleted += gone.len();
-        ops::forget(&app, gone).await?;
+        deleted += deleted_keys.len();
+        ops::forget(&app, deleted_keys).await?;
     }
 }

@@ -178,7 +178,7 @@ impl Operation {
     /// # Errors
     /// `CONFLICT` if it has ended.
     pub fn run(self, progress: Progress, now: DateTime<Utc>) -> Result<Self> {
-        self.moved(State::Running, progress, now)
+        self.transition(State::Running, progress, now)
     }
 
     /// Completes the operation; individual rows may have failed.
@@ -187,7 +187,7 @@ impl Operation {
     /// `CONFLICT` if it has already ended.
     pub fn succeed(self, now: DateTime<Utc>) -> Result<Self> {
         let progress = self.progress;
-        self.moved(State::Succeeded { at: now }, progress, now)
+        self.transition(State::Succeeded { at: now }, progress, now)
     }
 
     /// Fails the operation as a whole.
@@ -196,7 +196,7 @@ impl Operation {
     /// `CONFLICT` if it has already ended.
     pub fn fail(self, failure: Failure, now: DateTime<Utc>) -> Result<Self> {
         let progress = self.progress;
-        self.moved(State::Failed { at: now, failure }, progress, now)
+        self.transition(State::Failed { at: now, failure }, progress, now)
     }
 
     /// Cancels the operation; `None` if it was already canceled.
@@ -206,13 +206,13 @@ impl Operation {
     pub fn cancel(self, now: DateTime<Utc>) -> Result<Option<Self>> {
         let progress = self.progress;
         match self.state {
-            State::Pending | State::Running => self.moved(State::Cancelled { at: now }, progress, now).map(Some),
+            State::Pending | State::Running => self.transition(State::Cancelled { at: now }, progress, now).map(Some),
             State::Cancelled { .. } => Ok(None),
             State::Succeeded { .. } | State::Failed { .. } => Err(OperationsReason::OperationEnded.into()),
         }
     }
 
-    fn moved(self, state: State, progress: Progress, now: DateTime<Utc>) -> Result<Self> {
+    fn transition(self, state: State, progress: Progress, now: DateTime<Utc>) -> Result<Self> {
         if self.state.finished_at().is_some() {
             return Err(Error::with_message(Reason::Conflict, "The operation has ended."));
         }

@@ -55,7 +55,7 @@ async fn note(connection: &Connection, operation: &Operation) -> Result<()> {
 }
 
 /// Returns operations that were changed, for all who watch; what each of them reaches is decided by the changes.
-pub fn changed(connection: &mut Connection, ids: Vec<uuid::Uuid>) -> BoxFuture<'_, Result<Vec<Operation>>> {
+pub fn load_changed(connection: &mut Connection, ids: Vec<uuid::Uuid>) -> BoxFuture<'_, Result<Vec<Operation>>> {
     Box::pin(async move {
         let ids: Vec<_> = ids.into_iter().map(OperationId).collect();
         store::get_batch(connection, &ids).await

@@ -50,7 +50,7 @@ fn render_error(error: RowError) -> pb::OperationError {
 }
 
 static OPERATIONS: Topic<Operation> =
-    Topic { name: ops::TOPIC, load: ops::changed, version: |operation| (operation.id.0, operation.version) };
+    Topic { name: ops::TOPIC, load: ops::load_changed, version: |operation| (operation.id.0, operation.version) };
 
 fn watch_message(event: Event<Operation>, resume_token: String) -> pb::WatchOperationsResponse {
     let data = match event {

@@ -131,8 +131,8 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Opera
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = operations::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    let seen = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
-    seen.ok_or_else(|| Error::not_found("operation"))?.try_into()
+    let row = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
+    row.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
 
 /// Returns at most `limit` operations, newest first.

@@ -196,12 +196,12 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Subsc
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let lock = subscriptions::table.find(id).select(Stored::as_select()).for_no_key_update();
     let row: Option<Stored> = lock.first(connection).await.optional()?;
-    let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
-    seen.ok_or_else(|| Error::not_found("subscription"))?.try_into()
+    let row = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
+    row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
 /// Returns the subscription with this id or, without one, with this id of the gateway.
-pub async fn known(
+pub async fn find(
     connection: &mut Connection,
     gateway: &str,
     id: Option<SubscriptionId>,
@@ -255,9 +255,9 @@ pub async fn insert(connection: &mut Connection, subscription: Subscription) -> 
 
 /// Stores the gateway's id of the account of a locked subscription.
 pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, customer: &str) -> Result<()> {
-    let known = subscriptions::customer_id.eq(customer);
+    let customer_id = subscriptions::customer_id.eq(customer);
     one_row(
-        diesel::update(subscriptions::table.find(id)).set(known).prepared().execute(connection).await?,
+        diesel::update(subscriptions::table.find(id)).set(customer_id).prepared().execute(connection).await?,
         "introduce",
         "subscriptions",
         id,

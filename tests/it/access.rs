@@ -135,13 +135,14 @@ impl Who {
 fn owner(scene: &Scene, call: &Call) -> Who {
     let is = |actor: &Actor| format!("{:?}", actor) == format!("{:?}", call.who);
     let cast = &scene.cast;
-    match () {
-        () if is(&cast.customer) => Who::Customer,
-        () if is(&cast.agent) => Who::Agent,
-        () if is(&cast.admin) => Who::Admin,
-        () if is(&cast.anonymous) => Who::Anonymous,
-        () => panic!("the valid request has an unexpected caller: {:?}", call.who),
-    }
+    let all = [
+        (&cast.customer, Who::Customer),
+        (&cast.agent, Who::Agent),
+        (&cast.admin, Who::Admin),
+        (&cast.anonymous, Who::Anonymous),
+    ];
+    let found = all.into_iter().find(|&(actor, _)| is(actor));
+    found.unwrap_or_else(|| panic!("the valid request has an unexpected caller: {:?}", call.who)).1
 }
 
 fn fits(expected: &Expected, answer: &Answer) -> bool {

@@ -30,14 +30,7 @@ async fn start_app(provider: &MailProvider) -> (TestApp, Scene) {
 
 /// As [`start_app`], with additional variables.
 async fn start_app_with(provider: &MailProvider, own: &[(&str, &str)]) -> (TestApp, Scene) {
-    let mut builder = TestApp::builder().with_jobs();
-    for (name, value) in provider.variables() {
-        builder = builder.set(name, value);
-    }
-    for (name, value) in own {
-        builder = builder.set(name, *value);
-    }
-    let app = builder.start().await;
+    let app = TestApp::builder().with_jobs().set_all(provider.variables()).set_all(own.iter().copied()).start().await;
     let scene = Scene::new(&app).await;
     (app, scene)
 }

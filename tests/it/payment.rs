@@ -10,6 +10,7 @@ mod events;
 mod gateway;
 mod gateway_changed;
 mod gateway_events;
+mod gateway_refunds;
 mod leases;
 mod ledger;
 mod lookup;
@@ -62,14 +63,7 @@ pub(crate) async fn search(app: &TestApp, task: &str) {
 
 /// As [`start_app`], with additional variables.
 pub(crate) async fn start_app_with(gateway: &FakeGateway, own: &[(&str, &str)]) -> (TestApp, Scene) {
-    let mut builder = TestApp::builder().with_jobs();
-    for (name, value) in gateway.variables() {
-        builder = builder.set(name, value);
-    }
-    for (name, value) in own {
-        builder = builder.set(name, *value);
-    }
-    let app = builder.start().await;
+    let app = TestApp::builder().with_jobs().set_all(gateway.variables()).set_all(own.iter().copied()).start().await;
     let scene = Scene::new(&app).await;
     (app, scene)
 }

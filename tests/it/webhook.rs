@@ -1,6 +1,7 @@
 //! Webhooks.
 
 mod due;
+mod endpoints;
 pub(crate) mod inbound;
 pub(crate) mod outbound;
 mod secrets;

@@ -105,8 +105,8 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
     let done = server.database.transaction(async move |connection| {
         let found = subscription::lock(connection, Visibility::All, id).await?;
         subscription::get(connection, Visibility::Account(found.account), id).await?;
-        subscription::known(connection, "stripe", Some(id), None).await?;
-        subscription::known(connection, "stripe", None, found.state.gateway_id()).await?;
+        subscription::find(connection, "stripe", Some(id), None).await?;
+        subscription::find(connection, "stripe", None, found.state.gateway_id()).await?;
         for start in [Start::Offset(0), Start::After(found.page_key())] {
             subscription::due(connection, found.created_at, start, 500).await?;
         }

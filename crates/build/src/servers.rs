@@ -18,7 +18,7 @@ pub(crate) fn generate(pool: &DescriptorPool, packages: &Packages, generated: &B
         writeln!(
             text,
             "impl<T: {module}::{name}> {path}::Server for {module}::{name}Server<T> {{
-    fn tuned(self) -> Self {{
+    fn configure(self) -> Self {{
         use ::tonic::codec::CompressionEncoding::{{Gzip, Zstd}};
         self.max_decoding_message_size({path}::MAX_MESSAGE_BYTES)
             .accept_compressed(Gzip)

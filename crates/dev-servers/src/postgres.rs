@@ -261,7 +261,7 @@ impl Drop for Postgres {
         drop(self.server.take());
         if self.dir.temporary {
             // What can't be deleted is left to the cleanup of the system's temporary directory.
-            let _gone = std::fs::remove_dir_all(self.dir.path());
+            std::fs::remove_dir_all(self.dir.path()).ok();
         }
     }
 }

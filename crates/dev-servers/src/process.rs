@@ -132,7 +132,7 @@ impl ServerProcess {
             && let Ok(pid) = i32::try_from(self.child.id())
         {
             // The only possible failure is a process that has just ended, which is the purpose of the signal.
-            let _gone = kill(Pid::from_raw(pid), signal);
+            kill(Pid::from_raw(pid), signal).ok();
         }
     }
 
@@ -206,7 +206,7 @@ impl Drop for Frozen {
     fn drop(&mut self) {
         for pid in &self.0 {
             // A stopped process keeps its id unless somebody killed it, and its server waits for its end.
-            let _gone = kill(*pid, Signal::SIGCONT);
+            kill(*pid, Signal::SIGCONT).ok();
         }
     }
 }

@@ -43,7 +43,7 @@ pub fn raise(provider: &'static str, cause: &'static str, subject: impl Display,
         tracing::error!(alert = cause, provider, subject, detail, "on-call: an operator is needed");
         let alert = Alert { provider, cause, subject, detail: detail.to_owned() };
         if let Some(Err(_)) = SINK.get().map(|sink| sink.try_send(alert)) {
-            undelivered("too many alerts wait");
+            count_undelivered("too many alerts wait");
         }
     }
 }
@@ -69,7 +69,7 @@ pub(crate) fn subscribe() -> Option<mpsc::Receiver<Alert>> {
 }
 
 /// Counts an alert that the on-call service did not get.
-pub(crate) fn undelivered(why: &str) {
+pub(crate) fn count_undelivered(why: &str) {
     metrics::counter!("mainstay_alerts_undelivered_total").increment(1);
     tracing::error!(why, "the on-call service did not accept an alert");
 }

@@ -130,7 +130,7 @@ impl Breaker {
     }
 
     /// Records that a call was answered.
-    pub fn succeeded(&self) {
+    pub fn record_success(&self) {
         // A plain load first: the cache line stays shared between the cores while there are no failures.
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
@@ -139,7 +139,7 @@ impl Breaker {
 
     /// Records a failure; `is_lost` means that no further call can succeed, which opens the circuit at once. Returns
     /// whether this failure opened the circuit; of several concurrent failures only one does.
-    pub fn failed(&self, is_lost: bool) -> bool {
+    pub fn record_failure(&self, is_lost: bool) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         if !is_lost && failures < MAX_FAILURES {
             return false;
@@ -154,7 +154,7 @@ impl Breaker {
         true
     }
 
-    fn probed(&self, verdict: Verdict) {
+    fn record_probe(&self, verdict: Verdict) {
         let mut rest = self.lock();
         match verdict {
             Verdict::Alive => {
@@ -213,9 +213,9 @@ impl Admitted {
     pub fn settle(mut self, verdict: Verdict) {
         self.is_settled = true;
         match (self.is_probe, verdict) {
-            (true, verdict) => self.breaker.probed(verdict),
-            (false, Verdict::Alive) => self.breaker.succeeded(),
-            (false, Verdict::Unavailable) => drop(self.breaker.failed(false)),
+            (true, verdict) => self.breaker.record_probe(verdict),
+            (false, Verdict::Alive) => self.breaker.record_success(),
+            (false, Verdict::Unavailable) => drop(self.breaker.record_failure(false)),
             (false, Verdict::Unknown) => {}
         }
     }
@@ -224,7 +224,7 @@ impl Admitted {
 impl Drop for Admitted {
     fn drop(&mut self) {
         if self.is_probe && !self.is_settled {
-            self.breaker.probed(Verdict::Unknown);
+            self.breaker.record_probe(Verdict::Unknown);
         }
     }
 }

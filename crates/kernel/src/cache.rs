@@ -180,15 +180,15 @@ impl Inner {
     where
         F: Future<Output = Result<(i64, Option<Bytes>)>> + Send + 'static,
     {
-        let (mut kept, mut write_back) = (self.local.kept(key), None);
+        let (mut fallback, mut write_back) = (self.local.fallback(key), None);
         if let Some(shared) = &self.shared {
             match self.ask(shared, key).await {
                 Asked::Fresh(entry) => {
                     self.local.put(key, &entry);
                     return Ok((entry, Origin::Shared));
                 }
-                Asked::Nothing { kept: found, write_back: allowed } => {
-                    kept = found.or(kept);
+                Asked::Nothing { fallback: found, write_back: allowed } => {
+                    fallback = found.or(fallback);
                     write_back = allowed;
                 }
             }
@@ -204,8 +204,9 @@ impl Inner {
                 Ok((entry, Origin::Source))
             }
             Err(error) => {
-                let kept = kept.filter(|entry| error.is_unavailable() && entry.version >= self.local.floor(&key.tag));
-                kept.map(|entry| (entry, Origin::Stale)).ok_or_else(|| Failure::from(&error))
+                let fallback =
+                    fallback.filter(|entry| error.is_unavailable() && entry.version >= self.local.floor(&key.tag));
+                fallback.map(|entry| (entry, Origin::Stale)).ok_or_else(|| Failure::from(&error))
             }
         }
     }
@@ -222,13 +223,13 @@ impl Inner {
                     let entry = entry.map(Arc::new).filter(|entry| entry.version >= self.local.floor(&key.tag));
                     match entry {
                         Some(entry) if entry.is_fresh() => return Asked::Fresh(entry),
-                        kept if write_back.has_lease() || since.elapsed() >= LEASE => {
-                            return Asked::Nothing { kept, write_back: Some(write_back) };
+                        fallback if write_back.has_lease() || since.elapsed() >= LEASE => {
+                            return Asked::Nothing { fallback, write_back: Some(write_back) };
                         }
                         _ => sleep(POLL).await,
                     }
                 }
-                Err(_) => return Asked::Nothing { kept: None, write_back: None },
+                Err(_) => return Asked::Nothing { fallback: None, write_back: None },
             }
         }
     }
@@ -256,7 +257,7 @@ enum Asked {
     Fresh(Arc<Entry>),
     Nothing {
         /// Past its lifetime.
-        kept: Option<Arc<Entry>>,
+        fallback: Option<Arc<Entry>>,
         /// Where to write the value, unless Redis is unavailable.
         write_back: Option<WriteBack>,
     },

@@ -38,7 +38,7 @@ use after_commit::Added;
 pub use connect::ConnectFailure;
 use node::{Lease, Node};
 pub(crate) use position::Position;
-pub(crate) use replica::{Replicas, reading};
+pub(crate) use replica::{Replicas, with_replica};
 
 use crate::{
     config,

@@ -294,7 +294,7 @@ pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
 pub trait Server: Sized {
     /// Bounds the messages, and accepts and sends gzip and zstd.
     #[must_use]
-    fn tuned(self) -> Self;
+    fn configure(self) -> Self;
 
     /// Adds the server to the routes.
     fn add_to(self, routes: Routes) -> Routes;

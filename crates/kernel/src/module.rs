@@ -145,7 +145,7 @@ impl Module {
     /// Adds a gRPC service; its REST routes follow from the contract.
     pub fn service<S: Server + NamedService + 'static>(mut self, open: fn(&App) -> S) -> Self {
         self.service_names.push(S::NAME);
-        self.services.push(Box::new(move |app, routes| open(app).tuned().add_to(routes)));
+        self.services.push(Box::new(move |app, routes| open(app).configure().add_to(routes)));
         self
     }
 

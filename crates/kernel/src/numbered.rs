@@ -1,6 +1,7 @@
 //! Enums with numbers.
 
-/// Defines an enum whose variants have numbers: those of the contract's enum, if there is one, and of the database.
+/// Defines an enum whose variants have numbers: those of the contract's enum, if there is one, and of the database. Where
+/// they also have names, for logs, metrics and paths, as in `One = 1 => "one"`, the enum lists its variants and names.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __numbered {
@@ -22,6 +23,30 @@ macro_rules! __numbered {
                 match number {
                     $($number => Some(Self::$variant),)*
                     _ => None,
+                }
+            }
+        }
+    };
+    (
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $number:literal => $text:literal,)* }
+    ) => {
+        $crate::__numbered! {
+            $(#[$doc])*
+            $name { $($(#[$variant_doc])* $variant = $number,)* }
+        }
+
+        impl $name {
+            /// All variants, in the order of their numbers.
+            pub const ALL: [Self; [$($number),*].len()] = [$(Self::$variant),*];
+
+            /// The names of all variants.
+            pub const NAMES: [&'static str; Self::ALL.len()] = [$($text),*];
+
+            /// Returns the name, for logs, metrics and paths.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
                 }
             }
         }

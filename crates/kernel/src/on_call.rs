@@ -65,12 +65,12 @@ impl Service {
         for call in 1..=CALLS {
             let sent = match self.event(alert) {
                 Ok(event) => self.client.send(event).await.map(drop),
-                Err(error) => return alert::undelivered(&error.to_string()),
+                Err(error) => return alert::count_undelivered(&error.to_string()),
             };
             match sent {
                 Ok(()) => return,
                 Err(error) if matches!(error.kind, Kind::Rejected | Kind::Auth) || call == CALLS => {
-                    return alert::undelivered(&error.to_string());
+                    return alert::count_undelivered(&error.to_string());
                 }
                 Err(_) => tokio::time::sleep(wait).await,
             }

@@ -163,7 +163,7 @@ pub async fn enqueue_missing<J: Job>(connection: &mut Connection, jobs: &[J]) ->
 ///
 /// # Errors
 /// Any error but `NOT_FOUND`.
-pub fn gone_is_done(ended: Result<()>) -> Result<()> {
+pub fn ignore_not_found(ended: Result<()>) -> Result<()> {
     ended.or_else(|error| if error.reason() == Reason::NotFound { Ok(()) } else { Err(error) })
 }
 

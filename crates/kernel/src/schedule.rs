@@ -95,7 +95,7 @@ pub(crate) async fn keep(app: App, tasks: &'static [Task], outage: Outage, stop:
             drop(running.spawn(run(app.clone(), task, at)));
         }
         if let Err(error) = ended {
-            let wait = outage.failed("the schedule can't be read", &error);
+            let wait = outage.record_failure("the schedule can't be read", &error);
             stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
     }

@@ -66,7 +66,7 @@ impl Upload {
             return Err(Error::with_message(Reason::PayloadTooLarge, message));
         }
         self.space.grow(piece.len())?;
-        self.pace.received(piece.len());
+        self.pace.extend(piece.len());
         self.hash.update(piece);
         self.file.write_all(piece).await.map_err(Error::internal)
     }

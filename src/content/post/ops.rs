@@ -129,7 +129,7 @@ pub async fn get(connection: &mut Connection, viewer: Permit, name: Name, text: 
 }
 
 /// Returns a post if it is published, and the revision as of which that is so.
-pub async fn published(connection: &mut Connection, name: &Name) -> Result<(i64, Option<Post>)> {
+pub async fn get_published(connection: &mut Connection, name: &Name) -> Result<(i64, Option<Post>)> {
     let revision = store::revision(connection).await?;
     let post = store::find(connection, name, true).await?.filter(|post| post.state.is_published());
     Ok((revision, post))

@@ -137,7 +137,7 @@ impl Published {
 }
 
 async fn read<V>(app: App, name: Name, render: fn(Post) -> V) -> Result<Loaded<V>> {
-    let read = async move |connection: &mut Connection| ops::published(connection, &name).await;
+    let read = async move |connection: &mut Connection| ops::get_published(connection, &name).await;
     let (version, post) = app.database.autocommit(read).await?;
     Ok(Loaded { value: post.map(render), version })
 }

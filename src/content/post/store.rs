@@ -155,7 +155,7 @@ fn words(list: &List) -> Option<String> {
 }
 
 /// Selects the ids of the matching posts, in no order, up to one more than [`count::BOUND`].
-fn found<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
+fn matching_ids<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
     let mut query = filtered(list);
     query = match (words(list), list) {
         (Some(words), _) => query.filter(Condition::matches(WORDS, words)),
@@ -169,7 +169,7 @@ fn found<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
 
 /// Returns the number of posts of a list, counted up to [`count::BOUND`].
 pub async fn total(connection: &mut Connection, list: &List) -> Result<Total> {
-    count::bounded(connection, Box::new(found(list))).await
+    count::bounded(connection, Box::new(matching_ids(list))).await
 }
 
 /// Returns at most `limit` posts without their texts, newest first.
@@ -178,7 +178,7 @@ pub async fn list(connection: &mut Connection, list: &List, start: Start, limit:
     if let Some(words) = words(list) {
         // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
         // would be read to its end.
-        let found: Vec<uuid::Uuid> = found(list).load(connection).await?;
+        let found: Vec<uuid::Uuid> = matching_ids(list).load(connection).await?;
         query = if found.len() <= count::BOUND as usize {
             query.filter(posts::id.eq_any(found))
         } else {

@@ -32,7 +32,7 @@ use crate::files::{
 
 pub use content::{abandon, receive, store_upload};
 pub use links::{attach, detach, replace, set_public};
-pub(crate) use store::{doomed, intend, keep, release};
+pub(crate) use store::{claim_deletable, intend, keep, release};
 pub(crate) use transfer::hex;
 pub use transfer::{Target, download, upload_target};
 

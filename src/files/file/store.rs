@@ -32,7 +32,7 @@ use crate::{
     schema::{file_links, files},
 };
 
-pub use objects::{abandon, doomed, end_upload, forget, hold_space, intend, keep, release};
+pub use objects::{abandon, claim_deletable, end_upload, forget, hold_space, intend, keep, release};
 pub use usage::{give_back, reserve};
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
@@ -109,7 +109,7 @@ impl TryFrom<Row> for File {
 type Boxed<'q> = files::BoxedQuery<'q, diesel::pg::Pg>;
 
 /// The account through whose links a caller reaches files; no account has the id of nobody.
-fn own(visibility: Option<Visibility>) -> AccountId {
+fn account_of(visibility: Option<Visibility>) -> AccountId {
     match visibility {
         Some(Visibility::Account(account)) => account,
         _ => AccountId(Uuid::nil()),
@@ -121,7 +121,7 @@ fn own(visibility: Option<Visibility>) -> AccountId {
 fn reachable<'q>(visibility: Option<Visibility>) -> Boxed<'q> {
     let query = files::table.into_boxed();
     let links = file_links::table.filter(file_links::file_id.eq(files::id));
-    let linked = exists(links.filter(file_links::account_id.eq(own(visibility)).or(file_links::is_public)));
+    let linked = exists(links.filter(file_links::account_id.eq(account_of(visibility)).or(file_links::is_public)));
     match visibility {
         Some(Visibility::All) => query,
         Some(Visibility::Account(account)) => query.filter(files::account_id.eq(account).or(linked)),
@@ -147,8 +147,8 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: FileI
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = files::table.find(id).select(Row::as_select()).for_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    let seen = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
-    seen.ok_or_else(|| Error::not_found("file"))?.try_into()
+    let row = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
+    row.ok_or_else(|| Error::not_found("file"))?.try_into()
 }
 
 /// Locks uploads that are to be given up and files that were unused for long enough, but none that somebody else has
@@ -204,7 +204,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
         }
         (Some(parent), visibility) => {
             let links = file_links::table.filter(file_links::parent_id.eq(parent));
-            let links = links.filter(file_links::account_id.eq(own(Some(visibility))).or(file_links::is_public));
+            let links = links.filter(file_links::account_id.eq(account_of(Some(visibility))).or(file_links::is_public));
             files::table.filter(files::id.eq_any(links.select(file_links::file_id))).into_boxed()
         }
         (None, Visibility::All) => files::table.into_boxed(),

@@ -41,8 +41,8 @@ pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTi
         .filter(password_resets::token_hash.eq(token_hash.to_vec()))
         .filter(password_resets::used_at.is_null())
         .filter(password_resets::expires_at.gt(now));
-    let taken = diesel::update(good).set(password_resets::used_at.eq(now)).returning(password_resets::user_id);
-    let Some(user) = taken.get_result::<UserId>(connection).await.optional()? else { return Ok(None) };
+    let used = diesel::update(good).set(password_resets::used_at.eq(now)).returning(password_resets::user_id);
+    let Some(user) = used.get_result::<UserId>(connection).await.optional()? else { return Ok(None) };
     let others = password_resets::table.filter(password_resets::user_id.eq(user));
     let others = others.filter(password_resets::used_at.is_null());
     diesel::update(others).set(password_resets::used_at.eq(now)).execute(connection).await?;

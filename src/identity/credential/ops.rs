@@ -76,7 +76,11 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
 /// Checks in Postgres that neither the session nor all sessions of the user have ended since the token was signed.
 async fn verify_session(app: &App, credential: &str, access: Access) -> Result<Caller> {
     let (id, session) = (access.user, access.session);
-    match app.database.autocommit(async move |connection| user::standing(connection, id, session).await).await? {
+    match app
+        .database
+        .autocommit(async move |connection| user::epoch_and_revocation(connection, id, session).await)
+        .await?
+    {
         None => Err(Reason::InvalidToken.into()),
         Some((epoch, revoked)) if revoked || epoch != access.epoch => Err(Reason::SessionRevoked.into()),
         Some(_) => {

@@ -73,9 +73,9 @@ pub async fn take(
     let good = registrations::table
         .filter(registrations::token_hash.eq(token_hash.to_vec()))
         .filter(registrations::expires_at.gt(now));
-    let taken = diesel::delete(good).returning((registrations::id, registrations::email, registrations::language));
-    let taken: Option<(RegistrationId, String, String)> = taken.get_result(connection).await.optional()?;
-    let Some((id, email, language)) = taken else { return Ok(None) };
+    let used = diesel::delete(good).returning((registrations::id, registrations::email, registrations::language));
+    let used: Option<(RegistrationId, String, String)> = used.get_result(connection).await.optional()?;
+    let Some((id, email, language)) = used else { return Ok(None) };
     diesel::delete(registrations::table.filter(registrations::email.eq(&email))).execute(connection).await?;
     read(id, &email, &language).map(Some)
 }

@@ -45,16 +45,16 @@ async fn insert(connection: &mut Connection, revocation: Revocation) -> Result<(
     Ok(())
 }
 
-/// Returns the revocations of this last time.
-pub async fn since(connection: &mut Connection, time: Duration) -> Result<Vec<Revocation>> {
+/// Returns the revocations of the last `period`, by the clock of Postgres.
+pub async fn since(connection: &mut Connection, period: Duration) -> Result<Vec<Revocation>> {
     const SQL: &str = "SELECT subject, epoch FROM revocations \
                        WHERE revoked_at > clock_timestamp() - $1 * interval '1 millisecond'";
-    let time_ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 1_000_000);
-    let rows: Vec<Row> = diesel::sql_query(SQL).bind::<BigInt, _>(time_ms).load(connection).await?;
+    let period_ms = i64::try_from(period.as_millis()).unwrap_or(i64::MAX / 1_000_000);
+    let rows: Vec<Row> = diesel::sql_query(SQL).bind::<BigInt, _>(period_ms).load(connection).await?;
     Ok(rows.into_iter().map(|Row { subject, epoch }| Revocation { subject, epoch }).collect())
 }
 
-/// Removes at most `limit` revocations that are older than `age`, by the clock of Postgres, as they were made; returns how
+/// Removes at most `limit` revocations that are older than `age`, by the clock of Postgres, which timed them; returns how
 /// many.
 pub async fn delete_expired(connection: &mut Connection, age: TimeDelta, limit: i64) -> Result<usize> {
     // The condition is repeated, because a user may begin one more epoch in between.

@@ -66,7 +66,7 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
                 let user = owner(app, &session).await?;
                 return issue(app, &user, &session).await;
             }
-            Refresh::Reused => return Err(reused(app, &found.session).await?),
+            Refresh::Reused => return Err(revoke_after_reuse(app, &found.session).await?),
             Refresh::Rotated(session) => session,
         };
         let user = owner(app, &next).await?;
@@ -79,7 +79,7 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
 
 /// Ends every session of a user, one of whose refresh tokens was used twice: whoever stole it may have stolen more.
 /// Returns the refusal.
-async fn reused(app: &App, session: &Session) -> Result<Error> {
+async fn revoke_after_reuse(app: &App, session: &Session) -> Result<Error> {
     let user = owner(app, session).await?.id;
     app.database.transaction(async move |connection| store::begin_epoch(connection, user).await).await?;
     tracing::warn!(session = %session.id, user = %user, "a refresh token was reused; all sessions of its user were ended");

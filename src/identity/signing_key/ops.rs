@@ -130,7 +130,7 @@ impl KeyRotation {
             }
             let key = SealedKey::generate(tokens.secret(), Life::begin(now, ring.signing(now).is_none()))?;
             let id = key.id.clone();
-            store::succeed(connection, key, retired_after).await?;
+            store::rotate(connection, key, retired_after).await?;
             Ok::<_, Error>(id)
         });
         let id = rotated.await?;

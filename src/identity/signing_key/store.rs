@@ -45,12 +45,12 @@ pub async fn lock(connection: &mut Connection) -> Result<()> {
     Ok(())
 }
 
-/// Stores a new key, retires the others when it begins to sign, and removes those that retired before `gone_before`.
-pub async fn succeed(connection: &mut Connection, key: SealedKey, gone_before: DateTime<Utc>) -> Result<()> {
+/// Stores a new key, retires the others when it begins to sign, and removes those that retired before `delete_before`.
+pub async fn rotate(connection: &mut Connection, key: SealedKey, delete_before: DateTime<Utc>) -> Result<()> {
     let Life { created_at, signs_from, retired_at } = key.life;
     let others = signing_keys::table.filter(signing_keys::retired_at.is_null());
     diesel::update(others).set(signing_keys::retired_at.eq(signs_from)).execute(connection).await?;
-    diesel::delete(signing_keys::table.filter(signing_keys::retired_at.lt(gone_before))).execute(connection).await?;
+    diesel::delete(signing_keys::table.filter(signing_keys::retired_at.lt(delete_before))).execute(connection).await?;
     let SealedKey { id, private_key, public_key, .. } = key;
     let row = Row { id, private_key, public_key, created_at, signs_from, retired_at };
     let inserted = diesel::insert_into(signing_keys::table).values(row).execute(connection).await?;

@@ -155,7 +155,11 @@ pub async fn epoch(connection: &mut Connection, id: UserId) -> Result<Option<i32
 }
 
 /// Returns a user's epoch, and whether the session has been revoked; `None` when there is no such user.
-pub async fn standing(connection: &mut Connection, id: UserId, session: SessionId) -> Result<Option<(i32, bool)>> {
+pub async fn epoch_and_revocation(
+    connection: &mut Connection,
+    id: UserId,
+    session: SessionId,
+) -> Result<Option<(i32, bool)>> {
     let revoked = diesel::dsl::exists(revocations::table.find(session.0));
     Ok(users::table.find(id).select((users::session_epoch, revoked)).first(connection).await.optional()?)
 }
@@ -176,8 +180,8 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: UserI
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = users::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    let seen = row.filter(|row| visibility.reaches(row.account_id, row.id.0));
-    seen.ok_or_else(|| Error::not_found("user"))?.try_into()
+    let row = row.filter(|row| visibility.reaches(row.account_id, row.id.0));
+    row.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
 /// Returns a user and the number of admins, all of them locked against changes until the transaction ends. One

@@ -18,61 +18,20 @@ use mainstay_kernel::{
 numbered! {
     /// The kind of a mail.
     Kind {
-        PasswordReset = 1,
-        OrderConfirmation = 2,
-        PaymentReceipt = 3,
-        Registration = 4,
-        Refund = 5,
-        SubscriptionReceipt = 6,
-        SubscriptionUnpaid = 7,
-        SignIn = 8,
-        TicketReceived = 9,
-        TicketReply = 10,
+        PasswordReset = 1 => "password_reset",
+        OrderConfirmation = 2 => "order_confirmation",
+        PaymentReceipt = 3 => "payment_receipt",
+        Registration = 4 => "registration",
+        Refund = 5 => "refund",
+        SubscriptionReceipt = 6 => "subscription_receipt",
+        SubscriptionUnpaid = 7 => "subscription_unpaid",
+        SignIn = 8 => "sign_in",
+        TicketReceived = 9 => "ticket_received",
+        TicketReply = 10 => "ticket_reply",
     }
 }
 
 impl Kind {
-    /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 10] = [
-        Self::PasswordReset,
-        Self::OrderConfirmation,
-        Self::PaymentReceipt,
-        Self::Registration,
-        Self::Refund,
-        Self::SubscriptionReceipt,
-        Self::SubscriptionUnpaid,
-        Self::SignIn,
-        Self::TicketReceived,
-        Self::TicketReply,
-    ];
-
-    /// The names of all kinds.
-    pub const NAMES: [&'static str; Self::ALL.len()] = {
-        let mut names = [""; Self::ALL.len()];
-        let mut at = 0;
-        while at < names.len() {
-            names[at] = Self::ALL[at].name();
-            at += 1;
-        }
-        names
-    };
-
-    /// Returns the name, for logs and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PasswordReset => "password_reset",
-            Self::OrderConfirmation => "order_confirmation",
-            Self::PaymentReceipt => "payment_receipt",
-            Self::Registration => "registration",
-            Self::Refund => "refund",
-            Self::SubscriptionReceipt => "subscription_receipt",
-            Self::SubscriptionUnpaid => "subscription_unpaid",
-            Self::SignIn => "sign_in",
-            Self::TicketReceived => "ticket_received",
-            Self::TicketReply => "ticket_reply",
-        }
-    }
-
     /// Returns whether the recipient waits for the mail, or has to act on it at once.
     pub fn is_urgent(self) -> bool {
         matches!(self, Self::PasswordReset | Self::Registration | Self::SignIn)
@@ -199,6 +158,5 @@ mod tests {
     fn all_kinds_are_listed_by_their_numbers() {
         assert_eq!(Kind::ALL.map(Kind::number), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
         assert_eq!(Kind::from_number(11), None);
-        assert_eq!(Kind::NAMES, Kind::ALL.map(Kind::name));
     }
 }

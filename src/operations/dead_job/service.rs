@@ -26,7 +26,7 @@ fn render(job: Dead) -> pb::DeadJob {
     }
 }
 
-fn present(text: &str) -> Option<String> {
+fn non_empty(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
@@ -34,7 +34,7 @@ fn present(text: &str) -> Option<String> {
 impl DeadJobService for DeadJobs {
     async fn list_dead_jobs(&self, request: Request<pb::ListDeadJobsRequest>) -> Reply<pb::ListDeadJobsResponse> {
         let call = Call::admit(request)?;
-        let (permit, kind) = (call.permit()?, present(&call.message.kind));
+        let (permit, kind) = (call.permit()?, non_empty(&call.message.kind));
         let list = async move |connection: &mut _| ops::list(connection, permit, kind).await;
         let jobs = self.app.database.query(list).await?;
         call.read(pb::ListDeadJobsResponse { data: jobs.into_iter().map(render).collect() })
@@ -45,7 +45,7 @@ impl DeadJobService for DeadJobs {
         request: Request<pb::RedriveDeadJobsRequest>,
     ) -> Reply<pb::RedriveDeadJobsResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, ids, kind) = (call.permit()?, call.message.ids.clone(), present(&call.message.kind));
+        let (permit, ids, kind) = (call.permit()?, call.message.ids.clone(), non_empty(&call.message.kind));
         if ids.is_empty() == kind.is_none() {
             return Err(Error::field("ids", "must be given, or else a kind").into());
         }

@@ -144,7 +144,7 @@ async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Ite
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
-    found(
+    require(
         visible(visibility)
             .filter(orders::id.eq(id))
             .select(Row::as_select())
@@ -154,7 +154,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: OrderId) -
     )
 }
 
-fn found(row: Option<Row>) -> Result<Order> {
+fn require(row: Option<Row>) -> Result<Order> {
     row.ok_or_else(|| Error::not_found("order"))?.try_into()
 }
 
@@ -176,7 +176,7 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: OrderId) 
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = orders::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
-    found(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
+    require(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
 }
 
 /// Returns at most `limit` orders, newest first.

@@ -29,9 +29,9 @@ pub async fn keep(
         customers::customer_id.eq(customer),
         customers::created_at.eq(now),
     );
-    let kept = diesel::insert_into(customers::table).values(row);
+    let upsert = diesel::insert_into(customers::table).values(row);
     // An update that changes nothing: in a single statement, only this returns the existing row.
-    let kept = kept.on_conflict((customers::account_id, customers::gateway)).do_update();
-    let kept = kept.set(customers::customer_id.eq(customers::customer_id)).returning(customers::customer_id);
-    Ok(kept.get_result(connection).await?)
+    let upsert = upsert.on_conflict((customers::account_id, customers::gateway)).do_update();
+    let upsert = upsert.set(customers::customer_id.eq(customers::customer_id)).returning(customers::customer_id);
+    Ok(upsert.get_result(connection).await?)
 }

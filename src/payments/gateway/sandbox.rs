@@ -212,7 +212,8 @@ impl Gateway for Sandbox {
     ) -> BoxFuture<'a, anyhow::Result<Statement>> {
         async move {
             let from = from.map(str::to_owned);
-            let moved = self.database.autocommit(async move |connection| store::moved(connection, since, from).await);
+            let moved =
+                self.database.autocommit(async move |connection| store::list_movements(connection, since, from).await);
             let rows = moved.await.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
             let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
             Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })

@@ -153,8 +153,8 @@ impl Gateway for Stripe {
                 (&of_order, &order),
             ];
             fields.extend(charge.customer.as_deref().map(|customer| ("customer", customer)));
-            let made = self.api.post(INTENTS, &fields, &charge.key).await;
-            made.map_or_else(|outcome| outcome, PaymentIntent::outcome)
+            let created = self.api.post(INTENTS, &fields, &charge.key).await;
+            created.map_or_else(|outcome| outcome, PaymentIntent::outcome)
         }
         .boxed()
     }
@@ -170,8 +170,8 @@ impl Gateway for Stripe {
                 ("amount", &amount),
                 (&field(REFUND), &refund.refund.to_string()),
             ];
-            let made = self.api.post(REFUNDS, &fields, &refund.key).await;
-            made.map_or_else(|outcome| outcome, Refund::outcome)
+            let created = self.api.post(REFUNDS, &fields, &refund.key).await;
+            created.map_or_else(|outcome| outcome, Refund::outcome)
         }
         .boxed()
     }

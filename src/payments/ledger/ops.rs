@@ -62,7 +62,7 @@ async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
     let ours = effective_transactions(app, from).await?;
     let mut report = Report { booked: ours.len(), faults, ..Report::default() };
     // What moved since then was booked later still.
-    let theirs = moved(app, since.map(|since| since + SKEW), &mut report).await?;
+    let theirs = gateway_movements(app, since.map(|since| since + SKEW), &mut report).await?;
     let listed = since.map(|since| id::lower_bound(since + SKEW * 2));
     for (id, booked) in &ours {
         match theirs.get(id) {
@@ -128,7 +128,11 @@ fn was_requested(booked: &LedgerTransaction, from: Uuid) -> bool {
 
 /// Returns the gateway's movements that belong to this service, by the gateway's id: those that name a payment, refund
 /// or subscription, and refunds of such charges.
-async fn moved(app: &App, since: Option<DateTime<Utc>>, report: &mut Report) -> Result<HashMap<String, Movement>> {
+async fn gateway_movements(
+    app: &App,
+    since: Option<DateTime<Utc>>,
+    report: &mut Report,
+) -> Result<HashMap<String, Movement>> {
     let (mut theirs, mut subjects) = (HashMap::new(), HashMap::new());
     let mut next = None;
     loop {

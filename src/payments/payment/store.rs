@@ -173,8 +173,8 @@ pub async fn lock(connection: &Connection, visibility: Visibility, id: PaymentId
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let lock = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
     let row: Option<Stored> = lock.first(&mut &*connection).await.optional()?;
-    let seen = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
-    seen.ok_or_else(|| Error::not_found("payment"))?.try_into()
+    let row = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
+    row.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
 /// Returns the payment with this id of the gateway.

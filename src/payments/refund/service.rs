@@ -43,7 +43,7 @@ fn render(refund: Refund) -> pb::Refund {
     }
 }
 
-fn made(refund: Refund) -> pb::CreateRefundResponse {
+fn create_response(refund: Refund) -> pb::CreateRefundResponse {
     pb::CreateRefundResponse { data: Some(render(refund)) }
 }
 
@@ -51,7 +51,7 @@ impl Respond for RefundIntent {
     type View = Refund;
 
     fn respond(refund: &Refund) -> Vec<u8> {
-        made(refund.clone()).encode_to_vec()
+        create_response(refund.clone()).encode_to_vec()
     }
 }
 
@@ -67,7 +67,7 @@ impl RefundService for Refunds {
             &self.app,
             async move |connection| ops::begin(connection, permit, context, payment, amount).await,
             async |connection, permit, id| ops::get(connection, &permit, RefundId(id)).await,
-            made,
+            create_response,
         )
         .await
     }

@@ -274,7 +274,12 @@ pub(crate) async fn commit_in<R: GatewayRequest>(
 
 /// Returns the state that the gateway's answer leads to, or `None` if nothing changes because it is settled or
 /// the answer is about an earlier attempt.
-fn settled(current: &State, same_attempt: bool, resolution: Result<String, Failure>, subject: Uuid) -> Option<State> {
+fn next_state(
+    current: &State,
+    same_attempt: bool,
+    resolution: Result<String, Failure>,
+    subject: Uuid,
+) -> Option<State> {
     match (current, resolution) {
         // Money that moved counts, whichever attempt moved it.
         (State::Pending, Ok(gateway_id)) => Some(State::Succeeded { gateway_id }),

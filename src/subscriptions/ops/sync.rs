@@ -211,7 +211,7 @@ pub struct GatewayEvent<'a> {
 /// # Errors
 /// Any database error.
 pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: GatewayEvent<'_>) -> Result<()> {
-    let Some(known) = store::known(connection, gateway, event.id, event.gateway_id).await? else { return Ok(()) };
+    let Some(known) = store::find(connection, gateway, event.id, event.gateway_id).await? else { return Ok(()) };
     let other = event.gateway_id.filter(|theirs| match &known.state {
         State::Pending => false,
         State::Failed(_) => true,

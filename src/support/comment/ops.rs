@@ -14,7 +14,7 @@ use crate::support::{
         model::{Activity, Comment, Patch},
         store,
     },
-    ticket::{model::ActivityKind, ops::commented, store as ticket},
+    ticket::{model::ActivityKind, ops::record_comment, store as ticket},
 };
 use mainstay_kernel::{
     caller::Permit,
@@ -93,7 +93,7 @@ pub async fn update(
     let (purpose, field) = (Purpose::Attachment, "comment.attachmentIds");
     files::replace(connection, &permit, parent, attached, purpose, field, now).await?;
     store::update(connection, &comment).await?;
-    commented(connection, caller, &ticket, ActivityKind::CommentEdited, id, now).await?;
+    record_comment(connection, caller, &ticket, ActivityKind::CommentEdited, id, now).await?;
     Ok(comment)
 }
 
@@ -120,7 +120,7 @@ pub async fn delete(
     if !comment.attachments.is_empty() {
         files::detach(connection, &[id.0], now).await?;
     }
-    commented(connection, caller, &ticket, ActivityKind::CommentDeleted, id, now).await
+    record_comment(connection, caller, &ticket, ActivityKind::CommentDeleted, id, now).await
 }
 
 /// Returns a page of activities, like [`list`].

@@ -76,7 +76,7 @@ impl CommentService for Comments {
         call.write(
             &self.app,
             async move |connection| ops::create(connection, permit, ticket, body, attachments, now).await,
-            |made| pb::CreateCommentResponse { data: Some(comment(made)) },
+            |created| pb::CreateCommentResponse { data: Some(comment(created)) },
         )
         .await
     }

@@ -82,13 +82,13 @@ pub async fn add(connection: &mut Connection, accounts: &[(AccountId, String)], 
     };
     let rows: Vec<_> = accounts.iter().map(row).collect();
     for rows in rows.chunks(ROWS) {
-        let made = diesel::insert_into(accounts::table).values(rows).execute(connection).await?;
-        crate::support::import::store::expect_row_count(made, rows.len(), "accounts")?;
+        let inserted = diesel::insert_into(accounts::table).values(rows).execute(connection).await?;
+        crate::support::import::store::expect_row_count(inserted, rows.len(), "accounts")?;
     }
     people.iter_mut().for_each(|person| person.email.push_str(DOMAIN));
     for people in people.chunks(ROWS) {
-        let made = diesel::insert_into(users::table).values(people).execute(connection).await?;
-        crate::support::import::store::expect_row_count(made, people.len(), "users")?;
+        let inserted = diesel::insert_into(users::table).values(people).execute(connection).await?;
+        crate::support::import::store::expect_row_count(inserted, people.len(), "users")?;
     }
     Ok(())
 }
@@ -127,7 +127,7 @@ pub struct Range {
 /// Any error of Postgres.
 pub async fn insert_tickets(connection: &mut Connection, people: &People, range: Range, history: bool) -> Result<()> {
     connection.batch_execute("SET LOCAL synchronous_commit = off").await?;
-    let made = diesel::sql_query(if history { texts::TICKETS_WITH_HISTORY } else { texts::TICKETS })
+    let inserted = diesel::sql_query(if history { texts::TICKETS_WITH_HISTORY } else { texts::TICKETS })
         .bind::<BigInt, _>(range.first)
         .bind::<BigInt, _>(range.count)
         .bind::<Timestamptz, _>(range.since)
@@ -141,10 +141,10 @@ pub async fn insert_tickets(connection: &mut Connection, people: &People, range:
         .bind::<Array<Text>, _>(texts::SENTENCES)
         .execute(connection)
         .await?;
-    if made == usize::try_from(range.count).unwrap_or(0) {
+    if inserted == usize::try_from(range.count).unwrap_or(0) {
         return Ok(());
     }
-    Err(Error::internal(anyhow::anyhow!("seed: {made} of {} tickets", range.count)))
+    Err(Error::internal(anyhow::anyhow!("seed: {inserted} of {} tickets", range.count)))
 }
 
 /// Updates statistics, visibility maps and pending index entries, as autovacuum would some time later.

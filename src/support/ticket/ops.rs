@@ -33,10 +33,10 @@ use mainstay_kernel::{
 };
 
 pub use include::{Included, Wanted, include};
-pub use watch::{TOPIC, changed};
+pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
 pub(crate) use store::{get as read, stats::stats};
-pub(crate) use watch::{commented, note_imported};
+pub(crate) use watch::{note_imported, record_comment};
 
 /// Creates a ticket.
 ///

@@ -196,8 +196,8 @@ pub async fn lock(connection: &mut Connection, visibility: Visibility, id: Ticke
     // A boxed query has no FOR UPDATE, so visibility is checked on the row; the caller sees no difference.
     let query = tickets::table.find(id).select((Row::as_select(), tickets::body)).for_update();
     let row: Option<(Row, String)> = query.first(connection).await.optional()?;
-    let seen = row.filter(|(row, _)| visibility.reaches(row.account_id, row.requester_id.map(|requester| requester.0)));
-    seen.ok_or_else(|| Error::not_found("ticket"))?.try_into()
+    let row = row.filter(|(row, _)| visibility.reaches(row.account_id, row.requester_id.map(|requester| requester.0)));
+    row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
 /// Returns at most `limit` tickets, with empty texts unless these are asked for.
@@ -214,7 +214,7 @@ pub async fn list(
     if !filter.query.is_empty() {
         // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
         // would be read to its end.
-        let found: Vec<uuid::Uuid> = total::found(visibility, filter).load(&mut connection).await?;
+        let found: Vec<uuid::Uuid> = total::matching_ids(visibility, filter).load(&mut connection).await?;
         query = if found.len() <= count::BOUND as usize {
             tickets::table.filter(tickets::id.eq_any(found)).into_boxed()
         } else {

@@ -81,7 +81,7 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
         let due = read.await?;
         let due = first.into_iter().chain(due.into_iter().filter(|id| first != Some(*id)));
         let batch = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
-        let deliver = |id| deliver(app, id, &database).map(jobs::gone_is_done);
+        let deliver = |id| deliver(app, id, &database).map(jobs::ignore_not_found);
         let delivered: Vec<()> = batch.map(deliver).buffer_unordered(PER_ENDPOINT).try_collect().await?;
         if delivered.is_empty() {
             return Ok(());
@@ -111,7 +111,7 @@ async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Resu
     let since = Instant::now();
     let answer = match request {
         Ok(request) => app.part::<Receivers>().send(request).await,
-        Err(error) => Err(Receivers::unsendable(&error)),
+        Err(error) => Err(Receivers::invalid_request(&error)),
     };
     let duration = since.elapsed();
     fault::point("webhook.sent")?;

@@ -107,7 +107,7 @@ pub async fn get(connection: &mut Connection, id: WebhookDeliveryId, payload: bo
     let query = webhook_deliveries::table.inner_join(webhook_endpoints::table);
     let columns = (Row::as_select(), optional(webhook_deliveries::payload, payload));
     let query = query.filter(webhook_deliveries::id.eq(id)).select(columns);
-    found(query.first(connection).await.optional()?)
+    require(query.first(connection).await.optional()?)
 }
 
 /// Returns one delivery, locked against changes until the transaction ends.
@@ -117,10 +117,10 @@ pub async fn get(connection: &mut Connection, id: WebhookDeliveryId, payload: bo
 pub async fn lock(connection: &mut Connection, id: WebhookDeliveryId) -> Result<Delivery> {
     let columns = (Row::as_select(), webhook_deliveries::payload);
     let query = webhook_deliveries::table.find(id).select(columns).for_no_key_update();
-    found(query.first(connection).await.optional()?)
+    require(query.first(connection).await.optional()?)
 }
 
-fn found(row: Option<(Row, String)>) -> Result<Delivery> {
+fn require(row: Option<(Row, String)>) -> Result<Delivery> {
     row.ok_or_else(|| Error::not_found("webhook delivery"))?.try_into()
 }
 

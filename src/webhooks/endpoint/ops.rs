@@ -187,13 +187,13 @@ pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Ut
     let accounts: Vec<_> = events.iter().map(|event| event.account).collect();
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_ref()).collect();
     let subscribers = store::subscribers(connection, &accounts, &kinds).await?;
-    let mut made = Vec::new();
+    let mut pending = Vec::new();
     for event in events {
         let (id, payload) = (id::new(now), payload(event, now));
         let is_subscribed = |subscriber: &&store::Subscriber| {
             subscriber.account.is_none_or(|account| account == event.account) && subscriber.wants(&event.kind)
         };
-        made.extend(subscribers.iter().filter(is_subscribed).map(|subscriber| Delivery {
+        pending.extend(subscribers.iter().filter(is_subscribed).map(|subscriber| Delivery {
             id: WebhookDeliveryId::generate(now),
             endpoint: subscriber.id,
             event: id,
@@ -208,11 +208,11 @@ pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Ut
             updated_at: now,
         }));
     }
-    if made.is_empty() {
+    if pending.is_empty() {
         return Ok(());
     }
-    deliveries::insert(connection, &made).await?;
-    let jobs: Vec<_> = made.iter().map(DeliverWebhook::of).collect();
+    deliveries::insert(connection, &pending).await?;
+    let jobs: Vec<_> = pending.iter().map(DeliverWebhook::of).collect();
     jobs::enqueue_all(connection, &jobs).await
 }
 

@@ -101,7 +101,7 @@ pub async fn insert(connection: &mut Connection, endpoint: &Endpoint) -> Result<
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, id: WebhookEndpointId) -> Result<Endpoint> {
     let query = webhook_endpoints::table.find(id).select(Row::as_select());
-    found(query.first(&mut &*connection).await.optional()?)
+    require(query.first(&mut &*connection).await.optional()?)
 }
 
 /// Returns one endpoint, locked against changes until the transaction ends.
@@ -110,10 +110,10 @@ pub async fn get(connection: &Connection, id: WebhookEndpointId) -> Result<Endpo
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, id: WebhookEndpointId) -> Result<Endpoint> {
     let query = webhook_endpoints::table.find(id).select(Row::as_select()).for_no_key_update();
-    found(query.first(connection).await.optional()?)
+    require(query.first(connection).await.optional()?)
 }
 
-fn found(row: Option<Row>) -> Result<Endpoint> {
+fn require(row: Option<Row>) -> Result<Endpoint> {
     row.ok_or_else(|| Error::not_found("webhook endpoint"))?.try_into()
 }
 

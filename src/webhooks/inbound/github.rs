@@ -16,7 +16,7 @@ impl Verifier for Github {
     fn verify(&self, headers: &HeaderMap, body: &[u8], _: DateTime<Utc>) -> Result<SignedEvent> {
         let signature = header(headers, "x-hub-signature-256")?.strip_prefix("sha256=").and_then(hex);
         let signature = signature.ok_or_else(|| forged("the signature is none"))?;
-        if !self.0.made(&[signature], body) {
+        if !self.0.have_signed(&[signature], body) {
             return Err(forged("no signature is of a secret of ours"));
         }
         event(body)?;

@@ -24,7 +24,7 @@ impl Verifier for Standard {
         let signatures = header(headers, signatures)?.split(' ');
         let signatures = signatures.filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok());
         let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
-        if !self.0.made(&signatures.collect::<Vec<_>>(), &signed) {
+        if !self.0.have_signed(&signatures.collect::<Vec<_>>(), &signed) {
             return Err(forged("no signature is of a secret of ours"));
         }
         let event_id = named(id).ok_or_else(|| forged("the id is none"))?;

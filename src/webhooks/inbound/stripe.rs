@@ -34,7 +34,7 @@ impl Verifier for Stripe {
         let timestamp = timestamp.ok_or_else(|| forged("there is no timestamp"))?;
         check_age(timestamp, now)?;
         let signed = [timestamp.as_bytes(), b".", body].concat();
-        if !self.0.made(&signatures, &signed) {
+        if !self.0.have_signed(&signatures, &signed) {
             return Err(forged("no signature is of a secret of ours"));
         }
         let event = event(body)?;

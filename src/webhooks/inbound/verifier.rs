@@ -41,11 +41,11 @@ impl fmt::Debug for Keys {
 impl Keys {
     /// Returns whether one of the keys made one of the signatures. The body is hashed once per key, however many
     /// signatures the request has, and the time of a comparison does not depend on its result.
-    pub(crate) fn made(&self, signatures: &[Vec<u8>], signed: &[u8]) -> bool {
+    pub(crate) fn have_signed(&self, signatures: &[Vec<u8>], signed: &[u8]) -> bool {
         self.0.iter().any(|key| {
-            let made = hmac::sign(key, signed);
-            let is_made = |signature: &Vec<u8>| verify_slices_are_equal(made.as_ref(), signature).is_ok();
-            signatures.iter().any(is_made)
+            let expected = hmac::sign(key, signed);
+            let is_valid = |signature: &Vec<u8>| verify_slices_are_equal(expected.as_ref(), signature).is_ok();
+            signatures.iter().any(is_valid)
         })
     }
 }

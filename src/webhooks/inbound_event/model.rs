@@ -10,39 +10,15 @@ use mainstay_kernel::{error::Result, numbered::numbered, page::Key};
 numbered! {
     /// A provider of webhooks.
     Provider {
-        Stripe = 1,
+        Stripe = 1 => "stripe",
         /// Any provider that signs according to the Standard Webhooks specification.
-        Standard = 2,
-        Github = 3,
-        Sendgrid = 4,
+        Standard = 2 => "standard",
+        Github = 3 => "github",
+        Sendgrid = 4 => "sendgrid",
     }
 }
 
 impl Provider {
-    /// All providers.
-    pub const ALL: [Self; 4] = [Self::Stripe, Self::Standard, Self::Github, Self::Sendgrid];
-
-    /// The names of all providers.
-    pub const NAMES: [&'static str; Self::ALL.len()] = {
-        let mut names = [""; Self::ALL.len()];
-        let mut at = 0;
-        while at < names.len() {
-            names[at] = Self::ALL[at].name();
-            at += 1;
-        }
-        names
-    };
-
-    /// Returns the name in the path.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Stripe => "stripe",
-            Self::Standard => "standard",
-            Self::Github => "github",
-            Self::Sendgrid => "sendgrid",
-        }
-    }
-
     /// Returns the provider with a name in the path.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|provider| provider.name() == name)

@@ -91,7 +91,7 @@ pub async fn insert(connection: &mut Connection, event: &InboundEvent) -> Result
 pub async fn get(connection: &mut Connection, id: InboundEventId, payload: bool) -> Result<InboundEvent> {
     let columns = (Row::as_select(), optional(inbound_events::payload, payload));
     let query = inbound_events::table.find(id).select(columns);
-    found(query.first(connection).await.optional()?)
+    require(query.first(connection).await.optional()?)
 }
 
 /// Returns one event, locked against changes until the transaction ends.
@@ -100,10 +100,10 @@ pub async fn get(connection: &mut Connection, id: InboundEventId, payload: bool)
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, id: InboundEventId) -> Result<InboundEvent> {
     let query = inbound_events::table.find(id).select((Row::as_select(), inbound_events::payload)).for_no_key_update();
-    found(query.first(connection).await.optional()?)
+    require(query.first(connection).await.optional()?)
 }
 
-fn found(row: Option<(Row, Vec<u8>)>) -> Result<InboundEvent> {
+fn require(row: Option<(Row, Vec<u8>)>) -> Result<InboundEvent> {
     let (row, payload) = row.ok_or_else(|| Error::not_found("inbound event"))?;
     row.with(payload)
 }

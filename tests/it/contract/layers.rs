@@ -23,17 +23,26 @@ fn products() -> Vec<String> {
     std::iter::once("src".to_owned()).chain(examples.filter(|src| root().join(src).is_dir())).collect()
 }
 
-/// The tests, the benches, and the programs that stand in for the servers of others.
+/// The tests and benches of all crates, and the programs that stand in for the servers of others: a folder with a
+/// `main.rs` is a crate of its own.
 fn tests() -> Vec<String> {
-    let crates = ["benches/requests", "tests/it", "tests/processes/fake_gateway", "tests/scale"];
+    let of_crates = machinery().into_iter().chain(products());
+    let of_crates = of_crates.filter_map(|src| Some(format!("{}/tests", src.strip_suffix("/src")?)));
+    let parents = ["benches", "tests", "tests/processes"].map(str::to_owned).into_iter().chain(of_crates);
+    let crates: Vec<_> = parents
+        .flat_map(|parent| {
+            let folders = fs::read_dir(root().join(&parent)).into_iter().flatten().flatten();
+            let crates = folders.filter(|folder| folder.path().join("main.rs").is_file());
+            crates.map(move |folder| format!("{parent}/{}", folder.file_name().to_string_lossy()))
+        })
+        .collect();
+    assert!(crates.iter().any(|src| src == "tests/it"), "these tests themselves are among {crates:?}");
     crates
-        .into_iter()
-        .map(str::to_owned)
-        .chain(machinery().into_iter().filter_map(|src| {
-            let tests = src.replace("/src", "/tests");
-            root().join(&tests).is_dir().then_some(tests)
-        }))
-        .collect()
+}
+
+/// What `mainstay new` and `mainstay add` write.
+fn templates() -> [String; 2] {
+    ["templates/repository/src", "templates/resource/src"].map(str::to_owned)
 }
 
 fn machinery() -> Vec<String> {
@@ -231,7 +240,7 @@ fn configuration_holds_plain_values() {
 #[test]
 fn each_file_is_a_module_of_its_crate() {
     let mut found = Vec::new();
-    for src in products().into_iter().chain(machinery()) {
+    for src in products().into_iter().chain(machinery()).chain(tests()) {
         let sources = sources(root(), &src);
         for source in &sources {
             let Some((name, parent)) = source.module.split_last() else { continue };
@@ -247,7 +256,7 @@ fn each_file_is_a_module_of_its_crate() {
 #[test]
 fn no_files_need_each_other_in_a_circle() {
     let mut found = Vec::new();
-    for src in products().into_iter().chain(machinery()).chain(tests()) {
+    for src in products().into_iter().chain(machinery()).chain(tests()).chain(templates()) {
         let sources = sources(root(), &src);
         let graph = Graph::new(&sources);
         for circle in graph.circles() {

@@ -51,22 +51,26 @@ impl Hanging {
     }
 }
 
+/// Starts an app whose deliveries are sent once: none is retried within a test.
+async fn start_app(own: &[(&str, &str)]) -> TestApp {
+    TestApp::builder()
+        .set("WEBHOOK_ALLOW_PRIVATE", "true")
+        .set("WEBHOOK_FIRST_WAIT", "1d")
+        .set_all(own.iter().copied())
+        .with_jobs()
+        .start()
+        .await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
     // One slot for everything else: if a single delivery took it, nothing else would run for ten seconds; if all of
     // them did, for eight minutes.
-    let app = TestApp::builder()
-        .set("WEBHOOK_ALLOW_PRIVATE", "true")
-        .set("WEBHOOK_FIRST_WAIT", "1d")
-        .set("WEBHOOK_CONCURRENCY", "1")
-        .set("JOBS_CONCURRENCY", "1")
-        .set("PAYMENT_RETRY_WAIT", "100ms")
-        .with_jobs()
-        .start()
-        .await;
+    let one_slot = [("WEBHOOK_CONCURRENCY", "1"), ("JOBS_CONCURRENCY", "1"), ("PAYMENT_RETRY_WAIT", "100ms")];
+    let app = start_app(&one_slot).await;
     let scene = Scene::new(&app).await;
     let receiver = Hanging::start().await;
-    told_of_tickets(&scene, receiver.url.clone()).await;
+    register_endpoint(&scene, receiver.url.clone()).await;
     make_tickets(&scene, 50).await;
     receiver.holds(PER_ENDPOINT).await;
 
@@ -83,7 +87,7 @@ async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
 }
 
 /// Registers a webhook endpoint for the tickets created from now on.
-async fn told_of_tickets(scene: &Scene, url: String) {
+async fn register_endpoint(scene: &Scene, url: String) {
     let types = ["support.ticket.created"];
     let endpoint = json!({ "url": url, "eventTypes": types, "accountId": scene.account() });
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
@@ -95,27 +99,26 @@ async fn make_tickets(scene: &Scene, count: usize) {
     scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", request).await.good();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hanging_endpoint_does_not_block_another_one() {
-    let app = TestApp::builder()
-        .set("WEBHOOK_ALLOW_PRIVATE", "true")
-        .set("WEBHOOK_FIRST_WAIT", "1d")
-        .set("WEBHOOK_CONCURRENCY", "2")
-        .with_jobs()
-        .start()
-        .await;
-    let scene = Scene::new(&app).await;
-    let hanging = Hanging::start().await;
-    told_of_tickets(&scene, hanging.url.clone()).await;
-    make_tickets(&scene, 50).await;
-    hanging.holds(2).await;
+/// Checks that a receiver that answers has its deliveries at once.
+async fn a_healthy_receiver_is_served(scene: &Scene) {
     let healthy = Receiver::answering(&[204]).await;
-    told_of_tickets(&scene, healthy.url()).await;
-    make_tickets(&scene, 20).await;
+    register_endpoint(scene, healthy.url()).await;
+    make_tickets(scene, 20).await;
     let since = Instant::now();
     healthy.wait_for(20).await;
-    // Less than the timeout of a single call to the hanging receiver.
+    // Less than the timeout of a single call to a hanging receiver.
     assert!(since.elapsed() < Duration::from_secs(8), "it took {:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hanging_endpoint_does_not_block_another_one() {
+    let app = start_app(&[("WEBHOOK_CONCURRENCY", "2")]).await;
+    let scene = Scene::new(&app).await;
+    let hanging = Hanging::start().await;
+    register_endpoint(&scene, hanging.url.clone()).await;
+    make_tickets(&scene, 50).await;
+    hanging.holds(2).await;
+    a_healthy_receiver_is_served(&scene).await;
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
     assert!(
         app.database.number(waiting).await >= i64::try_from(50 - 2 * PER_ENDPOINT).expect("a few"),
@@ -126,31 +129,19 @@ async fn a_hanging_endpoint_does_not_block_another_one() {
 /// As many endpoints hang as there are slots.
 #[tokio::test(flavor = "multi_thread")]
 async fn sixteen_hanging_endpoints_do_not_block_another_one() {
-    let app = TestApp::builder()
-        .set("WEBHOOK_ALLOW_PRIVATE", "true")
-        .set("WEBHOOK_FIRST_WAIT", "1d")
-        .set("WEBHOOK_CONCURRENCY", "16")
-        .with_jobs()
-        .start()
-        .await;
+    let app = start_app(&[("WEBHOOK_CONCURRENCY", "16")]).await;
     let scene = Scene::new(&app).await;
     let mut hanging = Vec::new();
     for _ in 0..16 {
         let receiver = Hanging::start().await;
-        told_of_tickets(&scene, receiver.url.clone()).await;
+        register_endpoint(&scene, receiver.url.clone()).await;
         hanging.push(receiver);
     }
     make_tickets(&scene, 50).await;
     for receiver in &hanging {
         receiver.holds(PER_ENDPOINT).await;
     }
-    let healthy = Receiver::answering(&[204]).await;
-    told_of_tickets(&scene, healthy.url()).await;
-    make_tickets(&scene, 20).await;
-    let since = Instant::now();
-    healthy.wait_for(20).await;
-    // Less than the timeout of a single call to a hanging receiver.
-    assert!(since.elapsed() < Duration::from_secs(8), "it took {:?}", since.elapsed());
+    a_healthy_receiver_is_served(&scene).await;
     for receiver in &hanging {
         assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "one run at a time");
     }
@@ -158,13 +149,8 @@ async fn sixteen_hanging_endpoints_do_not_block_another_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn imports_do_not_block_payments() {
-    let app = TestApp::builder()
-        .set("IMPORT_CONCURRENCY", "1")
-        .set("JOBS_CONCURRENCY", "1")
-        .set("PAYMENT_RETRY_WAIT", "100ms")
-        .with_jobs()
-        .start()
-        .await;
+    let one_slot = [("IMPORT_CONCURRENCY", "1"), ("JOBS_CONCURRENCY", "1"), ("PAYMENT_RETRY_WAIT", "100ms")];
+    let app = start_app(&one_slot).await;
     let scene = Scene::new(&app).await;
     // An import cannot continue while this lock is held.
     let keeper = connect(&app.database.url).await;

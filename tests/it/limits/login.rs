@@ -77,7 +77,7 @@ async fn guesses_at_one_account_from_many_networks_are_limited_and_do_not_keep_i
     // Where the owner has signed in before, the owner still can; even after mistyping.
     try_password(&app, Protocol::Rest, user, "mistyped", "192.0.2.1").await.refused("INVALID_CREDENTIALS");
     try_password(&app, Protocol::Grpc, user, &user.password, "192.0.2.1").await.good();
-    // From elsewhere, a reset opens the protocol again.
+    // From elsewhere, a reset lets the owner in again.
     let request = json!({ "email": user.email });
     call(&app, Protocol::Rest, "AuthService.RequestPasswordReset", request, "192.0.2.99").await.good();
     let password = format!("brand new {}", unique());
@@ -108,7 +108,7 @@ async fn guesses_at_many_accounts_from_one_network_are_limited() {
     try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:3::1").await.good();
 }
 
-/// An office behind one address signs in, at once and again; and what is no attempt costs none.
+/// An office behind one address signs in at once, and again: right passwords and invalid requests cost no attempt.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_wrong_passwords_count() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");

@@ -15,14 +15,12 @@ use crate::{
 
 /// Starts an app that sends mail through an API, with a second one if a name is given.
 async fn start(provider: &MailProvider, transport: &str, own: &[(&str, &str)]) -> (TestApp, Scene) {
-    let mut builder = TestApp::builder().with_jobs();
-    for (name, value) in provider.api_variables(transport) {
-        builder = builder.set(name, value);
-    }
-    for (name, value) in own {
-        builder = builder.set(name, *value);
-    }
-    let app = builder.start().await;
+    let app = TestApp::builder()
+        .with_jobs()
+        .set_all(provider.api_variables(transport))
+        .set_all(own.iter().copied())
+        .start()
+        .await;
     let scene = Scene::new(&app).await;
     (app, scene)
 }
@@ -101,11 +99,13 @@ async fn resend_is_given_a_mail_twice_and_sends_it_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_provider_of_another_kind_takes_over() {
     let (mut first, second) = (MailProvider::start().await, MailProvider::api().await);
-    let mut builder = TestApp::builder().with_jobs();
-    for (name, value) in second.api_variables("smtp") {
-        builder = builder.set(name, value);
-    }
-    let app = builder.set("SMTP_URL", first.url()).set("MAIL_FALLBACK", "sendgrid").start().await;
+    let app = TestApp::builder()
+        .with_jobs()
+        .set_all(second.api_variables("smtp"))
+        .set("SMTP_URL", first.url())
+        .set("MAIL_FALLBACK", "sendgrid")
+        .start()
+        .await;
     let scene = Scene::new(&app).await;
     order(&scene).await;
     settled(&app.database, SENT, 1).await;

@@ -57,11 +57,7 @@ async fn several_servers_send_each_mail_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_runs_of_a_job_send_a_mail_once() {
     let provider = MailProvider::start().await;
-    let mut builder = crate::support::TestApp::builder();
-    for (name, value) in provider.variables() {
-        builder = builder.set(name, value);
-    }
-    let app = builder.start().await;
+    let app = crate::support::TestApp::builder().set_all(provider.variables()).start().await;
     let scene = crate::cases::Scene::new(&app).await;
     provider.behave(&json!({ "wait": 0.5 }));
     order(&scene).await;

@@ -28,11 +28,7 @@ async fn every_mail_is_previewed_while_none_is_really_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn there_is_no_preview_where_mail_is_sent() {
     let provider = MailProvider::start().await;
-    let mut builder = TestApp::builder();
-    for (name, value) in provider.variables() {
-        builder = builder.set(name, value);
-    }
-    let app = builder.start().await;
+    let app = TestApp::builder().set_all(provider.variables()).start().await;
     assert_eq!(get(&app, "/dev/mail").await.0, 404);
     assert_eq!(get(&app, "/dev/mail/refund.en.html").await.0, 404);
 }

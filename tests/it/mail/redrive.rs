@@ -17,11 +17,7 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redriven_job_sends_its_mail_even_days_later() {
     let provider = MailProvider::start().await;
-    let mut builder = TestApp::builder();
-    for (name, value) in provider.variables() {
-        builder = builder.set(name, value);
-    }
-    let app = builder.start().await;
+    let app = TestApp::builder().set_all(provider.variables()).start().await;
     let scene = Scene::new(&app).await;
     order(&scene).await;
     let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
@@ -39,11 +35,7 @@ async fn a_redriven_job_sends_its_mail_even_days_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redriven() {
     let provider = MailProvider::start().await;
-    let mut builder = TestApp::builder();
-    for (name, value) in provider.variables() {
-        builder = builder.set(name, value);
-    }
-    let app = builder.start().await;
+    let app = TestApp::builder().set_all(provider.variables()).start().await;
     let scene = Scene::new(&app).await;
     let who = &scene.cast.anonymous;
     let email = format!("{}@example.com", unique());

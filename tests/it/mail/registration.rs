@@ -129,11 +129,7 @@ async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_was_attempted_and_not_counted_is_counted() {
     let provider = MailProvider::start().await;
-    let mut builder = TestApp::builder();
-    for (name, value) in provider.variables() {
-        builder = builder.set(name, value);
-    }
-    let app = builder.start().await;
+    let app = TestApp::builder().set_all(provider.variables()).start().await;
     let scene = Scene::new(&app).await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     for _ in 0..2 {

@@ -17,11 +17,13 @@ use crate::{
 async fn start_app_behind_proxy(gateway: &FakeGateway) -> (TestApp, Scene, Proxy) {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
-    let mut builder = TestApp::builder().on(&database).with_jobs().set("DATABASE_URL", proxy.url.clone());
-    for (name, value) in gateway.variables() {
-        builder = builder.set(name, value);
-    }
-    let app = builder.start().await;
+    let app = TestApp::builder()
+        .on(&database)
+        .with_jobs()
+        .set("DATABASE_URL", proxy.url.clone())
+        .set_all(gateway.variables())
+        .start()
+        .await;
     let scene = Scene::new(&app).await;
     (app, scene, proxy)
 }

@@ -63,11 +63,7 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_settles_an_unknown_outcome() {
     let gateway = FakeGateway::start().await;
-    let mut builder = crate::support::TestApp::builder();
-    for (name, value) in gateway.variables() {
-        builder = builder.set(name, value);
-    }
-    let app = builder.start().await;
+    let app = crate::support::TestApp::builder().set_all(gateway.variables()).start().await;
     let scene = crate::cases::Scene::new(&app).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("hang_up_after"), 3).await;
@@ -101,11 +97,12 @@ async fn a_caller_who_leaves_is_charged_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_short_deadline_returns_a_pending_payment() {
     let gateway = FakeGateway::start().await;
-    let mut builder = crate::support::TestApp::builder().with_jobs();
-    for (name, value) in gateway.variables() {
-        builder = builder.set(name, value);
-    }
-    let app = builder.set("GATEWAY_TIMEOUT", "3s").start().await;
+    let app = crate::support::TestApp::builder()
+        .with_jobs()
+        .set_all(gateway.variables())
+        .set("GATEWAY_TIMEOUT", "3s")
+        .start()
+        .await;
     let scene = crate::cases::Scene::new(&app).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!({ "delay_before": 2500 }), 1).await;
@@ -191,12 +188,8 @@ async fn payments_settle_after_the_gateway_restarts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_app_notices_that_the_gateway_is_back() {
     let mut gateway = FakeGateway::start().await;
-    let mut builder = crate::support::TestApp::builder();
-    for (name, value) in gateway.variables() {
-        builder = builder.set(name, value);
-    }
     // Without jobs, so that only the requests of this test call the gateway.
-    let app = builder.start().await;
+    let app = crate::support::TestApp::builder().set_all(gateway.variables()).start().await;
     let scene = crate::cases::Scene::new(&app).await;
     gateway.kill();
     let since = Instant::now();

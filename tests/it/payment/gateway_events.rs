@@ -4,18 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{
-    ALONE, CHARGE, FakeGateway, LEFT, REFUND, alerts, charge_of, ledger::check, paid, search, start_app, start_app_with,
-};
+use super::{ALONE, CHARGE, FakeGateway, LEFT, alerts, charge_of, ledger::check, start_app_with};
 use crate::{
     cases::{Scene, nothing, webhook::webhook_request},
-    support::{Protocol, TestApp, database::connect, euro, eventually, unique, webhook},
+    support::{Protocol, TestApp, eventually, unique, webhook},
 };
 
-const RETURNED: &str = "SELECT count(*) FROM refunds WHERE status = 3 AND failure_code = 'returned'";
-
 /// An event in Stripe's format.
-fn event(kind: &str, object: Value) -> String {
+pub(super) fn event(kind: &str, object: Value) -> String {
     json!({ "id": format!("evt_{}", unique()), "object": "event", "type": kind, "data": { "object": object } })
         .to_string()
 }
@@ -29,7 +25,7 @@ fn succeeded(payment: &str, gateway_id: &str, amount: i64) -> String {
 }
 
 /// Delivers an event to an app and returns the state it ends in.
-async fn deliver(app: &TestApp, scene: &Scene, body: &str) -> String {
+pub(super) async fn deliver(app: &TestApp, scene: &Scene, body: &str) -> String {
     let headers = [("stripe-signature", webhook::stripe(body, 0))];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
     let said = scene.cast.anonymous.call_with(
@@ -55,7 +51,8 @@ async fn deliver(app: &TestApp, scene: &Scene, body: &str) -> String {
     }
 }
 
-async fn state(app: &TestApp) -> (i64, i64, i64) {
+/// Returns the status of the payment, that of its order, and what is refunded of it.
+pub(super) async fn state(app: &TestApp) -> (i64, i64, i64) {
     let number = async |sql| app.database.number(sql).await;
     (
         number("SELECT status FROM payments").await,
@@ -166,290 +163,6 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     assert_eq!(alerts("moved_twice"), alerted + 1, "an operator is told");
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE gateway_id = 'pi_1'").await, 1);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_from_the_console_is_adopted_once() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
-    gateway.tells(&[&app.endpoint], json!("twice")).await;
-    let payment = paid(&scene).await.id();
-    assert!(gateway.refund_at_console(&payment, 100).await);
-    assert_eq!(gateway.settled_books(&app.database).await, 2);
-    assert_eq!(state(&app).await, (2, 3, 100));
-    let list = scene
-        .cast
-        .agent
-        .call(Protocol::Rest, "RefundService.ListRefunds", json!({ "paymentId": payment }))
-        .await
-        .good();
-    let [adopted] = list.data().as_array().expect("a list").as_slice() else { panic!("{list:#?}") };
-    assert_eq!((&adopted["madeAtGateway"], &adopted["status"]), (&json!(true), &json!("REFUND_STATUS_SUCCEEDED")));
-    // One refund through the API, then the rest at the console.
-    let request = json!({ "paymentId": payment, "amount": euro("50") });
-    let own = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
-    assert_eq!(own.data()["madeAtGateway"], json!(false));
-    assert!(gateway.refund_at_console(&payment, 1000).await);
-    assert_eq!(gateway.settled_books(&app.database).await, 4);
-    eventually("the events are acknowledged", async || gateway.events() == (4, 4)).await;
-    assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 4));
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good && said.contains("4 movements are booked, the gateway has 4"), "{said}");
-}
-
-/// The pending refund exceeds what the gateway has left, and until the gateway refuses it, its reservation leaves no
-/// room to adopt the refund from the console.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
-    gateway.behave(json!("hang_up_before"), 0).await;
-    let request = json!({ "paymentId": payment, "amount": euro("300") });
-    let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
-    assert_eq!(pending.status, 202);
-    assert!(gateway.refund_at_console(&payment, 450).await);
-    gateway.tells(&[&app.endpoint], json!("once")).await;
-    let waits = "SELECT count(*) FROM jobs
-                 WHERE key LIKE 'sync_refunds:%' AND (payload ->> 'attempts')::int > 0";
-    eventually("the adoption waits for the pending refund", async || app.database.number(waits).await == 1).await;
-    assert_eq!(state(&app).await, (2, 3, 300));
-    gateway.behave_well().await;
-    assert_eq!(gateway.settled_books(&app.database).await, 2);
-    assert_eq!(state(&app).await, (2, 5, 450));
-    assert_eq!(
-        app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await,
-        1,
-        "the refund through the API was refused"
-    );
-}
-
-/// Concurrent refunds through the API and at the console.
-#[tokio::test(flavor = "multi_thread")]
-async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
-    gateway.tells(&[&app.endpoint], json!("twice")).await;
-    let payment = paid(&scene).await.id();
-    scene.cast.agent.token().await;
-    let ours = (0..6).map(|_| {
-        let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amount": euro("70") }));
-        async move { agent.keyed(Protocol::Rest, REFUND, request, &unique()).await }
-    });
-    let theirs = (0..3).map(|_| gateway.refund_at_console(&payment, 60));
-    let (answers, _) = tokio::join!(futures_util::future::join_all(ours), futures_util::future::join_all(theirs));
-    for answer in &answers {
-        let refused =
-            ["PAYMENT_FAILED", "REFUND_EXCEEDS_PAYMENT", "PAYMENT_ALREADY_REFUNDED"].contains(&answer.reason.as_str());
-        assert!(answer.status == 201 || refused, "{answer:#?}");
-    }
-    // The rest, if any.
-    gateway.refund_at_console(&payment, 1000).await;
-    gateway.settled_books(&app.database).await;
-    assert_eq!(state(&app).await, (2, 5, 450));
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
-}
-
-/// The card holder's bank returns a refund long after it was made. The event arrives twice, the refund is reversed
-/// once, and the books agree before and after.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_returned_refund_is_reversed() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
-    gateway.tells(&[&app.endpoint], json!("twice")).await;
-    let payment = paid(&scene).await.id();
-    let refund = json!({ "paymentId": payment });
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, refund.clone(), &unique()).await.good();
-    // And a refund made at the console, of another payment, half of which stays refunded.
-    let other = paid(&scene).await.id();
-    assert!(gateway.refund_at_console(&other, 100).await);
-    assert!(gateway.refund_at_console(&other, 50).await);
-    gateway.settled_books(&app.database).await;
-    let refunded = "SELECT count(*) FROM orders WHERE status = 5";
-    assert_eq!(app.database.number(refunded).await, 1);
-
-    let of = |payment: &str| {
-        format!("SELECT gateway_id FROM refunds WHERE payment_id = '{payment}' ORDER BY amount_minor DESC")
-    };
-    for payment in [&payment, &other] {
-        let gateway_id = app.database.sql(&of(payment)).await[0][0].clone().expect("an id");
-        gateway.return_refund(&gateway_id).await;
-    }
-    eventually("the refunds are reversed", async || app.database.number(RETURNED).await == 2).await;
-    eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
-    assert_eq!(app.database.number(refunded).await, 0);
-    assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 50);
-    assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE kind = 4").await, 2);
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
-
-    // There is room for another refund, which is independent of the first.
-    scene.cast.agent.keyed(Protocol::Grpc, REFUND, refund, &unique()).await.good();
-    assert_eq!(app.database.number(refunded).await, 1);
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
-}
-
-/// No webhook event reports the returned refund; a scheduled task finds it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_returned_refund_without_an_event_is_found() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
-    let find = async || {
-        search(&app, "find_returned_refunds").await;
-        eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
-    };
-    find().await;
-    assert_eq!(app.database.number(RETURNED).await, 0, "everything agrees");
-    let gateway_id = app.database.sql("SELECT gateway_id FROM refunds").await[0][0].clone().expect("an id");
-    gateway.return_refund(&gateway_id).await;
-    assert!(!check(&app, &gateway).await.0, "the books differ until the reversal");
-    for _ in 0..2 {
-        find().await;
-        assert_eq!(app.database.number(RETURNED).await, 1);
-        let (good, said) = check(&app, &gateway).await;
-        assert!(good, "{said}");
-    }
-}
-
-/// The response to a refund is lost, and the bank returns the refund before the app retries it. The gateway replays its
-/// first answer, a success; in the end the refund is reversed.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
-    gateway.behave_at("POST /v1/refunds", json!("hang_up_after"), 0).await;
-    let refund = json!({ "paymentId": payment });
-    let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.good();
-    assert_eq!(pending.status, 202, "{pending:#?}");
-    // Not earlier: the event about the refund itself would make its outcome known.
-    gateway.tells(&[&app.endpoint], json!("once")).await;
-    let made = gateway.movements().into_iter().find(|moved| moved.amount < 0).expect("it was made");
-    gateway.return_refund(&made.gateway_id).await;
-    eventually("the event is processed", async || {
-        app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2 AND kind = 'refund.failed'").await == 1
-    })
-    .await;
-    gateway.behave_well().await;
-    eventually("the refund is reversed", async || app.database.number(RETURNED).await == 1).await;
-    eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
-}
-
-/// A refund in the ledger can't be marked as failed without a reversal in the ledger.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
-    let failed =
-        "UPDATE refunds SET status = 3, gateway_id = NULL, failure_kind = 2, failure_code = 'x', failure_message = 'x'";
-    let refused = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the ledger");
-    let refused = refused.as_db_error().map(ToString::to_string).unwrap_or_default();
-    assert!(refused.contains("is not reversed in the ledger"), "{refused}");
-}
-
-/// A payment with a refund that is pending here and unknown to the gateway.
-async fn with_pending_refund(app: &TestApp, scene: &Scene, gateway: &FakeGateway) -> (String, String, String) {
-    let payment = paid(scene).await.id();
-    let charge =
-        app.database.sql(&format!("SELECT gateway_id FROM payments WHERE id = '{payment}'")).await[0][0].clone();
-    gateway.behave_at("POST /v1/refunds", json!("hang_up_before"), 0).await;
-    let request = json!({ "paymentId": payment, "amount": euro("300") });
-    let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
-    assert_eq!(pending.status, 202);
-    (payment, charge.expect("it succeeded"), pending.id())
-}
-
-/// Has the app look at the refunds of a charge; returns the status of a refund here, and the number of movements booked.
-async fn synced(app: &TestApp, scene: &Scene, charge: &str, refund: &str) -> (i64, i64) {
-    let changed = event("charge.refunded", json!({ "id": "ch_1", "currency": "eur", "payment_intent": charge }));
-    assert_eq!(deliver(app, scene, &changed).await, "processed");
-    let jobs = "SELECT count(*) FROM jobs WHERE key LIKE 'sync_refunds:%'";
-    eventually("the refunds are in sync", async || app.database.number(jobs).await == 0).await;
-    let status = app.database.number(&format!("SELECT status FROM refunds WHERE id = '{refund}'")).await;
-    (status, app.database.number("SELECT count(*) FROM ledger_transactions").await)
-}
-
-/// An operator looks at it: neither is it what was requested, nor can it be somebody else's.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_of_another_amount_than_requested_settles_nothing() {
-    let mut gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
-    let (_, charge, refund) = with_pending_refund(&app, &scene, &gateway).await;
-    gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;
-    assert_eq!(synced(&app, &scene, &charge, &refund).await, (1, 1), "it is pending, and the charge alone is booked");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_in_another_currency_is_not_booked() {
-    let mut gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
-    let (_, charge, refund) = with_pending_refund(&app, &scene, &gateway).await;
-    gateway.refund_from_nowhere(&charge, 100, "usd", json!({})).await;
-    assert_eq!(synced(&app, &scene, &charge, &refund).await, (1, 1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_that_names_one_of_another_payment_is_a_refund_of_its_own() {
-    let mut gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
-    let (_, _, refund) = with_pending_refund(&app, &scene, &gateway).await;
-    let other = paid(&scene).await.id();
-    let charge = app.database.sql(&format!("SELECT gateway_id FROM payments WHERE id = '{other}'")).await[0][0].clone();
-    let charge = charge.expect("it succeeded");
-    gateway.refund_from_nowhere(&charge, 300, "eur", json!({ "mainstay_refund": refund })).await;
-    assert_eq!(synced(&app, &scene, &charge, &refund).await, (1, 3), "two charges, and the refund that was adopted");
-}
-
-/// More refunds than the gateway lists on one page.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hundred_refunds_from_the_console_are_adopted() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
-    for _ in 0..105 {
-        assert!(gateway.refund_at_console(&payment, 1).await);
-    }
-    gateway.tells(&[&app.endpoint], json!("once")).await;
-    assert_eq!(gateway.settled_books(&app.database).await, 106);
-    assert_eq!(state(&app).await, (2, 3, 105));
-}
-
-/// The app recovers from a lost webhook event.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refund_without_an_event_is_found() {
-    let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
-    let (payment, other) = (paid(&scene).await.id(), paid(&scene).await.id());
-    assert!(gateway.refund_at_console(&payment, 100).await);
-    assert!(gateway.refund_at_console(&other, 450).await);
-    for _ in 0..2 {
-        search(&app, "find_refunds").await;
-        eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
-        assert_eq!(gateway.settled_books(&app.database).await, 4);
-        assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
-        assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
-    }
-}
-
-/// It moved money, so it is booked like one from the console; and an operator is told.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_refund_for_one_request_is_adopted_and_raises_an_alert() {
-    let mut gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
-    let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("300") });
-    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good().id();
-    let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
-    gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;
-    assert_eq!(synced(&app, &scene, &charge, &refund).await, (2, 3), "a charge and two refunds are booked");
-    assert_eq!(alerts("moved_twice"), 1);
 }
 
 /// Only the gateway that a payment was begun at knows what became of it.

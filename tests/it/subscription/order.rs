@@ -16,11 +16,12 @@ use crate::{
 
 /// Starts an app that runs no jobs and has a long gateway timeout.
 async fn patient(gateway: &FakeGateway) -> (TestApp, Scene) {
-    let mut builder = TestApp::builder();
-    for (name, value) in gateway.variables() {
-        builder = builder.set(name, value);
-    }
-    let app = builder.set("GATEWAY_TIMEOUT", "30s").set("PAYMENT_SETTLE_TIMEOUT", "40s").start().await;
+    let app = TestApp::builder()
+        .set_all(gateway.variables())
+        .set("GATEWAY_TIMEOUT", "30s")
+        .set("PAYMENT_SETTLE_TIMEOUT", "40s")
+        .start()
+        .await;
     let scene = Scene::new(&app).await;
     (app, scene)
 }

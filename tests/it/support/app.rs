@@ -75,6 +75,12 @@ impl Builder {
         self
     }
 
+    /// Sets environment variables.
+    pub(crate) fn set_all<'n, V: Into<String>>(mut self, variables: impl IntoIterator<Item = (&'n str, V)>) -> Self {
+        self.values.extend(variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+        self
+    }
+
     /// Uses a database that other apps use too.
     pub(crate) fn on(mut self, database: &Arc<TestDatabase>) -> Self {
         self.database = Some(database.clone());

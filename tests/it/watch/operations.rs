@@ -45,7 +45,7 @@ async fn whoever_began_an_operation_sees_it_to_its_end() {
         let latest =
             other.call(Protocol::Rest, "TicketService.ImportTickets", import(foreign_account)).await.good().id();
         theirs.push(latest.clone());
-        // One that was begun over the protocol before may still end.
+        // One that was begun over the previous protocol may still end.
         let mut seen = String::new();
         while seen != latest {
             seen = foreign.item().await["data"]["id"].as_str().expect("an id").to_owned();

@@ -13,21 +13,20 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cases::{Scene, draft},
     support::{
-        PROTOCOLS, Protocol, TestApp,
-        database::connect,
-        eventually,
+        PROTOCOLS, Protocol, TestApp, eventually,
         receiver::{Delivery, Receiver},
     },
 };
 
 /// Starts an app that delivers to receivers on this machine, with short waits.
-async fn start_app(own: &[(&str, &str)]) -> TestApp {
-    let mut builder =
-        TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("WEBHOOK_FIRST_WAIT", "1ms").with_jobs();
-    for (name, value) in own {
-        builder = builder.set(name, *value);
-    }
-    builder.start().await
+pub(super) async fn start_app(own: &[(&str, &str)]) -> TestApp {
+    TestApp::builder()
+        .set("WEBHOOK_ALLOW_PRIVATE", "true")
+        .set("WEBHOOK_FIRST_WAIT", "1ms")
+        .with_jobs()
+        .set_all(own.iter().copied())
+        .start()
+        .await
 }
 
 /// Creates an endpoint and returns its id and secret.
@@ -47,7 +46,7 @@ fn signed(delivery: &Delivery, secret: &str) -> bool {
     delivery.header("webhook-signature").split(' ').any(|signature| signature == wanted)
 }
 
-async fn list_deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
+pub(super) async fn list_deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
     let list = scene.cast.admin.call(
         Protocol::Grpc,
         "WebhookDeliveryService.ListWebhookDeliveries",
@@ -78,7 +77,7 @@ pub(super) async fn delivery_in_state(scene: &Scene, endpoint: &str, state: &str
     }
 }
 
-async fn status(scene: &Scene, endpoint: &str) -> Value {
+pub(super) async fn status(scene: &Scene, endpoint: &str) -> Value {
     let request = json!({ "endpointId": endpoint });
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.good().data()["status"].clone()
 }
@@ -195,39 +194,6 @@ async fn a_delivery_fails_after_its_last_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_keeps_failing_is_disabled() {
-    for (answer, patience) in [(500, "0s"), (410, "5d")] {
-        let app = start_app(&[("WEBHOOK_PATIENCE", patience)]).await;
-        let scene = Scene::new(&app).await;
-        let receiver = Receiver::answering(&[answer]).await;
-        let (id, _) = endpoint(&scene, &receiver, &[]).await;
-        let ticket = scene.ticket().await;
-        let failed = delivery_in_state(&scene, &id, "FAILED").await;
-        assert_eq!(failed["attemptCount"], 1, "{failed}");
-        assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_DISABLED_FOR_FAILURES");
-        let resend = json!({ "deliveryId": failed["id"] });
-        let resent =
-            scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
-        resent.await.refused("ENDPOINT_DISABLED");
-        scene
-            .cast
-            .agent
-            .call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": ticket }))
-            .await
-            .good();
-        assert_eq!(list_deliveries(&scene, &id).await.len(), 1, "nothing more is delivered");
-
-        receiver.answers(200);
-        let enable = json!({ "endpointId": id, "endpoint": { "enabled": true } });
-        let enabled =
-            scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", enable).await.good();
-        assert_eq!(enabled.data()["failingSinceTime"], Value::Null);
-        scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
-        delivery_in_state(&scene, &id, "DELIVERED").await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn both_secrets_sign_during_a_rotation() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
@@ -258,70 +224,6 @@ async fn both_secrets_sign_during_a_rotation() {
     assert!(!shown.body.to_string().contains("whsec_"), "{shown:?}");
     let kept = app.database.sql("SELECT webhook_endpoints::text FROM webhook_endpoints").await;
     assert!(!format!("{kept:?}").contains(&second[6..]), "{kept:?}");
-}
-
-/// Removing an endpoint does not touch its deliveries, of which there may be a million, so a locked delivery does not
-/// block it. A job removes them afterwards, and until then they are hidden.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
-    let app = start_app(&[]).await;
-    let scene = Scene::new(&app).await;
-    let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
-    scene.ticket().await;
-    let delivery = delivery_in_state(&scene, &id, "DELIVERED").await["id"].clone();
-    // More deliveries than a single batch removes, and one that is still due.
-    let many = format!(
-        "INSERT INTO webhook_deliveries
-         SELECT gen_random_uuid(), '{id}', gen_random_uuid(), 'support.ticket.created', '{{}}', 3, 1, 1, NULL, 1, now(), now() FROM generate_series(1, 2500);
-         INSERT INTO webhook_attempts (delivery_id, number, started_at, duration_ms, status)
-         SELECT id, 1, now(), 1, 500 FROM webhook_deliveries WHERE state = 3;
-         INSERT INTO webhook_deliveries
-         VALUES (gen_random_uuid(), '{id}', gen_random_uuid(), 'support.ticket.created', '{{}}', 1, 0, 0, now(), 1, now(), now())"
-    );
-    app.database.sql(&many).await;
-    let left = "SELECT count(*) FROM webhook_deliveries";
-
-    let holder = connect(&app.database.url).await;
-    holder.batch_execute("BEGIN; SELECT FROM webhook_deliveries WHERE state = 2 FOR UPDATE").await.expect("a lock");
-    let admin = &scene.cast.admin;
-    admin
-        .call(Protocol::Rest, "WebhookEndpointService.DeleteWebhookEndpoint", json!({ "endpointId": id }))
-        .await
-        .good();
-    assert!(app.database.number(left).await > 0);
-    let read = json!({ "deliveryId": delivery });
-    for (method, request) in [
-        ("WebhookDeliveryService.GetWebhookDelivery", &read),
-        ("WebhookDeliveryService.ListWebhookDeliveries", &json!({ "endpointId": id })),
-    ] {
-        admin.call(Protocol::Rest, method, request.clone()).await.refused("NOT_FOUND");
-    }
-    holder.batch_execute("COMMIT").await.expect("an end");
-    admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", read).await.refused("NOT_FOUND");
-
-    eventually("the deliveries are removed", async || app.database.number(left).await == 0).await;
-    assert_eq!(app.database.number("SELECT count(*) FROM webhook_attempts").await, 0);
-    assert_eq!(receiver.deliveries().len(), 1, "{:?}", receiver.deliveries());
-}
-
-#[tokio::test]
-async fn an_endpoint_is_public_and_uses_tls() {
-    let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
-    let scene = Scene::new(&app).await;
-    let admin = &scene.cast.admin;
-    let request = json!({ "url": "https://example.com/hooks" });
-    let made = admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good().id();
-    for url in ["http://example.com/", "https://127.0.0.1/", "https://[::1]/", "https://localhost/"] {
-        for protocol in PROTOCOLS {
-            let create =
-                admin.call(protocol, "WebhookEndpointService.CreateWebhookEndpoint", json!({ "url": url })).await;
-            create.refused("VALIDATION_FAILED");
-            let update = json!({ "endpointId": made, "endpoint": { "url": url } });
-            let update = admin.call(protocol, "WebhookEndpointService.UpdateWebhookEndpoint", update).await;
-            update.refused("VALIDATION_FAILED");
-        }
-    }
 }
 
 #[tokio::test]
@@ -368,39 +270,4 @@ async fn private_networks_are_not_reachable() {
         assert!(failure.contains("not a public one"), "{url}: {failure}");
     }
     assert_eq!(receiver.deliveries().len(), 0, "{:?}", receiver.deliveries());
-}
-
-/// The old URL of an endpoint answers late that it is gone: that is no reason to disable the new one.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_moved_is_not_disabled_by_its_old_url() {
-    let app = start_app(&[]).await;
-    let scene = Scene::new(&app).await;
-    let (old, new) = (Receiver::slow(&[410], Duration::from_secs(2)).await, Receiver::answering(&[204]).await);
-    let (id, _) = endpoint(&scene, &old, &["support.ticket.created"]).await;
-    scene.ticket().await;
-    eventually("the old URL has the delivery", async || old.deliveries().len() == 1).await;
-    let moved = json!({ "endpointId": id, "endpoint": { "url": new.url() } });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", moved).await.good();
-    let delivered = delivery_in_state(&scene, &id, "DELIVERED").await;
-    assert_eq!((delivered["attemptCount"].clone(), new.deliveries().len()), (json!(2), 1), "{delivered}");
-    assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED");
-}
-
-/// An endpoint is being removed while an event happens, and then is not: it gets the event.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_whose_removal_is_undone_misses_no_event() {
-    let app = start_app(&[]).await;
-    let scene = Scene::new(&app).await;
-    let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
-    let removal = connect(&app.database.url).await;
-    removal.batch_execute("BEGIN; DELETE FROM webhook_endpoints").await.expect("a removal");
-    let undo = async {
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
-                     AND datname = current_database()";
-        eventually("the event waits for the removal", async || app.database.number(waits).await > 0).await;
-        removal.batch_execute("ROLLBACK").await.expect("undone");
-    };
-    tokio::join!(scene.ticket(), undo);
-    delivery_in_state(&scene, &id, "DELIVERED").await;
 }

@@ -10,10 +10,10 @@ fn breaker() -> Arc<Breaker> {
 fn a_row_of_failures_opens_it_once() {
     let breaker = breaker();
     for _ in 1..MAX_FAILURES {
-        assert!(!breaker.failed(false));
+        assert!(!breaker.record_failure(false));
     }
-    breaker.succeeded();
-    let opened = (0..3 * MAX_FAILURES).filter(|_| breaker.failed(false)).count();
+    breaker.record_success();
+    let opened = (0..3 * MAX_FAILURES).filter(|_| breaker.record_failure(false)).count();
     assert_eq!((opened, breaker.state()), (1, Circuit::Open));
 }
 
@@ -21,7 +21,7 @@ fn a_row_of_failures_opens_it_once() {
 fn a_lost_connection_opens_it_at_once_and_a_probe_in_the_background_closes_it() {
     let breaker = breaker();
     assert!(breaker.clone().probe().is_none(), "a closed circuit needs no probe");
-    assert!(breaker.failed(true));
+    assert!(breaker.record_failure(true));
     let probe = breaker.clone().probe().expect("it is open");
     assert_eq!(breaker.state(), Circuit::HalfOpen);
     assert!(breaker.clone().probe().is_none(), "one probe at a time");
@@ -29,13 +29,13 @@ fn a_lost_connection_opens_it_at_once_and_a_probe_in_the_background_closes_it() 
     assert_eq!(breaker.state(), Circuit::Open);
     breaker.clone().probe().expect("it is open").settle(Verdict::Alive);
     assert_eq!(breaker.state(), Circuit::Closed);
-    assert!(!breaker.failed(false), "the row begins anew");
+    assert!(!breaker.record_failure(false), "the row begins anew");
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_call_probes_when_the_rest_is_over_and_the_rest_doubles() {
     let breaker = breaker();
-    assert!(breaker.failed(true));
+    assert!(breaker.record_failure(true));
     for rest in [1, 2, 4, 4] {
         let rest = rest * REST;
         assert_eq!(breaker.clone().admit().expect_err("it is open"), rest);
@@ -60,7 +60,7 @@ fn concurrent_failures_open_it_once() {
     let breaker = breaker();
     let opened: usize = std::thread::scope(|scope| {
         let threads: Vec<_> =
-            (0..4).map(|_| scope.spawn(|| (0..100).filter(|_| breaker.failed(false)).count())).collect();
+            (0..4).map(|_| scope.spawn(|| (0..100).filter(|_| breaker.record_failure(false)).count())).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     assert_eq!((opened, breaker.state()), (1, Circuit::Open));

@@ -67,7 +67,7 @@ impl Local {
     }
 
     /// Returns a value that may be served while its source is unavailable.
-    pub(super) fn kept(&self, key: &Key) -> Option<Arc<Entry>> {
+    pub(super) fn fallback(&self, key: &Key) -> Option<Arc<Entry>> {
         let Checked { entry, .. } = self.entries.get(&key.name)?;
         Some(entry).filter(|entry| entry.is_kept() && entry.version >= self.floor(&key.tag))
     }

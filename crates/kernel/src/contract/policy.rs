@@ -193,15 +193,15 @@ impl Method {
     }
 
     /// Returns the success variant that applies to an encoded response.
-    pub fn success(&self, answer: &[u8]) -> Option<&Success> {
-        self.success.iter().find(|success| success.applies(answer))
+    pub fn success(&self, response: &[u8]) -> Option<&Success> {
+        self.success.iter().find(|success| success.applies(response))
     }
 
     /// Returns the id of the operation to poll, if the encoded response is a 202.
-    pub fn pending(&self, answer: &[u8]) -> Option<Uuid> {
-        let success = self.success(answer).filter(|success| success.status == StatusCode::ACCEPTED)?;
+    pub fn pending(&self, response: &[u8]) -> Option<Uuid> {
+        let success = self.success(response).filter(|success| success.status == StatusCode::ACCEPTED)?;
         success.location.iter().find_map(|part| match part {
-            LocationPart::Field(path) => match path.read(answer)? {
+            LocationPart::Field(path) => match path.read(response)? {
                 FieldValue::Bytes(text) => std::str::from_utf8(text).ok()?.parse().ok(),
                 FieldValue::Number(_) => None,
             },

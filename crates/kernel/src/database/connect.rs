@@ -119,7 +119,7 @@ impl Connector {
     pub(crate) async fn connect(self) -> Result<AsyncPgConnection, ConnectFailure> {
         // A server that hangs accepts connections too: its system does.
         let connected = tokio::time::timeout(HANDSHAKE, self.open()).await;
-        let connected = connected.unwrap_or_else(|_| Err(ConnectFailure::silent(&self.config)));
+        let connected = connected.unwrap_or_else(|_| Err(ConnectFailure::no_answer(&self.config)));
         match &connected {
             Ok(_) => self.last_failure.clear(),
             Err(failure) => self.last_failure.note(failure),

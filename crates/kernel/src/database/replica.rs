@@ -5,12 +5,13 @@
 //! that is not there may only not be there yet.
 //!
 //! How far the replicas are is known without asking for each read. Ten times a second the primary says where its log ends
-//! (a [`Sample`]), and each replica how far it has replayed it. A replica that has replayed the end of a sample is as new
+//! (a sample), and each replica how far it has replayed it. A replica that has replayed the end of a sample is as new
 //! as the primary was then, by the clock of this process alone. Whatever goes wrong (replay is paused, the replica receives
 //! nothing, is hung, gone, or promoted), that time does not advance, and soon the replica is not read.
 
+mod samples;
+
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, Once, PoisonError, Weak,
         atomic::{AtomicUsize, Ordering},
@@ -18,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use samples::{Sample, Samples};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use url::Url;
@@ -46,7 +48,7 @@ tokio::task_local! {
 }
 
 /// Lets the reads of a request be those of a replica: of one only, so that no read sees less than the one before.
-pub(crate) async fn reading<F: Future>(replica: Option<Arc<Replica>>, request: F) -> F::Output {
+pub(crate) async fn with_replica<F: Future>(replica: Option<Arc<Replica>>, request: F) -> F::Output {
     OF_REQUEST.scope(Mutex::new(replica), request).await
 }
 
@@ -60,7 +62,7 @@ pub(super) fn of_request() -> Option<Arc<Replica>> {
 }
 
 /// Has the rest of the current request read the primary, which it has begun to read: a replica may be behind that.
-fn leave() {
+fn use_primary() {
     OF_REQUEST.try_with(|replica| lock(replica).take()).ok();
 }
 
@@ -89,7 +91,7 @@ impl Replicas {
             anyhow::Ok(Arc::new(Replica { node, name, max_lag, began: Instant::now(), state: Mutex::default() }))
         };
         let all = urls.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
-        let samples = Mutex::new(Samples { kept: VecDeque::new(), keep: max_lag + PERIOD });
+        let samples = Mutex::new(Samples::new(max_lag + PERIOD));
         let primary = primary.connector().clone();
         let replicas = Self { primary, all, max_lag, samples, next: AtomicUsize::new(0), watched: Once::new() };
         Ok(Some(replicas).filter(|replicas| !replicas.all.is_empty()))
@@ -158,17 +160,17 @@ impl Replica {
         let served = tokio::select! {
             biased;
             result = read => result.and_then(Result::ok),
-            () = self.lost() => None,
+            () = self.becomes_unreadable() => None,
         };
         count(if served.is_some() { "replica" } else { "repeated" });
         if served.is_none() {
-            leave();
+            use_primary();
         }
         served
     }
 
     /// Returns once the replica may not be read any more.
-    async fn lost(&self) {
+    async fn becomes_unreadable(&self) {
         while let Some(until) = self.readable_until().filter(|until| *until > Instant::now()) {
             sleep_until(until).await;
         }
@@ -217,37 +219,6 @@ impl Replica {
 
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
-    }
-}
-
-/// Where the log of the primary ended at a time.
-#[derive(Debug, Clone, Copy)]
-struct Sample {
-    at: Instant,
-    end: Position,
-}
-
-/// The samples that a replica may still have to be compared with, by their time and their end.
-#[derive(Debug)]
-struct Samples {
-    kept: VecDeque<Sample>,
-    keep: Duration,
-}
-
-impl Samples {
-    fn add(&mut self, sample: Sample) {
-        // A standby that was promoted, without all that the old primary had written.
-        let known = self.kept.partition_point(|known| known.end <= sample.end);
-        self.kept.truncate(known);
-        let outdated = self.kept.partition_point(|known| known.at + self.keep < sample.at);
-        self.kept.drain(..outdated);
-        self.kept.push_back(sample);
-    }
-
-    /// Returns the time of the last sample whose end was replayed.
-    fn last_before(&self, replayed: Position) -> Option<Instant> {
-        let after = self.kept.partition_point(|sample| sample.end <= replayed);
-        Some(self.kept.get(after.checked_sub(1)?)?.at)
     }
 }
 
@@ -330,28 +301,6 @@ mod tests {
         Position::of_text(&format!("{end:x}")).expect("a position")
     }
 
-    fn samples(now: Instant, ends: &[u64]) -> Samples {
-        let mut samples = Samples { kept: VecDeque::new(), keep: Duration::from_secs(1) };
-        for (seconds, end) in (0..).zip(ends) {
-            samples.add(Sample { at: now + PERIOD * seconds, end: position(*end) });
-        }
-        samples
-    }
-
-    #[test]
-    fn a_replica_is_as_new_as_the_last_sample_that_it_has_replayed() {
-        let now = Instant::now();
-        let samples = samples(now, &[10, 20, 20, 30]);
-        for (replayed, period) in [(9, None), (10, Some(0)), (19, Some(0)), (20, Some(2)), (29, Some(2)), (99, Some(3))]
-        {
-            assert_eq!(
-                samples.last_before(position(replayed)),
-                period.map(|period| now + PERIOD * period),
-                "{replayed}"
-            );
-        }
-    }
-
     /// A standby was promoted that had not received all that this one has replayed.
     #[tokio::test(start_paused = true)]
     async fn a_replica_that_follows_another_log_is_not_read_before_it_is_restarted() {
@@ -365,7 +314,7 @@ mod tests {
         let node = Node::new("postgres://nobody@127.0.0.1:1/nothing", "test", &config).expect("a URL");
         let (now, max_lag) = (Instant::now(), Duration::from_secs(1));
         let replica = Replica { node, name: "one".to_owned(), max_lag, began: now, state: Mutex::default() };
-        let samples = Mutex::new(Samples { kept: VecDeque::new(), keep: max_lag + PERIOD });
+        let samples = Mutex::new(Samples::new(max_lag + PERIOD));
         let primary = async |end| {
             tokio::time::advance(PERIOD / 2).await;
             let sample = Sample { at: Instant::now(), end: position(end) };
@@ -387,17 +336,5 @@ mod tests {
         primary(102).await;
         assert!(!replayed(101, false).await, "what follows is not what the primary wrote");
         assert!(replayed(102, true).await, "it was restarted");
-    }
-
-    #[test]
-    fn samples_are_forgotten() {
-        let now = Instant::now();
-        let ends: Vec<_> = (1..=100).collect();
-        let long = samples(now, &ends);
-        assert_eq!(long.kept.len(), 11, "those of a second");
-        // A standby was promoted that had not received the rest.
-        let lost = samples(now, &[10, 20, 30, 15]);
-        assert_eq!(lost.last_before(position(14)), Some(now));
-        assert_eq!(lost.last_before(position(40)), Some(now + PERIOD * 3));
     }
 }

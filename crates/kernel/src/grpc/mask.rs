@@ -219,7 +219,7 @@ pub fn update_paths<P: Message>(
             };
             mask.paths.iter().map(known).collect::<Result<Vec<_>>>()?
         }
-        None => present(&patch.encode_to_vec(), descriptor),
+        None => encoded_fields(&patch.encode_to_vec(), descriptor),
     };
     if paths.is_empty() {
         return Err(Error::field("updateMask", "names no field to change"));
@@ -233,7 +233,7 @@ pub fn unhandled(path: &str) -> Error {
     Error::internal(anyhow::anyhow!("the service does not handle the field {path} of the patch"))
 }
 
-fn present(mut bytes: &[u8], descriptor: &MessageDescriptor) -> Vec<String> {
+fn encoded_fields(mut bytes: &[u8], descriptor: &MessageDescriptor) -> Vec<String> {
     let mut names = Vec::new();
     while let Ok((number, wire_type)) = decode_key(&mut bytes) {
         if skip_field(wire_type, number, &mut bytes, Default::default()).is_err() {

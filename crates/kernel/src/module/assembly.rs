@@ -111,8 +111,8 @@ impl Modules {
         let descriptors: Vec<_> = modules.iter().map(|module| (module.name, module.descriptors)).collect();
         let contract = match Contract::read(&descriptors) {
             Ok(contract) => {
-                faults.extend(unserved(&contract, &modules));
-                faults.extend(misnamed(&contract, &modules));
+                faults.extend(check_services(&contract, &modules));
+                faults.extend(check_names(&contract, &modules));
                 faults.extend(check_handlers(&modules, &contract.policies));
                 Some(contract)
             }
@@ -252,7 +252,7 @@ impl Modules {
 }
 
 /// Checks that every service of the contract has an implementation.
-fn unserved(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
+fn check_services(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     let served: HashSet<_> = modules.iter().flat_map(|module| &module.service_names).copied().collect();
     let missing = contract.services().filter(|service| !served.contains(service.full_name()));
     missing
@@ -262,7 +262,7 @@ fn unserved(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
 
 /// Checks that each module with services has the name that its contract gives it: its tables are in the schema of the one,
 /// its scopes and events begin with the other.
-fn misnamed(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
+fn check_names(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     let declared: Vec<_> = contract.policies.module_names().collect();
     let served = modules.iter().filter(|module| !module.service_names.is_empty());
     let misnamed = served.filter(|module| !declared.contains(&module.name));

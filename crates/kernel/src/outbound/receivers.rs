@@ -62,7 +62,7 @@ impl Receivers {
     }
 
     /// Returns the error for a request that can't be built.
-    pub fn unsendable(error: &http::Error) -> Error {
+    pub fn invalid_request(error: &http::Error) -> Error {
         Error::not_connected(PROVIDER, format!("the request can't be made: {error}"))
     }
 }

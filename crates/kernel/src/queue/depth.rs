@@ -34,7 +34,7 @@ pub async fn waiting(app: &App, kinds: &[Kind], rows: &'static [Rows]) -> Result
     let mut found: Vec<_> = kinds.iter().map(|kind| kind.lane).chain(rows.iter().map(|rows| rows.lane)).collect();
     found.sort_unstable_by_key(|lane| lane.name);
     found.dedup_by_key(|lane| lane.name);
-    let mut found: Vec<_> = found.into_iter().map(|lane| Waiting::nothing(lane.name)).collect();
+    let mut found: Vec<_> = found.into_iter().map(|lane| Waiting::empty(lane.name)).collect();
     let read = async move |connection: &mut Connection| {
         let (by_kind, mut by_table) = (store::depths(connection, LIMIT).await?, Vec::new());
         for rows in rows {
@@ -58,7 +58,7 @@ pub async fn waiting(app: &App, kinds: &[Kind], rows: &'static [Rows]) -> Result
 
 fn add(found: &mut Vec<Waiting>, lane: &str, due: i64, oldest_seconds: f64) {
     if !found.iter().any(|waiting| waiting.lane == lane) {
-        found.push(Waiting::nothing(lane));
+        found.push(Waiting::empty(lane));
     }
     for waiting in found.iter_mut().filter(|waiting| waiting.lane == lane) {
         waiting.due += due;
@@ -68,7 +68,7 @@ fn add(found: &mut Vec<Waiting>, lane: &str, due: i64, oldest_seconds: f64) {
 
 impl Waiting {
     /// A lane in which nothing waits.
-    pub(crate) fn nothing(lane: &str) -> Self {
+    pub(crate) fn empty(lane: &str) -> Self {
         Self { lane: lane.to_owned(), due: 0, oldest_seconds: 0.0 }
     }
 }

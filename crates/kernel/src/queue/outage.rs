@@ -35,7 +35,7 @@ struct Current {
 
 impl Outage {
     /// Notes a failure; returns how long to wait.
-    pub(crate) fn failed(&self, what: &'static str, error: &Error) -> Duration {
+    pub(crate) fn record_failure(&self, what: &'static str, error: &Error) -> Duration {
         let (wait, should_log) = self.note(Instant::now());
         if should_log {
             tracing::warn!(error = error.detail(), "{what}; this worker waits");
@@ -58,7 +58,7 @@ impl Outage {
     }
 
     /// Notes that Postgres answers.
-    pub(crate) fn is_over(&self) {
+    pub(crate) fn end(&self) {
         let current = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(current) = current {
             tracing::info!(seconds = current.at.elapsed().as_secs(), "this worker works again");
@@ -84,7 +84,7 @@ mod tests {
             waited += Duration::from_secs(5);
         }
         assert_eq!(lines, 20);
-        outage.is_over();
+        outage.end();
         assert_eq!(outage.note(now + waited), (FIRST_WAIT, true));
     }
 }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::App,
     error::{Error, Result},
-    queue::{Handler, Lane, gone_is_done},
+    queue::{Handler, Lane, ignore_not_found},
 };
 
 /// What the worker needs to know of a job without its type.
@@ -24,12 +24,14 @@ impl Kind {
         Self {
             name: J::NAME,
             lane: J::LANE,
-            run: |app, payload, stop| async move { gone_is_done(read::<J>(&payload)?.run(&app, &stop).await) }.boxed(),
+            run: |app, payload, stop| {
+                async move { ignore_not_found(read::<J>(&payload)?.run(&app, &stop).await) }.boxed()
+            },
             // A job that this version can't read dies as it is, so that a version that can may run it again.
             give_up: |app, payload| {
                 async move {
                     let Ok(job) = read::<J>(&payload) else { return Ok(()) };
-                    gone_is_done(job.give_up(&app).await)
+                    ignore_not_found(job.give_up(&app).await)
                 }
                 .boxed()
             },

@@ -21,7 +21,7 @@ use crate::{
     app::App,
     database::{Connection, after_commit, statement::Statement},
     error::Result,
-    queue::{Lane, gone_is_done},
+    queue::{Lane, ignore_not_found},
     telemetry::traces,
 };
 
@@ -84,7 +84,7 @@ impl Rows {
             "SELECT count(*) AS rows, coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 AS oldest_seconds \
              FROM (SELECT due_at FROM {table} WHERE due_at <= now() ORDER BY due_at LIMIT ?) AS due"
         );
-        let run = |app: App, id| async move { gone_is_done(D::run(&app, id).await) }.boxed();
+        let run = |app: App, id| async move { ignore_not_found(D::run(&app, id).await) }.boxed();
         Self { name: D::NAME, lane: D::LANE, table, take, depth, run }
     }
 

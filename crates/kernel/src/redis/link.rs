@@ -98,7 +98,7 @@ impl RedisLink {
         let connection = RwLock::default();
         let link = Self(Arc::new(Inner { source, pool, failures, generation, timeout, connection, breaker }));
         if let Err(cause) = link.0.connect().await {
-            link.0.breaker.failed(true);
+            link.0.breaker.record_failure(true);
             tracing::warn!(cause, "Redis is unavailable; starting without it");
             tokio::spawn(recover(Arc::downgrade(&link.0), REST, cause));
         }
@@ -185,7 +185,7 @@ impl RedisLink {
         }
         let (cause, is_lost) = match answer {
             Ok(Ok(value)) => {
-                inner.breaker.succeeded();
+                inner.breaker.record_success();
                 return Ok(value);
             }
             Ok(Err(error)) => {
@@ -197,7 +197,7 @@ impl RedisLink {
             Err(_) => (Unavailable::Timeout, false),
         };
         metrics::counter!("mainstay_redis_failures_total").increment(1);
-        if inner.breaker.failed(is_lost) {
+        if inner.breaker.record_failure(is_lost) {
             tracing::warn!(%cause, detail = std::error::Error::source(&cause), "Redis is unavailable");
             tokio::spawn(recover(Arc::downgrade(inner), Duration::ZERO, String::new()));
         }

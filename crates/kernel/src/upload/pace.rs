@@ -24,7 +24,7 @@ impl Pace {
     }
 
     /// Notes that bytes have arrived.
-    pub(super) fn received(&mut self, bytes: usize) {
+    pub(super) fn extend(&mut self, bytes: usize) {
         self.until += Duration::from_secs_f64(bytes as f64 / SLOWEST);
     }
 
@@ -63,7 +63,7 @@ mod tests {
                     Ok::<_, Error>(())
                 };
                 pace.keep(piece).await?;
-                pace.received(1024);
+                pace.extend(1024);
             }
         };
         let error: Result<()> = drip.await;
@@ -79,7 +79,7 @@ mod tests {
                 Ok::<_, Error>(())
             };
             pace.keep(piece).await.expect("in time");
-            pace.received(60_000);
+            pace.extend(60_000);
         }
     }
 }

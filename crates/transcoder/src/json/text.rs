@@ -119,11 +119,13 @@ pub(super) fn put_number(kind: Kind, text: &str, out: &mut Vec<u8>) -> Result<()
 /// defines none.
 pub(super) fn put_bool(text: &str, out: &mut Vec<u8>) -> Result<()> {
     let is = |spellings: [&str; 5]| spellings.iter().any(|spelling| text.eq_ignore_ascii_case(spelling));
-    out.push(match () {
-        () if is(["true", "t", "yes", "y", "1"]) => 1,
-        () if is(["false", "f", "no", "n", "0"]) => 0,
-        () => return Err(ReadError::new("not true or false")),
-    });
+    if is(["true", "t", "yes", "y", "1"]) {
+        out.push(1);
+    } else if is(["false", "f", "no", "n", "0"]) {
+        out.push(0);
+    } else {
+        return Err(ReadError::new("not true or false"));
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use mainstay_kernel::{
     events::Event,
     id::AccountId,
     page::{Start, Total},
-    queue::{self, gone_is_done},
+    queue::{self, ignore_not_found},
     schedule::BATCH,
     version::Expected,
 };
@@ -145,7 +145,7 @@ pub(crate) async fn expire_due(app: &App) -> Result<usize> {
     let due = app.database.autocommit(async move |connection| store::expired(connection, now, BATCH).await).await?;
     for id in due.iter().copied() {
         let ended = app.database.transaction(async move |connection| expire(connection, id, now).await);
-        gone_is_done(ended.await)?;
+        ignore_not_found(ended.await)?;
     }
     Ok(due.len())
 }

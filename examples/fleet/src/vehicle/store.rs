@@ -45,7 +45,7 @@ impl TryFrom<Row> for Vehicle {
     }
 }
 
-fn found(row: Option<Row>) -> Result<Vehicle> {
+fn require(row: Option<Row>) -> Result<Vehicle> {
     row.ok_or_else(|| Error::not_found("vehicle"))?.try_into()
 }
 
@@ -63,13 +63,13 @@ pub(super) async fn insert(connection: &mut Connection, vehicle: &Vehicle) -> Re
 }
 
 pub(super) async fn get(connection: &mut Connection, id: VehicleId) -> Result<Vehicle> {
-    found(vehicles::table.find(id).select(Row::as_select()).first(connection).await.optional()?)
+    require(vehicles::table.find(id).select(Row::as_select()).first(connection).await.optional()?)
 }
 
 /// Returns a vehicle, locked against changes until the transaction ends.
 pub(crate) async fn lock(connection: &mut Connection, id: VehicleId) -> Result<Vehicle> {
     let query = vehicles::table.find(id).select(Row::as_select()).for_no_key_update();
-    found(query.first(connection).await.optional()?)
+    require(query.first(connection).await.optional()?)
 }
 
 /// Returns some available vehicle that no other transaction holds, locked.

@@ -94,14 +94,14 @@ pub async fn replace(
     field: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let gone: Vec<_> = before.iter().filter(|id| !after.contains(id)).copied().collect();
+    let removed: Vec<_> = before.iter().filter(|id| !after.contains(id)).copied().collect();
     let new: Vec<_> = after.iter().filter(|id| !before.contains(id)).copied().collect();
-    if gone.is_empty() {
+    if removed.is_empty() {
         return attach(connection, permit, parent, &new, purpose, field).await;
     }
     // All at once, and so in one order: two transactions that exchange files never wait for each other.
-    let mut found = store::lock_all(connection, &[&*gone, &*new].concat()).await?;
-    store::unlink(connection, parent.id, &gone, now + File::UNUSED_LIFETIME).await?;
+    let mut found = store::lock_all(connection, &[&*removed, &*new].concat()).await?;
+    store::unlink(connection, parent.id, &removed, now + File::UNUSED_LIFETIME).await?;
     if new.is_empty() {
         return Ok(());
     }

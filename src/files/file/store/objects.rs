@@ -32,11 +32,11 @@ pub async fn keep(connection: &mut Connection, keys: &[String]) -> Result<()> {
         .filter(stored_objects::delete_at.is_not_null())
         .filter(stored_objects::is_doomed.eq(false));
     let none = stored_objects::delete_at.eq(None::<DateTime<Utc>>);
-    let kept = diesel::update(target).set(none).execute(connection).await?;
-    if kept == keys.len() {
+    let updated = diesel::update(target).set(none).execute(connection).await?;
+    if updated == keys.len() {
         return Ok(());
     }
-    Err(Error::unavailable(anyhow::anyhow!("{kept} of {} objects can be kept", keys.len())))
+    Err(Error::unavailable(anyhow::anyhow!("{updated} of {} objects can be kept", keys.len())))
 }
 
 /// Gives up an object that nobody has kept.
@@ -92,30 +92,30 @@ struct Key {
     key: String,
 }
 
-/// Returns at most `limit` objects to delete, which nobody can keep any more. Nobody else gets them until `again`.
-pub async fn doomed(
+/// Returns at most `limit` objects to delete, which nobody can keep any more. Nobody else gets them until `retry_at`.
+pub async fn claim_deletable(
     connection: &mut Connection,
     now: DateTime<Utc>,
-    again: DateTime<Utc>,
+    retry_at: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<String>> {
     const SQL: &str = "UPDATE stored_objects SET is_doomed = true, delete_at = $2 WHERE key = ANY (ARRAY( \
                          SELECT key FROM stored_objects WHERE delete_at <= $1 ORDER BY delete_at LIMIT $3 \
                          FOR UPDATE SKIP LOCKED)) RETURNING key";
-    let doomed: Vec<Key> = diesel::sql_query(SQL)
+    let keys: Vec<Key> = diesel::sql_query(SQL)
         .bind::<Timestamptz, _>(now)
-        .bind::<Timestamptz, _>(again)
+        .bind::<Timestamptz, _>(retry_at)
         .bind::<BigInt, _>(limit)
         .load(connection)
         .await?;
-    Ok(doomed.into_iter().map(|doomed| doomed.key).collect())
+    Ok(keys.into_iter().map(|row| row.key).collect())
 }
 
 /// Forgets objects that are no longer in the storage. Returns the space that they held.
 pub async fn forget(connection: &mut Connection, keys: &[String]) -> Result<Vec<(AccountId, i64)>> {
-    let gone = stored_objects::table.filter(stored_objects::key.eq_any(keys));
-    let gone = diesel::delete(gone.filter(stored_objects::is_doomed.eq(true)));
-    let gone = gone.returning((stored_objects::account_id, stored_objects::size_bytes));
-    let spaces: Vec<(Option<AccountId>, Option<i64>)> = gone.get_results(connection).await?;
+    let deletion = stored_objects::table.filter(stored_objects::key.eq_any(keys));
+    let deletion = diesel::delete(deletion.filter(stored_objects::is_doomed.eq(true)));
+    let deletion = deletion.returning((stored_objects::account_id, stored_objects::size_bytes));
+    let spaces: Vec<(Option<AccountId>, Option<i64>)> = deletion.get_results(connection).await?;
     Ok(spaces.into_iter().filter_map(|(account, bytes)| account.zip(bytes)).collect())
 }

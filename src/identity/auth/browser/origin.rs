@@ -58,6 +58,6 @@ mod tests {
         assert!(!same("/session", &[("origin", "http://b.example"), ("host", "a.example")]));
         assert!(!same("/session", &[("origin", "http://a.example:81"), ("host", "a.example")]));
         assert!(!same("/session", &[("origin", "null"), ("host", "a.example")]));
-        assert!(!same("/session", &[("host", "a.example")]), "neither is said");
+        assert!(!same("/session", &[("host", "a.example")]), "neither header is there");
     }
 }

@@ -48,13 +48,13 @@ pub async fn insert_or_get(connection: &mut Connection, row: Row) -> Result<(Row
 
 /// Returns the sandbox's id of the movement for a subject, if money moved.
 pub async fn find(connection: &mut Connection, kind: i16, subject: Uuid) -> Result<Option<String>> {
-    let moved = movements::table.filter(movements::subject_id.eq(subject)).filter(movements::kind.eq(kind));
-    let moved = moved.filter(movements::refusal_code.is_null()).select(movements::gateway_id);
-    Ok(moved.first(connection).await.optional()?)
+    let query = movements::table.filter(movements::subject_id.eq(subject)).filter(movements::kind.eq(kind));
+    let query = query.filter(movements::refusal_code.is_null()).select(movements::gateway_id);
+    Ok(query.first(connection).await.optional()?)
 }
 
 /// Returns the next [`PART`] movements of money after the id `after`, of all times or since a time.
-pub async fn moved(
+pub async fn list_movements(
     connection: &mut Connection,
     since: Option<DateTime<Utc>>,
     after: Option<String>,

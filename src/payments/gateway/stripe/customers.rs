@@ -53,8 +53,8 @@ impl Stripe {
             Err(error) => return unknown(format!("{error:#}")),
         }
         let key = format!("{account}-customer-{}", newcomer.attempt);
-        let made = self.api.post("/v1/customers", &[(&field(ACCOUNT), &account)], &key).await;
-        made.map_or_else(|outcome| outcome, |customer: Named| Outcome::Done(customer.id))
+        let created = self.api.post("/v1/customers", &[(&field(ACCOUNT), &account)], &key).await;
+        created.map_or_else(|outcome| outcome, |customer: Named| Outcome::Done(customer.id))
     }
 
     /// Attaches a payment method to a customer and returns its id. Attaching it again changes nothing.

@@ -35,13 +35,13 @@ pub async fn succeeded(
     amount: Option<Money>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let Some(payment) = known(connection, id).await? else {
-        return Err(refused("unknown_payment", id, &format!("{gateway_id} is for an unknown payment")));
+    let Some(payment) = get(connection, id).await? else {
+        return Err(alert_and_refuse("unknown_payment", id, &format!("{gateway_id} is for an unknown payment")));
     };
     if payment.gateway != gateway || amount != Some(payment.amount) {
         let moved = amount.map_or_else(|| "an unknown amount".to_owned(), |amount| amount.to_string());
         let detail = format!("{gateway_id} at {gateway} moved {moved}, but {} was requested", payment.amount);
-        return Err(refused("mismatch", id, &detail));
+        return Err(alert_and_refuse("mismatch", id, &detail));
     }
     commit_in(connection, &payment, Ok(gateway_id.clone()), now).await?;
     match store::get(connection, Visibility::All, id).await?.state {
@@ -56,7 +56,7 @@ pub async fn succeeded(
 /// # Errors
 /// Any database error.
 pub async fn failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
-    match known(connection, id).await? {
+    match get(connection, id).await? {
         Some(payment) if payment.state == State::Pending => Payment::set_due(connection, id.0, None).await,
         _ => Ok(()),
     }
@@ -112,7 +112,7 @@ async fn find(
     charge_id: Option<&str>,
 ) -> Result<Option<PaymentId>> {
     let named = match id {
-        Some(id) => known(connection, id).await?.map(|payment| payment.id),
+        Some(id) => get(connection, id).await?.map(|payment| payment.id),
         None => None,
     };
     match (named, charge_id) {
@@ -121,7 +121,7 @@ async fn find(
     }
 }
 
-async fn known(connection: &mut Connection, id: PaymentId) -> Result<Option<Payment>> {
+async fn get(connection: &mut Connection, id: PaymentId) -> Result<Option<Payment>> {
     match store::get(connection, Visibility::All, id).await {
         Ok(payment) => Ok(Some(payment)),
         Err(error) if error.reason() == Reason::NotFound => Ok(None),
@@ -129,7 +129,7 @@ async fn known(connection: &mut Connection, id: PaymentId) -> Result<Option<Paym
     }
 }
 
-fn refused(cause: &'static str, id: PaymentId, detail: &str) -> Error {
+fn alert_and_refuse(cause: &'static str, id: PaymentId, detail: &str) -> Error {
     alert(cause, id.0, detail);
     refusal(detail)
 }

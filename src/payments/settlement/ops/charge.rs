@@ -14,7 +14,7 @@ use crate::{
         payment::{model::Payment, ops::event, store},
         settlement::{
             model::{AttemptLease, Failure, State},
-            ops::{GatewayRequest, conclude, finish, settled},
+            ops::{GatewayRequest, conclude, finish, next_state},
         },
     },
 };
@@ -98,7 +98,7 @@ impl GatewayRequest for Payment {
         let (order, current) =
             try_join!(order::lock(shared, Visibility::All, self.order), store::lock(shared, Visibility::All, self.id))?;
         let same_attempt = current.lease.attempt == self.lease.attempt;
-        let Some(state) = settled(&current.state, same_attempt, outcome, self.id.0) else { return Ok(None) };
+        let Some(state) = next_state(&current.state, same_attempt, outcome, self.id.0) else { return Ok(None) };
         let lease = current.lease.settled();
         let settled = Self { state, lease, ..current }.changed(now);
         let (order, published) = if settled.state.gateway_id().is_some() {

@@ -23,7 +23,7 @@ use crate::{
         },
         settlement::{
             model::{AttemptLease, Failure, State},
-            ops::{GatewayRequest, conclude, finish, settled},
+            ops::{GatewayRequest, conclude, finish, next_state},
         },
     },
 };
@@ -113,7 +113,7 @@ impl GatewayRequest for RefundIntent {
         let payment = payment::lock(connection, Visibility::All, refund.payment).await?;
         let current = store::lock(connection, refund.id).await?;
         let same_attempt = current.lease.attempt == refund.lease.attempt;
-        let Some(state) = settled(&current.state, same_attempt, outcome, refund.id.0) else { return Ok(None) };
+        let Some(state) = next_state(&current.state, same_attempt, outcome, refund.id.0) else { return Ok(None) };
         let lease = current.lease.settled();
         let settled = Refund { state, lease, ..current }.changed(now);
         store::update(connection, &settled).await?;

@@ -14,7 +14,7 @@ use crate::{
     support::{
         comment::{model::Comment, store},
         id::{CommentId, TicketId},
-        ticket::{model::ActivityKind, ops::commented, store as ticket},
+        ticket::{model::ActivityKind, ops::record_comment, store as ticket},
     },
 };
 use mainstay_kernel::{caller::Permit, contract::policy::Role, database::Connection, error::Result};
@@ -47,7 +47,7 @@ pub async fn create(
     let parent = Parent { id: comment.id.0, account: Some(ticket.account), is_public: false };
     let attached = &comment.attachments;
     files::attach(connection, &permit, parent, attached, Purpose::Attachment, "attachmentIds").await?;
-    commented(connection, caller, &ticket, ActivityKind::Commented, comment.id, now).await?;
+    record_comment(connection, caller, &ticket, ActivityKind::Commented, comment.id, now).await?;
     // The customer is told what staff answered; staff follows the queue.
     let is_answer = ticket.requester.is_some_and(|requester| requester.0 != caller.principal());
     if is_answer && caller.role() != Role::Customer {

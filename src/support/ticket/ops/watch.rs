@@ -39,7 +39,7 @@ pub(super) async fn note<'t>(connection: &Connection, tickets: impl IntoIterator
 }
 
 /// Records what happened to a comment of a ticket, for its history and for those who watch it.
-pub(crate) async fn commented(
+pub(crate) async fn record_comment(
     connection: &Connection,
     caller: &Caller,
     ticket: &Ticket,
@@ -76,7 +76,7 @@ pub(crate) async fn note_imported(
 }
 
 /// Returns tickets that were changed, for all who watch; what each of them reaches is decided by the changes.
-pub fn changed(connection: &mut Connection, ids: Vec<uuid::Uuid>) -> BoxFuture<'_, Result<Vec<Ticket>>> {
+pub fn load_changed(connection: &mut Connection, ids: Vec<uuid::Uuid>) -> BoxFuture<'_, Result<Vec<Ticket>>> {
     Box::pin(async move {
         let ids: Vec<_> = ids.into_iter().map(TicketId).collect();
         store::get_batch(connection, Visibility::All, &ids, true).await

@@ -10,7 +10,7 @@ use crate::{
 pub(crate) type Messages = watch::Messages<WatchTicketsResponse>;
 
 pub(super) static TICKETS: Topic<Ticket> =
-    Topic { name: ops::TOPIC, load: ops::changed, version: |ticket| (ticket.id.0, ticket.version) };
+    Topic { name: ops::TOPIC, load: ops::load_changed, version: |ticket| (ticket.id.0, ticket.version) };
 
 pub(super) fn message(event: Event<Ticket>, resume_token: String) -> WatchTicketsResponse {
     let (data, deleted_id) = match event {

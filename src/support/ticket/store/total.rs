@@ -68,7 +68,7 @@ pub async fn fold_counts(connection: &mut Connection) -> Result<usize> {
 }
 
 /// Selects the ids of the matching tickets, in no order, up to one more than [`count::BOUND`].
-pub(crate) fn found<'q>(visibility: Visibility, filter: &Filter) -> Select<Boxed<'q>, tickets::id> {
+pub(crate) fn matching_ids<'q>(visibility: Visibility, filter: &Filter) -> Select<Boxed<'q>, tickets::id> {
     let mut query = filtered(visibility, filter);
     if !filter.query.is_empty() {
         query = query.filter(Condition::matches(WORDS, filter.query.clone()));

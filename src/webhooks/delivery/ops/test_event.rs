@@ -30,7 +30,7 @@ pub async fn send_test(app: &App, _: Permit, endpoint: WebhookEndpointId) -> Res
     let since = Instant::now();
     let answer = match request {
         Ok(request) => app.part::<Receivers>().send(request).await,
-        Err(error) => Err(Receivers::unsendable(&error)),
+        Err(error) => Err(Receivers::invalid_request(&error)),
     };
     Ok(TestAnswer { status: answer?.status().as_u16(), duration: since.elapsed() })
 }

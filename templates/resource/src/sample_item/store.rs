@@ -49,7 +49,7 @@ fn visible<'q>(visibility: Visibility) -> sample_items::BoxedQuery<'q, diesel::p
     }
 }
 
-fn found(row: Option<Row>) -> Result<SampleItem> {
+fn require(row: Option<Row>) -> Result<SampleItem> {
     row.map(SampleItem::from).ok_or_else(|| Error::not_found("sample item"))
 }
 
@@ -68,7 +68,7 @@ pub(super) async fn insert(connection: &mut Connection, sample_item: &SampleItem
 
 pub(super) async fn get(connection: &Connection, visibility: Visibility, id: SampleItemId) -> Result<SampleItem> {
     let query = visible(visibility).filter(sample_items::id.eq(id)).select(Row::as_select());
-    found(query.first(&mut &*connection).await.optional()?)
+    require(query.first(&mut &*connection).await.optional()?)
 }
 
 /// Returns a sample item that the caller reaches, locked against changes until the transaction ends.
@@ -76,7 +76,7 @@ pub(super) async fn lock(connection: &mut Connection, visibility: Visibility, id
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = sample_items::table.find(id).select(Row::as_select()).for_no_key_update();
     let row: Option<Row> = query.first(connection).await.optional()?;
-    found(row.filter(|row| visibility.reaches(row.account_id, None)))
+    require(row.filter(|row| visibility.reaches(row.account_id, None)))
 }
 
 /// Stores the next version of a locked sample item.

@@ -61,7 +61,7 @@ impl PublicCache {
     }
 
     /// Returns whether an encoded response is public.
-    pub fn applies(&self, answer: &[u8]) -> bool {
-        self.when.as_ref().is_none_or(|(path, values)| path.is_one_of(values, answer))
+    pub fn applies(&self, response: &[u8]) -> bool {
+        self.when.as_ref().is_none_or(|(path, values)| path.is_one_of(values, response))
     }
 }

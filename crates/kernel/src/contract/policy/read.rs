@@ -97,9 +97,9 @@ fn note<T>(stand_in: T, read: Result<T, String>, faults: &mut Vec<String>) -> T 
     })
 }
 
-/// Returns the first value that is not the unspecified one.
-fn first<T: Default + PartialEq>(said: [T; 2], implied: T) -> T {
-    said.into_iter().find(|value| *value != T::default()).unwrap_or(implied)
+/// Returns the first value that is not the unspecified one, else the implied one.
+fn first<T: Default + PartialEq>(values: [T; 2], implied: T) -> T {
+    values.into_iter().find(|value| *value != T::default()).unwrap_or(implied)
 }
 
 /// Returns the fields behind `ETag` and `Last-Modified`.

@@ -40,10 +40,10 @@ pub enum LocationPart {
 
 impl Success {
     /// Returns whether this variant applies to an encoded response.
-    pub(super) fn applies(&self, answer: &[u8]) -> bool {
+    pub(super) fn applies(&self, response: &[u8]) -> bool {
         self.when.as_ref().is_none_or(|when| match when {
-            When::IsOneOf(path, values) => path.is_one_of(values, answer),
-            When::HasItems(path) => path.read(answer).is_some(),
+            When::IsOneOf(path, values) => path.is_one_of(values, response),
+            When::HasItems(path) => path.read(response).is_some(),
         })
     }
 
@@ -52,12 +52,14 @@ impl Success {
     /// # Errors
     /// A fault of the policy.
     pub(super) fn read(raw: &pb::MethodPolicy, output: &MessageDescriptor) -> Result<Vec<Self>, String> {
-        let implied = match () {
-            () if !raw.location.is_empty() => StatusCode::CREATED.as_u16().into(),
-            () if output.fields().len() == 0 => StatusCode::NO_CONTENT.as_u16().into(),
-            () => StatusCode::OK.as_u16().into(),
+        let implied = if !raw.location.is_empty() {
+            StatusCode::CREATED
+        } else if output.fields().len() == 0 {
+            StatusCode::NO_CONTENT
+        } else {
+            StatusCode::OK
         };
-        let number = raw.status.unwrap_or(implied);
+        let number = raw.status.unwrap_or(implied.as_u16().into());
         let status = u16::try_from(number).ok().and_then(|number| StatusCode::from_u16(number).ok());
         let status = status.filter(|status| status.is_success() || *status == StatusCode::FOUND);
         let status = status.ok_or_else(|| format!("{number} is no status of success"))?;

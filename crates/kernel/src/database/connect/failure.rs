@@ -30,7 +30,7 @@ impl ConnectFailure {
     }
 
     /// Postgres accepts connections, and says nothing.
-    pub(super) fn silent(config: &Config) -> Self {
+    pub(super) fn no_answer(config: &Config) -> Self {
         Self { target: target(config), cause: "it does not answer".to_owned() }
     }
 

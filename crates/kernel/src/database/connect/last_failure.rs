@@ -79,7 +79,7 @@ mod tests {
     fn a_connection_ends_the_failure_but_not_the_silence() {
         let last = LastFailure::default();
         let config = "postgres://somebody:secret@db.example.com/shop".parse().expect("a URL");
-        let failure = ConnectFailure::silent(&config);
+        let failure = ConnectFailure::no_answer(&config);
         last.note(&failure);
         assert!(last.get().is_some_and(|text| text.contains("db.example.com") && !text.contains("secret")));
         last.clear();

@@ -59,10 +59,10 @@ pub(super) struct Served<S> {
 impl<S: Next + Sync> Served<S> {
     /// Serves a connection to its end.
     pub(super) async fn run(self, stream: TcpStream, peer: PeerAddress, place: Place) {
-        place.connection.run(self.secured(stream, peer, &place)).await;
+        place.connection.run(self.handshake(stream, peer, &place)).await;
     }
 
-    async fn secured(&self, stream: TcpStream, peer: PeerAddress, place: &Place) {
+    async fn handshake(&self, stream: TcpStream, peer: PeerAddress, place: &Place) {
         let Some(tls) = &self.tls else { return self.serve(stream, (peer, None), place).await };
         let accepted = tokio::select! {
             accepted = tls.accept(stream) => accepted,

@@ -42,7 +42,7 @@ impl<T> Guarded<T> {
         Self { io, protocol, stalled_after, stalled: None }
     }
 
-    fn received(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    fn inspect_received(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         if let Protocol::Unknown { matched, .. } = &mut self.protocol {
             let expected = &PREFACE[*matched..];
             let length = expected.len().min(bytes.len());
@@ -91,12 +91,12 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
         let before = buffer.filled().len();
         match Pin::new(&mut self.io).poll_read(context, buffer) {
             Poll::Ready(Ok(())) => {
-                let received = self.received(&buffer.filled()[before..]);
-                if received.is_err() {
+                let inspected = self.inspect_received(&buffer.filled()[before..]);
+                if inspected.is_err() {
                     // A read that fails has read nothing.
                     buffer.set_filled(before);
                 }
-                Poll::Ready(received)
+                Poll::Ready(inspected)
             }
             Poll::Pending => {
                 let Protocol::Unknown { until, .. } = &mut self.protocol else { return Poll::Pending };

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     caller::Permit,
     contract::{Method, policy::Effect},
-    database::{Database, Position, Replicas, reading},
+    database::{Database, Position, Replicas, with_replica},
     grpc::Arrival,
     http::middleware::layer::{Middleware, Next, Request, Response, ResponseFuture},
     redis::Redis,
@@ -71,7 +71,7 @@ impl<S: Next> Middleware<Request, S> for Consistency {
                         (None, None) => Position::default(),
                     };
                     let replica = consistency.replicas.find(position);
-                    Ok(reading(replica, next.run(request)).await)
+                    Ok(with_replica(replica, next.run(request)).await)
                 })
             }
             Effect::Write => {

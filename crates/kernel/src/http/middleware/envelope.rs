@@ -64,7 +64,7 @@ impl Envelope {
 
 impl Envelope {
     /// Returns the media types that a method reads.
-    fn accepted(&self, method: &MethodDescriptor) -> String {
+    fn request_media_types(&self, method: &MethodDescriptor) -> String {
         let raw = method.input().fields().any(|field| is_raw(&field)) || method.input().full_name() == HTTP_BODY;
         match (raw, self.media_types(method)) {
             (true, types) if !types.is_empty() => types.join(", "),
@@ -75,7 +75,7 @@ impl Envelope {
 }
 
 /// Returns the media types in which a response is available.
-fn offered(method: &MethodDescriptor) -> &'static str {
+fn response_media_types(method: &MethodDescriptor) -> &'static str {
     if method.is_server_streaming() { "application/x-ndjson, text/event-stream" } else { "application/json" }
 }
 
@@ -96,7 +96,7 @@ impl Dialect for Envelope {
                 Some((header::ALLOW, allow.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", ")))
             }
             // RFC 9110, 12.5.1: in a response, what the resource accepts in the body of a request.
-            Failure::UnsupportedMediaType => method.map(|method| (header::ACCEPT, self.accepted(method))),
+            Failure::UnsupportedMediaType => method.map(|method| (header::ACCEPT, self.request_media_types(method))),
             _ => None,
         };
         let status = match failure {
@@ -105,11 +105,11 @@ impl Dialect for Envelope {
                 malformed(Some(field), "read-only".to_owned()).into()
             }
             Failure::UnsupportedMediaType if method.is_some() => {
-                let accepted = method.map(|method| self.accepted(method)).unwrap_or_default();
+                let accepted = method.map(|method| self.request_media_types(method)).unwrap_or_default();
                 unsupported(&accepted).into()
             }
             Failure::NotAcceptable if method.is_some() => {
-                let offered = method.map_or("", offered);
+                let offered = method.map_or("", response_media_types);
                 let message = format!("The response is available as {offered} only.");
                 Error::with_message(Reason::NotAcceptable, message).with("available", offered).into()
             }

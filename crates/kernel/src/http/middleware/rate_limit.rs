@@ -97,7 +97,7 @@ impl<S: Next> Middleware<Request, S> for PrincipalLimit {
         if permit.is_some()
             && let Some(credential) = self.credentials.of(request.headers())
         {
-            self.credentials.passed(credential);
+            self.credentials.remember(credential);
         }
         let id = permit.map(|permit| permit.caller().principal());
         let principal =

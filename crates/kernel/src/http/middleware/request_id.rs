@@ -25,9 +25,10 @@ pub struct AssignRequestId {
 
 impl<S: Next> Middleware<Request, S> for AssignRequestId {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
-        let given = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| decent(id));
+        let given =
+            request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_acceptable(id));
         let id: Arc<str> = given.map_or_else(|| id::new(self.clock.now()).to_string().into(), Arc::from);
-        let header = HeaderValue::from_str(&id).expect("decent ids are header values");
+        let header = HeaderValue::from_str(&id).expect("acceptable ids are header values");
         request.headers_mut().insert(X_REQUEST_ID, header.clone());
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
         let context = Context::new(id).with_traceparent(traceparent.filter(|text| traces::is_traceparent(text)));
@@ -42,6 +43,6 @@ impl<S: Next> Middleware<Request, S> for AssignRequestId {
 }
 
 /// Returns whether the id is short and can't forge a log line.
-fn decent(id: &str) -> bool {
+fn is_acceptable(id: &str) -> bool {
     (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))
 }

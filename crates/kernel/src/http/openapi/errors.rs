@@ -75,7 +75,7 @@ pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
     add(policy.conditional, &[Reason::EtagMismatch]);
     add(policy.idempotency == Idempotency::Required, &[Reason::IdempotencyKeyMissing]);
     add(keyed, &[Reason::IdempotencyInProgress, Reason::IdempotencyKeyReused, Reason::IdempotencyKeyExpired]);
-    reasons.extend(named(traits.comment));
+    reasons.extend(reasons_in(traits.comment));
     let mut by_status = BTreeMap::<u16, Vec<ReasonRef>>::new();
     // In the order of the catalogue, each once.
     for reason in Reason::all().filter(|reason| reasons.contains(reason)) {
@@ -85,7 +85,7 @@ pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
 }
 
 /// Returns the reasons a comment names, as in ``Errors: `NOT_FOUND`, `ETAG_MISMATCH`.``
-fn named(comment: &str) -> impl Iterator<Item = ReasonRef> + '_ {
+fn reasons_in(comment: &str) -> impl Iterator<Item = ReasonRef> + '_ {
     comment.split(|c: char| !c.is_ascii_uppercase() && c != '_').filter_map(Reason::from_code)
 }
 
@@ -94,21 +94,21 @@ pub(crate) fn response(reasons: &[ReasonRef], complaint: Option<&(String, String
     let shared = EVERYWHERE.iter().chain(&SHARED).find(|(_, shared)| reasons == *shared);
     match shared {
         Some((name, _)) => json!({ "$ref": format!("#/components/responses/{name}") }),
-        None => written(reasons, complaint),
+        None => inline_response(reasons, complaint),
     }
 }
 
 /// Returns the shared responses.
 pub(crate) fn components() -> Map<String, Value> {
     let shared = EVERYWHERE.iter().chain(&SHARED);
-    shared.map(|(name, reasons)| ((*name).to_owned(), written(&refs(reasons), None))).collect()
+    shared.map(|(name, reasons)| ((*name).to_owned(), inline_response(&refs(reasons), None))).collect()
 }
 
 fn refs(reasons: &[Reason]) -> Vec<ReasonRef> {
     reasons.iter().copied().map(ReasonRef::new).collect()
 }
 
-fn written(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
+fn inline_response(reasons: &[ReasonRef], complaint: Option<&(String, String)>) -> Value {
     let lines: Vec<_> =
         reasons.iter().map(|reason| format!("- `{}`: {}", reason.facts().code, reason.facts().summary)).collect();
     let mut headers = common_headers();
@@ -159,7 +159,7 @@ pub(crate) fn describe(schemas: &mut Schemas) {
     let facts: Vec<_> = Reason::all().map(ReasonRef::facts).collect();
     let codes: Vec<_> = facts.iter().map(|facts| facts.code).collect();
     let lines: Vec<_> = facts.iter().map(|facts| format!("\n- `{}`: {}", facts.code, facts.summary)).collect();
-    schemas.fixed(
+    schemas.add(
         "ErrorCode",
         json!({
             "type": "string",
@@ -167,7 +167,7 @@ pub(crate) fn describe(schemas: &mut Schemas) {
             "enum": codes,
         }),
     );
-    schemas.fixed(
+    schemas.add(
         "ErrorEnvelope",
         json!({
             "type": "object",

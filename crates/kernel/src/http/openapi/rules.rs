@@ -100,7 +100,7 @@ pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String,
 
 /// Returns the schema of a string field in a request that holds the name of something that modules declare: a scope or
 /// a kind of event.
-pub(super) fn declared(field: &FieldDescriptor) -> Option<Map<String, Value>> {
+pub(super) fn declared_names(field: &FieldDescriptor) -> Option<Map<String, Value>> {
     let policies = &contract::current().policies;
     if is_marked(field, "mainstay.policy.v1.is_scope") {
         return Some(names(policies.scopes().map(|scope| (scope.name.as_str(), scope.summary.as_str()))));

@@ -32,7 +32,7 @@ impl Schemas {
     }
 
     /// Adds a handwritten schema.
-    pub(crate) fn fixed(&mut self, name: &str, schema: Value) {
+    pub(crate) fn add(&mut self, name: &str, schema: Value) {
         self.components.insert(name.to_owned(), schema);
     }
 
@@ -116,7 +116,7 @@ impl Schemas {
                 let zero = side == Side::Request || printed;
                 self.enumeration(&values, |number| (number != 0 || zero) && rules::allows(rules, number))
             }
-            (Kind::String, rules) if side == Side::Request => rules::declared(field).unwrap_or_else(|| {
+            (Kind::String, rules) if side == Side::Request => rules::declared_names(field).unwrap_or_else(|| {
                 let rules = if let Some(Type::String(rules)) = rules { Some(rules) } else { None };
                 rules::string(rules, examples::is_secret(field))
             }),

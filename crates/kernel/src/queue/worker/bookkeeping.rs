@@ -26,7 +26,7 @@ pub(super) async fn keep(worker: Arc<Worker>, drained: CancellationToken) {
             worker.record_ended().await
         };
         if let Err(error) = kept.await {
-            let wait = worker.outage.failed("the ends of jobs can't be recorded", &error);
+            let wait = worker.outage.record_failure("the ends of jobs can't be recorded", &error);
             tokio::time::sleep(wait).await;
             continue;
         }

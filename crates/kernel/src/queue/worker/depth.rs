@@ -18,7 +18,7 @@ pub(super) async fn keep(worker: Arc<Worker>) {
         let mut found = depth::waiting(&worker.app, worker.work.jobs, worker.work.rows).await.unwrap_or_default();
         // What was there and is not any more is none.
         if !found.is_empty() && !found.iter().any(|waiting| waiting.lane == UNKNOWN) {
-            found.push(Waiting::nothing(UNKNOWN));
+            found.push(Waiting::empty(UNKNOWN));
         }
         for waiting in found {
             #[expect(clippy::cast_precision_loss, reason = "at most 10,000 of each kind")]

@@ -35,7 +35,7 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
     let Some(kind) = worker.kinds.get(job.kind.as_str()).copied() else { return };
     let Some(mut slot) = worker.slots.occupy(kind.lane.name) else {
         // No more are taken than there are slots; but if they ever were, it costs the job no attempt.
-        lock(&worker.ended).push(again(&job, REST, 1, None));
+        lock(&worker.ended).push(requeue(&job, REST, 1, None));
         worker.ended_some.notify_one();
         return;
     };
@@ -46,7 +46,7 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
     let context = span::context(worker, &span, job.traceparent.as_deref());
     let run = async move {
         let end = if owner.stop.is_cancelled() {
-            again(&job, Duration::ZERO, 1, None)
+            requeue(&job, Duration::ZERO, 1, None)
         } else {
             let mut run = pin!(owner.run(kind, job));
             match tokio::time::timeout(SLOT_TIME, &mut run).await {
@@ -76,7 +76,7 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Ta
     let context = span::context(worker, &span, traceparent.as_deref());
     let run = async move {
         let (_slot, since) = (slot, Instant::now());
-        let ended = caught((rows.run)(app, id)).await;
+        let ended = catch_panic((rows.run)(app, id)).await;
         metrics::histogram!("mainstay_job_seconds", "kind" => rows.name).record(since.elapsed());
         match ended {
             Ok(()) => {
@@ -92,7 +92,7 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Ta
     worker.running.spawn(context.scope(run).instrument(span));
 }
 
-fn again(job: &Taken, wait: Duration, returned: i32, error: Option<String>) -> End {
+fn requeue(job: &Taken, wait: Duration, returned: i32, error: Option<String>) -> End {
     End::Again(Ended { id: job.id, lease: job.lease, wait, returned, error })
 }
 
@@ -105,7 +105,7 @@ fn backoff(attempts: i32) -> Duration {
 }
 
 /// Waits for work that may panic.
-async fn caught(work: impl Future<Output = Result<()>>) -> std::result::Result<(), String> {
+async fn catch_panic(work: impl Future<Output = Result<()>>) -> std::result::Result<(), String> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(ended) => ended.map_err(|error| error.detail()),
         Err(_) => Err("it panicked".to_owned()),
@@ -122,7 +122,7 @@ impl Worker {
         if job.attempts > job.max_attempts {
             return self.give_up(kind, job, None).await;
         }
-        let ended = caught((kind.run)(self.app.clone(), job.payload.clone(), self.stop.clone())).await;
+        let ended = catch_panic((kind.run)(self.app.clone(), job.payload.clone(), self.stop.clone())).await;
         metrics::histogram!("mainstay_job_seconds", "kind" => kind.name).record(since.elapsed());
         match ended {
             Ok(()) => {
@@ -135,7 +135,7 @@ impl Worker {
                 count(kind.name, "failed");
                 let wait = backoff(job.attempts);
                 tracing::warn!(error, wait_seconds = wait.as_secs(), "a job failed and is retried");
-                again(&job, wait, 0, Some(error))
+                requeue(&job, wait, 0, Some(error))
             }
             Err(error) => {
                 count(kind.name, "failed");
@@ -150,12 +150,12 @@ impl Worker {
         let find = async move |connection: &mut Connection| queue::waits(connection, &key).await;
         let given_up = match self.app.database.autocommit(find).await {
             Ok(true) => return End::Done { id: job.id, lease: job.lease },
-            Ok(false) => caught((kind.give_up)(self.app.clone(), job.payload.clone())).await,
+            Ok(false) => catch_panic((kind.give_up)(self.app.clone(), job.payload.clone())).await,
             Err(error) => Err(error.detail()),
         };
         if let Err(why) = given_up {
             tracing::warn!(error = why, "a job could not be given up, which is retried");
-            return again(&job, backoff(1), 0, error.or(Some(why)));
+            return requeue(&job, backoff(1), 0, error.or(Some(why)));
         }
         count(kind.name, "dead");
         tracing::error!(error, "a job is dead: it used up its attempts");

@@ -102,7 +102,7 @@ impl Slots {
     }
 
     /// Notes whether a lane was filled.
-    pub(super) fn saturated(&self, lane: &str, is_saturated: bool) {
+    pub(super) fn set_saturated(&self, lane: &str, is_saturated: bool) {
         if let Some(one) = self.find(lane) {
             one.is_saturated.store(is_saturated, Ordering::Relaxed);
         }

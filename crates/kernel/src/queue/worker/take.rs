@@ -19,14 +19,14 @@ pub(super) async fn keep(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         let wait = match worker.take_due().await {
             Ok(_) => {
-                worker.outage.is_over();
+                worker.outage.end();
                 if worker.slots.may_be_wanted() {
                     continue;
                 }
                 worker.idle(jittered(POLL)).await;
                 continue;
             }
-            Err(error) => worker.outage.failed("jobs can't be taken", &error),
+            Err(error) => worker.outage.record_failure("jobs can't be taken", &error),
         };
         worker.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
     }
@@ -90,7 +90,7 @@ impl Worker {
         }
         for room in rooms {
             let is_saturated = counts.get(room.lane).is_some_and(|count| *count >= room.slots);
-            self.slots.saturated(room.lane, is_saturated);
+            self.slots.set_saturated(room.lane, is_saturated);
         }
         let some = !taken.is_empty();
         for job in taken {

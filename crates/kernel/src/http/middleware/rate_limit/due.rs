@@ -62,7 +62,7 @@ impl Credentials {
         headers.get(header::AUTHORIZATION).map(|value| self.hasher.hash_one(value.as_bytes()))
     }
 
-    pub(crate) fn passed(&self, credential: u64) {
+    pub(crate) fn remember(&self, credential: u64) {
         if !self.has_passed(credential) {
             self.passed.insert(credential, ());
         }
