@@ -37,7 +37,7 @@ pub async fn total(mut connection: &Connection, visibility: Visibility, filter: 
         (_, account) => account,
     };
     if !filter.is_counted() || matches!(visibility, Visibility::Principal(_)) {
-        return count::bounded(connection, Box::new(found(visibility, filter))).await;
+        return count::bounded(connection, Box::new(matching_ids(visibility, filter))).await;
     }
     let any = Uuid::nil();
     let mut query = counts::table
