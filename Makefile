@@ -18,7 +18,7 @@ test: ## Install missing dependencies, then check and test everything against a 
 chaos: ## Charge and refund through a thousand rounds of random faults (ARGS='ROUNDS SEED')
 	@scripts/chaos $(ARGS)
 
-mutants: ## Break one promise at a time, and report what no test notices (ARGS=EXPRESSION selects by AREA/NAME)
+mutants: ## Break one promise at a time, and report what no test notices (ARGS='--only PATTERN', --new, --record, --resume)
 	@scripts/mutants $(ARGS)
 
 scale: ## Look at the plans of all lists and look-ups with a million tickets (ARGS=ROWS)
