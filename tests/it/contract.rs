@@ -8,3 +8,4 @@ mod migrations;
 mod mutations;
 mod readme;
 mod schema;
+mod texts;

@@ -60,7 +60,8 @@ pub(crate) async fn launch(
         let mut server = spawn(dir, binaries, settings, language, port)?;
         match wait_ready(dir, &mut server, port, password).await {
             Ok(()) => return Ok((server, port)),
-            Err(Error::Failed { log, .. }) if attempt < MAX_ATTEMPTS && is_transient(&log) => {
+            // The log has no codes. In another language its causes are unknown, and any may be transient.
+            Err(Error::Failed { log, .. }) if attempt < MAX_ATTEMPTS && (language.is_some() || is_transient(&log)) => {
                 attempt += 1;
                 tokio::time::sleep(Duration::from_millis(500)).await;
             }

@@ -54,11 +54,17 @@ impl Options {
         Self { location: Location::Persistent(dir.into()), settings: Vec::new(), language: None }
     }
 
-    /// A cluster for tests and benches that is deleted when it ends; fast and not crash-safe.
+    /// A cluster for tests and benches that is deleted when it ends; fast and not crash-safe. Its messages are in the
+    /// language of the variable `MAINSTAY_TEST_LANGUAGE`, as of [`Options::language`], if that is set.
     #[must_use]
     pub fn temporary() -> Self {
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        Self { location: Location::Temporary, settings: TEMPORARY_SETTINGS.map(own).to_vec(), language: None }
+        let settings = TEMPORARY_SETTINGS.map(own).to_vec();
+        let options = Self { location: Location::Temporary, settings, language: None };
+        match test_language() {
+            Some(language) => options.language(&language),
+            None => options,
+        }
     }
 
     /// A temporary cluster whose files are in memory (Linux's `/dev/shm`) if 4 GiB are free there, otherwise on disk. To
@@ -264,6 +270,12 @@ impl Drop for Postgres {
             std::fs::remove_dir_all(self.dir.path()).ok();
         }
     }
+}
+
+/// Returns the language that a run of all tests asks for.
+#[expect(clippy::disallowed_methods, reason = "reaches all servers that tests start, wherever they do it")]
+fn test_language() -> Option<String> {
+    std::env::var("MAINSTAY_TEST_LANGUAGE").ok().filter(|language| !language.is_empty())
 }
 
 /// Prepares everything up to the start of the server: directory, binaries, password, cluster.

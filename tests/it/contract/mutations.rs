@@ -1,6 +1,9 @@
 //! The mutations of `make mutants` fit the source as it is.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -28,19 +31,31 @@ struct Mutation {
 }
 
 /// How many there are, so that none is lost unnoticed.
-const AT_LEAST: usize = 200;
+const AT_LEAST: usize = 280;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mutations")
+}
+
+/// The areas by their names.
+fn areas() -> Vec<(String, Area)> {
+    let files = std::fs::read_dir(folder()).expect("a directory").map(|file| file.expect("a file").path());
+    let areas = files.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a text");
+        let area: Area = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path.file_stem().expect("a name").to_string_lossy().into_owned(), area)
+    };
+    areas.map(read).collect()
+}
 
 #[test]
 fn every_mutation_has_its_place_in_the_source() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let files = std::fs::read_dir(root.join("tests/mutations")).expect("a directory");
-    let files = files.map(|file| file.expect("a file").path());
     let (mut names, mut faults) = (Vec::new(), Vec::new());
     // The file, and the first byte of the snippet and the one after it.
     let mut places = BTreeSet::new();
-    for path in files.filter(|path| path.extension().is_some_and(|extension| extension == "toml")) {
-        let text = std::fs::read_to_string(&path).expect("a text");
-        let area: Area = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    for (_, area) in areas() {
         for mutation in area.mutation {
             let Mutation { name, file, within, original, mutated, tests, reason } = mutation;
             let source = std::fs::read_to_string(root.join(&file)).unwrap_or_default();
@@ -54,6 +69,10 @@ fn every_mutation_has_its_place_in_the_source() {
             }
             if original == mutated || tests.or_else(|| area.tests.clone()).is_none() {
                 faults.push(format!("{name} changes nothing, or names no tests"));
+            }
+            // Each is put into braces of its own: `if … { mutated } else { original }`.
+            if original.starts_with('.') || original.starts_with("let ") || original.ends_with('{') {
+                faults.push(format!("{name} must replace an expression, or statements that bind nothing"));
             }
             if reason.is_some_and(|reason| reason.len() < 20) {
                 faults.push(format!("{name} needs a better reason"));
@@ -72,4 +91,26 @@ fn every_mutation_has_its_place_in_the_source() {
     }
     assert!(names.len() >= AT_LEAST, "there are only {}", names.len());
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// A test that is recorded for a mutation which nobody knows would never run.
+#[test]
+fn every_recorded_test_belongs_to_a_mutation() {
+    let areas = areas();
+    let titles = areas.iter().flat_map(|(area, of)| of.mutation.iter().map(move |one| format!("{area}/{}", one.name)));
+    let titles: BTreeSet<_> = titles.collect();
+    let text = std::fs::read_to_string(folder().join("killers.txt")).expect("a text");
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let mut faults = Vec::new();
+    for line in &lines {
+        let [title, _binary, _test] = line.split(' ').collect::<Vec<_>>()[..] else {
+            faults.push(format!("not AREA/NAME BINARY TEST: {line}"));
+            continue;
+        };
+        if !titles.contains(title) {
+            faults.push(format!("no mutation is called {title}"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(lines.is_sorted_by_key(|line| line.split(' ').next()), "the lines are not sorted");
 }

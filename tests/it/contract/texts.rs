@@ -1,0 +1,93 @@
+//! No code decides by the text of an error: Postgres writes it in the language of its server, and a library may change it.
+//! An error of Postgres is told by its SQLSTATE or kind (`mainstay_kernel::database`).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// What Postgres says in English about errors that a program may want to tell apart.
+const TEXTS: [&str; 17] = [
+    "duplicate key value",
+    "violates unique",
+    "violates foreign",
+    "violates check",
+    "violates not-null",
+    "canceling statement",
+    "could not serialize",
+    "could not obtain lock",
+    "deadlock detected",
+    "terminating connection",
+    "password authentication failed",
+    "too many clients",
+    "too many connections",
+    "remaining connection slots",
+    "the database system is",
+    "read-only transaction",
+    "transaction is aborted",
+];
+
+/// What gives the text of an error.
+const GIVEN: [&str; 4] = ["message()", "to_string()", "detail()", "description()"];
+
+/// What compares it.
+const COMPARED: [&str; 6] = ["contains(", "starts_with(", "ends_with(", "find(", "matches(", "strip_prefix("];
+
+/// The code without its comments and its tests.
+fn code(text: &str) -> String {
+    let text = text.split_once("#[cfg(test)]\nmod tests {").map_or(text, |(before, _)| before);
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The texts that a source file compares with, and the comparisons of any.
+fn faults(text: &str) -> Vec<String> {
+    let code = code(text);
+    let joined = code.replace('\n', "");
+    let texts = TEXTS.into_iter().filter(|said| code.contains(said)).map(str::to_owned);
+    let calls = GIVEN.into_iter().flat_map(|given| COMPARED.map(|compared| format!("{given}.{compared}")));
+    texts.chain(calls.filter(|call| joined.contains(call))).collect()
+}
+
+fn add_sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.file_stem().is_some_and(|name| name == "tests") {
+            continue;
+        }
+        if path.is_dir() {
+            add_sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_code_decides_by_the_text_of_an_error() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    add_sources(&root.join("src"), &mut sources);
+    for folder in ["crates", "examples"] {
+        let crates =
+            fs::read_dir(root.join(folder)).into_iter().flatten().flatten().map(|entry| entry.path().join("src"));
+        crates.filter(|src| src.is_dir()).for_each(|src| add_sources(&src, &mut sources));
+    }
+    assert!(sources.len() > 300, "there are {}", sources.len());
+    let mut found = Vec::new();
+    for path in sources {
+        let text = fs::read_to_string(&path).expect("a text");
+        let file = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        found.extend(faults(&text).into_iter().map(|fault| format!("{file}: {fault}")));
+    }
+    assert!(found.is_empty(), "tell it by its SQLSTATE or kind:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_decision_by_a_text_is_found() {
+    let wrong = "if error\n    .to_string()\n    .contains(\"anything\") {}\nif text == \"deadlock detected\" {}\n";
+    assert_eq!(faults(wrong), ["deadlock detected", "to_string().contains("]);
+    let right = "// Not `error.message().contains(\"deadlock detected\")`.\nlet text = error.to_string();\n";
+    let tests = "#[cfg(test)]\nmod tests {\n    assert!(error.to_string().contains(\"too many clients\"));\n}\n";
+    assert!(faults(&format!("{right}{tests}")).is_empty());
+}
