@@ -16,6 +16,7 @@ mod mail;
 mod operation;
 mod order;
 mod payment;
+mod pooler;
 mod post;
 mod postgres;
 mod protocols;
