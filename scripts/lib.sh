@@ -93,6 +93,51 @@ envoy_path() {
   return 1
 }
 
+# Unpacks packages of Debian 13 into a directory of their own, for programs that Debian 12 has too old a version of. They run
+# with the C library of Debian 13, and nothing of the system changes.
+unpack_debian_13() { # NAME PACKAGE...
+  debian_13=$TOOLS/debian-13-$1
+  shift
+  [ ! -e "$debian_13/whole" ] || return 0
+  step "unpacking $* of Debian 13 below $TOOLS"
+  rm -rf "$debian_13"
+  mkdir -p "$debian_13/lists/partial" "$debian_13/archives/partial"
+  : >"$debian_13/status"
+  sed 's/bookworm/trixie/g' /etc/apt/sources.list.d/debian.sources >"$debian_13/debian.sources"
+  cat >"$debian_13/apt.conf" <<EOF
+Dir::State "$debian_13"; Dir::State::status "$debian_13/status"; Dir::Cache "$debian_13";
+Dir::Etc::sourcelist "$debian_13/debian.sources"; Dir::Etc::sourceparts "-";
+EOF
+  (
+    cd "$debian_13"
+    APT_CONFIG=$debian_13/apt.conf apt-get update -qq
+    APT_CONFIG=$debian_13/apt.conf apt-get download -qq "$@"
+    for package in ./*.deb; do dpkg -x "$package" root; done
+    touch whole
+  )
+}
+
+# Prints the path of the dynamic linker among unpacked packages; the libraries are beside it.
+debian_13_loader() { # NAME
+  find "$TOOLS/debian-13-$1/root" -name 'ld-linux-*.so.*' -path '*-linux-gnu/*' | head -n 1
+}
+
+is_debian_12() {
+  # shellcheck disable=SC1091 # a file of the system
+  (. /etc/os-release && [ "$ID-${VERSION_ID:-}" = debian-12 ]) 2>/dev/null && [ -r /etc/apt/sources.list.d/debian.sources ]
+}
+
+# Prints the path of a PgBouncer that can pool prepared statements by transaction, as 1.21 was the first to do.
+pgbouncer_path() {
+  for pgbouncer in "$(command -v pgbouncer)" /usr/sbin/pgbouncer "$TOOLS/debian-13-pgbouncer/pgbouncer"; do
+    if [ -x "$pgbouncer" ] && "$pgbouncer" --version | awk -F '[ .]' '/^PgBouncer/ { new = $2 > 1 || $3 >= 21 } END { exit !new }'; then
+      printf '%s\n' "$pgbouncer"
+      return
+    fi
+  done
+  return 1
+}
+
 # Starts a command in the background. It has a process group of its own, so that a failure of what runs beside it ends all
 # that it started.
 in_background() { # COMMAND [ARGUMENT]...
@@ -133,7 +178,8 @@ debug_program() {
 # Exports where the tests find the programs that they start.
 export_test_servers() {
   ENVOY_BIN=$(envoy_path)
-  export ENVOY_BIN
+  PGBOUNCER_BIN=$(pgbouncer_path)
+  export ENVOY_BIN PGBOUNCER_BIN
   # The Python interpreters of the mail server and of the S3 server that the tests use.
   MAIL_SERVER_PYTHON=$(venv_path "$MAIL_SERVER_REQUIREMENTS")/bin/python
   S3_SERVER_PYTHON=$(venv_path "$S3_SERVER_REQUIREMENTS")/bin/python

@@ -1,7 +1,7 @@
 //! The cost of a request: the real server, a bare server and Postgres alone, compared in one run.
 //!
 //! ```text
-//! make bench                          about twenty-five minutes, a million tickets
+//! make bench                          about half an hour, a million tickets
 //! make bench ARGS=--quick             about three minutes, a hundred thousand tickets
 //! make bench ARGS='--only overload'   one subject alone
 //! ```
@@ -33,6 +33,7 @@ mod recording;
 mod report;
 mod rounds;
 mod sign_ins;
+mod traces;
 mod world;
 
 use std::path::Path;
@@ -90,6 +91,10 @@ async fn measure(options: &options::Options) -> anyhow::Result<()> {
     if options.measures(Subject::Deliveries) {
         eprintln!("measuring deliveries");
         deliveries::run(&world, options).await?.into_iter().for_each(|comparison| report.comparison(comparison));
+    }
+    if options.measures(Subject::Traces) {
+        eprintln!("measuring traces");
+        traces::run(&world, options).await?.into_iter().for_each(|comparison| report.comparison(comparison));
     }
     report.print();
     if let Some(path) = &options.json {

@@ -19,6 +19,8 @@ pub(crate) enum Subject {
     Imports,
     /// Deliveries of webhooks.
     Deliveries,
+    /// Requests whose traces are exported.
+    Traces,
 }
 
 /// Measures requests per second, latency and CPU time, compared to a bare server and pgbench.

@@ -87,6 +87,14 @@ impl World {
         Server::spawn(worker)
     }
 
+    /// Starts another server beside [`World::server`], with variables of its own.
+    pub(crate) async fn another(&self, variables: &[(&str, &str)]) -> anyhow::Result<Server> {
+        let port = free_port()?;
+        let mut serve = mainstay(&self.postgres, &self.redis, &self.options, self.data.path());
+        serve.arg("serve").env("LISTEN_ADDR", format!("127.0.0.1:{port}")).envs(variables.iter().copied());
+        Server::start(serve, port).await
+    }
+
     pub(crate) async fn close(self) {
         self.server.stop().await;
         self.bare.stop().await;

@@ -5,7 +5,14 @@
 
 mod open;
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -28,13 +35,17 @@ use object_store::{
 };
 use tokio::{
     sync::Semaphore,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// The name in metrics and alerts.
 pub(crate) const PROVIDER: &str = "files";
 /// The most calls at once.
 const MAX_CONCURRENCY: usize = 64;
+/// How often a storage that is unavailable is asked for an object, if nobody else calls it.
+const PROBE_EVERY: Duration = Duration::from_secs(30);
+/// The one operation that may do without the storage.
+const SIGN_URL: &str = "sign URL";
 /// What is written in one call; larger files are written in parts of this size.
 const PART_BYTES: usize = 8 << 20;
 
@@ -49,6 +60,7 @@ pub(crate) struct Storage {
     /// Whether objects have a media type of their own.
     has_attributes: bool,
     breaker: Arc<Breaker>,
+    is_probed: Arc<AtomicBool>,
     slots: Arc<Semaphore>,
     timeout: Duration,
 }
@@ -95,9 +107,31 @@ impl Storage {
         let failure = |(name, ..): &Outcome<T>| (*name != "ok").then_some(*name);
         let (name, verdict, result) = traced(call, failure, attempt).await;
         admitted.settle(verdict);
+        match verdict {
+            Verdict::Alive if name == "ok" && operation != SIGN_URL => alert::accepted(PROVIDER),
+            Verdict::Unavailable => self.probe(),
+            Verdict::Alive | Verdict::Unknown => {}
+        }
         counter!("mainstay_outbound_attempts_total", "provider" => PROVIDER, "outcome" => name).increment(1);
         histogram!("mainstay_outbound_attempt_seconds", "provider" => PROVIDER).record(began.elapsed());
         result
+    }
+
+    /// Calls the storage now and then until its circuit is closed again. Callers may stay away for hours, and the circuit, with
+    /// the page about it, would outlast the outage.
+    fn probe(&self) {
+        if self.circuit() == Circuit::Closed || self.is_probed.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let storage = self.clone();
+        tokio::spawn(async move {
+            while storage.circuit() != Circuit::Closed {
+                sleep(PROBE_EVERY).await;
+                // There need be no such object: any answer closes the circuit.
+                storage.size("probe").await.ok();
+            }
+            storage.is_probed.store(false, Ordering::Relaxed);
+        });
     }
 
     /// Stores an upload.
@@ -220,7 +254,7 @@ impl Storage {
     ) -> Result<Option<String>> {
         let Some(signer) = &self.signer else { return Ok(None) };
         let lifetime = (expires - now).to_std().unwrap_or_default();
-        let url = self.call("sign URL", signer.signed_url_opts(method, &self.path(key), lifetime, &options)).await?;
+        let url = self.call(SIGN_URL, signer.signed_url_opts(method, &self.path(key), lifetime, &options)).await?;
         Ok(Some(written(url)?.to_string()))
     }
 }

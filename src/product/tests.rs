@@ -124,6 +124,12 @@ fn a_primary_that_sentinels_watch_has_a_name() {
 }
 
 #[test]
+fn an_on_call_service_takes_alerts_in_a_form_that_is_known() {
+    assert_eq!(names(&[("ON_CALL_FORMAT", "opsgenie")]), [""; 0]);
+    assert_eq!(names(&[("ON_CALL_FORMAT", "smoke signals")]), ["ON_CALL_FORMAT"]);
+}
+
+#[test]
 fn health_is_not_where_everybody_is() {
     let both = |address| names(&[("LISTEN_ADDR", address), ("METRICS_LISTEN_ADDR", address)]);
     assert_eq!(both("127.0.0.1:1"), ["METRICS_LISTEN_ADDR"]);

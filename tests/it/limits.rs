@@ -3,4 +3,5 @@
 mod exact;
 mod login;
 mod redis_away;
+mod sentinel;
 mod slots;

@@ -19,6 +19,7 @@ mod order;
 mod patches;
 mod partitions;
 mod payment;
+mod pooler;
 mod post;
 mod postgres;
 mod protocols;

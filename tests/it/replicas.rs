@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mainstay_dev_servers::{Options, Postgres};
+use mainstay_dev_servers::{Frozen, Options, Postgres};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -220,6 +220,49 @@ async fn a_replica_that_lags_is_not_read() {
     assert!(pair.lag(&app).await > 1.0);
     pair.resume().await;
     eventually("the replica is up to date again", async || pair.lag(&app).await < 1.0).await;
+}
+
+/// The standby answers, and has replayed all that it received; it only receives nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_receives_nothing_is_not_read() {
+    let pair = Pair::start().await;
+    let (app, patient) = (pair.app("1s").await, pair.app(ANY_LAG).await);
+    let Cast { customer, agent, .. } = app.cast().await;
+    let made = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.good();
+    let (ticket, original) = (made.id(), made.text("/data/subject"));
+    agent.token().await;
+    pair.catch_up().await;
+    eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
+    let receiver = pair.ask_standby("pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'").await;
+    let stopped = Frozen::process(receiver.parse().expect("a process"));
+    pair.rename_tickets("Renamed").await;
+
+    // Whoever takes any lag reads it, but for what they wrote or have a token for.
+    let (owner, other) = (customer.at(&patient.endpoint), agent.at(&patient.endpoint));
+    from_replica(&other, Protocol::Rest, &ticket, &[], &original).await;
+    let change = json!({ "ticketId": ticket, "ticket": { "subject": "Mine" } });
+    let changed = owner.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.good();
+    let token = changed.header(TOKEN).expect("a token");
+    for protocol in PROTOCOLS {
+        assert_eq!(subject(&owner, protocol, &ticket, &[]).await, "Mine");
+        assert_eq!(listed(&owner, protocol, &[]).await, "Mine");
+        assert_eq!(subject(&other, protocol, &ticket, &[(TOKEN, token)]).await, "Mine");
+        from_replica(&other, protocol, &ticket, &[], &original).await;
+    }
+
+    // Nobody else reads it, once it lags.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    for number in 0..20 {
+        let protocol = PROTOCOLS[number % PROTOCOLS.len()];
+        assert_eq!(subject(&agent, protocol, &ticket, &[]).await, "Mine");
+        assert_eq!(listed(&agent, protocol, &[]).await, "Mine");
+    }
+    assert!(pair.lag(&app).await > 1.0);
+    assert_eq!(pair.ask_standby("pg_get_wal_replay_pause_state()").await, "not paused");
+    drop(stopped);
+    eventually("the replica is up to date again", async || pair.lag(&app).await < 1.0).await;
+    pair.catch_up().await;
+    from_replica(&other, Protocol::Rest, &ticket, &[], "Mine").await;
 }
 
 /// Reads all the time, and each gets its response within its deadline.

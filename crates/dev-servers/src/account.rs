@@ -45,6 +45,11 @@ impl Account {
             })
     }
 
+    /// The name, or the number of an account that has none.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Makes `command` run as this account; the standard library drops root's supplementary groups with it.
     pub(crate) fn run(&self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);

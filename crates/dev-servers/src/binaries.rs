@@ -101,6 +101,18 @@ pub(crate) fn find_envoy() -> Result<PathBuf, Error> {
     })
 }
 
+/// Finds `pgbouncer`: `PGBOUNCER_BIN`, if set, or the one of the system, which is often off the `PATH` of ordinary users.
+pub(crate) fn find_pgbouncer() -> Result<PathBuf, Error> {
+    let dirs = path_dirs().into_iter().chain(["/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"].map(PathBuf::from));
+    let mut installed = dirs.map(|dir| dir.join("pgbouncer"));
+    let found = env_path("PGBOUNCER_BIN").or_else(|| installed.find(|path| path.is_file()));
+    found.filter(|path| path.is_file()).ok_or_else(|| {
+        Error::Missing(
+            "pgbouncer is not installed: scripts/test installs it; else name the program in PGBOUNCER_BIN".to_owned(),
+        )
+    })
+}
+
 /// Returns the 15 of `postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)`; accepts `… 18beta1` too.
 fn major_of(version: &str) -> Option<u32> {
     let number = version.split_once("(PostgreSQL)")?.1.trim_start();

@@ -170,11 +170,17 @@ impl Drop for ServerProcess {
     }
 }
 
-/// A server whose processes are all stopped; they go on when this value is dropped.
+/// Processes that are stopped, such as all of a server; they go on when this value is dropped.
 #[derive(Debug)]
 pub struct Frozen(Vec<Pid>);
 
 impl Frozen {
+    /// Stops one process of a server, such as the one that receives what a standby replays, and its children.
+    #[must_use]
+    pub fn process(pid: u32) -> Self {
+        Self::new(Some(pid))
+    }
+
     /// Stops a process, and then its children: it begins no more of them.
     pub(crate) fn new(server: Option<u32>) -> Self {
         let server = server.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);

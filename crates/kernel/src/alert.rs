@@ -1,6 +1,10 @@
 //! Alerts for an operator. An alert is a counter, for the rules of a monitoring system, a log line at `error`, marked as
 //! an alert, and a message to the on-call service, if there is one. Line and message are rate-limited per subject; the
 //! counter is not.
+//!
+//! Some conditions end by themselves, or show that somebody has ended them: the on-call service is then told that its
+//! incident is over ([`resolve`], [`accepted`]). Whoever cures one often restarts the process, so the first sign that all is
+//! well counts too, whether or not this process has raised an alert. All other incidents are closed by people.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +17,9 @@ use moka::{ops::compute::Op, sync::Cache};
 use tokio::sync::mpsc;
 
 /// The minimum time between two log lines about the same subject.
-const QUIET: Duration = Duration::from_secs(15 * 60);
+pub(crate) const QUIET: Duration = Duration::from_secs(15 * 60);
+/// How long credentials must not have been rejected until one success counts: they may open some doors and not others.
+const CALM: Duration = Duration::from_secs(5 * 60);
 /// The number of subjects remembered; beyond it, some are logged again sooner.
 const REMEMBERED: u64 = 10_000;
 
@@ -41,10 +47,31 @@ pub fn raise(provider: &'static str, cause: &'static str, subject: impl Display,
     let subject = subject.to_string();
     if RECENT.should_log((provider, cause, subject.clone()), Instant::now()) {
         tracing::error!(alert = cause, provider, subject, detail, "on-call: an operator is needed");
-        let alert = Alert { provider, cause, subject, detail: detail.to_owned() };
-        if let Some(Err(_)) = SINK.get().map(|sink| sink.try_send(alert)) {
-            count_undelivered("too many alerts wait");
-        }
+        hand_over(Alert { provider, cause, subject, news: News::Raised { detail: detail.to_owned() } });
+    }
+}
+
+/// Says that what an alert is about is over, so that its incident ends. Does nothing if this process has said so since it
+/// last raised the alert.
+pub fn resolve(provider: &'static str, cause: &'static str, subject: impl Display) {
+    end(provider, cause, subject.to_string(), Duration::ZERO);
+}
+
+/// Says that a provider has accepted our credentials, which ends an alert about them if none was raised for five minutes.
+pub fn accepted(provider: &'static str) {
+    end(provider, "auth", "credentials".to_owned(), CALM);
+}
+
+fn end(provider: &'static str, cause: &'static str, subject: String, calm: Duration) {
+    if RECENT.should_resolve((provider, cause, subject.clone()), Instant::now(), calm) {
+        tracing::debug!(cause, provider, subject, "there is no reason for an alert any more");
+        hand_over(Alert { provider, cause, subject, news: News::Over });
+    }
+}
+
+fn hand_over(alert: Alert) {
+    if let Some(Err(_)) = SINK.get().map(|sink| sink.try_send(alert)) {
+        count_undelivered("too many alerts wait");
     }
 }
 
@@ -54,7 +81,16 @@ pub(crate) struct Alert {
     pub(crate) provider: &'static str,
     pub(crate) cause: &'static str,
     pub(crate) subject: String,
-    pub(crate) detail: String,
+    pub(crate) news: News,
+}
+
+/// What is new about an alert.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// It was raised.
+    Raised { detail: String },
+    /// What it was about is over.
+    Over,
 }
 
 /// Alerts that wait for the on-call service.
@@ -76,9 +112,18 @@ pub(crate) fn count_undelivered(why: &str) {
 
 type Thing = (&'static str, &'static str, String);
 
-/// The alerts logged recently, and when.
+/// What this process knows of a subject.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    /// Whether it was raised since it was last resolved.
+    is_open: bool,
+    logged: Instant,
+    raised: Instant,
+}
+
+/// The alerts raised or resolved recently.
 #[derive(Debug)]
-struct RecentAlerts(Cache<Thing, Instant>);
+struct RecentAlerts(Cache<Thing, Known>);
 
 impl Default for RecentAlerts {
     fn default() -> Self {
@@ -90,11 +135,29 @@ impl RecentAlerts {
     /// Records an alert and returns whether it was not logged recently. Of concurrent calls, only one returns `true`.
     fn should_log(&self, thing: Thing, now: Instant) -> bool {
         let mut should_log = false;
-        self.0.entry(thing).and_compute_with(|last| {
-            should_log = last.is_none_or(|last| now.duration_since(last.into_value()) >= QUIET);
-            if should_log { Op::Put(now) } else { Op::Nop }
+        self.0.entry(thing).and_compute_with(|known| {
+            let last = known.map(|known| known.into_value()).filter(|known| known.is_open);
+            let logged = last.map(|known| known.logged).filter(|logged| now.duration_since(*logged) < QUIET);
+            should_log = logged.is_none();
+            Op::Put(Known { is_open: true, logged: logged.unwrap_or(now), raised: now })
         });
         should_log
+    }
+
+    /// Records that an alert is over, and returns whether that is news: it was raised here, and not for as long as `calm`, or
+    /// nothing was known of it. Of concurrent calls, only one returns `true`.
+    fn should_resolve(&self, thing: Thing, now: Instant, calm: Duration) -> bool {
+        // Most calls end here, at each success of a provider.
+        if self.0.get(&thing).is_some_and(|known| !known.is_open) {
+            return false;
+        }
+        let mut should_resolve = false;
+        self.0.entry(thing).and_compute_with(|known| {
+            let known = known.map(|known| known.into_value());
+            should_resolve = known.is_none_or(|known| known.is_open && now.duration_since(known.raised) >= calm);
+            if should_resolve { Op::Put(Known { is_open: false, logged: now, raised: now }) } else { Op::Nop }
+        });
+        should_resolve
     }
 }
 
@@ -111,6 +174,20 @@ mod tests {
         let one = [0, 1, 899, 900, 901].map(|after| at(after, "mismatch", "one"));
         assert_eq!(one, [true, false, false, true, false]);
         assert!(at(901, "mismatch", "other") && at(901, "auth", "one"), "another subject, another cause");
+    }
+
+    #[test]
+    fn an_end_is_told_once_and_after_some_calm() {
+        let (alerts, now) = (RecentAlerts::default(), Instant::now());
+        let one = || ("test", "auth", "credentials".to_owned());
+        let raise = |after| alerts.should_log(one(), now + Duration::from_secs(after));
+        let end = |after, calm| alerts.should_resolve(one(), now + Duration::from_secs(after), calm);
+        assert!(end(0, CALM) && !end(1, CALM), "of an alert that another process may have raised, once");
+        assert!(raise(2) && !raise(3), "an alert after the end of another one is news");
+        assert!(!end(4, CALM) && !end(302, CALM), "it was just raised");
+        assert!(end(303, CALM) && !end(304, CALM));
+        assert!(raise(305) && end(305, Duration::ZERO) && raise(305), "what is certain needs no calm");
+        assert!(!raise(1204) && raise(1205), "the end is forgotten with the next alert");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod check;
 mod data_dir;
 mod effective;
+mod on_call;
 mod section;
 mod source;
 mod tls;
@@ -19,6 +20,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use effective::{Setting, Settings};
+pub use on_call::{OnCall, OnCallFormat};
 use section::Sections;
 pub use section::{Section, SectionReader};
 pub use source::{ConfigError, Origin, Reader, Source, Variable};
@@ -154,15 +156,6 @@ pub struct Jobs {
     pub concurrency: usize,
 }
 
-/// The service that wakes an operator, which takes events in the form of PagerDuty's Events API v2.
-#[derive(Debug, Clone)]
-pub struct OnCall {
-    /// Where it takes events.
-    pub url: String,
-    /// The key of the integration; `None`: there is no such service.
-    pub routing_key: Option<SecretString>,
-}
-
 impl Config {
     /// Reads the kernel's sections and those of the modules.
     pub(crate) fn read(source: Source, sections: &[SectionReader]) -> Settings {
@@ -177,7 +170,7 @@ impl Config {
             secret_key: read.secret("SECRET_KEY"),
             limits: Limits::read(&mut read),
             jobs: Jobs { in_serve: read.parse("JOBS_IN_SERVE"), concurrency: read.positive("JOBS_CONCURRENCY") },
-            on_call: OnCall { url: read.parse("ON_CALL_URL"), routing_key: read.secret("ON_CALL_ROUTING_KEY") },
+            on_call: OnCall::read(&mut read),
             sections: Sections::read(sections, &mut read),
             settings: Vec::new(),
         };

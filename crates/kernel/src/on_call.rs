@@ -1,21 +1,27 @@
-//! Hands alerts to the service that wakes an operator, in the form of PagerDuty's Events API v2, which others read too.
+//! Hands alerts to the service that wakes an operator, in the form of PagerDuty's Events API v2, which others read too, or of
+//! Opsgenie's Alert API.
 //!
 //! An alert is handed over once per subject in 15 minutes, like its log line, and under a key of its own by which the
-//! service takes repetitions, of all instances, for one incident. It is tried for about an hour. Alerts that wait are in
-//! memory only, so rules over `mainstay_alerts_total` are still needed: they also see a process that is gone.
+//! service takes repetitions, of all instances, for one incident; under the same key it learns that the incident is over. It
+//! is tried for about an hour. Alerts that wait are in memory only, so rules over `mainstay_alerts_total` are still needed:
+//! they also see a process that is gone.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::{
+    HeaderValue,
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderName},
+};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    alert::{self, Alert},
+    alert::{self, Alert, News},
+    breaker::Circuit,
     clock::Clock,
-    config,
+    config::{self, OnCallFormat},
     outbound::{Bounds, Client, Kind, Request},
 };
 
@@ -30,6 +36,10 @@ const BOUNDS: Bounds = Bounds {
 const CALLS: u32 = 60;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The longest that the services take, in characters: PagerDuty's summary; Opsgenie's message and description.
+const MAX_SUMMARY: usize = 1024;
+const MAX_MESSAGE: usize = 130;
+const MAX_DESCRIPTION: usize = 15_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Hands over the alerts of this process from now on, if the configuration names a service.
@@ -41,11 +51,20 @@ pub(crate) fn keep(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()>
     // Of several apps in one process, as in tests, the first one hands them over.
     let Some(mut alerts) = alert::subscribe() else { return Ok(()) };
     alert::declare(PROVIDER, "auth");
-    let service =
-        Service { client: Client::new(PROVIDER, BOUNDS)?, url: config.url.clone(), key, clock: clock.clone() };
+    let url = config.url.trim_end_matches('/').to_owned();
+    let (client, clock) = (Client::new(PROVIDER, BOUNDS)?, clock.clone());
+    let service = Service { client, format: config.format, url, key, clock };
     tokio::spawn(async move {
-        while let Some(alert) = alerts.recv().await {
-            service.deliver(&alert).await;
+        loop {
+            match tokio::time::timeout(LONGEST_WAIT, alerts.recv()).await {
+                // It has no incident about itself, because it would have had to accept one.
+                Ok(Some(Alert { provider: PROVIDER, news: News::Over, .. })) => {}
+                Ok(Some(alert)) => service.deliver(&alert).await,
+                Ok(None) => return,
+                // Nothing else would show that it is back: its circuit, and the page about that, would outlast the outage.
+                Err(_) if service.client.circuit() != Circuit::Closed => service.probe().await,
+                Err(_) => {}
+            }
         }
     });
     Ok(())
@@ -53,24 +72,25 @@ pub(crate) fn keep(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()>
 
 struct Service {
     client: Client,
+    format: OnCallFormat,
     url: String,
     key: SecretString,
     clock: Clock,
 }
 
 impl Service {
-    /// Tries until the service accepts the alert or says that it never will.
+    /// Tries until the service accepts the alert, or its end, or says that it never will.
     async fn deliver(&self, alert: &Alert) {
         let mut wait = FIRST_WAIT;
         for call in 1..=CALLS {
-            let sent = match self.event(alert) {
-                Ok(event) => self.client.send(event).await.map(drop),
-                Err(error) => return alert::count_undelivered(&error.to_string()),
+            let sent = match self.request(alert) {
+                Ok(request) => self.client.send(request).await.map(drop),
+                Err(error) => return give_up(alert, &error.to_string()),
             };
             match sent {
                 Ok(()) => return,
                 Err(error) if matches!(error.kind, Kind::Rejected | Kind::Auth) || call == CALLS => {
-                    return alert::count_undelivered(&error.to_string());
+                    return give_up(alert, &error.to_string());
                 }
                 Err(_) => tokio::time::sleep(wait).await,
             }
@@ -78,29 +98,96 @@ impl Service {
         }
     }
 
-    fn event(&self, alert: &Alert) -> http::Result<Request> {
-        let name = format!("mainstay/{}/{}/{}", alert.provider, alert.cause, alert.subject);
-        // The service takes 255 characters, and subjects may be longer.
-        let key: String = Sha256::digest(&name).iter().map(|byte| format!("{byte:02x}")).collect();
-        let body = json!({
-            "routing_key": self.key.expose_secret(),
-            "event_action": "trigger",
-            "dedup_key": key,
-            "client": "Mainstay",
-            "payload": {
-                "summary": format!("{}: {} ({})", alert.provider, alert.cause, alert.subject),
-                "source": "mainstay",
-                "severity": "error",
-                "component": alert.provider,
-                "class": alert.cause,
-                "timestamp": self.clock.now().to_rfc3339(),
-                "custom_details": { "subject": alert.subject, "detail": alert.detail },
-            },
-        });
-        http::Request::post(&self.url)
-            .header(CONTENT_TYPE, "application/json")
-            // The key makes a repetition harmless, so the client may repeat it.
-            .header(IDEMPOTENCY_KEY, key)
-            .body(Bytes::from(body.to_string()))
+    /// Ends an incident that never was, to find out whether the service answers.
+    async fn probe(&self) {
+        let over = Alert { provider: PROVIDER, cause: "probe", subject: String::new(), news: News::Over };
+        if let Ok(request) = self.request(&over) {
+            // The circuit learns from it, and it is sent again as long as that is not closed.
+            self.client.send(request).await.ok();
+        }
     }
+
+    fn request(&self, alert: &Alert) -> http::Result<Request> {
+        let name = format!("mainstay/{}/{}/{}", alert.provider, alert.cause, alert.subject);
+        // The services take 255 characters and more, and subjects may be longer.
+        let key: String = Sha256::digest(&name).iter().map(|byte| format!("{byte:02x}")).collect();
+        match self.format {
+            OnCallFormat::PagerDuty => self.pagerduty(alert, &key),
+            OnCallFormat::Opsgenie => self.opsgenie(alert, &key),
+        }
+    }
+
+    fn pagerduty(&self, alert: &Alert, key: &str) -> http::Result<Request> {
+        let mut event = json!({ "routing_key": self.key.expose_secret(), "dedup_key": key });
+        match &alert.news {
+            News::Over => event["event_action"] = "resolve".into(),
+            News::Raised { detail } => {
+                event["event_action"] = "trigger".into();
+                event["client"] = "Mainstay".into();
+                event["payload"] = json!({
+                    "summary": summary(alert, MAX_SUMMARY),
+                    "source": "mainstay",
+                    "severity": "error",
+                    "component": alert.provider,
+                    "class": alert.cause,
+                    "timestamp": self.clock.now().to_rfc3339(),
+                    "custom_details": { "subject": alert.subject, "detail": detail },
+                });
+            }
+        }
+        post(&self.url, alert, key, None, &event)
+    }
+
+    fn opsgenie(&self, alert: &Alert, key: &str) -> http::Result<Request> {
+        let mut credentials = HeaderValue::try_from(format!("GenieKey {}", self.key.expose_secret()))?;
+        credentials.set_sensitive(true);
+        let (url, body) = match &alert.news {
+            News::Over => (format!("{}/{key}/close?identifierType=alias", self.url), json!({ "source": "mainstay" })),
+            News::Raised { detail } => {
+                let alert = json!({
+                    "message": summary(alert, MAX_MESSAGE),
+                    "alias": key,
+                    "description": start(detail, MAX_DESCRIPTION),
+                    "source": "mainstay",
+                    "entity": alert.provider,
+                    "tags": ["mainstay", alert.provider, alert.cause],
+                    "details": { "subject": alert.subject, "raised": self.clock.now().to_rfc3339() },
+                });
+                (self.url.clone(), alert)
+            }
+        };
+        post(&url, alert, key, Some(credentials), &body)
+    }
+}
+
+/// Notes what the service did not take. An end is worth a line only: somebody looks at the incident anyway.
+fn give_up(alert: &Alert, why: &str) {
+    match alert.news {
+        News::Raised { .. } => alert::count_undelivered(why),
+        News::Over => tracing::warn!(why, "the on-call service did not accept the end of an alert"),
+    }
+}
+
+fn post(url: &str, alert: &Alert, key: &str, credentials: Option<HeaderValue>, body: &Value) -> http::Result<Request> {
+    let step = match alert.news {
+        News::Raised { .. } => "raise",
+        News::Over => "resolve",
+    };
+    let mut request = http::Request::post(url)
+        .header(CONTENT_TYPE, "application/json")
+        // The key of the incident makes a repetition harmless, so the client may repeat it.
+        .header(IDEMPOTENCY_KEY, format!("{key}-{step}"));
+    if let Some(credentials) = credentials {
+        request = request.header(AUTHORIZATION, credentials);
+    }
+    request.body(Bytes::from(body.to_string()))
+}
+
+fn summary(alert: &Alert, most: usize) -> String {
+    start(&format!("{}: {} ({})", alert.provider, alert.cause, alert.subject), most)
+}
+
+/// Returns the first characters of a text.
+fn start(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
 }

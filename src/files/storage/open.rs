@@ -41,6 +41,7 @@ impl Storage {
             has_attributes: s3.is_some(),
             signer: s3.filter(|(s3, _)| s3.is_direct).map(|(_, bucket)| bucket),
             breaker: outbound::breaker(PROVIDER),
+            is_probed: Arc::default(),
             slots: Arc::new(Semaphore::new(MAX_CONCURRENCY)),
             timeout: files.timeout,
         })

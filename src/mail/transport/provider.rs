@@ -138,8 +138,10 @@ impl Provider {
             Err(Refusal { kind: Kind::Unavailable | Kind::TimedOut, .. }) => Verdict::Unavailable,
             _ => Verdict::Alive,
         });
-        if let Err(Refusal { kind: Kind::Auth, why }) = &sent {
-            alert::raise(self.name, "auth", "credentials", why);
+        match &sent {
+            Err(Refusal { kind: Kind::Auth, why }) => alert::raise(self.name, "auth", "credentials", why),
+            Ok(()) => alert::accepted(self.name),
+            Err(_) => {}
         }
         sent
     }

@@ -51,6 +51,8 @@ pub(crate) use resolve::wrong_gateway;
 
 /// A gateway request whose look-ups have failed for this long raises an alert, which is repeated at this interval.
 const ALERT_AFTER: TimeDelta = TimeDelta::hours(1);
+/// An alert about a request that was settled sooner is not to be expected.
+const SLOW: TimeDelta = TimeDelta::minutes(5);
 /// After this many leases, one that was not released, because its worker failed or died, raises the alert too.
 const MAX_LEASES: i32 = 10;
 const FAILED_TOO_OFTEN: &str =
@@ -265,6 +267,10 @@ pub(crate) async fn commit_in<R: GatewayRequest>(
 ) -> Result<Option<R::View>> {
     let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
     let settled = request.commit(connection, resolution, now).await?;
+    // Most are settled within seconds, and nobody was alerted about them.
+    if settled.is_some() && now - request.created_at() > SLOW {
+        alert::resolve("gateway", "unsettled", request.id());
+    }
     if is_customer_missing {
         // Nothing that the account pays for will succeed until an operator repairs this.
         alert("customer_missing", request.id(), "the gateway does not know the customer stored for this account");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{ALONE, CHARGE, FakeGateway, LEFT, alerts, charge_of, ledger::check, start_app_with};
+use super::{ALONE, CHARGE, FakeGateway, LEFT, alerts, charge_of, ledger::check, paid, start_app, start_app_with};
 use crate::{
     cases::{Scene, nothing, webhook::webhook_request},
     support::{Protocol, TestApp, eventually, unique, webhook},

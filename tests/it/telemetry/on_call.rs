@@ -2,42 +2,75 @@
 
 use std::sync::{Arc, Mutex};
 
-use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode, Uri},
+};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::support::{Process, TestDatabase, eventually};
+use crate::{
+    payment,
+    support::{Process, Protocol, TestDatabase, eventually, gateway::FakeGateway},
+};
 
-/// The on-call service: refuses the first events with these statuses, and takes the others.
+const KEY: &str = "hunter2hunter2";
+
+/// A request to the on-call service.
+#[derive(Debug, Clone, PartialEq)]
+struct Event {
+    path: String,
+    authorization: String,
+    body: Value,
+}
+
+/// The on-call service: refuses the first alerts with these statuses, and takes the others.
 #[derive(Debug, Clone, Default)]
 struct Service {
     refusals: Arc<Mutex<Vec<u16>>>,
-    events: Arc<Mutex<Vec<Value>>>,
+    events: Arc<Mutex<Vec<Event>>>,
 }
 
 impl Service {
+    /// Starts it, and returns its address.
     async fn start(refusals: &[u16]) -> (Self, String) {
         let service = Self { refusals: Arc::new(Mutex::new(refusals.to_vec())), ..Self::default() };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let take = async |State(service): State<Self>, Json(event): Json<Value>| {
+        let take = async |State(service): State<Self>, uri: Uri, headers: HeaderMap, Json(body): Json<Value>| {
+            let authorization = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            let event = Event { path: uri.to_string(), authorization: authorization.to_owned(), body };
+            let is_raised = event.is_raised();
             service.events.lock().expect("no panic").push(event);
-            let status = service.refusals.lock().expect("no panic").pop().unwrap_or(202);
-            StatusCode::from_u16(status).expect("a status")
+            let mut refusals = service.refusals.lock().expect("no panic");
+            let status = if is_raised { refusals.pop() } else { None };
+            StatusCode::from_u16(status.unwrap_or(202)).expect("a status")
         };
-        let router = Router::new().route("/v2/enqueue", post(take)).with_state(service.clone());
+        let router = Router::new().fallback(take).with_state(service.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        (service, format!("http://{address}/v2/enqueue"))
+        (service, format!("http://{address}"))
     }
 
-    fn events(&self) -> Vec<Value> {
+    fn events(&self) -> Vec<Event> {
         self.events.lock().expect("no panic").clone()
+    }
+
+    /// The alerts that were raised.
+    fn raised(&self) -> Vec<Value> {
+        self.events().into_iter().filter(Event::is_raised).map(|event| event.body).collect()
+    }
+}
+
+impl Event {
+    fn is_raised(&self) -> bool {
+        self.path == "/v2/alerts" || self.body["event_action"] == "trigger"
     }
 }
 
 async fn server_that_alerts(database: &TestDatabase, url: &str) -> Process {
-    let own =
-        [("ON_CALL_URL", url), ("ON_CALL_ROUTING_KEY", "hunter2hunter2"), ("MAINSTAY_FAULTS", "schedule.due=panic")];
+    let url = format!("{url}/v2/enqueue");
+    let own = [("ON_CALL_URL", url.as_str()), ("ON_CALL_ROUTING_KEY", KEY), ("MAINSTAY_FAULTS", "schedule.due=panic")];
     Process::with(database, &own).await
 }
 
@@ -46,12 +79,12 @@ async fn an_alert_reaches_the_on_call_service_once() {
     let (service, url) = Service::start(&[503]).await;
     let database = TestDatabase::new().await;
     let server = server_that_alerts(&database, &url).await;
-    eventually("the service has the event", async || service.events().len() > 1).await;
-    let events = service.events();
+    eventually("the service has the event", async || service.raised().len() > 1).await;
+    let events = service.raised();
     // The one that was refused for now, and the same again.
     assert_eq!(events[0], events[1]);
     let event = &events[1];
-    assert_eq!((&event["event_action"], &event["routing_key"]), (&json!("trigger"), &json!("hunter2hunter2")));
+    assert_eq!((&event["event_action"], &event["routing_key"]), (&json!("trigger"), &json!(KEY)));
     let payload = &event["payload"];
     assert_eq!(payload["summary"], "jobs: loop_panicked (schedule)", "{event}");
     assert_eq!((&payload["component"], &payload["class"]), (&json!("jobs"), &json!("loop_panicked")));
@@ -60,10 +93,10 @@ async fn an_alert_reaches_the_on_call_service_once() {
 
     // The loop goes on to panic, and a second instance has the same trouble: all of it is one incident.
     let second = server_that_alerts(&database, &url).await;
-    eventually("the second instance reports it too", async || service.events().len() > 2).await;
-    assert_eq!(service.events()[2]["dedup_key"], event["dedup_key"]);
+    eventually("the second instance reports it too", async || service.raised().len() > 2).await;
+    assert_eq!(service.raised()[2]["dedup_key"], event["dedup_key"]);
     eventually("the loop panicked again", async || server.log().matches("panicked").count() > 3).await;
-    assert_eq!(service.events().len(), 3, "{:?}", service.events());
+    assert_eq!(service.raised().len(), 3, "{:?}", service.raised());
     for server in [&server, &second] {
         assert!(!server.log().contains("hunter2"), "{}", server.log());
         let metrics = server.private.get("/metrics").await.body.to_string();
@@ -77,7 +110,69 @@ async fn an_alert_that_the_service_rejects_is_counted() {
     let database = TestDatabase::new().await;
     let server = server_that_alerts(&database, &url).await;
     server.says("the on-call service did not accept an alert").await;
-    assert_eq!(service.events().len(), 1, "a rejected event is not repeated");
+    assert_eq!(service.raised().len(), 1, "a rejected event is not repeated");
     let metrics = server.private.get("/metrics").await.body.to_string();
     assert!(metrics.contains("mainstay_alerts_undelivered_total 1"), "{metrics}");
+}
+
+/// Has a server's credentials rejected by the gateway, and then those of its successor accepted. Returns the alert, and what
+/// followed it.
+async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) {
+    let (service, url) = Service::start(&[]).await;
+    let url = format!("{url}{path}");
+    let gateway = FakeGateway::start().await;
+    let database = Arc::new(TestDatabase::new().await);
+    let own = [
+        ("ON_CALL_FORMAT", format),
+        ("ON_CALL_URL", url.as_str()),
+        ("ON_CALL_ROUTING_KEY", KEY),
+        ("PAYMENT_RETRY_WAIT", "100ms"),
+    ];
+    let server = payment::process(&database, &gateway, &own).await;
+    let scene = payment::scene_of(&server, &database).await;
+    gateway.behave(json!({ "refuse": 401 }), 0).await;
+    let request = payment::charge_of(&scene).await;
+    let charge = scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", request, "one").await;
+    assert_eq!(charge.good().status, 202);
+    let is_about_it =
+        |event: &Event| event.is_raised() && event.body.to_string().contains("stripe: auth (credentials)");
+    eventually("the alert is raised", async || service.events().iter().any(is_about_it)).await;
+    // An operator corrects the key, and starts the server anew.
+    assert!(!server.log().contains("hunter2"), "{}", server.log());
+    drop(server);
+    gateway.behave_well().await;
+    let before = service.events();
+    let raised = before.iter().find(|event| is_about_it(event)).expect("the alert").clone();
+    let key = raised.body["dedup_key"].as_str().or(raised.body["alias"].as_str()).expect("a key").to_owned();
+    let server = payment::process(&database, &gateway, &own).await;
+    assert_eq!(gateway.settled_books(&database).await, 1);
+    let followed = || service.events().split_off(before.len());
+    let is_of_it = |event: &Event| event.path.contains(&key) || event.body.to_string().contains(&key);
+    eventually("the service hears of it again", async || followed().iter().any(is_of_it)).await;
+    assert!(!server.log().contains("hunter2"), "{}", server.log());
+    (raised, followed())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_resolved_at_pagerduty() {
+    let (raised, followed) = rejected_and_accepted("pagerduty", "/v2/enqueue").await;
+    let over = json!({
+        "routing_key": KEY, "dedup_key": raised.body["dedup_key"], "event_action": "resolve",
+    });
+    assert!(followed.iter().any(|event| event.path == "/v2/enqueue" && event.body == over), "{followed:#?}");
+    assert!(!followed.iter().any(Event::is_raised), "{followed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opsgenie_takes_alerts_and_closes_what_is_over() {
+    let (raised, followed) = rejected_and_accepted("opsgenie", "/v2/alerts").await;
+    assert_eq!((raised.path.as_str(), raised.authorization), ("/v2/alerts", format!("GenieKey {KEY}")));
+    let alert = &raised.body;
+    assert_eq!((&alert["entity"], &alert["source"]), (&json!("stripe"), &json!("mainstay")));
+    assert_eq!(alert["tags"], json!(["mainstay", "stripe", "auth"]));
+    assert!(alert["description"].as_str().is_some_and(|detail| !detail.is_empty()), "{alert}");
+    let close = format!("/v2/alerts/{}/close?identifierType=alias", alert["alias"].as_str().expect("an alias"));
+    let is_close = |event: &Event| event.path == close && event.authorization == format!("GenieKey {KEY}");
+    assert!(followed.iter().any(is_close), "{followed:#?}");
+    assert!(!followed.iter().any(Event::is_raised), "{followed:#?}");
 }

@@ -1,6 +1,7 @@
 //! What survives a restart or a crash of the servers, what must not, and the errors they report.
 
 mod killed_parent;
+mod pgbouncer;
 mod postgres;
 mod redis;
 

@@ -213,6 +213,17 @@ impl Reader {
         })
     }
 
+    /// Reads a text; where nothing is set, its default depends on other values.
+    pub(super) fn text_or(&mut self, name: &str, default: &str) -> String {
+        let text = self.text(name);
+        if !text.is_empty() {
+            return text;
+        }
+        let value = Value { text: default.to_owned(), origin: Origin::Default };
+        self.source.values.insert(name.to_owned(), value);
+        default.to_owned()
+    }
+
     /// Reads a list, separated by commas.
     pub fn list(&mut self, name: &str) -> Vec<String> {
         self.text(name).split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()

@@ -96,13 +96,18 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain("RATE_LIMIT_SERVICE_FACTOR", "100", "Factor by which the limits of service principals are higher"),
     Variable::plain("JOBS_IN_SERVE", "true", "Whether serve also runs background jobs"),
     Variable::plain("JOBS_CONCURRENCY", "4", "Concurrent jobs other than imports, webhooks and mail"),
+    Variable::plain(
+        "ON_CALL_FORMAT",
+        "pagerduty",
+        "Form in which the on-call service takes alerts: pagerduty or opsgenie",
+    ),
     Variable::secret(
         "ON_CALL_ROUTING_KEY",
         "Key of the on-call service that gets the alerts; if absent, they are counted and logged only",
     ),
     Variable::plain(
         "ON_CALL_URL",
-        "https://events.pagerduty.com/v2/enqueue",
-        "Where the on-call service takes events, in the form of PagerDuty's Events API v2; plain http only for loopback",
+        "",
+        "Where the on-call service takes alerts; if absent, PagerDuty's or Opsgenie's own address; plain http only for loopback",
     ),
 ];

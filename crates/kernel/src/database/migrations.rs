@@ -52,8 +52,9 @@ pub(crate) fn kernel() -> Option<Set> {
 /// an error: another version may still be running.
 ///
 /// # Errors
-/// The first migration that fails; the earlier ones stay applied.
+/// A connection through a pooler; the first migration that fails, and the earlier ones stay applied.
 pub async fn run(mut connection: Connection, sets: &'static [Set]) -> anyhow::Result<Vec<String>> {
+    refuse_pooler(&mut connection).await?;
     // Waiting for another instance's long migration is not an error.
     connection.batch_execute("SET statement_timeout = 0").await?;
     diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(&mut connection).await?;
@@ -66,6 +67,24 @@ pub async fn run(mut connection: Connection, sets: &'static [Set]) -> anyhow::Re
     }
     // The connection, and with it the lock, ends here.
     Ok(applied)
+}
+
+/// Refuses a connection through a pooler. One that pools by transaction may run each of our statements in another session:
+/// the lock would stay behind in one of them, and others would get the search path and the lifted time limit.
+async fn refuse_pooler(connection: &mut Connection) -> anyhow::Result<()> {
+    #[derive(QueryableByName)]
+    struct Setting {
+        #[diesel(sql_type = Text)]
+        source: String,
+    }
+    // Every connection of ours asks for this setting as it opens, which poolers do not pass on.
+    const SQL: &str = "SELECT source FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'";
+    let setting: Setting = diesel::sql_query(SQL).get_result(connection).await?;
+    anyhow::ensure!(
+        setting.source == "client",
+        "DATABASE_URL leads through a pooler, and a migration needs a session of its own: let it name Postgres itself"
+    );
+    Ok(())
 }
 
 /// Compares each schema with the migrations of this program. Changes nothing.

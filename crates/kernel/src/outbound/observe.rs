@@ -1,4 +1,4 @@
-//! Records metrics of every attempt, and raises an alert if the provider rejects our credentials.
+//! Records metrics of every attempt, and raises an alert if the provider rejects our credentials, until it accepts them.
 
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -46,7 +46,7 @@ impl<S: Next> Middleware<Request, S> for Observe {
                     alert::raise(this.provider, "auth", "credentials", &error.to_string())
                 }
                 Err(error) => tracing::warn!(provider = this.provider, %error, "an outbound call failed"),
-                Ok(_) => {}
+                Ok(_) => alert::accepted(this.provider),
             }
             result
         })

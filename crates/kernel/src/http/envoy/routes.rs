@@ -5,9 +5,12 @@ use std::time::Duration;
 use http::Method as HttpMethod;
 use mainstay_transcoder::{BodyRule, HTTP_BODY, Route, RuleTable, Segment};
 
-use crate::contract::{
-    Method, Policies,
-    policy::{Access, Idempotency},
+use crate::{
+    contract::{
+        Method, Policies,
+        policy::{Access, Idempotency},
+    },
+    http::middleware::idempotency,
 };
 
 /// How much longer than the server Envoy waits before it gives up.
@@ -157,14 +160,18 @@ fn call(matcher: &str, route: &Route, method: &Method, more: &str) -> String {
     if method.idempotency == Idempotency::None {
         return once;
     }
-    let keyed = match matcher.strip_suffix(']') {
-        Some(open) => format!("{open}, {KEYED}]"),
-        None => format!("{matcher}, headers: [{KEYED}]"),
+    // The headers of an entry must all be present, so each that may carry the key has an entry of its own.
+    let keyed = |name: &&str| {
+        let keyed = format!("{{ name: {name}, present_match: true }}");
+        let keyed = match matcher.strip_suffix(']') {
+            Some(open) => format!("{open}, {keyed}]"),
+            None => format!("{matcher}, headers: [{keyed}]"),
+        };
+        entry(&keyed, &timeout, REPEATABLE, more)
     };
-    entry(&keyed, &timeout, REPEATABLE, more) + &once
+    idempotency::HEADERS.iter().map(keyed).collect::<String>() + &once
 }
 
-const KEYED: &str = "{ name: idempotency-key, present_match: true }";
 /// Counted apart from the calls, which they would otherwise leave no room.
 const WATCH: &str = ", priority: HIGH";
 const REPEATABLE: &str = ", retry_policy: *repeatable";

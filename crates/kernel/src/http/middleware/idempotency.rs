@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The headers that carry a key.
-const HEADERS: [&str; 2] = ["idempotency-key", "x-idempotency-key"];
+pub(crate) const HEADERS: [&str; 2] = ["idempotency-key", "x-idempotency-key"];
 
 /// Whether a request says that it has a key, whatever that is.
 pub(super) fn is_keyed(headers: &HeaderMap) -> bool {

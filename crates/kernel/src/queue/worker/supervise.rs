@@ -10,12 +10,26 @@ use crate::alert;
 const REST: Duration = Duration::from_secs(1);
 
 /// Runs a loop in a task of its own until it returns. One that panics raises an alert and starts again, unless `stop` is
-/// cancelled.
+/// cancelled; the alert is over once the loop has run for a while.
 pub(super) async fn supervise<F>(name: &'static str, stop: CancellationToken, run: impl Fn() -> F + Send)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    while let Err(error) = tokio::spawn(run()).await {
+    let mut has_panicked = false;
+    loop {
+        let mut task = tokio::spawn(run());
+        let ended = match has_panicked {
+            false => task.await,
+            true => match tokio::time::timeout(alert::QUIET, &mut task).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    alert::resolve("jobs", "loop_panicked", name);
+                    task.await
+                }
+            },
+        };
+        let Err(error) = ended else { return };
+        has_panicked = true;
         alert::raise("jobs", "loop_panicked", name, &error.to_string());
         if stop.run_until_cancelled(tokio::time::sleep(REST)).await.is_none() {
             return;

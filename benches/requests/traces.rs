@@ -1,0 +1,67 @@
+//! What it costs to export traces: the same server with and without, in alternating rounds. This process is the receiver, and
+//! throws the spans away.
+
+use axum::{Router, http::StatusCode};
+use tokio::net::TcpListener;
+
+use crate::{
+    calls::Operation,
+    children::Server,
+    clients::Client,
+    comparison::{Comparison, Rate},
+    load,
+    options::Options,
+    world::World,
+};
+
+/// What is exported: its name, the sampler and its argument.
+const SAMPLERS: [(&str, &str, &str); 2] =
+    [("get, all traces exported", "always_on", ""), ("get, one trace in 100 exported", "traceidratio", "0.01")];
+
+pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Vec<Comparison>> {
+    let receiver = TcpListener::bind("127.0.0.1:0").await?;
+    let endpoint = format!("http://{}", receiver.local_addr()?);
+    // An empty response says that all spans were taken.
+    let router = Router::new().fallback(async || StatusCode::OK);
+    let receiving = tokio::spawn(async move { axum::serve(receiver, router).await });
+    let mut comparisons = Vec::new();
+    for (name, sampler, argument) in SAMPLERS {
+        let variables = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("OTEL_TRACES_SAMPLER", sampler),
+            ("OTEL_TRACES_SAMPLER_ARG", argument),
+        ];
+        let exporting = world.another(&variables).await?;
+        let (mut served, mut alone) = (Vec::new(), Vec::new());
+        // The first round of each only warms it up.
+        for number in 0..=options.rounds() {
+            let mut order = [(&exporting, &mut served), (&world.server, &mut alone)];
+            if number % 2 == 0 {
+                order.reverse();
+            }
+            for (server, rates) in order {
+                let rate = round(world, options, server).await?;
+                if number > 0 {
+                    rates.push(rate);
+                }
+            }
+        }
+        exporting.stop().await;
+        comparisons.push(Comparison { name: name.to_owned(), limit: "no traces".to_owned(), served, alone });
+    }
+    receiving.abort();
+    Ok(comparisons)
+}
+
+/// Gets tickets from a server, over gRPC.
+async fn round(world: &World, options: &Options, server: &Server) -> anyhow::Result<Rate> {
+    let mut clients = Vec::new();
+    for _ in 0..options.connections {
+        let client = Client::grpc(server.port, &world.token).await?;
+        clients.extend(std::iter::repeat_n(client, options.in_flight));
+    }
+    let before = server.cpu();
+    let mut done = load::run(&clients, &world.target, Operation::Get, options.round()).await?;
+    done.cpu = server.cpu().zip(before).map(|(after, before)| after - before);
+    Ok(Rate::from(&done))
+}

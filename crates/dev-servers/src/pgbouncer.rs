@@ -1,0 +1,147 @@
+//! A PgBouncer for tests, in front of a Postgres that runs already.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use tokio_postgres::config::Host;
+use tokio_postgres::{Config, NoTls};
+
+use crate::account::Account;
+use crate::binaries::find_pgbouncer;
+use crate::launch::free_port;
+use crate::process::{ServerProcess, Spawn, StopSignals};
+use crate::{Error, temporary_dir};
+
+const READY_WITHIN: Duration = Duration::from_secs(10);
+const POLL_EVERY: Duration = Duration::from_millis(10);
+const MAX_ATTEMPTS: u32 = 10;
+/// It keeps no state, and a graceful stop would wait for its clients.
+const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGQUIT, forced: Signal::SIGKILL };
+
+/// The database of its own, which answers `SHOW POOLS` and the like.
+const CONSOLE: &str = "pgbouncer";
+
+/// A running PgBouncer; it ends when this value is dropped, or when this process ends in any way.
+#[derive(Debug)]
+pub struct PgBouncer {
+    server: Option<ServerProcess>,
+    dir: PathBuf,
+    user: String,
+    port: u16,
+}
+
+impl PgBouncer {
+    /// Starts it on a free port in front of the Postgres of a URL, with all of its databases, and waits until it answers.
+    ///
+    /// `settings` are those of its section `[pgbouncer]`, such as `pool_mode`. It asks nobody for a password, and to
+    /// Postgres all are the user of the URL. Started by root, it runs as an unprivileged account, as Postgres does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] with installation instructions; [`Error::Failed`] when it does not start.
+    pub async fn start(url: &str, settings: &[(&str, &str)]) -> Result<Self, Error> {
+        let program = find_pgbouncer()?;
+        let postgres = Config::from_str(url)?;
+        let dir = temporary_dir("pgbouncer")?;
+        let user = postgres.get_user().unwrap_or(CONSOLE).to_owned();
+        let mut pgbouncer = Self { server: None, dir, user, port: 0 };
+        let mut attempt = 1;
+        loop {
+            pgbouncer.port = free_port()?;
+            let path = pgbouncer.dir.join("pgbouncer.ini");
+            let text = pgbouncer.configuration(&postgres, settings)?;
+            std::fs::write(&path, text).map_err(Error::io("writing", &path))?;
+            match pgbouncer.launch(&program, &path).await {
+                Err(Error::Failed { log, .. }) if attempt < MAX_ATTEMPTS && log.contains("in use") => attempt += 1,
+                outcome => return outcome.map(|()| pgbouncer),
+            }
+        }
+    }
+
+    /// The connection URL of a database of Postgres, through the pool; that of `pgbouncer` leads to its console.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://{}@127.0.0.1:{}/{database}?sslmode=disable", self.user, self.port)
+    }
+
+    /// The URL of its console, which answers `SHOW POOLS` and the like.
+    #[must_use]
+    pub fn console(&self) -> String {
+        self.url(CONSOLE)
+    }
+
+    fn configuration(&self, postgres: &Config, settings: &[(&str, &str)]) -> Result<String, Error> {
+        let host = postgres.get_hosts().iter().find_map(|host| match host {
+            Host::Tcp(name) => Some(name.as_str()),
+            Host::Unix(_) => None,
+        });
+        let port = postgres.get_ports().first().copied().unwrap_or(5432);
+        let password = String::from_utf8_lossy(postgres.get_password().unwrap_or_default());
+        let mut text = format!(
+            "[databases]\n* = host={} port={port} user={} password={}\n\n[pgbouncer]\n",
+            quoted(host.unwrap_or("127.0.0.1")),
+            quoted(&self.user),
+            quoted(&password)
+        );
+        let port = self.port.to_string();
+        // Whom root starts gives its rights up once it has read this file, which holds the password.
+        let account = Account::for_cluster(&self.dir)?;
+        let own = [
+            ("listen_addr", "127.0.0.1"),
+            ("listen_port", &port),
+            ("unix_socket_dir", ""),
+            ("auth_type", "any"),
+            ("logfile", ""),
+            ("pidfile", ""),
+        ];
+        let user = account.as_ref().map(|account| ("user", account.name()));
+        for (name, value) in own.into_iter().chain(user).chain(settings.iter().copied()) {
+            // Writing to a text does not fail.
+            let _written = writeln!(text, "{name} = {value}");
+        }
+        Ok(text)
+    }
+
+    async fn launch(&mut self, program: &Path, configuration: &Path) -> Result<(), Error> {
+        let path = self.dir.join("pgbouncer.log");
+        let mut server = ServerProcess::start(Spawn {
+            program,
+            args: vec![configuration.to_string_lossy().into_owned()],
+            language: None,
+            account: None,
+            log: File::create(&path).map_err(Error::io("creating", &path))?,
+            stop_signals: STOP_SIGNALS,
+            remove: Some(&self.dir),
+        })?;
+        let since = Instant::now();
+        let console = self.console();
+        while tokio_postgres::connect(&console, NoTls).await.is_err() {
+            let ended = !server.is_running();
+            if ended || since.elapsed() > READY_WITHIN {
+                let what = if ended { "pgbouncer ended while it was starting" } else { "pgbouncer does not answer" };
+                let log = std::fs::read_to_string(&path).unwrap_or_default();
+                return Err(Error::Failed { what: what.to_owned(), log });
+            }
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+        self.server = Some(server);
+        Ok(())
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        drop(self.server.take());
+        // What can't be deleted is left to the cleanup of the system's temporary directory.
+        let _gone = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Quotes a value of a connection string in its configuration.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\'', "''"))
+}

@@ -1,0 +1,21 @@
+//! PgBouncer: it leads to every database of its Postgres, and ends with its value.
+
+use mainstay_dev_servers::{Options, PgBouncer, Postgres};
+
+use super::{Outcome, query};
+
+#[tokio::test]
+async fn pgbouncer_leads_to_every_database_and_ends() -> Outcome {
+    let postgres = Postgres::start(Options::temporary()).await?;
+    postgres.create_database("other", None).await?;
+    let pooler = PgBouncer::start(postgres.url(), &[("pool_mode", "transaction")]).await?;
+    for database in ["mainstay", "other"] {
+        assert_eq!(query(&pooler.url(database), "SELECT current_database()").await?, database);
+    }
+    let version = query(&pooler.console(), "SHOW VERSION").await?;
+    assert!(version.starts_with("PgBouncer "), "{version}");
+    let url = pooler.url("other");
+    drop(pooler);
+    assert!(query(&url, "SELECT 1").await.is_err());
+    Ok(())
+}

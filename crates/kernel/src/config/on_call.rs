@@ -1,0 +1,75 @@
+//! The service that wakes an operator.
+
+use std::str::FromStr;
+
+use secrecy::SecretString;
+
+use super::source::Reader;
+
+/// The service that wakes an operator.
+#[derive(Debug, Clone)]
+pub struct OnCall {
+    /// The form in which it takes alerts.
+    pub format: OnCallFormat,
+    /// Where it takes alerts.
+    pub url: String,
+    /// The key of the integration; `None`: there is no such service.
+    pub routing_key: Option<SecretString>,
+}
+
+impl OnCall {
+    pub(super) fn read(read: &mut Reader) -> Self {
+        let format: OnCallFormat = read.parse("ON_CALL_FORMAT");
+        let url = read.text_or("ON_CALL_URL", format.url());
+        Self { format, url, routing_key: read.secret("ON_CALL_ROUTING_KEY") }
+    }
+}
+
+/// The form in which an on-call service takes alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnCallFormat {
+    /// PagerDuty's Events API v2, which others read too.
+    PagerDuty,
+    /// Opsgenie's Alert API, which is that of Jira Service Management too.
+    Opsgenie,
+}
+
+impl OnCallFormat {
+    /// Returns where the service itself takes alerts.
+    fn url(self) -> &'static str {
+        match self {
+            Self::PagerDuty => "https://events.pagerduty.com/v2/enqueue",
+            Self::Opsgenie => "https://api.opsgenie.com/v2/alerts",
+        }
+    }
+}
+
+impl FromStr for OnCallFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "pagerduty" => Ok(Self::PagerDuty),
+            "opsgenie" => Ok(Self::Opsgenie),
+            _ => Err("must be pagerduty or opsgenie"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{source::Source, variables};
+
+    #[test]
+    fn each_service_has_an_address_of_its_own() {
+        let url = |values: &[(&'static str, &'static str)]| {
+            let mut read = Reader::new(Source::of(values.iter().copied()), variables::KERNEL.to_vec());
+            OnCall::read(&mut read).url
+        };
+        assert_eq!(url(&[]), "https://events.pagerduty.com/v2/enqueue");
+        assert_eq!(url(&[("ON_CALL_FORMAT", "opsgenie")]), "https://api.opsgenie.com/v2/alerts");
+        let europe = "https://api.eu.opsgenie.com/v2/alerts";
+        assert_eq!(url(&[("ON_CALL_FORMAT", "opsgenie"), ("ON_CALL_URL", europe)]), europe);
+    }
+}

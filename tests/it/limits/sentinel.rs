@@ -1,0 +1,143 @@
+//! Redis Sentinel makes another Redis the primary while two servers serve: no request fails or waits for that, and
+//! afterwards the limits are those of both servers together again.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use mainstay_dev_servers::{Redis, RedisOptions};
+use serde_json::json;
+
+use crate::{
+    cases::draft,
+    support::{Actor, Endpoint, PROTOCOLS, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast},
+};
+
+/// The name under which Sentinel knows the primary.
+const NAME: &str = "shop";
+/// A quarter of the quota, and what is added to it in the minutes of a slow test.
+const BURST: usize = 20 + 3;
+/// No request waits for a Redis that is gone.
+const SLOWEST: Duration = Duration::from_secs(3);
+
+/// Reads in turn at both servers, more than both admit together, and returns how many reads were admitted.
+async fn admitted(token: &str, at: [&Endpoint; 2]) -> usize {
+    let mut admitted = 0;
+    for number in 0..2 * BURST {
+        let who = Actor::bearer(at[number % 2], token);
+        let answer = who.call(PROTOCOLS[number / 2 % 2], "UserService.GetMe", json!({})).await;
+        match answer.reason.as_str() {
+            "" => admitted += 1,
+            "RATE_LIMIT_EXCEEDED" => {}
+            other => panic!("{other}: {answer:#?}"),
+        }
+    }
+    admitted
+}
+
+/// Creates tickets until told to stop; each must succeed, and soon.
+async fn write(who: &Actor, stop: &AtomicBool) -> usize {
+    let mut made = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let since = Instant::now();
+        who.call(PROTOCOLS[made % 2], "TicketService.CreateTicket", draft()).await.good();
+        assert!(since.elapsed() < SLOWEST, "{:?}", since.elapsed());
+        made += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    made
+}
+
+/// Whether a server says that it has all that it needs, Redis too.
+async fn is_healthy(server: &Process) -> bool {
+    let private = &server.private;
+    let health = private.http.get(format!("{}/health", private.base())).send().await.expect("an answer");
+    health.status() == 200
+}
+
+async fn connect(url: &str) -> redis::aio::MultiplexedConnection {
+    let client = redis::Client::open(url).expect("a URL");
+    client.get_multiplexed_async_connection().await.expect("Redis answers")
+}
+
+/// Whether a server had requests counted by itself.
+async fn fell_back(server: &Process) -> bool {
+    let metrics = server.private.get("/metrics").await.body.to_string();
+    let (_, value) = metrics.rsplit_once("mainstay_rate_limit_fallbacks_total ").expect("the metric");
+    matches!(value.as_bytes().first(), Some(b'1'..=b'9'))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_serve_while_sentinel_elects_another_redis() {
+    let mut primary = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let replica = RedisOptions { primary: Some(primary.port()), ..RedisOptions::default() };
+    let replica = Redis::start(replica).await.expect("a replica");
+    let sentinel = Redis::sentinel(NAME, &primary).await.expect("a Sentinel");
+    let (url, sentinels) = (format!("redis://{NAME}"), sentinel.url());
+    let database = TestDatabase::new().await;
+    let settings = [
+        ("REDIS_URL", url.as_str()),
+        ("REDIS_SENTINELS", sentinels.as_str()),
+        ("RATE_LIMIT_READ", "80/1h"),
+        ("OPEN_TICKET_LIMIT", "1000000"),
+    ];
+    let (first, second) = tokio::join!(Process::with(&database, &settings), Process::with(&database, &settings));
+    let at = [&first.endpoint, &second.endpoint];
+    let Cast { customer, colleague, stranger, .. } = Cast::new(&first.endpoint, &database).await;
+    let session = sign_in(&first.endpoint, customer.who()).await.good();
+    let writer = session.text("/data/accessToken");
+    let before = colleague.token().await.expect("a token");
+    let after = stranger.token().await.expect("a token");
+    assert!((10..=BURST).contains(&admitted(&before, at).await), "what both servers admit together");
+
+    // Redis replicates after it has answered, and Sentinel looks for replicas every ten seconds.
+    let mut own = connect(&primary.url()).await;
+    redis::cmd("SET").arg("last").arg(1).exec_async(&mut own).await.expect("it is set");
+    eventually("the replica has all of it", async || {
+        let copies: Result<i64, _> = redis::cmd("WAIT").arg(1).arg(20).query_async(&mut own).await;
+        copies.is_ok_and(|copies| copies == 1)
+    })
+    .await;
+    let mut at_sentinel = connect(&sentinels).await;
+    eventually("Sentinel knows the replica", async || {
+        let known: Result<Vec<redis::Value>, _> =
+            redis::cmd("SENTINEL").arg("REPLICAS").arg(NAME).query_async(&mut at_sentinel).await;
+        known.is_ok_and(|known| !known.is_empty())
+    })
+    .await;
+
+    let stop = AtomicBool::new(false);
+    let writers = at.map(|endpoint| Actor::bearer(endpoint, writer.clone()));
+    let election = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        primary.crash();
+        let since = Instant::now();
+        let mut at_replica = connect(&replica.url()).await;
+        eventually("the replica is the primary", async || {
+            let role: Result<String, _> = redis::cmd("INFO").arg("replication").query_async(&mut at_replica).await;
+            role.is_ok_and(|role| role.contains("role:master"))
+        })
+        .await;
+        let elected = since.elapsed();
+        for server in [&first, &second] {
+            eventually("the server has found it", async || is_healthy(server).await).await;
+        }
+        let found = since.elapsed();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        stop.store(true, Ordering::Relaxed);
+        (elected, found)
+    };
+    let (one, other, (elected, found)) = tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), election);
+    println!("{one} and {other} writes; a primary after {elected:?}, found after {found:?}");
+    assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
+
+    // Each by itself would admit a whole burst of a caller that it has not seen.
+    assert!((10..=BURST).contains(&admitted(&after, at).await), "what both servers admit together, again");
+    // What was counted, and who was signed in, is known to the new primary.
+    let more = admitted(&before, at).await;
+    assert!(more <= 3, "{more} more than a burst");
+    let refresh = json!({ "refreshToken": session.text("/data/refreshToken") });
+    writers[1].call(Protocol::Rest, "AuthService.Refresh", refresh).await.good();
+    assert!(is_healthy(&first).await && is_healthy(&second).await);
+}

@@ -1,0 +1,136 @@
+//! A real PgBouncer between the server and Postgres, which pools by transaction: the statements of a connection reach
+//! whatever session is free, so nothing may be kept in one from a transaction to the next.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use mainstay_dev_servers::PgBouncer;
+use serde_json::json;
+
+use crate::{
+    cases::draft,
+    operation, payment,
+    support::{
+        PROTOCOLS, Protocol, TestDatabase,
+        database::{connect, sql},
+        eventually,
+        gateway::FakeGateway,
+        process::run,
+        unique,
+    },
+};
+
+const CHARGE: &str = "PaymentService.ChargePayment";
+/// Sessions in Postgres, fewer than the server has connections.
+const SESSIONS: usize = 4;
+
+/// Starts a pooler as docs/scaling.md has it, and returns the way through it to a database.
+async fn pooler(database: &TestDatabase) -> (PgBouncer, String) {
+    let name = database.sql("SELECT current_database()").await[0][0].clone().expect("a name");
+    let document = include_str!("../../docs/scaling.md").lines();
+    let settings: Vec<_> = document.filter_map(|line| line.trim().strip_prefix("ALTER ROLE mainstay ")).collect();
+    assert_eq!(settings.len(), 4, "{settings:?}");
+    for setting in settings {
+        // The role is that of all tests.
+        database.sql(&format!("ALTER ROLE CURRENT_USER IN DATABASE {name} {setting}")).await;
+    }
+    let sessions = SESSIONS.to_string();
+    let settings = [
+        ("pool_mode", "transaction"),
+        ("max_prepared_statements", "200"),
+        ("ignore_startup_parameters", "options"),
+        ("default_pool_size", sessions.as_str()),
+    ];
+    let pooler = PgBouncer::start(&database.url, &settings).await.expect("a PgBouncer");
+    let url = pooler.url(&name);
+    (pooler, url)
+}
+
+/// How many connections of a kind, `CLIENTS` or `SERVERS`, the pooler has for the database of the test.
+async fn connections(pooler: &PgBouncer, kind: &str) -> usize {
+    let rows = sql(&pooler.console(), &format!("SHOW {kind}")).await;
+    rows.iter().filter(|row| row[2].as_deref().is_some_and(|name| name.starts_with("mainstay_test_"))).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_works_behind_a_pooler_by_transaction() {
+    let database = Arc::new(TestDatabase::new().await);
+    let (pooler, url) = pooler(&database).await;
+    let gateway = FakeGateway::start().await;
+    let own = [("DATABASE_URL", url.as_str()), ("DATABASE_POOL_SIZE", "12"), ("OPEN_TICKET_LIMIT", "1000")];
+    let server = payment::process(&database, &gateway, &own).await;
+    let scene = payment::scene_of(&server, &database).await;
+    let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
+    customer.token().await;
+
+    // Transactions, shared connections and lists at once, under prepared statements all of them.
+    let callers = (0..9).map(|number| async move {
+        let protocol = PROTOCOLS[number % PROTOCOLS.len()];
+        for _ in 0..10 {
+            let key = unique();
+            let made = customer.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.good();
+            let again = customer.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.good();
+            assert!(again.is_replayed() && again.id() == made.id(), "{again:#?}");
+            let get = json!({ "ticketId": made.id() });
+            customer.call(protocol, "TicketService.GetTicket", get).await.good();
+            customer.call(protocol, "TicketService.ListTickets", json!({ "pageSize": 5 })).await.good();
+        }
+    });
+    join_all(callers).await;
+    let (clients, servers) = (connections(&pooler, "CLIENTS").await, connections(&pooler, "SERVERS").await);
+    assert!(servers <= SESSIONS && clients > SESSIONS, "{clients} connections of the server, {servers} to Postgres");
+
+    let request = payment::charge_of(&scene).await;
+    let charged = payment::call_until_final(customer, Protocol::Rest, CHARGE, &request, "once").await.good();
+    for protocol in PROTOCOLS {
+        let again = customer.keyed(protocol, CHARGE, request.clone(), "once").await.good();
+        assert!(again.is_replayed() && again.id() == charged.id(), "{again:#?}");
+    }
+    assert_eq!(gateway.settled_books(&database).await, 1);
+
+    // A job of several transactions.
+    let rows = "subject,body\nThe first,One\nThe second,Two\n";
+    let import = operation::begin(agent, &scene.account(), rows, &unique()).await;
+    let imported = operation::ended(agent, &import).await;
+    assert_eq!(imported["state"], "OPERATION_STATE_SUCCEEDED", "{imported}");
+
+    // Who gives up has the statement cancelled in the session that runs it, long before `statement_timeout`.
+    let ticket = scene.ticket().await;
+    let holder = connect(&database.url).await;
+    holder.batch_execute("BEGIN; SELECT FROM tickets FOR UPDATE").await.expect("locked");
+    let change = json!({ "ticketId": ticket, "ticket": { "subject": "Later" } });
+    let late = [("x-request-timeout", "500ms")];
+    let given_up = customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), &late).await;
+    given_up.refused("DEADLINE_EXCEEDED");
+    database.locks_waited_for(0).await;
+    holder.batch_execute("ROLLBACK").await.expect("released");
+    customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.good();
+
+    // What the sessions keep is what the role has, whoever used them.
+    let kept = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'),
+        current_setting('TimeZone'), current_setting('jit'), current_setting('search_path'), pg_sleep(0.1)";
+    for rows in join_all((0..SESSIONS).map(|_| sql(&url, kept))).await {
+        let row: Vec<_> = rows[0].iter().flatten().map(String::as_str).collect();
+        assert_eq!(row[..5], ["1min", "1min", "UTC", "off", "\"$user\", public"], "{row:?}");
+    }
+    let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually("no lock outlives its transaction", async || database.number(locks).await == 0).await;
+    let log = server.log();
+    assert!(!log.contains("prepared statement") && !log.contains("INTERNAL_ERROR"), "{log}");
+}
+
+/// The lock of the migration, its search path and its lifted time limit are a session's: behind a pooler they would be
+/// another one's.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_migrates_through_a_pooler() {
+    let database = TestDatabase::empty().await;
+    let (_pooler, url) = pooler(&database).await;
+    let (migrated, output) = run(&["migrate"], &database, &[("DATABASE_URL", url.as_str())]).await;
+    assert!(!migrated && output.contains("leads through a pooler"), "{output}");
+    assert_eq!(database.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, 0);
+    let (migrated, output) = run(&["migrate"], &database, &[]).await;
+    assert!(migrated, "{output}");
+    let (checked, output) = run(&["ledger", "check"], &database, &[("DATABASE_URL", url.as_str())]).await;
+    assert!(checked, "{output}");
+}
