@@ -18,7 +18,7 @@ use mainstay_kernel::{
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = mails, treat_none_as_null = true)]
+#[diesel(table_name = mails, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: MailId,
     kind: i16,

@@ -1,12 +1,18 @@
 //! Identifiers: UUIDv7 (RFC 9562), one type per resource, so that ids of different resources can't be confused.
 
 use chrono::{DateTime, Utc};
+use rand::RngCore as _;
 use uuid::Uuid;
 
-/// Makes a UUIDv7 of the given time.
+/// Makes a UUIDv7 of the given time. Its randomness is that of the thread's generator (ChaCha, seeded by the system):
+/// `Uuid::new_v7` would ask the system for each, a call per request.
 pub fn new(now: DateTime<Utc>) -> Uuid {
-    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos()))
+    let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+    #[expect(clippy::disallowed_methods, reason = "the random part of an id, which nothing depends on")]
+    let mut generator = rand::rng();
+    let mut random: [u8; 10] = [0; 10];
+    generator.fill_bytes(&mut random);
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 /// Returns a lower bound of the ids that [`new`] makes from this time on, to the millisecond.

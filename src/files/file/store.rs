@@ -36,7 +36,7 @@ pub use objects::{abandon, claim_deletable, end_upload, forget, hold_space, inte
 pub use usage::{give_back, reserve};
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = files, treat_none_as_null = true)]
+#[diesel(table_name = files, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: FileId,
     account_id: AccountId,

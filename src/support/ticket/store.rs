@@ -310,7 +310,7 @@ pub async fn names(connection: &Connection, ids: &[UserId]) -> Result<Vec<(UserI
 }
 
 #[derive(Insertable)]
-#[diesel(table_name = activities)]
+#[diesel(table_name = activities, treat_none_as_default_value = false)]
 struct ActivityRow<'a> {
     id: ActivityId,
     ticket_id: TicketId,

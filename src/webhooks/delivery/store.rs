@@ -194,7 +194,7 @@ pub async fn total(
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = webhook_attempts)]
+#[diesel(table_name = webhook_attempts, treat_none_as_default_value = false)]
 struct AttemptRow {
     number: i32,
     started_at: DateTime<Utc>,

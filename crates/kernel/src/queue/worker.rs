@@ -165,10 +165,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Worker {
     fn new(work: Work, app: App, stop: CancellationToken) -> Self {
         let lanes = work.jobs.iter().map(|kind| kind.lane).chain(work.rows.iter().map(|rows| rows.lane));
+        let slots = Slots::new(lanes, &app.config);
+        let kinds = work.jobs.iter().filter_map(|kind| Some((kind.name, slots.number(kind.lane.name)?)));
+        let take = queue::statement(slots.count(), kinds, work.rows.iter().map(|rows| rows.table));
         Self {
-            slots: Slots::new(lanes, &app.config),
+            slots,
             due_rows: Mutex::default(),
-            take: queue::statement(work.rows.iter().map(|rows| rows.table)),
+            take,
             kinds: work.jobs.iter().map(|kind| (kind.name, *kind)).collect(),
             app,
             work,

@@ -92,7 +92,11 @@ const MAX_SEGMENT_CHARS: usize = 64;
 
 /// Returns the path of a request as far as it may be logged. A URI has neither spaces nor control characters.
 fn path_of(uri: &Uri) -> String {
-    let segments = uri.path().split('/').map(|segment| if segment.len() > MAX_SEGMENT_CHARS { "…" } else { segment });
+    let (path, is_long) = (uri.path(), |segment: &str| segment.len() > MAX_SEGMENT_CHARS);
+    if path.len() <= MAX_PATH_CHARS && !path.split('/').any(is_long) {
+        return path.to_owned();
+    }
+    let segments = path.split('/').map(|segment| if is_long(segment) { "…" } else { segment });
     segments.collect::<Vec<_>>().join("/").chars().take(MAX_PATH_CHARS).collect()
 }
 

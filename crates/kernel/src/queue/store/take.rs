@@ -15,7 +15,7 @@ use crate::{
     error::Result,
 };
 
-/// How many jobs of a lane to take.
+/// How many jobs of a lane to take; none, if it is full.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
     pub(crate) lane: &'static str,
@@ -58,12 +58,10 @@ pub(crate) struct Taken {
 ///
 /// Two statements that do not see each other's changes yet may take two jobs with the same serial key; the unique index
 /// refuses the second one.
-const FIND: &str = "WITH RECURSIVE lane AS ( \
-    SELECT * FROM unnest(?::text[], ?::int[]) AS lane (name, slots) \
-), kind AS ( \
-    SELECT kind.name, lane.name AS lane, lane.slots \
-    FROM unnest(?::text[], ?::text[]) AS kind (name, lane) JOIN lane ON lane.name = kind.lane \
-), plain AS ( \
+///
+/// Before it are `lane`, the numbers of the lanes with their free slots, and `kind`, the kinds with the number and the slots
+/// of their lane.
+const FIND: &str = "plain AS ( \
     SELECT job.id, job.due_at, kind.lane FROM kind, LATERAL ( \
         SELECT job.id, job.due_at FROM jobs AS job \
         WHERE job.kind = kind.name AND job.serial_key IS NULL AND job.dead_at IS NULL AND job.due_at <= now() \
@@ -84,14 +82,14 @@ const FIND: &str = "WITH RECURSIVE lane AS ( \
         ORDER BY serial_key, lease IS NULL, due_at LIMIT 1 \
     ) AS next \
 ), serial AS ( \
-    SELECT job.id, job.due_at, lane.name AS lane FROM lane, LATERAL ( \
+    SELECT job.id, job.due_at, lane.number AS lane FROM lane, LATERAL ( \
         SELECT job.id, job.due_at FROM kind JOIN head ON head.kind = kind.name JOIN jobs AS job ON job.id = head.id \
-        WHERE kind.lane = lane.name AND head.due_at <= now() AND job.dead_at IS NULL AND job.due_at <= now() \
+        WHERE kind.lane = lane.number AND head.due_at <= now() AND job.dead_at IS NULL AND job.due_at <= now() \
         ORDER BY job.due_at LIMIT lane.slots FOR UPDATE OF job SKIP LOCKED \
     ) AS job \
 ), found AS ( \
     SELECT job.id FROM lane, LATERAL ( \
-        SELECT due.id FROM (SELECT * FROM plain UNION ALL SELECT * FROM serial) AS due WHERE due.lane = lane.name \
+        SELECT due.id FROM (SELECT * FROM plain UNION ALL SELECT * FROM serial) AS due WHERE due.lane = lane.number \
         ORDER BY due.due_at LIMIT lane.slots \
     ) AS job \
 )";
@@ -102,9 +100,19 @@ RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts
     EXISTS (SELECT FROM jobs AS next WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL \
         AND next.id <> jobs.id) AS is_replaced";
 
-/// Returns the statement that takes due jobs and also finds out which tables have due rows, so that an idle worker sends
-/// one. For the table of a number, [`Taken::rows`] returns that number.
-pub(crate) fn statement(tables: impl Iterator<Item = &'static str>) -> String {
+/// Returns the statement that takes due jobs of these kinds, each with the number of its lane, and also finds out which
+/// tables have due rows, so that an idle worker sends one. For the table of a number, [`Taken::rows`] returns that number.
+///
+/// Kinds and lanes are constants: Postgres estimates an array that is a parameter to have ten elements, and so would take
+/// the plan for the actual ones to be so much cheaper that it planned at each call, which takes ten times as long as a look
+/// that finds nothing.
+pub(crate) fn statement(
+    lanes: usize,
+    kinds: impl Iterator<Item = (&'static str, usize)>,
+    tables: impl Iterator<Item = &'static str>,
+) -> String {
+    let lanes: Vec<_> = (1..=lanes).map(|number| format!("({number})")).collect();
+    let kinds: Vec<_> = kinds.map(|(name, lane)| format!("('{}', {})", name.replace('\'', "''"), lane + 1)).collect();
     let due = tables.enumerate().map(|(number, table)| {
         format!(
             " UNION ALL SELECT {}, '00000000-0000-0000-0000-000000000000', '', '', '', 0, 0, NULL, false \
@@ -112,7 +120,16 @@ pub(crate) fn statement(tables: impl Iterator<Item = &'static str>) -> String {
             -1 - i64::try_from(number).unwrap_or_default()
         )
     });
-    format!("{FIND}, taken AS ({TAKE}) SELECT * FROM taken{}", due.collect::<String>())
+    format!(
+        "WITH RECURSIVE lane AS ( \
+            SELECT number, slots FROM (SELECT ?::int[] AS free) AS room, (VALUES {}) AS lane (number), \
+                LATERAL (SELECT free[number] AS slots) AS one WHERE slots > 0 \
+        ), kind AS (SELECT kind.name, kind.lane, lane.slots FROM (VALUES {}) AS kind (name, lane) JOIN lane ON lane.number = kind.lane \
+        ), {FIND}, taken AS ({TAKE}) SELECT * FROM taken{}",
+        listed(&lanes, "(0)"),
+        listed(&kinds, "('', 0)"),
+        due.collect::<String>()
+    )
 }
 
 impl Taken {
@@ -122,20 +139,21 @@ impl Taken {
     }
 }
 
-/// Takes due jobs of these kinds, each with the lane in which it runs, as far as there is room; they are leased for `term`.
+/// The rows of a VALUES, or one that means nothing.
+fn listed(rows: &[String], nothing: &str) -> String {
+    if rows.is_empty() { nothing.to_owned() } else { rows.join(", ") }
+}
+
+/// Takes due jobs, as far as there is room: `rooms` are all lanes, in the order of their numbers. Jobs are leased for `term`.
 pub(crate) async fn take(
     connection: &mut Connection,
     statement: &str,
     rooms: &[Room],
-    kinds: &[(&'static str, &'static str)],
     term: Duration,
 ) -> Result<Vec<Taken>> {
     let slots = |room: &Room| i32::try_from(room.slots).unwrap_or(i32::MAX);
     let statement = Statement::new(statement)
-        .bind::<Array<Text>, _>(rooms.iter().map(|room| room.lane).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(rooms.iter().map(slots).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(kinds.iter().map(|(kind, _)| *kind).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(kinds.iter().map(|(_, lane)| *lane).collect::<Vec<_>>())
         .bind::<Double, _>(term.as_secs_f64());
     match statement.load(connection).await {
         // Another worker took a job with the same serial key; its change is seen next time.

@@ -87,10 +87,20 @@ impl Slots {
         self.lanes.iter().find(|one| one.lane.name == name)
     }
 
-    /// Returns the lanes that have free slots.
+    /// Returns the number of lanes.
+    pub(super) fn count(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Returns the number of a lane, from 0.
+    pub(super) fn number(&self, name: &str) -> Option<usize> {
+        self.lanes.iter().position(|one| one.lane.name == name)
+    }
+
+    /// Returns the free slots of each lane, in the order of their numbers.
     pub(super) fn room(&self) -> Vec<Room> {
-        let room = self.lanes.iter().map(|one| Room { lane: one.lane.name, slots: one.free.load(Ordering::Relaxed) });
-        room.filter(|room| room.slots > 0).collect()
+        let room = |one: &Arc<Slotted>| Room { lane: one.lane.name, slots: one.free.load(Ordering::Relaxed) };
+        self.lanes.iter().map(room).collect()
     }
 
     /// Occupies a slot; `None` if none is free, so that the bound of a lane holds whatever was taken for it.
@@ -135,7 +145,7 @@ mod tests {
         let slots = Slots { lanes: vec![Arc::new(slotted)], wake: Arc::default() };
         let held = [slots.occupy("narrow"), slots.occupy("narrow")];
         assert!(held.iter().all(Option::is_some));
-        assert!(slots.occupy("narrow").is_none() && slots.room().is_empty());
+        assert!(slots.occupy("narrow").is_none() && slots.room().iter().all(|room| room.slots == 0));
         drop(held);
         assert_eq!(slots.room().iter().map(|room| room.slots).sum::<usize>(), 2);
     }

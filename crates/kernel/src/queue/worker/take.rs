@@ -7,7 +7,10 @@ use crate::{
     database::Connection,
     error::Result,
     fault,
-    queue::{outage::jittered, store as queue},
+    queue::{
+        outage::jittered,
+        store::{self as queue, Room},
+    },
 };
 
 /// The longest that a job of another process waits for this one.
@@ -56,7 +59,8 @@ impl Worker {
         let mut some = false;
         let due = mem::take(&mut *lock(&self.due_rows));
         for rows in due {
-            let Some(room) = self.slots.room().into_iter().find(|room| room.lane == rows.lane.name) else {
+            let free = |room: &Room| room.lane == rows.lane.name && room.slots > 0;
+            let Some(room) = self.slots.room().into_iter().find(free) else {
                 lock(&self.due_rows).push(rows);
                 continue;
             };
@@ -71,16 +75,12 @@ impl Worker {
 
     async fn take_due_jobs(self: &Arc<Self>) -> Result<bool> {
         let rooms = self.slots.room();
-        if rooms.is_empty() {
+        if rooms.iter().all(|room| room.slots == 0) {
             return Ok(false);
         }
-        let kinds: Vec<_> = self.kinds.values().map(|kind| (kind.name, kind.lane.name)).collect();
-        let (free_slots, statement) = (rooms.clone(), self.take.as_str());
-        let taken = self
-            .app
-            .database
-            .autocommit(async move |connection| queue::take(connection, statement, &free_slots, &kinds, LEASE).await)
-            .await?;
+        let (free_slots, statement) = (rooms.as_slice(), self.take.as_str());
+        let take = async move |connection: &mut Connection| queue::take(connection, statement, free_slots, LEASE).await;
+        let taken = self.app.database.autocommit(take).await?;
         let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.rows().is_some());
         let due = due.iter().filter_map(|due| self.work.rows.get(due.rows()?));
         *lock(&self.due_rows) = due.collect();
@@ -88,7 +88,7 @@ impl Worker {
         for kind in taken.iter().filter_map(|job| self.kinds.get(job.kind.as_str())) {
             *counts.entry(kind.lane.name).or_default() += 1;
         }
-        for room in rooms {
+        for room in rooms.iter().filter(|room| room.slots > 0) {
             let is_saturated = counts.get(room.lane).is_some_and(|count| *count >= room.slots);
             self.slots.set_saturated(room.lane, is_saturated);
         }
