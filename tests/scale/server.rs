@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel_async::{AsyncConnection as _, AsyncPgConnection};
 use mainstay_dev_servers::{Options, Postgres};
 use mainstay_kernel::{config::Source, database::Database};
 use tokio_postgres::{Client, NoTls};
@@ -54,8 +53,6 @@ impl Server {
         let postgres = Postgres::start(options).await?;
         let (client, connection) = tokio_postgres::connect(postgres.url(), NoTls).await?;
         tokio::spawn(connection);
-        let own = AsyncPgConnection::establish(postgres.url()).await?;
-        mainstay_kernel::database::migrations::run(own, modules.migrations()).await?;
         let config =
             modules.config(Source::of([("DATABASE_STATEMENT_TIMEOUT", "10m")])).expect("these are good values");
         // A single connection prepares each statement once and after five runs may choose a generic plan, like a
@@ -63,6 +60,7 @@ impl Server {
         let config =
             mainstay_kernel::config::Database { pool_size: 1, pool_wait: Duration::from_secs(600), ..config.database };
         let database = Database::new(&postgres.url().to_owned().into(), "mainstay", &config)?;
+        mainstay_kernel::database::migrations::run(database.dedicated().await?, modules.migrations()).await?;
         Ok(Self { client, database, _postgres: postgres })
     }
 

@@ -40,6 +40,9 @@ enum Role {
 
 /// How long a primary may be silent until a Sentinel has it replaced, in milliseconds.
 const DOWN_AFTER_MS: u64 = 500;
+/// A Sentinel that looked at its replica more than five seconds before the primary failed finds none to promote, and tries
+/// again after twice this time, which is three minutes unless told.
+const FAILOVER_TIMEOUT_MS: u64 = 3000;
 
 /// A running, empty Redis; it ends when this value is dropped, or when this process ends in any way.
 #[derive(Debug)]
@@ -181,7 +184,8 @@ impl Redis {
                 let path = self.dir.join("sentinel.conf");
                 let text = format!(
                     "sentinel monitor {name} 127.0.0.1 {primary} 1\n\
-                     sentinel down-after-milliseconds {name} {DOWN_AFTER_MS}\n"
+                     sentinel down-after-milliseconds {name} {DOWN_AFTER_MS}\n\
+                     sentinel failover-timeout {name} {FAILOVER_TIMEOUT_MS}\n"
                 );
                 std::fs::write(&path, text).map_err(Error::io("writing", &path))?;
                 (vec![path.to_string_lossy().into_owned(), "--sentinel".to_owned()], Vec::new())
