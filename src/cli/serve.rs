@@ -148,7 +148,9 @@ fn banner(url: &str, operators: SocketAddr, private: bool, demo: Option<(String,
     } else if private {
         println!("The demo sign-in was shown at the first start.\n");
     }
-    let (email, password) = demo.unwrap_or_else(|| ("demo@example.com".into(), "…".into()));
+    // On a database of one's own there is no demo account.
+    let email = if private { "demo@example.com" } else { "you@example.com" };
+    let (email, password) = demo.unwrap_or_else(|| (email.into(), "…".into()));
     println!("Try:\n");
     println!("  TOKEN=$(curl -s {url}/api/v1/auth/login -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' \\");
     println!("    -H 'Content-Type: application/json' | sed 's/.*\"accessToken\":\"\\([^\"]*\\)\".*/\\1/')");

@@ -59,8 +59,11 @@ impl Server {
         // connection of a server that runs for days.
         let config =
             mainstay_kernel::config::Database { pool_size: 1, pool_wait: Duration::from_secs(600), ..config.database };
-        let database = Database::new(&postgres.url().to_owned().into(), "mainstay", &config)?;
-        mainstay_kernel::database::migrations::run(database.dedicated().await?, modules.migrations()).await?;
+        let url = postgres.url().to_owned().into();
+        // By another name, because what migrations scan does not count.
+        let migrating = Database::new(&url, "migrate", &config)?.dedicated().await?;
+        mainstay_kernel::database::migrations::run(migrating, modules.migrations()).await?;
+        let database = Database::new(&url, "mainstay", &config)?;
         Ok(Self { client, database, _postgres: postgres })
     }
 

@@ -113,8 +113,9 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         primary.crash();
         let since = Instant::now();
-        let mut at_replica = connect(&replica.url()).await;
+        // Sentinel ends the connections of a Redis that it promotes.
         eventually("the replica is the primary", async || {
+            let mut at_replica = connect(&replica.url()).await;
             let role: Result<String, _> = redis::cmd("INFO").arg("replication").query_async(&mut at_replica).await;
             role.is_ok_and(|role| role.contains("role:master"))
         })
