@@ -69,8 +69,16 @@ impl Server {
 
     /// The plans of the statements on the app's pool, oldest first, from the log.
     pub(crate) async fn plans(&self) -> anyhow::Result<Vec<serde_json::Value>> {
-        let row = self.client.query_one("SELECT pg_read_file(pg_current_logfile('jsonlog'))", &[]).await?;
-        let log: String = row.get(0);
+        // The collector writes some time after the statement has ended; the deliberate scan is the last one.
+        let began = Instant::now();
+        let log = loop {
+            let row = self.client.query_one("SELECT pg_read_file(pg_current_logfile('jsonlog'))", &[]).await?;
+            let log: String = row.get(0);
+            if log.contains(crate::plans::WITNESS) || began.elapsed() > Duration::from_secs(30) {
+                break log;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
         let mut plans = Vec::new();
         for line in log.lines() {
             let entry: serde_json::Value = serde_json::from_str(line)?;
