@@ -68,7 +68,12 @@ const SHOWS = {
       await page.emulateMedia({ colorScheme: theme });
       await page.setViewportSize(size);
       await reference(page);
-      const faint = await unreadable(page);
+      // The page takes its colours some time after its text.
+      let faint = await unreadable(page);
+      for (let again = 0; faint.length > 0 && again < 20; again++) {
+        await page.waitForTimeout(500);
+        faint = await unreadable(page);
+      }
       if (faint.length > 0) throw new Error(`too little contrast, ${theme}:\n${faint.join("\n")}`);
       const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
       if (content > screen) throw new Error(`the reference is ${content} pixels wide on a screen of ${screen}`);
