@@ -107,6 +107,7 @@ unpack_debian_13() { # NAME PACKAGE...
   cat >"$debian_13/apt.conf" <<EOF
 Dir::State "$debian_13"; Dir::State::status "$debian_13/status"; Dir::Cache "$debian_13";
 Dir::Etc::sourcelist "$debian_13/debian.sources"; Dir::Etc::sourceparts "-";
+APT::Sandbox::User "$(id -un)";
 EOF
   (
     cd "$debian_13"

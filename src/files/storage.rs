@@ -301,3 +301,40 @@ fn outcome<T>(result: object_store::Result<T>) -> Outcome<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn storage() -> Storage {
+        Storage {
+            store: Arc::new(InMemory::new()),
+            signer: None,
+            prefix: String::new(),
+            has_attributes: false,
+            breaker: mainstay_kernel::outbound::breaker(PROVIDER),
+            is_probed: Arc::default(),
+            slots: Arc::new(Semaphore::new(MAX_CONCURRENCY)),
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_circuit_of_a_storage_that_nobody_calls_closes_after_the_outage() {
+        let storage = storage();
+        let hangs = || storage.call("test", std::future::pending::<object_store::Result<()>>());
+        while storage.circuit() == Circuit::Closed {
+            assert!(hangs().await.is_err());
+        }
+        sleep(PROBE_EVERY + Duration::from_secs(1)).await;
+        assert_eq!(storage.circuit(), Circuit::Closed);
+        // And again after the next one.
+        while storage.circuit() == Circuit::Closed {
+            assert!(hangs().await.is_err());
+        }
+        sleep(PROBE_EVERY + Duration::from_secs(1)).await;
+        assert_eq!(storage.circuit(), Circuit::Closed);
+    }
+}

@@ -70,8 +70,8 @@ fn end(provider: &'static str, cause: &'static str, subject: String, calm: Durat
 }
 
 fn hand_over(alert: Alert) {
-    if let Some(Err(_)) = SINK.get().map(|sink| sink.try_send(alert)) {
-        count_undelivered("too many alerts wait");
+    if let Some(Err(refused)) = SINK.get().map(|sink| sink.try_send(alert)) {
+        refused.into_inner().give_up("too many alerts wait");
     }
 }
 
@@ -93,6 +93,19 @@ pub(crate) enum News {
     Over,
 }
 
+impl Alert {
+    /// Notes that the on-call service did not get it. An end is worth a line only: somebody looks at the incident anyway.
+    pub(crate) fn give_up(&self, why: &str) {
+        match self.news {
+            News::Raised { .. } => {
+                metrics::counter!("mainstay_alerts_undelivered_total").increment(1);
+                tracing::error!(why, "the on-call service did not accept an alert");
+            }
+            News::Over => tracing::warn!(why, "the on-call service did not accept the end of an alert"),
+        }
+    }
+}
+
 /// Alerts that wait for the on-call service.
 const WAITING: usize = 1000;
 
@@ -102,12 +115,6 @@ static SINK: OnceLock<mpsc::Sender<Alert>> = OnceLock::new();
 pub(crate) fn subscribe() -> Option<mpsc::Receiver<Alert>> {
     let (sink, alerts) = mpsc::channel(WAITING);
     SINK.set(sink).ok().map(|()| alerts)
-}
-
-/// Counts an alert that the on-call service did not get.
-pub(crate) fn count_undelivered(why: &str) {
-    metrics::counter!("mainstay_alerts_undelivered_total").increment(1);
-    tracing::error!(why, "the on-call service did not accept an alert");
 }
 
 type Thing = (&'static str, &'static str, String);

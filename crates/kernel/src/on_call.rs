@@ -85,12 +85,12 @@ impl Service {
         for call in 1..=CALLS {
             let sent = match self.request(alert) {
                 Ok(request) => self.client.send(request).await.map(drop),
-                Err(error) => return give_up(alert, &error.to_string()),
+                Err(error) => return alert.give_up(&error.to_string()),
             };
             match sent {
                 Ok(()) => return,
                 Err(error) if matches!(error.kind, Kind::Rejected | Kind::Auth) || call == CALLS => {
-                    return give_up(alert, &error.to_string());
+                    return alert.give_up(&error.to_string());
                 }
                 Err(_) => tokio::time::sleep(wait).await,
             }
@@ -157,14 +157,6 @@ impl Service {
             }
         };
         post(&url, alert, key, Some(credentials), &body)
-    }
-}
-
-/// Notes what the service did not take. An end is worth a line only: somebody looks at the incident anyway.
-fn give_up(alert: &Alert, why: &str) {
-    match alert.news {
-        News::Raised { .. } => alert::count_undelivered(why),
-        News::Over => tracing::warn!(why, "the on-call service did not accept the end of an alert"),
     }
 }
 

@@ -1,0 +1,124 @@
+//! A standby becomes the primary: nothing that was acknowledged is lost, writes go on, and it is read as a replica no more.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::{ANY_LAG, Pair, get, subject};
+use crate::{
+    cases::draft,
+    support::{Actor, PROTOCOLS, Process, Protocol, TestApp, database::sql, eventually, people::Cast, unique},
+};
+
+/// A URL may name all servers of a cluster, in whatever order, as managed ones do.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_hosts_the_one_that_accepts_writes_is_the_primary() {
+    let pair = Pair::start().await;
+    let (standby, primary) = (pair.standby.port(), pair.primary.port());
+    let both = pair.primary.url().replace(&format!(":{primary}/"), &format!(":{standby},127.0.0.1:{primary}/"));
+    let app = TestApp::builder().on(&pair.database).set("DATABASE_URL", both).start().await;
+    let Cast { customer, .. } = app.cast().await;
+    for protocol in PROTOCOLS {
+        let made = customer.call(protocol, "TicketService.CreateTicket", draft()).await.good();
+        get(&customer, protocol, &made.id(), &[]).await.good();
+    }
+}
+
+/// Creates tickets until told to stop, each under a key with which it is tried until it succeeds. Returns the ids.
+async fn write(who: &Actor, request: &Value, stop: &AtomicBool, last: &Mutex<Instant>) -> Vec<String> {
+    let mut ids = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let key = unique();
+        loop {
+            let answer = who.keyed(Protocol::Rest, "TicketService.CreateTicket", request.clone(), &key).await;
+            if answer.reason.is_empty() {
+                ids.push(answer.id());
+                *last.lock().await = Instant::now();
+                break;
+            }
+            let passing = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS"];
+            assert!(passing.contains(&&*answer.reason), "{answer:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
+    let mut pair = Pair::start().await;
+    pair.database.sql("ALTER SYSTEM SET synchronous_standby_names = '*'").await;
+    pair.database.sql("SELECT pg_reload_conf()").await;
+    eventually("replication is synchronous", async || {
+        pair.database.number("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'").await == 1
+    })
+    .await;
+    let (first, second) = (pair.primary.port().to_string(), pair.standby.port().to_string());
+    let both = pair.database.url.replace(&format!(":{first}/"), &format!(":{first},127.0.0.1:{second}/"));
+    let settings = [
+        ("DATABASE_URL", both.as_str()),
+        ("DATABASE_REPLICA_URLS", pair.standby.url()),
+        ("DATABASE_POOL_WAIT", "800ms"),
+    ];
+    let server = Process::with(&pair.database, &settings).await;
+    let Cast { customer, agent, .. } = Cast::new(&server.endpoint, &pair.database).await;
+    agent.token().await;
+    let mut request = draft();
+    request["accountId"] = json!(customer.who().account);
+
+    let (stop, last) = (AtomicBool::new(false), Mutex::new(Instant::now()));
+    let writers = futures_util::future::join_all((0..4).map(|_| write(&agent, &request, &stop, &last)));
+    let (primary, standby) = (&mut pair.primary, &pair.standby);
+    let take_over = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        primary.crash();
+        let promoted = sql(standby.url(), "SELECT pg_promote()").await;
+        assert_eq!(promoted[0][0].as_deref(), Some("t"));
+        let since = Instant::now();
+        eventually("writes resume", async || *last.lock().await > since).await;
+        let after = since.elapsed();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.store(true, Ordering::Relaxed);
+        after
+    };
+    let (written, after) = tokio::join!(writers, take_over);
+    assert!(after < Duration::from_secs(10), "writes resumed after {after:?}");
+    let acknowledged: BTreeSet<_> = written.into_iter().flatten().collect();
+    let rows = sql(standby.url(), "SELECT id FROM tickets").await;
+    let kept: BTreeSet<_> = rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect();
+    assert_eq!(acknowledged, kept, "every write that was acknowledged, and each once");
+    println!("{} writes, the next one {after:?} after the promotion", kept.len());
+
+    // What was a replica is the primary; it is not read as a replica, and every response is current.
+    let ticket = kept.last().expect("a ticket");
+    let change = json!({ "ticketId": ticket, "ticket": { "subject": "After" } });
+    for protocol in PROTOCOLS {
+        agent.call(protocol, "TicketService.UpdateTicket", change.clone()).await.good();
+        assert_eq!(subject(&customer, protocol, ticket, &[]).await, "After");
+    }
+}
+
+/// A standby that is promoted while its primary goes on has a history of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_was_promoted_is_no_replica() {
+    let pair = Pair::start().await;
+    let app = pair.app(ANY_LAG).await;
+    let Cast { customer, agent, .. } = app.cast().await;
+    let made = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    agent.token().await;
+    eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
+    pair.catch_up().await;
+    assert_eq!(pair.ask_standby("pg_promote()").await, "t");
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    sql(pair.standby.url(), "UPDATE tickets SET subject = 'Elsewhere'").await;
+    for number in 0..20 {
+        let protocol = PROTOCOLS[number % PROTOCOLS.len()];
+        assert_eq!(subject(&agent, protocol, &made.id(), &[]).await, made.text("/data/subject"));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
