@@ -49,7 +49,7 @@ async fn revenue_is_exact_and_nothing_scans_the_ledger_with_many_movements() -> 
     let plans = server.plans().await?;
     let is_reading = |plan: &&serde_json::Value| {
         let text = plan["Query Text"].as_str().unwrap_or_default();
-        text.contains("width_bucket") || text.contains(plans::WITNESS)
+        text.contains("width_bucket") || text.contains(server::WITNESS)
     };
     plans::check(&plans.iter().filter(is_reading).cloned().collect::<Vec<_>>(), 20);
     Ok(())

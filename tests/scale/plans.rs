@@ -6,10 +6,7 @@ use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl as _;
 use serde_json::Value;
 
-use crate::server::Server;
-
-/// Marks the statement that proves that a scan would be detected.
-pub(crate) const WITNESS: &str = "witness";
+use crate::server::{Server, WITNESS};
 
 /// What has few rows, all of which are wanted.
 const READ_WHOLE: [&str; 1] = ["ledger_unsummed"];

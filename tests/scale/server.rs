@@ -9,6 +9,9 @@ use mainstay_dev_servers::{Options, Postgres};
 use mainstay_kernel::{config::Source, database::Database};
 use tokio_postgres::{Client, NoTls};
 
+/// Marks the statement that proves that a scan would be detected.
+pub(crate) const WITNESS: &str = "witness";
+
 /// The number of tickets, and of movements of the ledger: `SCALE_ROWS`, otherwise a fifth of the million that the
 /// guarantee is about.
 #[expect(clippy::disallowed_methods, reason = "not a setting of the server")]
@@ -74,7 +77,7 @@ impl Server {
         let log = loop {
             let row = self.client.query_one("SELECT pg_read_file(pg_current_logfile('jsonlog'))", &[]).await?;
             let log: String = row.get(0);
-            if log.contains(crate::plans::WITNESS) || began.elapsed() > Duration::from_secs(30) {
+            if log.contains(WITNESS) || began.elapsed() > Duration::from_secs(30) {
                 break log;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
 };
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -132,11 +133,13 @@ async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) 
     let scene = payment::scene_of(&server, &database).await;
     gateway.behave(json!({ "refuse": 401 }), 0).await;
     let request = payment::charge_of(&scene).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", request, "one").await;
-    assert_eq!(charge.good().status, 202);
+    let charge = scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", request, "one").await.good();
+    assert_eq!(charge.status, 202);
     let is_about_it =
         |event: &Event| event.is_raised() && event.body.to_string().contains("stripe: auth (credentials)");
     eventually("the alert is raised", async || service.events().iter().any(is_about_it)).await;
+    // So late that somebody may have been told that the payment is not settled.
+    database.sql("UPDATE payments SET created_at = created_at - interval '10 minutes'").await;
     // An operator corrects the key, and starts the server anew.
     assert!(!server.log().contains("hunter2"), "{}", server.log());
     drop(server);
@@ -147,8 +150,12 @@ async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) 
     let server = payment::process(&database, &gateway, &own).await;
     assert_eq!(gateway.settled_books(&database).await, 1);
     let followed = || service.events().split_off(before.len());
-    let is_of_it = |event: &Event| event.path.contains(&key) || event.body.to_string().contains(&key);
-    eventually("the service hears of it again", async || followed().iter().any(is_of_it)).await;
+    let unsettled = Sha256::digest(format!("mainstay/gateway/unsettled/{}", charge.id()));
+    let unsettled: String = unsettled.iter().map(|byte| format!("{byte:02x}")).collect();
+    for (what, key) in [("the credentials", key), ("the payment", unsettled)] {
+        let is_of_it = |event: &Event| event.path.contains(&key) || event.body.to_string().contains(&key);
+        eventually(&format!("the service hears of {what} again"), async || followed().iter().any(is_of_it)).await;
+    }
     assert!(!server.log().contains("hunter2"), "{}", server.log());
     (raised, followed())
 }
