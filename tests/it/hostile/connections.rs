@@ -194,7 +194,9 @@ async fn bodies_count_with_what_comes_out_of_them() {
     let mut other = open(&app, &unfinished(2)).await;
     assert_eq!(status(&mut other, soon).await, None, "another network has its own");
     ticket(&app.cast().await.customer).await;
-    drop(first);
+    // The server has noticed it, once it ends the connection too.
+    first.shutdown().await.expect("its end is sent");
+    closed(&mut first).await;
     let mut third = open(&app, &unfinished(1)).await;
     assert_eq!(status(&mut third, soon).await, None, "what was given up is free again");
 }
