@@ -56,9 +56,13 @@ async fn is_healthy(server: &Process) -> bool {
     health.status() == 200
 }
 
-async fn connect(url: &str) -> redis::aio::MultiplexedConnection {
-    let client = redis::Client::open(url).expect("a URL");
-    client.get_multiplexed_async_connection().await.expect("Redis answers")
+async fn connect(url: &str) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+    redis::Client::open(url)?.get_multiplexed_async_connection().await
+}
+
+/// What a Redis says that it is. Sentinel ends the connections of a Redis that it promotes, new ones too.
+async fn role(url: &str) -> redis::RedisResult<String> {
+    redis::cmd("INFO").arg("replication").query_async(&mut connect(url).await?).await
 }
 
 /// Whether a server had requests counted by itself.
@@ -92,14 +96,14 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     assert!((10..=BURST).contains(&admitted(&before, at).await), "what both servers admit together");
 
     // Redis replicates after it has answered, and Sentinel looks for replicas every ten seconds.
-    let mut own = connect(&primary.url()).await;
+    let mut own = connect(&primary.url()).await.expect("Redis answers");
     redis::cmd("SET").arg("last").arg(1).exec_async(&mut own).await.expect("it is set");
     eventually("the replica has all of it", async || {
         let copies: Result<i64, _> = redis::cmd("WAIT").arg(1).arg(20).query_async(&mut own).await;
         copies.is_ok_and(|copies| copies == 1)
     })
     .await;
-    let mut at_sentinel = connect(&sentinels).await;
+    let mut at_sentinel = connect(&sentinels).await.expect("Sentinel answers");
     eventually("Sentinel knows the replica", async || {
         let known: Result<Vec<redis::Value>, _> =
             redis::cmd("SENTINEL").arg("REPLICAS").arg(NAME).query_async(&mut at_sentinel).await;
@@ -113,11 +117,8 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
         tokio::time::sleep(Duration::from_millis(300)).await;
         primary.crash();
         let since = Instant::now();
-        // Sentinel ends the connections of a Redis that it promotes.
         eventually("the replica is the primary", async || {
-            let mut at_replica = connect(&replica.url()).await;
-            let role: Result<String, _> = redis::cmd("INFO").arg("replication").query_async(&mut at_replica).await;
-            role.is_ok_and(|role| role.contains("role:master"))
+            role(&replica.url()).await.is_ok_and(|role| role.contains("role:master"))
         })
         .await;
         let elected = since.elapsed();
