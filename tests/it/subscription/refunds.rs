@@ -71,3 +71,25 @@ async fn a_refund_of_an_invoice_that_no_event_reports_is_found_and_reversed() {
         assert!(good, "{said}");
     }
 }
+
+/// The bank returned it before anybody told of it, so no money moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_of_an_invoice_that_was_returned_before_it_was_booked_is_not_booked() {
+    const INVOICES: &str = "SELECT count(*) FROM ledger_transactions WHERE kind = 3";
+    const REFUNDS: &str = "SELECT count(*) FROM ledger_transactions WHERE kind = 5";
+
+    let gateway = FakeGateway::start().await;
+    let (app, scene) = start_app(&gateway).await;
+    let id = create_subscription(&scene).await.id();
+    assert!(gateway.refund_at_console(&id, 400).await);
+    let refund = gateway.movements().into_iter().find(|moved| moved.amount < 0).expect("a refund");
+    gateway.return_refund(&refund.gateway_id).await;
+    // All invoices of the subscription are read with the next one.
+    gateway.tells(&[&app.endpoint], json!("twice")).await;
+    gateway.happen(&id, "renewed").await;
+    eventually("the renewal is booked", async || app.database.number(INVOICES).await == 2).await;
+    find(&app).await;
+    assert_eq!((app.database.number(REFUNDS).await, app.database.number(REVERSED).await), (0, 0));
+    let (good, said) = check(&app, &gateway).await;
+    assert!(good, "{said}");
+}

@@ -29,7 +29,9 @@ async fn a_known_version_is_not_sent_again_over_rest() {
     let other = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", masked, &known).await;
     assert_eq!(other.status, 200, "another representation has another tag");
     let change = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
-    cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.good();
+    let next = [(IF_NONE_MATCH.as_str(), "\"2\"")];
+    let changed = cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &next).await.good();
+    assert_eq!((changed.status, changed.header("etag")), (200, Some("\"2\"")), "a write always has its answer");
     let third = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request, &known).await;
     assert_eq!(third.status, 200);
     assert_ne!(third.header("etag"), Some(tag.as_str()));

@@ -37,8 +37,13 @@ impl Method {
             );
         }
         let success = note(Vec::new(), Success::read(&raw, &descriptor.output()), &mut faults);
-        let implied = defaults.as_ref().map_or(Cache::NoStore, |defaults| defaults.cache);
-        let cache = first([raw.cache(), service.cache()], implied);
+        let cache = match &defaults {
+            Some(defaults) if defaults.is_read => first([raw.cache(), service.cache()], defaults.cache),
+            _ => Cache::NoStore,
+        };
+        if cache == Cache::NoStore && !matches!(raw.cache(), Cache::Unspecified | Cache::NoStore) {
+            faults.push("only what a GET returns is cached: say no cache".to_owned());
+        }
         let public_cache = note(None, PublicCache::read(&raw, cache, &descriptor.output()), &mut faults);
         let deadline_ms = raw.deadline_ms.or(service.deadline_ms);
         if deadline_ms.is_some_and(|deadline| deadline <= 0) {

@@ -6,7 +6,7 @@
 //! `x-http-code`.
 
 use http::{
-    HeaderName, HeaderValue, Method, StatusCode, Version,
+    HeaderName, HeaderValue, StatusCode, Version,
     header::{CONTENT_TYPE, HOST},
     uri::Authority,
 };
@@ -71,14 +71,6 @@ pub fn is_rest(request: &Request) -> bool {
 /// Returns whether a balancer asks for this instance's health, which is neither limited, shed nor logged.
 pub fn is_probe(request: &Request) -> bool {
     matches!(request.uri().path(), "/livez" | "/readyz" | "/grpc.health.v1.Health/Check")
-}
-
-/// Returns whether a REST request is a GET or HEAD; Envoy's call is a POST like any gRPC call.
-pub fn reads(request: &Request) -> bool {
-    match request.headers().get(X_TRANSCODED).filter(|_| name(request) == "envoy") {
-        Some(method) => method == Method::GET.as_str(),
-        None => matches!(*request.method(), Method::GET | Method::HEAD),
-    }
 }
 
 /// Converts the headers of a REST request, which Envoy passes on, to the metadata that the in-process transcoder makes.

@@ -91,7 +91,7 @@ pub struct Conditional;
 
 impl<S: Next> Middleware<Request, S> for Conditional {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let reads = protocol::reads(&request);
+        let is_page_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let native = !protocol::is_rest(&request);
         let none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
         let modified_since = request.headers().get(header::IF_MODIFIED_SINCE).cloned();
@@ -102,10 +102,11 @@ impl<S: Next> Middleware<Request, S> for Conditional {
                 return Ok(response);
             }
             tag_coding(&mut response);
-            // Whatever the request claims to be, a response that may not be stored is never "not modified".
+            // Whatever the request claims to be, a response that may not be stored, as that of every write, is never
+            // "not modified".
             let method = response.extensions().get::<&'static contract::Method>();
-            let known = reads
-                && method.is_none_or(|method| method.cache != Cache::NoStore)
+            let may_be_stored = method.map_or(is_page_read, |method| method.cache != Cache::NoStore);
+            let known = may_be_stored
                 && response.status() == StatusCode::OK
                 && match &none_match {
                     Some(tags) => tags.to_str().is_ok_and(|tags| etag_matches(tags, response.headers())),

@@ -75,6 +75,9 @@ fn what_a_method_says_about_its_response_must_hold() {
     says(&admin("deadline_ms: 0"), &["a deadline must be positive"]);
     let public = "cache: CACHE_PUBLIC public_cache: {max_age_seconds: 60}";
     says(&admin(&format!("{public} replica: true")), &["reads the primary: say no replica"]);
+    let post = "option (google.api.http) = {post: \"/api/v1/do\"};";
+    let cached = policy("access: \"admin\" cache: CACHE_PRIVATE_REVALIDATE");
+    says(&method(post, &cached), &["only what a GET returns is cached: say no cache"]);
     // All at once.
     assert_eq!(method("", &policy("status: 404 deadline_ms: -1")).len(), 4);
 }

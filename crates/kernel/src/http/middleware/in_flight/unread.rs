@@ -325,3 +325,29 @@ impl Drop for UnreadGuard {
         self.unread.lock().remove(self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: usize = 1 << 20;
+
+    /// Reserves memory for a response that no listener can end.
+    fn reserve(unread: &Unread, principal: Uuid, bytes: usize) -> Option<UnreadGuard> {
+        let limits = ResponseLimits { exchange: None, principal: Some(principal), deadline: None, is_watch: false };
+        unread.reserve(bytes, limits, Counted::new(None))
+    }
+
+    #[tokio::test]
+    async fn a_principal_has_a_quarter_of_the_memory() {
+        let unread = Unread::new(Limits { bytes: BYTES, stalled_after: Duration::from_secs(30) });
+        let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let first = reserve(&unread, one, BYTES / 8).expect("an eighth");
+        let _second = reserve(&unread, one, BYTES / 8).expect("a quarter");
+        assert!(reserve(&unread, one, SMALL + 1).is_none(), "more than a quarter");
+        let _small = reserve(&unread, one, SMALL).expect("small ones are not counted");
+        let _others = reserve(&unread, other, BYTES / 4).expect("a quarter of its own");
+        drop(first);
+        reserve(&unread, one, BYTES / 8).expect("what was read makes room");
+    }
+}
