@@ -55,6 +55,9 @@ impl Query for Statement<'_> {
     type SqlType = Untyped;
 }
 
+/// An `INSERT` of up to so many rows may be [prepared](Prepare): the text varies with their number.
+pub const MAX_PREPARED_ROWS: usize = 16;
+
 /// Lets Postgres prepare a statement once per connection, although diesel would not: it takes the text of every `UPDATE`,
 /// and of every `INSERT` of a slice, for one that varies.
 ///
