@@ -2,7 +2,7 @@
 
 pub mod stats;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::OnceLock};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -144,14 +144,10 @@ async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Ite
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
-    require(
-        visible(visibility)
-            .filter(orders::id.eq(id))
-            .select(Row::as_select())
-            .first(&mut &*connection)
-            .await
-            .optional()?,
-    )
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let query = orders::table.find(id).select(Row::as_select()).fixed(&TEXT);
+    let row: Option<Row> = query.get_result(&mut &*connection).await.optional()?;
+    require(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
 }
 
 fn require(row: Option<Row>) -> Result<Order> {
