@@ -127,13 +127,15 @@ enum Users {
 impl Cli {
     /// Runs the command.
     pub fn run(self, modules: &'static Modules) -> ExitCode {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime =
+            telemetry::lines::write_together(tokio::runtime::Builder::new_multi_thread().enable_all()).build();
         let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
             let telemetry = runtime.block_on(async { telemetry::start() })?;
             let done = runtime.block_on(self.dispatch(modules));
             telemetry.flush();
             // A blocking task that hangs must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            telemetry::lines::write_out();
             done
         });
         match done {

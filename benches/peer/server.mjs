@@ -78,13 +78,17 @@ app.get("/api/v1/tickets/:id", authenticate, async (request, response) => {
   response.json({ data: ticket(rows[0]) });
 });
 
-app.get("/api/v1/tickets", authenticate, async (_, response) => {
-  const page = `SELECT ${TICKET} FROM peer.tickets ORDER BY created_at DESC, id DESC LIMIT 20`;
+app.get("/api/v1/tickets", authenticate, async (request, response) => {
+  const page = Number(request.query.page ?? 1);
+  if (!Number.isInteger(page) || page < 1 || page > 500) {
+    return response.status(400).json({ error: { code: "VALIDATION_FAILED" } });
+  }
+  const text = `SELECT ${TICKET} FROM peer.tickets ORDER BY created_at DESC, id DESC LIMIT 20 OFFSET $1`;
   const [{ rows }, { rows: total }] = await Promise.all([
-    pool.query({ name: "list", text: page }),
+    pool.query({ name: "list", text, values: [20 * (page - 1)] }),
     pool.query({ name: "total", text: "SELECT count(*) FROM peer.tickets" }),
   ]);
-  response.json({ data: rows.map(ticket), meta: { page: 1, pageSize: 20, total: total[0].count } });
+  response.json({ data: rows.map(ticket), meta: { page, pageSize: 20, total: total[0].count } });
 });
 
 app.post("/api/v1/tickets", authenticate, async (request, response) => {

@@ -21,6 +21,8 @@ pub(crate) enum Operation {
     Get,
     /// Lists the first page of 20, with its total.
     List,
+    /// Lists page [`FAR_PAGE`] of 20 by its number, with the total: as deep as numbers reach.
+    FarPage,
     /// Creates a ticket, without an idempotency key.
     Create,
     /// Charges a new order under a new key, at a sandbox gateway, whose records are in the same Postgres.
@@ -38,9 +40,10 @@ pub(crate) enum Operation {
 }
 
 /// The operations that all their contenders run.
-pub(crate) const OPERATIONS: [Operation; 8] = [
+pub(crate) const OPERATIONS: [Operation; 9] = [
     Operation::Get,
     Operation::List,
+    Operation::FarPage,
     Operation::Create,
     Operation::Charge,
     Operation::ChargeAgain,
@@ -54,6 +57,7 @@ impl Operation {
         match self {
             Self::Get => "get",
             Self::List => "list of 20",
+            Self::FarPage => "page 500",
             Self::Create => "create",
             Self::Charge => "charge",
             Self::ChargeAgain => "charge, replayed",
@@ -68,7 +72,9 @@ impl Operation {
     pub(crate) fn contenders(self) -> &'static [Contender] {
         match self {
             Self::Get | Self::List | Self::Create => &[Peer, Bare, Grpc, Rest2, Rest1],
-            Self::Charge | Self::ChargeAgain | Self::GetPost | Self::ListPosts => &[Peer, Grpc, Rest2, Rest1],
+            Self::FarPage | Self::Charge | Self::ChargeAgain | Self::GetPost | Self::ListPosts => {
+                &[Peer, Grpc, Rest2, Rest1]
+            }
             Self::SignIn => &[Rest1],
             Self::Receive => &[Rest2, Rest1],
         }
@@ -95,6 +101,9 @@ pub(crate) const WEBHOOK_SECRET: &str = "whsec_of_the_benchmark";
 pub(crate) const ORDER: Uuid = Uuid::from_u128(0x0190_0000_0000_7abc_8000_0bec_0bec_0bec);
 /// The client number of the orders that the servers charge; pgbench's clients count from 0.
 pub(crate) const SERVED: u16 = 0xfff;
+
+/// The number of a page far down.
+pub(crate) const FAR_PAGE: i32 = 500;
 
 /// The number of the first seeded user that is no agent.
 const FIRST_CUSTOMER: usize = 40;

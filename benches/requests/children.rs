@@ -65,10 +65,33 @@ impl Server {
 
 /// User and kernel CPU time of a process so far; `None` where there is no /proc.
 pub(crate) fn cpu(process: u32) -> Option<Duration> {
+    time(&stat(process)?, 11..13)
+}
+
+/// User and kernel CPU time of a process and of its children so far, those that have ended included; `None` where there is
+/// no /proc.
+pub(crate) fn cpu_with_children(process: u32) -> Option<Duration> {
+    // Behind its own times are those of the children that it has waited for.
+    let mut all = time(&stat(process)?, 11..15)?;
+    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
+        let fields = entry.file_name().to_str().and_then(|name| stat(name.parse().ok()?));
+        if let Some(fields) = fields.filter(|fields| fields.get(1) == Some(&i64::from(process))) {
+            all += time(&fields, 11..13)?;
+        }
+    }
+    Some(all)
+}
+
+/// The fields of `/proc/PID/stat` behind the name, which is in parentheses and may contain anything: the state, which counts
+/// as 0, the parent, and so on.
+fn stat(process: u32) -> Option<Vec<i64>> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name, in parentheses, may contain anything; utime and stime are the 12th and 13th field after it.
-    let fields: Vec<_> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some(stat.rsplit_once(')')?.1.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
+}
+
+/// The sum of times among the fields.
+fn time(fields: &[i64], which: std::ops::Range<usize>) -> Option<Duration> {
+    let ticks = u64::try_from(fields.get(which)?.iter().sum::<i64>()).ok()?;
     Some(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
 }
 

@@ -21,7 +21,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::calls::{BODY, CARD, Charge, Operation, PASSWORD, SUBJECT, Target};
+use crate::calls::{BODY, CARD, Charge, FAR_PAGE, Operation, PASSWORD, SUBJECT, Target};
 
 /// A client. Clones share its connection, except for HTTP/1.1, which cannot be cloned.
 pub(crate) enum Client {
@@ -124,8 +124,10 @@ async fn grpc(
             let request = pb::GetTicketRequest { ticket_id: target.ticket(number).to_string(), ..Default::default() };
             tickets.get_ticket(signed(request, token)).await?.into_inner().data.is_some()
         }
-        Operation::List => {
-            let page = tickets.list_tickets(signed(pb::ListTicketsRequest::default(), token)).await?.into_inner();
+        Operation::List | Operation::FarPage => {
+            let page = if operation == Operation::FarPage { FAR_PAGE } else { 1 };
+            let request = pb::ListTicketsRequest { page, ..Default::default() };
+            let page = tickets.list_tickets(signed(request, token)).await?.into_inner();
             page.data.len() == 20 && page.meta.is_some_and(|meta| meta.total.is_some())
         }
         Operation::Create => tickets.create_ticket(signed(target.create(), token)).await?.into_inner().data.is_some(),
@@ -189,6 +191,9 @@ fn rest(
             return Ok(builder.uri(format!("{origin}/api/v1/tickets/{ticket}")).body(Full::default())?);
         }
         Operation::List => return Ok(builder.uri(format!("{origin}/api/v1/tickets")).body(Full::default())?),
+        Operation::FarPage => {
+            return Ok(builder.uri(format!("{origin}/api/v1/tickets?page={FAR_PAGE}")).body(Full::default())?);
+        }
         Operation::Create => {
             let account = target.account.to_string();
             let body = json!({ "subject": SUBJECT, "body": BODY, "tags": ["Bug", "Outage"], "accountId": account });
@@ -213,9 +218,12 @@ async fn answered(response: hyper::Response<hyper::body::Incoming>, operation: O
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     let expected = match operation {
-        Operation::Get | Operation::List | Operation::SignIn | Operation::GetPost | Operation::ListPosts => {
-            StatusCode::OK
-        }
+        Operation::Get
+        | Operation::List
+        | Operation::FarPage
+        | Operation::SignIn
+        | Operation::GetPost
+        | Operation::ListPosts => StatusCode::OK,
         Operation::Create | Operation::Charge | Operation::ChargeAgain => StatusCode::CREATED,
         Operation::Receive => StatusCode::NO_CONTENT,
     };

@@ -19,18 +19,22 @@ pub(crate) struct Done {
     pub(crate) wall: Duration,
     /// CPU time of the server.
     pub(crate) cpu: Option<Duration>,
+    /// CPU time of Postgres.
+    pub(crate) postgres: Option<Duration>,
 }
 
 impl Done {
     pub(crate) fn none() -> Self {
         let latency = Histogram::new(3).expect("three digits are allowed");
-        Self { latency, wall: Duration::ZERO, cpu: Some(Duration::ZERO) }
+        let none = Some(Duration::ZERO);
+        Self { latency, wall: Duration::ZERO, cpu: none, postgres: none }
     }
 
     pub(crate) fn add(&mut self, other: &Self) {
         self.latency.add(&other.latency).expect("the same digits");
         self.wall += other.wall;
         self.cpu = self.cpu.zip(other.cpu).map(|(a, b)| a + b);
+        self.postgres = self.postgres.zip(other.postgres).map(|(a, b)| a + b);
     }
 
     pub(crate) fn requests(&self) -> f64 {
@@ -44,6 +48,11 @@ impl Done {
     /// Milliseconds of server CPU per 1,000 requests.
     pub(crate) fn cpu_ms(&self) -> Option<f64> {
         Some(self.cpu?.as_secs_f64() * 1e6 / self.requests())
+    }
+
+    /// Milliseconds of Postgres' CPU per 1,000 requests.
+    pub(crate) fn postgres_ms(&self) -> Option<f64> {
+        Some(self.postgres?.as_secs_f64() * 1e6 / self.requests())
     }
 
     /// A latency in milliseconds.
@@ -66,7 +75,8 @@ pub(crate) async fn run(
         tokio::spawn(worker(client, target, operation, began + length, number * STRIDE))
     });
     let workers: Vec<_> = workers.collect();
-    let mut done = Done::none();
+    // Whoever measures CPU times adds them.
+    let mut done = Done { cpu: None, postgres: None, ..Done::none() };
     for latency in try_join_all(workers).await? {
         done.latency.add(&latency?)?;
     }

@@ -20,6 +20,7 @@ mod comparison;
 mod contender;
 mod copies;
 mod deliveries;
+mod goals;
 mod imports;
 mod jobs;
 mod load;

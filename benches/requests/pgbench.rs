@@ -57,7 +57,7 @@ pub(crate) async fn scripts(world: &World, options: &Options, operation: Operati
             let script = join(&Statement::same);
             world.target.tickets.iter().map(|ticket| script.replace(&recorded, &ticket.to_string())).collect()
         }
-        Operation::List | Operation::ChargeAgain => vec![join(&Statement::same)],
+        Operation::List | Operation::FarPage | Operation::ChargeAgain => vec![join(&Statement::same)],
         Operation::Create | Operation::Charge | Operation::Receive => {
             let script = join(&|statement| statement.anew(&world.kept));
             vec![format!("\\set run :run + 1\n{script}")]

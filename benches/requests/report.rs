@@ -6,6 +6,7 @@ use crate::{
     calls::Operation,
     comparison::{self, Comparison},
     contender::Contender,
+    goals,
     jobs::Jobs,
     load::Done,
     options::Options,
@@ -81,8 +82,15 @@ impl Report {
     pub(crate) fn print(&self) {
         println!("\n{}", self.conditions);
         let rows = self.measured.iter().flat_map(|(operation, rounds)| self.operation(*operation, rounds));
-        let head = "| | | requests/s | p50 ms | p99 ms | server CPU ms / 1,000 |\n|---|---|--:|--:|--:|--:|";
+        let head = "| | | requests/s | p50 ms | p99 ms | server CPU ms / 1,000 | Postgres CPU ms / 1,000 |\n\
+                    |---|---|--:|--:|--:|--:|--:|";
         table(head, rows.chain(self.jobs.iter().flat_map(jobs)));
+        table(
+            goals::HEAD,
+            self.measured.iter().filter_map(|(operation, rounds)| {
+                goals::row(*operation, |contender| of(*operation, rounds, contender).map(sum))
+            }),
+        );
         let rows = self.of_alone().into_iter().map(|(label, ratio)| format!("| {label} | {ratio:.2} |"));
         table("| of pgbench's rate | |\n|---|--:|", rows);
         let rows = self.ratios().into_iter();
@@ -110,11 +118,15 @@ impl Report {
             let done = sum(done);
             let (p50, p99, cpu) = (done.quantile_ms(0.5), done.quantile_ms(0.99), or_dash(done.cpu_ms()));
             let (name, per_second) = (contender.name(), done.per_second());
-            rows.push(format!("| {} | {name} | {per_second:.0} | {p50:.2} | {p99:.2} | {cpu} |", operation.name()));
+            let postgres = or_dash(done.postgres_ms());
+            rows.push(format!(
+                "| {} | {name} | {per_second:.0} | {p50:.2} | {p99:.2} | {cpu} | {postgres} |",
+                operation.name()
+            ));
         }
         for (_, alone) in self.alone.iter().filter(|(measured, _)| *measured == operation) {
             let Alone { per_second, mean_ms } = alone;
-            rows.push(format!("| {} | pgbench | {per_second:.0} | {mean_ms:.2} (mean) | | |", operation.name()));
+            rows.push(format!("| {} | pgbench | {per_second:.0} | {mean_ms:.2} (mean) | | | |", operation.name()));
         }
         rows
     }
@@ -129,6 +141,7 @@ impl Report {
                 json!({
                     "name": contender.name(), "requestsPerSecond": done.per_second(), "p50Ms": done.quantile_ms(0.5),
                     "p99Ms": done.quantile_ms(0.99), "serverCpuMsPer1000": done.cpu_ms(),
+                    "postgresCpuMsPer1000": done.postgres_ms(),
                 })
             }).collect();
                 let alone = self.alone.iter().find(|(measured, _)| measured == operation);
@@ -204,9 +217,7 @@ impl Report {
         let mut ratios = Vec::new();
         for (operation, rounds) in &self.measured {
             for (above, below) in pairs {
-                let of = |contender| {
-                    operation.contenders().iter().position(|one| *one == contender).map(|index| &rounds[index])
-                };
+                let of = |contender| of(*operation, rounds, contender);
                 let (Some(above_rounds), Some(below_rounds)) = (of(above), of(below)) else { continue };
                 let ratio = |a: &Done, b: &Done| Some(a.cpu_ms()? / b.cpu_ms()?);
                 let single: Vec<_> = above_rounds.iter().zip(below_rounds).filter_map(|(a, b)| ratio(a, b)).collect();
@@ -218,6 +229,12 @@ impl Report {
         }
         ratios
     }
+}
+
+/// The rounds of a contender, if it takes part.
+fn of(operation: Operation, rounds: &Rounds, contender: Contender) -> Option<&[Done]> {
+    let index = operation.contenders().iter().position(|one| *one == contender)?;
+    rounds.get(index).map(Vec::as_slice)
 }
 
 /// Prints a table, unless it has no rows.
@@ -235,8 +252,8 @@ fn or_dash(ms: Option<f64>) -> String {
 fn jobs(jobs: &Jobs) -> [String; 2] {
     let (cpu, alone) = (or_dash(jobs.cpu_ms), jobs.alone);
     [
-        format!("| job | worker with {} slots | {:.0} | | | {cpu} |", jobs.places, jobs.per_second),
-        format!("| job | pgbench | {:.0} | {:.2} (mean) | | |", alone.per_second, alone.mean_ms),
+        format!("| job | worker with {} slots | {:.0} | | | {cpu} | |", jobs.places, jobs.per_second),
+        format!("| job | pgbench | {:.0} | {:.2} (mean) | | | |", alone.per_second, alone.mean_ms),
     ]
 }
 

@@ -53,9 +53,10 @@ pub(crate) async fn round(
 ) -> anyhow::Result<Done> {
     let clients = contender.clients(world, options).await?;
     let server = contender.server(world);
-    let before = server.cpu();
+    let (before, postgres_before) = (server.cpu(), world.postgres_cpu());
     let mut done = load::run(&clients, &world.target, operation, length).await?;
     done.cpu = server.cpu().zip(before).map(|(after, before)| after - before);
+    done.postgres = world.postgres_cpu().zip(postgres_before).map(|(after, before)| after - before);
     Ok(done)
 }
 

@@ -1,6 +1,10 @@
 //! Starts the servers and fills the database.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -12,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     calls::{PASSWORD, Target, WEBHOOK_SECRET},
-    children::{Server, free_port},
+    children::{Server, cpu_with_children, free_port},
     money,
     options::Options,
     posts,
@@ -78,6 +82,11 @@ impl World {
         let kept = kept.iter().map(|row| row.get(0)).chain([target.account]).collect();
         let options = options.clone();
         Ok(Self { server, bare, peer, target, token, sql, postgres, kept, redis, options, data })
+    }
+
+    /// CPU time of all processes of Postgres so far; `None` where there is no /proc.
+    pub(crate) fn postgres_cpu(&self) -> Option<Duration> {
+        cpu_with_children(self.postgres.pid()?)
     }
 
     /// Starts a worker with this many slots.

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::task::futures::TaskLocalFuture;
+
 tokio::task_local! {
     static CONTEXT: Context;
 }
@@ -64,6 +66,12 @@ impl Context {
         CONTEXT.scope(self, future).await
     }
 
+    /// Begins and runs a future within this context: what is done before the first wait is part of it.
+    pub(crate) fn scope_all<F: Future>(self, begin: impl FnOnce() -> F) -> TaskLocalFuture<Self, F> {
+        let future = CONTEXT.sync_scope(self.clone(), begin);
+        CONTEXT.scope(self, future)
+    }
+
     /// Why the request failed, if it did so far.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         self.failure.get()
@@ -94,5 +102,21 @@ pub(crate) fn fail(failure: Failure) -> Result<(), Failure> {
     match Context::current() {
         Some(context) => context.failure.set(failure),
         None => Err(failure),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_begins_a_future_is_within_its_context() {
+        let of_future = Context::new("this one").scope_all(|| {
+            let at_first = request_id();
+            async move { (at_first, request_id()) }
+        });
+        assert_eq!(request_id(), None);
+        let expected: Option<Arc<str>> = Some("this one".into());
+        assert_eq!(of_future.await, (expected.clone(), expected));
     }
 }

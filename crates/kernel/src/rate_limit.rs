@@ -14,6 +14,7 @@
 
 mod arrivals;
 mod attempts;
+mod charge;
 pub mod gcra;
 mod key;
 mod lease;
@@ -22,60 +23,28 @@ mod policy;
 mod tests;
 mod verdict;
 
-use std::{
-    net::IpAddr,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
 use redis::Script;
 
 use crate::{
-    caller::Caller,
     clock::Clock,
     config,
     database::Database,
     rate_limit::gcra::Gcra,
-    redis::{Redis, Unavailable},
+    redis::{Redis, RedisLink, Unavailable},
 };
 use arrivals::{Arrivals, Granted, Precheck};
-use key::Key;
 use policy::Policies;
 use verdict::{MAX_CHARGES, Verdict};
 
 pub use attempts::{AttemptLimit, Counted};
+pub use charge::Charge;
 pub use key::network;
 pub use policy::{Policy, PolicyId, Work};
 pub use verdict::Decision;
 
 static GCRA: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("rate_limit/gcra.lua")));
-
-/// A charge of one request against one limit of one caller.
-#[derive(Debug, Clone, Copy)]
-pub struct Charge {
-    policy: PolicyId,
-    key: Key,
-}
-
-impl Charge {
-    /// Charges the limit of an IP address; IPv6 by /64.
-    pub fn address(address: IpAddr) -> Self {
-        Self { policy: PolicyId::Address, key: Key::address("address", address) }
-    }
-
-    /// Charges a principal's limit for a kind of work.
-    pub fn principal(work: Work, caller: &Caller) -> Self {
-        let policy = match caller {
-            Caller::User { .. } => PolicyId::User(work),
-            Caller::Service { .. } => PolicyId::Service(work),
-        };
-        let class = match work {
-            Work::Read => "read",
-            Work::Write => "write",
-            Work::Bulk => "bulk",
-        };
-        Self { policy, key: Key::new(class, caller.principal().as_bytes()) }
-    }
-}
 
 /// Counts requests. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -109,39 +78,61 @@ impl Limiter {
     /// # Panics
     /// Without a charge, or with more than two.
     pub async fn charge(&self, charges: &[Charge]) -> Decision {
+        match self.try_charge(charges) {
+            Ok(decision) => decision,
+            Err(question) => self.ask(question).await,
+        }
+    }
+
+    /// As [`Limiter::charge`], without a wait.
+    ///
+    /// # Errors
+    /// What Redis must be [asked](Limiter::ask): only then are the charges made.
+    ///
+    /// # Panics
+    /// As [`Limiter::charge`].
+    pub(crate) fn try_charge(&self, charges: &[Charge]) -> Result<Decision, Question> {
         assert!((1..=MAX_CHARGES).contains(&charges.len()), "one or two charges");
         let inner = &*self.0;
-        let now_us = || inner.clock.now().timestamp_micros();
-        let shared = inner.keyed(charges, |policy| policy.shared);
+        let shared = inner.limits(charges, |policy| policy.shared);
         let shared = &shared[..charges.len()];
-        let Redis::Server(link) = &inner.redis else {
-            return self.decide(charges, shared, &inner.arrivals.charge(shared, now_us()));
-        };
         // Taken before the call to Redis, so that the answer is never treated as newer than it is.
-        let asked_us = now_us();
-        let asks = match inner.arrivals.spend(shared, asked_us) {
-            Precheck::Decided(verdict) => return self.decide(charges, shared, &verdict),
-            Precheck::AskRedis(asks) => asks,
+        let now_us = inner.now_us();
+        let Redis::Server(link) = &inner.redis else {
+            return Ok(self.decide(shared, &inner.arrivals.charge(shared, now_us)));
         };
-        match charge_redis(link, shared, asks).await {
-            Ok(answer) => {
-                let verdict = inner.arrivals.record(shared, asks, &answer, asked_us);
-                self.decide(charges, shared, &verdict)
-            }
-            Err(_) => {
-                inner.arrivals.refund(shared, asks);
-                metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
-                let local = inner.keyed(charges, |policy| policy.local);
-                let local = &local[..charges.len()];
-                self.decide(charges, local, &inner.arrivals.charge(local, now_us()))
+        match inner.arrivals.spend(shared, now_us) {
+            Precheck::Decided(verdict) => Ok(self.decide(shared, &verdict)),
+            Precheck::AskRedis(asks) => {
+                let each = std::array::from_fn(|index| charges[index.min(charges.len() - 1)]);
+                Err(Question { link: link.clone(), charges: each, count: charges.len(), asks, asked_us: now_us })
             }
         }
     }
 
-    fn decide(&self, charges: &[Charge], limits: &[(Key, Gcra)], verdict: &Verdict) -> Decision {
-        let each = charges.iter().zip(limits).zip(verdict.backlogs_us);
+    /// Makes the charges of a question.
+    pub(crate) async fn ask(&self, question: Question) -> Decision {
+        let inner = &*self.0;
+        let Question { link, charges, count, asks, asked_us } = question;
+        let charges = &charges[..count];
+        let shared = inner.limits(charges, |policy| policy.shared);
+        let shared = &shared[..count];
+        match charge_redis(&link, shared, asks).await {
+            Ok(answer) => self.decide(shared, &inner.arrivals.record(shared, asks, &answer, asked_us)),
+            Err(_) => {
+                inner.arrivals.refund(shared, asks);
+                metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
+                let local = inner.limits(charges, |policy| policy.local);
+                let local = &local[..count];
+                self.decide(local, &inner.arrivals.charge(local, inner.now_us()))
+            }
+        }
+    }
+
+    fn decide(&self, limits: &[(Charge, Gcra)], verdict: &Verdict) -> Decision {
+        let each = limits.iter().zip(verdict.backlogs_us);
         let decisions =
-            each.filter_map(|((charge, &(_, gcra)), backlog)| Decision::of(verdict, charge.policy, gcra, backlog));
+            each.filter_map(|(&(charge, gcra), backlog)| Decision::of(verdict, charge.policy(), gcra, backlog));
         let decision = decisions.reduce(Decision::tighter).expect("a refusal comes from one of the charges");
         self.count(&decision);
         decision
@@ -156,16 +147,32 @@ impl Limiter {
 }
 
 impl Inner {
-    fn keyed(&self, charges: &[Charge], gcra: impl Fn(&Policy) -> Gcra) -> [(Key, Gcra); MAX_CHARGES] {
-        let at = |index: usize| charges[index.min(charges.len() - 1)];
-        std::array::from_fn(|index| (at(index).key, gcra(self.policies.get(at(index).policy))))
+    fn now_us(&self) -> i64 {
+        self.clock.now().timestamp_micros()
     }
+
+    fn limits(&self, charges: &[Charge], gcra: impl Fn(&Policy) -> Gcra) -> [(Charge, Gcra); MAX_CHARGES] {
+        std::array::from_fn(|index| {
+            let charge = charges[index.min(charges.len() - 1)];
+            (charge, gcra(self.policies.get(charge.policy())))
+        })
+    }
+}
+
+/// Charges for which Redis must be asked.
+#[derive(Debug)]
+pub(crate) struct Question {
+    link: RedisLink,
+    charges: [Charge; MAX_CHARGES],
+    count: usize,
+    asks: [u32; MAX_CHARGES],
+    asked_us: i64,
 }
 
 /// Makes those charges in Redis for which it is to be asked.
 async fn charge_redis(
-    link: &crate::redis::RedisLink,
-    charges: &[(Key, Gcra)],
+    link: &RedisLink,
+    charges: &[(Charge, Gcra)],
     asks: [u32; MAX_CHARGES],
 ) -> Result<Granted, Unavailable> {
     let mut indexes = [0; MAX_CHARGES];

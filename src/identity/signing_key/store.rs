@@ -14,7 +14,7 @@ use mainstay_kernel::{
 };
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = signing_keys)]
+#[diesel(table_name = signing_keys, treat_none_as_default_value = false)]
 struct Row {
     id: String,
     private_key: Vec<u8>,

@@ -2,7 +2,7 @@
 
 pub mod stats;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::OnceLock};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -23,7 +23,7 @@ use mainstay_kernel::{
         Connection, count,
         integrity::{corrupt, one_row, rows_touched},
         seek::seek,
-        statement::Prepare as _,
+        statement::{MAX_PREPARED_ROWS, Prepare as _},
         visibility::visible,
     },
     error::{Error, Result},
@@ -52,7 +52,7 @@ struct Row {
 }
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = order_items)]
+#[diesel(table_name = order_items, treat_none_as_default_value = false)]
 struct ItemRow {
     order_id: OrderId,
     position: i16,
@@ -144,14 +144,10 @@ async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Ite
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: OrderId) -> Result<Order> {
-    require(
-        visible(visibility)
-            .filter(orders::id.eq(id))
-            .select(Row::as_select())
-            .first(&mut &*connection)
-            .await
-            .optional()?,
-    )
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let query = orders::table.find(id).select(Row::as_select()).fixed(&TEXT);
+    let row: Option<Row> = query.get_result(&mut &*connection).await.optional()?;
+    require(row.filter(|row| visibility.reaches(row.account_id, row.placed_by)))
 }
 
 fn require(row: Option<Row>) -> Result<Order> {
@@ -235,7 +231,11 @@ pub async fn insert(connection: &mut Connection, order: NewOrder, items: &[Item]
         unit_minor: item.unit_price.minor(),
     };
     let rows: Vec<_> = items.iter().enumerate().map(item).collect();
-    let count = diesel::insert_into(order_items::table).values(&rows).execute(connection).await?;
+    let insert = diesel::insert_into(order_items::table).values(&rows);
+    let count = match rows.len() {
+        ..=MAX_PREPARED_ROWS => insert.prepared().execute(connection).await?,
+        _ => insert.execute(connection).await?,
+    };
     rows_touched(count, items.len(), "insert order_items")?;
     Ok(order.numbered(number))
 }

@@ -2,6 +2,8 @@
 
 pub mod stats;
 
+use std::sync::OnceLock;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -159,8 +161,14 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
-    let query = visible(visibility).filter(payments::id.eq(id)).select(Stored::as_select());
-    let row: Option<Stored> = query.first(&mut &*connection).await.optional()?;
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let query = payments::table.find(id).select(Stored::as_select()).fixed(&TEXT);
+    reached(query.get_result(&mut &*connection).await.optional()?, visibility)
+}
+
+/// Checks visibility on the row, where it can't be part of the query; the caller sees no difference.
+fn reached(row: Option<Stored>, visibility: Visibility) -> Result<Payment> {
+    let row = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
     row.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
@@ -170,11 +178,8 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: PaymentId)
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
-    // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let lock = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
-    let row: Option<Stored> = lock.first(&mut &*connection).await.optional()?;
-    let row = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
-    row.ok_or_else(|| Error::not_found("payment"))?.try_into()
+    reached(lock.first(&mut &*connection).await.optional()?, visibility)
 }
 
 /// Returns the payment with this id of the gateway.

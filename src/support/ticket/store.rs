@@ -4,6 +4,8 @@ mod labels;
 pub mod stats;
 mod total;
 
+use std::sync::OnceLock;
+
 use chrono::{DateTime, Utc};
 use diesel::{
     dsl::Eq,
@@ -167,9 +169,22 @@ const WORDS: &str = "tickets.words";
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, visibility: Visibility, id: TicketId, texts: bool) -> Result<Ticket> {
-    let query = visible(visibility).filter(tickets::id.eq(id)).limit(1);
-    load(connection, query, texts).await?.pop().ok_or_else(|| Error::not_found("ticket"))
+pub async fn get(mut connection: &Connection, visibility: Visibility, id: TicketId, texts: bool) -> Result<Ticket> {
+    static WITH_TEXT: OnceLock<String> = OnceLock::new();
+    static WITHOUT_TEXT: OnceLock<String> = OnceLock::new();
+    let (query, row) = (tickets::table.find(id), Row::as_select());
+    let row: QueryResult<(Row, String)> = if texts {
+        query.select((row, tickets::body)).fixed(&WITH_TEXT).get_result(&mut connection).await
+    } else {
+        query.select((row, optional(tickets::body, false))).fixed(&WITHOUT_TEXT).get_result(&mut connection).await
+    };
+    reached(row.optional()?, visibility)
+}
+
+/// Checks visibility on the row, where it can't be part of the query; the caller sees no difference.
+fn reached(row: Option<(Row, String)>, visibility: Visibility) -> Result<Ticket> {
+    let row = row.filter(|(row, _)| visibility.reaches(row.account_id, row.requester_id.map(|requester| requester.0)));
+    row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
 /// Returns the tickets with these ids that the caller reaches, in no order, with empty texts unless these are asked for.
@@ -193,11 +208,8 @@ async fn load(mut connection: &Connection, query: Boxed<'_>, texts: bool) -> Res
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
-    // A boxed query has no FOR UPDATE, so visibility is checked on the row; the caller sees no difference.
     let query = tickets::table.find(id).select((Row::as_select(), tickets::body)).for_update();
-    let row: Option<(Row, String)> = query.first(connection).await.optional()?;
-    let row = row.filter(|(row, _)| visibility.reaches(row.account_id, row.requester_id.map(|requester| requester.0)));
-    row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
+    reached(query.first(connection).await.optional()?, visibility)
 }
 
 /// Returns at most `limit` tickets, with empty texts unless these are asked for.
@@ -250,7 +262,10 @@ fn values(ticket: &Ticket) -> (Row, Eq<tickets::body, &String>) {
 pub async fn insert(mut connection: &Connection, new: &[Ticket]) -> Result<()> {
     let inserted = match new {
         // Prepared once per connection, unlike a statement whose text depends on the number of rows.
-        [one] => diesel::insert_into(tickets::table).values(values(one)).execute(&mut connection).await,
+        [one] => {
+            static TEXT: OnceLock<String> = OnceLock::new();
+            diesel::insert_into(tickets::table).values(values(one)).fixed(&TEXT).execute(&mut connection).await
+        }
         many => {
             let rows: Vec<_> = many.iter().map(values).collect();
             diesel::insert_into(tickets::table).values(rows).execute(&mut connection).await

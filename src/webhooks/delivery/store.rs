@@ -22,7 +22,7 @@ use mainstay_kernel::{
         integrity::{corrupt, one_row},
         optional_column::optional,
         seek::seek,
-        statement::Prepare as _,
+        statement::{MAX_PREPARED_ROWS, Prepare as _},
     },
     error::{Error, Result},
     page::{Start, Total},
@@ -93,7 +93,11 @@ pub async fn insert(connection: &Connection, deliveries: &[Delivery]) -> Result<
             .iter()
             .map(|delivery| (Row::from(delivery), webhook_deliveries::payload.eq(&delivery.payload)))
             .collect();
-        diesel::insert_into(webhook_deliveries::table).values(rows).execute(&mut &*connection).await?;
+        let insert = diesel::insert_into(webhook_deliveries::table).values(rows);
+        match some.len() {
+            ..=MAX_PREPARED_ROWS => insert.prepared().execute(&mut &*connection).await?,
+            _ => insert.execute(&mut &*connection).await?,
+        };
     }
     Ok(())
 }

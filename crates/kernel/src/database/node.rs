@@ -10,6 +10,7 @@ use diesel_async::{
     pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod, bb8},
 };
 use futures_util::FutureExt as _;
+use metrics::Histogram;
 
 use super::{Connection, connect::Connector, shared, shared::Shared};
 use crate::{
@@ -25,6 +26,7 @@ pub(super) struct Node {
     pool: bb8::Pool<AsyncPgConnection>,
     connector: Connector,
     shared: Arc<Shared>,
+    pool_wait: Histogram,
 }
 
 impl Node {
@@ -55,7 +57,8 @@ impl Node {
             .test_on_check_out(false)
             .idle_timeout(Some(Duration::from_secs(600)))
             .build_unchecked(manager);
-        Self { pool, connector, shared: Shared::new(shared) }
+        let pool_wait = metrics::histogram!("mainstay_postgres_pool_wait_seconds");
+        Self { pool, connector, shared: Shared::new(shared), pool_wait }
     }
 
     pub(super) fn connector(&self) -> &Connector {
@@ -105,7 +108,7 @@ impl Node {
             })?;
             // A restart of Postgres breaks every idle connection; dropping one here makes the pool discard it.
             if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *pooled) {
-                metrics::histogram!("mainstay_postgres_pool_wait_seconds").record(began.elapsed());
+                self.pool_wait.record(began.elapsed());
                 return Ok(Lease { connector: self.connector.clone(), pooled: Some(pooled), settled: false });
             }
         }

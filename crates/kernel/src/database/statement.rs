@@ -1,10 +1,13 @@
 //! Statements that Postgres prepares once per connection: those written in SQL ([`Statement`]), and those for which diesel
-//! does not do so by itself ([`Prepare`]). Postgres parses and plans all others at every call, in a round trip of their own.
+//! does not do so by itself ([`Prepare::prepared`]). Postgres parses and plans all others at every call, in a round trip of
+//! their own. And those whose text is written once per process ([`Prepare::fixed`]).
+
+use std::sync::OnceLock;
 
 use diesel::{
     expression::{AsExpression, TypedExpressionType},
-    pg::Pg,
-    query_builder::{AstPass, Query, QueryFragment, QueryId},
+    pg::{Pg, PgQueryBuilder},
+    query_builder::{AstPass, Query, QueryBuilder as _, QueryFragment, QueryId},
     result::QueryResult,
     sql_types::{SqlType, Untyped},
 };
@@ -55,6 +58,9 @@ impl Query for Statement<'_> {
     type SqlType = Untyped;
 }
 
+/// An `INSERT` of up to so many rows may be [prepared](Prepare): the text varies with their number.
+pub const MAX_PREPARED_ROWS: usize = 16;
+
 /// Lets Postgres prepare a statement once per connection, although diesel would not: it takes the text of every `UPDATE`,
 /// and of every `INSERT` of a slice, for one that varies.
 ///
@@ -64,6 +70,12 @@ pub trait Prepare: Sized {
     /// Marks the statement.
     fn prepared(self) -> Prepared<Self> {
         Prepared(self)
+    }
+
+    /// Writes the text once per process, for a statement on a hot path: diesel writes it at every call, two allocations for
+    /// each column. `text` belongs to this statement alone, which must have the same text at every call.
+    fn fixed(self, text: &'static OnceLock<String>) -> Fixed<Self> {
+        Fixed { statement: self, text }
     }
 }
 
@@ -91,4 +103,78 @@ impl<S> QueryId for Prepared<S> {
 
 impl<S: Query> Query for Prepared<S> {
     type SqlType = S::SqlType;
+}
+
+/// A statement whose text is written once per process; see [`Prepare::fixed`].
+#[derive(Debug, Clone)]
+pub struct Fixed<S> {
+    statement: S,
+    text: &'static OnceLock<String>,
+}
+
+/// Writes the text of a statement.
+fn written(statement: &impl QueryFragment<Pg>, backend: &Pg) -> QueryResult<String> {
+    let mut builder = PgQueryBuilder::default();
+    statement.to_sql(&mut builder, backend)?;
+    Ok(builder.finish())
+}
+
+impl<S: QueryFragment<Pg>> QueryFragment<Pg> for Fixed<S> {
+    fn walk_ast<'b>(&'b self, out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        self.statement.walk_ast(out)
+    }
+
+    fn to_sql(&self, out: &mut PgQueryBuilder, backend: &Pg) -> QueryResult<()> {
+        let text = match self.text.get() {
+            Some(text) => text,
+            None => {
+                let text = written(&self.statement, backend)?;
+                self.text.get_or_init(|| text)
+            }
+        };
+        debug_assert_eq!(*text, written(&self.statement, backend)?, "a statement whose text is fixed");
+        out.push_sql(text);
+        Ok(())
+    }
+
+    fn is_safe_to_cache_prepared(&self, _: &Pg) -> QueryResult<bool> {
+        Ok(true)
+    }
+}
+
+impl<S: QueryId> QueryId for Fixed<S> {
+    type QueryId = S::QueryId;
+    const HAS_STATIC_QUERY_ID: bool = S::HAS_STATIC_QUERY_ID;
+}
+
+impl<S: Query> Query for Fixed<S> {
+    type SqlType = S::SqlType;
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::{expression::IntoSql as _, sql_types::Integer};
+
+    use super::*;
+
+    #[test]
+    fn a_fixed_text_is_written_once() {
+        static TEXT: OnceLock<String> = OnceLock::new();
+        for number in [1_i32, 2] {
+            let statement = diesel::select(number.into_sql::<Integer>());
+            let expected = written(&statement, &Pg).expect("written");
+            assert_eq!(written(&statement.fixed(&TEXT), &Pg).expect("written"), expected);
+        }
+        TEXT.get().expect("kept");
+    }
+
+    #[test]
+    #[should_panic(expected = "a statement whose text is fixed")]
+    #[cfg(debug_assertions)]
+    fn another_text_is_noticed() {
+        static TEXT: OnceLock<String> = OnceLock::new();
+        let number = || 1_i32.into_sql::<Integer>();
+        written(&diesel::select(number()).fixed(&TEXT), &Pg).expect("written");
+        written(&diesel::select((number(), number())).fixed(&TEXT), &Pg).ok();
+    }
 }

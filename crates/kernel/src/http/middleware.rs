@@ -142,7 +142,7 @@ pub fn stack(
         .layer(web::cors(&server.allowed_origins))
         .layer(MiddlewareLayer(panic::CatchPanic))
         .layer(MiddlewareLayer(web::Conditional))
-        .layer(MiddlewareLayer(in_flight::InFlight { unread }))
+        .layer(MiddlewareLayer(in_flight::InFlight::new(unread)))
         .map_response(|response: http::Response<tower_http::compression::CompressionBody<Body>>| -> Response {
             response.map(Body::new)
         })

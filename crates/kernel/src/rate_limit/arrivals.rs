@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::rate_limit::{
+    charge::Charge,
     gcra::Gcra,
-    key::Key,
     lease::Lease,
     verdict::{MAX_CHARGES, Verdict},
 };
@@ -21,14 +21,14 @@ const MAX_KEYS: usize = 65_536;
 /// The interval between two searches for expired keys, when there is no room.
 const SWEEP_EVERY_US: i64 = 100_000;
 /// The key under which callers without room are counted together, so that a flood of new keys resets no counter.
-const OVERFLOW_KEY: Key = Key([0; 16]);
+const OVERFLOW_KEY: Charge = Charge::OVERFLOW;
 
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals(Mutex<Entries>);
 
 #[derive(Debug, Default)]
 struct Entries {
-    by_key: HashMap<Key, Entry>,
+    by_key: HashMap<Charge, Entry>,
     swept_at_us: i64,
 }
 
@@ -68,9 +68,9 @@ pub(crate) struct Granted {
 
 impl Arrivals {
     /// Makes all charges or none.
-    pub(crate) fn charge(&self, charges: &[(Key, Gcra)], now_us: i64) -> Verdict {
+    pub(crate) fn charge(&self, charges: &[(Charge, Gcra)], now_us: i64) -> Verdict {
         let mut entries = self.lock();
-        let slots: [Key; MAX_CHARGES] =
+        let slots: [Charge; MAX_CHARGES] =
             std::array::from_fn(|index| charges.get(index).map_or(OVERFLOW_KEY, |&(key, _)| entries.slot(key, now_us)));
         let mut verdict = entries.verdict(charges, slots, now_us);
         if verdict.admitted {
@@ -84,7 +84,7 @@ impl Arrivals {
 
     /// Spends from the leases what was admitted in advance; returns what Redis must be asked for, unless it would certainly
     /// refuse.
-    pub(crate) fn spend(&self, charges: &[(Key, Gcra)], now_us: i64) -> Precheck {
+    pub(crate) fn spend(&self, charges: &[(Charge, Gcra)], now_us: i64) -> Precheck {
         let mut entries = self.lock();
         let mut asks = [0; MAX_CHARGES];
         let mut verdict = Verdict::default();
@@ -106,7 +106,7 @@ impl Arrivals {
     }
 
     /// Gives back what was spent on a request that is not admitted.
-    pub(crate) fn refund(&self, charges: &[(Key, Gcra)], asks: [u32; MAX_CHARGES]) {
+    pub(crate) fn refund(&self, charges: &[(Charge, Gcra)], asks: [u32; MAX_CHARGES]) {
         self.lock().refund(charges, asks);
     }
 
@@ -114,7 +114,7 @@ impl Arrivals {
     /// grows.
     pub(crate) fn record(
         &self,
-        charges: &[(Key, Gcra)],
+        charges: &[(Charge, Gcra)],
         asks: [u32; MAX_CHARGES],
         answer: &Granted,
         now_us: i64,
@@ -150,7 +150,7 @@ impl Arrivals {
 }
 
 impl Entries {
-    fn verdict(&self, charges: &[(Key, Gcra)], slots: [Key; MAX_CHARGES], now_us: i64) -> Verdict {
+    fn verdict(&self, charges: &[(Charge, Gcra)], slots: [Charge; MAX_CHARGES], now_us: i64) -> Verdict {
         let mut verdict = Verdict::default();
         for ((&(_, gcra), slot), backlog_us) in charges.iter().zip(slots).zip(&mut verdict.backlogs_us) {
             *backlog_us = self.by_key.get(&slot).map_or(0, |entry| gcra.backlog_us(entry.arrives_us, now_us));
@@ -159,7 +159,7 @@ impl Entries {
         verdict
     }
 
-    fn refund(&mut self, charges: &[(Key, Gcra)], asks: [u32; MAX_CHARGES]) {
+    fn refund(&mut self, charges: &[(Charge, Gcra)], asks: [u32; MAX_CHARGES]) {
         for (key, _) in charges.iter().zip(asks).filter(|(_, ask)| *ask == 0).map(|(charge, _)| charge) {
             if let Some(entry) = self.by_key.get_mut(key) {
                 entry.lease.refund();
@@ -169,7 +169,7 @@ impl Entries {
 
     /// The slot of a key: its own while there is room. Those that are done soonest make room, so a flood of addresses
     /// neither frees who is refused nor locks others out.
-    fn slot(&mut self, key: Key, now_us: i64) -> Key {
+    fn slot(&mut self, key: Charge, now_us: i64) -> Charge {
         if self.by_key.len() < MAX_KEYS || self.by_key.contains_key(&key) {
             return key;
         }
@@ -188,7 +188,7 @@ impl Entries {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{net::Ipv6Addr, time::Duration};
 
     use super::*;
     use crate::config::Quota;
@@ -197,12 +197,12 @@ mod tests {
         Gcra::new(Quota { requests: 10, window: Duration::from_secs(60) })
     }
 
-    fn key(number: usize) -> Key {
-        Key::new("test", &number.to_le_bytes())
+    fn key(number: usize) -> Charge {
+        Charge::address(Ipv6Addr::from((number as u128) << 64).into())
     }
 
     /// Whether this process knows that a request would be refused.
-    fn refuses(arrivals: &Arrivals, key: Key, now_us: i64) -> bool {
+    fn refuses(arrivals: &Arrivals, key: Charge, now_us: i64) -> bool {
         match arrivals.spend(&[(key, gcra())], now_us) {
             Precheck::Decided(verdict) => !verdict.admitted,
             Precheck::AskRedis(_) => false,

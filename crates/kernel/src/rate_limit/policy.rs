@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The name of a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PolicyId {
     /// All requests of an IP address.
     Address,
@@ -20,7 +20,7 @@ pub enum PolicyId {
 }
 
 /// A kind of work that has its own limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Work {
     /// Reads.
     Read,

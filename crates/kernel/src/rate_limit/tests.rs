@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::{
+    caller::Caller,
     config::Quota,
     error::{Error, Reason},
     id::ServiceKeyId,

@@ -1,23 +1,66 @@
-//! The lines of the log, for whoever keeps them beside stderr: exactly what is written there, and so as free of secrets.
+//! The lines of the log: written to stderr, and sent to whoever keeps them too, so exactly what is written there, and as
+//! free of secrets.
+//!
+//! A busy server writes thousands of lines a second, and each `write` costs as much as to make the line. So a thread that
+//! runs tasks ([`write_together`]) leaves its lines together, and writes them at once before it sleeps: when there is nothing else to
+//! do, no line waits. All others write at once, and so do all for a warning or an error. Nothing is dropped: who logs waits
+//! while stderr takes nothing, as for any `write`. A process that is killed may take along what it has logged since it
+//! last slept, 4 KiB of it at most.
+
+mod batch;
 
 use std::{
+    cell::Cell,
     io::{self, Write},
     sync::{
-        OnceLock,
+        Mutex, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::{runtime, sync::mpsc};
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+use batch::Batch;
 
 /// Lines that wait to be received; a further one is dropped.
 const MAX_WAITING: usize = 4096;
-/// A longer line is dropped.
+/// A longer line is not received.
 const MAX_BYTES: usize = 16 << 10;
+/// So much is written into a pipe undivided, whoever else writes there (`PIPE_BUF` of Linux).
+const MAX_BATCH_BYTES: usize = 4096;
 
 static SENDER: OnceLock<mpsc::Sender<Bytes>> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
+static BATCH: Mutex<Batch> = Mutex::new(Batch::new(MAX_BATCH_BYTES));
+
+thread_local! {
+    /// Whether this thread runs tasks, and writes what it has left before it sleeps.
+    static WRITES_LATER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Has the threads of a runtime write their lines together.
+pub fn write_together(runtime: &mut runtime::Builder) -> &mut runtime::Builder {
+    let before_sleep = || {
+        WRITES_LATER.set(false);
+        write_out();
+    };
+    runtime.on_thread_park(before_sleep).on_thread_unpark(|| WRITES_LATER.set(true))
+}
+
+/// Writes the lines that were left. Unless somebody has them in hand, who then either writes them or does so before its
+/// sleep: nobody waits for a thread that waits for stderr.
+pub fn write_out() {
+    let mut batch = match BATCH.try_lock() {
+        Ok(batch) => batch,
+        Err(TryLockError::Poisoned(batch)) => batch.into_inner(),
+        Err(TryLockError::WouldBlock) => return,
+    };
+    // What can't be written can't be logged either.
+    batch.write_to(&mut io::stderr()).ok();
+}
 
 /// The lines of this process, in JSON, from now on.
 #[derive(Debug)]
@@ -41,8 +84,25 @@ impl Lines {
     }
 }
 
+/// Makes the writers of lines.
+pub(super) struct Log;
+
+impl<'w> MakeWriter<'w> for Log {
+    type Writer = Tee;
+
+    fn make_writer(&'w self) -> Tee {
+        Tee { is_urgent: true }
+    }
+
+    fn make_writer_for(&'w self, metadata: &Metadata<'_>) -> Tee {
+        Tee { is_urgent: *metadata.level() <= Level::WARN }
+    }
+}
+
 /// Writes lines to stderr, and sends each to [`Lines`] without waiting.
-pub(super) struct Tee;
+pub(super) struct Tee {
+    is_urgent: bool,
+}
 
 impl Write for Tee {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
@@ -58,10 +118,13 @@ impl Write for Tee {
                 DROPPED.fetch_add(1, Ordering::Relaxed);
             }
         }
-        io::stderr().write_all(line)
+        let mut batch = BATCH.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.add(line, &mut io::stderr())?;
+        if self.is_urgent || !WRITES_LATER.get() { batch.write_to(&mut io::stderr()) } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let mut batch = BATCH.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.write_to(&mut io::stderr())
     }
 }

@@ -16,7 +16,7 @@ use super::model::{Lease, LeaseId};
 use crate::{schema::leases, vehicle::model::VehicleId};
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = leases)]
+#[diesel(table_name = leases, treat_none_as_default_value = false)]
 struct Row {
     id: LeaseId,
     vehicle_id: VehicleId,

@@ -17,7 +17,7 @@ use super::model::{Status, Vehicle, VehicleId};
 use crate::schema::vehicles;
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = vehicles)]
+#[diesel(table_name = vehicles, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: VehicleId,
     plate: String,

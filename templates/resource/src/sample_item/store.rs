@@ -15,7 +15,7 @@ use super::model::{SampleItem, SampleItemId};
 use crate::schema::sample_items;
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
-#[diesel(table_name = sample_items)]
+#[diesel(table_name = sample_items, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
     id: SampleItemId,
     account_id: AccountId,

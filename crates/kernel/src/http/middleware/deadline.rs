@@ -40,7 +40,7 @@ impl<S: Next> Middleware<Request, S> for Deadline {
         let arrived = request.extensions().get::<Arrived>().map_or_else(Instant::now, |arrived| arrived.0.into_std());
         let deadline = arrived + allowed;
         let context = request.extensions().get::<Context>().cloned().unwrap_or_else(|| Context::new(""));
-        let work = context.with_deadline(deadline).scope(next.run(request));
+        let work = context.with_deadline(deadline).scope_all(|| next.run(request));
         Box::pin(async move {
             let answer = tokio::time::timeout_at(deadline.into(), work).await;
             let Ok(mut response) = answer else { return refuse(Reason::DeadlineExceeded.into()).await };

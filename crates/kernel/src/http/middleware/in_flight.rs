@@ -15,7 +15,7 @@ mod unread;
 use std::{sync::Arc, time::Duration};
 
 use http::header;
-use metrics::counter;
+use metrics::{Gauge, counter, gauge};
 
 use crate::{
     caller::Permit,
@@ -44,14 +44,21 @@ const WATCH_BYTES: usize = 4 << 10;
 /// A middleware that counts a request until its last byte, and bounds the memory of what is not read.
 #[derive(Debug, Clone)]
 pub struct InFlight {
-    /// The responses that were not read yet.
-    pub unread: Unread,
+    unread: Unread,
+    requests: Gauge,
+}
+
+impl InFlight {
+    /// Makes a middleware that counts in `unread` what was not read yet.
+    pub fn new(unread: Unread) -> Self {
+        Self { unread, requests: gauge!("mainstay_requests_in_flight") }
+    }
 }
 
 impl<S: Next> Middleware<Request, S> for InFlight {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let exchange = Exchange::current();
-        let counted = Counted::new(exchange.as_ref());
+        let counted = Counted::new(self.requests.clone(), exchange.as_ref());
         let (unread, protocol) = (self.unread.clone(), protocol::name(&request));
         let response = next.run(request);
         Box::pin(async move {

@@ -3,7 +3,7 @@
 //! Every service here is always ready and never fails; a refusal is a response like any other. A middleware can
 //! therefore call the next service without cloning it, at the cost of one allocation per middleware.
 
-use std::convert::Infallible;
+use std::{any::Any, convert::Infallible};
 
 use tower::Service;
 
@@ -51,9 +51,15 @@ pub trait Next:
 
     /// Calls the service, for a middleware that does not touch the response.
     fn pass(&mut self, request: Request) -> ResponseFuture {
-        let response = self.run(request);
-        Box::pin(async move { Ok(response.await) })
+        boxed(self.call(request))
     }
+}
+
+/// Boxes a future, unless it is in a box already, as that of every middleware is.
+fn boxed(future: impl Future<Output = Result<Response, Infallible>> + Send + 'static) -> ResponseFuture {
+    let mut future = Some(future);
+    let in_a_box = (&mut future as &mut dyn Any).downcast_mut::<Option<ResponseFuture>>().and_then(Option::take);
+    in_a_box.unwrap_or_else(|| Box::pin(future.expect("nobody took it")))
 }
 
 impl<S> Next for S where

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method as Verb, StatusCode, header, response::Parts};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
-use metrics::counter;
+use metrics::{Counter, counter};
 use moka::sync;
 use tokio::time::Instant;
 
@@ -40,6 +40,7 @@ const OVERHEAD: usize = 1 << 10;
 pub struct Microcache {
     cache: Cache,
     responses: sync::Cache<String, Arc<CachedResponse>>,
+    reused: Counter,
 }
 
 #[derive(Debug)]
@@ -58,9 +59,8 @@ impl Microcache {
         let weight = |key: &String, cached: &Arc<CachedResponse>| {
             u32::try_from(key.len() + cached.body.len() + OVERHEAD).unwrap_or(u32::MAX)
         };
-        // The series exists from the start.
-        counter!("mainstay_responses_reused_total").increment(0);
-        Self { cache, responses: sync::Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build() }
+        let responses = sync::Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build();
+        Self { cache, responses, reused: counter!("mainstay_responses_reused_total") }
     }
 
     fn find(&self, key: &str) -> Option<Arc<CachedResponse>> {
@@ -74,7 +74,7 @@ impl<S: Next> Middleware<Request, S> for Microcache {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let Some(key) = key(&request) else { return next.pass(request) };
         if let Some(cached) = self.find(&key) {
-            counter!("mainstay_responses_reused_total").increment(1);
+            self.reused.increment(1);
             record::method(&request, cached.method);
             return Box::pin(std::future::ready(Ok(cached.response())));
         }

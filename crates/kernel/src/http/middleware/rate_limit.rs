@@ -12,12 +12,14 @@ mod tests;
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use uuid::Uuid;
+
 use crate::{
     caller::{ClientAddress, Permit},
     contract::Method,
     http::middleware::{
         extensions::Principal,
-        layer::{Middleware, Next, Request, ResponseFuture},
+        layer::{Middleware, Next, Request, Response, ResponseFuture},
         protocol,
     },
     rate_limit::{Charge, Limiter, Work},
@@ -42,21 +44,11 @@ impl<S: Next> Middleware<Request, S> for AddressLimit {
         if protocol::is_probe(&request) {
             return next.pass(request);
         }
-        let Self { limiter, credentials } = self.clone();
         let charge = Charge::address(client(&request));
-        let known = credentials.of(request.headers()).filter(|&credential| credentials.has_passed(credential));
-        let Some(credential) = known else {
-            let mut next = next.clone();
-            return Box::pin(async move {
-                let decision = limiter.charge(&[charge]).await;
-                if !decision.allowed {
-                    return Ok(refusal(&limiter, &decision));
-                }
-                let mut response = next.run(request).await;
-                describe(&mut response, &limiter, &decision);
-                Ok(response)
-            });
-        };
+        let known = self.credentials.of(request.headers());
+        let known = known.filter(|&credential| self.credentials.has_passed(credential));
+        let Some(credential) = known else { return limit(&self.limiter, &[charge], None, request, next) };
+        let Self { limiter, credentials } = self.clone();
         let due = Due::new(charge);
         request.extensions_mut().insert(due.clone());
         let response = next.run(request);
@@ -94,7 +86,10 @@ impl<S: Next> Middleware<Request, S> for PrincipalLimit {
             return next.pass(request);
         };
         let permit = extensions.get::<Permit>();
+        let due = extensions.get::<Due>();
+        // With a charge due, it is known to have passed.
         if permit.is_some()
+            && due.is_none()
             && let Some(credential) = self.credentials.of(request.headers())
         {
             self.credentials.remember(credential);
@@ -104,27 +99,58 @@ impl<S: Next> Middleware<Request, S> for PrincipalLimit {
             permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
         // A service has limits of its own, whatever else comes from its address.
         let has_own = principal.is_some() && permit.is_some_and(|permit| permit.caller().is_service());
-        let due = extensions.get::<Due>().and_then(Due::take).filter(|_| !has_own);
-        let (limiter, mut next) = (self.limiter.clone(), next.clone());
-        Box::pin(async move {
-            let decision = match (principal, due) {
-                (Some(principal), Some(address)) => Some(limiter.charge(&[principal, address]).await),
-                (Some(charge), None) | (None, Some(charge)) => Some(limiter.charge(&[charge]).await),
-                (None, None) => None,
-            };
-            if let Some(decision) = decision.filter(|decision| !decision.allowed) {
-                return Ok(refusal(&limiter, &decision));
+        let due = due.and_then(Due::take).filter(|_| !has_own);
+        match (principal, due) {
+            (Some(principal), Some(address)) => limit(&self.limiter, &[principal, address], id, request, next),
+            (Some(charge), None) | (None, Some(charge)) => limit(&self.limiter, &[charge], id, request, next),
+            (None, None) => {
+                let response = next.run(request);
+                Box::pin(async move { Ok(named(response.await, id)) })
             }
-            let mut response = next.run(request).await;
-            if let Some(id) = id {
-                response.extensions_mut().insert(Principal(id));
-            }
-            if let Some(decision) = &decision {
-                describe(&mut response, &limiter, decision);
-            }
-            Ok(response)
-        })
+        }
     }
+}
+
+/// Passes a request on if its charges are admitted, and describes the limit in the response, which is for `principal`.
+fn limit<S: Next>(
+    limiter: &Limiter,
+    charges: &[Charge],
+    principal: Option<Uuid>,
+    request: Request,
+    next: &mut S,
+) -> ResponseFuture {
+    let limiter = limiter.clone();
+    match limiter.try_charge(charges) {
+        Ok(decision) if !decision.allowed => Box::pin(std::future::ready(Ok(refusal(&limiter, &decision)))),
+        Ok(decision) => {
+            let response = next.run(request);
+            Box::pin(async move {
+                let mut response = named(response.await, principal);
+                describe(&mut response, &limiter, &decision);
+                Ok(response)
+            })
+        }
+        Err(question) => {
+            let mut next = next.clone();
+            Box::pin(async move {
+                let decision = limiter.ask(question).await;
+                if !decision.allowed {
+                    return Ok(refusal(&limiter, &decision));
+                }
+                let mut response = named(next.run(request).await, principal);
+                describe(&mut response, &limiter, &decision);
+                Ok(response)
+            })
+        }
+    }
+}
+
+/// Notes whom a response is for.
+fn named(mut response: Response, principal: Option<Uuid>) -> Response {
+    if let Some(principal) = principal {
+        response.extensions_mut().insert(Principal(principal));
+    }
+    response
 }
 
 /// Returns the client's address. Requests without one bypassed the server's listener; all of them share a limit.

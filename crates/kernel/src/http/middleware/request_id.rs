@@ -33,7 +33,7 @@ impl<S: Next> Middleware<Request, S> for AssignRequestId {
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
         let context = Context::new(id).with_traceparent(traceparent.filter(|text| traces::is_traceparent(text)));
         request.extensions_mut().insert(context.clone());
-        let response = context.scope(next.run(request));
+        let response = context.scope_all(|| next.run(request));
         Box::pin(async move {
             let mut response = response.await;
             response.headers_mut().insert(X_REQUEST_ID, header);

@@ -8,7 +8,6 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures_util::FutureExt as _;
 use mainstay_transcoder::RuleTable;
 use tower::Service;
 
@@ -57,16 +56,14 @@ impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R>
             return refuse(error);
         }
         match protocol::name(&request) {
-            "grpc" => Box::pin(self.grpc.run(request).map(Ok)),
+            "grpc" => self.grpc.pass(request),
             "envoy" => match protocol::adopt(&mut request) {
-                Ok(()) => Box::pin(self.grpc.run(request).map(Ok)),
+                Ok(()) => self.grpc.pass(request),
                 Err(error) => refuse(error),
             },
-            "grpc-web" => Box::pin(self.grpc_web.run(request).map(Ok)),
-            _ if self.prefixes.iter().any(|prefix| request.uri().path().starts_with(prefix)) => {
-                Box::pin(self.rest.run(request).map(Ok))
-            }
-            _ => Box::pin(self.pages.run(request).map(Ok)),
+            "grpc-web" => self.grpc_web.pass(request),
+            _ if self.prefixes.iter().any(|prefix| request.uri().path().starts_with(prefix)) => self.rest.pass(request),
+            _ => self.pages.pass(request),
         }
     }
 }

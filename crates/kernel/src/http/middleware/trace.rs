@@ -7,11 +7,11 @@
 
 mod body;
 mod line;
+mod series;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::{HeaderMap, StatusCode, Uri};
-use metrics::{counter, histogram};
+use http::{HeaderMap, Uri};
 use opentelemetry::{KeyValue, trace::Status};
 use tonic::Code;
 use tracing::{Instrument as _, Span, info_span};
@@ -26,6 +26,7 @@ use crate::{
 };
 use body::Traced;
 use line::{Line, Outcome};
+use series::{Kind, Standard};
 
 /// A middleware that opens the span.
 #[derive(Debug, Clone)]
@@ -104,10 +105,7 @@ fn path_of(uri: &Uri) -> String {
 fn finish(response: Response, mut line: Line) -> Response {
     let status = protocol::status(&response);
     let elapsed = line.began.elapsed();
-    let method = line.method();
-    counter!("mainstay_requests_total", "method" => method, "status" => status.as_str().to_owned()).increment(1);
-    histogram!("mainstay_request_seconds", "method" => method).record(elapsed);
-    standard_metrics(&line, &response, status, elapsed);
+    series::record(Kind { method: line.method(), status, standard: standard(&line, &response) }, elapsed);
     traces::describe(&line.span, |exported| {
         exported.update_name(line.span_name());
         exported.set_attributes(line.attributes());
@@ -142,17 +140,12 @@ const GRPC_CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The metrics of OpenTelemetry's semantic conventions.
-fn standard_metrics(line: &Line, response: &Response, status: StatusCode, elapsed: Duration) {
-    if line.protocol != "rest" {
-        let code = tonic::Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
-        let code = GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN");
-        histogram!("rpc_server_call_duration_seconds", "rpc_system_name" => "grpc", "rpc_method" => line.rpc_method(),
-            "rpc_response_status_code" => code)
-        .record(elapsed);
-        return;
+/// The labels of a request's metrics under OpenTelemetry's semantic conventions.
+fn standard(line: &Line, response: &Response) -> Standard {
+    if line.protocol == "rest" {
+        return Standard::Http { verb: line.known_verb(), route: line.route.unwrap_or_default() };
     }
-    histogram!("http_server_request_duration_seconds", "http_request_method" => line.known_verb(),
-        "http_route" => line.route.unwrap_or_default(), "http_response_status_code" => status.as_str().to_owned())
-    .record(elapsed);
+    let code = tonic::Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
+    let code = GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN");
+    Standard::Rpc { method: line.rpc_method(), code }
 }

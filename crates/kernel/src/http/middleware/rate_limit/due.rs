@@ -44,7 +44,10 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Credentials that recently passed authentication, by a hash keyed per process. Clones share one cache.
 #[derive(Debug, Clone)]
-pub struct Credentials {
+pub struct Credentials(Arc<Remembered>);
+
+#[derive(Debug)]
+struct Remembered {
     hasher: RandomState,
     passed: Cache<u64, ()>,
 }
@@ -52,28 +55,28 @@ pub struct Credentials {
 impl Default for Credentials {
     fn default() -> Self {
         let passed = Cache::builder().max_capacity(MAX_CREDENTIALS).time_to_idle(REMEMBERED).build();
-        Self { hasher: RandomState::new(), passed }
+        Self(Arc::new(Remembered { hasher: RandomState::new(), passed }))
     }
 }
 
 impl Credentials {
     /// Returns the hash of a request's credential, if it has one.
     pub(crate) fn of(&self, headers: &HeaderMap) -> Option<u64> {
-        headers.get(header::AUTHORIZATION).map(|value| self.hasher.hash_one(value.as_bytes()))
+        headers.get(header::AUTHORIZATION).map(|value| self.0.hasher.hash_one(value.as_bytes()))
     }
 
     pub(crate) fn remember(&self, credential: u64) {
         if !self.has_passed(credential) {
-            self.passed.insert(credential, ());
+            self.0.passed.insert(credential, ());
         }
     }
 
     pub(crate) fn has_passed(&self, credential: u64) -> bool {
         // Unlike `contains_key`, this counts as a use.
-        self.passed.get(&credential).is_some()
+        self.0.passed.get(&credential).is_some()
     }
 
     pub(crate) fn forget(&self, credential: u64) {
-        self.passed.invalidate(&credential);
+        self.0.passed.invalidate(&credential);
     }
 }
