@@ -1,6 +1,9 @@
 //! Clients that abuse HTTP/2.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use h2::{Reason, client::SendRequest};
@@ -12,8 +15,8 @@ use crate::support::TestApp;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A bare HTTP/2 connection, without this project's client code.
-async fn connect(app: &TestApp) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
-    let stream = TcpStream::connect(app.endpoint.address).await.expect("connected");
+async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+    let stream = TcpStream::connect(address).await.expect("connected");
     let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
     (client, tokio::spawn(connection))
 }
@@ -27,17 +30,14 @@ fn create(app: &TestApp, token: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// CVE-2023-44487: streams that are reset as soon as they are opened, which costs the sender nothing.
-#[tokio::test(flavor = "multi_thread")]
-async fn rapid_reset_ends_the_connection() {
-    let app = TestApp::start().await;
-    let token = app.cast().await.customer.token().await.expect("a token");
-    let (mut client, connection) = connect(&app).await;
+/// Opens streams and resets them at once until the server ends the connection; returns how many.
+pub(super) async fn reset(address: SocketAddr, request: impl Fn() -> Request<()>) -> usize {
+    let (mut client, connection) = connect(address).await;
     let since = Instant::now();
     let mut opened = 0;
     while !connection.is_finished() {
         assert!(since.elapsed() < PATIENCE, "{opened} streams were reset and the connection is still open");
-        match client.send_request(create(&app, &token), false) {
+        match client.send_request(request(), false) {
             Ok((_, mut body)) => {
                 opened += 1;
                 body.send_reset(Reason::CANCEL);
@@ -50,6 +50,15 @@ async fn rapid_reset_ends_the_connection() {
             Err(_) => break,
         };
     }
+    opened
+}
+
+/// CVE-2023-44487: streams that are reset as soon as they are opened, which costs the sender nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn rapid_reset_ends_the_connection() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    reset(app.endpoint.address, || create(&app, &token)).await;
     assert_eq!(app.endpoint.get("/livez").await.status, 200);
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
@@ -58,7 +67,7 @@ async fn rapid_reset_ends_the_connection() {
 async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
-    let (client, _connection) = connect(&app).await;
+    let (client, _connection) = connect(app.endpoint.address).await;
     let mut client = client.ready().await.expect("ready");
     let (answer, mut body) = client.send_request(create(&app, &token), false).expect("sent");
     // The header announces a message of 100 bytes, which arrive one by one.
@@ -80,7 +89,7 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_that_is_never_complete_ends_soon() {
     let app = TestApp::start().await;
-    let (mut client, _connection) = connect(&app).await;
+    let (mut client, _connection) = connect(app.endpoint.address).await;
     let ask = |method: &str| {
         Request::post(format!("{}/grpc.health.v1.Health/{method}", app.endpoint.base()))
             .header("content-type", "application/grpc")
