@@ -149,6 +149,18 @@ async fn status(stream: &mut TcpStream, patience: Duration) -> Option<u16> {
     std::str::from_utf8(&head).ok()?.strip_prefix("HTTP/1.1 ")?.parse().ok()
 }
 
+/// Nobody reads the body of a probe: it is answered at once, and its connection ends with the rest unread.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_waits_for_no_body() {
+    let app = TestApp::start().await;
+    for path in ["/livez", "/readyz"] {
+        let probe = format!("GET {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n{{");
+        let mut stream = open(app.endpoint.address, probe.as_bytes()).await;
+        assert_eq!(status(&mut stream, PATIENCE).await, Some(200), "{path}");
+        closed(&mut stream).await;
+    }
+}
+
 /// The networks of those who do not send their bodies keep out nobody else whose bodies take longer than usual.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_never_arrive_keep_out_no_slow_ones() {

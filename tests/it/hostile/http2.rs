@@ -9,6 +9,7 @@ use bytes::Bytes;
 use h2::{Reason, client::SendRequest};
 use http::Request;
 use tokio::net::TcpStream;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::TestApp;
 
@@ -84,19 +85,43 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
 
+/// A call of health, without its question.
+fn ask(app: &TestApp, method: &str) -> Request<()> {
+    Request::post(format!("{}/grpc.health.v1.Health/{method}", app.endpoint.base()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .expect("a request")
+}
+
+/// Nothing limits the probes, so few of them may be late; one whose question arrives with its head needs no place.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_probes_keep_out_only_late_ones() {
+    let app = TestApp::start().await;
+    let (mut client, _connection) = connect(app.endpoint.address).await;
+    let mut late = Vec::new();
+    for _ in 0..80 {
+        client = client.ready().await.expect("room");
+        late.push(client.send_request(ask(&app, "Check"), false).expect("sent"));
+    }
+    let mut health = HealthClient::new(app.endpoint.channel.clone());
+    let mut refused = 0;
+    for (response, _body) in late {
+        let response = tokio::time::timeout(PATIENCE, response).await.expect("an end").expect("a response");
+        refused += usize::from(response.headers()["grpc-status"] == "14");
+        health.check(HealthCheckRequest::default()).await.expect("it is in time");
+    }
+    // An address has 32 places, each for two seconds.
+    assert!((40..=48).contains(&refused), "{refused} were refused");
+}
+
 /// Health needs no credential, no policy sets its deadline, and probes are not limited: what never sends its question must
 /// not stay, and what asks nonsense is no failure of the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_that_is_never_complete_ends_soon() {
     let app = TestApp::start().await;
     let (mut client, _connection) = connect(app.endpoint.address).await;
-    let ask = |method: &str| {
-        Request::post(format!("{}/grpc.health.v1.Health/{method}", app.endpoint.base()))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(())
-            .expect("a request")
-    };
+    let ask = |method| ask(&app, method);
     let since = Instant::now();
     let mut waiting = Vec::new();
     // Nothing, and half a message.
