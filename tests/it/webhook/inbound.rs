@@ -251,7 +251,7 @@ async fn a_worker_killed_while_processing_an_event_loses_nothing() {
     assert_eq!(event(&cast.admin, &id).await["state"], "INBOUND_EVENT_STATE_PENDING");
     let next = Process::start(&database).await;
     event_in_state(&database, &cast.admin, &id, "IGNORED").await;
-    eventually("the log says so", async || next.log().contains("\"state\":\"Ignored\"")).await;
+    eventually("the log says so", async || next.log().contains("\"state\":\"ignored\"")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
