@@ -157,8 +157,8 @@ fn problem(error: &Error) -> Problem {
         reason if reason == Reason::ValidationFailed => Problem::Password,
         reason if reason == Reason::InvalidToken || reason == Reason::AlreadyExists => Problem::Link,
         reason if reason == Reason::RateLimitExceeded => Problem::Often,
-        reason => {
-            tracing::warn!(reason = ?reason, "a form could not be handled");
+        _ => {
+            tracing::warn!(error = error.detail(), "a form could not be handled");
             Problem::Other
         }
     }

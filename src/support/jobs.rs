@@ -15,8 +15,13 @@ use crate::support::{
 
 impl Handler for ImportTickets {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
-        let outcome = import::run(app, self, stop).await?;
-        tracing::info!(operation = %self.operation, ?outcome, "an import attempt ended");
+        let operation = self.operation;
+        match import::run(app, self, stop).await? {
+            import::Outcome::Ended => tracing::info!(%operation, "an import ended"),
+            import::Outcome::HandedBack => {
+                tracing::info!(%operation, "an import stops here; a job for its rest is queued")
+            }
+        }
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub(super) const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
 impl Handler for ProcessInboundEvent {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         if let Some(state) = inbound_event::ops::process(app, self.event).await? {
-            tracing::info!(event = %self.event, ?state, "an inbound event was handled");
+            tracing::info!(event = %self.event, state = state.name(), "an inbound event was handled");
         }
         Ok(())
     }

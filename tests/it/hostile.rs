@@ -3,5 +3,6 @@
 mod connections;
 mod http1;
 mod http2;
+mod lines;
 mod readers;
 mod values;

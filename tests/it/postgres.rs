@@ -65,12 +65,14 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
         postgres.restart().await.expect("it comes back");
         let since = Instant::now();
         loop {
+            let began = since.elapsed();
             let answer = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await;
             if answer.reason.is_empty() {
                 break;
             }
             assert_eq!(answer.reason, "UNAVAILABLE", "the only error is one that may be retried");
-            assert!(since.elapsed() < Duration::from_secs(4), "not back after {:?}", since.elapsed());
+            // However long a request takes on a busy machine: none that begins after the promised time is refused.
+            assert!(began < Duration::from_secs(2), "not back after {began:?}: {answer:#?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         cast.customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.good();

@@ -1,5 +1,6 @@
 //! What a server provides besides its methods.
 
+mod connections;
 mod console;
 mod drain;
 mod export;

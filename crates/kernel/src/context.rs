@@ -94,14 +94,31 @@ pub(crate) fn traceparent() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.traceparent.clone()).ok().flatten()
 }
 
-/// Records why the current request fails.
+/// Records why the current request fails. What is refused without a cause once more on the way out tells nothing new.
 ///
 /// # Errors
-/// The failure, outside of any request and if one was recorded before.
+/// The failure, outside of any request, and if one was recorded before and this one has a cause.
 pub(crate) fn fail(failure: Failure) -> Result<(), Failure> {
-    match Context::current() {
-        Some(context) => context.failure.set(failure),
-        None => Err(failure),
+    let Some(context) = Context::current() else { return Err(failure) };
+    context.failure.set(failure).or_else(|again| if again.cause.is_none() { Ok(()) } else { Err(again) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_is_recorded_once_and_another_is_one_that_has_a_cause() {
+        let failure = |code, cause: Option<&str>| Failure { code, cause: cause.map(str::to_owned), backtrace: None };
+        assert!(fail(failure("OVERLOADED", None)).is_err(), "there is no request");
+        let context = Context::new("1");
+        let again = context.clone().scope(async move {
+            assert!(fail(failure("OVERLOADED", None)).is_ok());
+            assert!(fail(failure("MALFORMED_REQUEST", None)).is_ok(), "the body was given up");
+            fail(failure("INTERNAL_ERROR", Some("a defect")))
+        });
+        assert_eq!(again.await.expect_err("it is another one").code, "INTERNAL_ERROR");
+        assert_eq!(context.failure().map(|failure| failure.code), Some("OVERLOADED"));
     }
 }
 

@@ -158,7 +158,7 @@ pub async fn end(connection: &mut Connection, id: SessionId) -> Result<()> {
 pub async fn mark_ended(app: &App, user: UserId, id: SessionId) {
     app.part::<Tokens>().invalidate_session(id);
     if let Err(error) = mark_stored(app, user, id).await {
-        tracing::debug!(reason = ?error.reason(), "a session that was ended was left to expire");
+        tracing::debug!(error = error.detail(), "a session that was ended was left to expire");
     }
 }
 
@@ -219,6 +219,6 @@ pub async fn remove_outdated(app: &App, user: UserId) {
         app.part::<Sessions>().remove(user, &past.map(|session| session.id).collect::<Vec<_>>()).await
     };
     if let Err(error) = removed.await {
-        tracing::debug!(reason = ?error.reason(), "sessions of an earlier epoch were left to expire");
+        tracing::debug!(error = error.detail(), "sessions of an earlier epoch were left to expire");
     }
 }

@@ -13,7 +13,7 @@ pub(crate) async fn count(app: &App, outcome: Outcome) {
     let now = app.clock.now();
     let counted = app.database.autocommit(async |connection| store::count(connection, outcome, now).await).await;
     if let Err(error) = counted {
-        tracing::warn!(reason = ?error.reason(), "a sign-in was not counted");
+        tracing::warn!(error = error.detail(), "a sign-in was not counted");
     }
 }
 

@@ -103,7 +103,7 @@ fn money(minor: i64, currency: &str) -> Option<Money> {
 
 /// The outcome is unknown if the sandbox can't reach its books.
 fn lost<T>(error: Error) -> Outcome<T> {
-    Outcome::Unknown { why: format!("{:?}", error.reason()), remembered: false }
+    Outcome::Unknown { why: error.detail(), remembered: false }
 }
 
 impl Sandbox {
@@ -163,7 +163,7 @@ impl Sandbox {
         match found.await {
             Ok(Some(gateway_id)) => Found::Done(gateway_id),
             Ok(None) => Found::Nothing,
-            Err(error) => Found::Unknown { why: format!("{:?}", error.reason()) },
+            Err(error) => Found::Unknown { why: error.detail() },
         }
     }
 }
@@ -214,7 +214,7 @@ impl Gateway for Sandbox {
             let from = from.map(str::to_owned);
             let moved =
                 self.database.autocommit(async move |connection| store::list_movements(connection, since, from).await);
-            let rows = moved.await.map_err(|error| anyhow::anyhow!("{:?}", error.reason()))?;
+            let rows = moved.await.map_err(|error| anyhow::anyhow!("{}", error.detail()))?;
             let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
             Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })
         }

@@ -26,6 +26,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    unit_of_work::Answer,
 };
 
 #[derive(Debug, Clone)]
@@ -276,11 +277,23 @@ impl WebhookDeliveryService for Webhooks {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
         let now = self.app.clock.now();
-        call.write(
+        let resent = call.run(
             &self.app,
             async move |connection| delivery::resend(connection, permit, id, now).await,
-            |resent| pb::ResendWebhookDeliveryResponse { data: Some(render_delivery(resent)) },
-        )
-        .await
+            |resent| (resend_response(resent), ()),
+        );
+        let answer = match resent.await? {
+            Answer::Pending(_) => {
+                let permit = call.permit()?;
+                let current = async move |connection: &mut _| delivery::get(connection, permit, id, true).await;
+                Answer::Replayed(resend_response(self.app.database.query(current).await?))
+            }
+            answer => answer,
+        };
+        call.respond(answer)
     }
+}
+
+fn resend_response(delivery: (Delivery, Vec<Attempt>)) -> pb::ResendWebhookDeliveryResponse {
+    pb::ResendWebhookDeliveryResponse { data: Some(render_delivery(delivery)) }
 }

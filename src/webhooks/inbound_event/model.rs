@@ -29,13 +29,13 @@ numbered! {
     /// The state of an event.
     State {
         /// The event waits to be processed or retried.
-        Pending = 1,
+        Pending = 1 => "pending",
         /// The event was processed.
-        Processed = 2,
+        Processed = 2 => "processed",
         /// The event is of a type that has no handler.
-        Ignored = 3,
+        Ignored = 3 => "ignored",
         /// Processing failed; the event is processed again only on request.
-        Dead = 4,
+        Dead = 4 => "dead",
     }
 }
 

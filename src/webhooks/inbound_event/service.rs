@@ -13,6 +13,7 @@ use mainstay_kernel::{
     app::App,
     error::{Error, Reason, Result},
     grpc::{Call, Reply, render::time},
+    unit_of_work::Answer,
 };
 
 #[derive(Debug, Clone)]
@@ -48,6 +49,10 @@ fn check_media_type(content_type: &str) -> Result<()> {
     const ACCEPTED: &str = "application/json";
     let message = format!("The body must be {ACCEPTED}.");
     Err(Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", ACCEPTED))
+}
+
+fn redrive_response(event: InboundEvent) -> pb::RedriveInboundEventResponse {
+    pb::RedriveInboundEventResponse { data: Some(render(event)) }
 }
 
 #[tonic::async_trait]
@@ -118,12 +123,20 @@ impl InboundEventService for InboundEvents {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
         let now = self.app.clock.now();
-        call.write(
+        let redriven = call.run(
             &self.app,
             async move |connection| ops::redrive(connection, permit, id, now).await,
-            |event| pb::RedriveInboundEventResponse { data: Some(render(event)) },
-        )
-        .await
+            |event| (redrive_response(event), ()),
+        );
+        let answer = match redriven.await? {
+            Answer::Pending(_) => {
+                let permit = call.permit()?;
+                let current = async move |connection: &mut _| ops::get(connection, permit, id, true).await;
+                Answer::Replayed(redrive_response(self.app.database.query(current).await?))
+            }
+            answer => answer,
+        };
+        call.respond(answer)
     }
 
     async fn redrive_inbound_events(

@@ -1,5 +1,7 @@
 //! No code decides by the text of an error: Postgres writes it in the language of its server, and a library may change it.
 //! An error of Postgres is told by its SQLSTATE or kind (`mainstay_kernel::database`).
+//!
+//! And no text shows a reason as its type is written in the source: it has a code, and an error has its detail.
 
 use std::{
     fs,
@@ -63,8 +65,8 @@ fn add_sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn no_code_decides_by_the_text_of_an_error() {
+/// What `find` says about the sources, each with its file.
+fn found(find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
     add_sources(&root.join("src"), &mut sources);
@@ -78,9 +80,30 @@ fn no_code_decides_by_the_text_of_an_error() {
     for path in sources {
         let text = fs::read_to_string(&path).expect("a text");
         let file = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        found.extend(faults(&text).into_iter().map(|fault| format!("{file}: {fault}")));
+        found.extend(find(&text).into_iter().map(|fault| format!("{file}: {fault}")));
     }
+    found
+}
+
+#[test]
+fn no_code_decides_by_the_text_of_an_error() {
+    let found = found(faults);
     assert!(found.is_empty(), "tell it by its SQLSTATE or kind:\n{}", found.join("\n"));
+}
+
+/// The ways to write a reason by `Debug`.
+const DEBUGGED: [&str; 5] = ["?error.reason()", "{:?}\", error.reason()", "{reason:?}", "= ?reason", "(?reason"];
+
+fn debugged(text: &str) -> Vec<String> {
+    let code = code(text);
+    DEBUGGED.into_iter().filter(|way| code.contains(way)).map(str::to_owned).collect()
+}
+
+#[test]
+fn no_text_shows_a_reason_by_debug() {
+    let found = found(debugged);
+    assert!(found.is_empty(), "write its code, or the detail of its error:\n{}", found.join("\n"));
+    assert_eq!(debugged("tracing::warn!(reason = ?error.reason(), \"lost\")"), ["?error.reason()"]);
 }
 
 #[test]

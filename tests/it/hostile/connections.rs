@@ -2,6 +2,7 @@
 
 use std::{
     io::Write as _,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -18,17 +19,17 @@ use crate::{
     support::{PROTOCOLS, TestApp},
 };
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn open(app: &TestApp, sent: &[u8]) -> TcpStream {
-    let mut stream = TcpStream::connect(app.endpoint.address).await.expect("connected");
+pub(super) async fn open(address: SocketAddr, sent: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("connected");
     stream.write_all(sent).await.expect("written");
     stream
 }
 
 /// Reads until the server closes the connection.
-async fn closed(stream: &mut TcpStream) {
+pub(super) async fn closed(stream: &mut TcpStream) {
     let read = async {
         let mut buffer = [0; 4096];
         while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
@@ -41,7 +42,7 @@ async fn silent_connections_keep_nobody_out() {
     let app = TestApp::builder().set("MAX_CONNECTIONS", "50").start().await;
     let mut silent = Vec::new();
     for number in 0..60 {
-        silent.push(open(&app, [&b""[..], b"P", &PREFACE[..12]][number % 3]).await);
+        silent.push(open(app.endpoint.address, [&b""[..], b"P", &PREFACE[..12]][number % 3]).await);
     }
     // Each on a connection of its own.
     for _ in 0..3 {
@@ -60,7 +61,7 @@ async fn silent_peers_are_not_asked_for_their_places() {
     let begun = [PREFACE, &frame(4, &[])].concat();
     let mut silent = Vec::new();
     for _ in 0..60 {
-        silent.push(open(&app, &begun).await);
+        silent.push(open(app.endpoint.address, &begun).await);
     }
     let since = Instant::now();
     let answer = reqwest::Client::new().get(format!("{}/livez", app.endpoint.base())).send();
@@ -73,37 +74,40 @@ async fn silent_peers_are_not_asked_for_their_places() {
     assert!(metrics.contains(r#"mainstay_connections_closed_total{reason=\"lingering\"}"#), "{metrics}");
 }
 
-fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).expect("short");
     [&[0, 0, length, kind, 0, 0, 0, 0, 0], payload].concat()
+}
+
+/// Sends a frame of HTTP/2 without end; returns whether the server cuts it off.
+pub(super) async fn flood(address: SocketAddr, frame: &[u8]) -> bool {
+    let mut stream = open(address, &[PREFACE, &self::frame(4, &[])].concat()).await;
+    let flood = frame.repeat(1000);
+    let (mut reader, mut writer) = stream.split();
+    let read = async {
+        let mut buffer = [0; 4096];
+        while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    };
+    let write = async { while writer.write_all(&flood).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, async { tokio::join!(read, write) }).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn floods_of_control_frames_are_cut_off() {
     let app = TestApp::start().await;
-    let settings = frame(4, &[]);
     let in_stream = |mut frame: Vec<u8>| {
         frame[8] = 1;
         frame
     };
     let floods = [
-        ("SETTINGS", settings.clone()),
+        ("SETTINGS", frame(4, &[])),
         ("PING", frame(6, &[0; 8])),
         ("PRIORITY", in_stream(frame(2, &[0, 0, 0, 0, 1]))),
         // As small as can be: the window could hold two thousand million of them.
         ("WINDOW_UPDATE", frame(8, &[0, 0, 0, 1])),
     ];
     for (name, frame) in floods {
-        let mut stream = open(&app, &[PREFACE, &settings].concat()).await;
-        let flood = frame.repeat(1000);
-        let (mut reader, mut writer) = stream.split();
-        let read = async {
-            let mut buffer = [0; 4096];
-            while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
-        };
-        let write = async { while writer.write_all(&flood).await.is_ok() {} };
-        let cut_off = tokio::time::timeout(PATIENCE, async { tokio::join!(read, write) }).await;
-        assert!(cut_off.is_ok(), "{name} goes on");
+        assert!(flood(app.endpoint.address, &frame).await, "{name} goes on");
     }
     assert_eq!(app.endpoint.get("/livez").await.status, 200);
 }
@@ -119,7 +123,7 @@ async fn bodies_that_never_arrive_keep_nobody_out() {
                 content-length: 100\r\n\r\n{";
     let mut late = Vec::new();
     for _ in 0..40 {
-        late.push(open(&app, half.as_bytes()).await);
+        late.push(open(app.endpoint.address, half.as_bytes()).await);
         // Fewer at once than there are places for bodies that have just begun.
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -145,6 +149,18 @@ async fn status(stream: &mut TcpStream, patience: Duration) -> Option<u16> {
     std::str::from_utf8(&head).ok()?.strip_prefix("HTTP/1.1 ")?.parse().ok()
 }
 
+/// Nobody reads the body of a probe: it is answered at once, and its connection ends with the rest unread.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_waits_for_no_body() {
+    let app = TestApp::start().await;
+    for path in ["/livez", "/readyz"] {
+        let probe = format!("GET {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n{{");
+        let mut stream = open(app.endpoint.address, probe.as_bytes()).await;
+        assert_eq!(status(&mut stream, PATIENCE).await, Some(200), "{path}");
+        closed(&mut stream).await;
+    }
+}
+
 /// The networks of those who do not send their bodies keep out nobody else whose bodies take longer than usual.
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_never_arrive_keep_out_no_slow_ones() {
@@ -157,11 +173,11 @@ async fn bodies_that_never_arrive_keep_out_no_slow_ones() {
     };
     let mut late = Vec::new();
     for number in 0..30 {
-        late.push(open(&app, half(number % 3).as_bytes()).await);
+        late.push(open(app.endpoint.address, half(number % 3).as_bytes()).await);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let mut slow = open(&app, half(9).as_bytes()).await;
+    let mut slow = open(app.endpoint.address, half(9).as_bytes()).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     slow.write_all(b"        }").await.expect("nobody has refused it");
     assert_eq!(status(&mut slow, PATIENCE).await, Some(401), "it was read");
@@ -187,16 +203,16 @@ async fn bodies_count_with_what_comes_out_of_them() {
     };
     let soon = Duration::from_millis(500);
     // A network has a quarter.
-    let mut first = open(&app, &unfinished(1)).await;
+    let mut first = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut first, soon).await, None, "it waits for the rest");
-    let mut second = open(&app, &unfinished(1)).await;
+    let mut second = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut second, PATIENCE).await, Some(503));
-    let mut other = open(&app, &unfinished(2)).await;
+    let mut other = open(app.endpoint.address, &unfinished(2)).await;
     assert_eq!(status(&mut other, soon).await, None, "another network has its own");
     ticket(&app.cast().await.customer).await;
     // The server has noticed it, once it ends the connection too.
     first.shutdown().await.expect("its end is sent");
     closed(&mut first).await;
-    let mut third = open(&app, &unfinished(1)).await;
+    let mut third = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut third, soon).await, None, "what was given up is free again");
 }

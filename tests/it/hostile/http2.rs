@@ -1,19 +1,23 @@
 //! Clients that abuse HTTP/2.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use h2::{Reason, client::SendRequest};
 use http::Request;
 use tokio::net::TcpStream;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::TestApp;
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A bare HTTP/2 connection, without this project's client code.
-async fn connect(app: &TestApp) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
-    let stream = TcpStream::connect(app.endpoint.address).await.expect("connected");
+async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
+    let stream = TcpStream::connect(address).await.expect("connected");
     let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
     (client, tokio::spawn(connection))
 }
@@ -27,17 +31,14 @@ fn create(app: &TestApp, token: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// CVE-2023-44487: streams that are reset as soon as they are opened, which costs the sender nothing.
-#[tokio::test(flavor = "multi_thread")]
-async fn rapid_reset_ends_the_connection() {
-    let app = TestApp::start().await;
-    let token = app.cast().await.customer.token().await.expect("a token");
-    let (mut client, connection) = connect(&app).await;
+/// Opens streams and resets them at once until the server ends the connection; returns how many.
+pub(super) async fn reset(address: SocketAddr, request: impl Fn() -> Request<()>) -> usize {
+    let (mut client, connection) = connect(address).await;
     let since = Instant::now();
     let mut opened = 0;
     while !connection.is_finished() {
         assert!(since.elapsed() < PATIENCE, "{opened} streams were reset and the connection is still open");
-        match client.send_request(create(&app, &token), false) {
+        match client.send_request(request(), false) {
             Ok((_, mut body)) => {
                 opened += 1;
                 body.send_reset(Reason::CANCEL);
@@ -50,6 +51,15 @@ async fn rapid_reset_ends_the_connection() {
             Err(_) => break,
         };
     }
+    opened
+}
+
+/// CVE-2023-44487: streams that are reset as soon as they are opened, which costs the sender nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn rapid_reset_ends_the_connection() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    reset(app.endpoint.address, || create(&app, &token)).await;
     assert_eq!(app.endpoint.get("/livez").await.status, 200);
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
@@ -58,7 +68,7 @@ async fn rapid_reset_ends_the_connection() {
 async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     let app = TestApp::start().await;
     let token = app.cast().await.customer.token().await.expect("a token");
-    let (client, _connection) = connect(&app).await;
+    let (client, _connection) = connect(app.endpoint.address).await;
     let mut client = client.ready().await.expect("ready");
     let (answer, mut body) = client.send_request(create(&app, &token), false).expect("sent");
     // The header announces a message of 100 bytes, which arrive one by one.
@@ -75,19 +85,43 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
 
+/// A call of health, without its question.
+fn ask(app: &TestApp, method: &str) -> Request<()> {
+    Request::post(format!("{}/grpc.health.v1.Health/{method}", app.endpoint.base()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .expect("a request")
+}
+
+/// Nothing limits the probes, so few of them may be late; one whose question arrives with its head needs no place.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_probes_keep_out_only_late_ones() {
+    let app = TestApp::start().await;
+    let (mut client, _connection) = connect(app.endpoint.address).await;
+    let mut late = Vec::new();
+    for _ in 0..80 {
+        client = client.ready().await.expect("room");
+        late.push(client.send_request(ask(&app, "Check"), false).expect("sent"));
+    }
+    let mut health = HealthClient::new(app.endpoint.channel.clone());
+    let mut refused = 0;
+    for (response, _body) in late {
+        let response = tokio::time::timeout(PATIENCE, response).await.expect("an end").expect("a response");
+        refused += usize::from(response.headers()["grpc-status"] == "14");
+        health.check(HealthCheckRequest::default()).await.expect("it is in time");
+    }
+    // An address has 32 places, each for two seconds.
+    assert!((40..=48).contains(&refused), "{refused} were refused");
+}
+
 /// Health needs no credential, no policy sets its deadline, and probes are not limited: what never sends its question must
 /// not stay, and what asks nonsense is no failure of the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_that_is_never_complete_ends_soon() {
     let app = TestApp::start().await;
-    let (mut client, _connection) = connect(&app).await;
-    let ask = |method: &str| {
-        Request::post(format!("{}/grpc.health.v1.Health/{method}", app.endpoint.base()))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .body(())
-            .expect("a request")
-    };
+    let (mut client, _connection) = connect(app.endpoint.address).await;
+    let ask = |method| ask(&app, method);
     let since = Instant::now();
     let mut waiting = Vec::new();
     // Nothing, and half a message.

@@ -1,5 +1,8 @@
 //! Malicious values.
 
+use std::io::Write as _;
+
+use flate2::{Compression, write::GzEncoder};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
@@ -62,6 +65,26 @@ async fn decompression_bombs_and_unknown_codings_are_refused() {
             post(&app, &token, |request| request.header("content-encoding", coding).body("x".repeat(1000))).await;
         assert!((400..=415).contains(&answer.status), "{coding}: {answer:#?}");
     }
+    assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
+}
+
+/// Some kilobytes become 64 MiB, as a body and as a message.
+#[tokio::test]
+async fn what_inflates_beyond_the_limit_is_refused() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&vec![b' '; 64 << 20]).expect("a vector");
+    let bomb = encoder.finish().expect("a vector");
+    assert!(bomb.len() < 256 << 10, "{}", bomb.len());
+    let answer = post(&app, &token, |request| request.header("content-encoding", "gzip").body(bomb.clone())).await;
+    answer.refused("PAYLOAD_TOO_LARGE");
+    let length = u32::try_from(bomb.len()).expect("short").to_be_bytes();
+    let url = format!("{}/mainstay.support.v1.TicketService/CreateTicket", app.endpoint.base());
+    let request = app.endpoint.http.post(url).bearer_auth(&token).header("content-type", "application/grpc");
+    let request = request.header("te", "trailers").header("grpc-encoding", "gzip");
+    let response = request.body([&[1_u8][..], &length, &bomb].concat()).send().await.expect("an answer");
+    assert_eq!(response.headers()["grpc-status"], "8", "{response:?}");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Effects;
 use crate::{
     cases::draft,
-    support::{Actor, PROTOCOLS, Protocol, TestApp, actor::sign_in},
+    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, actor::sign_in},
 };
 
 const CREATE: &str = "TicketService.CreateTicket";
@@ -27,6 +27,32 @@ async fn a_retry_gets_the_first_answer_through_any_protocol() {
         assert_ne!(again.header("x-request-id"), first.header("x-request-id"), "the request id is new");
     }
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
+}
+
+/// How many more requests the limit admits, as a response says.
+fn remaining(answer: &Answer) -> u32 {
+    let header = answer.header("ratelimit").unwrap_or_else(|| panic!("no limit: {answer:#?}"));
+    let left = header.strip_prefix("\"write\";r=").and_then(|rest| rest.split_once(";t="));
+    left.and_then(|(left, _)| left.parse().ok()).unwrap_or_else(|| panic!("{header}"))
+}
+
+/// The limit is that of each request: a repeated one has counted too.
+#[tokio::test]
+async fn a_replay_has_the_rate_limit_of_its_own_request() {
+    let app = TestApp::builder().set("RATE_LIMIT_WRITE", "80/1h").set("OPEN_TICKET_LIMIT", "1").start().await;
+    let customer = app.cast().await.customer;
+    for (key, status) in [("made", 201), ("refused", 422)] {
+        let first = customer.keyed(Protocol::Rest, CREATE, draft(), key).await;
+        assert_eq!((first.status, first.is_replayed()), (status, false), "{first:#?}");
+        let mut before = remaining(&first);
+        for protocol in PROTOCOLS {
+            let again = customer.keyed(protocol, CREATE, draft(), key).await;
+            assert_eq!((again.status, again.is_replayed()), (status, true), "{again:#?}");
+            assert_eq!(again.header("ratelimit-policy"), first.header("ratelimit-policy"), "{protocol:?}");
+            assert!(remaining(&again) < before, "{before} before: {again:#?}");
+            before = remaining(&again);
+        }
+    }
 }
 
 #[tokio::test]

@@ -186,10 +186,18 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     let redrive = "InboundEventService.RedriveInboundEvent";
     let again = cast.admin.keyed(Protocol::Rest, redrive, json!({ "eventId": id }), "again").await.good();
     assert_eq!((again.status, again.text("/data/state")), (202, "INBOUND_EVENT_STATE_PENDING".to_owned()));
+    let polled = format!("/api/v1/inbound-events/{id}");
+    assert_eq!((again.header("location"), again.header("retry-after")), (Some(&*polled), Some("1")), "{again:#?}");
     let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["failure"]), (&json!(1), &Value::Null));
     assert_eq!(things(&app.database).await, 1);
-    assert!(cast.admin.keyed(Protocol::Grpc, redrive, json!({ "eventId": id }), "again").await.is_replayed());
+    for protocol in PROTOCOLS {
+        let now = cast.admin.keyed(protocol, redrive, json!({ "eventId": id }), "again").await.good();
+        assert!(now.is_replayed(), "{now:#?}");
+        // A 202 is followed to its current state.
+        assert_eq!((now.status, now.text("/data/state")), (200, "INBOUND_EVENT_STATE_PROCESSED".to_owned()));
+        assert_eq!((now.header("location"), now.header("retry-after")), (None, None), "{now:#?}");
+    }
     cast.admin.call(Protocol::Rest, redrive, json!({ "eventId": id })).await.refused("EVENT_PROCESSED");
     assert_eq!(things(&app.database).await, 1);
 }
@@ -243,7 +251,7 @@ async fn a_worker_killed_while_processing_an_event_loses_nothing() {
     assert_eq!(event(&cast.admin, &id).await["state"], "INBOUND_EVENT_STATE_PENDING");
     let next = Process::start(&database).await;
     event_in_state(&database, &cast.admin, &id, "IGNORED").await;
-    eventually("the log says so", async || next.log().contains("\"state\":\"Ignored\"")).await;
+    eventually("the log says so", async || next.log().contains("\"state\":\"ignored\"")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -173,11 +173,22 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     );
 
     let resend = json!({ "deliveryId": done["id"] });
-    scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
+    let name = "WebhookDeliveryService.ResendWebhookDelivery";
+    let resent = scene.cast.admin.keyed(Protocol::Rest, name, resend.clone(), "again").await.good();
+    let polled = format!("/api/v1/webhook-deliveries/{}", done["id"].as_str().expect("an id"));
+    assert_eq!((resent.status, resent.header("location")), (202, Some(&*polled)), "{resent:#?}");
+    assert_eq!(resent.header("retry-after"), Some("1"), "{resent:#?}");
     let again = receiver.wait_for(4).await;
     assert_eq!(again[3].header("webhook-id"), done["eventId"], "recognized");
     let done = delivery_in_state(&scene, &id, "DELIVERED").await;
     assert_eq!(done["attemptCount"], 4, "{done}");
+    for protocol in PROTOCOLS {
+        let now = scene.cast.admin.keyed(protocol, name, resend.clone(), "again").await.good();
+        // A 202 is followed to its current state.
+        assert!(now.is_replayed() && now.status == 200, "{now:#?}");
+        assert_eq!(now.data()["attemptCount"], 4, "{now:#?}");
+    }
+    assert_eq!(receiver.deliveries().len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]

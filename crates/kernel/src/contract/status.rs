@@ -96,7 +96,8 @@ fn challenge(reason: ReasonRef) -> &'static str {
     if is_token_refused { r#"Bearer error="invalid_token""# } else { "Bearer" }
 }
 
-/// Records the causes for the request's log line; outside a request, or if one is recorded already, logs its own line.
+/// Records the causes for the request's log line; outside a request, or if others are recorded already, logs a line of its
+/// own.
 fn log(error: &Error, code: &'static str, http: StatusCode) {
     let cause = error.source().map(|source| format!("{source:#}"));
     let backtrace = error.backtrace().map(backtrace::render);

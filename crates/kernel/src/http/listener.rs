@@ -31,12 +31,15 @@ pub struct Bounds {
     pub drain: Duration,
     /// How long to keep accepting connections after the stop signal.
     pub drain_delay: Duration,
+    /// After how long without a frame an HTTP/2 peer is sent a ping, and how long it may take to answer.
+    pub keep_alive: Duration,
     /// When a connection is shut down gracefully, so that load spreads over new instances.
     pub max_age: Duration,
     /// How long the requests of such a connection may take to finish.
     pub last_requests: Duration,
 }
 
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 /// Longer than the deadline of any method.
 const LAST_REQUESTS: Duration = Duration::from_secs(15 * 60);
@@ -52,6 +55,7 @@ impl Bounds {
             stalled_after: server.write_timeout,
             drain: server.drain,
             drain_delay: server.drain_delay,
+            keep_alive: KEEP_ALIVE,
             max_age: MAX_AGE,
             last_requests: LAST_REQUESTS,
         }
@@ -72,7 +76,7 @@ pub async fn serve<S: Next + Sync>(
     let connections = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = Places::new(bounds.connections, bounds.per_address, draining.clone());
-    let served = Served { protocols: connection::protocols(), tls, service, bounds };
+    let served = Served { protocols: connection::protocols(bounds.keep_alive), tls, service, bounds };
     let mut stop = std::pin::pin!(async {
         stop.await;
         tokio::time::sleep(bounds.drain_delay).await;
@@ -153,6 +157,7 @@ mod tests {
             stalled_after: LINGER * 10,
             drain: SHORT,
             drain_delay: Duration::ZERO,
+            keep_alive: LINGER,
             max_age: SHORT,
             last_requests: SHORT,
         };

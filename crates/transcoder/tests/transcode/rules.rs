@@ -65,7 +65,7 @@ fn a_table_tells_the_method_of_a_path() {
 
 #[test]
 fn the_same_path_under_other_methods_or_verbs_does_not_collide() {
-    table(&[
+    let table = table(&[
         "get: '/x/{a}'",
         "put: '/x/{a}'",
         "post: '/x/{a}:go'",
@@ -74,6 +74,10 @@ fn the_same_path_under_other_methods_or_verbs_does_not_collide() {
         "get: '/x/{a=y/*}'",
     ])
     .unwrap();
+    assert!(table.route(&Method::POST, "/x/7:go").is_some());
+    // A verb is the end of a path.
+    assert!(table.route(&Method::POST, "/x/7:go/").is_none());
+    assert_eq!(table.route(&Method::GET, "/x/7:go/").unwrap().template.to_string(), "/x/{a}");
 }
 
 /// Generates a template from its variable parts.

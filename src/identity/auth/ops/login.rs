@@ -73,6 +73,6 @@ async fn strengthen(app: &App, user: &User, weak: String, strong: String) {
     let strengthened =
         app.database.autocommit(async move |connection| store::strengthen(connection, id, &weak, &strong).await);
     if let Err(error) = strengthened.await {
-        tracing::warn!(user = %id, reason = ?error.reason(), "a password hash could not be replaced by a stronger one");
+        tracing::warn!(user = %id, error = error.detail(), "a password hash could not be replaced by a stronger one");
     }
 }

@@ -161,7 +161,7 @@ impl Subscriptions for Sandbox {
     fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>> {
         async move {
             let found = async { self.stand(self.read(gateway_id.to_owned()).await?).await };
-            found.await.map_or_else(|error| Found::Unknown { why: format!("{:?}", error.reason()) }, Found::Done)
+            found.await.map_or_else(|error| Found::Unknown { why: error.detail() }, Found::Done)
         }
         .boxed()
     }
@@ -176,7 +176,7 @@ impl Subscriptions for Sandbox {
                     None => Ok(Found::Nothing),
                 }
             };
-            found.await.unwrap_or_else(|error: Error| Found::Unknown { why: format!("{:?}", error.reason()) })
+            found.await.unwrap_or_else(|error: Error| Found::Unknown { why: error.detail() })
         }
         .boxed()
     }

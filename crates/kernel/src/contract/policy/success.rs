@@ -63,9 +63,14 @@ impl Success {
         let status = u16::try_from(number).ok().and_then(|number| StatusCode::from_u16(number).ok());
         let status = status.filter(|status| status.is_success() || *status == StatusCode::FOUND);
         let status = status.ok_or_else(|| format!("{number} is no status of success"))?;
-        let names_resource = matches!(status, StatusCode::CREATED | StatusCode::ACCEPTED | StatusCode::FOUND);
+        if status == StatusCode::ACCEPTED {
+            return Err("a 202 says what to poll, and until when: give the method `pending` and a location".to_owned());
+        }
+        let names_resource = matches!(status, StatusCode::CREATED | StatusCode::FOUND);
         if !raw.location.is_empty() && raw.pending.is_none() && !names_resource {
-            return Err(format!("a location goes with 201, 202 or 302, not with {number}: remove one of the two"));
+            return Err(format!(
+                "a location goes with 201, 302 or `pending`, not with {number}: remove one of the two"
+            ));
         }
         if raw.location.is_empty() && status == StatusCode::FOUND {
             return Err("a 302 needs the location that it leads to".to_owned());
@@ -86,9 +91,13 @@ impl Success {
         let path = FieldPath::resolve(output, &raw.field)?;
         let values = path.enum_numbers(&raw.values).filter(|values| !values.is_empty());
         let values = values.ok_or_else(|| format!("pending: {} must be an enum with all of its values", raw.field))?;
+        if location.is_empty() {
+            return Err("pending: name the location to poll".to_owned());
+        }
         let seconds = raw.retry_after_seconds.unwrap_or(1);
-        let wait = u64::try_from(seconds).map_err(|_| format!("{seconds} seconds are no time to retry after"))?;
-        let retry_after = Some(Duration::from_secs(wait)).filter(|wait| !wait.is_zero());
+        let wait = u64::try_from(seconds).ok().filter(|&wait| wait > 0);
+        let wait = wait.ok_or_else(|| format!("{seconds} seconds are no time to retry after"))?;
+        let retry_after = Some(Duration::from_secs(wait));
         Ok(Self { status: StatusCode::ACCEPTED, location, retry_after, when: Some(When::IsOneOf(path, values)) })
     }
 

@@ -25,14 +25,13 @@ use crate::{
 const MAX_HEADER_BYTES: usize = 32 << 10;
 /// The longest wait for the first bytes, and for the headers of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const MAX_STREAMS: u32 = 256;
 /// What a stream of HTTP/2 buffers before it asks the response for more.
 const MAX_STREAM_BUFFER: usize = 64 << 10;
 
 pub(super) type Protocols = auto::Builder<StreamExecutor>;
 
-pub(super) fn protocols() -> Protocols {
+pub(super) fn protocols(keep_alive: Duration) -> Protocols {
     let mut builder = auto::Builder::new(StreamExecutor);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES * 2);
     builder
@@ -41,8 +40,8 @@ pub(super) fn protocols() -> Protocols {
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES as u32)
         .max_send_buf_size(MAX_STREAM_BUFFER)
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
+        .keep_alive_interval(keep_alive)
+        .keep_alive_timeout(keep_alive)
         .adaptive_window(true);
     builder
 }

@@ -81,3 +81,23 @@ impl HttpBody for Limited {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_is_cut_off_where_it_exceeds_the_limit() {
+        let read = async |left: usize| {
+            let pieces = [&b"abc"[..], b"def"].map(|piece| Ok::<_, Status>(Frame::data(Bytes::from_static(piece))));
+            let body = Body::new(StreamBody::new(stream::iter(pieces)));
+            Limited { body, left }.collect().await.map(|whole| whole.to_bytes())
+        };
+        assert_eq!(read(6).await.expect("as much as may be"), "abcdef");
+        let refused = read(5).await.expect_err("one too many");
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
+    }
+}

@@ -2,11 +2,12 @@
 //!
 //! Nobody needs a credential for them. So a network may have only a few streams, each message counts against the limit of
 //! the address, and all end when the drain begins, which would otherwise wait for them. What does not even send its
-//! question has little time.
+//! question has little time, and since nothing limits the probes, few of them may be late with it.
 
 use std::{
+    convert::Infallible,
     net::IpAddr,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -23,16 +24,18 @@ use crate::{
     error::{Error, Reason},
     http::middleware::{
         budget::{Budget, Spent},
-        layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
+        layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse, trailers},
         protocol, rate_limit,
     },
     rate_limit::{Charge, Limiter},
 };
 
-/// The most streams of all addresses.
+/// The most streams of all addresses, and the most probes whose question is late.
 const MAX_STREAMS: usize = 256;
-/// The most streams of one network.
+/// The most of each of one network.
 const MAX_PER_NETWORK: usize = 32;
+/// How long a probe takes that has sent its question: a balancer's arrives with its head.
+const PROBE_PATIENCE: Duration = Duration::from_millis(200);
 /// The longest that a probe takes. A balancer has a shorter timeout of its own.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a stream may take to begin, which is as soon as its question has arrived.
@@ -44,12 +47,14 @@ pub struct BoundEndless {
     limiter: Limiter,
     draining: CancellationToken,
     streams: Budget,
+    late_probes: Budget,
 }
 
 impl BoundEndless {
     /// Makes a middleware whose streams end once `draining` is cancelled.
     pub fn new(limiter: Limiter, draining: CancellationToken) -> Self {
-        Self { limiter, draining, streams: Budget::new(MAX_STREAMS, MAX_PER_NETWORK) }
+        let [streams, late_probes] = [(); 2].map(|()| Budget::new(MAX_STREAMS, MAX_PER_NETWORK));
+        Self { limiter, draining, streams, late_probes }
     }
 }
 
@@ -59,13 +64,8 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
             return next.pass(request);
         }
         if protocol::is_probe(&request) {
-            let response = tokio::time::timeout(PROBE_TIMEOUT, next.run(request));
-            return Box::pin(async move {
-                match response.await {
-                    Ok(response) => Ok(response),
-                    Err(_) => refuse(Reason::DeadlineExceeded.into()).await,
-                }
-            });
+            let (late, address) = (self.late_probes.clone(), rate_limit::client(&request));
+            return Box::pin(probe(next.run(request), late, address));
         }
         let address = rate_limit::client(&request);
         let Some(place) = self.streams.take(address) else {
@@ -89,6 +89,25 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
                 Body::new(Bounded { body, charge, uncharged: None, free: 1, draining, _counted: (place, answered) })
             }))
         })
+    }
+}
+
+/// Waits for the response to a probe. One that is late has a place, or is refused.
+async fn probe(
+    response: impl Future<Output = Response>,
+    late: Budget,
+    address: IpAddr,
+) -> Result<Response, Infallible> {
+    let mut response = pin!(response);
+    if let Ok(response) = tokio::time::timeout(PROBE_PATIENCE, response.as_mut()).await {
+        return Ok(response);
+    }
+    let Some(_place) = late.take(address) else {
+        return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))).await;
+    };
+    match tokio::time::timeout(PROBE_TIMEOUT - PROBE_PATIENCE, response).await {
+        Ok(response) => Ok(response),
+        Err(_) => refuse(Reason::DeadlineExceeded.into()).await,
     }
 }
 

@@ -56,7 +56,7 @@ fn a_write_honors_a_key_and_a_replacement_is_conditional() {
 fn the_status_follows_from_location_and_response() {
     assert_eq!(statuses(&read_one("", "post", "", EMPTY)), [204]);
     assert_eq!(statuses(&read_one("", "post", "", DATA)), [200]);
-    assert_eq!(statuses(&read_one("", "post", "status: 202", DATA)), [202]);
+    assert_eq!(statuses(&read_one("", "post", "status: 203", DATA)), [203]);
     let created = read_one("", "post", "location: \"/api/v1/do/{data.id}\"", DATA);
     assert_eq!((statuses(&created), created.success[0].location.len()), (vec![201], 2));
 

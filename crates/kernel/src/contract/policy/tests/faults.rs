@@ -68,10 +68,16 @@ fn what_a_method_says_about_its_response_must_hold() {
     says(&admin("version_field: \"data.revision\""), &["data.revision: no field revision"]);
     says(&admin("location: \"/api/v1/do/{data.key}\""), &["data.key: no field key"]);
     says(&admin("location: \"/api/v1/do/{data.id\""), &["a { without }"]);
-    says(&admin("status: 200 location: \"/api/v1/do/{data.id}\""), &["goes with 201, 202 or 302, not with 200"]);
+    says(&admin("status: 200 location: \"/api/v1/do/{data.id}\""), &["goes with 201, 302 or `pending`, not with 200"]);
+    says(&admin("status: 202"), &["a 202 says what to poll", "`pending`"]);
+    says(&admin("status: 202 location: \"/api/v1/do/{data.id}\""), &["a 202 says what to poll", "`pending`"]);
     says(&admin("status: 404"), &["404 is no status of success"]);
     says(&admin("pending: {field: \"data.state\" values: [\"PENDING\"]}"), &["data.state must be an enum"]);
     says(&admin("pending: {field: \"data.state\"}"), &["data.state must be an enum"]);
+    says(&admin("pending: {field: \"data.state\" values: [\"STATE_PENDING\"]}"), &["name the location to poll"]);
+    let polled = "location: \"/api/v1/do/{data.id}\" \
+                  pending: {field: \"data.state\" values: [\"STATE_PENDING\"] retry_after_seconds: 0}";
+    says(&admin(polled), &["0 seconds are no time to retry after"]);
     says(&admin("deadline_ms: 0"), &["a deadline must be positive"]);
     let public = "cache: CACHE_PUBLIC public_cache: {max_age_seconds: 60}";
     says(&admin(&format!("{public} replica: true")), &["reads the primary: say no replica"]);
