@@ -50,6 +50,7 @@ pub mod alert;
 pub mod app;
 pub mod batch;
 pub mod breaker;
+mod budget;
 pub mod cache;
 pub mod caller;
 pub mod changes;
