@@ -51,6 +51,7 @@ pub mod app;
 pub mod batch;
 pub mod breaker;
 mod budget;
+mod bulkhead;
 pub mod cache;
 pub mod caller;
 pub mod changes;
