@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
+    bulkhead::Bulkhead,
     cache::Cache,
     changes::{self, Feed, RecordedChange, ResumeTokens},
     clock::Clock,
@@ -34,6 +35,8 @@ pub struct App {
     pub clock: Clock,
     /// Queues in front of the connection pool, in which the requests of one key wait for each other.
     pub keyed_mutex: KeyedMutex,
+    /// Limits the large responses that are made at once.
+    pub(crate) bulkhead: Bulkhead,
     /// Redis, or its in-process stand-in.
     pub redis: Redis,
     /// The cache.
@@ -69,6 +72,7 @@ impl App {
         Ok(Self {
             cache: Cache::new(&redis, config.cache_bytes, &secret.cache_scope(database.name())),
             keyed_mutex: KeyedMutex::default(),
+            bulkhead: Bulkhead::default(),
             limiter: Limiter::new(redis.clone(), database.clone(), &config.limits, clock.clone()),
             config: Arc::new(config),
             page_tokens: PageTokens::new(&secret),

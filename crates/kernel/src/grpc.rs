@@ -12,7 +12,7 @@ mod response;
 pub mod watch;
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -23,6 +23,7 @@ use tonic::{Code, Extensions, Request, Response, Status, metadata::MetadataMap, 
 
 use crate::{
     app::App,
+    bulkhead::Admission,
     caller::{IdempotencyKey, Permit},
     contract::{Method, Validate, proto::common::v1::PageMeta},
     database::Connection,
@@ -51,6 +52,8 @@ pub struct Call<M> {
     pub if_match: Option<Expected>,
     mask: ReadMask,
     last_event_id: Option<String>,
+    /// The admission of the rows that were read, and how many they are.
+    rows: OnceLock<(Admission, usize)>,
 }
 
 /// Whether a request has reached its method; an extension of the request. Before that, only tonic can have failed it.
@@ -102,7 +105,7 @@ impl<M: Message + Validate> Call<M> {
         let Call { method, permit, claim, if_match, last_event_id, .. } =
             Call::take(&metadata, &extensions, fingerprint)?;
         let mask = ReadMask::read(method, &message)?;
-        Ok(Self { message, method, permit, claim, if_match, mask, last_event_id })
+        Ok(Self { message, method, permit, claim, if_match, mask, last_event_id, rows: OnceLock::new() })
     }
 }
 
@@ -133,7 +136,8 @@ impl Call<()> {
         let id = metadata.get("last-event-id").filter(|_| method.watch);
         // One that is no text is no token either.
         let last_event_id = id.map(|id| id.to_str().unwrap_or("?").to_owned()).filter(|id| !id.is_empty());
-        Ok(Self { message: (), method, permit, claim, if_match, mask: ReadMask::default(), last_event_id })
+        let (mask, rows) = (ReadMask::default(), OnceLock::new());
+        Ok(Self { message: (), method, permit, claim, if_match, mask, last_event_id, rows })
     }
 }
 
@@ -253,10 +257,10 @@ impl<M> Call<M> {
     }
 
     /// Reads a page of a list: `list` returns the rows, plus one if there are more, and the total unless the page begins
-    /// after a key.
+    /// after a key. A page that is likely to be large waits for its turn, before it needs a connection.
     ///
     /// # Errors
-    /// Any error of `list`.
+    /// `OVERLOADED` if too many large ones wait already, and any error of `list`.
     pub async fn list<T>(
         &self,
         app: &App,
@@ -264,9 +268,32 @@ impl<M> Call<M> {
         list: impl AsyncFnOnce(&mut Connection) -> Result<(Vec<T>, Option<Total>)> + Clone,
         key: impl Fn(&T) -> Key,
     ) -> Result<(Vec<T>, Option<PageMeta>)> {
+        let admission = self.admit_rows(app, usize::try_from(pager.size).unwrap_or(usize::MAX)).await?;
         let (mut rows, total) = app.database.query(list).await?;
         let meta = pager.meta(&app.page_tokens, &mut rows, total, key);
+        self.rows.set((admission, rows.len())).ok();
         Ok((rows, Some(meta)))
+    }
+
+    /// Reads at most `size` rows that the caller names, as [`Call::list`] reads a page.
+    ///
+    /// # Errors
+    /// `OVERLOADED` if too many large responses wait already, and any error of `batch`.
+    pub async fn batch<T>(
+        &self,
+        app: &App,
+        size: usize,
+        batch: impl AsyncFnOnce(&mut Connection) -> Result<Vec<T>> + Clone,
+    ) -> Result<Vec<T>> {
+        let admission = self.admit_rows(app, size).await?;
+        let rows = app.database.query(batch).await?;
+        self.rows.set((admission, rows.len())).ok();
+        Ok(rows)
+    }
+
+    async fn admit_rows(&self, app: &App, rows: usize) -> Result<Admission> {
+        let principal = self.permit.as_ref().map(|permit| permit.caller().principal());
+        app.bulkhead.admit(&self.method.path, rows, principal).await
     }
 
     /// Responds with the result of a unit of work.
@@ -282,7 +309,13 @@ impl<M> Call<M> {
     /// # Errors
     /// `INTERNAL_ERROR` if the read mask can't be applied to the message, which is a bug.
     pub fn read<R: Message + Default>(&self, message: R) -> Result<Response<R>, Status> {
-        response::respond(self.method, &self.mask, Answer::Fresh(message, ()))
+        let mut response = response::respond(self.method, &self.mask, Answer::Fresh(message, ()))?;
+        if let Some((admission, rows)) = self.rows.get()
+            && let Some(slot) = admission.finish(*rows, response.get_ref().encoded_len())
+        {
+            response.extensions_mut().insert(slot);
+        }
+        Ok(response)
     }
 }
 

@@ -50,6 +50,8 @@ pub mod alert;
 pub mod app;
 pub mod batch;
 pub mod breaker;
+mod budget;
+mod bulkhead;
 pub mod cache;
 pub mod caller;
 pub mod changes;

@@ -105,7 +105,7 @@ impl<D: Dialect> Shared<D> {
             Ok(messages) if plan.route.method.is_server_streaming() => {
                 response::streaming(self, id, form, messages, &mut parts.headers, head).await
             }
-            Ok(messages) => response::unary(&self.codec, plan, &form, messages, &mut parts.headers).await,
+            Ok(messages) => response::unary(self, id, form, messages, &mut parts.headers).await,
         };
         match body {
             Err(status) => Err(CallError { failure: Failure::Upstream(status), upstream: Some(Box::new(parts)) }),

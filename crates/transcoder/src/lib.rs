@@ -31,8 +31,8 @@
 //! - [`descriptor_pool`]: the descriptor set, with its edition files rewritten as proto2 or proto3.
 //! - `plan`: a route resolved against the descriptors, so that a request looks nothing up by name but its own fields.
 //! - `request_body`, `bindings`, `splitter`: the body, the path and the query become the bytes of messages.
-//! - `response`: messages become one document or a stream. An upstream that leaves fields out says so with a
-//!   [`json::FieldSet`] in the extensions of its response.
+//! - `response`: messages become one document, a large one on tokio's threads for blocking work, or a stream. An
+//!   upstream that leaves fields out says so with a [`json::FieldSet`] in the extensions of its response.
 //! - [`json`]: protobuf JSON directly from and to wire bytes; usable alone.
 //! - `frame`, `wire`: the two layers of gRPC's encoding. `headers`, `media_type`: what crosses over in headers.
 //! - [`Dialect`], [`StatusDialect`]: what an API decides for itself.

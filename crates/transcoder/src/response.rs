@@ -4,6 +4,8 @@ mod messages;
 mod render;
 mod streaming;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use http_body::Body as HttpBody;
@@ -12,9 +14,10 @@ use tonic::Status;
 use tonic::body::Body;
 
 use crate::BoxError;
-use crate::json::{Codec, EnumFormat, FieldSet, Printed};
+use crate::dialect::Dialect;
+use crate::json::{EnumFormat, FieldSet, Printed};
 use crate::media_type::Format;
-use crate::plan::Plan;
+use crate::shared::Shared;
 
 pub(crate) use messages::Messages;
 use render::{http_body, put_json};
@@ -22,6 +25,9 @@ pub(crate) use streaming::streaming;
 
 /// From how many bytes on a message is kept in no more memory than it needs.
 const LARGE: usize = 64 << 10;
+/// From how many bytes on a message is written as JSON on a thread for blocking work: that takes a fraction of a
+/// millisecond, for which the other tasks of a thread would have to wait, and to change threads costs a tenth of it.
+const BLOCKING: usize = 256 << 10;
 
 /// What a response looks like.
 #[derive(Clone, Debug)]
@@ -41,10 +47,10 @@ impl ResponseForm {
 ///
 /// # Errors
 /// The upstream's status, or an error if the message has no JSON.
-pub(crate) async fn unary<B>(
-    codec: &Codec,
-    plan: &Plan,
-    form: &ResponseForm,
+pub(crate) async fn unary<B, D: Dialect>(
+    shared: &Arc<Shared<D>>,
+    plan_index: usize,
+    form: ResponseForm,
     messages: Messages<B>,
     headers: &mut HeaderMap,
 ) -> Result<Body, Status>
@@ -54,21 +60,33 @@ where
 {
     let message = messages.only().await?;
     if form.format == Format::Raw {
-        let (content_type, data) = http_body(codec, plan, &message)?;
+        let (content_type, data) = http_body(&shared.codec, &shared.plans[plan_index], &message)?;
         headers.insert(header::CONTENT_TYPE, content_type);
         return Ok(full_body(data));
     }
+    let json = if message.len() < BLOCKING {
+        document(shared, plan_index, &form, &message)?
+    } else {
+        let shared = shared.clone();
+        let written = tokio::task::spawn_blocking(move || document(&shared, plan_index, &form, &message)).await;
+        written.map_err(|error| Status::internal(format!("the message was not written: {error}")))??
+    };
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(full_body(json))
+}
+
+/// Writes a message as JSON.
+fn document<D>(shared: &Shared<D>, plan_index: usize, form: &ResponseForm, message: &[u8]) -> Result<Bytes, Status> {
     // Field names take more room than the texts in small messages, and next to none in large ones.
     let is_large = message.len() > LARGE;
     let names = if is_large { message.len() / 8 } else { message.len() + 128 };
     let mut out = Vec::with_capacity(message.len() + names);
-    put_json(codec, plan, form.printed(), &message, &mut out)?;
+    put_json(&shared.codec, &shared.plans[plan_index], form.printed(), message, &mut out)?;
     // What the document does not fill is kept as long as it, and its reader may take long.
     if is_large && out.capacity() - out.len() > out.len() / 8 {
         out.shrink_to_fit();
     }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(full_body(out.into()))
+    Ok(out.into())
 }
 
 /// Builds a body of known length.

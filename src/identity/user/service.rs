@@ -103,8 +103,11 @@ impl UserService for Users {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
         let ids = call.message.ids.iter().map(|id| UserId::parse(id)).collect::<Result<_>>()?;
-        let query = async move |connection: &mut _| ops::get_batch(connection, permit, ids).await;
-        let users = self.app.database.query(query).await?;
+        let users = call
+            .batch(&self.app, call.message.ids.len(), async move |connection| {
+                ops::get_batch(connection, permit, ids).await
+            })
+            .await?;
         call.read(pb::BatchGetUsersResponse { data: users.into_iter().map(render).collect() })
     }
 

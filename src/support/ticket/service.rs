@@ -78,8 +78,11 @@ impl TicketService for Tickets {
         let call = Call::admit(request)?;
         let (permit, texts) = (call.permit()?, call.asks_for("body"));
         let ids = call.message.ids.iter().map(|id| TicketId::parse(id)).collect::<Result<_>>()?;
-        let found = async move |connection: &mut _| ops::get_batch(connection, permit, ids, texts).await;
-        let tickets = self.app.database.query(found).await?;
+        let tickets = call
+            .batch(&self.app, call.message.ids.len(), async move |connection| {
+                ops::get_batch(connection, permit, ids, texts).await
+            })
+            .await?;
         call.read(pb::BatchGetTicketsResponse { data: tickets.into_iter().map(convert::ticket).collect() })
     }
 

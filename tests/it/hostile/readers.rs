@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use h2::{Reason, RecvStream, client::SendRequest};
 use http::Request;
 use nix::sys::signal::Signal;
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::{
     cases::file::body,
-    support::{Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, people::Cast},
+    support::{Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, database, people::Cast},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -233,6 +234,34 @@ async fn nothing_more_is_made_for_who_does_not_read() {
     assert!(read(list).await.1 > 1_000_000, "what was made is there to be read");
     let (status, _) = ask(&mut client, "/api/v1/tickets?pageSize=1", &headers).await.expect("a head");
     assert_eq!(status, 200, "who has read is served, although the others have not");
+}
+
+/// Whoever asks for many at once waits for itself, and has only a part of what may wait: small responses need their turn,
+/// and a processor.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
+    const MOST: usize = 8;
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    add_tickets(&app.database, &cast, 100).await;
+    let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
+    let headers = [("authorization", token.as_str())];
+    let client = connect(&app.endpoint).await;
+    let list = |size: usize| {
+        let (mut client, path) = (client.clone(), format!("/api/v1/tickets?pageSize={size}"));
+        async move { read(ask(&mut client, &path, &headers).await.expect("a head")).await }
+    };
+    assert_eq!(list(1).await.0, 200, "it shows how large a ticket is");
+    let locker = database::connect(&app.database.url).await;
+    locker.batch_execute("BEGIN; LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let mut lists: FuturesUnordered<_> = (0..=MOST).map(|_| list(100)).collect();
+    let refused = tokio::time::timeout(PATIENCE, lists.next()).await.expect("one does not wait");
+    assert_eq!(refused.expect("one of nine").0, 503);
+    locker.batch_execute("ROLLBACK").await.expect("an end");
+    let all = lists.collect::<Vec<_>>().await.into_iter().chain(join_all((0..MOST).map(|_| list(100))).await);
+    for (status, length) in all {
+        assert!(status == 200 && length > 1_000_000, "{status}: {length} bytes");
+    }
 }
 
 /// Neither what is still to be handed to the connection, nor what it has to the last byte.

@@ -38,7 +38,6 @@
 
 pub mod auth;
 pub mod body_limit;
-mod budget;
 pub mod client_address;
 pub mod consistency;
 pub mod deadline;

@@ -1,10 +1,16 @@
 //! Unary calls, from the HTTP request to the HTTP response.
 
-use http::{HeaderValue, StatusCode, header};
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
 use mainstay_transcoder::json::FieldSet;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, Value as FieldValue};
 use serde_json::{Value, json};
+use tonic::{Status, body::Body};
+use tower::{ServiceExt as _, service_fn};
 
-use crate::support::{Marker, call, request, send};
+use crate::support::{Marker, answer, call, over, pool, request, send};
 
 /// Returns the request as the service received it.
 async fn seen(method: &str, uri: &str, body: &str) -> Value {
@@ -326,4 +332,28 @@ async fn raw_bytes_cross_both_ways_unchanged() {
     assert_eq!(response.status, StatusCode::OK);
     assert_eq!(response.headers[header::CONTENT_TYPE], "application/vnd.x; v=1");
     assert_eq!(response.text(), bytes);
+}
+
+/// A thread that serves others must not write a large one meanwhile; to change threads for a small one would cost more.
+#[tokio::test]
+async fn a_large_document_is_written_beside_the_other_tasks() {
+    for (length, is_ready) in [(1000, true), (1 << 20, false)] {
+        let mut echo = DynamicMessage::new(pool().get_message_by_name("shop.Echo").unwrap());
+        echo.set_field_by_name("method", FieldValue::String("x".repeat(length)));
+        let message = echo.encode_to_vec();
+        let upstream = service_fn(move |_: Request<Body>| {
+            std::future::ready(Ok::<_, Status>(answer(&HeaderMap::new(), vec![message.clone()], Ok(()))))
+        });
+        let mut response = Box::pin(over(upstream).oneshot(request("GET", "/v1/items/x", "")));
+        let first = response.as_mut().now_or_never();
+        assert_eq!(first.is_some(), is_ready, "{length} bytes");
+        let response = match first {
+            Some(response) => response.unwrap(),
+            None => response.await.unwrap(),
+        };
+        assert_eq!(response.status(), StatusCode::OK);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let echo: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(echo["method"].as_str().unwrap().len(), length);
+    }
 }

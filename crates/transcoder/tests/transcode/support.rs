@@ -219,7 +219,7 @@ fn stream(pool: &DescriptorPool, method: &str, request: &DynamicMessage) -> Resp
     answer(&HeaderMap::new(), messages, outcome)
 }
 
-fn answer(request: &HeaderMap, messages: Vec<Vec<u8>>, outcome: Result<(), Status>) -> Response<Body> {
+pub(crate) fn answer(request: &HeaderMap, messages: Vec<Vec<u8>>, outcome: Result<(), Status>) -> Response<Body> {
     let mut frames: Vec<Result<Frame<Bytes>, Status>> =
         messages.iter().map(|message| Ok(Frame::data(frame(message)))).collect();
     let mut trailers = HeaderMap::new();

@@ -20,10 +20,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 
 use crate::{
+    budget::{Budget, Spent},
     contract::Method,
     error::{Error, Reason},
     http::middleware::{
-        budget::{Budget, Spent},
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse, trailers},
         protocol, rate_limit,
     },

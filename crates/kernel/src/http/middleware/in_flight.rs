@@ -18,6 +18,7 @@ use http::header;
 use metrics::{Gauge, counter, gauge};
 
 use crate::{
+    bulkhead::Slot,
     caller::Permit,
     contract::Method,
     error::{Error, Reason},
@@ -64,6 +65,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
         Box::pin(async move {
             let mut response = response.await;
             let place = response.extensions_mut().remove::<Place>();
+            let slot = response.extensions_mut().remove::<Slot>();
             let limits = ResponseLimits {
                 exchange,
                 principal: response.extensions().get().map(|&Principal(principal)| principal),
@@ -76,7 +78,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 Some(bytes) => BufferedBody::stream(body, bytes),
                 None => BufferedBody::complete(body).await,
             };
-            drop(place);
+            drop((place, slot));
             match unread.reserve(buffered.bytes(), limits, counted) {
                 Some(guard) => Ok(Response::from_parts(parts, Body::new(CountedBody::new(buffered, Arc::new(guard))))),
                 None => {

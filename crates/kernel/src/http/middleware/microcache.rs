@@ -16,6 +16,7 @@ use moka::sync;
 use tokio::time::Instant;
 
 use crate::{
+    bulkhead::Slot,
     cache::Cache,
     caller::PeerCaller,
     contract::Method,
@@ -85,8 +86,9 @@ impl<S: Next> Middleware<Request, S> for Microcache {
             let response = response.await;
             let Some(method) = public_method(&response) else { return Ok(response) };
             let (mut parts, body) = response.into_parts();
-            // Nobody else has the deadline of this caller.
+            // Nobody else has the deadline of this caller, and what is kept must not keep its slot.
             parts.extensions.remove::<Expires>();
+            parts.extensions.remove::<Slot>();
             let body = match body.collect().await {
                 Ok(body) => body.to_bytes(),
                 Err(status) => return Ok(status.into_http()),

@@ -19,11 +19,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Status;
 
 use super::{
-    budget::{Budget, Spent},
     layer::{Body, Middleware, Next, Request, ResponseFuture, refuse},
     rate_limit,
 };
 use crate::{
+    budget::{Budget, Spent},
     contract,
     error::{Error, Reason},
 };

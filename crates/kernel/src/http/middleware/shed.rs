@@ -21,10 +21,10 @@ use tokio::{
 };
 
 use crate::{
+    budget::Budget,
     database::Database,
     error::{Error, Reason},
     http::middleware::{
-        budget::Budget,
         extensions::{Arrived, Place},
         idempotency,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},

@@ -18,6 +18,9 @@ use crate::http::middleware::layer::Body;
 
 /// How much is passed on at once. When all of it was passed on, at most this much is still to be written.
 const PIECE: usize = 16 << 10;
+/// After how many frames of a response other tasks go on. A compressor makes frames of 4 KiB, each in up to a
+/// millisecond; what is not compressed has one or two.
+const FRAMES_AT_ONCE: usize = 4;
 
 /// What is still to be sent of a response: what has been read of its body, and the body if there is more to read.
 #[derive(Default)]
@@ -38,11 +41,16 @@ impl BufferedBody {
     /// Reads the body as far as it is ready, which is to its end if it holds one message.
     pub(super) async fn complete(body: Body) -> Self {
         let mut buffered = Self::stream(body, 0);
+        let mut frames = 0;
         while let Some(body) = &mut buffered.body {
+            // A large response is compressed here.
             let Some(frame) = body.frame().now_or_never() else { break };
             buffered.push(frame);
-            // A large response is compressed here.
-            tokio::task::coop::consume_budget().await;
+            frames += 1;
+            if frames == FRAMES_AT_ONCE {
+                frames = 0;
+                tokio::task::yield_now().await;
+            }
         }
         buffered
     }
@@ -137,5 +145,41 @@ impl HttpBody for CountedBody {
             }
             _ => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    /// How often another task goes on while a response of so many frames is read, all of which are ready.
+    async fn others_during(frames: usize) -> usize {
+        let others = Arc::new(AtomicUsize::new(0));
+        let counted = others.clone();
+        let other = tokio::spawn(async move {
+            loop {
+                counted.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let frame = |_| Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 4096])));
+        let body = Body::new(StreamBody::new(stream::iter((0..frames).map(frame))));
+        assert_eq!(BufferedBody::complete(body).await.bytes(), frames * 4096);
+        other.abort();
+        others.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn others_go_on_while_a_large_response_is_compressed_and_a_small_one_is_not_held_up() {
+        assert!(others_during(40).await >= 5);
+        assert_eq!(others_during(2).await, 0);
     }
 }

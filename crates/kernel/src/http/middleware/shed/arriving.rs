@@ -21,11 +21,9 @@ use tonic::Status;
 
 use super::line::{Line, Turn};
 use crate::{
+    budget::{Budget, Spent},
     error::{Error, Reason},
-    http::middleware::{
-        budget::{Budget, Spent},
-        layer::Body,
-    },
+    http::middleware::layer::Body,
 };
 
 /// How late a body may be before it counts as late. Nearly all arrive with their heads.

@@ -1,6 +1,7 @@
-//! What the callers of one network, and all of them, may have of something, before anybody knows who they are.
+//! What one of those who share something may have of it, and all of them together.
 //!
-//! A network is an IPv4 address, or the /64 of an IPv6 one, of which a subscriber has at least one.
+//! Callers whom nobody knows yet share by their network: an IPv4 address, or the /64 of an IPv6 one, of which a
+//! subscriber has at least one.
 
 use std::{
     collections::HashMap,
@@ -9,45 +10,50 @@ use std::{
 
 use crate::rate_limit::network;
 
-/// An amount that is shared by all networks. Cheap to clone.
+/// An amount that is shared. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Budget(Arc<Inner>);
+pub(crate) struct Budget(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     total: usize,
-    per_network: usize,
+    each: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     used: usize,
-    by_network: HashMap<Vec<u8>, usize>,
+    by_key: HashMap<Vec<u8>, usize>,
 }
 
 /// A part of a [`Budget`], which is given back when it is dropped.
 #[derive(Debug)]
-pub(super) struct Spent {
+pub(crate) struct Spent {
     budget: Budget,
-    network: Vec<u8>,
+    key: Vec<u8>,
     amount: usize,
 }
 
 impl Budget {
-    /// A budget of `total`, of which one network gets at most `per_network`.
-    pub(super) fn new(total: usize, per_network: usize) -> Self {
-        Self(Arc::new(Inner { total, per_network, state: Mutex::default() }))
+    /// A budget of `total`, of which each that shares it gets at most `each`.
+    pub(crate) fn new(total: usize, each: usize) -> Self {
+        Self(Arc::new(Inner { total, each, state: Mutex::default() }))
     }
 
     /// Spends nothing yet, for a caller at an address.
-    pub(super) fn open(&self, address: std::net::IpAddr) -> Spent {
-        Spent { budget: self.clone(), network: network(address), amount: 0 }
+    pub(crate) fn open(&self, address: std::net::IpAddr) -> Spent {
+        Spent { budget: self.clone(), key: network(address), amount: 0 }
     }
 
     /// Spends one, unless the network or all have none left.
-    pub(super) fn take(&self, address: std::net::IpAddr) -> Option<Spent> {
-        let mut spent = self.open(address);
+    pub(crate) fn take(&self, address: std::net::IpAddr) -> Option<Spent> {
+        self.take_under(network(address))
+    }
+
+    /// Spends one under a key, unless whoever has the key or all have none left.
+    pub(crate) fn take_under(&self, key: Vec<u8>) -> Option<Spent> {
+        let mut spent = Spent { budget: self.clone(), key, amount: 0 };
         spent.add(1).then_some(spent)
     }
 
@@ -58,13 +64,13 @@ impl Budget {
 
 impl Spent {
     /// Spends more; returns whether there was as much. If not, nothing changes.
-    pub(super) fn add(&mut self, more: usize) -> bool {
+    pub(crate) fn add(&mut self, more: usize) -> bool {
         let mut state = self.budget.lock();
-        let own = state.by_network.get(&self.network).copied().unwrap_or_default();
-        let is_left = state.used + more <= self.budget.0.total && own + more <= self.budget.0.per_network;
+        let own = state.by_key.get(&self.key).copied().unwrap_or_default();
+        let is_left = state.used + more <= self.budget.0.total && own + more <= self.budget.0.each;
         if is_left {
             state.used += more;
-            *state.by_network.entry(self.network.clone()).or_default() += more;
+            *state.by_key.entry(self.key.clone()).or_default() += more;
             self.amount += more;
         }
         is_left
@@ -78,10 +84,10 @@ impl Drop for Spent {
         }
         let mut state = self.budget.lock();
         state.used -= self.amount;
-        if let Some(own) = state.by_network.get_mut(&self.network) {
+        if let Some(own) = state.by_key.get_mut(&self.key) {
             *own -= self.amount;
             if *own == 0 {
-                state.by_network.remove(&self.network);
+                state.by_key.remove(&self.key);
             }
         }
     }
@@ -109,6 +115,6 @@ mod tests {
         assert!(first.add(1));
         drop((first, third));
         let state = budget.lock();
-        assert_eq!((state.used, state.by_network.len()), (0, 0));
+        assert_eq!((state.used, state.by_key.len()), (0, 0));
     }
 }

@@ -1,0 +1,254 @@
+//! A bulkhead around large responses: few are made at once.
+//!
+//! To read, encode and transcode megabytes takes a processor, here and in Postgres, for many milliseconds. Made all at
+//! once, such responses leave none for the small ones of everybody else, and each keeps its rows, its message and its
+//! document meanwhile. So a list that is likely to be large waits for a slot before it needs a connection, and keeps it
+//! until its response is complete. The deadline of the request bounds the wait.
+//!
+//! How large a list is shows only once it was read. So it is estimated, from how many rows are asked for, and the mean
+//! size of a row in the latest responses of the method. What is likely to be small neither waits nor counts.
+
+use std::{
+    collections::HashMap,
+    num::NonZero,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use metrics::counter;
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
+use uuid::Uuid;
+
+use crate::{
+    budget::{Budget, Spent},
+    error::{Error, Reason, Result},
+};
+
+/// From how many bytes on a message is large: it is decoded, encoded and transcoded in about a millisecond.
+const LARGE: usize = 256 << 10;
+/// The large responses that are made or wait at once, beyond which they are refused: a quarter of the requests that may
+/// always run at once, so that those which wait here leave enough turns to run to the others.
+const MAX_ENTERED: usize = 32;
+/// Those of one principal. All strangers count as one.
+const MAX_OF_PRINCIPAL: usize = 8;
+/// The longest that a response keeps a slot: several times what one of megabytes takes. One that takes longer waits for
+/// something else than a processor, such as a lock in Postgres, for which the others need not wait.
+const MAX_HELD: Duration = Duration::from_millis(25);
+/// The number of rows over which the mean size is taken, at most.
+const SAMPLE: usize = 1000;
+
+/// Admits large responses. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Bulkhead(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    slots: Arc<Semaphore>,
+    entered: Budget,
+    /// The latest rows, by the path of their method.
+    rows: Mutex<HashMap<&'static str, Rows>>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    count: usize,
+    bytes: usize,
+}
+
+/// A response that may be made.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    bulkhead: Bulkhead,
+    method: &'static str,
+    /// `None` if it is likely to be small.
+    slot: Option<Slot>,
+}
+
+/// The slot of a large response, until all clones are dropped; an extension of the response.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    _held: Arc<(Spent, oneshot::Sender<()>)>,
+}
+
+impl Default for Bulkhead {
+    /// Leaves half of the processors to what is small.
+    fn default() -> Self {
+        Self::new((std::thread::available_parallelism().map_or(1, NonZero::get) / 2).max(1))
+    }
+}
+
+impl Bulkhead {
+    fn new(slots: usize) -> Self {
+        let entered = Budget::new(MAX_ENTERED, MAX_OF_PRINCIPAL);
+        Self(Arc::new(Inner { slots: Arc::new(Semaphore::new(slots)), entered, rows: Mutex::default() }))
+    }
+
+    /// Waits until a response of up to so many rows may be made, first come, first served, if it is likely to be large.
+    ///
+    /// # Errors
+    /// `OVERLOADED` if too many wait already.
+    pub(crate) async fn admit(&self, method: &'static str, rows: usize, principal: Option<Uuid>) -> Result<Admission> {
+        let slot = if self.estimate(method, rows) < LARGE { None } else { Some(self.enter(principal).await?) };
+        Ok(Admission { bulkhead: self.clone(), method, slot })
+    }
+
+    async fn enter(&self, principal: Option<Uuid>) -> Result<Slot> {
+        let key = principal.map(|principal| principal.as_bytes().to_vec()).unwrap_or_default();
+        let Some(entered) = self.0.entered.take_under(key) else {
+            counter!("mainstay_requests_shed_total").increment(1);
+            let message = "Too many large responses are asked for at once.";
+            return Err(Error::with_message(Reason::Overloaded, message).retry_after(Duration::from_secs(1)));
+        };
+        let permit = self.0.slots.clone().acquire_owned().await.map_err(Error::internal)?;
+        let (sender, ended) = oneshot::channel();
+        tokio::spawn(async move {
+            timeout(MAX_HELD, ended).await.ok();
+            drop(permit);
+        });
+        Ok(Slot { _held: Arc::new((entered, sender)) })
+    }
+
+    /// The likely size of a response; 0 before the first one.
+    fn estimate(&self, method: &'static str, rows: usize) -> usize {
+        let latest = self.lock();
+        let Some(latest) = latest.get(method) else { return 0 };
+        rows.saturating_mul(latest.bytes) / latest.count
+    }
+
+    fn note(&self, method: &'static str, rows: usize, bytes: usize) {
+        if rows == 0 {
+            return;
+        }
+        let mut latest = self.lock();
+        let latest = latest.entry(method).or_default();
+        latest.count += rows;
+        latest.bytes += bytes;
+        if latest.count > SAMPLE {
+            latest.count /= 2;
+            latest.bytes /= 2;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Rows>> {
+        self.0.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Admission {
+    /// Notes how large the message is, and returns the slot if it is as large as was expected: what remains to be done
+    /// with a small one does not need it.
+    pub(crate) fn finish(&self, rows: usize, bytes: usize) -> Option<Slot> {
+        self.bulkhead.note(self.method, rows, bytes);
+        self.slot.clone().filter(|_| bytes >= LARGE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const METHOD: &str = "/shop.Shop/ListItems";
+    const ONE: Option<Uuid> = Some(Uuid::from_u128(1));
+    const OTHER: Option<Uuid> = Some(Uuid::from_u128(2));
+
+    /// One that knows that ten rows are large.
+    async fn bulkhead(slots: usize) -> Bulkhead {
+        let bulkhead = Bulkhead::new(slots);
+        let first = bulkhead.admit(METHOD, 100, ONE).await.expect("nothing is known");
+        assert!(first.slot.is_none());
+        assert!(first.finish(10, LARGE).is_none());
+        bulkhead
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_response_waits_until_another_one_is_complete() {
+        let bulkhead = bulkhead(1).await;
+        let since = Instant::now();
+        let first = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
+        let mut second = Box::pin(bulkhead.admit(METHOD, 10, OTHER));
+        assert!(second.as_mut().now_or_never().is_none());
+        let small = bulkhead.admit(METHOD, 9, OTHER).now_or_never().expect("no wait").expect("room");
+        assert!(small.slot.is_none());
+        let other_method = bulkhead.admit("/shop.Shop/ListShelves", 10, OTHER).now_or_never();
+        assert!(other_method.expect("no wait").expect("room").slot.is_none());
+
+        let response = first.finish(10, LARGE).expect("it is large");
+        drop(first);
+        tokio::task::yield_now().await;
+        assert!(second.as_mut().now_or_never().is_none(), "its response is not complete");
+        drop(response);
+        let second = second.await.expect("a slot");
+        assert!(second.finish(1, LARGE / 10).is_none(), "it turned out to be small");
+        drop(second);
+        let third = bulkhead.admit(METHOD, 20, ONE).await.expect("a slot");
+        assert!(third.slot.is_some());
+        assert_eq!(since.elapsed(), Duration::ZERO, "no slot had to be taken away");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_response_does_not_hold_up_the_others() {
+        let bulkhead = bulkhead(1).await;
+        let since = Instant::now();
+        let _slow = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
+        let _next = bulkhead.admit(METHOD, 10, OTHER).await.expect("a slot");
+        assert_eq!(since.elapsed(), MAX_HELD);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_leaves_while_it_waits_is_passed_over() {
+        let bulkhead = bulkhead(1).await;
+        let since = Instant::now();
+        let first = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
+        // As at its deadline.
+        let mut gone = Box::pin(bulkhead.admit(METHOD, 10, ONE));
+        assert!(gone.as_mut().now_or_never().is_none());
+        drop(gone);
+        drop(first);
+        bulkhead.admit(METHOD, 10, OTHER).await.expect("a slot");
+        assert_eq!(since.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_wait_and_a_principal_keeps_only_itself_out() {
+        let bulkhead = bulkhead(1).await;
+        let enter = |principal| {
+            let mut waits = Box::pin(bulkhead.admit(METHOD, 10, principal));
+            let entered = waits.as_mut().now_or_never();
+            (waits, entered)
+        };
+        let is_refused = |entered: Option<Result<Admission>>| {
+            entered.is_some_and(|entered| entered.is_err_and(|error| error.reason() == Reason::Overloaded))
+        };
+        let mut kept: Vec<_> = (0..MAX_OF_PRINCIPAL).map(|_| enter(ONE)).collect();
+        assert!(kept.iter().skip(1).all(|(_, entered)| entered.is_none()), "they wait");
+        assert!(is_refused(enter(ONE).1));
+        assert!(enter(OTHER).1.is_none(), "it waits");
+        kept.pop();
+        kept.push(enter(ONE));
+        assert!(kept.last().is_some_and(|(_, entered)| entered.is_none()), "one had left");
+        for principal in 2..=MAX_ENTERED / MAX_OF_PRINCIPAL {
+            let principal = Some(Uuid::from_u128(principal as u128));
+            kept.extend((0..MAX_OF_PRINCIPAL).map(|_| enter(principal)));
+        }
+        assert!(is_refused(enter(None).1), "all places are taken");
+    }
+
+    #[tokio::test]
+    async fn the_size_of_rows_is_that_of_the_latest() {
+        let bulkhead = bulkhead(1).await;
+        let admission = bulkhead.admit(METHOD, 1, ONE).await.expect("room");
+        assert!(bulkhead.estimate(METHOD, 10) >= LARGE);
+        for _ in 0..100 {
+            admission.finish(100, 100 * 1000);
+        }
+        assert!(bulkhead.estimate(METHOD, 10) < 2 * 10 * 1000);
+        admission.finish(0, 50);
+        assert!(bulkhead.estimate(METHOD, 10) < 2 * 10 * 1000, "no rows have no size");
+    }
+}
