@@ -120,11 +120,6 @@ mod tests {
         assert_eq!(again.await.expect_err("it is another one").code, "INTERNAL_ERROR");
         assert_eq!(context.failure().map(|failure| failure.code), Some("OVERLOADED"));
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[tokio::test]
     async fn what_begins_a_future_is_within_its_context() {

@@ -328,6 +328,8 @@ impl Drop for UnreadGuard {
 
 #[cfg(test)]
 mod tests {
+    use metrics::Gauge;
+
     use super::*;
 
     const BYTES: usize = 1 << 20;
@@ -335,7 +337,7 @@ mod tests {
     /// Reserves memory for a response that no listener can end.
     fn reserve(unread: &Unread, principal: Uuid, bytes: usize) -> Option<UnreadGuard> {
         let limits = ResponseLimits { exchange: None, principal: Some(principal), deadline: None, is_watch: false };
-        unread.reserve(bytes, limits, Counted::new(None))
+        unread.reserve(bytes, limits, Counted::new(Gauge::noop(), None))
     }
 
     #[tokio::test]
