@@ -114,6 +114,30 @@ fn a_url_of_another_kind_is_refused() {
     }
 }
 
+#[test]
+fn the_nodes_of_a_cluster_have_one_database_and_no_sentinels() {
+    let of_nodes = |urls| names(&[("REDIS_CLUSTER", "true"), ("REDIS_URL", urls)]);
+    for good in ["redis://n1:6379", "redis://:p@n1:6379, redis://:p@n2:6379", "rediss://n1/0,rediss://n2"] {
+        assert_eq!(of_nodes(good), [""; 0], "{good}");
+    }
+    for bad in [
+        "redis://n1:6379/1",
+        "redis://n1,redis://n2/1",
+        "redis://n1,rediss://n2",
+        "redis://:p@n1,redis://:q@n2",
+        "redis://n1,",
+        "redis://n1,http://n2",
+        "unix:///run/redis.sock",
+    ] {
+        assert_eq!(of_nodes(bad), ["REDIS_URL"], "{bad}");
+    }
+    assert_eq!(names(&[("REDIS_CLUSTER", "true")]), ["REDIS_URL"]);
+    assert_eq!(names(&[("REDIS_CLUSTER", "perhaps")]), ["REDIS_CLUSTER"]);
+    assert_eq!(names(&[("REDIS_URL", "redis://n1,redis://n2")]), ["REDIS_URL"], "one server has one address");
+    let all = [("REDIS_CLUSTER", "true"), ("REDIS_URL", "redis://n1/1"), ("REDIS_SENTINELS", "redis://s1:26379")];
+    assert_eq!(names(&all), ["REDIS_URL", "REDIS_CLUSTER"], "every fault is named");
+}
+
 /// The start must not find out what the check of the configuration knows.
 #[test]
 fn a_primary_that_sentinels_watch_has_a_name() {

@@ -25,8 +25,12 @@ use crate::support::unique;
 
 /// One process: a cache on a connection of its own.
 async fn process(url: &str, scope: &str) -> Cache {
-    let config =
-        config::Redis { url: Some(url.to_owned().into()), sentinels: Vec::new(), timeout: Duration::from_millis(200) };
+    let config = config::Redis {
+        url: Some(url.to_owned().into()),
+        cluster: false,
+        sentinels: Vec::new(),
+        timeout: Duration::from_millis(200),
+    };
     let redis = Redis::new(&config, Clock::default()).await.expect("a Redis URL");
     Cache::new(&redis, 1 << 20, scope)
 }
@@ -212,7 +216,8 @@ async fn a_lost_notice_is_made_up_for_within_the_recheck() {
     let client = redis::Client::open(redis.url()).expect("a URL");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
     let keys: Vec<String> = redis::cmd("KEYS").arg("cache:*:value:*").query_async(&mut connection).await.expect("keys");
-    let floor = keys[0].replace(":value:", ":floor:");
+    let (tagged, _) = keys[0].split_once(":value:").expect("a value");
+    let floor = format!("{tagged}:floor");
     redis::cmd("SET").arg(floor).arg(version).exec_async(&mut connection).await.expect("it is set");
     assert_eq!(source.read(&regions[1]).await.expect("a value"), 1, "nobody has told it");
     tokio::time::pause();

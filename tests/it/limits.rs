@@ -1,7 +1,9 @@
 //! Rate limits: exact across instances, enforced without Redis, strict about credentials.
 
+mod cluster;
 mod exact;
 mod login;
+mod pair;
 mod redis_away;
 mod sentinel;
 mod slots;

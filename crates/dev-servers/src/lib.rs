@@ -12,7 +12,7 @@
 //!
 //! - `postgres`: a Postgres from start to stop; `cluster_dir` is its directory, `launch` its start, `account` the user it
 //!   runs as.
-//! - `redis`, `envoy`, `pgbouncer`: the other three.
+//! - `redis`, `envoy`, `pgbouncer`: the other three; `redis_cluster` is several nodes of Redis.
 //! - `process`: a child process that can't outlive its parent.
 //! - `binaries`: finds the installed programs.
 
@@ -25,6 +25,7 @@ mod pgbouncer;
 mod postgres;
 mod process;
 mod redis;
+mod redis_cluster;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub use pgbouncer::PgBouncer;
 pub use postgres::{Options, Postgres};
 pub use process::Frozen;
 pub use redis::{Redis, RedisOptions};
+pub use redis_cluster::RedisCluster;
 
 /// Why an server did not start, in a message for the user who started it.
 #[derive(Debug, thiserror::Error)]

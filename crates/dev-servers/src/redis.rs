@@ -1,7 +1,7 @@
 //! A Redis, or a Redis Sentinel, for tests and benches: no data on disk, loopback only.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -31,6 +31,8 @@ pub struct RedisOptions {
 #[derive(Debug, Clone)]
 enum Role {
     Store(RedisOptions),
+    /// A node of a Redis Cluster, alone at first.
+    Node,
     /// Watches the primary of this name, at a port, and elects another one by itself.
     Sentinel {
         name: String,
@@ -44,6 +46,9 @@ const DOWN_AFTER_MS: u64 = 500;
 /// again after twice this time, which is three minutes unless told.
 const FAILOVER_TIMEOUT_MS: u64 = 3000;
 
+/// As [`DOWN_AFTER_MS`], in a cluster; longer, because many nodes start at once on a busy machine.
+const NODE_TIMEOUT_MS: u64 = 2000;
+
 /// A running, empty Redis; it ends when this value is dropped, or when this process ends in any way.
 #[derive(Debug)]
 pub struct Redis {
@@ -52,6 +57,8 @@ pub struct Redis {
     dir: PathBuf,
     role: Role,
     port: u16,
+    /// Where the nodes of a cluster talk to each other.
+    bus_port: u16,
 }
 
 impl Redis {
@@ -73,13 +80,22 @@ impl Redis {
         Self::start_as(Role::Sentinel { name: name.to_owned(), primary: primary.port }).await
     }
 
+    /// Starts a node for a cluster.
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::start`].
+    pub(crate) async fn node() -> Result<Self, Error> {
+        Self::start_as(Role::Node).await
+    }
+
     async fn start_as(role: Role) -> Result<Self, Error> {
         let program = find_redis()?;
         let dir = temporary_dir("redis")?;
-        let mut redis = Self { server: None, program, dir, role, port: 0 };
+        let mut redis = Self { server: None, program, dir, role, port: 0, bus_port: 0 };
         let mut attempt = 1;
         loop {
-            redis.port = free_port()?;
+            (redis.port, redis.bus_port) = (free_port()?, free_port()?);
             match redis.launch().await {
                 Err(Error::Failed { log, .. }) if attempt < MAX_ATTEMPTS && log.contains("Address already in use") => {
                     attempt += 1;
@@ -99,6 +115,30 @@ impl Redis {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port on 127.0.0.1 for the other nodes of a cluster.
+    pub(crate) fn bus_port(&self) -> u16 {
+        self.bus_port
+    }
+
+    /// Sends a command without special characters, and returns the answer as it is in Redis' protocol.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]; [`Error::Failed`] with the answer, if it is an error.
+    pub(crate) async fn command(&self, text: &str) -> Result<String, Error> {
+        let ask = async {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+            stream.write_all(format!("{text}\r\nQUIT\r\n").as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.map(|_| answer)
+        };
+        let answer = ask.await.map_err(Error::io("asking Redis for", Path::new(text)))?;
+        if answer.starts_with('-') {
+            return Err(Error::Failed { what: format!("redis-server refused {text}"), log: answer });
+        }
+        Ok(answer)
     }
 
     /// The server's process id; `None` between [`Redis::crash`] and [`Redis::restart`].
@@ -167,16 +207,14 @@ impl Redis {
 
     fn args(&self) -> Result<Vec<String>, Error> {
         let (mut args, own) = match &self.role {
-            Role::Store(RedisOptions { maxmemory_bytes, primary }) => {
-                let mut own = vec![
-                    ("save", String::new()),
-                    ("appendonly", "no".to_owned()),
-                    ("maxmemory", maxmemory_bytes.unwrap_or(0).to_string()),
-                    ("maxmemory-policy", "noeviction".to_owned()),
-                    // A replica copies its primary at once, not together with others that may come.
-                    ("repl-diskless-sync-delay", "0".to_owned()),
-                ];
-                own.extend(primary.map(|primary| ("replicaof", format!("127.0.0.1 {primary}"))));
+            Role::Store(options) => (Vec::new(), of_store(*options)),
+            Role::Node => {
+                let mut own = of_store(RedisOptions::default());
+                own.extend([
+                    ("cluster-enabled", "yes".to_owned()),
+                    ("cluster-port", self.bus_port.to_string()),
+                    ("cluster-node-timeout", NODE_TIMEOUT_MS.to_string()),
+                ]);
                 (Vec::new(), own)
             }
             Role::Sentinel { name, primary } => {
@@ -210,6 +248,20 @@ impl Redis {
         };
         matches!(tokio::time::timeout(READY_WITHIN, ping).await, Ok(Ok(true)))
     }
+}
+
+/// The settings of a server that has data.
+fn of_store(RedisOptions { maxmemory_bytes, primary }: RedisOptions) -> Vec<(&'static str, String)> {
+    let mut settings = vec![
+        ("save", String::new()),
+        ("appendonly", "no".to_owned()),
+        ("maxmemory", maxmemory_bytes.unwrap_or(0).to_string()),
+        ("maxmemory-policy", "noeviction".to_owned()),
+        // A replica copies its primary at once, not together with others that may come.
+        ("repl-diskless-sync-delay", "0".to_owned()),
+    ];
+    settings.extend(primary.map(|primary| ("replicaof", format!("127.0.0.1 {primary}"))));
+    settings
 }
 
 impl Drop for Redis {

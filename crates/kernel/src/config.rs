@@ -112,8 +112,10 @@ pub struct Replicas {
 /// Redis.
 #[derive(Debug, Clone)]
 pub struct Redis {
-    /// The URL; `None`: the in-process stand-in.
+    /// The URL, or those of nodes of a cluster, separated by commas; `None`: the in-process stand-in.
     pub url: Option<SecretString>,
+    /// Whether it is a Redis Cluster.
+    pub cluster: bool,
     /// The URLs of Redis Sentinels. If there are any, the host of `url` is the name of the primary that they watch.
     pub sentinels: Vec<SecretString>,
     /// The longest wait for an answer, after which Redis counts as unavailable.
@@ -249,6 +251,7 @@ impl Redis {
     fn read(read: &mut Reader) -> Self {
         Self {
             url: read.secret("REDIS_URL"),
+            cluster: read.parse("REDIS_CLUSTER"),
             sentinels: urls(read, "REDIS_SENTINELS"),
             timeout: read.positive_duration("REDIS_TIMEOUT"),
         }
@@ -257,8 +260,12 @@ impl Redis {
 
 /// Reads URLs that may hold passwords, separated by commas.
 fn urls(read: &mut Reader, name: &str) -> Vec<SecretString> {
-    let urls = read.secret(name);
-    urls.iter().flat_map(|urls| urls.expose_secret().split(',')).map(|url| url.trim().into()).collect()
+    read.secret(name).as_ref().map(separate).unwrap_or_default()
+}
+
+/// Returns the URLs of a text that separates them by commas.
+pub(crate) fn separate(urls: &SecretString) -> Vec<SecretString> {
+    urls.expose_secret().split(',').map(|url| url.trim().into()).collect()
 }
 
 impl Limits {

@@ -11,6 +11,10 @@
 //! and a script is atomic: burst + rate·t + 1 for GCRA, and q in any window of w for attempts. All charges of a request
 //! are made in one round trip, all or none: a request that one limit refuses costs nothing of the other. A busy caller
 //! is admitted in advance (`lease.rs`), and then needs no round trip.
+//!
+//! In a Redis Cluster, the keys of a request are on different nodes, each with a clock of its own, so each is charged by
+//! itself: GCRA at once, and what was admitted in vain is a lease, for the caller's next request; attempts one after the
+//! other, and those that were counted are taken back when a later limit refuses. The bounds are the same.
 
 mod arrivals;
 mod attempts;
@@ -25,14 +29,14 @@ mod verdict;
 
 use std::sync::{Arc, LazyLock};
 
-use redis::Script;
+use futures_util::future::try_join;
 
 use crate::{
     clock::Clock,
     config,
     database::Database,
     rate_limit::gcra::Gcra,
-    redis::{Redis, RedisLink, Unavailable},
+    redis::{Redis, RedisLink, Script, Unavailable},
 };
 use arrivals::{Arrivals, Granted, Precheck};
 use policy::Policies;
@@ -171,6 +175,21 @@ pub(crate) struct Question {
 
 /// Makes those charges in Redis for which it is to be asked.
 async fn charge_redis(
+    link: &RedisLink,
+    charges: &[(Charge, Gcra)],
+    asks: [u32; MAX_CHARGES],
+) -> Result<Granted, Unavailable> {
+    let [first, second] = asks;
+    if !link.is_cluster() || first == 0 || second == 0 {
+        return charge_together(link, charges, asks).await;
+    }
+    let apart =
+        try_join(charge_together(link, charges, [first, 0]), charge_together(link, charges, [0, second])).await?;
+    Ok(Granted { admitted: apart.0.admitted && apart.1.admitted, each: [apart.0.each[0], apart.1.each[1]] })
+}
+
+/// As [`charge_redis`], all or none, with keys that are on one node.
+async fn charge_together(
     link: &RedisLink,
     charges: &[(Charge, Gcra)],
     asks: [u32; MAX_CHARGES],

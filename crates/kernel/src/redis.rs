@@ -4,8 +4,8 @@
 //! while Redis is unavailable: limits are then counted in process ([`limit`]), and sessions answer `UNAVAILABLE`.
 //!
 //! - [`RedisLink`]: one multiplexed connection of a pool, bounded waits and a circuit breaker, to a server with a fixed
-//!   address or to the one that Redis Sentinel names. Redis Cluster is not supported: the keys of one script would be on
-//!   different nodes.
+//!   address, to the one that Redis Sentinel names, or to each node of a Redis Cluster.
+//! - [`Script`]: what Redis does with several steps or keys at once.
 //! - [`Local`]: the stand-in of `mainstay serve` without `REDIS_URL`, for a single process.
 
 mod link;
@@ -33,7 +33,7 @@ impl Redis {
     /// When a URL is not a Redis URL.
     pub async fn new(config: &config::Redis, clock: Clock) -> anyhow::Result<Self> {
         Ok(match &config.url {
-            Some(url) => Self::Server(RedisLink::new(url, &config.sentinels, config.timeout).await?),
+            Some(url) => Self::Server(RedisLink::new(url, config).await?),
             None => Self::Local(Local::new(clock)),
         })
     }
@@ -44,6 +44,20 @@ impl Redis {
             Self::Server(link) => link.state(),
             Self::Local(_) => Circuit::Closed,
         }
+    }
+}
+
+/// A script in Lua, which Redis executes atomically.
+#[derive(Debug, Clone)]
+pub struct Script {
+    text: &'static str,
+    hash: String,
+}
+
+impl Script {
+    /// Makes a script of its text.
+    pub fn new(text: &'static str) -> Self {
+        Self { text, hash: redis::Script::new(text).get_hash().to_owned() }
     }
 }
 

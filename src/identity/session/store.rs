@@ -7,13 +7,12 @@
 use std::{sync::LazyLock, time::Duration};
 
 use bytes::Bytes;
-use redis::Script;
 
 use crate::identity::session::model::{MAX_PER_USER, Session};
 use mainstay_kernel::{
     error::{Error, Result},
     id::{SessionId, UserId},
-    redis::{Local, Redis, RedisLink, Unavailable},
+    redis::{Local, Redis, RedisLink, Script, Unavailable},
 };
 
 /// Sets a field and the expiry of the key, and returns the number of fields.
@@ -224,6 +223,7 @@ mod tests {
         let server = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
         let config = config::Redis {
             url: Some(server.url().into()),
+            cluster: false,
             sentinels: Vec::new(),
             timeout: Duration::from_millis(500),
         };

@@ -65,5 +65,5 @@ pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<U
 
 /// Takes back that a mail was counted, because its recipient did not get it.
 pub(super) async fn take_back(app: &App, kind: Kind, to: &str, at: DateTime<Utc>) {
-    app.limiter.take_back(Counted::stored(&[limit(kind, to)], at)).await;
+    app.limiter.take_back(Counted::stored(limit(kind, to), at)).await;
 }

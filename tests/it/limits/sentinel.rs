@@ -9,67 +9,15 @@ use std::{
 use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
-use crate::{
-    cases::draft,
-    support::{Actor, Endpoint, PROTOCOLS, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast},
-};
+use super::pair::{BURST, admitted, connect, has_counted, is_healthy, write};
+use crate::support::{Actor, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast};
 
 /// The name under which Sentinel knows the primary.
 const NAME: &str = "shop";
-/// A quarter of the quota, and what is added to it in the minutes of a slow test.
-const BURST: usize = 20 + 3;
-/// No request waits for a Redis that is gone.
-const SLOWEST: Duration = Duration::from_secs(3);
-
-/// Reads in turn at both servers, more than both admit together, and returns how many reads were admitted.
-async fn admitted(token: &str, at: [&Endpoint; 2]) -> usize {
-    let mut admitted = 0;
-    for number in 0..2 * BURST {
-        let who = Actor::bearer(at[number % 2], token);
-        let answer = who.call(PROTOCOLS[number / 2 % 2], "UserService.GetMe", json!({})).await;
-        match answer.reason.as_str() {
-            "" => admitted += 1,
-            "RATE_LIMIT_EXCEEDED" => {}
-            other => panic!("{other}: {answer:#?}"),
-        }
-    }
-    admitted
-}
-
-/// Creates tickets until told to stop; each must succeed, and soon.
-async fn write(who: &Actor, stop: &AtomicBool) -> usize {
-    let mut made = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let since = Instant::now();
-        who.call(PROTOCOLS[made % 2], "TicketService.CreateTicket", draft()).await.good();
-        assert!(since.elapsed() < SLOWEST, "{:?}", since.elapsed());
-        made += 1;
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    made
-}
-
-/// Whether a server says that it has all that it needs, Redis too.
-async fn is_healthy(server: &Process) -> bool {
-    let private = &server.private;
-    let health = private.http.get(format!("{}/health", private.base())).send().await.expect("an answer");
-    health.status() == 200
-}
-
-async fn connect(url: &str) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
-    redis::Client::open(url)?.get_multiplexed_async_connection().await
-}
 
 /// What a Redis says that it is. Sentinel ends the connections of a Redis that it promotes, new ones too.
 async fn role(url: &str) -> redis::RedisResult<String> {
     redis::cmd("INFO").arg("replication").query_async(&mut connect(url).await?).await
-}
-
-/// Whether a server had requests counted by itself.
-async fn fell_back(server: &Process) -> bool {
-    let metrics = server.private.get("/metrics").await.body.to_string();
-    let (_, value) = metrics.rsplit_once("mainstay_rate_limit_fallbacks_total ").expect("the metric");
-    matches!(value.as_bytes().first(), Some(b'1'..=b'9'))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,6 +80,7 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     };
     let (one, other, (elected, found)) = tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), election);
     println!("{one} and {other} writes; a primary after {elected:?}, found after {found:?}");
+    let fell_back = async |server: &Process| has_counted(server, "mainstay_rate_limit_fallbacks_total").await;
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
 
     // Each by itself would admit a whole burst of a caller that it has not seen.

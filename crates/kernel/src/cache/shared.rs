@@ -6,12 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use redis::Script;
+use futures_util::{FutureExt as _, StreamExt as _, future::join_all};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Entry, GRACE, Inner, Key, LEASE};
-use crate::redis::{RedisLink, Unavailable};
+use crate::redis::{RedisLink, Script, Unavailable};
 
 static GET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("get.lua")));
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("put.lua")));
@@ -69,16 +68,22 @@ impl Shared {
         Self { link, scope: scope.into() }
     }
 
+    /// Begins the keys of what a tag outdates. In a Redis Cluster, what is in braces decides which node has a key, so that
+    /// one script reads a value and the floor of its tag.
+    fn tagged(&self, tag: &str) -> String {
+        format!("cache:{}:{{{tag}}}", self.scope)
+    }
+
     fn floor(&self, tag: &str) -> String {
-        format!("cache:{}:floor:{tag}", self.scope)
+        format!("{}:floor", self.tagged(tag))
     }
 
     fn lease(&self, key: &Key) -> String {
-        format!("cache:{}:lease:{}", self.scope, key.name)
+        format!("{}:lease:{}", self.tagged(&key.tag), key.name)
     }
 
     fn keys(&self, key: &Key) -> [String; 3] {
-        [format!("cache:{}:value:{}", self.scope, key.name), self.floor(&key.tag), self.lease(key)]
+        [format!("{}:value:{}", self.tagged(&key.tag), key.name), self.floor(&key.tag), self.lease(key)]
     }
 
     fn channel(&self) -> String {
@@ -100,10 +105,13 @@ impl Shared {
 
     /// Raises the floors of tags, and tells every process.
     pub(super) async fn raise(&self, tags: &[String], version: i64) -> Result<(), Unavailable> {
-        let floors: Vec<_> = tags.iter().map(|tag| self.floor(tag)).collect();
-        let mut args = vec![version.to_string(), millis(FLOOR_TTL).to_string(), self.channel()];
-        args.extend(tags.iter().cloned());
-        self.link.script(&RAISE, &floors, &args).await
+        let raised = tags.iter().map(|tag| self.raise_one(tag, version).boxed());
+        join_all(raised).await.into_iter().collect()
+    }
+
+    async fn raise_one(&self, tag: &str, version: i64) -> Result<(), Unavailable> {
+        let args = [version.to_string(), millis(FLOOR_TTL).to_string(), self.channel(), tag.to_owned()];
+        self.link.script(&RAISE, &[self.floor(tag)], &args).await
     }
 }
 
@@ -192,7 +200,7 @@ mod tests {
 
     async fn shared(server: &RedisServer) -> Shared {
         let timeout = Duration::from_millis(500);
-        let config = config::Redis { url: Some(server.url().into()), sentinels: Vec::new(), timeout };
+        let config = config::Redis { url: Some(server.url().into()), cluster: false, sentinels: Vec::new(), timeout };
         match Redis::new(&config, Clock::default()).await.expect("a Redis") {
             Redis::Server(link) => Shared::new(link, "test"),
             Redis::Local(_) => panic!("a Redis was asked for"),

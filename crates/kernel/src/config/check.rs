@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
-use super::{Config, source::Reader};
+use super::{Config, separate, source::Reader};
 
 /// A replica that lags by less than what its lag is measured with would be read now and then only.
 const LEAST_LAG: Duration = Duration::from_millis(300);
@@ -30,15 +30,7 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
         read.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/database");
     }
     check_replicas(config, read);
-    let is_redis = |url: &SecretString| redis::Client::open(url.expose_secret()).is_ok();
-    if config.redis.url.as_ref().is_some_and(|url| !is_redis(url)) {
-        read.fault("REDIS_URL", "must be a URL such as redis://host:6379, or rediss:// for TLS");
-    }
-    if !config.redis.sentinels.iter().all(is_redis) {
-        read.fault("REDIS_SENTINELS", "must be URLs such as redis://host:26379, separated by commas");
-    } else if !config.redis.sentinels.is_empty() && config.redis.url.as_ref().is_none_or(is_socket) {
-        read.fault("REDIS_URL", "must have a host beside REDIS_SENTINELS: the name of the primary they watch");
-    }
+    check_redis(config, read);
     let single: bool = read.parse("SINGLE_INSTANCE");
     if config.database.url.is_some() && config.redis.url.is_none() && !single {
         let why = "needed beside DATABASE_URL: without it every instance has its own limits and sessions; \
@@ -54,6 +46,38 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
         }
         _ => {}
     }
+}
+
+fn check_redis(config: &Config, read: &mut Reader) {
+    let redis = &config.redis;
+    let is_redis = |url: &SecretString| redis::Client::open(url.expose_secret()).is_ok();
+    if redis.cluster {
+        if redis.url.as_ref().is_none_or(|urls| !are_nodes(urls)) {
+            let why = "must be URLs of nodes beside REDIS_CLUSTER, such as redis://host1:6379,redis://host2:6379, with the \
+                       same user, password and TLS, and without a database: a cluster has only the first";
+            read.fault("REDIS_URL", why);
+        }
+        if !redis.sentinels.is_empty() {
+            let why = "can't be true beside REDIS_SENTINELS: a cluster replaces its primaries by itself";
+            read.fault("REDIS_CLUSTER", why);
+        }
+    } else if redis.url.as_ref().is_some_and(|url| !is_redis(url)) {
+        read.fault("REDIS_URL", "must be a URL such as redis://host:6379, or rediss:// for TLS");
+    }
+    if !redis.sentinels.iter().all(is_redis) {
+        read.fault("REDIS_SENTINELS", "must be URLs such as redis://host:26379, separated by commas");
+    } else if !redis.sentinels.is_empty() && redis.url.as_ref().is_none_or(is_socket) {
+        read.fault("REDIS_URL", "must have a host beside REDIS_SENTINELS: the name of the primary they watch");
+    }
+}
+
+/// Returns whether the URLs may be those of nodes of one Redis Cluster.
+fn are_nodes(urls: &SecretString) -> bool {
+    let nodes = separate(urls).into_iter().map(|url| redis::Client::open(url.expose_secret()));
+    let Ok(nodes) = nodes.collect::<redis::RedisResult<Vec<_>>>() else { return false };
+    let infos = nodes.iter().map(redis::Client::get_connection_info);
+    infos.clone().all(|info| info.redis_settings().db() == 0)
+        && redis::cluster::ClusterClient::new(infos.cloned()).is_ok()
 }
 
 fn check_replicas(config: &Config, read: &mut Reader) {

@@ -77,6 +77,11 @@ pub(super) const KERNEL: &[Variable] = &[
         "Directory of the private Postgres, generated secrets, mail outbox; default: the user's data directory",
     ),
     Variable::secret("REDIS_URL", "Redis; if absent, an in-process stand-in"),
+    Variable::plain(
+        "REDIS_CLUSTER",
+        "false",
+        "Whether Redis is a Redis Cluster; REDIS_URL then names one or more of its nodes, separated by commas",
+    ),
     Variable::secret(
         "REDIS_SENTINELS",
         "URLs of Redis Sentinels, separated by commas; the host of REDIS_URL is then the name of the primary they watch",

@@ -59,7 +59,8 @@ pub(crate) enum Precheck {
     AskRedis([u32; MAX_CHARGES]),
 }
 
-/// What Redis answered: how far ahead of now each key is, and how many requests were admitted.
+/// What Redis answered: how far ahead of now each key is, and how many requests were admitted. A cluster may have admitted
+/// some of one key though the other is refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Granted {
     pub(crate) admitted: bool,
@@ -138,7 +139,12 @@ impl Arrivals {
                 if granted > 0 {
                     entry.lease.grant(granted, now_us);
                 }
-                verdict.backlogs_us[index] -= gcra.cost_us.saturating_mul(granted.saturating_sub(1).into());
+                let mut unspent = granted.saturating_sub(1);
+                if granted > 0 && !answer.admitted {
+                    entry.lease.refund();
+                    unspent = granted;
+                }
+                verdict.backlogs_us[index] -= gcra.cost_us.saturating_mul(unspent.into());
             }
         }
         verdict
@@ -272,5 +278,17 @@ mod tests {
             assert_eq!(arrivals.spend(&[leased], now_us), Precheck::Decided(verdict));
         }
         assert!(refuses(&arrivals, key(1), now_us), "all three are spent, and there is no room for more");
+    }
+
+    #[test]
+    fn what_a_cluster_admitted_in_vain_is_for_the_next_request() {
+        let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
+        let (ours, full) = ((key(1), gcra()), (key(2), gcra()));
+        let partly = Granted { admitted: false, each: [(gcra().cost_us, 1), (gcra().horizon_us, 0)] };
+        let verdict = arrivals.record(&[ours, full], [1, 1], &partly, now_us);
+        assert_eq!(verdict, Verdict { admitted: false, backlogs_us: [0, gcra().horizon_us] }, "nothing is spent");
+        let spent = Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0] };
+        assert_eq!(arrivals.spend(&[ours], now_us), Precheck::Decided(spent), "without asking Redis");
+        assert_eq!(arrivals.spend(&[ours], now_us), Precheck::AskRedis([2, 0]), "once");
     }
 }

@@ -19,7 +19,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use redis::Script;
+use futures_util::future::join_all;
 
 use crate::{
     config::Quota,
@@ -29,12 +29,10 @@ use crate::{
         Limiter,
         key::{Key, network},
     },
-    redis::{Redis, RedisLink, Unavailable},
+    redis::{Redis, RedisLink, Script, Unavailable},
 };
 
 static ATTEMPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("attempts.lua")));
-static TAKE_BACK: LazyLock<Script> =
-    LazyLock::new(|| Script::new("for _, key in ipairs(KEYS) do redis.call('LREM', key, -1, ARGV[1]) end"));
 
 /// Maximum number of logs in this process. With ten attempts each they take less than 4 MiB.
 const MAX_LOGS: usize = 16_384;
@@ -67,25 +65,21 @@ impl AttemptLimit {
     }
 }
 
-/// An attempt that was counted.
-#[derive(Debug)]
+/// An attempt that was counted: under which limits, and when. Without any it was counted in Postgres.
+#[derive(Debug, Default)]
 #[must_use = "an attempt that succeeded is taken back"]
-pub struct Counted {
-    limits: Vec<AttemptLimit>,
-    /// `None`: counted in Postgres.
-    at_us: Option<i64>,
-}
+pub struct Counted(Vec<(AttemptLimit, i64)>);
 
 impl Counted {
-    /// An attempt that was counted under these limits at a time that [`Counted::at`] returned, so that it can be taken
-    /// back later, by whichever process.
-    pub fn stored(limits: &[AttemptLimit], at: DateTime<Utc>) -> Self {
-        Self { limits: limits.to_vec(), at_us: Some(at.timestamp_micros()) }
+    /// An attempt that was counted under a limit at a time that [`Counted::at`] returned, so that it can be taken back
+    /// later, by whichever process.
+    pub fn stored(limit: AttemptLimit, at: DateTime<Utc>) -> Self {
+        Self(vec![(limit, at.timestamp_micros())])
     }
 
-    /// Returns when it was counted, to the microsecond; `None` if it can't be taken back.
+    /// Returns when it was counted under its first limit, to the microsecond; `None` if it can't be taken back.
     pub fn at(&self) -> Option<DateTime<Utc>> {
-        self.at_us.and_then(DateTime::from_timestamp_micros)
+        self.0.first().and_then(|(_, at_us)| DateTime::from_timestamp_micros(*at_us))
     }
 }
 
@@ -102,19 +96,30 @@ impl Limiter {
     /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` when it can't be counted.
     pub async fn attempt(&self, limits: &[AttemptLimit]) -> Result<Counted> {
         let inner = &*self.0;
-        let outcome = match &inner.redis {
-            Redis::Local(_) => inner.logs.attempt(limits, inner.clock.now().timestamp_micros()),
-            Redis::Server(link) => match attempt_redis(link, limits).await {
-                Ok(outcome) => outcome,
-                Err(_) => return self.attempt_postgres(limits).await,
-            },
+        // The keys of one script must be on one node.
+        let together = match &inner.redis {
+            Redis::Server(link) if link.is_cluster() => 1,
+            _ => limits.len().max(1),
         };
-        match outcome {
-            Outcome::At(at_us) => Ok(Counted { limits: limits.to_vec(), at_us: Some(at_us) }),
-            Outcome::Refused { limit, wait_us } => {
-                Err(refusal(&limits[limit], Duration::from_micros(wait_us.unsigned_abs())))
+        let mut counted = Counted::default();
+        for group in limits.chunks(together) {
+            let outcome = match &inner.redis {
+                Redis::Local(_) => Ok(inner.logs.attempt(group, inner.clock.now().timestamp_micros())),
+                Redis::Server(link) => attempt_redis(link, group).await,
+            };
+            match outcome {
+                Ok(Outcome::At(at_us)) => counted.0.extend(group.iter().map(|limit| (*limit, at_us))),
+                Ok(Outcome::Refused { limit, wait_us }) => {
+                    self.take_back(counted).await;
+                    return Err(refusal(&group[limit], Duration::from_micros(wait_us.unsigned_abs())));
+                }
+                Err(_) => {
+                    self.take_back(counted).await;
+                    return self.attempt_postgres(limits).await;
+                }
             }
         }
+        Ok(counted)
     }
 
     /// Each limit by itself, because a statement that took slots of several could deadlock with another.
@@ -134,21 +139,24 @@ impl Limiter {
                 return Err(refusal(limit, wait));
             }
         }
-        Ok(Counted { limits: Vec::new(), at_us: None })
+        Ok(Counted::default())
     }
 
     /// Takes an attempt back, so that it does not count. If that fails, it counts.
     pub async fn take_back(&self, counted: Counted) {
-        let Counted { limits, at_us: Some(at_us) } = counted else { return };
-        match &self.0.redis {
-            Redis::Local(_) => self.0.logs.take_back(&limits, at_us),
-            Redis::Server(link) => {
-                let keys: Vec<_> = limits.iter().map(|limit| limit.key.redis().to_vec()).collect();
-                if let Err(error) = link.script::<()>(&TAKE_BACK, &keys, &[at_us]).await {
-                    tracing::debug!(cause = %error, "an attempt that does not count was counted");
+        let taken_back = counted.0.into_iter().map(|(limit, at_us)| async move {
+            match &self.0.redis {
+                Redis::Local(_) => self.0.logs.take_back(&[limit], at_us),
+                Redis::Server(link) => {
+                    let key = limit.key.redis();
+                    let taken_back = link.cmd::<()>(redis::cmd("LREM").arg(key.as_slice()).arg(-1).arg(at_us)).await;
+                    if let Err(error) = taken_back {
+                        tracing::debug!(cause = %error, "an attempt that does not count was counted");
+                    }
                 }
             }
-        }
+        });
+        join_all(taken_back).await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Tests with a real Redis and its clock, and without one.
 
+mod cluster;
+
 use std::time::{Duration, Instant};
 
 use mainstay_dev_servers::{Options, Postgres, Redis as RedisServer, RedisOptions};
@@ -51,7 +53,8 @@ async fn shared(redis: &RedisServer, read: Quota) -> Limiter {
 
 /// As [`shared`], in a process whose clock is this one.
 async fn shared_at(redis: &RedisServer, read: Quota, clock: &Clock) -> Limiter {
-    let config = config::Redis { url: Some(redis.url().into()), sentinels: Vec::new(), timeout: TIMEOUT };
+    let config =
+        config::Redis { url: Some(redis.url().into()), cluster: false, sentinels: Vec::new(), timeout: TIMEOUT };
     let redis = Redis::new(&config, clock.clone()).await.unwrap();
     Limiter::new(redis, nowhere().await, &limits(read), clock.clone())
 }
@@ -325,7 +328,8 @@ async fn attempts_fall_back_to_postgres() {
         Ok(diesel_async::SimpleAsyncConnection::batch_execute(connection, TABLE).await?)
     });
     made.await.unwrap();
-    let config = config::Redis { url: Some(redis.url().into()), sentinels: Vec::new(), timeout: TIMEOUT };
+    let config =
+        config::Redis { url: Some(redis.url().into()), cluster: false, sentinels: Vec::new(), timeout: TIMEOUT };
     let shared = Redis::new(&config, Clock::default()).await.unwrap();
     let limits = limits(read(10, MINUTE));
     let limiter = Limiter::new(shared, database.clone(), &limits, Clock::default());

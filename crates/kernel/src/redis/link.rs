@@ -1,6 +1,7 @@
 //! The connection to Redis.
 //!
-//! A bb8-redis pool opens, checks and replaces the connection, and all requests share it: the redis crate's
+//! A bb8-redis pool opens, checks and replaces the connection, and all requests share it, or, in a Redis Cluster, one to
+//! each node, which the redis crate's `ClusterConnection` uses like one and chooses by the key. The redis crate's
 //! `MultiplexedConnection` sends the commands of concurrent callers in one write and reads the answers in order. That
 //! is implicit pipelining. Checking a connection out for each command was measured, and is slower with any number of
 //! connections as soon as callers are concurrent (docs/performance.md). No command here blocks the connection (no
@@ -9,6 +10,7 @@
 //! The crate's own `ConnectionManager` is not used: it reconnects with an exponential delay of its own, beyond the two
 //! seconds allowed here, and only when a connection breaks, not when it goes silent. The breaker does both.
 
+mod connection;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -22,25 +24,21 @@ use std::{
     time::Duration,
 };
 
-use bb8_redis::{
-    RedisConnectionManager,
-    bb8::{ErrorSink, ManageConnection, Pool, PooledConnection},
-};
+use bb8_redis::bb8::{ErrorSink, ManageConnection, Pool, PooledConnection};
 use futures_util::{StreamExt as _, stream::BoxStream};
 use opentelemetry::{KeyValue, trace::Status};
-use redis::{
-    Cmd, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult, Script, ServerErrorKind, ToRedisArgs,
-    aio::MultiplexedConnection,
-};
+use redis::{Cmd, ErrorKind, FromRedisValue, Msg, RedisError, RedisResult, ServerErrorKind, ToRedisArgs};
 use secrecy::SecretString;
 use tokio::time::timeout;
 use tracing::{Instrument as _, Span, debug_span};
 
 use crate::{
     breaker::{Breaker, Circuit, Verdict},
-    redis::Unavailable,
+    config,
+    redis::{Script, Unavailable},
     telemetry::traces,
 };
+use connection::{Connection, Opened};
 use source::Source;
 
 /// The interval between two probes of a Redis that is unavailable.
@@ -71,17 +69,19 @@ impl fmt::Debug for RedisLink {
 }
 
 impl RedisLink {
-    /// Connects to the server of a URL; with Sentinels, the host of the URL is the name of the primary that they watch.
-    /// When Redis is unavailable, returns the link with its circuit open and keeps trying in the background.
+    /// Connects to the server of a URL; with Sentinels, the host of the URL is the name of the primary that they watch;
+    /// with a cluster, the URL may be several, separated by commas, of any of its nodes. When Redis is unavailable,
+    /// returns the link with its circuit open and keeps trying in the background.
     ///
     /// # Errors
     /// When a URL is not a Redis URL.
-    pub async fn new(url: &SecretString, sentinels: &[SecretString], timeout: Duration) -> anyhow::Result<Self> {
+    pub async fn new(url: &SecretString, config: &config::Redis) -> anyhow::Result<Self> {
         // `rediss://` uses the process's default provider, which another module may have installed already.
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         // The crate's error may quote the URL, which contains the password.
         let not_redis = |_| anyhow::anyhow!("REDIS_URL or REDIS_SENTINELS is not a Redis URL");
-        let source = Arc::new(Source::new(url, sentinels).map_err(not_redis)?);
+        let source = Arc::new(Source::new(url, config).map_err(not_redis)?);
+        let timeout = config.timeout;
         let generation = Arc::<AtomicU64>::default();
         let manager = Manager { source: source.clone(), timeout, generation: generation.clone() };
         let failures = Failures::default();
@@ -110,6 +110,12 @@ impl RedisLink {
         self.0.breaker.state()
     }
 
+    /// Whether the keys are spread over the nodes of a Redis Cluster: those of one script must then have the same hash tag,
+    /// which is the part of a key in braces.
+    pub fn is_cluster(&self) -> bool {
+        matches!(*self.0.source, Source::Cluster(..))
+    }
+
     /// Runs a command.
     ///
     /// # Errors
@@ -129,7 +135,7 @@ impl RedisLink {
         args: &[impl ToRedisArgs],
     ) -> Result<T, Unavailable> {
         let mut command = redis::cmd("EVALSHA");
-        command.arg(script.get_hash()).arg(keys.len());
+        command.arg(script.hash.as_str()).arg(keys.len());
         for key in keys {
             command.arg(key);
         }
@@ -137,9 +143,9 @@ impl RedisLink {
             command.arg(arg);
         }
         self.run(b"EVALSHA", async |connection| match command.query_async(connection).await {
-            Err(error) if error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoScript) => {
-                script.load_async(connection).await?;
-                command.query_async(connection).await
+            // Sent along, rather than loaded before: in a cluster, another node may answer the next time.
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                with_text(&command, script).query_async(connection).await
             }
             result => result,
         })
@@ -152,7 +158,7 @@ impl RedisLink {
     /// [`Unavailable`].
     pub async fn subscribe(&self, channel: &str) -> Result<BoxStream<'static, Msg>, Unavailable> {
         let connect = async {
-            let mut subscription = self.0.source.server().await?.get_async_pubsub().await?;
+            let mut subscription = self.0.source.subscriber().await?;
             subscription.subscribe(channel).await?;
             Ok::<_, RedisError>(subscription.into_on_message().boxed())
         };
@@ -162,7 +168,7 @@ impl RedisLink {
     async fn run<T>(
         &self,
         command: &[u8],
-        call: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+        call: impl AsyncFnOnce(&mut Connection) -> RedisResult<T>,
     ) -> Result<T, Unavailable> {
         let inner = &self.0;
         // No caller probes: one that did would wait for a Redis that hangs.
@@ -185,13 +191,15 @@ impl RedisLink {
         }
         let (cause, is_lost) = match answer {
             Ok(Ok(value)) => {
-                inner.breaker.record_success();
+                // In a cluster, it says nothing about the node that failed: a few failures, however far apart, and all
+                // nodes are looked for and checked anew.
+                if !self.is_cluster() {
+                    inner.breaker.record_success();
+                }
                 return Ok(value);
             }
             Ok(Err(error)) => {
-                // A replica that was the primary before: there is another one now.
-                let is_replica = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
-                let is_lost = is_replica || error.is_unrecoverable_error();
+                let is_lost = is_misplaced(&error) || error.is_unrecoverable_error();
                 (Unavailable::Failed(error), is_lost)
             }
             Err(_) => (Unavailable::Timeout, false),
@@ -205,6 +213,25 @@ impl RedisLink {
     }
 }
 
+/// Whether there is no answer where it was looked for: from a replica that was the primary before, or from a cluster that
+/// lacks a primary or a way to it.
+fn is_misplaced(error: &RedisError) -> bool {
+    use ServerErrorKind::{ClusterDown, MasterDown, Moved, ReadOnly};
+    matches!(error.kind(), ErrorKind::Server(ReadOnly | Moved | ClusterDown | MasterDown))
+}
+
+/// The command that runs a script by its text, in place of the one by its hash.
+fn with_text(by_hash: &Cmd, script: &Script) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(script.text);
+    for arg in by_hash.args_iter().skip(2) {
+        if let redis::Arg::Simple(arg) = arg {
+            command.arg(arg);
+        }
+    }
+    command
+}
+
 /// The name of a command, which is its first word.
 fn name(command: &Cmd) -> &[u8] {
     match command.args_iter().next() {
@@ -214,9 +241,9 @@ fn name(command: &Cmd) -> &[u8] {
 }
 
 impl Inner {
-    fn connection(&self) -> Option<MultiplexedConnection> {
+    fn connection(&self) -> Option<Connection> {
         let shared = self.connection.read().unwrap_or_else(PoisonError::into_inner);
-        shared.as_ref().map(|pooled| pooled.inner.clone())
+        shared.as_ref().map(|pooled| pooled.opened.shared())
     }
 
     /// Replaces the connection by a new one, on which Redis answers as fast as callers expect. The old one is never
@@ -291,28 +318,26 @@ struct Manager {
     generation: Arc<AtomicU64>,
 }
 
-struct Connection {
-    inner: MultiplexedConnection,
-    server: RedisConnectionManager,
+struct Pooled {
+    opened: Opened,
     generation: u64,
 }
 
 impl ManageConnection for Manager {
-    type Connection = Connection;
+    type Connection = Pooled;
     type Error = RedisError;
 
-    async fn connect(&self) -> RedisResult<Connection> {
+    async fn connect(&self) -> RedisResult<Pooled> {
         let generation = self.generation.load(Ordering::Relaxed);
-        let server = RedisConnectionManager::new(self.source.server().await?.get_connection_info().clone())?;
-        Ok(Connection { inner: server.connect().await?, server, generation })
+        Ok(Pooled { opened: self.source.connect().await?, generation })
     }
 
-    async fn is_valid(&self, connection: &mut Connection) -> RedisResult<()> {
-        let check = timeout(self.timeout, connection.server.is_valid(&mut connection.inner)).await;
+    async fn is_valid(&self, pooled: &mut Pooled) -> RedisResult<()> {
+        let check = timeout(self.timeout, pooled.opened.check()).await;
         check.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }
 
-    fn has_broken(&self, connection: &mut Connection) -> bool {
-        connection.generation != self.generation.load(Ordering::Relaxed)
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
+        pooled.generation != self.generation.load(Ordering::Relaxed)
     }
 }

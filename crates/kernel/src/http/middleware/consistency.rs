@@ -15,7 +15,6 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use redis::Script;
 use uuid::Uuid;
 
 use crate::{
@@ -25,7 +24,7 @@ use crate::{
     database::{Database, Position, Replicas, with_replica},
     grpc::Arrival,
     http::middleware::layer::{Middleware, Next, Request, Response, ResponseFuture},
-    redis::Redis,
+    redis::{Redis, Script},
 };
 
 /// The token, in requests and in responses.

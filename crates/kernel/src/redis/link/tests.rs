@@ -1,5 +1,7 @@
 //! Tests with a real Redis that is killed, stopped and restarted.
 
+mod cluster;
+
 use std::time::Instant;
 
 use nix::{
@@ -13,8 +15,13 @@ use mainstay_dev_servers::{Redis, RedisOptions};
 /// Longer than in production, so that a busy machine does not make Redis seem unavailable.
 const TIMEOUT: Duration = Duration::from_millis(100);
 
+fn config(sentinels: &[String]) -> config::Redis {
+    let sentinels = sentinels.iter().map(|url| SecretString::from(url.clone())).collect();
+    config::Redis { url: None, cluster: false, sentinels, timeout: TIMEOUT }
+}
+
 async fn link(redis: &Redis) -> RedisLink {
-    RedisLink::new(&SecretString::from(redis.url()), &[], TIMEOUT).await.unwrap()
+    RedisLink::new(&SecretString::from(redis.url()), &config(&[])).await.unwrap()
 }
 
 fn signal(redis: &Redis, signal: Signal) {
@@ -106,8 +113,7 @@ async fn an_error_of_one_command_is_no_outage() {
 const NAME: &str = "shop";
 
 async fn link_by(sentinels: &[String]) -> RedisLink {
-    let sentinels: Vec<_> = sentinels.iter().map(|url| SecretString::from(url.clone())).collect();
-    RedisLink::new(&SecretString::from(format!("redis://{NAME}")), &sentinels, TIMEOUT).await.unwrap()
+    RedisLink::new(&SecretString::from(format!("redis://{NAME}")), &config(sentinels)).await.unwrap()
 }
 
 /// Waits until something is so, which must be soon.
@@ -136,7 +142,7 @@ async fn the_primary_that_sentinel_elects_is_found() {
         matches!(link.cmd::<i64>(redis::cmd("WAIT").arg(1).arg(20)).await, Ok(1))
     })
     .await;
-    let at_sentinel = RedisLink::new(&SecretString::from(sentinel.url()), &[], TIMEOUT).await.unwrap();
+    let at_sentinel = self::link(&sentinel).await;
     eventually("Sentinel knows the replica", async || {
         let replicas: Vec<redis::Value> =
             at_sentinel.cmd(redis::cmd("SENTINEL").arg("REPLICAS").arg(NAME)).await.unwrap_or_default();

@@ -1,0 +1,218 @@
+//! A Redis Cluster: two servers share limits, sessions and cached values that lie on all its nodes, while slots move to
+//! another node, and while a primary is lost.
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use mainstay_dev_servers::{Redis, RedisCluster};
+use serde_json::json;
+
+use super::pair::{BURST, SLOWEST, admitted, connect, has_counted, is_healthy, write};
+use crate::{
+    cases::{draft, post::published},
+    support::{Actor, Endpoint, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast},
+};
+
+/// How long a slot is between two nodes, so that requests meet it there.
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// A node, as an operator sees it.
+struct Node<'a> {
+    redis: &'a Redis,
+    connection: redis::aio::MultiplexedConnection,
+    id: String,
+}
+
+impl<'a> Node<'a> {
+    async fn new(redis: &'a Redis) -> Self {
+        let mut connection = connect(&redis.url()).await.expect("the node answers");
+        let id = redis::cmd("CLUSTER").arg("MYID").query_async(&mut connection).await.expect("its id");
+        Self { redis, connection, id }
+    }
+
+    async fn ask<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> T {
+        let mut command = redis::Cmd::new();
+        command.arg(words);
+        command.query_async(&mut self.connection).await.unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    async fn keys(&mut self, pattern: &str) -> Vec<String> {
+        self.ask(&["KEYS", pattern]).await
+    }
+}
+
+/// Moves every slot that has keys from one node to another, one after the other.
+async fn move_slots(from: &mut Node<'_>, to: &mut Node<'_>) -> usize {
+    let (source, target) = (from.id.clone(), to.id.clone());
+    let mut slots = BTreeSet::new();
+    for key in from.keys("*").await {
+        slots.insert(from.ask::<u16>(&["CLUSTER", "KEYSLOT", &key]).await.to_string());
+    }
+    for slot in &slots {
+        to.ask::<()>(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &source]).await;
+        from.ask::<()>(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &target]).await;
+        tokio::time::sleep(BETWEEN).await;
+        loop {
+            let keys: Vec<String> = from.ask(&["CLUSTER", "GETKEYSINSLOT", slot, "100"]).await;
+            if keys.is_empty() {
+                break;
+            }
+            let port = to.redis.port().to_string();
+            let mut words = vec!["MIGRATE", "127.0.0.1", port.as_str(), "", "0", "5000", "KEYS"];
+            words.extend(keys.iter().map(String::as_str));
+            // One may have expired meanwhile, which is no error.
+            from.ask::<String>(&words).await;
+        }
+        tokio::time::sleep(BETWEEN).await;
+        to.ask::<()>(&["CLUSTER", "SETSLOT", slot, "NODE", &target]).await;
+        from.ask::<()>(&["CLUSTER", "SETSLOT", slot, "NODE", &target]).await;
+    }
+    slots.len()
+}
+
+/// Refreshes a session at both servers in turn until told to stop, and returns its last token. Only while Redis may be
+/// away, a refresh may be refused for that.
+async fn refresh(at: [&Endpoint; 2], mut token: String, may_be_away: bool, stop: &AtomicBool) -> String {
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let since = Instant::now();
+        let who = Actor::anonymous(at[number % 2]);
+        let answer = who.call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": token })).await;
+        assert!(since.elapsed() < SLOWEST, "{:?}", since.elapsed());
+        match answer.reason.as_str() {
+            "" => token = answer.text("/data/refreshToken"),
+            "UNAVAILABLE" if may_be_away => {}
+            other => panic!("refresh {number}: {other}: {answer:#?}"),
+        }
+        number += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    token
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
+    let mut cluster = RedisCluster::start(3).await.expect("a cluster");
+    let database = TestDatabase::new().await;
+    let urls = cluster.urls();
+    let settings = [
+        ("REDIS_CLUSTER", "true"),
+        ("REDIS_URL", urls.as_str()),
+        ("RATE_LIMIT_READ", "80/1h"),
+        ("OPEN_TICKET_LIMIT", "1000000"),
+    ];
+    let (first, second) = tokio::join!(Process::with(&database, &settings), Process::with(&database, &settings));
+    let at = [&first.endpoint, &second.endpoint];
+    for server in [&first, &second] {
+        eventually("the server has found the cluster", async || is_healthy(server).await).await;
+    }
+    let Cast { customer, colleague, stranger, agent, .. } = Cast::new(at[0], &database).await;
+
+    // What both servers know, they know together.
+    let session = sign_in(at[0], customer.who()).await.good();
+    let before = colleague.token().await.expect("a token");
+    let after = stranger.token().await.expect("a token");
+    assert!((10..=BURST).contains(&admitted(&before, at).await), "what both servers admit together");
+    sessions_end_on_both(at, &stranger).await;
+    posts_follow_on_both(at, &agent).await;
+    for server in [&first, &second] {
+        assert!(!has_counted(server, "mainstay_redis_failures_total").await, "no script has keys on two nodes");
+    }
+
+    // The node with the session gives its slots to another one, which will be lost.
+    let mut from = 0;
+    let pattern = format!("mainstay:sessions:{}", customer.who().id);
+    for (number, redis) in cluster.nodes().iter().enumerate() {
+        let mut node = Node::new(redis).await;
+        assert!(!node.keys("*").await.is_empty(), "each node has some of the keys");
+        if !node.keys(&pattern).await.is_empty() {
+            from = number;
+        }
+    }
+    let to = (from + 1) % 3;
+    cluster.add_replica(to).await.expect("a replica");
+
+    let writers = at.map(|endpoint| Actor::bearer(endpoint, session.text("/data/accessToken")));
+    let stop = AtomicBool::new(false);
+    let moving = async {
+        let mut nodes = (Node::new(&cluster.nodes()[from]).await, Node::new(&cluster.nodes()[to]).await);
+        let moved = move_slots(&mut nodes.0, &mut nodes.1).await;
+        stop.store(true, Ordering::Relaxed);
+        moved
+    };
+    let token = session.text("/data/refreshToken");
+    let (one, other, token, moved) =
+        tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), refresh(at, token, false, &stop), moving);
+    println!("{one} and {other} writes while {moved} slots moved");
+    assert!(Node::new(&cluster.nodes()[from]).await.keys(&pattern).await.is_empty(), "the session has moved");
+
+    // Redis replicates after it has answered.
+    let mut node = Node::new(&cluster.nodes()[to]).await;
+    node.ask::<()>(&["SET", &format!("{{{pattern}}}:last"), "1"]).await;
+    eventually("the replica has all of it", async || node.ask::<i64>(&["WAIT", "1", "20"]).await == 1).await;
+    let stop = AtomicBool::new(false);
+    let losing = async {
+        cluster.crash(to);
+        let since = Instant::now();
+        let mut replica = Node::new(&cluster.nodes()[3]).await;
+        eventually("the replica is the primary", async || {
+            replica.ask::<String>(&["INFO", "replication"]).await.contains("role:master")
+        })
+        .await;
+        let elected = since.elapsed();
+        for server in [&first, &second] {
+            eventually("the server has found it", async || is_healthy(server).await).await;
+        }
+        let found = since.elapsed();
+        stop.store(true, Ordering::Relaxed);
+        (elected, found)
+    };
+    let (one, other, token, (elected, found)) =
+        tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), refresh(at, token, true, &stop), losing);
+    println!("{one} and {other} writes; a primary after {elected:?}, found after {found:?}");
+    let fell_back = async |server: &Process| has_counted(server, "mainstay_rate_limit_fallbacks_total").await;
+    assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
+
+    // Each by itself would admit a whole burst of a caller that it has not seen.
+    assert!((10..=BURST).contains(&admitted(&after, at).await), "what both servers admit together, again");
+    let more = admitted(&before, at).await;
+    assert!(more <= 3, "{more} more than a burst: what was counted is still known");
+    let refreshed = json!({ "refreshToken": token });
+    Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", refreshed).await.good();
+}
+
+/// A session that is ended at one server is ended at the other.
+async fn sessions_end_on_both(at: [&Endpoint; 2], user: &Actor) {
+    let session = sign_in(at[0], user.who()).await.good();
+    let [here, there] = at.map(|endpoint| Actor::bearer(endpoint, session.text("/data/accessToken")));
+    there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    here.call(Protocol::Rest, "AuthService.Logout", json!({})).await.good();
+    let token = json!({ "refreshToken": session.text("/data/refreshToken") });
+    Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", token).await.refused("SESSION_REVOKED");
+    let since = Instant::now();
+    eventually("the access token is refused", async || {
+        there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.reason == "SESSION_REVOKED"
+    })
+    .await;
+    assert!(since.elapsed() < Duration::from_secs(2), "after {:?}", since.elapsed());
+}
+
+/// What an author changes at one server is read at the other, which has it in its cache.
+async fn posts_follow_on_both(at: [&Endpoint; 2], author: &Actor) {
+    let (id, slug) = published(author).await;
+    let reader = Actor::anonymous(at[1]);
+    for number in 0..3 {
+        let title = format!("Number {number}");
+        reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await.good();
+        let change = json!({ "postId": id, "post": { "title": title } });
+        author.call(Protocol::Rest, "PostService.UpdatePost", change).await.good();
+        eventually("the other server follows", async || {
+            let read = reader.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await.good();
+            read.text("/data/title") == title
+        })
+        .await;
+    }
+}
