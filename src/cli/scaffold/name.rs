@@ -88,6 +88,7 @@ impl Resource {
             ("sample_items", self.plural.clone()),
             ("SampleItem", camel(&self.name)),
             ("SampleItems", camel(&self.plural)),
+            ("sampleItem", lower_camel(&self.name)),
             ("sample-items", self.collection()),
             ("a sample item", format!("{article} {words}")),
             ("A sample item", format!("{} {words}", capital(article))),
@@ -131,6 +132,12 @@ fn plural_of(name: &str) -> String {
 
 fn camel(name: &str) -> String {
     name.split('_').map(capital).collect()
+}
+
+fn lower_camel(name: &str) -> String {
+    let name = camel(name);
+    let (first, rest) = name.split_at(1);
+    first.to_lowercase() + rest
 }
 
 fn capital(word: &str) -> String {

@@ -53,6 +53,7 @@ fn a_repository_and_its_resources_are_written() {
     for part in ["/api/v1/delivery-notes/{delivery_note_id}", "rpc ListDeliveryNotes(", "// Creates a delivery note."] {
         assert!(contract.contains(part), "{part}");
     }
+    assert!(read(&root, "src/delivery_note/service.rs").contains("\"deliveryNote.{path}\""));
     assert!(read(&root, "proto/book_shop/v1/invoice_service.proto").contains("// Creates an invoice."));
     assert!(read(&root, "migrations/1970-01-01-000001_create_delivery_notes/up.sql").contains("TABLE delivery_notes"));
 

@@ -37,6 +37,8 @@ async fn the_api_description_has_the_module() {
     let document = server.anonymous().get("/openapi.json").await.body;
     let operation = &document["paths"]["/api/v1/leases"]["post"];
     assert_eq!(operation["operationId"], "LeaseService_CreateLease", "{operation:#}");
+    let required = document["components"]["schemas"]["Lease"]["required"].to_string();
+    assert!(required.contains("vehicleId") && !required.contains("orderId"), "{required}");
     let text = document.to_string();
     for part in ["VEHICLE_LEASED", "fleet.leases.write", "Volta 3", "/api/v1/leases/{leaseId}/end"] {
         assert!(text.contains(part), "the document lacks {part}");

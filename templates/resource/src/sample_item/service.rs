@@ -47,7 +47,7 @@ fn patch(message: pb::SampleItemPatch, paths: &[String]) -> Result<Patch> {
     let value = |path: &str, value: Option<String>| match (has(path), value) {
         (false, _) => Ok(None),
         (true, Some(value)) => Ok(Some(value)),
-        (true, None) => Err(Error::field(format!("sample_item.{path}"), "can't be cleared")),
+        (true, None) => Err(Error::field(format!("sampleItem.{path}"), "can't be cleared")),
     };
     Ok(Patch { name: value("name", name)? })
 }

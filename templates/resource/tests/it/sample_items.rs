@@ -29,7 +29,9 @@ async fn it_can_be_created_read_changed_and_deleted() {
 
     let changed = customer.patch(&path, json!({ "name": "Second" })).await.data();
     assert_eq!((&changed["name"], &changed["version"]), (&json!("Second"), &json!("2")));
-    customer.patch(&format!("{path}?updateMask=name"), json!({})).await.failure(422, "VALIDATION_FAILED");
+    let refused = customer.patch(&format!("{path}?updateMask=name"), json!({})).await;
+    refused.failure(422, "VALIDATION_FAILED");
+    assert_eq!(refused.body["error"]["fields"]["sampleItem.name"], "can't be cleared");
 
     assert_eq!(customer.delete(&path).await.status, 204);
     customer.get(&path).await.failure(404, "NOT_FOUND");
