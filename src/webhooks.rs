@@ -67,7 +67,12 @@ pub(crate) fn module() -> Module {
         .partitioned(
             Partitioned::by_month("webhook_deliveries").kept(|_| Some(jobs::DELIVERIES_KEPT)).unless("state = 1"),
         )
-        .partitioned(Partitioned::by_month("webhook_attempts").kept(|_| Some(jobs::DELIVERIES_KEPT)))
+        .partitioned(
+            Partitioned::by_month("webhook_attempts")
+                .kept(|_| Some(jobs::DELIVERIES_KEPT))
+                // They leave with their deliveries.
+                .unless("EXISTS (SELECT FROM webhook_deliveries WHERE id = delivery_id AND state = 1)"),
+        )
         .metrics([
             Metric::counter("mainstay_webhooks_received_total", "Inbound webhooks by provider and outcome")
                 .labels(&[("provider", &Provider::NAMES), ("outcome", &["new", "known", "refused"])]),

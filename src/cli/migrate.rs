@@ -33,8 +33,9 @@ impl Migrate {
 /// Applies the pending migrations, adds the partitions of the months ahead, and returns the names of the migrations.
 pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let connection = app.database.dedicated().await?;
-    let applied = migrations::run(connection, Modules::installed().migrations()).await?;
-    plain(partitions::prepare(app).await)?;
+    let modules = Modules::installed();
+    let applied = migrations::run(connection, modules.migrations()).await?;
+    plain(partitions::prepare(app, modules.partitioned()).await)?;
     Ok(applied)
 }
 

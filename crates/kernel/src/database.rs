@@ -8,7 +8,7 @@
 //!
 //! The reads of a request whose method permits it are those of a replica (`replica`).
 
-pub(crate) mod after_commit;
+pub mod after_commit;
 pub mod attempt_limit;
 pub mod condition;
 pub(crate) mod connect;
@@ -204,6 +204,7 @@ impl Database {
         if added.changes {
             self.changes_noted.notify_one();
         }
+        added.actions.into_iter().for_each(|action| action());
     }
 
     /// Is notified after each commit of this process that added changes.

@@ -16,6 +16,7 @@ use http::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
 
 use crate::{
     alert::{self, Alert, News},
@@ -49,24 +50,12 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(crate) fn keep(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()> {
     let Some(key) = config.routing_key.clone() else { return Ok(()) };
     // Of several apps in one process, as in tests, the first one hands them over.
-    let Some(mut alerts) = alert::subscribe() else { return Ok(()) };
+    let Some(alerts) = alert::subscribe() else { return Ok(()) };
     alert::declare(PROVIDER, "auth");
     let url = config.url.trim_end_matches('/').to_owned();
     let (client, clock) = (Client::new(PROVIDER, BOUNDS)?, clock.clone());
     let service = Service { client, format: config.format, url, key, clock };
-    tokio::spawn(async move {
-        loop {
-            match tokio::time::timeout(LONGEST_WAIT, alerts.recv()).await {
-                // It has no incident about itself, because it would have had to accept one.
-                Ok(Some(Alert { provider: PROVIDER, news: News::Over, .. })) => {}
-                Ok(Some(alert)) => service.deliver(&alert).await,
-                Ok(None) => return,
-                // Nothing else would show that it is back: its circuit, and the page about that, would outlast the outage.
-                Err(_) if service.client.circuit() != Circuit::Closed => service.probe().await,
-                Err(_) => {}
-            }
-        }
-    });
+    tokio::spawn(service.hand_over(alerts));
     Ok(())
 }
 
@@ -79,6 +68,21 @@ struct Service {
 }
 
 impl Service {
+    /// Hands over alerts until there are no more.
+    async fn hand_over(self, mut alerts: mpsc::Receiver<Alert>) {
+        loop {
+            match tokio::time::timeout(LONGEST_WAIT, alerts.recv()).await {
+                // It has no incident about itself, because it would have had to accept one.
+                Ok(Some(Alert { provider: PROVIDER, news: News::Over, .. })) => {}
+                Ok(Some(alert)) => self.deliver(&alert).await,
+                Ok(None) => return,
+                // Nothing else would show that it is back: its circuit, and the page about that, would outlast the outage.
+                Err(_) if self.client.circuit() != Circuit::Closed => self.probe().await,
+                Err(_) => {}
+            }
+        }
+    }
+
     /// Tries until the service accepts the alert, or its end, or says that it never will.
     async fn deliver(&self, alert: &Alert) {
         let mut wait = FIRST_WAIT;
@@ -183,3 +187,6 @@ fn summary(alert: &Alert, most: usize) -> String {
 fn start(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// Creates a client with any transport.
-    fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
+    pub(crate) fn over(provider: &'static str, bounds: Bounds, transport: Transport) -> Self {
         let breaker = breaker(provider);
         let stack = ServiceBuilder::new()
             .layer(MiddlewareLayer(time::TotalTimeout { provider, limit: bounds.total }))

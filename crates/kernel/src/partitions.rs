@@ -12,7 +12,7 @@
 
 mod store;
 
-use std::{sync::OnceLock, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Months, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
@@ -61,6 +61,11 @@ impl Partitioned {
     pub fn unless(mut self, unfinished: &'static str) -> Self {
         self.unfinished = unfinished;
         self
+    }
+
+    /// The table, as [`Partitioned::by_month`] wants it named.
+    pub(crate) fn table(&self) -> &'static str {
+        self.table.strip_prefix("public.").unwrap_or(self.table)
     }
 
     /// Adds the present month and those ahead; returns how many were missing.
@@ -123,25 +128,14 @@ impl Partitioned {
     }
 }
 
-static INSTALLED: OnceLock<Vec<Partitioned>> = OnceLock::new();
-
-/// Makes these the tables of the process.
-pub(crate) fn install(tables: Vec<Partitioned>) {
-    INSTALLED.set(tables).ok();
-}
-
-fn installed() -> &'static [Partitioned] {
-    INSTALLED.get().map(Vec::as_slice).unwrap_or_default()
-}
-
 /// Adds the months ahead of all tables, as the scheduled task does, for a database that no worker has seen yet. A table whose
 /// locks are taken is left to the task.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn prepare(app: &App) -> Result<()> {
+pub async fn prepare(app: &App, tables: &[Partitioned]) -> Result<()> {
     let now = app.clock.now();
-    for table in installed() {
+    for table in tables {
         let Err(error) = table.add_ahead(app, now).await else { continue };
         if !is_taken(&error) {
             return Err(error);
@@ -152,9 +146,9 @@ pub async fn prepare(app: &App) -> Result<()> {
 }
 
 /// The scheduled task.
-pub(crate) async fn keep(app: App) -> Result<usize> {
+pub(crate) async fn keep(app: App, tables: Arc<[Partitioned]>) -> Result<usize> {
     let (now, mut changed, mut failed) = (app.clock.now(), 0, None);
-    for table in installed() {
+    for table in tables.iter().copied() {
         match table.keep(&app, now).await {
             Ok(count) => changed += count,
             // One table holds up no other.
@@ -167,10 +161,10 @@ pub(crate) async fn keep(app: App) -> Result<usize> {
 }
 
 /// Measures how far the months reach, and how many rows are in none of them.
-pub(crate) fn measure(app: App) -> BoxFuture<'static, Result<()>> {
+pub(crate) fn measure(app: App, tables: &'static [Partitioned]) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let now = app.clock.now();
-        for Partitioned { table, .. } in installed().iter().copied() {
+        for Partitioned { table, .. } in tables.iter().copied() {
             let read = app.database.autocommit(async move |connection| store::state(connection, table, now).await);
             let (until, strays) = read.await?;
             let end = metrics::gauge!("mainstay_partitions_end_timestamp_seconds", "table" => table);

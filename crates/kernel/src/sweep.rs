@@ -1,5 +1,7 @@
 //! The kernel's own scheduled tasks: they remove what is no longer needed, in batches or by the month.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 
 use crate::{
@@ -7,7 +9,8 @@ use crate::{
     changes,
     database::{attempt_limit, idempotency},
     error::Result,
-    partitions, queue,
+    partitions::{self, Partitioned},
+    queue,
     schedule::{BATCH, HOUR, MINUTE, Task, in_batches},
     unit_of_work::ANSWERS_KEPT,
 };
@@ -17,8 +20,8 @@ const KEYS_KEPT: TimeDelta = TimeDelta::days(30);
 /// Until then the reason of a job's failure can be read.
 const DEAD_JOBS_KEPT: TimeDelta = TimeDelta::days(30);
 
-/// The tasks.
-pub(crate) fn tasks() -> Vec<Task> {
+/// The tasks, of which one keeps the partitions of these tables.
+pub(crate) fn tasks(tables: Arc<[Partitioned]>) -> Vec<Task> {
     vec![
         Task::new(
             "expire_keys",
@@ -38,7 +41,7 @@ pub(crate) fn tasks() -> Vec<Task> {
             "keep_partitions",
             HOUR,
             "Adds the partitions of the months ahead, removes those past their retention",
-            partitions::keep,
+            move |app| partitions::keep(app, tables.clone()),
         ),
     ]
 }

@@ -137,7 +137,7 @@ fn build() -> String {
 }
 
 /// Opens a connection that closes with its client.
-async fn connect(url: &str) -> Client {
+pub(crate) async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("Postgres answers");
     // The connection ends with the client or with the server; in the latter case the client reports the error.
     tokio::spawn(async move { connection.await.ok() });

@@ -11,6 +11,7 @@
 //! - [`TestServer`]: starts the server, advances its clock, runs its jobs and tasks, and puts an Envoy in front of it.
 //! - [`Client`]: a caller of some role, over REST ([`Client::post`]) and gRPC ([`Client::grpc`]).
 //! - [`TestServer::check_access`]: calls every method of a package as every kind of caller.
+//! - [`check_migrations`]: lets the version before each migration go on after it, as in a rolling upgrade.
 //! - [`Answer`]: a REST response, and what tests expect of it.
 //! - [`TestDatabase`]: a copy of a migrated template. Postgres is the one in `MAINSTAY_TEST_DATABASE_URL`, else one
 //!   that the first test of a process starts. Redis is the in-process stand-in.
@@ -25,8 +26,10 @@ mod envoy;
 mod people;
 mod server;
 mod unique;
+mod upgrade;
 
 pub use answer::Answer;
 pub use client::{Bearer, Client};
 pub use database::TestDatabase;
 pub use server::{Builder, TestServer};
+pub use upgrade::check_migrations;

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use mainstay::Product;
 use mainstay_kernel::{
     app::App,
-    config::Source,
+    config::{Config, Source},
     database::{Connection, migrations},
     events::{self, Event},
     http::{health::Readiness, listener, service},
@@ -162,11 +162,14 @@ fn show_log() {
 }
 
 async fn open(modules: &'static Modules, url: &str, settings: &[(String, String)]) -> App {
+    modules.open(configure(modules, url, settings)).await.expect("an application")
+}
+
+pub(crate) fn configure(modules: &Modules, url: &str, settings: &[(String, String)]) -> Config {
     let settings = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     // The last one of a name counts.
     let source = Source::of(SETTINGS.into_iter().chain([("DATABASE_URL", url)]).chain(settings));
-    let config = modules.config(source).unwrap_or_else(|faults| panic!("{faults:#?}"));
-    modules.open(config).await.expect("an application")
+    modules.config(source).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 
 async fn migrate(app: &App) {

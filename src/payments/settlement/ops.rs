@@ -36,7 +36,7 @@ use mainstay_kernel::{
     alert,
     app::App,
     context::{self, Context},
-    database::Connection,
+    database::{Connection, after_commit},
     error::{Error, Reason, Result},
     fault,
 };
@@ -269,7 +269,9 @@ pub(crate) async fn commit_in<R: GatewayRequest>(
     let settled = request.commit(connection, resolution, now).await?;
     // Most are settled within seconds, and nobody was alerted about them.
     if settled.is_some() && now - request.created_at() > SLOW {
-        alert::resolve("gateway", "unsettled", request.id());
+        let id = request.id();
+        // A commit that fails is not the end of the incident.
+        after_commit::run(move || alert::resolve("gateway", "unsettled", id));
     }
     if is_customer_missing {
         // Nothing that the account pays for will succeed until an operator repairs this.

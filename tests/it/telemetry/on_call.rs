@@ -116,6 +116,12 @@ async fn an_alert_that_the_service_rejects_is_counted() {
     assert!(metrics.contains("mainstay_alerts_undelivered_total 1"), "{metrics}");
 }
 
+/// The key of the incident about a payment that is not settled.
+fn unsettled(id: &str) -> String {
+    let hash = Sha256::digest(format!("mainstay/gateway/unsettled/{id}"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Has a server's credentials rejected by the gateway, and then those of its successor accepted. Returns the alert, and what
 /// followed it.
 async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) {
@@ -150,9 +156,7 @@ async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) 
     let server = payment::process(&database, &gateway, &own).await;
     assert_eq!(gateway.settled_books(&database).await, 1);
     let followed = || service.events().split_off(before.len());
-    let unsettled = Sha256::digest(format!("mainstay/gateway/unsettled/{}", charge.id()));
-    let unsettled: String = unsettled.iter().map(|byte| format!("{byte:02x}")).collect();
-    for (what, key) in [("the credentials", key), ("the payment", unsettled)] {
+    for (what, key) in [("the credentials", key), ("the payment", unsettled(&charge.id()))] {
         let is_of_it = |event: &Event| event.path.contains(&key) || event.body.to_string().contains(&key);
         eventually(&format!("the service hears of {what} again"), async || followed().iter().any(is_of_it)).await;
     }
@@ -182,4 +186,35 @@ async fn opsgenie_takes_alerts_and_closes_what_is_over() {
     let is_close = |event: &Event| event.path == close && event.authorization == format!("GenieKey {KEY}");
     assert!(followed.iter().any(is_close), "{followed:#?}");
     assert!(!followed.iter().any(Event::is_raised), "{followed:#?}");
+}
+
+/// What was rolled back is not over.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_outlasts_a_commit_that_fails() {
+    let (service, url) = Service::start(&[]).await;
+    let url = format!("{url}/v2/enqueue");
+    let gateway = FakeGateway::start().await;
+    let database = Arc::new(TestDatabase::new().await);
+    let own = [("ON_CALL_URL", url.as_str()), ("ON_CALL_ROUTING_KEY", KEY)];
+    let faulty = [own[0], own[1], ("MAINSTAY_FAULTS", "outcome.before_commit=error")];
+    let server = payment::process(&database, &gateway, &faulty).await;
+    let scene = payment::scene_of(&server, &database).await;
+    let request = payment::charge_of(&scene).await;
+    let charge = scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", request, "one").await.good();
+    assert_eq!(charge.status, 202);
+    let failed = async |times| server.log().matches("a worker will retry").count() >= times;
+    eventually("the outcome can't be stored", async || failed(1).await).await;
+    // So late that somebody may have been told, and at once.
+    let overdue = "SET created_at = created_at - interval '10 minutes', leased_until = now(), due_at = now()";
+    database.sql(&format!("UPDATE payments {overdue}")).await;
+    eventually("a worker fails alike", async || failed(2).await).await;
+    drop(server);
+
+    let _server = payment::process(&database, &gateway, &own).await;
+    database.sql(&format!("UPDATE payments {overdue}")).await;
+    assert_eq!(gateway.settled_books(&database).await, 1);
+    let key = unsettled(&charge.id());
+    let ends = || service.events().iter().filter(|event| event.body["dedup_key"] == key.as_str()).count();
+    eventually("the incident is over", async || ends() > 0).await;
+    assert_eq!(ends(), 1, "{:#?}", service.events());
 }

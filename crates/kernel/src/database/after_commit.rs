@@ -1,42 +1,54 @@
-//! Tells who waits in this process, after a commit, what it added: the workers of jobs, and the reader of changes. So none
-//! of them waits for the next poll.
+//! What happens in this process after a commit: those who wait for what it added, the workers of jobs and the reader of
+//! changes, are told, so that none of them waits for the next poll; and what else was to follow is done.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
-/// What a transaction, or a statement outside one, has added.
-#[derive(Debug, Clone, Copy, Default)]
+/// What a transaction, or a statement outside one, has added, and what follows it.
+#[derive(Default)]
 pub(super) struct Added {
     /// Jobs that are due at once.
     pub(super) jobs: bool,
     /// Changes.
     pub(super) changes: bool,
+    /// In this order.
+    pub(super) actions: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 tokio::task_local! {
-    static ADDED: Cell<Added>;
+    static ADDED: RefCell<Added>;
+}
+
+/// Does something once the current transaction is committed, and never if it is not: what can't be taken back. Outside a
+/// transaction, it is done after the statements of the current [`autocommit`](super::Database::autocommit), or at once.
+pub fn run(action: impl FnOnce() + Send + 'static) {
+    let mut action = Some(action);
+    note(|added| added.actions.extend(action.take().map(|action| Box::new(action) as Box<dyn FnOnce() + Send>)));
+    if let Some(action) = action {
+        action();
+    }
 }
 
 /// Notes that the current transaction, or the current statement outside one, adds jobs that are due at once.
 pub(crate) fn wake_workers() {
-    note(|added| Added { jobs: true, ..added });
+    note(|added| added.jobs = true);
 }
 
 /// Notes that the current transaction, or the current statement outside one, adds changes.
 pub(crate) fn wake_watches() {
-    note(|added| Added { changes: true, ..added });
+    note(|added| added.changes = true);
 }
 
-fn note(more: impl FnOnce(Added) -> Added) {
+fn note(more: impl FnOnce(&mut Added)) {
     // Outside of both, as on a dedicated connection, what was added waits for a poll.
-    ADDED.try_with(|added| added.set(more(added.get()))).ok();
+    ADDED.try_with(|added| more(&mut added.borrow_mut())).ok();
 }
 
 /// Runs statements, and returns what they added.
 pub(super) async fn watch<T>(run: impl Future<Output = T>) -> (T, Added) {
     ADDED
-        .scope(Cell::default(), async move {
+        .scope(RefCell::default(), async move {
             let output = run.await;
-            (output, ADDED.with(Cell::get))
+            (output, ADDED.with(RefCell::take))
         })
         .await
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::{
     deserialize::QueryableByName,
-    migration::MigrationSource,
+    migration::{Migration, MigrationSource},
     pg::Pg,
     sql_types::{BigInt, Nullable, Text},
 };
@@ -43,6 +43,21 @@ impl std::fmt::Debug for Set {
     }
 }
 
+impl Set {
+    /// Returns the names of the migrations, in the order in which they run.
+    ///
+    /// # Errors
+    /// A name that has no version.
+    pub fn names(&self) -> anyhow::Result<Vec<String>> {
+        let migrations = self.read()?;
+        Ok(migrations.iter().map(|migration| migration.name().to_string()).collect())
+    }
+
+    fn read(&self) -> anyhow::Result<Vec<Box<dyn Migration<Pg>>>> {
+        MigrationSource::<Pg>::migrations(&self.migrations).map_err(|error| anyhow::anyhow!("{error}"))
+    }
+}
+
 pub(crate) fn kernel() -> Option<Set> {
     Some(Set { schema: PUBLIC, migrations: KERNEL })
 }
@@ -53,7 +68,15 @@ pub(crate) fn kernel() -> Option<Set> {
 ///
 /// # Errors
 /// A connection through a pooler; the first migration that fails, and the earlier ones stay applied.
-pub async fn run(mut connection: Connection, sets: &'static [Set]) -> anyhow::Result<Vec<String>> {
+pub async fn run(connection: Connection, sets: &'static [Set]) -> anyhow::Result<Vec<String>> {
+    run_at_most(connection, sets, usize::MAX).await
+}
+
+/// Applies at most so many of the pending migrations, as [`run`] does: a test looks at what each of them changes.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_at_most(mut connection: Connection, sets: &'static [Set], most: usize) -> anyhow::Result<Vec<String>> {
     refuse_pooler(&mut connection).await?;
     // Waiting for another instance's long migration is not an error.
     connection.batch_execute("SET statement_timeout = 0").await?;
@@ -61,7 +84,8 @@ pub async fn run(mut connection: Connection, sets: &'static [Set]) -> anyhow::Re
     let mut applied = Vec::new();
     for set in sets {
         enter(&mut connection, set.schema).await?;
-        let (returned, names) = tokio::task::spawn_blocking(move || run_set(connection, set)).await??;
+        let left = most - applied.len();
+        let (returned, names) = tokio::task::spawn_blocking(move || run_set(connection, set, left)).await??;
         connection = returned;
         applied.extend(names);
     }
@@ -95,8 +119,7 @@ pub async fn differences(connection: &mut Connection, sets: &[Set]) -> anyhow::R
     // Sets of one schema share its table of versions.
     let mut schemas: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
     for set in sets {
-        let migrations =
-            MigrationSource::<Pg>::migrations(&set.migrations).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let migrations = set.read()?;
         let names = migrations.iter().map(|migration| migration.name());
         let names = names.map(|name| (name.version().to_string(), name.to_string()));
         schemas.entry(set.schema).or_default().extend(names);
@@ -137,14 +160,14 @@ async fn enter(connection: &mut Connection, schema: &str) -> anyhow::Result<()> 
     Ok(connection.batch_execute(&statements).await?)
 }
 
-fn run_set(connection: Connection, set: &Set) -> anyhow::Result<(Connection, Vec<String>)> {
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| anyhow::anyhow!("{error}");
+fn run_set(connection: Connection, set: &Set, most: usize) -> anyhow::Result<(Connection, Vec<String>)> {
     let mut harness = AsyncMigrationHarness::new(connection);
     // `run_pending_migrations` takes the source by value, and the embedded one is only borrowed here.
-    let migrations = MigrationSource::<Pg>::migrations(&set.migrations).map_err(failed)?;
-    let applied = harness.applied_migrations().map_err(failed)?;
+    let migrations = set.read()?;
+    let applied = harness.applied_migrations().map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut names = Vec::new();
-    for migration in migrations.iter().filter(|migration| !applied.contains(&migration.name().version())) {
+    let pending = migrations.iter().filter(|migration| !applied.contains(&migration.name().version()));
+    for migration in pending.take(most) {
         let name = migration.name().to_string();
         harness.run_migration(&**migration).map_err(|error| anyhow::anyhow!("migration {name}: {error}"))?;
         names.push(name);

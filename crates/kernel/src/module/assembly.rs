@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -21,7 +21,7 @@ use crate::{
         health::Dependency,
         openapi::examples::{self, Examples},
     },
-    partitions::{self, Partitioned},
+    partitions::Partitioned,
     queue::{
         Kind,
         rows::Rows,
@@ -56,7 +56,7 @@ pub struct Modules {
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
-    partitioned: Vec<Partitioned>,
+    partitioned: Arc<[Partitioned]>,
     measures: Vec<Measure>,
     handlers: Vec<HandlerEntry>,
     subscribers: Vec<Subscriber>,
@@ -82,7 +82,7 @@ impl Modules {
     /// # Errors
     /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes, undeclared scopes, reasons
     /// or events that exist twice, handlers of undeclared events, services without implementation, jobs and tasks that
-    /// exist twice, no authenticator or more than one.
+    /// exist twice, tables that are partitioned twice, no authenticator or more than one.
     pub fn install(product: Option<Set>, modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
         let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(installed) = INSTALLED.get()
@@ -93,7 +93,6 @@ impl Modules {
         let assembled = Self::assemble(product, modules)?;
         events::install(assembled.handlers.clone(), assembled.subscribers.clone());
         examples::install(assembled.examples.clone());
-        partitions::install(assembled.partitioned.clone());
         INSTALLED.set(assembled).map_err(|_| vec![Fault("a process has one list of modules".to_owned())])?;
         Ok(Self::installed())
     }
@@ -126,6 +125,7 @@ impl Modules {
             return Err(faults);
         };
         crate::alert::declare("jobs", "loop_panicked");
+        let partitioned: Arc<[_]> = modules.iter().flat_map(|module| &module.partitioned).copied().collect();
         let mut all = Self {
             names: modules.iter().map(|module| module.name).collect(),
             // Read until the process ends, by every request.
@@ -138,9 +138,9 @@ impl Modules {
             pages: Vec::new(),
             jobs: vec![Kind::of::<HandleEvent>()],
             rows: Vec::new(),
-            tasks: sweep::tasks(),
-            partitioned: Vec::new(),
-            measures: vec![partitions::measure as Measure],
+            tasks: sweep::tasks(partitioned.clone()),
+            partitioned,
+            measures: Vec::new(),
             handlers: Vec::new(),
             subscribers: Vec::new(),
             dependencies: Vec::new(),
@@ -166,7 +166,6 @@ impl Modules {
         self.jobs.extend(module.jobs);
         self.rows.extend(module.rows);
         self.tasks.extend(module.tasks);
-        self.partitioned.extend(module.partitioned);
         self.measures.extend(module.measures);
         self.handlers.extend(module.handlers);
         self.subscribers.extend(module.subscribers);
@@ -225,7 +224,18 @@ impl Modules {
 
     /// Returns what a worker runs.
     pub fn work(&'static self) -> Work {
-        Work { jobs: &self.jobs, rows: &self.rows, tasks: &self.tasks, measures: &self.measures }
+        Work {
+            jobs: &self.jobs,
+            rows: &self.rows,
+            tasks: &self.tasks,
+            partitioned: &self.partitioned,
+            measures: &self.measures,
+        }
+    }
+
+    /// Returns the tables that are partitioned by month.
+    pub fn partitioned(&self) -> &[Partitioned] {
+        &self.partitioned
     }
 
     /// Returns the dependencies beside Postgres and Redis.
@@ -331,6 +341,25 @@ fn check(modules: &[Module]) -> Vec<Fault> {
         let mut seen = HashSet::new();
         for name in names.into_iter().filter(|name| !seen.insert(*name)) {
             faults.push(Fault(format!("the {what} {name} is registered twice: begin its name with its module's")));
+        }
+    }
+    faults.extend(check_partitioned(modules));
+    faults
+}
+
+/// Checks that each table is partitioned by one module: two would not agree on how long its rows are kept.
+fn check_partitioned(modules: &[Module]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut owners = HashMap::new();
+    for (module, table) in modules.iter().flat_map(|module| module.partitioned.iter().map(move |table| (module, table)))
+    {
+        if let Some(owner) = owners.insert(table.table(), module.name) {
+            faults.push(Fault(format!(
+                "the table {} is partitioned twice, by the modules {owner} and {}: register it once, in the module whose \
+                 migration creates it",
+                table.table(),
+                module.name
+            )));
         }
     }
     faults

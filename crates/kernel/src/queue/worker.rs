@@ -26,6 +26,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{Error, Result},
+    partitions::Partitioned,
     queue::{
         Kind,
         outage::Outage,
@@ -58,6 +59,8 @@ pub struct Work {
     pub rows: &'static [Rows],
     /// The scheduled tasks.
     pub tasks: &'static [Task],
+    /// The tables that are partitioned by month, which are measured.
+    pub partitioned: &'static [Partitioned],
     /// What is measured beside the queue.
     pub measures: &'static [Measure],
 }

@@ -83,6 +83,11 @@ async fn the_tables_are_in_a_schema_of_their_own() {
 }
 
 #[tokio::test]
+async fn the_version_before_each_migration_can_go_on_after_it() {
+    mainstay_test_kit::check_migrations(mainstay::product().with(fleet::module())).await;
+}
+
+#[tokio::test]
 async fn the_variables_are_listed_with_the_others() {
     let _server = start().await;
     let variables = mainstay_kernel::module::Modules::installed().variables();

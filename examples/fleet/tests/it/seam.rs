@@ -7,7 +7,7 @@ use fleet::{
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
     vehicle::service::Vehicles,
 };
-use mainstay_kernel::{app::App, module::Module};
+use mainstay_kernel::{app::App, module::Module, partitions::Partitioned, schedule::MINUTE};
 use mainstay_test_kit::TestDatabase;
 use protox::{
     Compiler, Error,
@@ -137,6 +137,22 @@ fn two_modules_of_one_name() {
     assert_names(
         &faults,
         &["two modules are named fleet: add it once, or rename one", "the job fleet.recharge is registered twice"],
+    );
+}
+
+/// All at once, with the faults of other kinds.
+#[test]
+fn tables_that_another_module_has_partitioned() {
+    let twice = ["activities", "public.webhook_deliveries"].map(Partitioned::by_month);
+    let module = twice.into_iter().fold(fleet::module(), Module::partitioned);
+    let faults = reported(module.every(MINUTE, "forget_uploads", "A name of the product", |_| async { Ok(0) }));
+    assert_names(
+        &faults,
+        &[
+            "the table activities is partitioned twice, by the modules support and fleet: register it once",
+            "the table webhook_deliveries is partitioned twice, by the modules webhooks and fleet: register it once",
+            "the scheduled task forget_uploads is registered twice",
+        ],
     );
 }
 

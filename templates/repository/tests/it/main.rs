@@ -14,6 +14,11 @@ async fn exactly_those_may_call_who_have_a_grant() {
 }
 
 #[tokio::test]
+async fn the_version_before_each_migration_can_go_on_after_it() {
+    mainstay_test_kit::check_migrations(mainstay::product().with(my_module::module())).await;
+}
+
+#[tokio::test]
 async fn the_server_answers() {
     let server = start().await;
     let document = server.anonymous().get("/openapi.json").await.success();

@@ -48,3 +48,14 @@ fn a_module_has_one_handler_of_an_event() {
     let fault = "module garage handles the event fleet.vehicle.sold twice: do both in one handler";
     assert_eq!(check_handlers(&modules, &declared), [Fault(fault.to_owned())]);
 }
+
+#[test]
+fn a_table_is_partitioned_by_one_module() {
+    let by = |name, table| Module::new(name, b"").partitioned(Partitioned::by_month(table));
+    let modules =
+        [by("garage", "garage.trips"), by("fleet", "trips"), by("depot", "public.trips"), by("yard", "trips")];
+    let cure = "register it once, in the module whose migration creates it";
+    let expected = ["fleet and depot", "depot and yard"]
+        .map(|pair| Fault(format!("the table trips is partitioned twice, by the modules {pair}: {cure}")));
+    assert_eq!(check_partitioned(&modules), expected);
+}

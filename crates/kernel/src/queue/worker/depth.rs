@@ -1,11 +1,14 @@
-//! The loop that measures the queue, and what modules measure beside it.
+//! The loop that measures the queue, the partitions, and what modules measure beside them.
 
 use std::{sync::Arc, time::Duration};
 
 use super::Worker;
-use crate::queue::{
-    depth::{self, UNKNOWN, Waiting},
-    outage::jittered,
+use crate::{
+    partitions,
+    queue::{
+        depth::{self, UNKNOWN, Waiting},
+        outage::jittered,
+    },
 };
 
 /// The interval of measurements.
@@ -25,6 +28,7 @@ pub(super) async fn keep(worker: Arc<Worker>) {
             metrics::gauge!("mainstay_jobs_due", "lane" => waiting.lane.clone()).set(waiting.due as f64);
             metrics::gauge!("mainstay_jobs_oldest_due_seconds", "lane" => waiting.lane).set(waiting.oldest_seconds);
         }
+        partitions::measure(worker.app.clone(), worker.work.partitioned).await.ok();
         for measure in worker.work.measures {
             measure(worker.app.clone()).await.ok();
         }

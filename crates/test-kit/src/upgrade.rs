@@ -1,0 +1,122 @@
+//! Whether the version before a migration goes on to work after it, as it must while instances are replaced one by one.
+//!
+//! The migrations are applied one after another. Before each, the tables are filled with rows, as far as some can be made up
+//! that their checks accept, and statements are found that work: reads, updates, inserts and deletes of the columns that are
+//! there. All of them must work afterwards, too. What no row shows is compared in the catalogs: nothing that was there is
+//! dropped, renamed or of another type, and nothing that could be written is refused.
+//!
+//! What is removed is removed in two releases, therefore. The first stops using it, and says so in the database; a
+//! migration of the second removes it:
+//!
+//! ```sql
+//! COMMENT ON COLUMN vehicles.colour IS 'to be contracted: no program since 1.4 reads or writes it';
+//! ```
+
+mod compare;
+mod example;
+mod shape;
+mod writer;
+
+use std::collections::BTreeMap;
+
+use mainstay::Product;
+use mainstay_kernel::{
+    database::{
+        Database,
+        migrations::{self, Set},
+    },
+    module::Modules,
+};
+use secrecy::SecretString;
+use tokio_postgres::{Client, Error};
+
+use crate::{
+    TestDatabase,
+    database::connect,
+    server::configure,
+    upgrade::{shape::Shape, writer::Script},
+};
+
+/// Every UUID of the rows that are left in the tables, and of those that are inserted beside: so references fit.
+const ID: &str = "01900000-0000-7000-8000-00000000000a";
+const OTHER_ID: &str = "01900000-0000-7000-8000-00000000000b";
+
+/// How long may be looked for a row; a table for which none is found by then is compared in the catalogs only.
+const SEARCH: &str = "SET statement_timeout = '5s'";
+
+/// Checks that the version before each migration of these modules can go on after it. The migrations of a schema that
+/// have the date of its first one are its first version, and nothing ran before them.
+///
+/// # Panics
+/// With the migration, what the version before can no longer do, and the cure of each.
+pub async fn check_migrations(product: Product) {
+    let modules = product.install().unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let faults = faults(modules, modules.migrations()).await;
+    assert!(faults.is_empty(), "the version before can't go on after these migrations:\n{}", faults.join("\n"));
+}
+
+async fn faults(modules: &'static Modules, sets: &'static [Set]) -> Vec<String> {
+    let database = TestDatabase::empty().await;
+    let config = configure(modules, database.url(), &[]).database;
+    let migrated = Database::new(&SecretString::from(database.url()), "migrations", &config).expect("a URL");
+    let client = connect(database.url()).await;
+    client.batch_execute(SEARCH).await.expect("a setting");
+    let schemas: Vec<_> = sets.iter().map(|set| set.schema).collect();
+    let mut first_days = BTreeMap::new();
+    let mut faults = Vec::new();
+    for set in sets {
+        for name in set.names().expect("the names of the migrations") {
+            let first_day = first_days.entry(set.schema).or_insert_with(|| day(&name).to_owned());
+            let found = if *first_day == day(&name) {
+                apply(&migrated, set).await.map(|()| Vec::new())
+            } else {
+                step(&migrated, &client, &schemas, set).await
+            };
+            let about = |fault: String| format!("- {}, migration {name}: {fault}", set.schema);
+            match found {
+                Ok(found) => faults.extend(found.into_iter().map(about)),
+                Err(why) => {
+                    faults.push(about(why));
+                    // Those that follow need this one.
+                    return faults;
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// The date that begins the name of a migration.
+fn day(name: &str) -> &str {
+    name.get(.."0000-00-00".len()).unwrap_or(name)
+}
+
+/// Applies the next migration of a set, and returns what the version before can no longer do.
+async fn step(
+    database: &Database,
+    client: &Client,
+    schemas: &[&str],
+    set: &'static Set,
+) -> Result<Vec<String>, String> {
+    let before = Shape::read(client, schemas).await;
+    let script = Script::prepare(client, &before).await;
+    apply(database, set).await?;
+    let after = Shape::read(client, schemas).await;
+    let mut faults = compare::compare(client, &before, &after).await;
+    faults.extend(script.run(client).await);
+    Ok(faults)
+}
+
+async fn apply(database: &Database, set: &'static Set) -> Result<(), String> {
+    let connection = database.dedicated().await.expect("a connection");
+    let applied = migrations::run_at_most(connection, std::slice::from_ref(set), 1).await;
+    applied.map(drop).map_err(|error| format!("it fails, if not in any case, with rows that are there: {error:#}"))
+}
+
+/// What Postgres says.
+fn why(error: &Error) -> String {
+    error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}
+
+#[cfg(test)]
+mod tests;
