@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::Worker;
 use crate::queue::{
     depth::{self, UNKNOWN, Waiting},
-    outage::jittered,
+    outage::add_jitter,
 };
 
 /// The interval of measurements.
@@ -28,6 +28,6 @@ pub(super) async fn keep(worker: Arc<Worker>) {
         for measure in worker.work.measures {
             measure(worker.app.clone()).await.ok();
         }
-        worker.stop.run_until_cancelled(tokio::time::sleep(jittered(INTERVAL))).await;
+        worker.stop.run_until_cancelled(tokio::time::sleep(add_jitter(INTERVAL))).await;
     }
 }
