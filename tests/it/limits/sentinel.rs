@@ -22,7 +22,7 @@ const BURST: usize = 20 + 3;
 const SLOWEST: Duration = Duration::from_secs(3);
 
 /// Reads in turn at both servers, more than both admit together, and returns how many reads were admitted.
-async fn admitted(token: &str, at: [&Endpoint; 2]) -> usize {
+async fn count_admitted(token: &str, at: [&Endpoint; 2]) -> usize {
     let mut admitted = 0;
     for number in 0..2 * BURST {
         let who = Actor::bearer(at[number % 2], token);
@@ -93,7 +93,7 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     let writer = session.text("/data/accessToken");
     let before = colleague.token().await.expect("a token");
     let after = stranger.token().await.expect("a token");
-    assert!((10..=BURST).contains(&admitted(&before, at).await), "what both servers admit together");
+    assert!((10..=BURST).contains(&count_admitted(&before, at).await), "what both servers admit together");
 
     // Redis replicates after it has answered, and Sentinel looks for replicas every ten seconds.
     let mut own = connect(&primary.url()).await.expect("Redis answers");
@@ -135,9 +135,9 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
 
     // Each by itself would admit a whole burst of a caller that it has not seen.
-    assert!((10..=BURST).contains(&admitted(&after, at).await), "what both servers admit together, again");
+    assert!((10..=BURST).contains(&count_admitted(&after, at).await), "what both servers admit together, again");
     // What was counted, and who was signed in, is known to the new primary.
-    let more = admitted(&before, at).await;
+    let more = count_admitted(&before, at).await;
     assert!(more <= 3, "{more} more than a burst");
     let refresh = json!({ "refreshToken": session.text("/data/refreshToken") });
     writers[1].call(Protocol::Rest, "AuthService.Refresh", refresh).await.good();
