@@ -59,7 +59,7 @@ impl Mail {
         match self {
             Self::Preview(_) => {}
             Self::Failed => {
-                let failed = database.autocommit(async |connection| ops::failed(connection, BATCH).await).await;
+                let failed = database.autocommit(async |connection| ops::list_failed(connection, BATCH).await).await;
                 for mail in plain(failed)? {
                     let line = json!({
                         "id": mail.id, "kind": mail.subject.kind().name(), "attempts": mail.attempts,

@@ -89,7 +89,7 @@ impl Checked {
     }
 
     /// Waits until Postgres answers with a fault that [`Self::begin`] could not see; forever, if there is none.
-    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+    pub(crate) async fn wait_for_fault(&mut self) -> anyhow::Error {
         match &mut self.0 {
             Some(task) => task.await.unwrap_or_else(anyhow::Error::from),
             None => std::future::pending().await,

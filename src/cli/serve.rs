@@ -85,7 +85,7 @@ impl Serve {
             tokio::select! {
                 () = stop.cancelled() => {}
                 // Nobody waits for it once the server has stopped.
-                error = schema.failed() => drop(fault.send(error)),
+                error = schema.wait_for_fault() => drop(fault.send(error)),
             }
             falling.set(false).await;
             draining.stopping();

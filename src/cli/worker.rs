@@ -42,7 +42,7 @@ impl Worker {
             std::pin::pin!(worker::run(Modules::installed().work(), instance.app.clone(), jobs_stop.clone()));
         let fault = tokio::select! {
             () = &mut running => None,
-            fault = schema.failed() => Some(fault),
+            fault = schema.wait_for_fault() => Some(fault),
         };
         if fault.is_some() {
             jobs_stop.cancel();

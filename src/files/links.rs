@@ -26,7 +26,7 @@ impl Links {
         Self(secret.mac("file links v1"))
     }
 
-    fn signed(action: Action, file: FileId, expires: i64) -> Vec<u8> {
+    fn signed_text(action: Action, file: FileId, expires: i64) -> Vec<u8> {
         let action: u8 = match action {
             Action::Upload => 1,
             Action::Download => 2,
@@ -37,7 +37,7 @@ impl Links {
     /// Returns the query of a link.
     pub(crate) fn sign(&self, action: Action, file: FileId, expires: DateTime<Utc>) -> String {
         let expires = expires.timestamp();
-        let tag = hmac::sign(&self.0, &Self::signed(action, file, expires));
+        let tag = hmac::sign(&self.0, &Self::signed_text(action, file, expires));
         format!("expires={expires}&signature={}", URL_SAFE_NO_PAD.encode(tag))
     }
 
@@ -54,7 +54,7 @@ impl Links {
         now: DateTime<Utc>,
     ) -> Result<()> {
         let tag = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
-        let is_ours = hmac::verify(&self.0, &Self::signed(action, file, expires), &tag).is_ok();
+        let is_ours = hmac::verify(&self.0, &Self::signed_text(action, file, expires), &tag).is_ok();
         match is_ours {
             true if now.timestamp() < expires => Ok(()),
             true => Err(Error::with_message(Reason::PermissionDenied, "The link has expired.")),

@@ -81,7 +81,7 @@ async fn upload(
 /// Stores the content of a file that is awaited. It is not checked before the upload is completed, and may be replaced
 /// until then.
 async fn receive(app: &App, id: &str, query: &Signed, headers: &HeaderMap, body: Body) -> Result<Response> {
-    let file = awaited(file(app, Action::Upload, id, query).await?, app)?;
+    let file = require_awaited(file(app, Action::Upload, id, query).await?, app)?;
     let size = usize::try_from(file.size_bytes).map_err(Error::internal)?;
     let wrong = || Error::field("sizeBytes", format!("was announced as {size} bytes"));
     let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
@@ -103,7 +103,7 @@ async fn receive(app: &App, id: &str, query: &Signed, headers: &HeaderMap, body:
     // A slow upload may end when its place is about to be deleted for good.
     let id = file.id;
     let again = app.database.autocommit(async move |connection| ops::of_link(connection, id).await).await?;
-    let file = awaited(again, app)?;
+    let file = require_awaited(again, app)?;
     let key = File::upload_key(id);
     let stored = app.part::<Storage>().put(&key, &mut upload, &file.content_type);
     // Later it might come after the deletion.
@@ -112,7 +112,7 @@ async fn receive(app: &App, id: &str, query: &Signed, headers: &HeaderMap, body:
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn awaited(file: File, app: &App) -> Result<File> {
+fn require_awaited(file: File, app: &App) -> Result<File> {
     let over = || Error::with_message(Reason::Conflict, "The upload was completed or given up.");
     Some(file).filter(|file| file.is_awaited(app.clock.now())).ok_or_else(over)
 }

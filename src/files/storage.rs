@@ -147,17 +147,17 @@ impl Storage {
         upload.rewind().await?;
         if upload.bytes() <= PART_BYTES {
             let whole = part(upload).await?;
-            return written(self.call("put object", self.store.put_opts(&path, whole, attributes.into())).await?)
+            return expect_bucket(self.call("put object", self.store.put_opts(&path, whole, attributes.into())).await?)
                 .map(drop);
         }
         let mut parts =
-            written(self.call("begin parts", self.store.put_multipart_opts(&path, attributes.into())).await?)?;
+            expect_bucket(self.call("begin parts", self.store.put_multipart_opts(&path, attributes.into())).await?)?;
         loop {
             let next = part(upload).await?;
             if next.content_length() == 0 {
-                return written(self.call("complete parts", parts.complete()).await?).map(drop);
+                return expect_bucket(self.call("complete parts", parts.complete()).await?).map(drop);
             }
-            if let Err(error) = self.call("put part", parts.put_part(next)).await.and_then(written) {
+            if let Err(error) = self.call("put part", parts.put_part(next)).await.and_then(expect_bucket) {
                 // Best effort: what remains of it is the storage's to forget.
                 self.call("abort parts", parts.abort()).await.ok();
                 return Err(error);
@@ -170,7 +170,7 @@ impl Storage {
     /// # Errors
     /// As [`Storage::put`].
     pub(crate) async fn put_bytes(&self, key: &str, bytes: Bytes) -> Result<()> {
-        written(self.call("put object", self.store.put(&self.path(key), bytes.into())).await?).map(drop)
+        expect_bucket(self.call("put object", self.store.put(&self.path(key), bytes.into())).await?).map(drop)
     }
 
     /// Returns the size of an object; `None` if there is none.
@@ -196,7 +196,7 @@ impl Storage {
             match timeout(limit, stream.next()).await {
                 Ok(None) => None,
                 Ok(Some(Ok(piece))) => Some((Ok(piece), Some(stream))),
-                Ok(Some(Err(error))) => Some((Err(failed().caused_by(error)), None)),
+                Ok(Some(Err(error))) => Some((Err(unreachable_storage().caused_by(error)), None)),
                 Err(_) => Some((Err(late()), None)),
             }
         });
@@ -255,7 +255,7 @@ impl Storage {
         let Some(signer) = &self.signer else { return Ok(None) };
         let lifetime = (expires - now).to_std().unwrap_or_default();
         let url = self.call(SIGN_URL, signer.signed_url_opts(method, &self.path(key), lifetime, &options)).await?;
-        Ok(Some(written(url)?.to_string()))
+        Ok(Some(expect_bucket(url)?.to_string()))
     }
 }
 
@@ -270,13 +270,14 @@ async fn part(upload: &mut Upload) -> Result<PutPayload> {
     Ok(pieces.into_iter().collect())
 }
 
-fn failed() -> Error {
+fn unreachable_storage() -> Error {
     Error::with_message(Reason::UpstreamFailed, "The storage of files can't be reached, or gave no answer.")
 }
 
 /// A storage that finds nothing where it should write has no such bucket.
-fn written<T>(result: Option<T>) -> Result<T> {
-    result.ok_or_else(|| failed().caused_by(anyhow::anyhow!("the storage has no such bucket or directory")))
+fn expect_bucket<T>(result: Option<T>) -> Result<T> {
+    result
+        .ok_or_else(|| unreachable_storage().caused_by(anyhow::anyhow!("the storage has no such bucket or directory")))
 }
 
 fn late() -> Error {
@@ -293,11 +294,11 @@ fn outcome<T>(result: object_store::Result<T>) -> Outcome<T> {
         Err(E::NotFound { .. }) => ("ok", Verdict::Alive, Ok(None)),
         Err(error @ (E::PermissionDenied { .. } | E::Unauthenticated { .. })) => {
             alert::raise(PROVIDER, "auth", "credentials", &error.to_string());
-            ("auth", Verdict::Alive, Err(failed().caused_by(error)))
+            ("auth", Verdict::Alive, Err(unreachable_storage().caused_by(error)))
         }
         Err(error) => {
             tracing::warn!(provider = PROVIDER, %error, "a call to the storage failed");
-            ("unavailable", Verdict::Unavailable, Err(failed().caused_by(error)))
+            ("unavailable", Verdict::Unavailable, Err(unreachable_storage().caused_by(error)))
         }
     }
 }

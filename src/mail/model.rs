@@ -79,25 +79,25 @@ impl Mail {
 
     /// Marks the mail as sent.
     #[must_use]
-    pub fn sent(self, now: DateTime<Utc>) -> Self {
+    pub fn mark_sent(self, now: DateTime<Utc>) -> Self {
         self.end(State::Sent, None, now)
     }
 
     /// Marks the mail as failed.
     #[must_use]
-    pub fn failed(self, failure: String, now: DateTime<Utc>) -> Self {
+    pub fn mark_failed(self, failure: String, now: DateTime<Utc>) -> Self {
         self.end(State::Failed, Some(failure), now)
     }
 
     /// Marks the mail as rejected: its recipient does not get it, so that it does not count.
     #[must_use]
-    pub fn rejected(self, failure: String, now: DateTime<Utc>) -> Self {
-        Self { counted_at: None, ..self.failed(failure, now) }
+    pub fn mark_rejected(self, failure: String, now: DateTime<Utc>) -> Self {
+        Self { counted_at: None, ..self.mark_failed(failure, now) }
     }
 
     /// Marks the mail as given up, because its job is dead.
     #[must_use]
-    pub fn given_up(self, now: DateTime<Utc>) -> Self {
+    pub fn mark_given_up(self, now: DateTime<Utc>) -> Self {
         let failure = self.failure.clone().unwrap_or_else(|| "its job failed".to_owned());
         self.end(State::GivenUp, Some(failure), now)
     }
@@ -105,7 +105,7 @@ impl Mail {
     /// Makes the mail pending again, as if it had just been caused, but for its id and date. One that was counted among
     /// those that its recipient gets is not counted again.
     #[must_use]
-    pub fn redriven(self, now: DateTime<Utc>) -> Self {
+    pub fn redrive(self, now: DateTime<Utc>) -> Self {
         Self {
             state: State::Pending,
             attempts: 0,
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(mail.expires_at, now + TimeDelta::days(1));
         let leased = mail.with_attempt(now);
         assert_eq!((leased.attempts, leased.leased_until), (1, Some(now)));
-        let ended = [leased.clone().sent(now), leased.clone().failed("550".into(), now), leased.clone().given_up(now)];
+        let ended = [leased.clone().mark_sent(now), leased.clone().mark_failed("550".into(), now), leased.clone().mark_given_up(now)];
         for mail in ended {
             assert_eq!((mail.leased_until, mail.finished_at), (None, Some(now)));
         }
@@ -160,8 +160,8 @@ mod tests {
         let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
         let (later, id) = (now + TimeDelta::days(3), mail.id);
         let counted = Mail { counted_at: Some(now), ..mail.with_attempt(now) };
-        assert_eq!(counted.clone().rejected("550".into(), now).redriven(later).counted_at, None);
-        let again = counted.given_up(now).redriven(later);
+        assert_eq!(counted.clone().mark_rejected("550".into(), now).redrive(later).counted_at, None);
+        let again = counted.mark_given_up(now).redrive(later);
         assert_eq!((again.state, again.attempts, again.finished_at), (State::Pending, 0, None));
         assert_eq!(again.counted_at, Some(now));
         assert_eq!((again.id, again.created_at, again.expires_at), (id, now, later + TimeDelta::days(1)));

@@ -158,7 +158,7 @@ async fn begin(app: &App, id: MailId) -> Result<Turn> {
     let links = Links(&config.brand);
     let turn = app.database.transaction(async move |connection| {
         let mail = match store::lock(connection, id).await? {
-            mail if mail.state == State::GivenUp => mail.redriven(now),
+            mail if mail.state == State::GivenUp => mail.redrive(now),
             mail => mail,
         };
         if mail.state != State::Pending {
@@ -170,17 +170,17 @@ async fn begin(app: &App, id: MailId) -> Result<Turn> {
         }
         let turn = if mail.expires_at <= now {
             let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
-            Turn::Failed(mail.failed(why, now), "expired")
+            Turn::Failed(mail.mark_failed(why, now), "expired")
         } else {
             match compose::draft(connection, &app.secret, &mail, links, now).await? {
                 Some(draft) => {
                     let is_notification = mail.subject.kind().is_notification();
                     match suppression::reason(connection, &draft.to, is_notification).await? {
-                        Some(reason) => Turn::Failed(mail.failed(reason.failure().to_owned(), now), "suppressed"),
+                        Some(reason) => Turn::Failed(mail.mark_failed(reason.failure().to_owned(), now), "suppressed"),
                         None => Turn::Attempt(mail.with_attempt(now + longest + COMMIT_TIME), draft),
                     }
                 }
-                None => Turn::Failed(mail.failed("there is no recipient".to_owned(), now), "to_nobody"),
+                None => Turn::Failed(mail.mark_failed("there is no recipient".to_owned(), now), "to_nobody"),
             }
         };
         if let Turn::Attempt(mail, _) | Turn::Failed(mail, _) = &turn {
@@ -204,15 +204,15 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
         let is_mine = mail.attempts == tried.attempts;
         let (mail, became) = match outcome {
             _ if mail.state != State::Pending => return Ok(None),
-            Ok(()) => (mail.sent(now), "sent"),
+            Ok(()) => (mail.mark_sent(now), "sent"),
             Err(_) if !is_mine => return Ok(None),
             Err(Failure::Unavailable(why)) if next < mail.expires_at => {
                 enqueue_at(connection, &mail, next).await?;
                 (mail.with_failure(why), "tried")
             }
-            Err(Failure::Unavailable(why)) => (mail.failed(why, now), "expired"),
-            Err(Failure::Rejected(why)) => (mail.rejected(why, now), "rejected"),
-            Err(Failure::Withheld(why)) => (mail.failed(why, now), "withheld"),
+            Err(Failure::Unavailable(why)) => (mail.mark_failed(why, now), "expired"),
+            Err(Failure::Rejected(why)) => (mail.mark_rejected(why, now), "rejected"),
+            Err(Failure::Withheld(why)) => (mail.mark_failed(why, now), "withheld"),
         };
         store::update(connection, &mail).await?;
         Ok::<_, Error>(Some((mail, became)))
@@ -234,7 +234,7 @@ pub async fn give_up(app: &App, id: MailId) -> Result<()> {
         if mail.state != State::Pending {
             return Ok(None);
         }
-        let mail = mail.given_up(now);
+        let mail = mail.mark_given_up(now);
         store::update(connection, &mail).await?;
         Ok::<_, Error>(Some(mail))
     });
@@ -248,8 +248,8 @@ pub async fn give_up(app: &App, id: MailId) -> Result<()> {
 ///
 /// # Errors
 /// Any database error.
-pub async fn failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>> {
-    store::failed(connection, limit).await
+pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>> {
+    store::list_failed(connection, limit).await
 }
 
 /// Has mails that failed or were given up sent after all, with all their time; returns how many there were.
@@ -263,7 +263,7 @@ pub async fn redrive(app: &App, ids: Vec<MailId>) -> Result<usize> {
         for id in ids {
             let mail = store::lock(connection, id).await?;
             if matches!(mail.state, State::Failed | State::GivenUp) {
-                let mail = mail.redriven(now);
+                let mail = mail.redrive(now);
                 store::update(connection, &mail).await?;
                 enqueue_at(connection, &mail, now).await?;
                 count += 1;

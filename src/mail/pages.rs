@@ -73,7 +73,7 @@ async fn show_unsubscription(State(app): State<App>, headers: HeaderMap, uri: Ur
 async fn unsubscribe(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
     let token = token(&uri);
     let view = match suppression::unsubscribe(&app, &token).await {
-        Ok(true) => View::done(Page::Unsubscription, Done::Unsubscribed),
+        Ok(true) => View::outcome(Page::Unsubscription, Done::Unsubscribed),
         Ok(false) => View::again(Page::Unsubscription, Form::default(), Problem::Link),
         Err(error) => View::again(Page::Unsubscription, Form { token, ..Form::default() }, problem(&error)),
     };
@@ -114,7 +114,7 @@ async fn submit_registration(
 /// Shows the outcome of a form; there is none if it was no form, or took too long.
 fn conclude(page: Page, handled: Option<(Form, Result<Done, Problem>)>) -> View {
     match handled {
-        Some((_, Ok(done))) => View::done(page, done),
+        Some((_, Ok(done))) => View::outcome(page, done),
         Some((form, Err(problem))) => View::again(page, form, problem),
         None => View::again(page, Form::default(), Problem::Other),
     }

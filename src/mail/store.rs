@@ -114,7 +114,7 @@ pub async fn set_counted(connection: &mut Connection, id: MailId, at: DateTime<U
 }
 
 /// Returns at most `limit` mails that failed or were given up, the last one first.
-pub async fn failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>> {
+pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>> {
     // Failed and given up, as literals: so the planner sees that the partial index applies.
     let query: mails::BoxedQuery<'_, diesel::pg::Pg> = mails::table.into_boxed();
     let query = query.filter(Condition::plain("mails.state IN (3, 4)"));

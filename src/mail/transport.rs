@@ -176,13 +176,13 @@ mod tests {
         Outgoing { id: MailId(uuid::Uuid::from_u128(7)), kind: "order_confirmation", date, to: to.into(), letter }
     }
 
-    fn written(mail: &Outgoing) -> String {
+    fn render(mail: &Outgoing) -> String {
         String::from_utf8(sender().write(mail).expect("written").formatted()).expect("ASCII")
     }
 
     #[test]
     fn the_same_mail_has_the_same_message_id() {
-        let text = written(&mail("a@b.example", "Grüße"));
+        let text = render(&mail("a@b.example", "Grüße"));
         assert!(text.contains("Message-ID: <00000000-0000-0000-0000-000000000007@shop.example>\r\n"), "{text}");
         assert!(text.contains("Subject: =?utf-8?b?R3LDvMOfZQ==?=\r\n"), "{text}");
         assert!(text.contains("To: a@b.example\r\n") && text.contains("Date: Mon, 21 Sep 2026"), "{text}");
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn headers_cannot_be_injected() {
-        let text = written(&mail("a@b.example", "Hello\r\nBcc: c@d.example\r\n\r\nBody"));
+        let text = render(&mail("a@b.example", "Hello\r\nBcc: c@d.example\r\n\r\nBody"));
         assert!(!text.contains("\nBcc:"), "{text}");
         for to in ["a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", "A <a@b.example>", "nobody"] {
             assert!(matches!(sender().write(&mail(to, "Hello")), Err(Failure::Rejected(why)) if !why.contains('@')));

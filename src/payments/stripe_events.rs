@@ -57,7 +57,7 @@ impl Object {
         self.metadata.id(metadata::PAYMENT).map(PaymentId)
     }
 
-    fn received(&self) -> Option<Money> {
+    fn amount_received(&self) -> Option<Money> {
         from_stripe(self.amount_received?, &self.currency)
     }
 }
@@ -82,17 +82,17 @@ impl Handler for PaymentEvents {
             match (event.kind.as_str(), object.payment()) {
                 (kind, payment) if kind == REFUNDED || CHANGED.contains(&kind) => {
                     let (charge, invoice) = (object.payment_intent.as_deref(), object.invoice.as_deref());
-                    gateway_events::refunds_changed(connection, payment, NAME, charge, invoice).await
+                    gateway_events::on_refunds_changed(connection, payment, NAME, charge, invoice).await
                 }
                 (DISPUTED, payment) => {
                     let charge = object.payment_intent.as_deref();
-                    gateway_events::disputed(connection, payment, NAME, charge, &object.id).await
+                    gateway_events::on_disputed(connection, payment, NAME, charge, &object.id).await
                 }
                 (SUCCEEDED, Some(payment)) => {
-                    let amount = object.received();
-                    gateway_events::succeeded(connection, payment, NAME, object.id, amount, now).await
+                    let amount = object.amount_received();
+                    gateway_events::on_succeeded(connection, payment, NAME, object.id, amount, now).await
                 }
-                (_, Some(payment)) => gateway_events::failed(connection, payment).await,
+                (_, Some(payment)) => gateway_events::on_failed(connection, payment).await,
                 (_, None) => Ok(()),
             }
         }

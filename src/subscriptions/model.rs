@@ -136,7 +136,7 @@ impl State {
 
     /// Returns the state after an answer of the gateway. A subscription that has ended does not begin again, and
     /// answers about another gateway id are ignored.
-    fn observed(&self, snapshot: &Snapshot) -> Option<Self> {
+    fn after(&self, snapshot: &Snapshot) -> Option<Self> {
         match self {
             Self::Failed(_) | Self::Started { phase: Phase::Cancelled(_), .. } => None,
             Self::Started { gateway_id, .. } if *gateway_id != snapshot.gateway_id => None,
@@ -293,7 +293,7 @@ impl Subscription {
         }
         let lease = AttemptLease { attempt: self.lease.attempt, ..AttemptLease::first(now, until) };
         let last_query = self.last_query + 1;
-        Ok(Self { pending_cancellation: Some(how), lease, last_query, ..self.clone() }.changed(now))
+        Ok(Self { pending_cancellation: Some(how), lease, last_query, ..self.clone() }.next_version(now))
     }
 
     /// Numbers the next query: its number is [`Subscription::last_query`] of the result.
@@ -304,7 +304,7 @@ impl Subscription {
 
     /// Processes the gateway's answer to the query with this number.
     pub fn observe(&self, number: i64, snapshot: &Snapshot, now: DateTime<Utc>) -> Observation {
-        let Some(state) = self.state.observed(snapshot) else { return Observation::Ended };
+        let Some(state) = self.state.after(snapshot) else { return Observation::Ended };
         let ended = state.cancelled_at().is_some();
         let pending = self.pending_cancellation.filter(|how| !snapshot.is_cancelled(*how));
         let next = Self {
@@ -312,23 +312,23 @@ impl Subscription {
             cancel_at_period_end: snapshot.cancel_at_period_end && !ended,
             pending_cancellation: pending,
             last_answer: number,
-            lease: if pending.is_none() { self.lease.settled() } else { self.lease },
+            lease: if pending.is_none() { self.lease.settle() } else { self.lease },
             ..self.clone()
         };
         let facts = |it: &Self| (it.state.clone(), it.cancel_at_period_end, it.pending_cancellation);
         match (facts(&next) == facts(self), number > self.last_answer) {
             (true, true) => Observation::Unchanged(next),
             (true, false) => Observation::Ended,
-            (false, true) => Observation::Changed(next.changed(now)),
+            (false, true) => Observation::Changed(next.next_version(now)),
             (false, false) => Observation::Stale,
         }
     }
 
     /// Fails the subscription because the gateway refused an attempt. `None` unless it is the current attempt.
-    pub fn failed(&self, attempt: i32, failure: Failure, now: DateTime<Utc>) -> Option<Self> {
+    pub fn fail(&self, attempt: i32, failure: Failure, now: DateTime<Utc>) -> Option<Self> {
         let current = self.state == State::Pending && self.lease.attempt == attempt;
-        let lease = self.lease.settled();
-        current.then(|| Self { state: State::Failed(failure), lease, ..self.clone() }.changed(now))
+        let lease = self.lease.settle();
+        current.then(|| Self { state: State::Failed(failure), lease, ..self.clone() }.next_version(now))
     }
 
     /// Returns when the gateway is queried if no event arrives before; `None` if the subscription is not ongoing.
@@ -344,7 +344,7 @@ impl Subscription {
 
     /// Returns the next version.
     #[must_use]
-    fn changed(self, now: DateTime<Utc>) -> Self {
+    fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 

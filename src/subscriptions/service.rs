@@ -54,11 +54,11 @@ fn render(subscription: Subscription, is_staff: bool) -> pb::Subscription {
     }
 }
 
-fn created(subscription: Subscription) -> pb::CreateSubscriptionResponse {
+fn create_response(subscription: Subscription) -> pb::CreateSubscriptionResponse {
     pb::CreateSubscriptionResponse { data: Some(render(subscription, false)) }
 }
 
-fn cancelled(subscription: Subscription) -> pb::CancelSubscriptionResponse {
+fn cancel_response(subscription: Subscription) -> pb::CancelSubscriptionResponse {
     pb::CancelSubscriptionResponse { data: Some(render(subscription, false)) }
 }
 
@@ -67,7 +67,7 @@ impl Respond for Subscription {
 
     /// The responses of both methods that begin a gateway request are encoded alike, see the test.
     fn respond(subscription: &Self) -> Vec<u8> {
-        created(subscription.clone()).encode_to_vec()
+        create_response(subscription.clone()).encode_to_vec()
     }
 }
 
@@ -86,7 +86,7 @@ impl SubscriptionService for Subscriptions {
             &self.app,
             async move |connection| ops::begin(connection, permit, context, account, product, method).await,
             async |connection, permit, id| ops::get(connection, &permit, SubscriptionId(id)).await,
-            created,
+            create_response,
         )
         .await
     }
@@ -140,7 +140,7 @@ impl SubscriptionService for Subscriptions {
             &self.app,
             async move |connection| ops::cancel(connection, permit, context, id, expected, how).await,
             async |connection, permit, id| ops::get(connection, &permit, SubscriptionId(id)).await,
-            cancelled,
+            cancel_response,
         )
         .await
     }

@@ -55,7 +55,7 @@ const FAILED: i64 = 3;
 const GIVEN_UP: i64 = 4;
 
 /// The number of mails in a state.
-async fn standing(database: &TestDatabase, state: i64) -> i64 {
+async fn count_in_state(database: &TestDatabase, state: i64) -> i64 {
     database.number(&format!("SELECT count(*) FROM mails WHERE state = {state}")).await
 }
 
@@ -69,10 +69,10 @@ async fn wait_for_at_least(database: &TestDatabase, statement: &str, least: i64)
 }
 
 /// Waits until this many mails are in a state and none is pending.
-async fn settled(database: &TestDatabase, state: i64, count: i64) {
+async fn wait_for_mails(database: &TestDatabase, state: i64, count: i64) {
     wait_for_at_least(database, &format!("SELECT count(*) FROM mails WHERE state = {state}"), count).await;
-    assert_eq!(standing(database, state).await, count);
-    assert_eq!(standing(database, PENDING).await, 0);
+    assert_eq!(count_in_state(database, state).await, count);
+    assert_eq!(count_in_state(database, PENDING).await, 0);
 }
 
 /// The single text that a statement selects.

@@ -38,7 +38,7 @@ pub(crate) async fn begin(agent: &Actor, account: &str, text: &str, key: &str) -
 }
 
 /// Waits until an operation has finished, and returns it.
-pub(crate) async fn ended(agent: &Actor, id: &str) -> Value {
+pub(crate) async fn wait_for_end(agent: &Actor, id: &str) -> Value {
     let since = Instant::now();
     loop {
         // A server that is being replaced does not answer.

@@ -192,7 +192,7 @@ async fn a_month_that_was_detached_by_a_worker_that_died_is_dropped_by_the_next(
     let kept = database.number(KEPT).await;
     let settings = [("ACTIVITIES_KEPT", "30d"), ("MAINSTAY_FAULTS", "partitions.detached=kill")];
     let mut doomed = Process::with(&database, &settings).await;
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(database.number(DETACHED).await, 5 - kept, "the process died in between");
     assert_eq!(rows(&database, "activities").await, kept);
     let app = TestApp::builder().on(&database).set("ACTIVITIES_KEPT", "30d").start().await;

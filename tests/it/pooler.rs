@@ -91,7 +91,7 @@ async fn a_server_works_behind_a_pooler_by_transaction() {
     // A job of several transactions.
     let rows = "subject,body\nThe first,One\nThe second,Two\n";
     let import = operation::begin(agent, &scene.account(), rows, &unique()).await;
-    let imported = operation::ended(agent, &import).await;
+    let imported = operation::wait_for_end(agent, &import).await;
     assert_eq!(imported["state"], "OPERATION_STATE_SUCCEEDED", "{imported}");
 
     // Who gives up has the statement cancelled in the session that runs it, long before `statement_timeout`.

@@ -11,7 +11,7 @@ use mainstay_kernel::database::Connection;
 use serde_json::json;
 
 use crate::{
-    cases::{Scene, draft, post::published},
+    cases::{Scene, draft, post::publish_post},
     support::{
         PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, eventually, people::Cast, proxy::Proxy,
         servers,
@@ -33,7 +33,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
     let cast = Cast::new(&server.endpoint, &database).await;
     let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
     let request = json!({ "ticketId": made.id() });
-    let post = json!({ "postId": published(&cast.agent).await.0 });
+    let post = json!({ "postId": publish_post(&cast.agent).await.0 });
     // The job of the publication outdates what was read before it.
     eventually("no job is left", async || database.number("SELECT count(*) FROM jobs").await == 0).await;
     let read_post = async |protocol| cast.anonymous.call(protocol, "PostService.GetPost", post.clone()).await;

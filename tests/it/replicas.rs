@@ -93,7 +93,7 @@ async fn subject(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str
 }
 
 /// The subject of the only ticket, in the list.
-async fn listed(who: &Actor, protocol: Protocol, headers: &[(&str, &str)]) -> String {
+async fn listed_subject(who: &Actor, protocol: Protocol, headers: &[(&str, &str)]) -> String {
     who.call_with(protocol, "TicketService.ListTickets", json!({}), headers).await.good().text("/data/0/subject")
 }
 
@@ -147,7 +147,7 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
             // It has what the caller wrote, and what the token says.
             from_replica(&customer, protocol, &ticket, &[], &original).await;
             from_replica(&agent, protocol, &ticket, &[(TOKEN, &first)], &original).await;
-            eventually("a list is read", async || listed(&agent, protocol, &[]).await == original).await;
+            eventually("a list is read", async || listed_subject(&agent, protocol, &[]).await == original).await;
         }
     }
 
@@ -158,12 +158,12 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
         let (customer, agent) = (customer.at(&at.endpoint), agent.at(&at.endpoint));
         for protocol in PROTOCOLS {
             assert_eq!(subject(&customer, protocol, &ticket, &[]).await, "Mine", "the caller's own, at any instance");
-            assert_eq!(listed(&customer, protocol, &[]).await, "Mine");
+            assert_eq!(listed_subject(&customer, protocol, &[]).await, "Mine");
             // Nobody else asks for it.
             from_replica(&agent, protocol, &ticket, &[], &original).await;
             for token in [&*second, "of no form that we know"] {
                 assert_eq!(subject(&agent, protocol, &ticket, &[(TOKEN, token)]).await, "Mine", "{token}");
-                assert_eq!(listed(&agent, protocol, &[(TOKEN, token)]).await, "Mine", "{token}");
+                assert_eq!(listed_subject(&agent, protocol, &[(TOKEN, token)]).await, "Mine", "{token}");
             }
         }
     }
@@ -198,7 +198,7 @@ async fn a_replica_that_lags_is_not_read() {
     for number in 0..20 {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
         assert_eq!(subject(&agent, protocol, &ticket, &[]).await, "Renamed");
-        assert_eq!(listed(&agent, protocol, &[]).await, "Renamed");
+        assert_eq!(listed_subject(&agent, protocol, &[]).await, "Renamed");
     }
     pair.resume().await;
     eventually("the replica is up to date again", async || pair.lag(&app).await < 1.0).await;
@@ -227,7 +227,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     let token = changed.header(TOKEN).expect("a token");
     for protocol in PROTOCOLS {
         assert_eq!(subject(&owner, protocol, &ticket, &[]).await, "Mine");
-        assert_eq!(listed(&owner, protocol, &[]).await, "Mine");
+        assert_eq!(listed_subject(&owner, protocol, &[]).await, "Mine");
         assert_eq!(subject(&other, protocol, &ticket, &[(TOKEN, token)]).await, "Mine");
         from_replica(&other, protocol, &ticket, &[], &original).await;
     }
@@ -237,7 +237,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     for number in 0..20 {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
         assert_eq!(subject(&agent, protocol, &ticket, &[]).await, "Mine");
-        assert_eq!(listed(&agent, protocol, &[]).await, "Mine");
+        assert_eq!(listed_subject(&agent, protocol, &[]).await, "Mine");
     }
     assert!(pair.lag(&app).await > 1.0);
     assert_eq!(pair.ask_standby("pg_get_wal_replay_pause_state()").await, "not paused");

@@ -129,7 +129,7 @@ fn statements(method: &str) -> u64 {
     found.unwrap_or_else(|| panic!("{method} is not in the table")).1
 }
 
-async fn counted(proxy: &Proxy, call: impl Future<Output = Answer>) -> (Answer, u64) {
+async fn count_statements(proxy: &Proxy, call: impl Future<Output = Answer>) -> (Answer, u64) {
     let before = proxy.statements();
     let answer = call.await;
     (answer, proxy.statements() - before)
@@ -151,7 +151,7 @@ async fn each_method_runs_the_listed_number_of_statements() {
             let call = (case.call)(Scene::new(&app).await).await;
             // The lookup of a new token in Postgres happens once and is not part of the method's cost.
             call.who.call(Protocol::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::nothing() })).await;
-            let (answer, count) = counted(&proxy, call.send(Protocol::Grpc, case.method)).await;
+            let (answer, count) = count_statements(&proxy, call.send(Protocol::Grpc, case.method)).await;
             answer.good();
             counts.push(count);
         }
@@ -177,9 +177,9 @@ async fn a_page_costs_the_same_whatever_its_length() {
     for count in [1, 1, 40] {
         let batch = json!({ "tickets": vec![one.clone(); count] });
         let (made, batch) =
-            counted(&proxy, cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch)).await;
+            count_statements(&proxy, cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch)).await;
         made.good();
-        let (list, read) = counted(
+        let (list, read) = count_statements(
             &proxy,
             cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 100 })),
         )
@@ -187,10 +187,11 @@ async fn a_page_costs_the_same_whatever_its_length() {
         list.good();
         let request = json!({ "pageSize": 100, "include": "comments,activities,requester" });
         let (list, included) =
-            counted(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ListTickets", request)).await;
+            count_statements(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ListTickets", request)).await;
         list.good();
         let (export, streamed) =
-            counted(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", json!({}))).await;
+            count_statements(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", json!({})))
+                .await;
         export.good();
         costs.push((batch, read, included, streamed));
     }
@@ -222,7 +223,7 @@ const SMALL: [(&str, &str); 3] = [
 ];
 
 /// A column as statements name it.
-fn quoted(column: &str) -> String {
+fn quote(column: &str) -> String {
     format!("\"{}\"", column.replace('.', "\".\""))
 }
 
@@ -243,7 +244,7 @@ async fn a_column_that_nobody_asks_for_is_not_read() {
         call.send_as(&admin, Protocol::Rest, method).await.good();
         let texts = proxy.take_texts();
         assert!(!texts.is_empty(), "{method} reads nothing");
-        texts.iter().any(|text| text.contains(&quoted(column)))
+        texts.iter().any(|text| text.contains(&quote(column)))
     };
     let mut faults = Vec::new();
     for (method, field, column) in LARGE {

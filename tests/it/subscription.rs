@@ -12,7 +12,7 @@ mod sandbox;
 use serde_json::{Value, json};
 
 use crate::{
-    cases::{Scene, order::recurring, webhook::webhook_request},
+    cases::{Scene, order::create_recurring_product, webhook::webhook_request},
     payment::{LEFT, call_until_final, start_app},
     support::{Answer, Protocol, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
 };
@@ -22,13 +22,13 @@ const CANCEL: &str = "SubscriptionService.CancelSubscription";
 const GET: &str = "SubscriptionService.GetSubscription";
 
 /// A request to subscribe to 9.00 EUR a month.
-async fn wanted(scene: &Scene) -> Value {
-    json!({ "productId": recurring(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
+async fn subscription_request(scene: &Scene) -> Value {
+    json!({ "productId": create_recurring_product(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
 }
 
 /// Creates a subscription that starts.
 async fn create_subscription(scene: &Scene) -> Answer {
-    let request = wanted(scene).await;
+    let request = subscription_request(scene).await;
     call_until_final(&scene.cast.customer, Protocol::Rest, CREATE, &request, &unique()).await.good()
 }
 
@@ -37,14 +37,14 @@ fn cancel(id: &str, at_period_end: bool) -> Value {
 }
 
 /// The status of a subscription in the database, and the end of its period in Unix seconds, 0 before it starts.
-async fn standing(database: &TestDatabase, id: &str) -> (i64, i64) {
+async fn stored_state(database: &TestDatabase, id: &str) -> (i64, i64) {
     let column = |column: &str| format!("SELECT {column} FROM subscriptions WHERE id = '{id}'");
     let end = database.number(&column("coalesce(extract(epoch FROM period_end), 0)::bigint")).await;
     (database.number(&column("status")).await, end)
 }
 
 /// The same values as the gateway's object implies them.
-fn expected(object: &Value) -> (i64, i64) {
+fn state_at_gateway(object: &Value) -> (i64, i64) {
     let status = match object["status"].as_str() {
         Some("active") => 2,
         Some("past_due") => 3,
@@ -56,8 +56,8 @@ fn expected(object: &Value) -> (i64, i64) {
 
 /// Waits until a subscription matches the gateway's object.
 async fn agrees(database: &TestDatabase, id: &str, object: &Value) {
-    let expected = expected(object);
-    eventually(&format!("{id} matches the gateway's {object}"), async || standing(database, id).await == expected)
+    let expected = state_at_gateway(object);
+    eventually(&format!("{id} matches the gateway's {object}"), async || stored_state(database, id).await == expected)
         .await;
 }
 

@@ -29,7 +29,7 @@ pub(crate) enum Reader {
 
 /// What a stream has to say.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Said {
+pub(crate) enum WatchEvent {
     Message(Value),
     /// The code of the reason of the failure that ends it.
     Failed(String),
@@ -69,22 +69,22 @@ impl Reader {
     }
 
     /// Waits for the next message, or the end.
-    pub(crate) async fn next(&mut self) -> Said {
+    pub(crate) async fn next(&mut self) -> WatchEvent {
         tokio::time::timeout(PATIENCE, self.read()).await.expect("a message in time")
     }
 
-    async fn read(&mut self) -> Said {
+    async fn read(&mut self) -> WatchEvent {
         match self {
             Self::Grpc(messages) => match messages.next().await {
-                Ok(Some(message)) => Said::Message(message),
-                Ok(None) => Said::End,
-                Err(reason) => Said::Failed(reason),
+                Ok(Some(message)) => WatchEvent::Message(message),
+                Ok(None) => WatchEvent::End,
+                Err(reason) => WatchEvent::Failed(reason),
             },
             Self::Events { response, text, ready } => loop {
                 if let Some(event) = ready.pop_front() {
-                    return said(&event);
+                    return read_event(&event);
                 }
-                let Some(piece) = response.chunk().await.expect("a piece") else { return Said::End };
+                let Some(piece) = response.chunk().await.expect("a piece") else { return WatchEvent::End };
                 text.push_str(std::str::from_utf8(&piece).expect("whole characters"));
                 while let Some((event, rest)) = text.split_once("\n\n") {
                     // What begins with a colon is a comment.
@@ -98,7 +98,7 @@ impl Reader {
     /// Waits for the next message.
     pub(crate) async fn message(&mut self) -> Value {
         match self.next().await {
-            Said::Message(message) => message,
+            WatchEvent::Message(message) => message,
             other => panic!("no message but {other:?}"),
         }
     }
@@ -117,24 +117,24 @@ impl Reader {
     pub(crate) async fn failure(&mut self) -> String {
         loop {
             match self.next().await {
-                Said::Failed(reason) => return reason,
-                Said::Message(_) => {}
-                Said::End => panic!("it ends without a failure"),
+                WatchEvent::Failed(reason) => return reason,
+                WatchEvent::Message(_) => {}
+                WatchEvent::End => panic!("it ends without a failure"),
             }
         }
     }
 }
 
 /// Reads an event. The id of an event is the token of its message.
-fn said(event: &str) -> Said {
+fn read_event(event: &str) -> WatchEvent {
     let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
     let data: Value = serde_json::from_str(field("data: ").expect("data")).expect("JSON");
     if field("event: ") == Some("error") {
-        return Said::Failed(data["error"]["code"].as_str().unwrap_or_default().to_owned());
+        return WatchEvent::Failed(data["error"]["code"].as_str().unwrap_or_default().to_owned());
     }
     // An overview has none.
     assert_eq!(field("id: "), data["resumeToken"].as_str(), "{event}");
-    Said::Message(data)
+    WatchEvent::Message(data)
 }
 
 pub(crate) fn token(message: &Value) -> String {
@@ -142,7 +142,7 @@ pub(crate) fn token(message: &Value) -> String {
 }
 
 /// What a message says: the id and the version of what changed, or that it was deleted.
-pub(crate) fn told(message: &Value) -> (String, Option<String>) {
+pub(crate) fn change_of(message: &Value) -> (String, Option<String>) {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     match text(&message["deletedId"]) {
         Some(id) => (id, None),
@@ -171,23 +171,27 @@ async fn a_change_on_one_instance_is_seen_on_another() {
         let patch = json!({ "ticketId": id, "ticket": { "subject": "Two printers" } });
         cast.agent.call(Protocol::Grpc, "TicketService.UpdateTicket", patch).await.good();
         let message = reader.item().await;
-        assert_eq!(told(&message), (id.clone(), Some("2".to_owned())), "{protocol:?}");
+        assert_eq!(change_of(&message), (id.clone(), Some("2".to_owned())), "{protocol:?}");
         assert_eq!(message["data"]["subject"], "Two printers");
 
         let resolve = json!({ "ticketId": id });
         cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", resolve).await.good();
-        assert_eq!(told(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}");
+        assert_eq!(change_of(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}");
 
         let comment = json!({ "ticketId": id, "body": "It prints again." });
         let comment = cast.agent.call(Protocol::Rest, "CommentService.CreateComment", comment).await.good().id();
-        assert_eq!(told(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}: commented on");
+        assert_eq!(change_of(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}: commented on");
         let delete = json!({ "ticketId": id, "commentId": comment });
         cast.agent.call(Protocol::Rest, "CommentService.DeleteComment", delete).await.good();
-        assert_eq!(told(&reader.item().await), (id.clone(), Some("3".to_owned())), "{protocol:?}: the comment is gone");
+        assert_eq!(
+            change_of(&reader.item().await),
+            (id.clone(), Some("3".to_owned())),
+            "{protocol:?}: the comment is gone"
+        );
 
         let delete = json!({ "ticketId": id });
         cast.admin.call(Protocol::Rest, "TicketService.DeleteTicket", delete).await.good();
-        assert_eq!(told(&reader.item().await), (id, None), "{protocol:?}");
+        assert_eq!(change_of(&reader.item().await), (id, None), "{protocol:?}");
     }
 }
 
@@ -202,7 +206,7 @@ async fn every_way_to_make_a_ticket_is_seen() {
     one["accountId"] = account.clone().into();
     let batch = json!({ "tickets": [one.clone(), one] });
     cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await.good();
-    let (first, second) = (told(&reader.item().await), told(&reader.item().await));
+    let (first, second) = (change_of(&reader.item().await), change_of(&reader.item().await));
     assert!(first.0 != second.0 && first.1 == second.1, "{first:?} {second:?}");
     let file = crate::cases::file("subject,body\nOne,Text\nTwo,Text\nThree,Text\n");
     let import = json!({ "accountId": account, "file": file });

@@ -48,7 +48,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
             let failed = list(server, endpoint, Some(DeliveryState::Failed)).await?;
             anyhow::ensure!(failed.is_empty() == (endpoint != endpoints[0]), "{endpoint}: {} failed", failed.len());
         }
-        let failed = server.database.autocommit(async move |connection| mail::failed(connection, LIMIT).await);
+        let failed = server.database.autocommit(async move |connection| mail::list_failed(connection, LIMIT).await);
         anyhow::ensure!(!failed.await.map_err(plain)?.is_empty(), "no mail failed");
     }
     Ok(())

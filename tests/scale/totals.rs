@@ -34,12 +34,12 @@ async fn change(server: &Server) -> anyhow::Result<()> {
             match number % 3 {
                 0 => drop(ticket::delete(connection, found.id).await?),
                 1 => {
-                    let mut changed = found.changed(now);
+                    let mut changed = found.next_version(now);
                     changed.state = State::InProgress { assignee: UserId(agent) };
                     ticket::update(connection, &changed).await?;
                 }
                 _ => {
-                    let mut changed = found.changed(now);
+                    let mut changed = found.next_version(now);
                     changed.state = changed.state.resolve(now)?;
                     changed.content.priority = Priority::Urgent;
                     ticket::update(connection, &changed).await?;

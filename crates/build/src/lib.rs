@@ -185,7 +185,7 @@ impl Contract {
 
         let pool = DescriptorPool::decode(bytes.as_slice()).map_err(Error::new)?;
         let names: HashSet<String> = files.into_iter().map(|(_, name)| name).collect();
-        let generated = self.packages.generated(&pool, &names);
+        let generated = self.packages.generated_packages(&pool, &names);
         self.packages.check_imports(&pool, &generated)?;
         let validation = validation::generate(&pool, &self.packages, &generated, validation_path)?;
         write(&out.join("validation.rs"), validation.as_bytes())?;

@@ -61,7 +61,7 @@ impl Packages {
     }
 
     /// Returns the packages that are compiled here: those of the files below a root, unless they are extern.
-    pub(crate) fn generated(&self, pool: &DescriptorPool, files: &HashSet<String>) -> BTreeSet<String> {
+    pub(crate) fn generated_packages(&self, pool: &DescriptorPool, files: &HashSet<String>) -> BTreeSet<String> {
         let files = pool.files().filter(|file| files.contains(file.name()));
         files.map(|file| file.package_name().to_owned()).filter(|package| !self.is_extern(package)).collect()
     }

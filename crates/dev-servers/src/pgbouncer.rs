@@ -83,9 +83,9 @@ impl PgBouncer {
         let password = String::from_utf8_lossy(postgres.get_password().unwrap_or_default());
         let mut text = format!(
             "[databases]\n* = host={} port={port} user={} password={}\n\n[pgbouncer]\n",
-            quoted(host.unwrap_or("127.0.0.1")),
-            quoted(&self.user),
-            quoted(&password)
+            quote(host.unwrap_or("127.0.0.1")),
+            quote(&self.user),
+            quote(&password)
         );
         let port = self.port.to_string();
         // Whom root starts gives its rights up once it has read this file, which holds the password.
@@ -142,6 +142,6 @@ impl Drop for PgBouncer {
 }
 
 /// Quotes a value of a connection string in its configuration.
-fn quoted(value: &str) -> String {
+fn quote(value: &str) -> String {
     format!("'{}'", value.replace('\'', "''"))
 }

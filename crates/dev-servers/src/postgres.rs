@@ -220,8 +220,8 @@ impl Postgres {
     ///
     /// [`Error::Sql`], for example when the database exists or the template is in use.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<(), Error> {
-        let template = template.map(|from| format!(" TEMPLATE {}", quoted(from))).unwrap_or_default();
-        self.execute(&format!("CREATE DATABASE {}{template}", quoted(name))).await
+        let template = template.map(|from| format!(" TEMPLATE {}", quote(from))).unwrap_or_default();
+        self.execute(&format!("CREATE DATABASE {}{template}", quote(name))).await
     }
 
     /// Drops the database `name` if it exists, and ends its sessions.
@@ -230,7 +230,7 @@ impl Postgres {
     ///
     /// [`Error::Sql`].
     pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
-        self.execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))).await
+        self.execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote(name))).await
     }
 
     async fn ensure_database(&self) -> Result<(), Error> {
@@ -295,6 +295,6 @@ fn prepare(location: Location) -> Result<(ClusterDir, PostgresBinaries, String),
 }
 
 /// Quotes `name` as an SQL identifier.
-fn quoted(name: &str) -> String {
+fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -62,11 +62,11 @@ pub struct Event {
 impl Event {
     /// Makes an event.
     pub fn of<E: EventKind>(account: AccountId, resource: Uuid, version: i64) -> Self {
-        Self::named(E::NAME, account, resource, version)
+        Self::of_kind(E::NAME, account, resource, version)
     }
 
     /// Makes an event of a kind that is known by its name alone.
-    pub fn named(kind: &'static str, account: AccountId, resource: Uuid, version: i64) -> Self {
+    pub fn of_kind(kind: &'static str, account: AccountId, resource: Uuid, version: i64) -> Self {
         Self { kind: kind.into(), account, resource, version }
     }
 }

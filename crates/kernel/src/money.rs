@@ -83,7 +83,7 @@ impl Money {
     ///
     /// # Errors
     /// `INTERNAL_ERROR` for an unknown currency.
-    pub fn stored(minor: i64, currency: &str) -> Result<Self> {
+    pub fn from_columns(minor: i64, currency: &str) -> Result<Self> {
         let known = Currency::parse(currency);
         Self::new(minor, known.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?)
     }

@@ -106,7 +106,7 @@ impl Remote {
     async fn upload(&mut self, upload: &Upload, key: &str) -> anyhow::Result<(Operation, bool)> {
         let mut retries = Retries::new();
         loop {
-            let mut request = self.authorized(tokio_stream::iter(upload.pieces()))?;
+            let mut request = self.authorize(tokio_stream::iter(upload.pieces()))?;
             request.metadata_mut().insert("idempotency-key", key.parse()?);
             match TicketServiceClient::new(self.channel.clone()).import_tickets(request).await {
                 Ok(answer) => {
@@ -123,7 +123,7 @@ impl Remote {
     pub(crate) async fn operation(&mut self, id: &str) -> anyhow::Result<Operation> {
         let mut retries = Retries::new();
         loop {
-            let request = self.authorized(GetOperationRequest { operation_id: id.to_owned(), read_mask: None })?;
+            let request = self.authorize(GetOperationRequest { operation_id: id.to_owned(), read_mask: None })?;
             match OperationServiceClient::new(self.channel.clone()).get_operation(request).await {
                 Ok(answer) => return answer.into_inner().data.context("the server returned no operation"),
                 Err(status) => self.recover(status, &mut retries).await?,
@@ -141,7 +141,7 @@ impl Remote {
         };
         let mut retries = Retries::new();
         loop {
-            let request = self.authorized(message.clone())?;
+            let request = self.authorize(message.clone())?;
             match OperationServiceClient::new(self.channel.clone()).list_operation_errors(request).await {
                 Ok(page) => return Ok(page.into_inner()),
                 Err(status) => self.recover(status, &mut retries).await?,
@@ -176,7 +176,7 @@ impl Remote {
         }
     }
 
-    fn authorized<M>(&self, message: M) -> anyhow::Result<Request<M>> {
+    fn authorize<M>(&self, message: M) -> anyhow::Result<Request<M>> {
         let mut request = Request::new(message);
         let mut value: MetadataValue<_> = format!("Bearer {}", self.token.expose_secret()).parse()?;
         value.set_sensitive(true);

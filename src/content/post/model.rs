@@ -146,7 +146,7 @@ pub struct Post {
 impl Post {
     /// Returns the next version.
     #[must_use]
-    pub fn changed(self, now: DateTime<Utc>) -> Self {
+    pub fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 

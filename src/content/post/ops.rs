@@ -106,7 +106,7 @@ fn parent(post: &Post) -> Parent {
 }
 
 fn event(kind: &'static str, post: &Post) -> Event {
-    Event::named(kind, post.account, post.id.0, post.version)
+    Event::of_kind(kind, post.account, post.id.0, post.version)
 }
 
 /// Whether the caller manages the posts of an author: the author does, and whoever reaches those of every author.
@@ -258,7 +258,7 @@ pub async fn update(
     let (old, new) = (images(&before), images(&post));
     check_image_count(&new, "post.body")?;
     files::replace(connection, &target.permit, parent(&post), (&old, &new), Purpose::Image, "post.body", now).await?;
-    commit(connection, &before, post.changed(now), PostUpdated::NAME).await
+    commit(connection, &before, post.next_version(now), PostUpdated::NAME).await
 }
 
 async fn transition(
@@ -269,7 +269,7 @@ async fn transition(
     step: impl FnOnce(State) -> Result<State>,
 ) -> Result<PostChange> {
     let before = target.lock(connection).await?;
-    let post = Post { state: step(before.state)?, ..before.clone() }.changed(now);
+    let post = Post { state: step(before.state)?, ..before.clone() }.next_version(now);
     commit(connection, &before, post, kind).await
 }
 
@@ -333,7 +333,7 @@ async fn publish_if_due(connection: &mut Connection, id: PostId, now: DateTime<U
     let Some(before) = store::lock(connection, id).await? else { return Ok(None) };
     match before.state {
         State::Scheduled { at } if at <= now => {
-            let post = Post { state: before.state.publish(at)?, ..before.clone() }.changed(now);
+            let post = Post { state: before.state.publish(at)?, ..before.clone() }.next_version(now);
             Ok(commit(connection, &before, post, PostPublished::NAME).await?.stale)
         }
         State::Scheduled { at } => {

@@ -119,7 +119,7 @@ const WORDS: &str = "posts.words";
 
 /// Applies every filter but the text search. The status is not a bind parameter: behind one, the planner can't see that
 /// the partial indexes apply.
-fn filtered<'q>(list: &List) -> Boxed<'q> {
+fn filtered_query<'q>(list: &List) -> Boxed<'q> {
     let query = posts::table.into_boxed();
     match list {
         List::Published(filter) => {
@@ -156,7 +156,7 @@ fn words(list: &List) -> Option<String> {
 
 /// Selects the ids of the matching posts, in no order, up to one more than [`count::BOUND`].
 fn matching_ids<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
-    let mut query = filtered(list);
+    let mut query = filtered_query(list);
     query = match (words(list), list) {
         (Some(words), _) => query.filter(Condition::matches(WORDS, words)),
         (None, List::Published(filter)) if !filter.tag.is_empty() => query,
@@ -174,7 +174,7 @@ pub async fn total(connection: &mut Connection, list: &List) -> Result<Total> {
 
 /// Returns at most `limit` posts without their texts, newest first.
 pub async fn list(connection: &mut Connection, list: &List, start: Start, limit: i64) -> Result<Vec<Post>> {
-    let mut query = filtered(list);
+    let mut query = filtered_query(list);
     if let Some(words) = words(list) {
         // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
         // would be read to its end.

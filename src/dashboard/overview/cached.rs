@@ -51,7 +51,7 @@ impl Overviews {
     /// Any error of Postgres.
     pub async fn tickets(&self, app: &App, days: i32) -> Result<pb::TicketOverview> {
         let read = move |app: App, now| async move { Ok(tickets(ops::tickets(&app, ago(now, days), now).await?, now)) };
-        cached(&self.tickets, app, &days.to_string(), read).await
+        get_or_read(&self.tickets, app, &days.to_string(), read).await
     }
 
     /// Returns the overview of the orders and payments that were created in the last days.
@@ -60,7 +60,7 @@ impl Overviews {
     /// Any error of Postgres.
     pub async fn sales(&self, app: &App, days: i32) -> Result<pb::SalesOverview> {
         let read = move |app: App, now| async move { Ok(sales(ops::sales(&app, ago(now, days)).await?, now)) };
-        cached(&self.sales, app, &days.to_string(), read).await
+        get_or_read(&self.sales, app, &days.to_string(), read).await
     }
 
     /// Returns the overview of the sign-ins of the last days.
@@ -69,7 +69,7 @@ impl Overviews {
     /// Any error of Postgres.
     pub async fn sign_ins(&self, app: &App, days: i32) -> Result<pb::SignInOverview> {
         let read = move |app: App, now| async move { Ok(sign_ins(&ops::sign_ins(&app, ago(now, days)).await?, now)) };
-        cached(&self.sign_ins, app, &days.to_string(), read).await
+        get_or_read(&self.sign_ins, app, &days.to_string(), read).await
     }
 
     /// Returns the overview of background work.
@@ -78,12 +78,12 @@ impl Overviews {
     /// Any error of Postgres.
     pub async fn work(&self, app: &App) -> Result<pb::WorkOverview> {
         let read = |app: App, now| async move { Ok(work(ops::work(&app, ago(now, 1)).await?, now)) };
-        cached(&self.work, app, "", read).await
+        get_or_read(&self.work, app, "", read).await
     }
 }
 
 /// Returns the value of a key, or reads it.
-async fn cached<V: Message + Default, F: Future<Output = Result<V>> + Send + 'static>(
+async fn get_or_read<V: Message + Default, F: Future<Output = Result<V>> + Send + 'static>(
     region: &Region<V>,
     app: &App,
     key: &str,

@@ -29,10 +29,10 @@ impl Level {
         // Only the time is before it.
         let at = line.windows(MEMBER.len()).position(|part| part == MEMBER)?;
         let name = line.get(at + MEMBER.len()..)?.split(|&byte| byte == b'"').next()?;
-        Self::named(str::from_utf8(name).ok()?)
+        Self::from_name(str::from_utf8(name).ok()?)
     }
 
-    fn named(name: &str) -> Option<Self> {
+    fn from_name(name: &str) -> Option<Self> {
         Some(match name {
             "ERROR" => Self::Error,
             "WARN" => Self::Warning,
@@ -118,7 +118,7 @@ impl Line {
         Some(Self {
             id: id::new(at),
             at,
-            level: Level::named(&written.level)?,
+            level: Level::from_name(&written.level)?,
             message: text(written.message).unwrap_or_default(),
             method: text(written.method),
             request_id: text(written.span.id),

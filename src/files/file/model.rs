@@ -116,7 +116,7 @@ impl File {
 
     /// Returns the file with its content. Nothing refers to it yet.
     #[must_use]
-    pub fn completed(self, content: Content, now: DateTime<Utc>) -> Self {
+    pub fn complete(self, content: Content, now: DateTime<Utc>) -> Self {
         Self {
             content_type: content.content_type,
             sha256: Some(content.sha256),

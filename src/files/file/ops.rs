@@ -117,7 +117,7 @@ pub async fn create(
     let account = account(&permit, draft.account)?;
     let announced = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
     let key = content.key.clone();
-    let file = File { version: 1, ..announced.completed(content, now) };
+    let file = File { version: 1, ..announced.complete(content, now) };
     store::insert(connection, &file).await?;
     store::keep(connection, &[key]).await?;
     store::reserve(connection, account, file.size_bytes, limits.quota_bytes).await?;
@@ -146,7 +146,7 @@ pub async fn complete(
     if let Some(ends) = limits.uploads_end(now) {
         store::end_upload(connection, &File::upload_key(id), ends).await?;
     }
-    let file = file.completed(content, now);
+    let file = file.complete(content, now);
     store::update(connection, &file).await?;
     Ok(file)
 }

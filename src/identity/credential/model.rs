@@ -87,15 +87,15 @@ pub fn read_service_key(secret: &str) -> Option<ServiceKeyId> {
 
 /// Writes the password reset token of a mail.
 pub fn write_reset(secret: &SecretKey, mail: Uuid) -> SecretString {
-    format!("{RESET}{}", derived(secret, "password reset tokens v1", mail)).into()
+    format!("{RESET}{}", derive(secret, "password reset tokens v1", mail)).into()
 }
 
 /// Writes the token of a registration.
 pub fn write_registration(secret: &SecretKey, registration: Uuid) -> SecretString {
-    format!("{REGISTRATION}{}", derived(secret, "registration tokens v1", registration)).into()
+    format!("{REGISTRATION}{}", derive(secret, "registration tokens v1", registration)).into()
 }
 
-fn derived(secret: &SecretKey, purpose: &str, id: Uuid) -> String {
+fn derive(secret: &SecretKey, purpose: &str, id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(hmac::sign(&secret.mac(purpose), id.as_bytes()))
 }
 

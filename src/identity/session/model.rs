@@ -144,7 +144,7 @@ mod tests {
         Session::begin(UserId::generate(at(0)), 0, Device::default(), at(0), LIFE)
     }
 
-    fn rotated(refresh: Refresh) -> Session {
+    fn expect_rotated(refresh: Refresh) -> Session {
         match refresh {
             Refresh::Rotated(session) => session,
             other => panic!("not rotated: {other:?}"),
@@ -153,29 +153,29 @@ mod tests {
 
     #[test]
     fn each_refresh_gives_the_next_generation_and_more_time() {
-        let session = rotated(session().refresh(1, at(60), LIFE));
+        let session = expect_rotated(session().refresh(1, at(60), LIFE));
         assert_eq!((session.generation, session.expires_at), (2, at(60) + LIFE.unused));
-        assert_eq!(rotated(session.refresh(2, at(120), LIFE)).generation, 3);
+        assert_eq!(expect_rotated(session.refresh(2, at(120), LIFE)).generation, 3);
     }
 
     #[test]
     fn a_concurrent_refresh_gets_the_same_successor_for_ten_seconds() {
-        let session = rotated(session().refresh(1, at(60), LIFE));
+        let session = expect_rotated(session().refresh(1, at(60), LIFE));
         assert_eq!(session.clone().refresh(1, at(70), LIFE), Refresh::Again(session.clone()));
         assert_eq!(session.clone().refresh(1, at(71), LIFE), Refresh::Reused);
     }
 
     #[test]
     fn an_older_token_was_reused_even_within_the_grace() {
-        let session = rotated(session().refresh(1, at(60), LIFE));
-        let session = rotated(session.refresh(2, at(61), LIFE));
+        let session = expect_rotated(session().refresh(1, at(60), LIFE));
+        let session = expect_rotated(session.refresh(2, at(61), LIFE));
         assert_eq!(session.clone().refresh(1, at(62), LIFE), Refresh::Reused);
         assert_eq!(session.end().refresh(3, at(63), LIFE), Refresh::Over);
     }
 
     #[test]
     fn a_store_that_lost_its_last_writes_does_not_end_sessions() {
-        assert_eq!(rotated(session().refresh(3, at(60), LIFE)).generation, 4);
+        assert_eq!(expect_rotated(session().refresh(3, at(60), LIFE)).generation, 4);
     }
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
         let mut session = session();
         for days in 1..90 {
             let generation = session.generation;
-            session = rotated(session.refresh(generation, at(0) + TimeDelta::days(days), LIFE));
+            session = expect_rotated(session.refresh(generation, at(0) + TimeDelta::days(days), LIFE));
         }
         assert_eq!(session.expires_at, at(0) + LIFE.whole);
         let generation = session.generation;

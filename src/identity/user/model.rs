@@ -80,7 +80,7 @@ impl User {
 
     /// Returns the user with the new values; the same version if none differs.
     #[must_use]
-    pub fn patched(self, patch: Patch, now: DateTime<Utc>) -> Self {
+    pub fn apply(self, patch: Patch, now: DateTime<Utc>) -> Self {
         let name = patch.name.unwrap_or_else(|| self.name.clone());
         let language = patch.language.unwrap_or_else(|| self.language.clone());
         if (&name, &language) == (&self.name, &self.language) {

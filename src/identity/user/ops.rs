@@ -80,7 +80,7 @@ pub async fn update(
 ) -> Result<User> {
     let user = store::lock(connection, permit.visibility(), id).await?;
     Expected::check(expected.as_ref(), user.version)?;
-    let patched = user.clone().patched(patch, now);
+    let patched = user.clone().apply(patch, now);
     if patched != user {
         store::update(connection, &patched).await?;
     }

@@ -109,7 +109,7 @@ pub(super) fn transport(read: &mut Reader) -> MailTransport {
 fn provider(read: &mut Reader, variable: &str, kind: &str, server: &str) -> Option<Provider> {
     let needed_for = format!("needed for {variable}={kind}");
     match kind {
-        "smtp" => match needed(read, server, &needed_for).map(|url| Server::parse(&url)) {
+        "smtp" => match require(read, server, &needed_for).map(|url| Server::parse(&url)) {
             Some(Ok(server)) => Some(Provider::Smtp(server)),
             Some(Err(why)) => {
                 read.fault(server, why);
@@ -118,11 +118,11 @@ fn provider(read: &mut Reader, variable: &str, kind: &str, server: &str) -> Opti
             None => None,
         },
         "resend" => {
-            let (key, url) = (needed(read, RESEND_KEY.name, &needed_for), base(read, RESEND_URL.name));
+            let (key, url) = (require(read, RESEND_KEY.name, &needed_for), base(read, RESEND_URL.name));
             Some(Provider::Resend { key: key?, url: url? })
         }
         "sendgrid" => {
-            let (key, url) = (needed(read, SENDGRID_KEY.name, &needed_for), base(read, SENDGRID_URL.name));
+            let (key, url) = (require(read, SENDGRID_KEY.name, &needed_for), base(read, SENDGRID_URL.name));
             Some(Provider::SendGrid { key: key?, url: url? })
         }
         "ses" => {
@@ -134,7 +134,7 @@ fn provider(read: &mut Reader, variable: &str, kind: &str, server: &str) -> Opti
                 value
             };
             let (region, access_key_id) = (plain(AWS_REGION.name), plain(AWS_KEY_ID.name));
-            let secret_access_key = needed(read, AWS_SECRET.name, &needed_for);
+            let secret_access_key = require(read, AWS_SECRET.name, &needed_for);
             let session_token = read.secret(AWS_TOKEN.name);
             let region = region?;
             if !region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
@@ -156,7 +156,7 @@ fn provider(read: &mut Reader, variable: &str, kind: &str, server: &str) -> Opti
     }
 }
 
-fn needed(read: &mut Reader, name: &str, why: &str) -> Option<SecretString> {
+fn require(read: &mut Reader, name: &str, why: &str) -> Option<SecretString> {
     let secret = read.secret(name);
     if secret.is_none() {
         read.fault(name, why);

@@ -106,7 +106,7 @@ impl View {
     }
 
     /// Shows what was done.
-    pub(super) fn done(page: Page, done: Done) -> Self {
+    pub(super) fn outcome(page: Page, done: Done) -> Self {
         Self { page, token: String::new(), name: String::new(), problem: None, done: Some(done) }
     }
 

@@ -79,11 +79,12 @@ impl Api {
                 format!("{url}/v2/email/outbound-emails"),
                 request::ses(mail, from, &STANDARD.encode(written.formatted())),
             ),
-            Provider::Smtp(_) => return Err(broken("it speaks SMTP")),
+            Provider::Smtp(_) => return Err(misconfigured("it speaks SMTP")),
         };
-        let (uri, body): (Uri, Bytes) = (uri.parse().map_err(|_| broken("its URL is none"))?, body.to_string().into());
+        let (uri, body): (Uri, Bytes) =
+            (uri.parse().map_err(|_| misconfigured("its URL is none"))?, body.to_string().into());
         request::authorize(&mut headers, &self.provider, mail, &uri, &body, self.clock.now())
-            .map_err(|()| broken("its key is no header"))?;
+            .map_err(|()| misconfigured("its key is no header"))?;
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         let mut request = outbound::Request::new(body);
         *request.method_mut() = http::Method::POST;
@@ -93,7 +94,7 @@ impl Api {
     }
 }
 
-fn broken(why: &str) -> Refusal {
+fn misconfigured(why: &str) -> Refusal {
     Refusal { kind: Kind::Auth, why: format!("the provider can't be called: {why}") }
 }
 

@@ -159,7 +159,7 @@ impl State {
 
     /// Marks a refunded order as paid again, because a refund was returned by the bank.
     #[must_use]
-    pub fn unrefunded(self) -> Self {
+    pub fn undo_refund(self) -> Self {
         match self {
             Self::Refunded { payment, paid_at, .. } => Self::Paid { payment, at: paid_at },
             other => other,
@@ -203,7 +203,7 @@ impl Item {
     /// # Errors
     /// `PRODUCT_UNAVAILABLE`, `PRODUCT_SOLD_OTHERWISE`, `AMOUNT_OUT_OF_RANGE`.
     pub fn of(product: &Product, quantity: i32) -> Result<Self> {
-        let unit_price = product.offered()?;
+        let unit_price = product.order_price()?;
         Ok(Self { product: product.id, name: product.name.clone(), quantity, unit_price })
     }
 
@@ -255,7 +255,7 @@ pub struct NewOrder {
 
 impl NewOrder {
     /// Returns the order with its number, open.
-    pub fn numbered(self, number: OrderNumber) -> Order {
+    pub fn with_number(self, number: OrderNumber) -> Order {
         let Self { id, account, placed_by, total, confirmation_email, created_at } = self;
         let (state, version, updated_at) = (State::Open, 1, created_at);
         Order { id, number, account, placed_by, total, state, confirmation_email, version, created_at, updated_at }
@@ -361,7 +361,7 @@ mod tests {
             assert!(state.paid(other, at).is_err() && state.unpaid(other).is_err(), "{state:?}");
             assert_eq!(state.refund(at).is_ok(), state.status() == Status::Paid, "{state:?}");
             let is_refunded = state.status() == Status::Refunded;
-            assert_eq!(state.unrefunded(), if is_refunded { State::Paid { payment, at } } else { state }, "{state:?}");
+            assert_eq!(state.undo_refund(), if is_refunded { State::Paid { payment, at } } else { state }, "{state:?}");
         }
     }
 }

@@ -71,7 +71,7 @@ impl Row {
 
 impl ItemRow {
     fn read(self, currency: &str) -> Result<Item> {
-        let unit_price = Money::stored(self.unit_minor, currency)?;
+        let unit_price = Money::from_columns(self.unit_minor, currency)?;
         Ok(Item { product: self.product_id, name: self.name, quantity: self.quantity, unit_price })
     }
 }
@@ -95,7 +95,7 @@ impl TryFrom<Row> for Order {
             number: OrderNumber::new(row.number),
             account: row.account_id,
             placed_by: row.placed_by,
-            total: Money::stored(row.total_minor, &row.currency)?,
+            total: Money::from_columns(row.total_minor, &row.currency)?,
             state,
             confirmation_email: row.confirmation_email,
             version: row.version,
@@ -237,7 +237,7 @@ pub async fn insert(connection: &mut Connection, order: NewOrder, items: &[Item]
         _ => insert.execute(connection).await?,
     };
     rows_touched(count, items.len(), "insert order_items")?;
-    Ok(order.numbered(number))
+    Ok(order.with_number(number))
 }
 
 /// Stores the next version of a locked order.

@@ -23,7 +23,7 @@ numbered! {
 
 impl Interval {
     /// Builds an interval from its column.
-    pub(crate) fn stored(number: i16) -> Result<Self> {
+    pub(crate) fn from_column(number: i16) -> Result<Self> {
         Self::from_number(number.into())
             .ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the billing interval {number}")))
     }
@@ -111,7 +111,7 @@ impl Product {
     ///
     /// # Errors
     /// `PRODUCT_UNAVAILABLE` if it is archived, `PRODUCT_SOLD_OTHERWISE`.
-    pub fn offered(&self) -> Result<Money> {
+    pub fn order_price(&self) -> Result<Money> {
         match (self.archived_at, self.interval) {
             (None, None) => Ok(self.price),
             (None, Some(_)) => {

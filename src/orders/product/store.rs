@@ -53,12 +53,12 @@ impl TryFrom<Row> for Product {
         Ok(Self {
             id: row.id,
             name: row.name,
-            price: Money::stored(row.price_minor, &row.currency)?,
+            price: Money::from_columns(row.price_minor, &row.currency)?,
             archived_at: row.archived_at,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
-            interval: row.billing_interval.map(Interval::stored).transpose()?,
+            interval: row.billing_interval.map(Interval::from_column).transpose()?,
         })
     }
 }

@@ -102,7 +102,7 @@ fn money(minor: i64, currency: &str) -> Option<Money> {
 }
 
 /// The outcome is unknown if the sandbox can't reach its books.
-fn lost<T>(error: Error) -> Outcome<T> {
+fn unknown_outcome<T>(error: Error) -> Outcome<T> {
     Outcome::Unknown { why: error.detail(), remembered: false }
 }
 
@@ -147,7 +147,7 @@ impl Sandbox {
         }
         let (row, fresh) = match self.insert_or_get(row).await {
             Ok(found) => found,
-            Err(error) => return lost(error),
+            Err(error) => return unknown_outcome(error),
         };
         match card {
             Card::Declined(code, message) => Outcome::Refused(declined(code, message)),
@@ -187,7 +187,7 @@ impl Gateway for Sandbox {
             row.charge_id = Some(refund.charge_id);
             match self.insert_or_get(row).await {
                 Ok((row, _)) => Outcome::Done(row.gateway_id),
-                Err(error) => lost(error),
+                Err(error) => unknown_outcome(error),
             }
         }
         .boxed()

@@ -85,7 +85,7 @@ impl Stripe {
 }
 
 /// Returns the first outcome that moved money, or else one that still may have.
-fn found(outcomes: anyhow::Result<Vec<Outcome>>) -> Found {
+fn decisive_outcome(outcomes: anyhow::Result<Vec<Outcome>>) -> Found {
     let outcomes = match outcomes {
         Ok(outcomes) => outcomes,
         Err(error) => return Found::Unknown { why: format!("{error:#}") },
@@ -102,7 +102,7 @@ fn found(outcomes: anyhow::Result<Vec<Outcome>>) -> Found {
 }
 
 /// Separates refunds that moved money from those that did not.
-fn sorted(refunds: Vec<Refund>) -> Refunds {
+fn partition(refunds: Vec<Refund>) -> Refunds {
     let (failed, rest): (Vec<_>, Vec<_>) = refunds.into_iter().partition(Refund::is_failed);
     let failed = failed.into_iter().map(|refund| FailedRefund {
         subject: refund.metadata.id(REFUND).map(RefundId),
@@ -114,7 +114,7 @@ fn sorted(refunds: Vec<Refund>) -> Refunds {
 }
 
 /// Writes an amount in Stripe's format; refuses one that Stripe can't represent before any request is sent.
-fn written<T>(amount: Money) -> Result<String, Outcome<T>> {
+fn format_amount<T>(amount: Money) -> Result<String, Outcome<T>> {
     let refused = || Failure {
         kind: FailureKind::Rejected,
         code: "amount_not_supported".to_owned(),
@@ -136,7 +136,7 @@ impl Gateway for Stripe {
         async move {
             let (payment, order) = (charge.payment.to_string(), charge.order.to_string());
             let currency = charge.amount.currency().code().to_ascii_lowercase();
-            let amount = match written(charge.amount) {
+            let amount = match format_amount(charge.amount) {
                 Ok(amount) => amount,
                 Err(refused) => return refused,
             };
@@ -161,7 +161,7 @@ impl Gateway for Stripe {
 
     fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome> {
         async move {
-            let amount = match written(refund.amount) {
+            let amount = match format_amount(refund.amount) {
                 Ok(amount) => amount,
                 Err(refused) => return refused,
             };
@@ -177,14 +177,14 @@ impl Gateway for Stripe {
     }
 
     fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found> {
-        async move { found(self.intents_of(&payment.to_string()).await) }.boxed()
+        async move { decisive_outcome(self.intents_of(&payment.to_string()).await) }.boxed()
     }
 
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found> {
         async move {
             let id = refund.to_string();
             let refunds = self.refunds_of(charge_id).await;
-            found(refunds.map(|refunds| {
+            decisive_outcome(refunds.map(|refunds| {
                 let ours = refunds.into_iter().filter(|refund| refund.metadata.names(REFUND, &id));
                 ours.map(Refund::outcome).collect()
             }))
@@ -221,7 +221,7 @@ impl Gateway for Stripe {
 
 impl Console for Stripe {
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
-        async move { Ok(sorted(self.refunds_of(charge_id).await?)) }.boxed()
+        async move { Ok(partition(self.refunds_of(charge_id).await?)) }.boxed()
     }
 
     fn refunds_since<'a>(
@@ -233,7 +233,7 @@ impl Console for Stripe {
             let since = since.timestamp().to_string();
             let filter = [("created[gte]", since.as_str()), ("expand[]", "data.charge")];
             let page = self.api.page(REFUNDS, &filter, from).await?;
-            Ok((sorted(page.items), page.next))
+            Ok((partition(page.items), page.next))
         }
         .boxed()
     }

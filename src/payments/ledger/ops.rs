@@ -93,7 +93,7 @@ async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
             .filter_map(|moved| moved.subject)
             .collect();
         let pending =
-            app.database.autocommit(async |connection| store::pending(connection, &subjects, now).await).await?;
+            app.database.autocommit(async |connection| store::list_pending(connection, &subjects, now).await).await?;
         let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
         let ours = effective_transactions(app, from).await?;
         for moved in missing {

@@ -184,7 +184,7 @@ pub async fn amount(connection: &mut Connection, transaction: Uuid) -> Result<Op
         .find(transaction)
         .select((ledger_transactions::amount_minor, ledger_transactions::currency));
     let row: Option<(i64, String)> = query.first(connection).await.optional()?;
-    row.map(|(minor, currency)| Money::stored(minor, &currency)).transpose()
+    row.map(|(minor, currency)| Money::from_columns(minor, &currency)).transpose()
 }
 
 #[derive(QueryableByName)]
@@ -207,7 +207,7 @@ impl TryFrom<Row> for LedgerTransaction {
     fn try_from(row: Row) -> Result<Self> {
         let kind = Kind::from_number(row.kind.into())
             .ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_transactions: the kind {}", row.kind)))?;
-        let amount = Money::stored(row.amount_minor, &row.currency)?;
+        let amount = Money::from_columns(row.amount_minor, &row.currency)?;
         Ok(Self { kind, subject: row.subject, gateway_id: row.gateway_id, amount })
     }
 }
@@ -324,7 +324,7 @@ pub struct Pending {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn pending(connection: &mut Connection, subjects: &[Uuid], now: DateTime<Utc>) -> Result<Vec<Pending>> {
+pub async fn list_pending(connection: &mut Connection, subjects: &[Uuid], now: DateTime<Utc>) -> Result<Vec<Pending>> {
     const SQL: &str = "SELECT id, NULL::text AS gateway_id FROM payments WHERE id = ANY ($5) AND status = $1 \
                        UNION ALL SELECT id, NULL FROM refunds WHERE id = ANY ($5) AND status = $1 \
                        UNION ALL SELECT id, NULL FROM subscriptions WHERE id = ANY ($5) AND status = $1 \

@@ -141,7 +141,7 @@ impl Payment {
             let message = format!("Only {left} of the payment is left to refund.");
             return Err(Error::with_message(PaymentsReason::RefundExceedsPayment, message));
         }
-        Ok(Self { refunded: self.refunded.plus(amount)?, ..self.clone() }.changed(now))
+        Ok(Self { refunded: self.refunded.plus(amount)?, ..self.clone() }.next_version(now))
     }
 
     /// Releases an amount that was reserved.
@@ -149,12 +149,12 @@ impl Payment {
     /// # Errors
     /// `AMOUNT_OUT_OF_RANGE` if less was reserved.
     pub fn release_refund(&self, amount: Money, now: DateTime<Utc>) -> Result<Self> {
-        Ok(Self { refunded: self.refunded.minus(amount)?, ..self.clone() }.changed(now))
+        Ok(Self { refunded: self.refunded.minus(amount)?, ..self.clone() }.next_version(now))
     }
 
     /// Returns the next version.
     #[must_use]
-    pub fn changed(self, now: DateTime<Utc>) -> Self {
+    pub fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 
@@ -222,10 +222,10 @@ impl Refund {
 
     /// Fails a refund that succeeded but was returned later by the cardholder's bank.
     #[must_use]
-    pub fn returned(self, now: DateTime<Utc>) -> Self {
+    pub fn mark_returned(self, now: DateTime<Utc>) -> Self {
         let message = "The bank did not take the money; it has to be given back in another way.".to_owned();
         let failure = Failure { kind: FailureKind::Rejected, code: "returned".to_owned(), message };
-        Self { state: State::Failed(failure), ..self }.changed(now)
+        Self { state: State::Failed(failure), ..self }.next_version(now)
     }
 
     /// Creates a refund that was made at the gateway itself, bypassing this API.
@@ -237,7 +237,7 @@ impl Refund {
             refunded_by: None,
             amount,
             state: State::Succeeded { gateway_id },
-            lease: AttemptLease::first(now, now).settled(),
+            lease: AttemptLease::first(now, now).settle(),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -251,7 +251,7 @@ impl Refund {
 
     /// Returns the next version.
     #[must_use]
-    pub fn changed(self, now: DateTime<Utc>) -> Self {
+    pub fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 

@@ -51,7 +51,7 @@ fn render(payment: Payment, is_staff: bool) -> pb::Payment {
     }
 }
 
-fn charged(payment: Payment) -> pb::ChargePaymentResponse {
+fn charge_response(payment: Payment) -> pb::ChargePaymentResponse {
     pb::ChargePaymentResponse { data: Some(render(payment, false)) }
 }
 
@@ -59,7 +59,7 @@ impl Respond for Payment {
     type View = Self;
 
     fn respond(payment: &Self) -> Vec<u8> {
-        charged(payment.clone()).encode_to_vec()
+        charge_response(payment.clone()).encode_to_vec()
     }
 }
 
@@ -74,7 +74,7 @@ impl PaymentService for Payments {
             &self.app,
             async move |connection| ops::begin(connection, permit, context, order, method).await,
             async |connection, permit, id| ops::get(connection, &permit, PaymentId(id)).await,
-            charged,
+            charge_response,
         )
         .await
     }

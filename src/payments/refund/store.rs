@@ -91,7 +91,7 @@ impl TryFrom<Row> for Refund {
             payment: row.payment_id,
             account: row.account_id,
             refunded_by: row.refunded_by,
-            amount: Money::stored(row.amount_minor, &row.currency)?,
+            amount: Money::from_columns(row.amount_minor, &row.currency)?,
             state: state.ok_or_else(broken)?,
             lease: row.lease.into(),
             version: row.version,

@@ -12,7 +12,7 @@ use mainstay_kernel::{
 use prost::Message;
 use uuid::Uuid;
 
-use crate::payments::settlement::ops::{self as settlement, GatewayRequest, failed};
+use crate::payments::settlement::ops::{self as settlement, GatewayRequest, failure_error};
 
 /// Commits a gateway request with `decide`, starts it, and renders its outcome, or its state as `read` finds it if the
 /// caller's time is up. Another request with the same key resumes the same gateway request; once that is settled, its
@@ -49,7 +49,7 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
             found.or_else(|error| intent.ok_or(error))?
         }
     };
-    if let Some(error) = failed::<R>(id, &view, is_staff) {
+    if let Some(error) = failure_error::<R>(id, &view, is_staff) {
         return Err(if is_new { error } else { error.replayed() }.into());
     }
     let message = render(view);

@@ -147,13 +147,13 @@ impl AttemptLease {
 
     /// Returns the attempt after which nothing is to be done.
     #[must_use]
-    pub fn settled(self) -> Self {
-        Self { due: None, ..self.released() }
+    pub fn settle(self) -> Self {
+        Self { due: None, ..self.release() }
     }
 
     /// Returns the attempt without a lease.
     #[must_use]
-    pub fn released(self) -> Self {
+    pub fn release(self) -> Self {
         Self { until: None, ..self }
     }
 
@@ -161,7 +161,7 @@ impl AttemptLease {
     /// kept.
     #[must_use]
     pub fn abandon_key(self, now: DateTime<Utc>) -> Self {
-        Self { key_abandoned_at: self.key_abandoned_at.or(Some(now)), ..self.released() }
+        Self { key_abandoned_at: self.key_abandoned_at.or(Some(now)), ..self.release() }
     }
 
     /// Returns the lease with another attempt, whose key differs from the one before.
@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(lease.renew(later(9), later(19)), None);
         let next = lease.renew(later(10), later(20)).expect("the first one's time is over");
         assert_eq!((next.count, next.attempt, next.since, next.until), (2, 1, now, Some(later(20))));
-        assert!(next.released().renew(later(11), later(21)).is_some());
+        assert!(next.release().renew(later(11), later(21)).is_some());
         assert_eq!(next.next_attempt(later(12)).attempt, 2);
         let abandoned = next.abandon_key(later(13));
         assert_eq!(

@@ -42,7 +42,7 @@ use mainstay_kernel::{
 };
 
 pub use gateway_request::{GatewayRequest, Respond};
-pub(crate) use gateway_request::{conclude, failed};
+pub(crate) use gateway_request::{conclude, failure_error};
 pub use intent_context::IntentContext;
 
 pub(crate) use crate::payments::settlement::store::attempt_lease_row;
@@ -161,7 +161,7 @@ async fn carry_out<R: GatewayRequest>(app: &App, mut request: R) -> Result<Optio
             }
             Resolution::Failed(failure) => return commit(app, request, Err(failure)).await,
             Resolution::Wait(why) => {
-                postpone(app, request, &why, AttemptLease::released).await?;
+                postpone(app, request, &why, AttemptLease::release).await?;
                 return Ok(None);
             }
             Resolution::KeyAbandoned(why) => {

@@ -156,7 +156,7 @@ fn a_descriptor_set_without_the_option_is_refused() {
     assert!(faults[0].contains("include mainstay/error/v1/reason.proto"), "{faults:?}");
 }
 
-fn named(domain: &str, code: &str) -> Status {
+fn status_of(domain: &str, code: &str) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(code, domain, HashMap::new());
     Status::with_error_details(Code::Aborted, "refused", details)
@@ -168,9 +168,9 @@ fn a_status_is_read_back_by_domain_and_code() {
     for reason in Reason::all() {
         assert_eq!(status::reason(&Status::from(Error::new(reason))), reason);
     }
-    assert_eq!(status::reason(&named("mainstay.payments", "CARD_DECLINED")), PaymentsReason::CardDeclined);
+    assert_eq!(status::reason(&status_of("mainstay.payments", "CARD_DECLINED")), PaymentsReason::CardDeclined);
     // The closest reason for its gRPC code.
-    for unknown in [named("mainstay.payments", "CARD_EATEN"), named("stripe.com", "CARD_DECLINED")] {
+    for unknown in [status_of("mainstay.payments", "CARD_EATEN"), status_of("stripe.com", "CARD_DECLINED")] {
         assert_eq!(status::reason(&unknown), Reason::Conflict);
     }
     assert_eq!(status::reason(&Status::unavailable("away")), Reason::Unavailable);

@@ -39,7 +39,7 @@ fn snapshot(phase: Phase, period: i64) -> Snapshot {
     }
 }
 
-fn observed(subscription: &Subscription, number: i64, snapshot: &Snapshot) -> Subscription {
+fn observe(subscription: &Subscription, number: i64, snapshot: &Snapshot) -> Subscription {
     match subscription.observe(number, snapshot, now()) {
         Observation::Changed(next) | Observation::Unchanged(next) => next,
         other => panic!("nothing new: {other:?}"),
@@ -47,7 +47,7 @@ fn observed(subscription: &Subscription, number: i64, snapshot: &Snapshot) -> Su
 }
 
 fn active() -> Subscription {
-    observed(&pending(), 1, &snapshot(Phase::Active, 0))
+    observe(&pending(), 1, &snapshot(Phase::Active, 0))
 }
 
 fn failure() -> Failure {
@@ -56,7 +56,7 @@ fn failure() -> Failure {
 
 #[test]
 fn answers_to_earlier_queries_are_stale() {
-    let renewed = observed(&active(), 5, &snapshot(Phase::Active, 1));
+    let renewed = observe(&active(), 5, &snapshot(Phase::Active, 1));
     for number in [2, 4, 5] {
         assert_eq!(renewed.observe(number, &snapshot(Phase::Active, 0), now()), Observation::Stale, "{number}");
         assert_eq!(
@@ -65,7 +65,7 @@ fn answers_to_earlier_queries_are_stale() {
             "{number}: it is known"
         );
     }
-    let due = observed(&renewed, 6, &snapshot(Phase::PastDue, 2));
+    let due = observe(&renewed, 6, &snapshot(Phase::PastDue, 2));
     assert_eq!((due.state.status(), due.last_answer, due.version), (Status::PastDue, 6, renewed.version + 1));
 }
 
@@ -110,21 +110,21 @@ fn the_same_answer_changes_nothing() {
 
 #[test]
 fn what_ended_stays_ended() {
-    let ended = observed(&active(), 2, &snapshot(Phase::Cancelled(later(3)), 0));
+    let ended = observe(&active(), 2, &snapshot(Phase::Cancelled(later(3)), 0));
     assert_eq!(
         (ended.state.status(), ended.state.cancelled_at(), ended.next_sync(now())),
         (Status::Cancelled, Some(later(3)), None)
     );
     assert_eq!(ended.observe(3, &snapshot(Phase::Active, 1), now()), Observation::Ended);
-    let failed = pending().failed(1, failure(), now()).expect("the current attempt");
+    let failed = pending().fail(1, failure(), now()).expect("the current attempt");
     assert_eq!(failed.observe(9, &snapshot(Phase::Active, 0), now()), Observation::Ended);
     assert_eq!((failed.state.failure(), failed.lease.until), (Some(&failure()), None));
 }
 
 #[test]
 fn only_the_current_attempt_can_fail_a_pending_subscription() {
-    assert_eq!(pending().failed(2, failure(), now()), None);
-    assert_eq!(active().failed(1, failure(), now()), None);
+    assert_eq!(pending().fail(2, failure(), now()), None);
+    assert_eq!(active().fail(1, failure(), now()), None);
 }
 
 #[test]
@@ -134,13 +134,13 @@ fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
         assert!(pending.is_unsettled() && pending.lease.until.is_some() && pending.last_query == 2, "{how:?}");
         assert!(pending.cancel(how, now(), later(1)).is_err(), "one at a time");
         // The answer to an earlier query does not show the cancellation yet.
-        let still = observed(&pending, 2, &snapshot(Phase::Active, 0));
+        let still = observe(&pending, 2, &snapshot(Phase::Active, 0));
         assert_eq!((still.pending_cancellation, still.lease.until), (Some(how), pending.lease.until));
         let at_end = Snapshot { cancel_at_period_end: true, ..snapshot(Phase::Active, 0) };
-        let confirmed = observed(&still, 3, &at_end);
+        let confirmed = observe(&still, 3, &at_end);
         let expected = (how == Cancellation::Immediately).then_some(how);
         assert_eq!((confirmed.pending_cancellation, confirmed.cancel_at_period_end), (expected, true), "{how:?}");
-        let ended = observed(&confirmed, 4, &snapshot(Phase::Cancelled(later(2)), 0));
+        let ended = observe(&confirmed, 4, &snapshot(Phase::Cancelled(later(2)), 0));
         assert_eq!((ended.pending_cancellation, ended.cancel_at_period_end, ended.lease.until), (None, false, None));
     }
 }
@@ -152,10 +152,10 @@ fn only_ongoing_subscriptions_are_cancelled() {
     let cases = [
         (pending(), false, false),
         (active(), true, true),
-        (observed(&active(), 2, &snapshot(Phase::PastDue, 1)), true, true),
-        (observed(&active(), 2, &at_end), true, false),
-        (observed(&active(), 2, &snapshot(Phase::Cancelled(now()), 0)), false, false),
-        (pending().failed(1, failure(), now()).expect("the current attempt"), false, false),
+        (observe(&active(), 2, &snapshot(Phase::PastDue, 1)), true, true),
+        (observe(&active(), 2, &at_end), true, false),
+        (observe(&active(), 2, &snapshot(Phase::Cancelled(now()), 0)), false, false),
+        (pending().fail(1, failure(), now()).expect("the current attempt"), false, false),
     ];
     for (subscription, at_once, at_period_end) in cases {
         let may = |how| subscription.cancel(how, now(), later(1)).is_ok();

@@ -179,7 +179,7 @@ pub(crate) async fn fail(
     now: DateTime<Utc>,
 ) -> Result<Option<Subscription>> {
     let current = store::lock(connection, Visibility::All, failed.id).await?;
-    let Some(next) = current.failed(failed.lease.attempt, failure, now) else { return Ok(None) };
+    let Some(next) = current.fail(failed.lease.attempt, failure, now) else { return Ok(None) };
     store::update(connection, &next, now).await?;
     conclude::<Subscription>(connection, next.id.0, &next).await?;
     publish(connection, &next, now).await?;
@@ -189,7 +189,7 @@ pub(crate) async fn fail(
 async fn publish(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
     let ended = subscription.state.status() == Status::Cancelled;
     let kind = if ended { SubscriptionCancelled::NAME } else { SubscriptionUpdated::NAME };
-    let event = Event::named(kind, subscription.account, subscription.id.0, subscription.version);
+    let event = Event::of_kind(kind, subscription.account, subscription.id.0, subscription.version);
     events::publish(connection, &[event], now).await
 }
 

@@ -218,7 +218,7 @@ impl Ticket {
 
     /// Returns the next version.
     #[must_use]
-    pub fn changed(self, now: DateTime<Utc>) -> Self {
+    pub fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 }

@@ -72,7 +72,7 @@ fn parent(ticket: &Ticket) -> Parent {
 }
 
 fn event(kind: &'static str, ticket: &Ticket) -> Event {
-    Event::named(kind, ticket.account, ticket.id.0, ticket.version)
+    Event::of_kind(kind, ticket.account, ticket.id.0, ticket.version)
 }
 
 /// Returns the kind of event that a change publishes.
@@ -250,7 +250,7 @@ pub async fn update(connection: &mut Connection, target: Target, patch: Patch, n
     let attached = (ticket.content.attachments.as_slice(), content.attachments.as_slice());
     let (parent, field) = (parent(&ticket), "ticket.attachmentIds");
     files::replace(connection, &target.permit, parent, attached, Purpose::Attachment, field, now).await?;
-    let ticket = Ticket { content, ..ticket }.changed(now);
+    let ticket = Ticket { content, ..ticket }.next_version(now);
     target.commit(connection, ticket, ActivityKind::Updated, &changed.join(", ")).await
 }
 
@@ -264,7 +264,7 @@ async fn transition(
     let ticket = target.lock(connection).await?;
     let state = step(ticket.state)?;
     let detail = state.assignee().map(|assignee| assignee.to_string()).unwrap_or_default();
-    let ticket = Ticket { state, ..ticket }.changed(now);
+    let ticket = Ticket { state, ..ticket }.next_version(now);
     target.commit(connection, ticket, kind, &detail).await
 }
 

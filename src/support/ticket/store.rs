@@ -127,7 +127,7 @@ impl TryFrom<(Row, String)> for Ticket {
 visible!(tickets, requester_id);
 
 /// Applies every filter but the text search.
-fn filtered<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
+fn filtered_query<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
     let mut query = visible(visibility);
     if let Some(account) = filter.account {
         query = query.filter(tickets::account_id.eq(account));
@@ -222,7 +222,7 @@ pub async fn list(
     limit: i64,
     texts: bool,
 ) -> Result<Vec<Ticket>> {
-    let mut query = filtered(visibility, filter);
+    let mut query = filtered_query(visibility, filter);
     if !filter.query.is_empty() {
         // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
         // would be read to its end.

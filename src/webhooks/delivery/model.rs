@@ -67,7 +67,7 @@ const MAX_ATTEMPTS: i32 = 9;
 impl Delivery {
     /// Returns the delivery after an attempt: delivered, pending until `next`, or failed if there is no next attempt.
     #[must_use]
-    pub fn attempted(self, accepted: bool, next: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+    pub fn record_attempt(self, accepted: bool, next: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
         let (state, next_attempt_at) = match (accepted, next) {
             (true, _) => (DeliveryState::Delivered, None),
             (false, Some(next)) if self.attempts_since_resend + 1 < MAX_ATTEMPTS => {
@@ -89,7 +89,7 @@ impl Delivery {
 
     /// Returns the delivery as failed, without another attempt.
     #[must_use]
-    pub fn abandoned(self, now: DateTime<Utc>) -> Self {
+    pub fn abandon(self, now: DateTime<Utc>) -> Self {
         let state = DeliveryState::Failed;
         Self { state, next_attempt_at: None, version: self.version + 1, updated_at: now, ..self }
     }
@@ -98,7 +98,7 @@ impl Delivery {
     ///
     /// # Errors
     /// `DELIVERY_PENDING` while it is still pending.
-    pub fn resent(self, now: DateTime<Utc>) -> Result<Self> {
+    pub fn resend(self, now: DateTime<Utc>) -> Result<Self> {
         if self.state == DeliveryState::Pending {
             return Err(WebhooksReason::DeliveryPending.into());
         }

@@ -196,7 +196,7 @@ async fn record(
         if let Some(changed) = &changed {
             endpoints::update(connection, changed).await?;
         }
-        let delivery = current.attempted(accepted, Some(next).filter(|_| !disabled), now);
+        let delivery = current.record_attempt(accepted, Some(next).filter(|_| !disabled), now);
         store::update(connection, &delivery).await?;
         match delivery.next_attempt_at {
             Some(next) => jobs::enqueue_at(connection, &DeliverWebhook::of(&delivery), next).await?,
@@ -226,7 +226,7 @@ pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let abandoned = app.database.transaction(async move |connection| {
         let delivery = store::lock(connection, id).await?;
         if delivery.state == DeliveryState::Pending {
-            store::update(connection, &delivery.abandoned(now)).await?;
+            store::update(connection, &delivery.abandon(now)).await?;
         }
         Ok::<_, Error>(())
     });
@@ -298,7 +298,7 @@ pub async fn resend(
 ) -> Result<(Delivery, Vec<Attempt>)> {
     let delivery = store::lock(connection, id).await?;
     let endpoint = endpoints::get(connection, delivery.endpoint).await?;
-    let delivery = delivery.resent(now)?;
+    let delivery = delivery.resend(now)?;
     if endpoint.status != Status::Enabled {
         return Err(WebhooksReason::EndpointDisabled.into());
     }

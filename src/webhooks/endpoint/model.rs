@@ -85,15 +85,15 @@ impl Endpoint {
             Some(false) if self.status == Status::Enabled => next.status = Status::Disabled,
             Some(false) | None => {}
         }
-        (next != *self).then(|| next.changed(now))
+        (next != *self).then(|| next.next_version(now))
     }
 
     /// Returns the next version, which signs with a new secret, and also with the previous one for `overlap`.
     #[must_use]
-    pub fn rotated(mut self, secret: Vec<u8>, overlap: TimeDelta, now: DateTime<Utc>) -> Self {
+    pub fn rotate_secret(mut self, secret: Vec<u8>, overlap: TimeDelta, now: DateTime<Utc>) -> Self {
         let old = std::mem::replace(&mut self.secrets.current, secret);
         self.secrets.old = Some((old, now + overlap)).filter(|_| overlap > TimeDelta::zero());
-        self.changed(now)
+        self.next_version(now)
     }
 
     /// Returns the endpoint after an attempt, or `None` if nothing changes. It is disabled once it answers that it is
@@ -105,10 +105,10 @@ impl Endpoint {
         if lost && self.status == Status::Enabled {
             next.status = Status::DisabledForFailures;
         }
-        (next != *self).then(|| next.changed(now))
+        (next != *self).then(|| next.next_version(now))
     }
 
-    fn changed(self, now: DateTime<Utc>) -> Self {
+    fn next_version(self, now: DateTime<Utc>) -> Self {
         Self { version: self.version + 1, updated_at: now, ..self }
     }
 

@@ -173,7 +173,7 @@ pub async fn rotate(
     now: DateTime<Utc>,
 ) -> Result<(Endpoint, SecretString)> {
     let (secret, sealed) = sealer.secret(id)?;
-    let endpoint = store::lock(connection, id).await?.rotated(sealed, overlap, now);
+    let endpoint = store::lock(connection, id).await?.rotate_secret(sealed, overlap, now);
     store::update(connection, &endpoint).await?;
     Ok((endpoint, secret))
 }

@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, event, forged, header, hex, named};
+use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, event, forged, header, hex, identifier};
 use mainstay_kernel::error::Result;
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Verifier for Github {
             return Err(forged("no signature is of a secret of ours"));
         }
         event(body)?;
-        let name = |header: &str| named(header).ok_or_else(|| forged("a header is no name"));
+        let name = |header: &str| identifier(header).ok_or_else(|| forged("a header is no name"));
         Ok(SignedEvent {
             event_id: name(header(headers, "x-github-delivery")?)?,
             kind: name(header(headers, "x-github-event")?)?,

@@ -6,7 +6,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, check_age, event, forged, header, named, text};
+use crate::webhooks::inbound::verifier::{
+    Keys, SignedEvent, Verifier, check_age, event, forged, header, identifier, text,
+};
 use mainstay_kernel::error::Result;
 
 const HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
@@ -27,7 +29,7 @@ impl Verifier for Standard {
         if !self.0.have_signed(&signatures.collect::<Vec<_>>(), &signed) {
             return Err(forged("no signature is of a secret of ours"));
         }
-        let event_id = named(id).ok_or_else(|| forged("the id is none"))?;
+        let event_id = identifier(id).ok_or_else(|| forged("the id is none"))?;
         Ok(SignedEvent { event_id, kind: text(&event(body)?, "type")? })
     }
 }

@@ -93,11 +93,11 @@ pub(crate) fn forged(why: &'static str) -> Error {
 /// Returns the text in a field of the event.
 pub(crate) fn text(event: &serde_json::Value, field: &str) -> Result<String> {
     let text = event[field].as_str().unwrap_or_default();
-    named(text).ok_or_else(|| malformed(format!("the event has no {field} of 1 to 255 visible characters")))
+    identifier(text).ok_or_else(|| malformed(format!("the event has no {field} of 1 to 255 visible characters")))
 }
 
 /// Returns a text that is a plausible id or type.
-pub(crate) fn named(text: &str) -> Option<String> {
+pub(crate) fn identifier(text: &str) -> Option<String> {
     let good = (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     good.then(|| text.to_owned())
 }

@@ -20,7 +20,7 @@ numbered! {
 
 impl Provider {
     /// Returns the provider with a name in the path.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|provider| provider.name() == name)
     }
 }
@@ -93,7 +93,7 @@ impl InboundEvent {
 
     /// Ends processing: the event was processed or ignored by one more attempt, or is dead.
     #[must_use]
-    pub fn ended(self, state: State, now: DateTime<Utc>) -> Self {
+    pub fn end(self, state: State, now: DateTime<Utc>) -> Self {
         let attempts = self.attempts + i32::from(state != State::Dead);
         let unknown = || "Its worker ended in the middle of it.".to_owned();
         let failure = (state == State::Dead).then(|| self.failure.unwrap_or_else(unknown));
@@ -102,23 +102,23 @@ impl InboundEvent {
 
     /// Records a failed attempt.
     #[must_use]
-    pub fn failed(self, failure: String, now: DateTime<Utc>) -> Self {
+    pub fn record_failure(self, failure: String, now: DateTime<Utc>) -> Self {
         let attempts = self.attempts + 1;
         Self { attempts, failure: Some(failure), version: self.version + 1, updated_at: now, ..self }
     }
 
     /// Records a failed attempt that no retry would change; the event is dead.
     #[must_use]
-    pub fn refused(self, failure: String, now: DateTime<Utc>) -> Self {
+    pub fn record_permanent_failure(self, failure: String, now: DateTime<Utc>) -> Self {
         let failed = Self { attempts: self.attempts + 1, failure: Some(failure), ..self };
-        failed.ended(State::Dead, now)
+        failed.end(State::Dead, now)
     }
 
     /// Makes the event pending again, with no attempts.
     ///
     /// # Errors
     /// `EVENT_PENDING`, `EVENT_PROCESSED`.
-    pub fn redriven(self, now: DateTime<Utc>) -> Result<Self> {
+    pub fn redrive(self, now: DateTime<Utc>) -> Result<Self> {
         match self.state {
             State::Pending => return Err(WebhooksReason::EventPending.into()),
             State::Processed => return Err(WebhooksReason::EventProcessed.into()),
@@ -155,20 +155,20 @@ mod tests {
     #[test]
     fn only_unprocessed_events_are_redriven() {
         let now = event().received_at;
-        assert!(event().redriven(now).is_err());
-        assert!(event().ended(State::Processed, now).redriven(now).is_err());
-        assert!(event().ended(State::Ignored, now).redriven(now).is_ok());
-        let again = event().failed("away".to_owned(), now).ended(State::Dead, now);
+        assert!(event().redrive(now).is_err());
+        assert!(event().end(State::Processed, now).redrive(now).is_err());
+        assert!(event().end(State::Ignored, now).redrive(now).is_ok());
+        let again = event().record_failure("away".to_owned(), now).end(State::Dead, now);
         assert_eq!((again.attempts, again.failure.as_deref()), (1, Some("away")));
-        let again = again.redriven(now).expect("it is dead");
+        let again = again.redrive(now).expect("it is dead");
         assert_eq!((again.state, again.attempts, again.finished_at, again.version), (State::Pending, 0, None, 4));
     }
 
     #[test]
     fn provider_names_round_trip() {
         for provider in Provider::ALL {
-            assert_eq!(Provider::named(provider.name()), Some(provider));
+            assert_eq!(Provider::from_name(provider.name()), Some(provider));
         }
-        assert_eq!(Provider::named("Stripe"), None);
+        assert_eq!(Provider::from_name("Stripe"), None);
     }
 }

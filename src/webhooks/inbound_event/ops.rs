@@ -56,7 +56,7 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
             }
             None => State::Ignored,
         };
-        store::update(connection, &event.ended(state, now)).await?;
+        store::update(connection, &event.end(state, now)).await?;
         Ok::<_, Error>(Some(state))
     });
     let error: Error = match done.await {
@@ -66,10 +66,10 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     let failure = error.detail();
     if error.is_rule() {
         // The event is impossible, and a retry would not change that.
-        end_dead(app, id, move |event| event.refused(failure, now)).await?;
+        end_dead(app, id, move |event| event.record_permanent_failure(failure, now)).await?;
         return Ok(Some(State::Dead));
     }
-    change_pending(app, id, move |event| event.failed(failure, now)).await?;
+    change_pending(app, id, move |event| event.record_failure(failure, now)).await?;
     Err(error)
 }
 
@@ -79,7 +79,7 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
 /// Any database error.
 pub async fn give_up(app: &App, id: InboundEventId) -> Result<()> {
     let now = app.clock.now();
-    end_dead(app, id, move |event| event.ended(State::Dead, now)).await
+    end_dead(app, id, move |event| event.end(State::Dead, now)).await
 }
 
 async fn end_dead<F>(app: &App, id: InboundEventId, end: F) -> Result<()>
@@ -142,7 +142,7 @@ pub async fn redrive(
     id: InboundEventId,
     now: DateTime<Utc>,
 ) -> Result<InboundEvent> {
-    let event = store::lock(connection, id).await?.redriven(now)?;
+    let event = store::lock(connection, id).await?.redrive(now)?;
     store::update(connection, &event).await?;
     jobs::enqueue(connection, &ProcessInboundEvent { event: id }).await?;
     Ok(event)

@@ -6,7 +6,7 @@ use super::{
     Case,
     Expected::{Reason, Status},
     call, cases,
-    file::{image, pending, upload},
+    file::{announce, image, upload},
     nothing,
     ticket::with_files,
 };
@@ -29,7 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
             };
             "with a file that is not uploaded" => Reason("VALIDATION_FAILED"), |scene| {
                 let request = json!({ "ticketId": scene.ticket().await, "body": "A photo." });
-                let file = pending(&scene.cast.customer).await;
+                let file = announce(&scene.cast.customer).await;
                 call(&scene.cast.customer, with_files(request, &[file]))
             };
             "an empty one" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "body": "" }));

@@ -30,7 +30,7 @@ pub(crate) fn small() -> Value {
 }
 
 /// A request that announces a file.
-pub(crate) fn announced() -> Value {
+pub(crate) fn upload_request() -> Value {
     json!({
         "name": "smoke.txt", "contentType": "text/plain", "sizeBytes": TEXT.len().to_string(),
         "purpose": "FILE_PURPOSE_ATTACHMENT",
@@ -43,7 +43,7 @@ pub(crate) async fn upload(who: &Actor) -> String {
 }
 
 /// Announces a file of a caller and uploads a content to its URL; returns its id.
-pub(crate) async fn sent(who: &Actor, request: Value, content: impl Into<Vec<u8>>) -> String {
+pub(crate) async fn announce_and_upload(who: &Actor, request: Value, content: impl Into<Vec<u8>>) -> String {
     let announced = who.call(Protocol::Rest, "FileService.CreateUpload", request).await.good();
     let sent = put(who, &announced.text("/data/url"), content).await;
     assert!(sent.is_success(), "{sent}");
@@ -64,19 +64,19 @@ pub(crate) async fn image(who: &Actor) -> String {
 }
 
 /// Announces a file of a caller, which is not uploaded.
-pub(crate) async fn pending(who: &Actor) -> String {
-    who.call(Protocol::Rest, "FileService.CreateUpload", announced()).await.good().text("/data/file/id")
+pub(crate) async fn announce(who: &Actor) -> String {
+    who.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.good().text("/data/file/id")
 }
 
 impl Scene {
     /// Uploads a file of the customer.
-    async fn uploaded(&self) -> Value {
+    async fn upload(&self) -> Value {
         json!({ "fileId": upload(&self.cast.customer).await })
     }
 
     /// Announces a file of the customer.
-    async fn awaited(&self) -> Value {
-        json!({ "fileId": pending(&self.cast.customer).await })
+    async fn announce(&self) -> Value {
+        json!({ "fileId": announce(&self.cast.customer).await })
     }
 
     fn with_account(&self, mut request: Value) -> Value {
@@ -143,24 +143,24 @@ fn uploads() -> Vec<Case> {
 fn direct_uploads() -> Vec<Case> {
     cases! {
         "FileService.CreateUpload" {
-            "a customer, for the own account" => Status(201), |scene| call(&scene.cast.customer, scene.with_account(announced()));
-            "an agent" => Status(201), |scene| call(&scene.cast.agent, announced());
+            "a customer, for the own account" => Status(201), |scene| call(&scene.cast.customer, scene.with_account(upload_request()));
+            "an agent" => Status(201), |scene| call(&scene.cast.agent, upload_request());
             "every field is wrong" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({
                 "name": "", "contentType": "", "sizeBytes": "0", "sha256": "abc",
             }));
             "no media type" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.customer, with(announced(), "contentType", "text/plain\r\nx: y"))
+                call(&scene.cast.customer, with(upload_request(), "contentType", "text/plain\r\nx: y"))
             };
-            "a path" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, with(announced(), "name", "a/b"));
+            "a path" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, with(upload_request(), "name", "a/b"));
             "too large" => Reason("PAYLOAD_TOO_LARGE"), |scene| {
-                call(&scene.cast.customer, with(announced(), "sizeBytes", (101_i64 << 20).to_string()))
+                call(&scene.cast.customer, with(upload_request(), "sizeBytes", (101_i64 << 20).to_string()))
             };
             "another account" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.customer, with(announced(), "accountId", scene.cast.stranger.who().account.to_string()))
+                call(&scene.cast.customer, with(upload_request(), "accountId", scene.cast.stranger.who().account.to_string()))
             };
-            "a service names no account" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.service, announced());
+            "a service names no account" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.service, upload_request());
             "no space is left" => Reason("STORAGE_QUOTA_EXCEEDED"), |scene| {
-                let large = with(announced(), "sizeBytes", (100_i64 << 20).to_string());
+                let large = with(upload_request(), "sizeBytes", (100_i64 << 20).to_string());
                 for _ in 0..10 {
                     scene.cast.customer.call(Protocol::Grpc, "FileService.CreateUpload", large.clone()).await.good();
                 }
@@ -169,28 +169,28 @@ fn direct_uploads() -> Vec<Case> {
         }
         "FileService.CompleteUpload" {
             "what was announced was uploaded" => Status(200), |scene| {
-                call(&scene.cast.customer, json!({ "fileId": sent(&scene.cast.customer, announced(), TEXT).await }))
+                call(&scene.cast.customer, json!({ "fileId": announce_and_upload(&scene.cast.customer, upload_request(), TEXT).await }))
             };
             "with its checksum" => Status(200), |scene| {
-                let request = with(announced(), "sha256", sha256(TEXT));
-                call(&scene.cast.customer, json!({ "fileId": sent(&scene.cast.customer, request, TEXT).await }))
+                let request = with(upload_request(), "sha256", sha256(TEXT));
+                call(&scene.cast.customer, json!({ "fileId": announce_and_upload(&scene.cast.customer, request, TEXT).await }))
             };
             "once more" => Status(200), |scene| {
-                let request = json!({ "fileId": sent(&scene.cast.customer, announced(), TEXT).await });
+                let request = json!({ "fileId": announce_and_upload(&scene.cast.customer, upload_request(), TEXT).await });
                 scene.cast.customer.call(Protocol::Rest, "FileService.CompleteUpload", request.clone()).await.good();
                 call(&scene.cast.customer, request)
             };
-            "nothing was uploaded" => Reason("UPLOAD_INCOMPLETE"), |scene| call(&scene.cast.customer, scene.awaited().await);
+            "nothing was uploaded" => Reason("UPLOAD_INCOMPLETE"), |scene| call(&scene.cast.customer, scene.announce().await);
             "another checksum" => Reason("UPLOAD_INCOMPLETE"), |scene| {
-                let request = with(announced(), "sha256", sha256("Something else"));
-                call(&scene.cast.customer, json!({ "fileId": sent(&scene.cast.customer, request, TEXT).await }))
+                let request = with(upload_request(), "sha256", sha256("Something else"));
+                call(&scene.cast.customer, json!({ "fileId": announce_and_upload(&scene.cast.customer, request, TEXT).await }))
             };
             "another type" => Reason("UNSUPPORTED_MEDIA_TYPE"), |scene| {
-                let request = with(announced(), "contentType", "image/png");
-                call(&scene.cast.customer, json!({ "fileId": sent(&scene.cast.customer, request, TEXT).await }))
+                let request = with(upload_request(), "contentType", "image/png");
+                call(&scene.cast.customer, json!({ "fileId": announce_and_upload(&scene.cast.customer, request, TEXT).await }))
             };
             "somebody else's" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.stranger, json!({ "fileId": sent(&scene.cast.customer, announced(), TEXT).await }))
+                call(&scene.cast.stranger, json!({ "fileId": announce_and_upload(&scene.cast.customer, upload_request(), TEXT).await }))
             };
             "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "fileId": nothing() }));
         }
@@ -205,22 +205,22 @@ fn sha256(text: &str) -> String {
 fn reads() -> Vec<Case> {
     cases! {
         "FileService.GetFile" {
-            "of the own account" => Status(200), |scene| call(&scene.cast.customer, scene.uploaded().await);
-            "of a colleague" => Status(200), |scene| call(&scene.cast.colleague, scene.uploaded().await);
-            "by an agent" => Status(200), |scene| call(&scene.cast.agent, scene.uploaded().await);
-            "that is awaited" => Status(200), |scene| call(&scene.cast.customer, scene.awaited().await);
-            "some fields" => Status(200), |scene| call(&scene.cast.customer, with(scene.uploaded().await, "readMask", "id,name"));
-            "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, scene.uploaded().await);
+            "of the own account" => Status(200), |scene| call(&scene.cast.customer, scene.upload().await);
+            "of a colleague" => Status(200), |scene| call(&scene.cast.colleague, scene.upload().await);
+            "by an agent" => Status(200), |scene| call(&scene.cast.agent, scene.upload().await);
+            "that is awaited" => Status(200), |scene| call(&scene.cast.customer, scene.announce().await);
+            "some fields" => Status(200), |scene| call(&scene.cast.customer, with(scene.upload().await, "readMask", "id,name"));
+            "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, scene.upload().await);
             "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "fileId": nothing() }));
         }
         "FileService.ListFiles" {
             "of the own account" => Status(200), |scene| {
-                scene.uploaded().await;
-                scene.awaited().await;
+                scene.upload().await;
+                scene.announce().await;
                 call(&scene.cast.customer, json!({}))
             };
             "of an account" => Status(200), |scene| {
-                scene.uploaded().await;
+                scene.upload().await;
                 call(&scene.cast.agent, json!({ "accountId": scene.account(), "pageSize": 1 }))
             };
             "of a ticket" => Status(200), |scene| {
@@ -232,25 +232,25 @@ fn reads() -> Vec<Case> {
             "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "pageToken": "x" }));
         }
         "FileService.DownloadFile" {
-            "of the own account" => Status(302), |scene| call(&scene.cast.customer, scene.uploaded().await);
-            "by an agent" => Status(302), |scene| call(&scene.cast.agent, scene.uploaded().await);
-            "that is awaited" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, scene.awaited().await);
-            "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, scene.uploaded().await);
+            "of the own account" => Status(302), |scene| call(&scene.cast.customer, scene.upload().await);
+            "by an agent" => Status(302), |scene| call(&scene.cast.agent, scene.upload().await);
+            "that is awaited" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, scene.announce().await);
+            "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, scene.upload().await);
         }
         "FileService.DeleteFile" {
-            "of the own account" => Status(204), |scene| call(&scene.cast.customer, scene.uploaded().await);
-            "that is awaited" => Status(204), |scene| call(&scene.cast.customer, scene.awaited().await);
+            "of the own account" => Status(204), |scene| call(&scene.cast.customer, scene.upload().await);
+            "that is awaited" => Status(204), |scene| call(&scene.cast.customer, scene.announce().await);
             "that something refers to" => Reason("FILE_IN_USE"), |scene| {
-                let request = scene.uploaded().await;
+                let request = scene.upload().await;
                 let mut ticket = draft();
                 ticket["attachmentIds"] = json!([request["fileId"]]);
                 scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket).await.good();
                 call(&scene.cast.customer, request)
             };
             "another version" => Reason("ETAG_MISMATCH"), |scene| {
-                call(&scene.cast.customer, scene.uploaded().await).header("if-match", "\"7\"")
+                call(&scene.cast.customer, scene.upload().await).header("if-match", "\"7\"")
             };
-            "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, scene.uploaded().await);
+            "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, scene.upload().await);
         }
     }
 }

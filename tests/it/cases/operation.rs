@@ -9,7 +9,7 @@ use super::{
 };
 use crate::support::Protocol;
 
-async fn cancelled(scene: &Scene) -> String {
+async fn cancel_operation(scene: &Scene) -> String {
     let request = json!({ "operationId": scene.operation().await });
     scene.cast.agent.call(Protocol::Rest, "OperationService.CancelOperation", request).await.good().id()
 }
@@ -32,10 +32,10 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&scene.cast.agent, json!({ "operationId": scene.operation().await })).header("if-match", "\"1\"")
             };
             "one that was cancelled" => Status(200), |scene| {
-                call(&scene.cast.agent, json!({ "operationId": cancelled(&scene).await })).header("if-match", "\"2\"")
+                call(&scene.cast.agent, json!({ "operationId": cancel_operation(&scene).await })).header("if-match", "\"2\"")
             };
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
-                call(&scene.cast.agent, json!({ "operationId": cancelled(&scene).await })).header("if-match", "\"1\"")
+                call(&scene.cast.agent, json!({ "operationId": cancel_operation(&scene).await })).header("if-match", "\"1\"")
             };
             "one that ended" => Reason("OPERATION_ENDED"), |scene| {
                 let id = scene.operation().await;

@@ -16,7 +16,7 @@ pub(crate) async fn product(scene: &Scene, price_minor: i64, currency: &str) -> 
 }
 
 /// Creates a product of 9.00 EUR billed each month or year.
-pub(crate) async fn recurring(scene: &Scene, interval: &str) -> String {
+pub(crate) async fn create_recurring_product(scene: &Scene, interval: &str) -> String {
     let request = json!({
         "name": "A box", "price": euro("900"), "billingInterval": interval,
     });
@@ -33,7 +33,7 @@ pub(crate) async fn order(scene: &Scene) -> String {
     scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", request).await.good().id()
 }
 
-async fn cancelled(scene: &Scene) -> String {
+async fn cancel_order(scene: &Scene) -> String {
     let id = order(scene).await;
     scene.cast.customer.call(Protocol::Rest, "OrderService.CancelOrder", json!({ "orderId": id })).await.good();
     id
@@ -168,7 +168,7 @@ fn creates() -> Vec<Case> {
                 call(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
             "a recurring product" => Reason("PRODUCT_SOLD_OTHERWISE"), |scene| {
-                let product = recurring(&scene, "BILLING_INTERVAL_YEAR").await;
+                let product = create_recurring_product(&scene, "BILLING_INTERVAL_YEAR").await;
                 call(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
             "two currencies" => Reason("CURRENCIES_MIXED"), |scene| call(&scene.cast.customer, json!({
@@ -194,13 +194,13 @@ fn others() -> Vec<Case> {
         "OrderService.ListOrders" {
             "an account's" => Status(200), |scene| {
                 order(&scene).await;
-                cancelled(&scene).await;
+                cancel_order(&scene).await;
                 call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
             "some fields of an account's, by page" => Status(200), |scene| {
                 order(&scene).await;
                 order(&scene).await;
-                cancelled(&scene).await;
+                cancel_order(&scene).await;
                 let first = json!({ "accountId": scene.account(), "statuses": ["ORDER_STATUS_OPEN"], "pageSize": 1 });
                 let page = scene.cast.agent.call(Protocol::Rest, "OrderService.ListOrders", first.clone()).await;
                 let mut second = first;
@@ -216,9 +216,9 @@ fn others() -> Vec<Case> {
             "the caller's own" => Status(200), |scene| {
                 call(&scene.cast.customer, json!({ "orderId": order(&scene).await })).header("if-match", "\"1\"")
             };
-            "a cancelled one" => Reason("ORDER_CANCELLED"), |scene| call(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await }));
+            "a cancelled one" => Reason("ORDER_CANCELLED"), |scene| call(&scene.cast.customer, json!({ "orderId": cancel_order(&scene).await }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
-                call(&scene.cast.customer, json!({ "orderId": cancelled(&scene).await })).header("if-match", "\"1\"")
+                call(&scene.cast.customer, json!({ "orderId": cancel_order(&scene).await })).header("if-match", "\"1\"")
             };
         }
     }

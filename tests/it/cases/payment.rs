@@ -29,7 +29,7 @@ pub(crate) async fn unknown(scene: &Scene) -> Answer {
     charge(scene, "pm_sandbox_error").await.send(Protocol::Rest, CHARGE).await.good()
 }
 
-async fn declined(scene: &Scene) -> String {
+async fn decline_payment(scene: &Scene) -> String {
     let call = charge(scene, "pm_card_visa_chargeDeclined").await;
     call.send(Protocol::Rest, CHARGE).await.refused("CARD_DECLINED");
     let filter = json!({ "orderId": call.request["orderId"] });
@@ -44,7 +44,7 @@ fn refund(scene: &Scene, payment: &str, amount: Option<i64>) -> Call {
     call(&scene.cast.agent, request).header("idempotency-key", unique())
 }
 
-async fn refunded(scene: &Scene, amount: Option<i64>) -> (String, String) {
+async fn refund_payment(scene: &Scene, amount: Option<i64>) -> (String, String) {
     let payment = paid(scene).await.id();
     let refund = refund(scene, &payment, amount).send(Protocol::Rest, REFUND).await.good().id();
     (payment, refund)
@@ -125,7 +125,7 @@ fn refunds() -> Vec<Case> {
             "all of it" => Status(201), |scene| refund(&scene, &paid(&scene).await.id(), None);
             "a part" => Status(201), |scene| refund(&scene, &paid(&scene).await.id(), Some(1));
             "the rest" => Status(201), |scene| {
-                let (payment, _) = refunded(&scene, Some(100)).await;
+                let (payment, _) = refund_payment(&scene, Some(100)).await;
                 refund(&scene, &payment, Some(350))
             };
             "the same key again" => Status(201), |scene| {
@@ -135,7 +135,7 @@ fn refunds() -> Vec<Case> {
             };
             "more than was charged" => Reason("REFUND_EXCEEDS_PAYMENT"), |scene| refund(&scene, &paid(&scene).await.id(), Some(451));
             "more than is left" => Reason("REFUND_EXCEEDS_PAYMENT"), |scene| {
-                let (payment, _) = refunded(&scene, Some(100)).await;
+                let (payment, _) = refund_payment(&scene, Some(100)).await;
                 refund(&scene, &payment, Some(351))
             };
             "in another currency" => Reason("CURRENCIES_MIXED"), |scene| {
@@ -145,7 +145,7 @@ fn refunds() -> Vec<Case> {
             };
             "nothing" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &paid(&scene).await.id(), Some(0));
             "when nothing is left" => Reason("PAYMENT_ALREADY_REFUNDED"), |scene| {
-                let (payment, _) = refunded(&scene, None).await;
+                let (payment, _) = refund_payment(&scene, None).await;
                 refund(&scene, &payment, None)
             };
             "of a pending payment" => Reason("PAYMENT_PENDING"), |scene| {
@@ -157,7 +157,7 @@ fn refunds() -> Vec<Case> {
                 scene.database.sql(&format!("UPDATE payments SET gateway = 'stripe' WHERE id = '{payment}'")).await;
                 refund(&scene, &payment, None)
             };
-            "of a declined payment" => Reason("PAYMENT_NOT_CHARGED"), |scene| refund(&scene, &declined(&scene).await, None);
+            "of a declined payment" => Reason("PAYMENT_NOT_CHARGED"), |scene| refund(&scene, &decline_payment(&scene).await, None);
             "a negative amount" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &nothing(), Some(-1));
             "without a key" => Reason("IDEMPOTENCY_KEY_MISSING"), |scene| {
                 Call { headers: Vec::new(), ..refund(&scene, &nothing(), None) }
@@ -174,7 +174,7 @@ fn reads() -> Vec<Case> {
     cases! {
         "PaymentService.GetPayment" {
             "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "paymentId": paid(&scene).await.id() }));
-            "a declined one" => Status(200), |scene| call(&scene.cast.customer, json!({ "paymentId": declined(&scene).await }));
+            "a declined one" => Status(200), |scene| call(&scene.cast.customer, json!({ "paymentId": decline_payment(&scene).await }));
             "some of its fields" => Status(200), |scene| {
                 call(&scene.cast.customer, json!({ "paymentId": paid(&scene).await.id(), "readMask": "status,amount" }))
             };
@@ -183,13 +183,13 @@ fn reads() -> Vec<Case> {
         "PaymentService.ListPayments" {
             "an account's" => Status(200), |scene| {
                 paid(&scene).await;
-                declined(&scene).await;
+                decline_payment(&scene).await;
                 call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
             "some fields of an account's, by page" => Status(200), |scene| {
                 paid(&scene).await;
                 paid(&scene).await;
-                declined(&scene).await;
+                decline_payment(&scene).await;
                 let first = json!({ "accountId": scene.account(), "statuses": ["PAYMENT_STATUS_SUCCEEDED"], "pageSize": 1 });
                 let page = scene.cast.agent.call(Protocol::Rest, "PaymentService.ListPayments", first.clone()).await;
                 let mut second = first;
@@ -199,12 +199,12 @@ fn reads() -> Vec<Case> {
             "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "pageToken": "AAAA" }));
         }
         "RefundService.GetRefund" {
-            "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "refundId": refunded(&scene, Some(7)).await.1 }));
-            "another account's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "refundId": refunded(&scene, Some(7)).await.1 }));
+            "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "refundId": refund_payment(&scene, Some(7)).await.1 }));
+            "another account's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "refundId": refund_payment(&scene, Some(7)).await.1 }));
         }
         "RefundService.ListRefunds" {
             "of the caller's own payment" => Status(200), |scene| {
-                let (payment, _) = refunded(&scene, Some(7)).await;
+                let (payment, _) = refund_payment(&scene, Some(7)).await;
                 refund(&scene, &payment, Some(8)).send(Protocol::Rest, REFUND).await.good();
                 call(&scene.cast.customer, json!({ "paymentId": payment }))
             };

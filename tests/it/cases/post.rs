@@ -17,7 +17,7 @@ pub(crate) fn draft() -> Value {
 }
 
 /// A request that creates a post with an image.
-pub(crate) fn showing(image: &str) -> Value {
+pub(crate) fn post_with_image(image: &str) -> Value {
     json!({ "title": unique(), "body": format!("A printer:\n\n![A printer](/images/{image} \"It burns\")\n") })
 }
 
@@ -27,7 +27,7 @@ pub(crate) async fn post(author: &Actor) -> String {
 }
 
 /// Creates a post of a caller and publishes it; returns its id and its slug.
-pub(crate) async fn published(author: &Actor) -> (String, String) {
+pub(crate) async fn publish_post(author: &Actor) -> (String, String) {
     let id = post(author).await;
     let answer = author.call(Protocol::Rest, "PostService.PublishPost", json!({ "postId": id })).await.good();
     (id, answer.text("/data/slug"))
@@ -40,13 +40,13 @@ impl Scene {
     }
 
     /// Creates a published post of the agent; returns its id.
-    async fn published(&self) -> String {
-        published(&self.cast.agent).await.0
+    async fn publish_post(&self) -> String {
+        publish_post(&self.cast.agent).await.0
     }
 
     /// Creates a published post of the admin; returns its id.
     async fn published_by_admin(&self) -> String {
-        published(&self.cast.admin).await.0
+        publish_post(&self.cast.admin).await.0
     }
 
     fn agent_id(&self) -> String {
@@ -90,23 +90,23 @@ fn creates() -> Vec<Case> {
             };
             "with an image" => Status(201), |scene| {
                 let image = image(&scene.cast.agent).await;
-                call(&scene.cast.agent, showing(&image))
+                call(&scene.cast.agent, post_with_image(&image))
             };
             "with a file that is no image" => Reason("VALIDATION_FAILED"), |scene| {
                 let file = upload(&scene.cast.agent).await;
-                call(&scene.cast.agent, showing(&file))
+                call(&scene.cast.agent, post_with_image(&file))
             };
-            "with an unknown image" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, showing(&nothing()));
+            "with an unknown image" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, post_with_image(&nothing()));
             "with a stranger's image" => Reason("NOT_FOUND"), |scene| {
                 let image = image(&scene.cast.stranger).await;
-                call(&scene.cast.agent, showing(&image))
+                call(&scene.cast.agent, post_with_image(&image))
             };
             "with too many images" => Reason("VALIDATION_FAILED"), |scene| {
                 let text: String = (0..51).map(|_| format!("![](/images/{}) ", nothing())).collect();
                 call(&scene.cast.agent, json!({ "title": unique(), "body": text }))
             };
             "a slug that another post has" => Reason("ALREADY_EXISTS"), |scene| {
-                let (_, slug) = published(&scene.cast.admin).await;
+                let (_, slug) = publish_post(&scene.cast.admin).await;
                 call(&scene.cast.agent, json!({ "title": "Another", "body": "Text", "slug": slug }))
             };
             "a title whose slug another post has" => Status(201), |scene| {
@@ -139,17 +139,17 @@ fn creates() -> Vec<Case> {
 fn reads() -> Vec<Case> {
     cases! {
         "PostService.GetPost" {
-            "a published one, by anyone" => Status(200), |scene| call(&scene.cast.anonymous, json!({ "postId": scene.published().await }));
-            "a published one, by a customer" => Status(200), |scene| call(&scene.cast.customer, json!({ "postId": scene.published().await }));
-            "a published one, by its author" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.published().await }));
+            "a published one, by anyone" => Status(200), |scene| call(&scene.cast.anonymous, json!({ "postId": scene.publish_post().await }));
+            "a published one, by a customer" => Status(200), |scene| call(&scene.cast.customer, json!({ "postId": scene.publish_post().await }));
+            "a published one, by its author" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.publish_post().await }));
             "a draft, by its author" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
             "a draft, by an admin" => Status(200), |scene| call(&scene.cast.admin, json!({ "postId": scene.post().await }));
             "a draft, by a service" => Status(200), |scene| call(&scene.cast.service, json!({ "postId": scene.post().await }));
             "some of its fields" => Status(200), |scene| {
-                call(&scene.cast.anonymous, json!({ "postId": scene.published().await, "readMask": "id,title,publishTime" }))
+                call(&scene.cast.anonymous, json!({ "postId": scene.publish_post().await, "readMask": "id,title,publishTime" }))
             };
             "an unknown field" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.anonymous, json!({ "postId": scene.published().await, "readMask": "colour" }))
+                call(&scene.cast.anonymous, json!({ "postId": scene.publish_post().await, "readMask": "colour" }))
             };
             "a draft, by anyone" => Reason("NOT_FOUND"), |scene| call(&scene.cast.anonymous, json!({ "postId": scene.post().await }));
             "a draft, by a customer" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "postId": scene.post().await }));
@@ -161,7 +161,7 @@ fn reads() -> Vec<Case> {
         }
         "PostService.GetPostBySlug" {
             "a published one, by anyone" => Status(200), |scene| {
-                let (_, slug) = published(&scene.cast.agent).await;
+                let (_, slug) = publish_post(&scene.cast.agent).await;
                 call(&scene.cast.anonymous, json!({ "slug": slug }))
             };
             "an unknown slug" => Reason("NOT_FOUND"), |scene| call(&scene.cast.anonymous, json!({ "slug": unique() }));
@@ -174,20 +174,20 @@ fn lists() -> Vec<Case> {
     cases! {
         "PostService.ListPosts" {
             "of one author" => Status(200), |scene| {
-                scene.published().await;
+                scene.publish_post().await;
                 scene.post().await;
                 call(&scene.cast.anonymous, json!({ "authorId": scene.agent_id() }))
             };
             "with a label, and words" => Status(200), |scene| {
-                scene.published().await;
+                scene.publish_post().await;
                 call(&scene.cast.anonymous, json!({ "authorId": scene.agent_id(), "tag": "one", "query": "draft -other" }))
             };
             "with another label" => Status(200), |scene| {
-                scene.published().await;
+                scene.publish_post().await;
                 call(&scene.cast.anonymous, json!({ "authorId": scene.agent_id(), "tag": "two" }))
             };
             "some fields" => Status(200), |scene| {
-                scene.published().await;
+                scene.publish_post().await;
                 call(&scene.cast.anonymous, json!({ "authorId": scene.agent_id(), "readMask": "slug,title" }))
             };
             "too deep" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.anonymous, json!({ "page": 10_000, "pageSize": 100 }));
@@ -195,7 +195,7 @@ fn lists() -> Vec<Case> {
         }
         "PostService.ListDrafts" {
             "an agent's own" => Status(200), |scene| {
-                scene.published().await;
+                scene.publish_post().await;
                 scene.post().await;
                 call(&scene.cast.agent, json!({}))
             };
@@ -222,11 +222,11 @@ fn changes() -> Vec<Case> {
                 "postId": scene.post().await, "post": { "language": "!!" },
             }));
             "an image" => Status(200), |scene| {
-                let patch = json!({ "body": showing(&image(&scene.cast.agent).await)["body"] });
+                let patch = json!({ "body": post_with_image(&image(&scene.cast.agent).await)["body"] });
                 call(&scene.cast.agent, json!({ "postId": scene.post().await, "post": patch }))
             };
             "an unknown image" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
-                "postId": scene.post().await, "post": { "body": showing(&nothing())["body"] },
+                "postId": scene.post().await, "post": { "body": post_with_image(&nothing())["body"] },
             }));
             "a summary is cleared" => Status(200), |scene| call(&scene.cast.agent, json!({
                 "postId": scene.post().await, "post": { "title": "Another" }, "updateMask": "summary,language,tags",
@@ -238,17 +238,17 @@ fn changes() -> Vec<Case> {
                 "postId": scene.post().await, "post": { "body": "Other" },
             })).header("if-match", "\"1\"");
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.agent, json!({
-                "postId": scene.published().await, "post": { "body": "Other" },
+                "postId": scene.publish_post().await, "post": { "body": "Other" },
             })).header("if-match", "\"1\"");
             "a slug that another post has" => Reason("ALREADY_EXISTS"), |scene| {
-                let (_, slug) = published(&scene.cast.admin).await;
+                let (_, slug) = publish_post(&scene.cast.admin).await;
                 call(&scene.cast.agent, json!({ "postId": scene.post().await, "post": { "slug": slug } }))
             };
             "an empty patch" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.post().await, "post": {} }))
             };
             "an admin changes an agent's" => Status(200), |scene| call(&scene.cast.admin, json!({
-                "postId": scene.published().await, "post": { "title": "Corrected" },
+                "postId": scene.publish_post().await, "post": { "title": "Corrected" },
             }));
             "somebody else's published post" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({
                 "postId": scene.published_by_admin().await, "post": { "title": "Mine now" },
@@ -257,12 +257,12 @@ fn changes() -> Vec<Case> {
                 "postId": post(&scene.cast.admin).await, "post": { "title": "Mine now" },
             }));
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({
-                "postId": scene.published().await, "post": { "title": "Mine now" },
+                "postId": scene.publish_post().await, "post": { "title": "Mine now" },
             }));
         }
         "PostService.DeletePost" {
             "its author may" => Status(204), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
-            "an admin may" => Status(204), |scene| call(&scene.cast.admin, json!({ "postId": scene.published().await }));
+            "an admin may" => Status(204), |scene| call(&scene.cast.admin, json!({ "postId": scene.publish_post().await }));
             "somebody else's published post" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.published_by_admin().await }))
             };
@@ -278,7 +278,7 @@ fn transitions() -> Vec<Case> {
     cases! {
         "PostService.PublishPost" {
             "its author may" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
-            "a published one" => Reason("POST_PUBLISHED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.published().await }));
+            "a published one" => Reason("POST_PUBLISHED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.publish_post().await }));
             "somebody else's draft" => Reason("NOT_FOUND"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": post(&scene.cast.admin).await }))
             };
@@ -295,7 +295,7 @@ fn transitions() -> Vec<Case> {
             };
             "at no time" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
             "a published one" => Reason("POST_PUBLISHED"), |scene| {
-                call(&scene.cast.agent, json!({ "postId": scene.published().await, "publishTime": "2036-01-01T08:00:00Z" }))
+                call(&scene.cast.agent, json!({ "postId": scene.publish_post().await, "publishTime": "2036-01-01T08:00:00Z" }))
             };
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.post().await, "publishTime": "2036-01-01T08:00:00Z" }))
@@ -303,13 +303,13 @@ fn transitions() -> Vec<Case> {
             };
         }
         "PostService.UnpublishPost" {
-            "a published one" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.published().await }));
+            "a published one" => Status(200), |scene| call(&scene.cast.agent, json!({ "postId": scene.publish_post().await }));
             "a draft" => Reason("POST_NOT_PUBLISHED"), |scene| call(&scene.cast.agent, json!({ "postId": scene.post().await }));
             "somebody else's" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.published_by_admin().await }))
             };
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
-                call(&scene.cast.agent, json!({ "postId": scene.published().await })).header("if-match", "\"1\"")
+                call(&scene.cast.agent, json!({ "postId": scene.publish_post().await })).header("if-match", "\"1\"")
             };
         }
     }

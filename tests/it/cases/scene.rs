@@ -80,7 +80,7 @@ impl Scene {
     }
 
     /// Creates a ticket of the customer and resolves it.
-    pub(crate) async fn resolved(&self) -> String {
+    pub(crate) async fn resolved_ticket(&self) -> String {
         let id = self.ticket().await;
         self.cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await.good();
         id

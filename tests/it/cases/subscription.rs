@@ -6,7 +6,7 @@ use super::{
     Call, Case,
     Expected::{Reason, Status},
     Scene, call, cases, nothing,
-    order::{product, recurring},
+    order::{create_recurring_product, product},
 };
 use crate::support::{Answer, Protocol, unique};
 
@@ -15,7 +15,7 @@ const CANCEL: &str = "SubscriptionService.CancelSubscription";
 
 /// A request by the customer to subscribe to a new product of 9.00 EUR a month with a card.
 async fn subscribe(scene: &Scene, card: &str) -> Call {
-    let product = recurring(scene, "BILLING_INTERVAL_MONTH").await;
+    let product = create_recurring_product(scene, "BILLING_INTERVAL_MONTH").await;
     call(&scene.cast.customer, json!({ "productId": product, "accountId": scene.account(), "paymentMethod": card }))
         .header("idempotency-key", unique())
 }
@@ -29,17 +29,17 @@ fn cancel(id: &str, at_period_end: bool) -> Value {
     json!({ "subscriptionId": id, "atPeriodEnd": at_period_end })
 }
 
-async fn cancelled(scene: &Scene, at_period_end: bool) -> String {
+async fn cancel_subscription(scene: &Scene, at_period_end: bool) -> String {
     let id = create_subscription(scene).await.id();
     scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, at_period_end)).await.good();
     id
 }
 
-async fn pending(scene: &Scene) -> String {
+async fn create_pending_subscription(scene: &Scene) -> String {
     subscribe(scene, "pm_sandbox_error").await.send(Protocol::Rest, CREATE).await.good().id()
 }
 
-async fn failed(scene: &Scene) -> String {
+async fn fail_subscription(scene: &Scene) -> String {
     subscribe(scene, "pm_card_visa_chargeDeclined").await.send(Protocol::Rest, CREATE).await.refused("CARD_DECLINED");
     let listed = json!({ "statuses": ["SUBSCRIPTION_STATUS_FAILED"] });
     scene
@@ -63,18 +63,18 @@ fn creates() -> Vec<Case> {
         "SubscriptionService.CreateSubscription" {
             "a good card" => Status(201), |scene| subscribe(&scene, "pm_card_visa").await;
             "the caller's account by default, billed yearly" => Status(201), |scene| {
-                let product = recurring(&scene, "BILLING_INTERVAL_YEAR").await;
+                let product = create_recurring_product(&scene, "BILLING_INTERVAL_YEAR").await;
                 call(&scene.cast.customer, json!({ "productId": product, "paymentMethod": "pm_card_mastercard" }))
                     .header("idempotency-key", unique())
             };
             "by an agent" => Status(201), |scene| Call { who: scene.cast.agent.clone(), ..subscribe(&scene, "pm_card_visa").await };
             "by an agent who names no account" => Reason("VALIDATION_FAILED"), |scene| {
-                let product = recurring(&scene, "BILLING_INTERVAL_MONTH").await;
+                let product = create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
                 call(&scene.cast.agent, json!({ "productId": product, "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", unique())
             };
             "an unknown account" => Reason("NOT_FOUND"), |scene| {
-                let product = recurring(&scene, "BILLING_INTERVAL_MONTH").await;
+                let product = create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
                 call(&scene.cast.agent, json!({ "productId": product, "accountId": nothing(), "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", unique())
             };
@@ -134,20 +134,20 @@ fn cancels() -> Vec<Case> {
                 call(&scene.cast.customer, cancel(&subscription.id(), false)).header("if-match", tag)
             };
             "with the period" => Status(200), |scene| call(&scene.cast.agent, cancel(&create_subscription(&scene).await.id(), true));
-            "at once after a scheduled cancellation" => Status(200), |scene| call(&scene.cast.customer, cancel(&cancelled(&scene, true).await, false));
+            "at once after a scheduled cancellation" => Status(200), |scene| call(&scene.cast.customer, cancel(&cancel_subscription(&scene, true).await, false));
             "the same key again" => Status(200), |scene| {
                 let call = call(&scene.cast.customer, cancel(&create_subscription(&scene).await.id(), false)).header("idempotency-key", "one");
                 call.send(Protocol::Grpc, CANCEL).await.good();
                 call
             };
-            "a cancelled one" => Reason("SUBSCRIPTION_ALREADY_CANCELLED"), |scene| call(&scene.cast.customer, cancel(&cancelled(&scene, false).await, true));
+            "a cancelled one" => Reason("SUBSCRIPTION_ALREADY_CANCELLED"), |scene| call(&scene.cast.customer, cancel(&cancel_subscription(&scene, false).await, true));
             "with the period, twice" => Reason("SUBSCRIPTION_ALREADY_CANCELLED"), |scene| {
-                call(&scene.cast.customer, cancel(&cancelled(&scene, true).await, true))
+                call(&scene.cast.customer, cancel(&cancel_subscription(&scene, true).await, true))
             };
             "one whose outcome is unknown" => Reason("SUBSCRIPTION_PENDING"), |scene| {
-                call(&scene.cast.customer, cancel(&pending(&scene).await, false))
+                call(&scene.cast.customer, cancel(&create_pending_subscription(&scene).await, false))
             };
-            "a failed one" => Reason("SUBSCRIPTION_NOT_STARTED"), |scene| call(&scene.cast.customer, cancel(&failed(&scene).await, false));
+            "a failed one" => Reason("SUBSCRIPTION_NOT_STARTED"), |scene| call(&scene.cast.customer, cancel(&fail_subscription(&scene).await, false));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
                 call(&scene.cast.customer, cancel(&create_subscription(&scene).await.id(), false)).header("if-match", "\"1\"")
             };
@@ -160,7 +160,7 @@ fn reads() -> Vec<Case> {
     cases! {
         "SubscriptionService.GetSubscription" {
             "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "subscriptionId": create_subscription(&scene).await.id() }));
-            "a cancelled one" => Status(200), |scene| call(&scene.cast.customer, json!({ "subscriptionId": cancelled(&scene, false).await }));
+            "a cancelled one" => Status(200), |scene| call(&scene.cast.customer, json!({ "subscriptionId": cancel_subscription(&scene, false).await }));
             "some of its fields" => Status(200), |scene| {
                 call(&scene.cast.agent, json!({ "subscriptionId": create_subscription(&scene).await.id(), "readMask": "status,price,periodEndTime" }))
             };
@@ -169,14 +169,14 @@ fn reads() -> Vec<Case> {
         "SubscriptionService.ListSubscriptions" {
             "an account's" => Status(200), |scene| {
                 create_subscription(&scene).await;
-                failed(&scene).await;
-                cancelled(&scene, true).await;
+                fail_subscription(&scene).await;
+                cancel_subscription(&scene, true).await;
                 call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
             "some fields of an account's, by page" => Status(200), |scene| {
                 create_subscription(&scene).await;
                 create_subscription(&scene).await;
-                cancelled(&scene, false).await;
+                cancel_subscription(&scene, false).await;
                 let first = json!({ "accountId": scene.account(), "statuses": ["SUBSCRIPTION_STATUS_ACTIVE"], "pageSize": 1 });
                 let page = scene.cast.agent.call(Protocol::Rest, "SubscriptionService.ListSubscriptions", first.clone()).await;
                 let mut second = first;

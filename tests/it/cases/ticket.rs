@@ -6,7 +6,7 @@ use super::{
     Case,
     Expected::{Reason, Status},
     call, cases, draft, file,
-    file::{image, pending, upload},
+    file::{announce, image, upload},
     nothing, ticket,
 };
 
@@ -36,7 +36,7 @@ fn creates() -> Vec<Case> {
                 call(&scene.cast.customer, with_files(draft(), &[file]))
             };
             "with a file that is not uploaded" => Reason("VALIDATION_FAILED"), |scene| {
-                let file = pending(&scene.cast.customer).await;
+                let file = announce(&scene.cast.customer).await;
                 call(&scene.cast.customer, with_files(draft(), &[file]))
             };
             "with an image for posts" => Reason("VALIDATION_FAILED"), |scene| {
@@ -235,16 +235,16 @@ fn transitions() -> Vec<Case> {
     cases! {
         "TicketService.ResolveTicket" {
             "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
-            "a resolved one" => Reason("TICKET_RESOLVED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
+            "a resolved one" => Reason("TICKET_RESOLVED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved_ticket().await }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
-                call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await })).header("if-match", "\"1\"")
+                call(&scene.cast.customer, json!({ "ticketId": scene.resolved_ticket().await })).header("if-match", "\"1\"")
             };
         }
         "TicketService.ReopenTicket" {
-            "a resolved one" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
+            "a resolved one" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved_ticket().await }));
             "an open one" => Reason("TICKET_NOT_RESOLVED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
-                call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await })).header("if-match", "\"1\"")
+                call(&scene.cast.customer, json!({ "ticketId": scene.resolved_ticket().await })).header("if-match", "\"1\"")
             };
         }
         "TicketService.AssignTicket" {
@@ -256,7 +256,7 @@ fn transitions() -> Vec<Case> {
                 "ticketId": scene.ticket().await, "assigneeId": scene.cast.customer.who().id.to_string(),
             }));
             "a resolved one" => Reason("TICKET_RESOLVED"), |scene| call(&scene.cast.agent, json!({
-                "ticketId": scene.resolved().await, "assigneeId": scene.cast.agent.who().id.to_string(),
+                "ticketId": scene.resolved_ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),
             }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.agent, json!({
                 "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),

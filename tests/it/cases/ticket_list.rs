@@ -14,12 +14,12 @@ pub(crate) fn cases() -> Vec<Case> {
         "TicketService.ListTickets" {
             "an account's" => Status(200), |scene| {
                 scene.ticket().await;
-                scene.resolved().await;
+                scene.resolved_ticket().await;
                 call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
             "filtered and ordered" => Status(200), |scene| {
                 scene.ticket().await;
-                scene.resolved().await;
+                scene.resolved_ticket().await;
                 call(&scene.cast.agent, json!({
                     "accountId": scene.account(), "statuses": ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS"],
                     "priorities": ["TICKET_PRIORITY_MEDIUM"], "order": "TICKET_ORDER_PRIORITY_ASC", "query": "printer -ice",
@@ -46,7 +46,7 @@ pub(crate) fn cases() -> Vec<Case> {
         "TicketService.ExportTickets" {
             "an account's" => Status(200), |scene| {
                 scene.ticket().await;
-                scene.resolved().await;
+                scene.resolved_ticket().await;
                 call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
             "none" => Status(200), |scene| call(&scene.cast.customer, json!({}));
@@ -55,7 +55,7 @@ pub(crate) fn cases() -> Vec<Case> {
         "TicketService.ExportTicketsCsv" {
             "an account's" => Status(200), |scene| {
                 scene.ticket().await;
-                scene.resolved().await;
+                scene.resolved_ticket().await;
                 call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
             "none" => Status(200), |scene| call(&scene.cast.customer, json!({}));
@@ -72,7 +72,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "an anonymous caller" => Reason("UNAUTHENTICATED"), |scene| call(&scene.cast.anonymous, json!({}));
         }
         "ActivityService.ListActivities" {
-            "of the caller's own ticket" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved().await }));
+            "of the caller's own ticket" => Status(200), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.resolved_ticket().await }));
             "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
         }
     }

@@ -21,7 +21,7 @@ fn stripe(scene: &Scene, body: &str) -> Call {
 }
 
 /// Inserts an event of an unknown type in a given state.
-async fn stored(scene: &Scene, state: i16) -> String {
+async fn insert_event(scene: &Scene, state: i16) -> String {
     let id = nothing();
     let finished = if state == 1 { "NULL" } else { "now()" };
     let insert = format!(
@@ -93,20 +93,20 @@ fn tells() -> Vec<Case> {
 fn reads() -> Vec<Case> {
     cases! {
         "InboundEventService.GetInboundEvent" {
-            "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "eventId": stored(&scene, DEAD).await }));
+            "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "eventId": insert_event(&scene, DEAD).await }));
             "some of its fields" => Status(200), |scene| {
-                call(&scene.cast.admin, json!({ "eventId": stored(&scene, 1).await, "readMask": "id,state,failure" }))
+                call(&scene.cast.admin, json!({ "eventId": insert_event(&scene, 1).await, "readMask": "id,state,failure" }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "eventId": nothing() }));
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| {
-                call(&scene.cast.agent, json!({ "eventId": stored(&scene, DEAD).await }))
+                call(&scene.cast.agent, json!({ "eventId": insert_event(&scene, DEAD).await }))
             };
         }
         "InboundEventService.ListInboundEvents" {
             // Not the first page: its total includes the events of other cases.
             "a page" => Status(200), |scene| {
                 for _ in 0..3 {
-                    stored(&scene, DEAD).await;
+                    insert_event(&scene, DEAD).await;
                 }
                 let list = json!({ "pageSize": 1, "provider": "WEBHOOK_PROVIDER_STRIPE", "state": "INBOUND_EVENT_STATE_DEAD" });
                 let page = scene.cast.admin.call(Protocol::Rest, "InboundEventService.ListInboundEvents", list.clone()).await.good();
@@ -123,12 +123,12 @@ fn reads() -> Vec<Case> {
             };
         }
         "InboundEventService.RedriveInboundEvent" {
-            "a dead one" => Status(202), |scene| call(&scene.cast.admin, json!({ "eventId": stored(&scene, DEAD).await }));
+            "a dead one" => Status(202), |scene| call(&scene.cast.admin, json!({ "eventId": insert_event(&scene, DEAD).await }));
             "one that is pending" => Reason("EVENT_PENDING"), |scene| {
-                call(&scene.cast.admin, json!({ "eventId": stored(&scene, 1).await }))
+                call(&scene.cast.admin, json!({ "eventId": insert_event(&scene, 1).await }))
             };
             "one that was processed" => Reason("EVENT_PROCESSED"), |scene| {
-                call(&scene.cast.admin, json!({ "eventId": stored(&scene, 2).await }))
+                call(&scene.cast.admin, json!({ "eventId": insert_event(&scene, 2).await }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "eventId": nothing() }));
         }

@@ -273,7 +273,7 @@ fn no_files_need_each_other_in_a_circle() {
     none(&found);
 }
 
-fn parsed(module: &str, text: &str) -> Source {
+fn parse(module: &str, text: &str) -> Source {
     let module = module.split("::").filter(|part| !part.is_empty()).map(str::to_owned).collect();
     Source::parse(PathBuf::from("file.rs"), module, text)
 }
@@ -283,14 +283,14 @@ fn the_source_parser_finds_paths() {
     let text = "use crate::{a::{B, c::{self, D as E}}, f};\n/* crate::no */ fn g<'a>(x: &'a str) -> char { \
                 crate::h::i(\"crate::no\", 'x', '\\'', r#\"crate::no\"#); E::j(); '\"' } // crate::no\n\
                 #[cfg(test)]\nmod tests { use crate::no; }\nfn k() -> impl L + use<> { super::m() }";
-    let paths: Vec<_> = parsed("", text).paths.iter().map(|named| named.segments.join("::")).collect();
+    let paths: Vec<_> = parse("", text).paths.iter().map(|named| named.segments.join("::")).collect();
     assert_eq!(paths, ["crate::a::B", "crate::a::c", "crate::a::c::D", "crate::f", "crate::h::i", "E::j", "super::m"]);
 }
 
 #[test]
 fn the_graph_finds_circles() {
     let circles = |files: &[(&str, &str)]| {
-        let sources: Vec<_> = files.iter().map(|(module, text)| parsed(module, text)).collect();
+        let sources: Vec<_> = files.iter().map(|(module, text)| parse(module, text)).collect();
         Graph::new(&sources).circles().len()
     };
     assert_eq!(circles(&[("a", "use crate::b::B;"), ("b", "fn f() { crate::a::f() }")]), 1);

@@ -7,7 +7,7 @@ use crate::support::TestDatabase;
 type Tables = BTreeMap<String, Vec<(String, String)>>;
 
 /// The tables in the files: columns in order, with diesel's types.
-fn written() -> Tables {
+fn tables_in_files() -> Tables {
     let files = ["crates/kernel/src/database/schema.rs", "src/schema.rs"];
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let text: String = files.map(|file| std::fs::read_to_string(root.join(file)).expect(file)).concat();
@@ -68,7 +68,7 @@ fn diesel_type(postgres: &str) -> String {
 
 #[tokio::test]
 async fn the_schema_matches_the_database() {
-    let (written, real) = (written(), real().await);
+    let (written, real) = (tables_in_files(), real().await);
     assert!(written.len() >= 8, "nothing was read: {written:?}");
     for (table, columns) in &written {
         assert_eq!(Some(columns), real.get(table), "{table}");

@@ -59,7 +59,7 @@ async fn book(database: &TestDatabase, seed: f64, count: usize) {
 }
 
 /// The figures by currency and first day, as plain SQL counts them.
-async fn counted(database: &TestDatabase, unit: &str, zone: &str) -> BTreeMap<(String, String), [i64; 4]> {
+async fn figures_from_sql(database: &TestDatabase, unit: &str, zone: &str) -> BTreeMap<(String, String), [i64; 4]> {
     let sql = format!(
         "SELECT currency, to_char(date_trunc('{unit}', created_at AT TIME ZONE '{zone}'), 'YYYY-MM-DD'), {FIGURES}
          FROM ledger_transactions GROUP BY 1, 2"
@@ -84,7 +84,7 @@ fn figures(value: &Value) -> [i64; 4] {
 }
 
 /// The figures by currency and first day, as they are answered.
-async fn answered(who: &Actor, request: Value) -> BTreeMap<(String, String), [i64; 4]> {
+async fn figures_from_api(who: &Actor, request: Value) -> BTreeMap<(String, String), [i64; 4]> {
     let answer = who.call(Protocol::Rest, REVENUE, request).await.good();
     let mut found = BTreeMap::new();
     for currency in answer.data()["currencies"].as_array().expect("currencies") {
@@ -128,10 +128,10 @@ async fn revenue_is_what_plain_sql_adds_up_in_every_time_zone() {
             let request = json!({
                 "interval": format!("REVENUE_INTERVAL_{interval}"), "timeZone": zone, "startDate": start, "endDate": end,
             });
-            let mut wanted = counted(&app.database, unit, zone).await;
+            let mut wanted = figures_from_sql(&app.database, unit, zone).await;
             wanted.retain(|(_, day), figures| (start..=end).contains(&day.as_str()) && *figures != [0; 4]);
             assert!(wanted.len() > 25, "nothing was checked");
-            assert_eq!(answered(&admin, request).await, wanted, "{zone} {interval} {start}");
+            assert_eq!(figures_from_api(&admin, request).await, wanted, "{zone} {interval} {start}");
         }
     }
 }
@@ -145,7 +145,7 @@ async fn the_periods_before_stand_beside() {
     let request = |start: &str, end: &str| json!({ "timeZone": "Europe/Berlin", "startDate": start, "endDate": end });
     // Ten days, the fifth of which has 23 hours.
     let answer = admin.call(Protocol::Grpc, REVENUE, request("2026-04-04", "2026-04-13")).await.good();
-    let before = answered(&admin, request("2026-03-25", "2026-04-03")).await;
+    let before = figures_from_api(&admin, request("2026-03-25", "2026-04-03")).await;
     let mut found = BTreeMap::new();
     for currency in answer.data()["currencies"].as_array().expect("currencies") {
         for (at, period) in currency["periods"].as_array().expect("periods").iter().enumerate() {
@@ -194,7 +194,7 @@ async fn no_answer_lacks_a_booking_or_has_it_twice() {
         let (mut last, mut answers) = (0, 0);
         while last < (WRITERS * EACH) as i64 {
             let least = committed.load(Ordering::SeqCst);
-            let sales: i64 = answered(&admin, json!({})).await.values().map(|figures| figures[2]).sum();
+            let sales: i64 = figures_from_api(&admin, json!({})).await.values().map(|figures| figures[2]).sum();
             let most = begun.load(Ordering::SeqCst);
             assert!((least.max(last)..=most).contains(&sales), "{sales} of {least} to {most}, after {last}");
             (last, answers) = (sales, answers + 1);
@@ -243,11 +243,11 @@ async fn sums_that_are_wrong_are_found_and_made_anew() {
     app.run_task("sum_ledger").await.expect("it ran");
     book(&app.database, 0.5, 100).await;
     let request = json!({ "interval": "REVENUE_INTERVAL_MONTH", "startDate": "2026-02-01", "endDate": "2026-11-30" });
-    let right = answered(&admin, request.clone()).await;
+    let right = figures_from_api(&admin, request.clone()).await;
     let (good, said) = rebuild(&app).await;
     assert!(good && said.starts_with("The sums agreed with the ledger.\n"), "{said}");
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_unsummed").await, 0);
-    assert_eq!(answered(&admin, request.clone()).await, right);
+    assert_eq!(figures_from_api(&admin, request.clone()).await, right);
 
     let first = "SELECT starts_at FROM ledger_sums WHERE span = 2 ORDER BY starts_at LIMIT 1";
     app.database
@@ -269,7 +269,7 @@ async fn sums_that_are_wrong_are_found_and_made_anew() {
         said.contains("the quarter of an hour from 2026-") && said.contains(" sums differed from the ledger.\n"),
         "{said}"
     );
-    assert_eq!(answered(&admin, request).await, right);
+    assert_eq!(figures_from_api(&admin, request).await, right);
     let (good, said) = rebuild(&app).await;
     assert!(good, "{said}");
 }

@@ -79,7 +79,7 @@ async fn the_last_lines_of_a_server_that_stops_are_stored() {
     let database = TestDatabase::new().await;
     let mut server = Process::start(&database).await;
     server.signal(Signal::SIGTERM);
-    assert!(server.ended().await.success());
+    assert!(server.wait().await.success());
     let last = "SELECT count(*) FROM system_logs WHERE message = 'stopped'";
     assert_eq!(database.number(last).await, 1);
 }
@@ -125,7 +125,7 @@ async fn the_ring_keeps_what_is_new_and_never_grows() {
 }
 
 /// The answer without the store: in time, and with what there is.
-fn degraded(answer: &Answer) {
+fn assert_degraded(answer: &Answer) {
     assert_eq!((answer.status, answer.reason.as_str()), (206, ""), "{answer:#?}");
     let missing = &answer.body["meta"]["degraded"];
     assert_eq!((&missing[0]["code"], &missing[0]["part"]), (&json!("DEGRADED_PERFORMANCE"), &json!("system_logs")));
@@ -138,7 +138,7 @@ async fn only_the_log_is_degraded(admin: &Actor, id: &str) {
         // More than open the circuit.
         for _ in 0..3 {
             let answer = admin.call(protocol, LOGS, json!({ "requestId": id, "pageSize": 1 })).await;
-            degraded(&answer);
+            assert_degraded(&answer);
             assert_eq!(answer.data()[0]["requestId"], id, "the last lines of the server itself: {answer:#?}");
             assert_eq!(admin.call(protocol, REVENUE, json!({})).await.good().status, 200);
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     cases::{
         draft,
-        file::{pending, upload},
+        file::{announce, upload},
         ticket::with_files,
     },
     support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, people::Cast},
@@ -107,7 +107,7 @@ async fn files_are_attached_and_detached_later() {
     file(&cast.customer, &second).await.refused("NOT_FOUND");
     file(&cast.agent, &second).await.good();
     change(&cast.customer, &[&second]).await.refused("NOT_FOUND");
-    let waiting = pending(&cast.customer).await;
+    let waiting = announce(&cast.customer).await;
     let refused = change(&cast.customer, &[&waiting]).await.refused("VALIDATION_FAILED");
     let field = refused.body["error"]["fields"]["ticket.attachmentIds"].as_str().unwrap_or_default().to_owned();
     assert_eq!(field, format!("must be uploaded first: {waiting}"));

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    cases::file::{PNG, TEXT, announced, body, upload},
+    cases::file::{PNG, TEXT, body, upload, upload_request},
     support::{Actor, Protocol, Raw, TestApp},
 };
 
@@ -86,7 +86,7 @@ async fn a_link_is_for_one_file_and_ends_with_it() {
     get(url.replace("expires=", "expires=9")).await.refused("PERMISSION_DENIED");
     get(format!("/files/{one}")).await.refused("PERMISSION_DENIED");
     get(url.replace(&one, "..%2f..%2fetc%2fpasswd")).await.refused("NOT_FOUND");
-    let upload = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", announced()).await.good();
+    let upload = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.good();
     // A link to upload is none to download, and the other way round.
     get(upload.text("/data/url").replace("/uploads", "")).await.refused("PERMISSION_DENIED");
     let put = Raw::new("PUT", url.replace("/files/", "/files/uploads/"));

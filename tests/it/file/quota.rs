@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    cases::file::{TEXT, announced, body, put, sent},
+    cases::file::{TEXT, announce_and_upload, body, put, upload_request},
     file::uploads::{make_orphans_due, run},
     support::{Protocol, TestApp, TestDatabase},
 };
@@ -16,7 +16,7 @@ async fn usage(database: &TestDatabase) -> i64 {
 async fn concurrent_uploads_share_the_space() {
     let app = TestApp::builder().set("FILES_QUOTA", "1KiB").start().await;
     let cast = app.cast().await;
-    let mut request = announced();
+    let mut request = upload_request();
     request["sizeBytes"] = "100".into();
     let small = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(100)) });
     let calls = (0..40).map(|number| {
@@ -62,11 +62,11 @@ async fn what_was_uploaded_takes_space_until_it_is_deleted() {
     let cast = app.cast().await;
     let who = &cast.customer;
     let call = |method: &'static str, id: &str| who.call(Protocol::Rest, method, json!({ "fileId": id }));
-    let create = || who.call(Protocol::Rest, "FileService.CreateUpload", announced());
+    let create = || who.call(Protocol::Rest, "FileService.CreateUpload", upload_request());
     let stored = || std::fs::read_dir(directory.path().join("uploads")).map(Iterator::count).unwrap_or_default();
     let size = i64::try_from(TEXT.len()).expect("short");
     for is_completed in [false, true] {
-        let id = sent(who, announced(), TEXT).await;
+        let id = announce_and_upload(who, upload_request(), TEXT).await;
         if is_completed {
             call("FileService.CompleteUpload", &id).await.good();
         }
@@ -81,7 +81,7 @@ async fn what_was_uploaded_takes_space_until_it_is_deleted() {
         assert_eq!((stored(), usage(&app.database).await), (0, 0), "{is_completed}");
     }
     // What was uploaded is gone before the file is.
-    let id = sent(who, announced(), TEXT).await;
+    let id = announce_and_upload(who, upload_request(), TEXT).await;
     call("FileService.CompleteUpload", &id).await.good();
     make_orphans_due(&app.database).await;
     run(&app, "delete_objects").await;

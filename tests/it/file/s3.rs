@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    cases::file::{PNG, TEXT, announced, body, small, upload},
+    cases::file::{PNG, TEXT, body, small, upload, upload_request},
     support::{Actor, Answer, Protocol, TestApp, eventually, s3::S3},
 };
 
@@ -18,7 +18,7 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
     let cast = app.cast().await;
     // More than one part of a multipart upload.
     let content: Vec<u8> = (0..9_u32 << 20).map(|at| (at % 251) as u8).collect();
-    let mut request = announced();
+    let mut request = upload_request();
     request["sizeBytes"] = content.len().to_string().into();
     (request["contentType"], request["name"]) = ("application/x-own".into(), "Grüße.bin".into());
     let announced = cast.customer.call(Protocol::Grpc, "FileService.CreateUpload", request).await.good();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     cases::{
         draft,
-        file::{TEXT, announced, image, sent, upload},
+        file::{TEXT, announce_and_upload, image, upload, upload_request},
         ticket::with_files,
     },
     support::{Actor, Answer, Protocol, TestApp, database::connect},
@@ -86,7 +86,7 @@ async fn a_file_that_nothing_refers_to_is_deleted_after_a_week() {
 async fn an_upload_that_is_completed_has_a_week_to_be_used() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let id = sent(&cast.customer, announced(), TEXT).await;
+    let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
     send(&cast.customer, "FileService.CompleteUpload", json!({ "fileId": id })).await.good();
     pass(&app, "167 hours").await;
     assert!(is_there(&cast.customer, &id).await);

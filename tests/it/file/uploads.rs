@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    cases::file::{TEXT, announced, put, sent, small, upload},
+    cases::file::{TEXT, announce_and_upload, put, small, upload, upload_request},
     support::{Actor, Process, Protocol, Raw, TestApp, TestDatabase, eventually, people::Cast},
 };
 
@@ -26,7 +26,7 @@ pub(super) async fn make_orphans_due(database: &TestDatabase) {
 async fn a_completed_upload_can_not_be_replaced() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", announced()).await.good();
+    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.good();
     let (url, id) = (announced.text("/data/url"), announced.text("/data/file/id"));
     assert_eq!(put(&cast.customer, &url, "Something before.").await, 204);
     assert_eq!(put(&cast.customer, &url, TEXT).await, 204, "until then it may be");
@@ -42,7 +42,7 @@ async fn a_completed_upload_can_not_be_replaced() {
 async fn only_what_was_announced_is_taken() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", announced()).await.good();
+    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.good();
     let url = announced.text("/data/url");
     for other in ["", "short", "This is longer than what was announced."] {
         assert_eq!(put(&cast.customer, &url, other).await, 422, "{other}");
@@ -61,7 +61,7 @@ async fn only_what_was_announced_is_taken() {
 async fn an_upload_that_is_not_completed_is_given_up() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let id = sent(&cast.customer, announced(), TEXT).await;
+    let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
     app.database.sql("UPDATE files SET expires_at = now() - interval '1 s'").await;
     complete(&cast.customer, &id).await.refused("NOT_FOUND");
     run(&app, "expire_files").await;
@@ -118,7 +118,7 @@ async fn a_deleted_file_is_gone_from_the_storage_too() {
 async fn one_upload_is_completed_once() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let id = sent(&cast.customer, announced(), TEXT).await;
+    let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
     let all = futures_util::future::join_all((0..8).map(|_| complete(&cast.customer, &id))).await;
     for answer in all {
         assert_eq!(answer.good().text("/data/version"), "2");
@@ -134,7 +134,7 @@ async fn one_upload_is_completed_once() {
 async fn a_slow_upload_ends() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", announced()).await.good();
+    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.good();
     let nothing = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
     let request = app.endpoint.http.put(format!("{}{}", app.endpoint.base(), announced.text("/data/url")));
     let answer = request.body(reqwest::Body::wrap_stream(nothing)).send().await.expect("an answer");

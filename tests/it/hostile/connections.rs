@@ -29,7 +29,7 @@ pub(super) async fn open(address: SocketAddr, sent: &[u8]) -> TcpStream {
 }
 
 /// Reads until the server closes the connection.
-pub(super) async fn closed(stream: &mut TcpStream) {
+pub(super) async fn wait_until_closed(stream: &mut TcpStream) {
     let read = async {
         let mut buffer = [0; 4096];
         while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
@@ -51,7 +51,7 @@ async fn silent_connections_keep_nobody_out() {
         assert_eq!(answer.status(), 200);
     }
     // Those that nobody needed the place of are closed after the time that a client has for its first bytes.
-    tokio::time::timeout(PATIENCE, join_all(silent.iter_mut().map(closed))).await.expect("all are closed");
+    tokio::time::timeout(PATIENCE, join_all(silent.iter_mut().map(wait_until_closed))).await.expect("all are closed");
 }
 
 /// Peers of HTTP/2 who answer nothing do not agree to close their connections either.
@@ -68,7 +68,9 @@ async fn silent_peers_are_not_asked_for_their_places() {
     let answer = tokio::time::timeout(PATIENCE, answer).await.expect("in time").expect("an answer");
     assert_eq!(answer.status(), 200);
     // HTTP/2's own keep-alive closes those whose places nobody needed, a minute after they were opened.
-    tokio::time::timeout(PATIENCE, join_all(silent[..10].iter_mut().map(closed))).await.expect("the first are closed");
+    tokio::time::timeout(PATIENCE, join_all(silent[..10].iter_mut().map(wait_until_closed)))
+        .await
+        .expect("the first are closed");
     assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
     let metrics = app.private.get("/metrics").await.body.to_string();
     assert!(metrics.contains(r#"mainstay_connections_closed_total{reason=\"lingering\"}"#), "{metrics}");
@@ -212,7 +214,7 @@ async fn bodies_count_with_what_comes_out_of_them() {
     ticket(&app.cast().await.customer).await;
     // The server has noticed it, once it ends the connection too.
     first.shutdown().await.expect("its end is sent");
-    closed(&mut first).await;
+    wait_until_closed(&mut first).await;
     let mut third = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut third, soon).await, None, "what was given up is free again");
 }

@@ -276,7 +276,7 @@ async fn a_stop_does_not_wait_for_those_who_read_nothing() {
     }
     let since = Instant::now();
     server.signal(Signal::SIGTERM);
-    let status = server.ended().await;
+    let status = server.wait().await;
     assert!(status.success(), "{status}: {}", server.log());
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Starts a server without jobs, whose transactions would pass the fail points too.
-async fn doomed(database: &TestDatabase, fault: &str) -> Process {
+async fn start_with_fault(database: &TestDatabase, fault: &str) -> Process {
     Process::with(database, &[("MAINSTAY_FAULTS", fault), ("JOBS_IN_SERVE", "false")]).await
 }
 
@@ -22,11 +22,11 @@ async fn killed_at(point: &str, committed: bool) {
     let healthy = Process::start(&database).await;
     let cast = Cast::new(&healthy.endpoint, &database).await;
     cast.customer.token().await;
-    let mut doomed = doomed(&database, &format!("{point}=kill")).await;
+    let mut doomed = start_with_fault(&database, &format!("{point}=kill")).await;
     let lost =
         cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(Effects::in_database(&database).await, Effects::of(i64::from(committed)), "after the kill at {point}");
 
     let restarted = Process::start(&database).await;
@@ -67,11 +67,11 @@ async fn between_the_two_writes_of_a_resolution() {
     let healthy = Process::start(&database).await;
     let cast = Cast::new(&healthy.endpoint, &database).await;
     let request = json!({ "ticketId": ticket(&cast.customer).await });
-    let mut doomed = doomed(&database, "ticket.between_writes=kill").await;
+    let mut doomed = start_with_fault(&database, "ticket.between_writes=kill").await;
     let doomed_customer = cast.customer.at(&doomed.endpoint);
     let lost = doomed_customer.keyed(Protocol::Grpc, "TicketService.ResolveTicket", request.clone(), "one").await;
     assert!(!lost.reason.is_empty(), "{lost:#?}");
-    doomed.ended().await;
+    doomed.wait().await;
     assert_eq!(database.number("SELECT count(*) FROM tickets WHERE status = 3").await, 0);
     assert_eq!(database.number("SELECT count(*) FROM activities WHERE kind = 5").await, 0);
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::{Actor, Protocol, TestApp};
 
-async fn listed(admin: &Actor, kind: &str) -> Vec<String> {
+async fn list_dead(admin: &Actor, kind: &str) -> Vec<String> {
     let answer = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", json!({ "kind": kind })).await.good();
     let jobs = answer.data().as_array().expect("jobs").clone();
     assert!(jobs.iter().all(|job| job["failure"] == "it failed" && job["attempts"] == 5), "{jobs:#?}");
@@ -23,16 +23,16 @@ async fn dead_jobs_are_listed_and_run_again() {
                  now() - n * interval '1 minute' FROM generate_series(1001, 1004) AS n",
         )
         .await;
-    assert_eq!(listed(&admin, "").await, ["1001", "1002", "1003", "1004"]);
-    assert_eq!(listed(&admin, "other").await, ["1003", "1004"]);
+    assert_eq!(list_dead(&admin, "").await, ["1001", "1002", "1003", "1004"]);
+    assert_eq!(list_dead(&admin, "other").await, ["1003", "1004"]);
     let redrive = async |request| {
         let answer = admin.call(Protocol::Rest, "DeadJobService.RedriveDeadJobs", request).await.good();
         answer.data()["count"].clone()
     };
     assert_eq!(redrive(json!({ "ids": ["1001", "1003", "7"] })).await, 2);
-    assert_eq!(listed(&admin, "").await, ["1002", "1004"]);
+    assert_eq!(list_dead(&admin, "").await, ["1002", "1004"]);
     assert_eq!(redrive(json!({ "kind": "one" })).await, 1);
-    assert_eq!(listed(&admin, "").await, ["1004"]);
+    assert_eq!(list_dead(&admin, "").await, ["1004"]);
     let again = "SELECT count(*) FROM jobs WHERE attempts = 0 AND kind IN ('one', 'other')";
     assert_eq!(app.database.number(again).await, 3);
 }

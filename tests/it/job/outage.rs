@@ -32,12 +32,12 @@ async fn while_postgres_is_away_a_worker_waits_with_few_words() {
     receive_event(&cast).await;
     wait_for_count(&database, PROCESSED, 1).await;
     postgres.crash();
-    server.says("this worker waits").await;
+    server.wait_for_log("this worker waits").await;
     // The loops fail several times meanwhile.
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!(server.log().matches("this worker waits").count(), 1, "{}", server.log());
     postgres.restart().await.expect("it comes back");
-    server.says("this worker works again").await;
+    server.wait_for_log("this worker works again").await;
     eventually("a webhook is accepted", async || server.private.get("/health").await.status == 200).await;
     receive_event(&cast).await;
     wait_for_count(&database, PROCESSED, 2).await;
@@ -55,7 +55,7 @@ async fn a_loop_that_panics_raises_an_alert_and_ends_no_other() {
             metrics.split_once(counter).is_some_and(|(_, rest)| !rest.starts_with('0'))
         })
         .await;
-        server.says(&format!("\"subject\":\"{name}\"")).await;
+        server.wait_for_log(&format!("\"subject\":\"{name}\"")).await;
         receive_event(&cast).await;
         wait_for_count(&database, PROCESSED, 1).await;
         wait_for_count(&database, "SELECT count(*) FROM jobs", 0).await;

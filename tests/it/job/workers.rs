@@ -16,7 +16,7 @@ use serde_json::json;
 use super::wait_for_count;
 use crate::{
     cases::{Scene, webhook::webhook_request},
-    operation::{assert_imported_once, begin, ended, large},
+    operation::{assert_imported_once, begin, large, wait_for_end},
     support::{
         Process, Protocol, Running, TestApp, TestDatabase, database::connect, people::Cast, proxy::Proxy,
         receiver::Receiver, webhook,
@@ -38,9 +38,9 @@ async fn another_worker_finishes_the_job_of_a_dead_one_once() {
     let (_idle, cast) = idle(&database).await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
     let mut doomed = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _next = Running::worker(&database, &[]).await;
-    assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
+    assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
     assert_imported_once(&database).await;
 }
@@ -54,7 +54,7 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     database.sql("UPDATE jobs SET max_attempts = 2").await;
     for _ in 0..2 {
         let mut doomed = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
-        assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+        assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     }
     let body = webhook::event("ping");
     let signature = webhook::stripe(&body, 0);
@@ -63,7 +63,7 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     cast.anonymous.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.good();
     // The import would kill this worker too.
     let third = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
-    assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
+    assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
     wait_for_count(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
     let dead = "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL";
     wait_for_count(&database, dead, 1).await;
@@ -79,7 +79,7 @@ async fn only_one_worker_runs_a_job() {
     let own = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_CONCURRENCY", "1")];
     let workers = futures_util::future::join_all((0..4).map(|_| Running::worker(&database, &own))).await;
     for worker in &workers {
-        worker.says("running background jobs").await;
+        worker.wait_for_log("running background jobs").await;
     }
     let types = ["support.ticket.created"];
     let mut receivers = Vec::new();
@@ -152,11 +152,11 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     let request = json!({ "accountId": cast.customer.who().account, "file": crate::cases::file(&large()) });
     let lost = cast.agent.at(&doomed.endpoint).call(Protocol::Rest, "TicketService.ImportTickets", request).await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _worker = Running::worker(&database, &[]).await;
     let list = cast.agent.at(&idle.endpoint).call(Protocol::Rest, "OperationService.ListOperations", json!({})).await;
     let operation = list.good().text("/data/0/id");
-    assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
+    assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
     assert_imported_once(&database).await;
 }
@@ -190,10 +190,10 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     database.locks_waited_for(1).await;
 
     worker.signal(Signal::SIGTERM);
-    worker.says("running jobs finish or return to the queue").await;
+    worker.wait_for_log("running jobs finish or return to the queue").await;
     receiver.open();
     keeper.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
-    let status = worker.ended().await;
+    let status = worker.wait().await;
     assert!(status.success(), "{status}: {}", worker.log());
     let delivered = "SELECT count(*) FROM webhook_deliveries WHERE state = 2 AND attempts = 1";
     assert_eq!(database.number(delivered).await, 1, "the running delivery was finished");
@@ -202,7 +202,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
 
     database.sql("DROP TRIGGER gate ON tickets").await;
     let _next = Running::worker(&database, &allowed).await;
-    assert_eq!(ended(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
+    assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
     assert_eq!(receiver.deliveries().len(), 1);
     assert_imported_once(&database).await;

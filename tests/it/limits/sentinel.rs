@@ -41,7 +41,7 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     let writer = session.text("/data/accessToken");
     let before = colleague.token().await.expect("a token");
     let after = stranger.token().await.expect("a token");
-    assert!((10..=BURST).contains(&admitted(&before, at).await), "what both servers admit together");
+    assert!((10..=BURST).contains(&count_admitted(&before, at).await), "what both servers admit together");
 
     // Redis replicates after it has answered, and Sentinel looks for replicas every ten seconds.
     let mut own = connect(&primary.url()).await.expect("Redis answers");
@@ -84,9 +84,9 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
 
     // Each by itself would admit a whole burst of a caller that it has not seen.
-    assert!((10..=BURST).contains(&admitted(&after, at).await), "what both servers admit together, again");
+    assert!((10..=BURST).contains(&count_admitted(&after, at).await), "what both servers admit together, again");
     // What was counted, and who was signed in, is known to the new primary.
-    let more = admitted(&before, at).await;
+    let more = count_admitted(&before, at).await;
     assert!(more <= 3, "{more} more than a burst");
     let refresh = json!({ "refreshToken": session.text("/data/refreshToken") });
     writers[1].call(Protocol::Rest, "AuthService.Refresh", refresh).await.good();

@@ -57,7 +57,7 @@ impl Kind {
 }
 
 /// A response, as far as a caller acts on it.
-enum Said {
+enum Reply {
     Good { status: u16, id: String },
     Again(Duration),
     Wrong(String),
@@ -92,7 +92,7 @@ impl Mix {
         }
         let token = async |actor: &Actor| actor.token().await.expect("a user has one");
         let (agent, admin) = (&actors[0].1, &actors[1].1);
-        let (post, _) = post::published(agent).await;
+        let (post, _) = post::publish_post(agent).await;
         let product = json!({ "name": "A thing", "price": euro(150) });
         let product = admin.call(Protocol::Rest, "ProductService.CreateProduct", product).await.good().id();
         let mut customers = Vec::new();
@@ -125,9 +125,9 @@ impl Mix {
 
     async fn read(&self, path: &str, token: &str) -> Outcome {
         match send(self.http.get(format!("{}{path}", self.base)).bearer_auth(token)).await {
-            Said::Good { .. } => Outcome::Good,
-            Said::Again(_) => Outcome::Refused,
-            Said::Wrong(what) => Outcome::Wrong(format!("GET {path}: {what}")),
+            Reply::Good { .. } => Outcome::Good,
+            Reply::Again(_) => Outcome::Refused,
+            Reply::Wrong(what) => Outcome::Wrong(format!("GET {path}: {what}")),
         }
     }
 
@@ -197,12 +197,12 @@ impl Mix {
         let write = self.writes.lock().expect("no panic")[index].clone();
         let request = self.http.post(format!("{}{}", self.base, write.kind.path())).bearer_auth(self.token(&write));
         let outcome = match send(request.header("idempotency-key", &write.key).json(&write.body)).await {
-            Said::Good { status, id } => match self.writes.lock().expect("no panic")[index].hear(status, id) {
+            Reply::Good { status, id } => match self.writes.lock().expect("no panic")[index].record(status, id) {
                 Ok(()) => Outcome::Good,
                 Err(what) => Outcome::Wrong(what),
             },
-            Said::Again(wait) => return (Outcome::Refused, wait),
-            Said::Wrong(what) => Outcome::Wrong(format!("{write:?}: {what}")),
+            Reply::Again(wait) => return (Outcome::Refused, wait),
+            Reply::Wrong(what) => Outcome::Wrong(format!("{write:?}: {what}")),
         };
         (outcome, WAIT)
     }
@@ -213,12 +213,12 @@ impl Mix {
         let request = self.http.post(format!("{}/webhooks/standard", self.base)).header("webhook-id", &id);
         let request = request.header("webhook-timestamp", timestamp).header("webhook-signature", signature);
         match send(request.header("content-type", "application/json").body(body)).await {
-            Said::Good { .. } => {
+            Reply::Good { .. } => {
                 self.webhooks.lock().expect("no panic").push(id);
                 Outcome::Good
             }
-            Said::Again(_) => Outcome::Refused,
-            Said::Wrong(what) => Outcome::Wrong(format!("a webhook: {what}")),
+            Reply::Again(_) => Outcome::Refused,
+            Reply::Wrong(what) => Outcome::Wrong(format!("a webhook: {what}")),
         }
     }
 
@@ -236,7 +236,7 @@ impl Mix {
 
 impl Write {
     /// Records a response, which must not contradict an earlier one: what is pending may be done later.
-    fn hear(&mut self, status: u16, id: String) -> Result<(), String> {
+    fn record(&mut self, status: u16, id: String) -> Result<(), String> {
         match &self.answer {
             None => self.answer = Some((status, id)),
             Some((202, before)) if *before == id => self.answer = Some((status, id)),
@@ -249,18 +249,18 @@ impl Write {
     }
 }
 
-async fn send(request: RequestBuilder) -> Said {
+async fn send(request: RequestBuilder) -> Reply {
     let answer = async {
         let response = request.send().await?;
         let wait = response.headers().get("retry-after").and_then(|seconds| seconds.to_str().ok()?.parse().ok());
         let wait = wait.map_or(WAIT, Duration::from_secs);
         Ok::<_, reqwest::Error>((response.status().as_u16(), wait, response.text().await?))
     };
-    let Ok(Ok((status, wait, text))) = tokio::time::timeout(PATIENCE, answer).await else { return Said::Again(WAIT) };
+    let Ok(Ok((status, wait, text))) = tokio::time::timeout(PATIENCE, answer).await else { return Reply::Again(WAIT) };
     let body: Value = serde_json::from_str(&text).unwrap_or_default();
     match status {
-        200..300 => Said::Good { status, id: body["data"]["id"].as_str().unwrap_or_default().to_owned() },
-        _ if body["error"]["retryable"] == true => Said::Again(wait),
-        _ => Said::Wrong(format!("{status} {text}")),
+        200..300 => Reply::Good { status, id: body["data"]["id"].as_str().unwrap_or_default().to_owned() },
+        _ if body["error"]["retryable"] == true => Reply::Again(wait),
+        _ => Reply::Wrong(format!("{status} {text}")),
     }
 }

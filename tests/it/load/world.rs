@@ -106,7 +106,7 @@ impl World {
     pub(super) async fn replace(&mut self, index: usize) {
         let (address, mut old) = self.instances.remove(index);
         old.signal(Signal::SIGTERM);
-        let status = old.ended().await;
+        let status = old.wait().await;
         assert!(status.success(), "{status}: {}", old.log());
         let next = start_instance(&self.database, &self.variables, &address.to_string()).await;
         self.instances.insert(index, next);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{FAILED, PENDING, SENT, header, settled, standing, text, wait_for_at_least};
+use super::{FAILED, PENDING, SENT, count_in_state, header, text, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
     support::{
@@ -32,7 +32,7 @@ async fn each_api_is_given_the_same_mail() {
     for (count, (transport, path)) in paths.into_iter().enumerate() {
         let (app, scene) = start(&provider, transport, &[]).await;
         order(&scene).await;
-        settled(&app.database, SENT, 1).await;
+        wait_for_mails(&app.database, SENT, 1).await;
         let mails = provider.mails();
         let mail = &mails[count];
         assert_eq!((mails.len(), &mail["path"]), (count + 1, &json!(path)));
@@ -63,19 +63,19 @@ async fn an_api_that_fails_is_tried_again_and_one_that_rejects_is_not() {
             if temporary["status"] == 400 && transport != "ses" {
                 continue;
             }
-            let count = 1 + standing(&app.database, SENT).await;
+            let count = 1 + count_in_state(&app.database, SENT).await;
             provider.behave(&temporary);
             order(&scene).await;
             wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 1 AND failure IS NOT NULL", 1)
                 .await;
-            assert_eq!(standing(&app.database, PENDING).await, 1, "{transport}: {temporary}");
+            assert_eq!(count_in_state(&app.database, PENDING).await, 1, "{transport}: {temporary}");
             provider.behave(&well());
-            settled(&app.database, SENT, count).await;
+            wait_for_mails(&app.database, SENT, count).await;
         }
         let message = format!("{email} is no address");
         provider.behave(&json!({ "status": 422, "body": { "message": message, "errors": [{ "message": message }] } }));
         order(&scene).await;
-        settled(&app.database, FAILED, 1).await;
+        wait_for_mails(&app.database, FAILED, 1).await;
         provider.behave(&well());
         let why = text(&app.database, "SELECT failure FROM mails WHERE state = 3").await;
         assert!(why.contains("422") && why.contains("is no address") && !why.contains('@'), "{transport}: {why}");
@@ -91,7 +91,7 @@ async fn resend_is_given_a_mail_twice_and_sends_it_once() {
     order(&scene).await;
     wait_for_at_least(&app.database, "SELECT max(attempts) FROM mails", 2).await;
     provider.behave(&well());
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     assert!(provider.attempts() >= 2);
     assert_eq!(provider.mails().len(), 1);
 }
@@ -108,12 +108,12 @@ async fn a_second_provider_of_another_kind_takes_over() {
         .await;
     let scene = Scene::new(&app).await;
     order(&scene).await;
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!((first.mails().len(), second.mails().len()), (1, 0));
     first.kill();
     for count in 1..=6 {
         order(&scene).await;
-        settled(&app.database, SENT, 1 + count).await;
+        wait_for_mails(&app.database, SENT, 1 + count).await;
     }
     assert_eq!(second.mails().len(), 6);
     // The breaker says which of the two.
@@ -141,7 +141,7 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
         anonymous.call(Protocol::Rest, method, json!({ "email": email })).await.good();
         wait_for_at_least(&app.database, "SELECT min(attempts) FROM mails", 2).await;
         provider.behave(&well());
-        settled(&app.database, SENT, i64::try_from(count).expect("few") + 1).await;
+        wait_for_mails(&app.database, SENT, i64::try_from(count).expect("few") + 1).await;
         assert_eq!(provider.mails().len(), count + 1);
     }
     let token = |number: usize| token(&provider.mails()[number]);
@@ -161,6 +161,6 @@ async fn a_mail_that_resend_has_already_is_not_lost() {
     order(&scene).await;
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 1 AND failure IS NOT NULL", 1).await;
     provider.behave(&conflict("invalid_idempotent_request"));
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 0);
 }

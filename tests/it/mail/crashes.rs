@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, sync::Ar
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{SENT, header, process, scene_of, settled, standing};
+use super::{SENT, count_in_state, header, process, scene_of, wait_for_mails};
 use crate::{
     cases::order::order,
     support::{TestDatabase, mail::MailProvider},
@@ -20,12 +20,12 @@ async fn a_mail_whose_sender_died_before_recording_it_is_sent_again_with_the_sam
     order(&scene).await;
     let fault = ("MAINSTAY_FAULTS", "mail.handed_over=kill");
     let mut doomed = process(&database, &provider, &[fault]).await;
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(provider.takes(1).await.len(), 1);
-    assert_eq!(standing(&database, super::PENDING).await, 1);
+    assert_eq!(count_in_state(&database, super::PENDING).await, 1);
 
     let restarted = process(&database, &provider, &[]).await;
-    settled(&database, SENT, 1).await;
+    wait_for_mails(&database, SENT, 1).await;
     let mails = provider.mails();
     assert_eq!(mails.len(), 2, "{}", restarted.log());
     assert_eq!(header(&mails[0], "message-id"), header(&mails[1], "message-id"));
@@ -42,7 +42,7 @@ async fn several_servers_send_each_mail_once() {
     for _ in 0..12 {
         order(&scene).await;
     }
-    settled(&database, SENT, 12).await;
+    wait_for_mails(&database, SENT, 12).await;
     let mails = provider.mails();
     let ids: BTreeSet<_> = mails.iter().map(|mail| header(mail, "message-id")).collect();
     assert_eq!((mails.len(), ids.len()), (12, 12), "{}\n{}", servers[0].log(), servers[1].log());
@@ -68,6 +68,6 @@ async fn concurrent_runs_of_a_job_send_a_mail_once() {
         outcome.expect("the second run ends without an error");
     }
     deliver().await.expect("nothing is left to do");
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{SENT, header, settled, start_app, wait_for_at_least};
+use super::{SENT, header, start_app, wait_for_at_least, wait_for_mails};
 use crate::{
-    cases::{order::recurring, payment::paid, subscription::create_subscription},
+    cases::{order::create_recurring_product, payment::paid, subscription::create_subscription},
     support::{Protocol, euro, mail::MailProvider, unique},
 };
 
-fn said(mail: &Value) -> &str {
+fn body_text(mail: &Value) -> &str {
     mail["text"].as_str().expect("text")
 }
 
@@ -40,16 +40,16 @@ async fn an_order_is_confirmed_paid_and_refunded_in_german() {
     let payment = paid(&scene).await.good();
     let refund = json!({ "paymentId": payment.id(), "amount": euro(150) });
     scene.cast.admin.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.good();
-    settled(&app.database, SENT, 3).await;
+    wait_for_mails(&app.database, SENT, 3).await;
     let mails = provider.mails();
     let numbers: BTreeSet<_> = mails
         .iter()
         .flat_map(|mail| header(mail, "subject").split(' ').filter(|word| word.parse::<u64>().is_ok()))
         .collect();
     assert_eq!(numbers.len(), 1, "one order: {mails:#?}");
-    assert!(said(subject_of(&mails, "Ihre Bestellung")).contains("Summe: "));
-    assert!(said(subject_of(&mails, "Zahlung für Ihre Bestellung")).contains("Bezahlt am: "));
-    assert!(said(subject_of(&mails, "Erstattung für Ihre Bestellung")).contains("Betrag: 1,50 EUR"));
+    assert!(body_text(subject_of(&mails, "Ihre Bestellung")).contains("Summe: "));
+    assert!(body_text(subject_of(&mails, "Zahlung für Ihre Bestellung")).contains("Bezahlt am: "));
+    assert!(body_text(subject_of(&mails, "Erstattung für Ihre Bestellung")).contains("Betrag: 1,50 EUR"));
     assert!(mails.iter().all(|mail| mail["html"].as_str().is_some_and(|html| html.contains("<html lang=\"de\">"))));
 }
 
@@ -59,10 +59,10 @@ async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
     let (app, scene) = start_app(&provider).await;
     create_subscription(&scene).await.good();
     let fails = json!({
-        "productId": recurring(&scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_sandbox_renewal_declined",
+        "productId": create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_sandbox_renewal_declined",
     });
     scene.cast.customer.keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", fails, &unique()).await.good();
-    settled(&app.database, SENT, 2).await;
+    wait_for_mails(&app.database, SENT, 2).await;
     app.app.clock.advance(TimeDelta::days(32));
     app.run_task("ask_about_subscriptions").await.expect("done");
     // The provider has them all; the table forgets those that are a month old.
@@ -75,7 +75,7 @@ async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
     assert_eq!(mails.len(), 4, "{mails:#?}");
     let receipts = mails.iter().filter(|mail| header(mail, "subject").starts_with("Receipt for ")).count();
     assert_eq!(receipts, 3, "two first periods and a second one: {mails:#?}");
-    let unpaid = said(subject_of(&mails, "Your payment for "));
+    let unpaid = body_text(subject_of(&mails, "Your payment for "));
     assert!(unpaid.contains("could not collect"), "{unpaid}");
 }
 
@@ -91,12 +91,12 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
     };
     comment(&scene.cast.customer, "More smoke").await;
     comment(&scene.cast.agent, "Leave <i>now</i>.\n\nPlease.").await;
-    settled(&app.database, SENT, 2).await;
+    wait_for_mails(&app.database, SENT, 2).await;
     let mails = provider.mails();
     let received = subject_of(&mails, "We received your request: Smoke <b> & fire !");
-    assert!(!said(received).contains("Secret text") && said(received).contains(&ticket));
+    assert!(!body_text(received).contains("Secret text") && body_text(received).contains(&ticket));
     let reply = subject_of(&mails, "Re: Smoke");
-    assert!(said(reply).contains("> Leave <i>now</i>.\n>\n> Please."), "{}", said(reply));
+    assert!(body_text(reply).contains("> Leave <i>now</i>.\n>\n> Please."), "{}", body_text(reply));
     assert!(reply["html"].as_str().is_some_and(|html| html.contains("Leave &lt;i&gt;now")));
     assert_eq!(reply["to"], json!([scene.cast.customer.who().email]));
 
@@ -129,9 +129,9 @@ async fn a_sign_in_from_a_new_place_is_reported_once() {
     assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0, "the first place is no news");
     sign_in("198.51.100.9", agent).await;
     sign_in("198.51.100.9", agent).await;
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     let mails = provider.mails();
-    let text = said(subject_of(&mails, "New sign-in"));
+    let text = body_text(subject_of(&mails, "New sign-in"));
     assert!(text.contains("Address: 198.51.100.9") && text.contains("Device: Firefox, Linux"), "{text}");
     assert!(!text.contains("evil") && text.contains("/reset-password\n"), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{FAILED, GIVEN_UP, SENT, header, process, scene_of, settled, standing, start_app, text};
+use super::{FAILED, GIVEN_UP, SENT, count_in_state, header, process, scene_of, start_app, text, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
     support::{PROTOCOLS, Protocol, TestApp, TestDatabase, mail::MailProvider, unique},
@@ -28,7 +28,7 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
     let items = json!([{ "productId": desk, "quantity": 2 }, { "productId": lamp, "quantity": 10 }]);
     let order = scene.cast.customer.call(Protocol::Grpc, CREATE, json!({ "items": items })).await.good();
     let number = order.text("/data/number").to_owned();
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     let mails = provider.mails();
     let [mail] = mails.as_slice() else { panic!("{mails:#?}") };
     let email = &scene.cast.customer.who().email;
@@ -68,7 +68,7 @@ async fn a_payment_is_confirmed_once() {
     for _ in 0..3 {
         customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge("pm_card_visa"), &key).await.good();
     }
-    settled(&app.database, SENT, 2).await;
+    wait_for_mails(&app.database, SENT, 2).await;
     let mails = provider.mails();
     assert_eq!(mails.len(), 2, "one for the order, one for the payment that came to something: {mails:#?}");
     let receipt = mails.iter().find(|mail| header(mail, "subject").starts_with("Payment received")).expect("a receipt");
@@ -85,7 +85,7 @@ async fn many_duplicates_of_a_create_are_confirmed_once() {
     let answers = futures_util::future::join_all((0..64).map(create)).await;
     assert!(answers.iter().any(|answer| answer.reason.is_empty()), "{answers:#?}");
     scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "once").await.good();
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
 }
 
@@ -101,7 +101,7 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
     assert_eq!(database.number(left).await, 0, "neither order nor mail nor job");
     // A request without a key does not pass this fault point, so its mail is sent, and it is the only one.
     scene.cast.customer.call(Protocol::Rest, CREATE, request).await.good();
-    settled(&database, SENT, 1).await;
+    wait_for_mails(&database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
 }
 
@@ -124,13 +124,13 @@ async fn staff_name_the_recipient_of_the_confirmation() {
             scene.cast.agent.call(protocol, CREATE, with(Some(wrong))).await.refused("VALIDATION_FAILED");
         }
     }
-    settled(&app.database, FAILED, 9).await;
+    wait_for_mails(&app.database, FAILED, 9).await;
     let failures = "SELECT string_agg(DISTINCT failure, ', ') FROM mails";
     assert_eq!(text(&app.database, failures).await, "there is no recipient");
     assert_eq!(provider.attempts(), 0);
     let named = scene.cast.service.call(Protocol::Grpc, CREATE, with(Some("buyer@other.example"))).await.good();
     assert_eq!(named.text("/data/confirmationEmail"), "buyer@other.example");
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails()[0]["to"], json!(["buyer@other.example"]));
 }
 
@@ -140,12 +140,12 @@ async fn mail_that_was_given_up_is_removed_after_a_month() {
     let scene = Scene::new(&app).await;
     order(&scene).await;
     let ran = async |task| app.run_task(task).await.expect("done");
-    assert_eq!(standing(&app.database, super::PENDING).await, 1);
+    assert_eq!(count_in_state(&app.database, super::PENDING).await, 1);
     let id = mainstay::mail::id::MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
     for _ in 0..2 {
         mainstay::mail::ops::give_up(&app.app, id).await.expect("given up");
     }
-    settled(&app.database, GIVEN_UP, 1).await;
+    wait_for_mails(&app.database, GIVEN_UP, 1).await;
     assert_eq!(ran("forget_mails").await, 0);
     app.app.clock.advance(chrono::TimeDelta::days(31));
     assert_eq!(ran("forget_mails").await, 1);

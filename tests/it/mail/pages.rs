@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{SENT, settled, start_app};
+use super::{SENT, start_app, wait_for_mails};
 use crate::support::{
     Protocol, TestApp,
     mail::{MailProvider, token},
@@ -90,7 +90,7 @@ async fn an_account_is_created_without_a_script() {
     assert_eq!(post(&app, "/register", &fields, "none").await.status, 200);
     let sign_in = json!({ "email": email, "password": PASSWORD });
     scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.good();
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
 }
 
 /// What is no form, is too long, or comes with a token that is none.

@@ -3,7 +3,7 @@
 use mainstay::mail::{id::MailId, ops};
 use serde_json::json;
 
-use super::{GIVEN_UP, SENT, settled, standing, text};
+use super::{GIVEN_UP, SENT, count_in_state, text, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
     support::{
@@ -22,10 +22,10 @@ async fn a_redriven_job_sends_its_mail_even_days_later() {
     order(&scene).await;
     let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
     ops::give_up(&app.app, id).await.expect("given up");
-    settled(&app.database, GIVEN_UP, 1).await;
+    wait_for_mails(&app.database, GIVEN_UP, 1).await;
     app.app.clock.advance(chrono::TimeDelta::days(3));
     ops::deliver(&app.app, id).await.expect("sent");
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
     ops::deliver(&app.app, id).await.expect("nothing is left to do");
     assert_eq!(provider.mails().len(), 1);
@@ -57,9 +57,9 @@ async fn a_rejected_mail_is_not_sent_by_a_late_job() {
     let (app, scene) = super::start_app(&provider).await;
     provider.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
     order(&scene).await;
-    settled(&app.database, super::FAILED, 1).await;
+    wait_for_mails(&app.database, super::FAILED, 1).await;
     provider.behave(&well());
     let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
     ops::deliver(&app.app, id).await.expect("nothing to do");
-    assert_eq!((standing(&app.database, super::FAILED).await, provider.mails().len()), (1, 0));
+    assert_eq!((count_in_state(&app.database, super::FAILED).await, provider.mails().len()), (1, 0));
 }

@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::{FAILED, PENDING, SENT, header, settled, standing, start_app, start_app_with, text, wait_for_at_least};
+use super::{
+    FAILED, PENDING, SENT, count_in_state, header, start_app, start_app_with, text, wait_for_at_least, wait_for_mails,
+};
 use crate::{
     cases::order::order,
     support::{TestApp, eventually, mail::MailProvider, mail::well},
@@ -31,9 +33,9 @@ async fn orders_placed_during_an_outage_are_confirmed_after_it() {
         order(&scene).await;
     }
     eventually("the circuit is open", async || health(&app).await == "unavailable").await;
-    assert_eq!(standing(&app.database, PENDING).await, 3, "mail waits without blocking requests");
+    assert_eq!(count_in_state(&app.database, PENDING).await, 3, "mail waits without blocking requests");
     provider.restart().await;
-    settled(&app.database, SENT, 3).await;
+    wait_for_mails(&app.database, SENT, 3).await;
     assert_eq!(provider.mails().len(), 3);
     eventually("the report is made anew", async || health(&app).await == "ok").await;
 }
@@ -45,7 +47,7 @@ async fn a_rejection_is_final_and_its_record_names_nobody() {
     let email = scene.cast.customer.who().email.clone();
     provider.behave(&json!({ "rcpt": format!("550 5.1.1 <{email}>: there is no such user") }));
     order(&scene).await;
-    settled(&app.database, FAILED, 1).await;
+    wait_for_mails(&app.database, FAILED, 1).await;
     let why = failure(&app).await;
     assert!(why.contains("550") && why.contains("5.1.1") && why.contains("there is no such user"), "{why}");
     assert!(!why.contains(&email) && !why.contains('@'), "{why}");
@@ -73,10 +75,10 @@ async fn temporary_failures_are_retried() {
         provider.behave(&behaviour);
         order(&scene).await;
         wait_for_at_least(&app.database, TRIED, 2).await;
-        assert_eq!(standing(&app.database, PENDING).await, 1, "{behaviour}");
+        assert_eq!(count_in_state(&app.database, PENDING).await, 1, "{behaviour}");
         assert!(!failure(&app).await.contains('@'), "{behaviour}");
         provider.behave(&well());
-        settled(&app.database, SENT, 1).await;
+        wait_for_mails(&app.database, SENT, 1).await;
         assert_eq!(provider.mails().len(), 1, "{behaviour}");
     }
 }
@@ -90,7 +92,7 @@ async fn a_mail_accepted_without_an_answer_is_sent_again_with_the_same_message_i
     order(&scene).await;
     provider.takes(1).await;
     provider.behave(&well());
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     let mails = provider.mails();
     assert!(mails.len() >= 2, "{mails:#?}");
     let ids: std::collections::BTreeSet<_> = mails.iter().map(|mail| header(mail, "message-id")).collect();
@@ -105,7 +107,7 @@ async fn outdated_mail_is_not_sent() {
     order(&scene).await;
     wait_for_at_least(&app.database, TRIED, 1).await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));
-    settled(&app.database, FAILED, 1).await;
+    wait_for_mails(&app.database, FAILED, 1).await;
     provider.restart().await;
     assert_eq!(provider.mails().len(), 0);
 }
@@ -115,19 +117,19 @@ async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     let (mut first, second) = (MailProvider::start().await, MailProvider::start().await);
     let (app, scene) = start_app_with(&first, &[("MAIL_FALLBACK", "smtp"), ("SMTP_FALLBACK_URL", &second.url())]).await;
     order(&scene).await;
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!((first.mails().len(), second.mails().len()), (1, 0), "the first provider is tried first");
     for (count, behaviour) in
         [json!({ "rcpt": "hang" }), json!({ "rcpt": "550 5.7.1 not from you" })].iter().enumerate()
     {
         first.behave(behaviour);
         order(&scene).await;
-        settled(&app.database, SENT, 2 + i64::try_from(count).expect("few")).await;
+        wait_for_mails(&app.database, SENT, 2 + i64::try_from(count).expect("few")).await;
         assert_eq!((first.mails().len(), second.mails().len()), (1, 1 + count), "{behaviour}");
     }
     first.kill();
     order(&scene).await;
-    settled(&app.database, SENT, 4).await;
+    wait_for_mails(&app.database, SENT, 4).await;
     assert_eq!(second.mails().len(), 3);
     assert_eq!(app.database.number(TRIED).await, 1, "on the first attempt, each time");
     second.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
@@ -138,6 +140,6 @@ async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     wait_for_at_least(&app.database, refused, 1).await;
     first.behave(&json!({}));
     first.restart().await;
-    settled(&app.database, SENT, 5).await;
+    wait_for_mails(&app.database, SENT, 5).await;
     assert_eq!(second.mails().len(), 3);
 }

@@ -3,7 +3,7 @@
 use mainstay::mail::{id::MailId, ops};
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, settled, standing, start_app, wait_for_at_least};
+use super::{FAILED, SENT, count_in_state, start_app, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
     support::{
@@ -49,13 +49,13 @@ async fn the_mail_to_a_new_address_has_a_token_and_the_mail_to_a_user_has_none()
             && text(mail).contains("You are registered already")
             && !text(mail).contains("mrg_")
     );
-    settled(&app.database, SENT, 4).await;
+    wait_for_mails(&app.database, SENT, 4).await;
 }
 
 /// Waits until this many mails were sent, and this many were not.
-async fn finished(database: &TestDatabase, sent: i64, failed: i64) {
+async fn wait_for_counts(database: &TestDatabase, sent: i64, failed: i64) {
     wait_for_at_least(database, "SELECT count(*) FROM mails WHERE state <> 1", sent + failed).await;
-    assert_eq!((standing(database, SENT).await, standing(database, FAILED).await), (sent, failed));
+    assert_eq!((count_in_state(database, SENT).await, count_in_state(database, FAILED).await), (sent, failed));
 }
 
 /// However often somebody asks, an address that nobody has confirmed gets one mail, and a user a few.
@@ -68,17 +68,17 @@ async fn nobody_can_fill_the_mailbox_of_somebody_else() {
         let spelling = if number % 2 == 0 { stranger.clone() } else { stranger.to_uppercase() };
         scene.cast.anonymous.call(PROTOCOLS[number % 3], REGISTER, json!({ "email": spelling })).await.good();
     }
-    finished(&app.database, 1, 3).await;
+    wait_for_counts(&app.database, 1, 3).await;
     let user = scene.cast.customer.who().email.clone();
     for number in 0..8 {
         let request = json!({ "email": user });
         scene.cast.anonymous.call(PROTOCOLS[number % 3], "AuthService.RequestPasswordReset", request).await.good();
     }
-    finished(&app.database, 1 + 5, 3 + 3).await;
+    wait_for_counts(&app.database, 1 + 5, 3 + 3).await;
     for _ in 0..22 {
         order(&scene).await;
     }
-    finished(&app.database, 1 + 5 + 20, 3 + 3 + 2).await;
+    wait_for_counts(&app.database, 1 + 5 + 20, 3 + 3 + 2).await;
     let mut recipients: Vec<_> = provider.mails().iter().map(|mail| mail["to"][0].to_string()).collect();
     recipients.retain(|recipient| recipient.contains(&stranger));
     assert_eq!((recipients.len(), provider.mails().len()), (1, 1 + 5 + 20));
@@ -92,15 +92,15 @@ async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
     let request = json!({ "email": format!("{}@example.com", unique()) });
     provider.behave(&json!({ "rcpt": "550 5.1.1 not yet" }));
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.good();
-    finished(&app.database, 0, 1).await;
+    wait_for_counts(&app.database, 0, 1).await;
     wait_for_at_least(&app.database, NO_JOB, 1).await;
     provider.behave(&well());
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.good();
-    finished(&app.database, 1, 1).await;
+    wait_for_counts(&app.database, 1, 1).await;
     // The first one does count once it is redriven: it is one too many by now.
     let refused = MailId::parse(&super::text(&app.database, "SELECT id FROM mails WHERE state = 3").await);
     ops::redrive(&app.app, vec![refused.expect("an id")]).await.expect("redriven");
-    finished(&app.database, 1, 1).await;
+    wait_for_counts(&app.database, 1, 1).await;
     let why = super::text(&app.database, "SELECT failure FROM mails WHERE state = 3").await;
     assert!(why.contains("too many"), "{why}");
 }
@@ -116,12 +116,12 @@ async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE failure LIKE '%451%'", 1).await;
     assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE counted_at IS NOT NULL").await, 1);
     provider.behave(&json!({ "rcpt": "550 5.1.1 not yet" }));
-    finished(&app.database, 0, 1).await;
+    wait_for_counts(&app.database, 0, 1).await;
     assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE counted_at IS NOT NULL").await, 0);
     wait_for_at_least(&app.database, NO_JOB, 1).await;
     provider.behave(&well());
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.good();
-    finished(&app.database, 1, 1).await;
+    wait_for_counts(&app.database, 1, 1).await;
 }
 
 /// A process that died between the beginning of an attempt and the count leaves a mail that was attempted, but not
@@ -140,5 +140,5 @@ async fn a_mail_that_was_attempted_and_not_counted_is_counted() {
         let id = MailId::parse(row[0].as_deref().expect("an id")).expect("an id");
         ops::deliver(&app.app, id).await.expect("it ends");
     }
-    finished(&app.database, 1, 1).await;
+    wait_for_counts(&app.database, 1, 1).await;
 }

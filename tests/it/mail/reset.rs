@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{FAILED, SENT, settled, start_app, text};
+use super::{FAILED, SENT, start_app, text, wait_for_mails};
 use crate::support::{
     PROTOCOLS, Protocol,
     mail::{MailProvider, token},
@@ -35,7 +35,7 @@ async fn the_token_of_the_mail_sets_the_password() {
         let sign_in = json!({ "email": email, "password": password });
         scene.cast.anonymous.call(protocol, "AuthService.Login", sign_in).await.good();
     }
-    settled(&app.database, SENT, 3).await;
+    wait_for_mails(&app.database, SENT, 3).await;
     assert_eq!(provider.mails().len(), 3);
 }
 
@@ -46,7 +46,7 @@ async fn an_unknown_address_gets_no_mail() {
     let (app, scene) = start_app(&provider).await;
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     scene.cast.anonymous.call(Protocol::Rest, REQUEST, unknown).await.good();
-    settled(&app.database, FAILED, 1).await;
+    wait_for_mails(&app.database, FAILED, 1).await;
     assert_eq!(text(&app.database, "SELECT failure FROM mails").await, "there is no recipient");
     assert_eq!(provider.attempts(), 0);
     assert_eq!(app.database.number("SELECT count(*) FROM password_resets").await, 0);

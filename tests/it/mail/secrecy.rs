@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{SENT, process, scene_of, settled, wait_for_at_least};
+use super::{SENT, process, scene_of, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::order::{order, product},
     support::{Process, Protocol, TestDatabase, mail::MailProvider, mail::well, unique},
@@ -32,7 +32,7 @@ async fn neither_log_nor_table_reveals_the_mail() {
         .good();
     wait_for_at_least(&database, "SELECT min(attempts) FROM mails", 2).await;
     provider.behave(&well());
-    settled(&database, SENT, 3).await;
+    wait_for_mails(&database, SENT, 3).await;
     provider.behave(&json!({ "data": format!("550 5.1.1 {other} is unknown") }));
     scene.cast.agent.call(Protocol::Grpc, "OrderService.CreateOrder", named).await.good();
     wait_for_at_least(&database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
@@ -43,7 +43,7 @@ async fn neither_log_nor_table_reveals_the_mail() {
     let token = texts.split(['=', '\n']).find(|word| word.starts_with("mpr_")).expect("a token");
     let page = format!("{}/reset-password?token={token}", server.endpoint.base());
     assert_eq!(server.endpoint.http.get(page).send().await.expect("an answer").status(), 200);
-    server.says("/reset-password").await;
+    server.wait_for_log("/reset-password").await;
     let log = server.log();
     assert!(log.matches("a mail was sent").count() == 3 && log.contains("a mail will not be sent"), "a log: {log}");
     let rows = database.sql("SELECT mails::text FROM mails").await;
@@ -68,7 +68,7 @@ async fn the_log_transport_logs_no_text() {
         .call(Protocol::Rest, "AuthService.RequestPasswordReset", json!({ "email": email }))
         .await
         .good();
-    settled(&database, SENT, 2).await;
+    wait_for_mails(&database, SENT, 2).await;
     let log = server.log();
     for said in ["a mail would go out", "order_confirmation", "password_reset"] {
         assert!(log.contains(said), "no {said}:\n{log}");

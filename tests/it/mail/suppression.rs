@@ -8,7 +8,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mainstay::mail::{id::MailId, ops, suppression::ops as suppression};
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, header, settled, standing, start_app_with, text, wait_for_at_least};
+use super::{FAILED, SENT, count_in_state, header, start_app_with, text, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::{Scene, order::order, webhook::webhook_request},
     support::{Protocol, TestApp, mail::MailProvider, unique, webhook},
@@ -34,7 +34,7 @@ async fn resend(scene: &Scene, kind: &str, address: &str, bounce: &str) {
     scene.cast.anonymous.call_with(Protocol::Rest, RECEIVE, request, &headers).await.good();
 }
 
-async fn processed(app: &TestApp, count: i64) {
+async fn wait_until_processed(app: &TestApp, count: i64) {
     wait_for_at_least(&app.database, "SELECT count(*) FROM inbound_events WHERE state = 2", count).await;
 }
 
@@ -44,18 +44,18 @@ async fn an_address_that_bounced_is_sent_nothing_until_an_operator_says_so() {
     let (app, scene) = start_app_with(&provider, &[]).await;
     let email = scene.cast.customer.who().email.clone();
     resend(&scene, "email.bounced", &email, "Transient").await;
-    processed(&app, 1).await;
+    wait_until_processed(&app, 1).await;
     order(&scene).await;
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     for _ in 0..2 {
         resend(&scene, "email.bounced", &email.to_uppercase(), "Permanent").await;
     }
-    processed(&app, 3).await;
+    wait_until_processed(&app, 3).await;
     assert_eq!(text(&app.database, "SELECT address FROM mail_suppressions").await, email);
     order(&scene).await;
     let reset = json!({ "email": email });
     scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", reset).await.good();
-    settled(&app.database, FAILED, 2).await;
+    wait_for_mails(&app.database, FAILED, 2).await;
     let why = text(&app.database, "SELECT DISTINCT failure FROM mails WHERE state = 3").await;
     assert_eq!((why.as_str(), provider.attempts()), ("mail to the address bounced before", 1));
 
@@ -65,11 +65,11 @@ async fn an_address_that_bounced_is_sent_nothing_until_an_operator_says_so() {
     };
     assert!(remove(&email.to_uppercase()).await.expect("removed"));
     assert!(!remove(&email).await.expect("nothing is left"));
-    let failed = app.app.database.autocommit(async |connection| ops::failed(connection, 10).await).await;
+    let failed = app.app.database.autocommit(async |connection| ops::list_failed(connection, 10).await).await;
     let ids: Vec<MailId> = failed.expect("listed").into_iter().map(|mail| mail.id).collect();
     assert_eq!(ids.len(), 2);
     assert_eq!(ops::redrive(&app.app, ids.clone()).await.expect("redriven"), 2);
-    settled(&app.database, SENT, 3).await;
+    wait_for_mails(&app.database, SENT, 3).await;
     assert_eq!(ops::redrive(&app.app, ids).await.expect("nothing to do"), 0);
 }
 
@@ -98,11 +98,11 @@ async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
     ]);
     deliver(&events, "another body").await.refused("INVALID_SIGNATURE");
     deliver(&events, &events.to_string()).await.good();
-    processed(&app, 1).await;
+    wait_until_processed(&app, 1).await;
     let listed = "SELECT string_agg(address || ' ' || reason, ', ' ORDER BY reason) FROM mail_suppressions";
     assert_eq!(text(&app.database, listed).await, format!("gone@example.com 1, {email} 2"));
     order(&scene).await;
-    settled(&app.database, FAILED, 1).await;
+    wait_for_mails(&app.database, FAILED, 1).await;
     assert_eq!(provider.attempts(), 0);
 }
 
@@ -111,7 +111,7 @@ async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app_with(&provider, &[]).await;
     scene.ticket().await;
-    settled(&app.database, SENT, 1).await;
+    wait_for_mails(&app.database, SENT, 1).await;
     let mails = provider.mails();
     assert_eq!(header(&mails[0], "list-unsubscribe-post"), "List-Unsubscribe=One-Click");
     let url = header(&mails[0], "list-unsubscribe").trim_matches(['<', '>']).to_owned();
@@ -128,10 +128,10 @@ async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
     assert_eq!(post(&format!("{path}x")).await, 410, "somebody else's, or nobody's");
     assert_eq!((post(&path).await, post(&path).await), (200, 200));
     scene.ticket().await;
-    settled(&app.database, FAILED, 1).await;
+    wait_for_mails(&app.database, FAILED, 1).await;
     order(&scene).await;
-    settled(&app.database, SENT, 2).await;
+    wait_for_mails(&app.database, SENT, 2).await;
     let mails = provider.mails();
     assert!(mails[1]["headers"].get("list-unsubscribe").is_none(), "a confirmation is owed");
-    assert_eq!(standing(&app.database, FAILED).await, 1);
+    assert_eq!(count_in_state(&app.database, FAILED).await, 1);
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{PENDING, SENT, process, scene_of, settled, standing, text, wait_for_at_least};
+use super::{PENDING, SENT, count_in_state, process, scene_of, text, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::order::order,
     support::{
@@ -33,11 +33,11 @@ async fn is_encrypted(how: &'static str) {
     wait_for_at_least(&database, "SELECT count(failure) FROM mails", 1).await;
     let why = text(&database, "SELECT failure FROM mails").await;
     assert!(why.contains("certificate"), "{why}");
-    assert_eq!((standing(&database, PENDING).await, provider.attempts()), (1, 0));
+    assert_eq!((count_in_state(&database, PENDING).await, provider.attempts()), (1, 0));
     drop(wary);
 
     let _trusting = process(&database, &provider, &[("SSL_CERT_FILE", &trusted)]).await;
-    settled(&database, SENT, 1).await;
+    wait_for_mails(&database, SENT, 1).await;
     let mails = provider.mails();
     assert!(mails.len() == 1 && mails[0]["encrypted"] == true && mails[0]["user"] == true, "{mails:#?}");
 }
@@ -63,5 +63,5 @@ async fn mail_is_not_sent_without_encryption() {
     wait_for_at_least(&database, "SELECT count(failure) FROM mails", 1).await;
     let why = text(&database, "SELECT failure FROM mails").await;
     assert!(why.contains("STARTTLS"), "{why}");
-    assert_eq!((standing(&database, PENDING).await, provider.attempts()), (1, 0));
+    assert_eq!((count_in_state(&database, PENDING).await, provider.attempts()), (1, 0));
 }

@@ -10,7 +10,7 @@ use mainstay::support::import::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{begin, ended, large};
+use super::{begin, large, wait_for_end};
 use crate::{
     cases::Scene,
     support::{Actor, Answer, Protocol, TestApp, database::connect, eventually, receiver::Receiver},
@@ -63,7 +63,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
         "rowsTotal": "2500", "rowsDone": "1000", "rowsCreated": "990", "rowsKnown": "0", "rowsFailed": "10",
     });
     assert_eq!(cancelled.data()["progress"], progress);
-    assert_eq!(&ended(&cast.agent, &operation).await, cancelled.data(), "nothing was done after the answer");
+    assert_eq!(&wait_for_end(&cast.agent, &operation).await, cancelled.data(), "nothing was done after the answer");
     for (what, count) in [
         ("SELECT count(*) FROM tickets", 990),
         ("SELECT count(*) FROM imported_rows", 990),
@@ -79,7 +79,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
     let progress = json!({
         "rowsTotal": "2500", "rowsDone": "2500", "rowsCreated": "1485", "rowsKnown": "990", "rowsFailed": "25",
     });
-    assert_eq!(ended(&cast.agent, &rest).await["progress"], progress);
+    assert_eq!(wait_for_end(&cast.agent, &rest).await["progress"], progress);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +95,7 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
         // Sometimes before a worker takes the operation, sometimes during its run, sometimes after.
         tokio::time::sleep(Duration::from_millis(60 * round)).await;
         let answers = futures_util::future::join_all((0..6).map(|_| cancel(&cast.agent, &operation))).await;
-        let done = ended(&cast.agent, &operation).await;
+        let done = wait_for_end(&cast.agent, &operation).await;
         for answer in answers {
             match done["state"].as_str() {
                 Some("OPERATION_STATE_CANCELLED") => assert_eq!(answer.good().data(), &done),
@@ -124,7 +124,7 @@ async fn endpoints_are_notified_of_every_outcome() {
     let _worker = TestApp::builder().on(&app.database).set("WEBHOOK_ALLOW_PRIVATE", "true").with_jobs().start().await;
     let mut states = Vec::new();
     for id in &ids {
-        states.push(ended(agent, id).await["state"].clone());
+        states.push(wait_for_end(agent, id).await["state"].clone());
     }
     assert_eq!(states, ["SUCCEEDED", "FAILED", "CANCELLED"].map(|state| json!(format!("OPERATION_STATE_{state}"))));
     let deliveries = receiver.wait_for(3).await;

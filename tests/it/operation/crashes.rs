@@ -10,7 +10,7 @@ use mainstay::support::import::{
 use nix::sys::signal::Signal;
 use tokio_util::sync::CancellationToken;
 
-use super::{assert_imported_once, begin, ended, large};
+use super::{assert_imported_once, begin, large, wait_for_end};
 use crate::support::{Process, TestApp, TestDatabase, database::connect, eventually, people::Cast};
 use mainstay_kernel::error::Reason;
 
@@ -22,12 +22,12 @@ async fn a_kill_between_batches_neither_loses_nor_repeats_rows() {
     let account = cast.customer.who().account.to_string();
     let operation = begin(&cast.agent, &account, &large(), "one").await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(database.number("SELECT rows_done FROM operations").await, 1000, "one batch is stored");
     assert_eq!(database.number("SELECT count(*) FROM tickets").await, 990);
 
     let _next = Process::start(&database).await;
-    let done = ended(&cast.agent, &operation).await;
+    let done = wait_for_end(&cast.agent, &operation).await;
     assert_eq!(done["state"], "OPERATION_STATE_SUCCEEDED");
     assert_imported_once(&database).await;
 }
@@ -41,9 +41,9 @@ async fn a_job_that_kills_its_worker_is_given_up() {
     let operation = begin(&cast.agent, &account, &large(), "one").await;
     database.sql("UPDATE jobs SET max_attempts = 1").await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
-    doomed.ended().await;
+    doomed.wait().await;
     let _next = Process::start(&database).await;
-    let done = ended(&cast.agent, &operation).await;
+    let done = wait_for_end(&cast.agent, &operation).await;
     assert_eq!(done["state"], "OPERATION_STATE_FAILED");
     assert_eq!(done["failure"]["code"], "INTERNAL_ERROR");
     assert_eq!(done["progress"]["rowsDone"], "1000", "the stored rows are reported");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{begin, ended};
+use super::{begin, wait_for_end};
 use crate::support::{Protocol, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -12,7 +12,7 @@ async fn a_row_is_recognized_in_either_format() {
     let account = cast.customer.who().account.to_string();
     let csv = "tag_2,body,subject,extra,priority,tag_1\nb,\"Line one\\nline \"\"two\"\"\r\nthree\",,x,HIGH,\"a,a\"\n";
     let first = begin(&cast.agent, &account, csv, "csv").await;
-    assert_eq!(ended(&cast.agent, &first).await["progress"]["rowsCreated"], "1");
+    assert_eq!(wait_for_end(&cast.agent, &first).await["progress"]["rowsCreated"], "1");
     let list = cast.agent.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.good();
     let ticket = &list.data()[0];
     assert_eq!(ticket["subject"], "Line one line \"two\" three");
@@ -27,7 +27,7 @@ async fn a_row_is_recognized_in_either_format() {
     let text = base64(&format!("{line}\n{{\"body\":"));
     let request = json!({ "accountId": account, "file": { "contentType": "application/x-ndjson", "data": text } });
     let second = cast.agent.keyed(Protocol::Grpc, "TicketService.ImportTickets", request, "ndjson").await.good().id();
-    let done = ended(&cast.agent, &second).await;
+    let done = wait_for_end(&cast.agent, &second).await;
     assert_eq!((&done["progress"]["rowsKnown"], &done["progress"]["rowsFailed"]), (&json!("1"), &json!("1")));
     let request = json!({ "operationId": second });
     let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.good();
@@ -41,7 +41,7 @@ async fn an_invalid_file_fails_as_a_whole() {
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
     let operation = begin(&cast.agent, &account, "subject,answer\nOne,Two\n", "one").await;
-    let done = ended(&cast.agent, &operation).await;
+    let done = wait_for_end(&cast.agent, &operation).await;
     assert_eq!(done["state"], "OPERATION_STATE_FAILED");
     assert_eq!(done["failure"]["code"], "VALIDATION_FAILED");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
@@ -55,7 +55,7 @@ async fn invalid_rows_are_listed_in_pages() {
     let rows: String = (0..7).map(|_| "x,\n").collect();
     let account = cast.customer.who().account.to_string();
     let operation = begin(&cast.agent, &account, &format!("subject,body\n{rows}"), "one").await;
-    ended(&cast.agent, &operation).await;
+    wait_for_end(&cast.agent, &operation).await;
     let (mut lines, mut token) = (Vec::new(), String::new());
     loop {
         let request = json!({ "operationId": operation, "pageSize": 3, "pageToken": token });

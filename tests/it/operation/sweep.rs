@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use serde_json::json;
 
-use super::{begin, ended};
+use super::{begin, wait_for_end};
 use crate::support::{Protocol, TestApp};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +41,7 @@ async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
     let old = begin(&cast.agent, &account, "subject,body\nOne,\n", "one").await;
-    ended(&cast.agent, &old).await;
+    wait_for_end(&cast.agent, &old).await;
     app.database.sql("UPDATE operations SET finished_at = finished_at - interval '29 days'").await;
     let forget = async || app.run_task("forget_operations").await.expect("done");
     assert_eq!(forget().await, 0, "a month has not passed");
@@ -74,7 +74,7 @@ async fn the_rows_of_an_operation_are_removed_in_batches() {
     let cast = app.cast().await;
     let account = cast.customer.who().account.to_string();
     let old = begin(&cast.agent, &account, "subject,body\nOne,\n", "one").await;
-    ended(&cast.agent, &old).await;
+    wait_for_end(&cast.agent, &old).await;
     app.database.sql(BOUNDED).await;
     assert_eq!(app.run_task("forget_operations").await.expect("done"), 1);
     let left = "SELECT (SELECT count(*) FROM operations) + (SELECT count(*) FROM operation_errors)";

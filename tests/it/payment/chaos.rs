@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{CHARGE, FakeGateway, REFUND, process, scene_of};
 use crate::{
-    cases::{Scene, nothing, order, order::recurring},
+    cases::{Scene, nothing, order, order::create_recurring_product},
     support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase, euro, unique},
 };
 
@@ -71,9 +71,9 @@ impl World {
             who.token().await;
         }
         let product = order::product(&scene, 150, "EUR").await;
-        let recurring = recurring(&scene, "BILLING_INTERVAL_MONTH").await;
+        let recurring = create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
         let (dice, wishes) = (StdRng::seed_from_u64(seed), Vec::new());
-        Self { dice, gateway, database, servers, scene, product, recurring, wishes, renewals: 0 }
+        Self { dice, gateway, database, servers, scene, product, create_recurring_product, wishes, renewals: 0 }
     }
 
     /// Inserts an order of 4.50 EUR that no other request pays, bypassing the servers, which may be down.
@@ -91,7 +91,7 @@ impl World {
 
     /// A new request, or an earlier one again.
     async fn wish(&mut self) -> usize {
-        let paid = self.done(CHARGE);
+        let paid = self.created_ids(CHARGE);
         let (method, request) = match self.dice.random_range(0..12) {
             0..5 => {
                 let cards = ["pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_visa_chargeDeclined"];
@@ -111,8 +111,8 @@ impl World {
     }
 
     /// The ids of what the requests of a method created.
-    fn done(&self, method: &str) -> Vec<String> {
-        self.wishes.iter().filter(|wish| wish.method == method).filter_map(Wish::done).collect()
+    fn created_ids(&self, method: &str) -> Vec<String> {
+        self.wishes.iter().filter(|wish| wish.method == method).filter_map(Wish::created_id).collect()
     }
 
     fn fault(&mut self) -> Fault {
@@ -159,7 +159,7 @@ impl World {
         };
         let ((), answers, ()) = tokio::join!(self.strike(fault, when), join_all(calls), past_us);
         for (wish, answer) in answers {
-            self.wishes[wish].hear(&answer).unwrap_or_else(|fault_of_ours| {
+            self.wishes[wish].record(&answer).unwrap_or_else(|fault_of_ours| {
                 panic!("round {number}, {behaviour}, {manner}, {fault:?}: {fault_of_ours}: {answer:#?}")
             });
         }
@@ -173,7 +173,7 @@ impl World {
 
     /// An occasional refund at the gateway's console: the payment and the amount.
     fn console(&mut self) -> Option<(String, i64)> {
-        let paid = self.done(CHARGE);
+        let paid = self.created_ids(CHARGE);
         let amount = self.dice.random_range(1..200);
         let payment = paid.choose(&mut self.dice)?.clone();
         self.dice.random_bool(0.2).then_some((payment, amount))
@@ -207,7 +207,7 @@ impl World {
     async fn repair(&mut self, fault: Fault) {
         match fault {
             Fault::KillServer(which) => {
-                self.servers[which].ended().await;
+                self.servers[which].wait().await;
                 self.servers[which] = server(&self.database, &self.gateway).await;
             }
             Fault::KillGateway => {
@@ -225,13 +225,13 @@ impl World {
         for index in 0..self.wishes.len() {
             let (who, wish) = (self.who(&self.wishes[index]).at(&self.servers[1].endpoint), self.wishes[index].clone());
             let answer = super::call_until_final(&who, Protocol::Rest, wish.method, &wish.request, &wish.key).await;
-            self.wishes[index].hear(&answer).unwrap_or_else(|fault| panic!("after the run: {fault}: {answer:#?}"));
+            self.wishes[index].record(&answer).unwrap_or_else(|fault| panic!("after the run: {fault}: {answer:#?}"));
         }
-        if let Some(subscription) = self.done(SUBSCRIBE).choose(&mut self.dice) {
-            self.gateway.happen(subscription, "renewed").await;
+        if let Some(subscription) = self.created_ids(SUBSCRIBE).choose(&mut self.dice) {
+            self.gateway.change_subscription(subscription, "renewed").await;
             self.renewals += 1;
         }
-        let done = self.wishes.iter().filter(|wish| wish.done().is_some()).count() + self.renewals;
+        let done = self.wishes.iter().filter(|wish| wish.created_id().is_some()).count() + self.renewals;
         let given_back = self.gateway.given_back_at_console();
         assert_eq!(self.gateway.settled_books(&self.database).await, done + given_back, "{:#?}", self.wishes);
     }
@@ -239,12 +239,12 @@ impl World {
 
 impl Wish {
     /// The id of the created resource, once it is known.
-    fn done(&self) -> Option<String> {
+    fn created_id(&self) -> Option<String> {
         self.answer.as_ref().filter(|(status, _)| *status == 201).map(|(_, id)| id.clone())
     }
 
     /// Records a response, which must not contradict an earlier one.
-    fn hear(&mut self, answer: &Answer) -> Result<(), &'static str> {
+    fn record(&mut self, answer: &Answer) -> Result<(), &'static str> {
         let now = match answer.reason.as_str() {
             "" => (answer.status, answer.id()),
             _ if answer.status == 422 => (422, answer.reason.clone()),

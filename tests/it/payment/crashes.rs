@@ -26,7 +26,7 @@ async fn charge_killed_at(point: &str, intended: bool, first: First) {
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
     let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, CHARGE, request.clone(), "one").await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let payments = database.number("SELECT count(*) FROM payments").await;
     assert_eq!(payments, i64::from(intended), "after the kill at {point}");
 
@@ -56,7 +56,7 @@ async fn refund_killed_at(point: &str, first: First) {
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
     let lost = scene.cast.agent.at(&doomed.endpoint).keyed(Protocol::Grpc, REFUND, request.clone(), "one").await;
     assert!(!lost.reason.is_empty(), "{lost:#?}");
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
 
     let restarted = process(&database, &gateway, &[]).await;
     if first == First::Job {

@@ -30,7 +30,7 @@ async fn events(receiver: &Receiver, count: usize) -> Vec<(String, String)> {
     expected
 }
 
-fn named(events: &[(&str, &str)]) -> Vec<(String, String)> {
+fn owned(events: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut named: Vec<_> = events.iter().map(|(kind, id)| ((*kind).to_owned(), (*id).to_owned())).collect();
     named.sort();
     named
@@ -55,7 +55,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
     let payment = paid(&scene).await;
     let (payment, order) = (payment.id(), payment.text("/data/orderId"));
     let mut expected = vec![("payments.payment.succeeded", payment.as_str()), ("orders.order.paid", order.as_str())];
-    assert_eq!(events(&receiver, expected.len()).await, named(&expected));
+    assert_eq!(events(&receiver, expected.len()).await, owned(&expected));
 
     // Any event about a refund makes the app check all refunds of the payment, including the one below, whenever that
     // job runs.
@@ -63,7 +63,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
     let request = json!({ "paymentId": payment, "amount": euro("50") });
     let part = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good().id();
     expected.push(("payments.refund.succeeded", &part));
-    assert_eq!(events(&receiver, expected.len()).await, named(&expected), "after the partial refund");
+    assert_eq!(events(&receiver, expected.len()).await, owned(&expected), "after the partial refund");
 
     // A refund that the gateway refuses, because an operator refunds the rest at its console.
     assert!(gateway.refund_at_console(&payment, 1000).await);
@@ -75,23 +75,23 @@ async fn endpoints_are_notified_once_of_each_outcome() {
         .refused("PAYMENT_FAILED");
     let refused = app.database.sql("SELECT id FROM refunds WHERE status = 3").await[0][0].clone().expect("an id");
     expected.push(("payments.refund.failed", &refused));
-    assert_eq!(events(&receiver, expected.len()).await, named(&expected));
+    assert_eq!(events(&receiver, expected.len()).await, owned(&expected));
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     gateway.settled_books(&app.database).await;
     let adopted = "SELECT id FROM refunds WHERE refunded_by IS NULL";
     let adopted = app.database.sql(adopted).await[0][0].clone().expect("an id");
     expected.extend([("payments.refund.succeeded", adopted.as_str()), ("orders.order.refunded", &order)]);
-    assert_eq!(events(&receiver, expected.len()).await, named(&expected), "the rest");
+    assert_eq!(events(&receiver, expected.len()).await, owned(&expected), "the rest");
 
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
     scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
     let declined = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
     expected.push(("payments.payment.failed", &declined));
-    assert_eq!(events(&receiver, expected.len()).await, named(&expected));
+    assert_eq!(events(&receiver, expected.len()).await, owned(&expected));
     // The gateway's own events about all this, each delivered twice, cause no further notifications.
     eventually("the events are acknowledged", async || gateway.events() == (4, 4)).await;
     all_done(&scene).await;
-    assert_eq!(events(&receiver, expected.len()).await, named(&expected));
+    assert_eq!(events(&receiver, expected.len()).await, owned(&expected));
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 7);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{CHARGE, DUE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
 use crate::{
-    cases::{Scene, order::recurring},
+    cases::{Scene, order::create_recurring_product},
     support::{Protocol, TestDatabase, euro, eventually, unique},
 };
 
@@ -22,7 +22,7 @@ const LEASED: &str = "SELECT (SELECT count(*) FROM payments WHERE status = 1 AND
     + (SELECT count(*) FROM subscriptions WHERE (status = 1 OR pending_cancellation IS NOT NULL) AND leases > 2)";
 
 async fn subscription(scene: &Scene) -> Value {
-    json!({ "productId": recurring(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
+    json!({ "productId": create_recurring_product(scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_card_visa" })
 }
 
 /// `keys_are_old`: whether the gateway has forgotten the idempotency keys by then.

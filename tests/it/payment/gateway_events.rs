@@ -16,7 +16,7 @@ pub(super) fn event(kind: &str, object: Value) -> String {
         .to_string()
 }
 
-fn succeeded(payment: &str, gateway_id: &str, amount: i64) -> String {
+fn success_event(payment: &str, gateway_id: &str, amount: i64) -> String {
     let metadata = json!({ "mainstay_payment": payment });
     event(
         "payment_intent.succeeded",
@@ -119,7 +119,7 @@ async fn a_refund_event_before_the_charge_event_is_handled() {
         assert_eq!(state(&app).await, (2, 5, 450), "{manner}: paid and fully refunded");
         // A success event that arrives after everything is settled.
         let charged = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
-        assert_eq!(deliver(&app, &scene, &succeeded(&charge.id(), &charged, 450)).await, "processed");
+        assert_eq!(deliver(&app, &scene, &success_event(&charge.id(), &charged, 450)).await, "processed");
         assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 2), "{manner}");
         let (good, said) = check(&app, &gateway).await;
         assert!(good && said.contains("2 movements are booked, the gateway has 2"), "{said}");
@@ -139,11 +139,11 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     scene.cast.customer.keyed(Protocol::Rest, CHARGE, declined, &unique()).await.refused("CARD_DECLINED");
     let failed = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
     let dead = [
-        ("another amount", succeeded(&id, "pi_1", 449)),
-        ("another currency", succeeded(&id, "pi_1", 450).replace("eur", "usd")),
-        ("no amount", succeeded(&id, "pi_1", 450).replace("amount_received", "amount")),
-        ("a payment of nobody", succeeded(&nothing(), "pi_1", 450)),
-        ("a payment that failed", succeeded(&failed, "pi_1", 450)),
+        ("another amount", success_event(&id, "pi_1", 449)),
+        ("another currency", success_event(&id, "pi_1", 450).replace("eur", "usd")),
+        ("no amount", success_event(&id, "pi_1", 450).replace("amount_received", "amount")),
+        ("a payment of nobody", success_event(&nothing(), "pi_1", 450)),
+        ("a payment that failed", success_event(&failed, "pi_1", 450)),
         ("no object", event("payment_intent.succeeded", json!(null))),
     ];
     for (what, body) in dead {
@@ -157,9 +157,9 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
         assert_eq!(deliver(&app, &scene, &foreign).await, "processed", "{kind}");
     }
     // A regular success, then one as if another attempt had moved money too.
-    assert_eq!(deliver(&app, &scene, &succeeded(&id, "pi_1", 450)).await, "processed");
+    assert_eq!(deliver(&app, &scene, &success_event(&id, "pi_1", 450)).await, "processed");
     let alerted = alerts("moved_twice");
-    assert_eq!(deliver(&app, &scene, &succeeded(&id, "pi_2", 450)).await, "dead");
+    assert_eq!(deliver(&app, &scene, &success_event(&id, "pi_2", 450)).await, "dead");
     assert_eq!(alerts("moved_twice"), alerted + 1, "an operator is told");
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE gateway_id = 'pi_1'").await, 1);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 1);
@@ -174,7 +174,7 @@ async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
     assert_eq!(charge.status, 202);
     app.database.sql("UPDATE payments SET gateway = 'sandbox'").await;
-    assert_eq!(deliver(&app, &scene, &succeeded(&charge.id(), "pi_1", 450)).await, "dead");
+    assert_eq!(deliver(&app, &scene, &success_event(&charge.id(), "pi_1", 450)).await, "dead");
     assert_eq!((state(&app).await.0, alerts("mismatch")), (1, 1), "it is pending, and an operator is told");
 }
 

@@ -215,7 +215,7 @@ async fn with_pending_refund(app: &TestApp, scene: &Scene, gateway: &FakeGateway
 }
 
 /// Has the app look at the refunds of a charge; returns the status of a refund here, and the number of movements booked.
-async fn synced(app: &TestApp, scene: &Scene, charge: &str, refund: &str) -> (i64, i64) {
+async fn sync_refunds(app: &TestApp, scene: &Scene, charge: &str, refund: &str) -> (i64, i64) {
     let changed = event("charge.refunded", json!({ "id": "ch_1", "currency": "eur", "payment_intent": charge }));
     assert_eq!(deliver(app, scene, &changed).await, "processed");
     let jobs = "SELECT count(*) FROM jobs WHERE key LIKE 'sync_refunds:%'";
@@ -231,7 +231,11 @@ async fn a_refund_of_another_amount_than_requested_settles_nothing() {
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     let (_, charge, refund) = with_pending_refund(&app, &scene, &gateway).await;
     gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;
-    assert_eq!(synced(&app, &scene, &charge, &refund).await, (1, 1), "it is pending, and the charge alone is booked");
+    assert_eq!(
+        sync_refunds(&app, &scene, &charge, &refund).await,
+        (1, 1),
+        "it is pending, and the charge alone is booked"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +244,7 @@ async fn a_refund_in_another_currency_is_not_booked() {
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     let (_, charge, refund) = with_pending_refund(&app, &scene, &gateway).await;
     gateway.refund_from_nowhere(&charge, 100, "usd", json!({})).await;
-    assert_eq!(synced(&app, &scene, &charge, &refund).await, (1, 1));
+    assert_eq!(sync_refunds(&app, &scene, &charge, &refund).await, (1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,7 +256,11 @@ async fn a_refund_that_names_one_of_another_payment_is_a_refund_of_its_own() {
     let charge = app.database.sql(&format!("SELECT gateway_id FROM payments WHERE id = '{other}'")).await[0][0].clone();
     let charge = charge.expect("it succeeded");
     gateway.refund_from_nowhere(&charge, 300, "eur", json!({ "mainstay_refund": refund })).await;
-    assert_eq!(synced(&app, &scene, &charge, &refund).await, (1, 3), "two charges, and the refund that was adopted");
+    assert_eq!(
+        sync_refunds(&app, &scene, &charge, &refund).await,
+        (1, 3),
+        "two charges, and the refund that was adopted"
+    );
 }
 
 /// More refunds than the gateway lists on one page.
@@ -295,6 +303,6 @@ async fn a_second_refund_for_one_request_is_adopted_and_raises_an_alert() {
     let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good().id();
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
     gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;
-    assert_eq!(synced(&app, &scene, &charge, &refund).await, (2, 3), "a charge and two refunds are booked");
+    assert_eq!(sync_refunds(&app, &scene, &charge, &refund).await, (2, 3), "a charge and two refunds are booked");
     assert_eq!(alerts("moved_twice"), 1);
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// An app with a payment whose outcome is unknown, because the gateway behaves like this.
-async fn pending(gateway: &FakeGateway, behaviour: Value, times: u32) -> (TestApp, Scene) {
+async fn app_with_pending_payment(gateway: &FakeGateway, behaviour: Value, times: u32) -> (TestApp, Scene) {
     let (app, scene) = start_app_with(gateway, &ALONE).await;
     gateway.behave(behaviour, times).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
@@ -25,7 +25,7 @@ async fn pending(gateway: &FakeGateway, behaviour: Value, times: u32) -> (TestAp
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_overtaken_postpones_nothing() {
     let gateway = FakeGateway::start().await;
-    let (app, _scene) = pending(&gateway, json!({ "refuse": 503 }), 0).await;
+    let (app, _scene) = app_with_pending_payment(&gateway, json!({ "refuse": 503 }), 0).await;
     let slow = overtaken::<Payment>(&app, "payments").await;
     assert!(run_detached(&app.app, slow).await.is_none());
     assert!(is_theirs(&app, "payments").await);
@@ -34,7 +34,7 @@ async fn a_worker_that_was_overtaken_postpones_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_overtaken_begins_no_attempt() {
     let gateway = FakeGateway::start().await;
-    let (app, _scene) = pending(&gateway, json!("break"), 1).await;
+    let (app, _scene) = app_with_pending_payment(&gateway, json!("break"), 1).await;
     assert_eq!(app.database.number("SELECT count(*) FROM payments WHERE key_abandoned_at IS NOT NULL").await, 1);
     app.app.clock.advance(TimeDelta::seconds(2));
     let slow = overtaken::<Payment>(&app, "payments").await;
@@ -47,7 +47,7 @@ async fn a_worker_that_was_overtaken_begins_no_attempt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_whose_workers_keep_failing_is_put_off() {
     let gateway = FakeGateway::start().await;
-    let (app, _scene) = pending(&gateway, json!({ "refuse": 503 }), 0).await;
+    let (app, _scene) = app_with_pending_payment(&gateway, json!({ "refuse": 503 }), 0).await;
     gateway.behave_well().await;
     // No outcome can be committed.
     app.database.sql("ALTER TABLE ledger_transactions ADD CHECK (false) NOT VALID").await;
@@ -67,7 +67,7 @@ async fn a_payment_whose_workers_keep_failing_is_put_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_age_of_the_oldest_payment_without_an_outcome_is_measured() {
     let gateway = FakeGateway::start().await;
-    let (app, _scene) = pending(&gateway, json!({ "refuse": 503 }), 0).await;
+    let (app, _scene) = app_with_pending_payment(&gateway, json!({ "refuse": 503 }), 0).await;
     let age = async || {
         for measure in modules().work().measures {
             measure(app.app.clone()).await.expect("measured");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, start_app};
 use crate::{
-    cases::order::recurring,
+    cases::order::create_recurring_product,
     support::{
         Actor, Answer, PROTOCOLS, Protocol, TestApp, TestDatabase, database::connect, euro, eventually, proxy::Proxy,
         unique,
@@ -99,7 +99,7 @@ async fn a_subscription_repeats_its_beginning_and_its_end() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let customer = &scene.cast.customer;
-    let product = recurring(&scene, "BILLING_INTERVAL_MONTH").await;
+    let product = create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
     let wanted = json!({ "productId": product, "paymentMethod": "pm_card_visa" });
     let first = customer.keyed(Protocol::Rest, SUBSCRIBE, wanted.clone(), "one").await.good();
     assert_eq!(first.status, 201, "{first:#?}");

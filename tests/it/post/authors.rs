@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    cases::post::{post, published},
+    cases::post::{post, publish_post},
     support::{PROTOCOLS, Protocol, TestApp},
 };
 
@@ -35,7 +35,7 @@ async fn a_draft_is_a_secret_of_those_who_manage_it() {
 async fn a_published_post_is_everybodys_to_read_and_its_authors_to_change() {
     let app = TestApp::start().await;
     let (cast, others) = (app.cast().await, app.cast().await);
-    let (id, slug) = published(&cast.agent).await;
+    let (id, slug) = publish_post(&cast.agent).await;
     for protocol in PROTOCOLS {
         for who in [&cast.anonymous, &cast.customer, &others.agent, &cast.agent] {
             let answer = who.call(protocol, "PostService.GetPost", json!({ "postId": id })).await.good();
@@ -59,7 +59,7 @@ async fn a_published_post_is_everybodys_to_read_and_its_authors_to_change() {
 async fn a_bad_credential_is_refused_even_where_none_is_needed() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let (id, _) = published(&cast.agent).await;
+    let (id, _) = publish_post(&cast.agent).await;
     let bad = crate::support::Actor::bearer(&app.endpoint, "nonsense");
     for protocol in PROTOCOLS {
         // Otherwise an author whose token has expired would be told that a draft of theirs does not exist.
@@ -72,7 +72,7 @@ async fn drafts_are_listed_for_those_who_manage_them() {
     let app = TestApp::start().await;
     let (cast, others) = (app.cast().await, app.cast().await);
     let (own, other) = (post(&cast.agent).await, post(&others.agent).await);
-    published(&cast.agent).await;
+    publish_post(&cast.agent).await;
     let ids = |answer: crate::support::Answer| -> Vec<String> {
         let list = answer.good();
         list.data()

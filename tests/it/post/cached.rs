@@ -14,7 +14,7 @@ use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
 use crate::{
-    cases::post::published,
+    cases::post::publish_post,
     support::{Actor, Answer, Protocol, TestApp, TestDatabase, eventually, proxy::Proxy},
 };
 
@@ -42,7 +42,7 @@ async fn what_authors_change_is_read_on_both_servers() {
     let database = Arc::new(TestDatabase::new().await);
     let apps = servers(&redis, &database).await;
     let cast = apps[0].cast().await;
-    let (id, slug) = published(&cast.agent).await;
+    let (id, slug) = publish_post(&cast.agent).await;
     let reader = Actor::anonymous(&apps[1].endpoint);
     let by_slug = async || reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await;
     let listed = async || {
@@ -76,7 +76,7 @@ async fn a_slug_that_moves_to_another_post_leads_there() {
     let database = Arc::new(TestDatabase::new().await);
     let apps = servers(&redis, &database).await;
     let cast = apps[0].cast().await;
-    let ((first, slug), (second, _)) = (published(&cast.agent).await, published(&cast.agent).await);
+    let ((first, slug), (second, _)) = (publish_post(&cast.agent).await, publish_post(&cast.agent).await);
     let reader = Actor::anonymous(&apps[1].endpoint);
     let lead = async || {
         let answer = reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await;
@@ -104,7 +104,7 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
     };
     let apps = [start().await, start().await];
     let cast = apps[0].cast().await;
-    let (id, _) = published(&cast.agent).await;
+    let (id, _) = publish_post(&cast.agent).await;
     // Prepares the statements of both servers.
     let mut revision = 100;
     let mut outdate = async || {
@@ -142,7 +142,7 @@ async fn readers_get_the_same_answers_without_redis() {
     let database = Arc::new(TestDatabase::new().await);
     let apps = servers(&redis, &database).await;
     let cast = apps[0].cast().await;
-    let (id, slug) = published(&cast.agent).await;
+    let (id, slug) = publish_post(&cast.agent).await;
     let with = read(&apps[1], &id).await.good();
     redis.crash();
     let readers = (0..50).map(|_| read(&apps[1], &id));
@@ -167,7 +167,7 @@ async fn readers_get_the_same_answers_without_redis() {
 async fn a_stranger_can_not_fill_redis() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
-    let (id, slug) = published(&app.cast().await.agent).await;
+    let (id, slug) = publish_post(&app.cast().await.agent).await;
     let reader = Actor::anonymous(&app.endpoint);
     let read = async |method, request| reader.call(Protocol::Rest, method, request).await;
     for number in 0..5_u128 {
@@ -200,7 +200,7 @@ async fn a_stranger_can_not_fill_redis() {
 async fn a_known_post_is_not_sent_again() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let (id, _) = published(&cast.agent).await;
+    let (id, _) = publish_post(&cast.agent).await;
     let request = json!({ "postId": id });
     for who in [&cast.anonymous, &cast.agent] {
         let first = who.call(Protocol::Rest, "PostService.GetPost", request.clone()).await.good();

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     cases::{
         file::{PNG, image, upload},
-        post::showing,
+        post::post_with_image,
     },
     support::{Actor, Protocol, TestApp},
 };
@@ -24,7 +24,7 @@ async fn an_image_is_public_while_a_published_post_shows_it() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let image = image(&cast.agent).await;
-    let create = cast.agent.call(Protocol::Rest, "PostService.CreatePost", showing(&image)).await.good();
+    let create = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&image)).await.good();
     let (post, address) = (create.id(), format!("/images/{image}"));
     assert!(create.text("/data/html").contains(&format!("<img src=\"{address}\" alt=\"A printer\"")), "{create:?}");
     assert_eq!(status(&app, &image).await, 404);
@@ -54,13 +54,13 @@ async fn an_edit_changes_what_is_shown() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let (first, second) = (image(&cast.agent).await, image(&cast.agent).await);
-    let post = cast.agent.call(Protocol::Rest, "PostService.CreatePost", showing(&first)).await.good().id();
+    let post = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&first)).await.good().id();
     change(&cast.agent, "Publish", &post).await;
-    let patch = json!({ "postId": post, "post": { "body": showing(&second)["body"] } });
+    let patch = json!({ "postId": post, "post": { "body": post_with_image(&second)["body"] } });
     cast.agent.call(Protocol::Rest, "PostService.UpdatePost", patch).await.good();
     assert_eq!((status(&app, &first).await, status(&app, &second).await), (404, 200));
     // Another published post shows it too, so it stays.
-    let other = cast.admin.call(Protocol::Rest, "PostService.CreatePost", showing(&second)).await.good().id();
+    let other = cast.admin.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&second)).await.good().id();
     change(&cast.admin, "Publish", &other).await;
     change(&cast.agent, "Delete", &post).await;
     assert_eq!(status(&app, &second).await, 200);
@@ -71,7 +71,10 @@ async fn nothing_but_images_is_shown() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let file = upload(&cast.agent).await;
-    cast.agent.call(Protocol::Rest, "PostService.CreatePost", showing(&file)).await.refused("VALIDATION_FAILED");
+    cast.agent
+        .call(Protocol::Rest, "PostService.CreatePost", post_with_image(&file))
+        .await
+        .refused("VALIDATION_FAILED");
     assert_eq!(status(&app, &file).await, 404);
     for other in ["", "nonsense", "..%2f..%2fsecret_key"] {
         assert_eq!(status(&app, other).await, 404, "{other}");

@@ -6,7 +6,7 @@ use mainstay_kernel::queue::worker;
 use serde_json::json;
 
 use crate::{
-    cases::post::{post, published},
+    cases::post::{post, publish_post},
     support::{Protocol, TestApp, modules},
 };
 
@@ -80,7 +80,7 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
 async fn an_unpublished_post_is_gone_for_readers_and_can_come_back() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let (id, slug) = published(&cast.agent).await;
+    let (id, slug) = publish_post(&cast.agent).await;
     let (by_id, by_slug) = (json!({ "postId": id }), json!({ "slug": slug }));
     let listed = async || {
         let list = cast.anonymous.call(Protocol::Rest, "PostService.ListPosts", json!({})).await.good();

@@ -222,7 +222,7 @@ async fn envoys_own_answers_carry_cors_headers() {
 }
 
 /// The line of Envoy's log that contains this text. Envoy writes it shortly after the response.
-async fn logged(envoy: &Envoy, text: &str) -> String {
+async fn log_line(envoy: &Envoy, text: &str) -> String {
     let since = Instant::now();
     loop {
         if let Some(line) = envoy.log().lines().find(|line| line.contains(text)) {
@@ -246,7 +246,7 @@ async fn tokens_are_checked_at_the_edge_if_configured() {
     let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
     let edge = request(forged.clone()).send(envoy.address()).await.refused("INVALID_TOKEN");
     assert!(edge.header("ratelimit").is_none() && edge.header("www-authenticate").is_some(), "{edge:#?}");
-    logged(&envoy, "jwt_authn_access_denied").await;
+    log_line(&envoy, "jwt_authn_access_denied").await;
     request(good).send(envoy.address()).await.good();
     request(cast.service.token().await.expect("a key")).send(envoy.address()).await.good();
     Raw::new("GET", "/api/v1/tickets").send(envoy.address()).await.refused("UNAUTHENTICATED");
@@ -284,7 +284,7 @@ async fn each_request_is_logged_as_json_without_secrets() {
         Raw::new("GET", "/api/v1/tickets?query=classified").header("authorization", format!("Bearer {token}"));
     let answer = requests.header("x-request-id", "mine").send(envoy.address()).await.good();
     assert_eq!(answer.header("x-request-id"), Some("mine"));
-    let line: Value = serde_json::from_str(&logged(envoy, "\"mine\"").await).expect("JSON");
+    let line: Value = serde_json::from_str(&log_line(envoy, "\"mine\"").await).expect("JSON");
     assert_eq!(
         (&line["verb"], &line["path"], &line["status"]),
         (&json!("GET"), &json!("/api/v1/tickets"), &json!(200))
@@ -292,7 +292,7 @@ async fn each_request_is_logged_as_json_without_secrets() {
     assert_eq!(line["rpc"], "/mainstay.support.v1.TicketService/ListTickets");
     let native = Actor::anonymous(&Endpoint::new(envoy.address()));
     native.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &[("x-request-id", "native")]).await;
-    let line: Value = serde_json::from_str(&logged(envoy, "\"native\"").await).expect("JSON");
+    let line: Value = serde_json::from_str(&log_line(envoy, "\"native\"").await).expect("JSON");
     assert_eq!((&line["path"], &line["grpcStatus"]), (&json!("/mainstay.identity.v1.UserService/GetMe"), &json!(16)));
     let log = envoy.log();
     assert!(!log.contains("classified") && !log.contains(&token), "{log}");

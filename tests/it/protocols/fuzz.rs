@@ -43,7 +43,7 @@ impl World {
         let user = |actor: &Actor| actor.who().id.to_string();
         let mut words = vec![
             ("«comment»", scene.comment(&ticket).await),
-            ("«resolved»", scene.resolved().await),
+            ("«resolved»", scene.resolved_ticket().await),
             ("«operation»", scene.operation().await),
             ("«account»", scene.account()),
             ("«user»", user(&cast.customer)),

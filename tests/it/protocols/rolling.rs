@@ -74,7 +74,7 @@ impl Fleet {
     async fn replace(&mut self, index: usize, signal: Signal) {
         let (address, mut old) = self.instances.remove(index);
         old.signal(signal);
-        let status = old.ended().await;
+        let status = old.wait().await;
         assert_eq!(status.success(), signal == Signal::SIGTERM, "{status}: {}", old.log());
         let next = Process::with(&self.database, &[("LISTEN_ADDR", &address.to_string())]).await;
         self.instances.insert(index, (address, next.into_running()));
@@ -83,7 +83,7 @@ impl Fleet {
     }
 
     /// A response with what the instances logged of its request.
-    fn explained(&self, answer: &Answer) -> String {
+    fn explain(&self, answer: &Answer) -> String {
         let id = answer.body["error"]["requestId"].as_str().unwrap_or("no request id");
         let running = self.instances.iter().map(|(_, instance)| instance);
         let logs: Vec<_> = self.ended.iter().chain(running).map(Running::log).collect();
@@ -150,7 +150,7 @@ async fn callers_do_not_notice_a_rolling_restart() {
     load.goes_on().await;
     let answers = load.end().await;
     for (_, answer) in &answers {
-        assert_eq!(answer.status, 201, "{}", fleet.explained(answer));
+        assert_eq!(answer.status, 201, "{}", fleet.explain(answer));
     }
     assert_eq!(fleet.database.number("SELECT count(*) FROM tickets").await, i64::try_from(answers.len()).expect("few"));
 }
@@ -176,7 +176,7 @@ async fn a_dying_instance_costs_at_most_a_retry_and_repeats_no_write() {
     for (key, answer) in &answers {
         // A failed response says that the request may be retried, and the retry succeeds.
         if answer.status != 201 {
-            assert!(may_be_retried(answer), "{}", fleet.explained(answer));
+            assert!(may_be_retried(answer), "{}", fleet.explain(answer));
             let again = agent.keyed(Protocol::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.good();
             assert_eq!(again.status, 201);
         }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::seen::Seen;
 use crate::{
     support::{PROTOCOLS, Protocol, TestApp, webhook},
-    webhook::inbound::{deliver, event_in_state, stored},
+    webhook::inbound::{deliver, event_in_state, stored_event_id},
 };
 
 /// An inbound event that can't be accepted is dead at once; nobody waits for the response.
@@ -14,7 +14,7 @@ async fn business_rule_violation() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     deliver(&cast.anonymous, Protocol::Rest, &webhook::event("payment_intent.succeeded")).await.good();
-    let id = stored(&app.database).await;
+    let id = stored_event_id(&app.database).await;
     let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
     assert!(dead["failure"].as_str().is_some_and(|why| why.starts_with("BUSINESS_RULE_VIOLATION")), "{dead}");
 }

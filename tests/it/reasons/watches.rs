@@ -11,7 +11,7 @@ use super::seen::Seen;
 use crate::{
     cases::ticket,
     support::{PROTOCOLS, Protocol, TestApp, eventually, method},
-    watch::{Reader, Said, TICKETS, token, told},
+    watch::{Reader, TICKETS, WatchEvent, change_of, token},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,24 +52,24 @@ async fn watch_lagged() {
     // Somebody else, who reads, is not affected.
     let mut quick = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await;
     let id = ticket(&cast.customer).await;
-    while told(&quick.item().await).0 != id {}
+    while change_of(&quick.item().await).0 != id {}
     let mut seen = std::collections::HashSet::new();
     let mut lagged = Seen::of("WATCH_LAGGED");
     while seen.len() < CHANGES + 1 {
         match slow.next().await {
-            Said::Message(message) if message.as_object().is_some_and(|message| message.len() > 1) => {
-                assert!(seen.insert(told(&message).0), "came twice");
+            WatchEvent::Message(message) if message.as_object().is_some_and(|message| message.len() > 1) => {
+                assert!(seen.insert(change_of(&message).0), "came twice");
                 last = token(&message);
             }
-            Said::Message(_) => {}
-            Said::Failed(reason) => {
+            WatchEvent::Message(_) => {}
+            WatchEvent::Failed(reason) => {
                 // On a busy machine the server may end a connection on which nothing was read for 30 s.
                 if !reason.starts_with("no reason (Cancelled") {
                     lagged.code(Protocol::Grpc, &reason);
                 }
                 slow = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, &last).await;
             }
-            Said::End => panic!("it ended without a reason"),
+            WatchEvent::End => panic!("it ended without a reason"),
         }
     }
 }

@@ -39,7 +39,7 @@ async fn requests_in_flight_finish_and_new_ones_go_elsewhere() {
     for call in calls {
         call.await.expect("no panic").good();
     }
-    let status = server.ended().await;
+    let status = server.wait().await;
     assert!(status.success(), "{status}: {}", server.log());
 }
 
@@ -53,7 +53,7 @@ async fn patient() -> (TestDatabase, Process) {
 async fn ends_soon(mut server: Process) {
     let since = Instant::now();
     server.signal(Signal::SIGTERM);
-    let status = server.ended().await;
+    let status = server.wait().await;
     assert!(status.success(), "{status}: {}", server.log());
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
 }
@@ -86,10 +86,10 @@ async fn what_does_not_end_is_cut_off() {
     database.locks_waited_for(1).await;
     let since = Instant::now();
     server.signal(Signal::SIGTERM);
-    let status = server.ended().await;
+    let status = server.wait().await;
     assert!(since.elapsed() >= Duration::from_secs(1), "it had a second: {:?}", since.elapsed());
     assert_eq!(status.code(), Some(1), "{status}: {}", server.log());
-    server.says("\"drained\":false").await;
+    server.wait_for_log("\"drained\":false").await;
     let cut_off = export.await.expect("no panic");
     assert_eq!(cut_off.status, 0, "{cut_off:#?}");
 }

@@ -17,7 +17,7 @@ const ROWS: &str = "subject,body,answer,type,queue,priority,language,tag_1,tag_2
     ,\"No subject, but a body\",,Request,Hardware,low,en,,\n\
     Three,,,Incident,Hardware,high,de,,\n";
 
-async fn finished(who: &Actor, protocol: Protocol, id: &str) -> Answer {
+async fn wait_for_end(who: &Actor, protocol: Protocol, id: &str) -> Answer {
     let since = Instant::now();
     loop {
         let answer = who.call(protocol, "OperationService.GetOperation", json!({ "operationId": id })).await.good();
@@ -42,7 +42,7 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
         assert_eq!(began.status, 202);
         assert!(began.header("retry-after").is_some(), "{began:#?}");
         assert_eq!(began.header("location"), Some(format!("/api/v1/operations/{}", began.id()).as_str()));
-        let done = finished(&cast.agent, protocol, &began.id()).await;
+        let done = wait_for_end(&cast.agent, protocol, &began.id()).await;
         assert!(done.text("/data/state").ends_with("SUCCEEDED"), "{done:#?}");
         let progress = &done.data()["progress"];
         let (created, known) = if number == 0 { ("2", "0") } else { ("0", "2") };
@@ -86,7 +86,7 @@ async fn real_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
     let request = json!({ "accountId": cast.customer.who().account.to_string(), "file": file(&tickets) });
     for (created, known) in [("2181", "0"), ("0", "2181")] {
         let began = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request.clone()).await.good();
-        let done = finished(&cast.agent, Protocol::Rest, &began.id()).await;
+        let done = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
         let progress = json!({
             "rowsTotal": "2182", "rowsDone": "2182", "rowsCreated": created, "rowsKnown": known, "rowsFailed": "1",
         });
@@ -128,7 +128,7 @@ async fn an_upload_may_be_compressed() {
             Raw { body, ..raw }
         };
         let began = upload(gzip.clone()).send(address).await.good();
-        let done = finished(&cast.agent, Protocol::Rest, &began.id()).await;
+        let done = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
         assert_eq!(done.data()["progress"]["rowsFailed"], "1", "{done:#?}");
         upload(ROWS.as_bytes().to_vec()).send(address).await.refused("MALFORMED_REQUEST");
     }
@@ -141,7 +141,7 @@ async fn the_same_key_is_answered_with_the_current_state() {
     let cast = app.cast().await;
     let request = json!({ "accountId": cast.customer.who().account.to_string(), "file": file(ROWS) });
     let began = cast.agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request.clone(), "one").await.good();
-    finished(&cast.agent, Protocol::Rest, &began.id()).await;
+    wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
     for protocol in PROTOCOLS {
         let again = cast.agent.keyed(protocol, "TicketService.ImportTickets", request.clone(), "one").await.good();
         assert_eq!((again.id(), again.status), (began.id(), 200), "{again:#?}");

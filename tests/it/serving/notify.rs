@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use crate::support::{Process, TestDatabase};
 
 /// Reads messages until one contains a text.
-fn hear(manager: &UnixDatagram, what: &str) {
+fn expect_notification(manager: &UnixDatagram, what: &str) {
     let mut bytes = [0; 256];
     let mut messages = Vec::new();
     loop {
@@ -35,13 +35,13 @@ async fn the_service_manager_is_told() {
             server.signal(signal);
         }
         listen = tokio::task::spawn_blocking(move || {
-            hear(&listen, what);
+            expect_notification(&listen, what);
             listen
         })
         .await
         .expect("no panic");
     }
-    assert!(server.ended().await.success());
+    assert!(server.wait().await.success());
 }
 
 /// Where systemd is installed, it reads the unit, and finds nothing in it to object to.

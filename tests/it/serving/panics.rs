@@ -22,7 +22,7 @@ async fn server(point: &str) -> (TestDatabase, Process, Cast) {
 }
 
 /// Asserts that the server has counted the panics and goes on.
-async fn survived(server: &Process, panics: usize) {
+async fn assert_survived(server: &Process, panics: usize) {
     let metrics = server.private.get("/metrics").await.body.to_string();
     assert!(metrics.contains(&format!("mainstay_panics_total {panics}\\n")), "{metrics}");
     assert_eq!(server.private.get("/livez").await.status, 200);
@@ -44,7 +44,7 @@ async fn in_a_handler() {
     let grpc = Call::grpc("/mainstay.support.v1.TicketService/ResolveTicket", &token, &message);
     let panics = 2 + spare_others(&server, &[&rest, &grpc]).await + repeat_over_http1(&server, &rest).await;
     assert_eq!(database.number("SELECT count(*) FROM tickets WHERE status <> 1").await, 0, "nothing is half done");
-    survived(&server, panics).await;
+    assert_survived(&server, panics).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn in_a_middleware_of_method_calls() {
     drop(cast);
     let (rest, grpc) = (Call::rest(Method::GET, "/api/v1/me", "x", ""), Call::grpc(GET_ME, "x", &[]));
     let panics = 2 + spare_others(&server, &[&rest, &grpc]).await + repeat_over_http1(&server, &rest).await;
-    survived(&server, panics).await;
+    assert_survived(&server, panics).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +77,7 @@ async fn in_a_middleware_of_every_request() {
             assert!(outcome.is_internal(), "{point}, {call:?}: {outcome:?}");
         }
         assert!(!connection.has_ended(), "{point}");
-        survived(&server, 5 + repeat_over_http1(&server, &rest).await).await;
+        assert_survived(&server, 5 + repeat_over_http1(&server, &rest).await).await;
     }
 }
 
@@ -95,7 +95,7 @@ async fn in_a_stream() {
     cast.agent.call(Protocol::Grpc, "TicketService.ExportTicketsCsv", json!({})).await.refused("INTERNAL_ERROR");
     let rest = Call::rest(Method::GET, "/api/v1/tickets/export", &token, "");
     let grpc = Call::grpc("/mainstay.support.v1.TicketService/ExportTickets", &token, &[]);
-    survived(&server, 3 + spare_others(&server, &[&rest, &grpc]).await).await;
+    assert_survived(&server, 3 + spare_others(&server, &[&rest, &grpc]).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,5 +121,5 @@ async fn in_a_body() {
     let refused = connection.call(&Call::grpc(GET_ME, "", &[])).await.expect("a response");
     assert_eq!(refused.grpc_status.as_deref(), Some("16"), "{refused:?}");
     assert!(!connection.has_ended(), "the connection has ended");
-    survived(&server, 4).await;
+    assert_survived(&server, 4).await;
 }

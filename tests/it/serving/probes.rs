@@ -30,13 +30,13 @@ async fn a_draining_instance_is_not_serving_over_grpc() {
         assert_eq!(status(service).await, ServingStatus::Serving, "{service:?}");
     }
     server.signal(Signal::SIGTERM);
-    server.says("shutting down").await;
+    server.wait_for_log("shutting down").await;
     for service in ["", "mainstay.support.v1.TicketService"] {
         assert_eq!(status(service).await, ServingStatus::NotServing, "{service:?}");
     }
     let ready = reqwest::get(format!("http://{}/readyz", server.endpoint.address)).await.expect("an answer");
     assert_eq!(ready.status(), 503);
-    assert!(server.ended().await.success());
+    assert!(server.wait().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +45,7 @@ async fn a_worker_has_metrics_and_health_on_a_listener_of_its_own() {
     let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
     let address = address.to_string();
     let mut worker = Running::worker(&database, &[("METRICS_LISTEN_ADDR", &address)]).await;
-    worker.says("running background jobs").await;
+    worker.wait_for_log("running background jobs").await;
     let since = Instant::now();
     let metrics = loop {
         if let Ok(answer) = reqwest::get(format!("http://{address}/metrics")).await {
@@ -63,7 +63,7 @@ async fn a_worker_has_metrics_and_health_on_a_listener_of_its_own() {
         assert_eq!(answer.status(), status, "{path}");
     }
     worker.signal(Signal::SIGTERM);
-    assert!(worker.ended().await.success(), "{}", worker.log());
+    assert!(worker.wait().await.success(), "{}", worker.log());
 }
 
 /// Many ask, and Postgres is asked once a second at most, over a connection that no request waits for.
@@ -153,7 +153,7 @@ async fn watchers_are_told_of_the_drain_and_do_not_hold_it_up() {
     assert_eq!(last.status(), ServingStatus::NotServing);
     assert_eq!(watch.message().await.expect_err("the end").code(), tonic::Code::Unavailable);
     assert_eq!(reflection.message().await.expect_err("the end").code(), tonic::Code::Unavailable);
-    assert!(server.ended().await.success(), "{}", server.log());
+    assert!(server.wait().await.success(), "{}", server.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

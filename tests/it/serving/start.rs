@@ -48,13 +48,13 @@ async fn a_database_that_does_not_fit_is_refused_whenever_it_answers() {
     url.set_username(&role).and_then(|()| url.set_password(Some("hunter2"))).expect("a URL with a host");
     let limited = TestDatabase::foreign(url.as_str());
     let server = Process::start(&limited).await;
-    server.says("starting without Postgres").await;
-    server.says("53300").await;
+    server.wait_for_log("starting without Postgres").await;
+    server.wait_for_log("53300").await;
     assert_eq!(server.endpoint.get("/readyz").await.status, 200);
     database.sql(&format!("ALTER ROLE {role} CONNECTION LIMIT -1")).await;
     let mut server = server.into_running();
-    assert!(!server.ended().await.success());
-    server.says("the schema public is empty").await;
+    assert!(!server.wait().await.success());
+    server.wait_for_log("the schema public is empty").await;
     assert!(!server.log().contains("hunter2"), "{}", server.log());
     database.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
@@ -168,11 +168,11 @@ async fn a_server_starts_while_postgres_accepts_connections_and_says_nothing() {
     let address = hung.local_addr().expect("an address");
     let database = TestDatabase::foreign(&format!("postgres://mainstay@{address}/mainstay?sslmode=disable"));
     let server = Process::start(&database).await;
-    server.says("starting without Postgres").await;
-    server.says("it does not answer").await;
+    server.wait_for_log("starting without Postgres").await;
+    server.wait_for_log("it does not answer").await;
     assert_eq!(server.endpoint.get("/readyz").await.status, 200);
     server.signal(Signal::SIGTERM);
-    assert!(server.into_running().ended().await.success());
+    assert!(server.into_running().wait().await.success());
     drop(hung);
 }
 
@@ -201,7 +201,7 @@ async fn a_server_with_a_private_postgres_measures_its_disks() {
         assert!(bytes.first() < bytes.last(), "{disk}: {bytes:?}");
     }
     server.signal(Signal::SIGTERM);
-    assert!(server.ended().await.success());
+    assert!(server.wait().await.success());
 }
 
 /// A demo account is for the private Postgres of a try-out: on a database of one's own, nobody can sign in until an admin

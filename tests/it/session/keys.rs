@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Actor, Endpoint, PROTOCOLS, Protocol, TestApp, TestDatabase, actor::sign_in, app::environment};
 
-async fn published(endpoint: &Endpoint) -> Vec<String> {
+async fn published_keys(endpoint: &Endpoint) -> Vec<String> {
     let answer = endpoint.get("/.well-known/jwks.json").await;
     let keys = answer.body["keys"].as_array().expect("keys").clone();
     for key in &keys {
@@ -33,12 +33,12 @@ async fn a_key_rotation_ends_no_session() {
     let cast = first.cast().await;
     let pair = sign_in(&first.endpoint, cast.customer.who()).await.good();
     let old = pair.text("/data/accessToken");
-    let before = published(&first.endpoint).await;
+    let before = publish_post(&first.endpoint).await;
     assert!(before.contains(&signer(&old)));
-    assert_eq!(before, published(&second.endpoint).await, "every instance publishes the same keys");
+    assert_eq!(before, publish_post(&second.endpoint).await, "every instance publishes the same keys");
 
     let made = signing_key::rotate(&first.app).await.expect("a new key");
-    assert!(published(&first.endpoint).await.contains(&made), "published before it signs");
+    assert!(publish_post(&first.endpoint).await.contains(&made), "published before it signs");
     let still = sign_in(&first.endpoint, cast.customer.who()).await.good().text("/data/accessToken");
     assert_eq!(signer(&still), signer(&old), "the other instances do not know the new key yet");
     for app in [&first, &second] {
@@ -50,7 +50,7 @@ async fn a_key_rotation_ends_no_session() {
         for token in [&old, &fresh] {
             Actor::bearer(endpoint, token.clone()).call(protocol, "UserService.GetMe", json!({})).await.good();
         }
-        assert!(published(endpoint).await.contains(&signer(&old)), "published while its tokens are valid");
+        assert!(published_keys(endpoint).await.contains(&signer(&old)), "published while its tokens are valid");
     }
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
     cast.anonymous.at(&second.endpoint).call(Protocol::Rest, "AuthService.Refresh", request).await.good();

@@ -5,7 +5,8 @@ use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 use nix::sys::signal::Signal;
 
 use super::{
-    CANCEL, CREATE, FakeGateway, agrees, call_until_final, cancel, create_subscription, deliver, event, wanted,
+    CANCEL, CREATE, FakeGateway, agrees, call_until_final, cancel, create_subscription, deliver, event,
+    subscription_request,
 };
 use crate::{
     payment::{process, scene_of},
@@ -24,13 +25,13 @@ async fn create_killed_at(point: &str, intended: bool, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&healthy, &database).await;
-    let request = wanted(&scene).await;
+    let request = subscription_request(&scene).await;
     scene.cast.customer.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
     let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, CREATE, request.clone(), "one").await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let made = database.number("SELECT count(*) FROM subscriptions").await;
     assert_eq!(made, i64::from(intended), "after the kill at {point}");
 
@@ -57,7 +58,7 @@ async fn cancel_killed_at(point: &str, first: First) {
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
     let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Grpc, CANCEL, request.clone(), "one").await;
     assert!(!lost.reason.is_empty(), "{lost:#?}");
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
 
     let restarted = process(&database, &gateway, &[]).await;
     if first == First::Job {
@@ -76,17 +77,17 @@ async fn sync_killed_at(point: &str) {
     let idle = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = scene_of(&idle, &database).await;
     let id = create_subscription(&scene).await.id();
-    let renewed = gateway.happen(&id, "renewed").await;
+    let renewed = gateway.change_subscription(&id, "renewed").await;
     deliver(&scene, &event("customer.subscription.updated", &renewed)).await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault)]).await;
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _next = process(&database, &gateway, &[]).await;
     // The dead worker's job is retried after a delay, which this skips.
     eventually("the subscription matches the gateway", async || {
         let due = "UPDATE jobs SET due_at = now() WHERE lease IS NULL";
         database.sql(due).await;
-        super::standing(&database, &id).await == super::expected(&renewed)
+        super::stored_state(&database, &id).await == super::state_at_gateway(&renewed)
     })
     .await;
     agrees(&database, &id, &renewed).await;

@@ -3,7 +3,7 @@
 use mainstay::{payments::settlement::ops::run_detached, subscriptions::model::Subscription};
 use serde_json::json;
 
-use super::{CREATE, FakeGateway, call_until_final, create_subscription, start_app, wanted};
+use super::{CREATE, FakeGateway, call_until_final, create_subscription, start_app, subscription_request};
 use crate::{
     payment::{ALONE, charge_of, is_theirs, overtaken, start_app_with},
     support::{Protocol, unique},
@@ -17,7 +17,7 @@ async fn a_card_pays_for_everything_of_its_account() {
     let (app, scene) = start_app(&gateway).await;
     let (card, other) = (gateway.card().await, gateway.card().await);
     for card in [&card, &card, &other] {
-        let mut request = wanted(&scene).await;
+        let mut request = subscription_request(&scene).await;
         request["paymentMethod"] = card.as_str().into();
         let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request, &unique()).await.good();
         assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE", "{made:#?}");
@@ -44,7 +44,7 @@ async fn a_card_pays_for_everything_of_its_account() {
 async fn a_card_belongs_to_one_account() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let (one, two) = (wanted(&scene).await, wanted(&scene).await);
+    let (one, two) = (subscription_request(&scene).await, subscription_request(&scene).await);
     let customer = &scene.cast.customer;
     let (key, another) = (unique(), unique());
     let (one, two) = tokio::join!(
@@ -56,7 +56,7 @@ async fn a_card_belongs_to_one_account() {
     assert_eq!((gateway.objects("customer").len(), app.database.number(names).await), (1, 1));
     let card = gateway.card().await;
     for (who, is_ours) in [(&scene.cast.customer, true), (&scene.cast.stranger, false)] {
-        let mut request = wanted(&scene).await;
+        let mut request = subscription_request(&scene).await;
         request["paymentMethod"] = card.as_str().into();
         let answer = who.keyed(Protocol::Rest, CREATE, request, &unique()).await;
         if is_ours { drop(answer.good()) } else { drop(answer.refused("PAYMENT_FAILED")) }
@@ -117,7 +117,8 @@ async fn a_worker_that_was_overtaken_attaches_no_customer() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave_at("POST /v1/customers", json!({ "refuse": 503 }), 0).await;
-    let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, wanted(&scene).await, &unique()).await.good();
+    let made =
+        scene.cast.customer.keyed(Protocol::Rest, CREATE, subscription_request(&scene).await, &unique()).await.good();
     assert_eq!(made.status, 202);
     gateway.behave_well().await;
     let slow = overtaken::<Subscription>(&app, "subscriptions").await;

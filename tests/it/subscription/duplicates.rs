@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::{CANCEL, CREATE, FakeGateway, call_until_final, cancel, create_subscription, wanted};
+use super::{CANCEL, CREATE, FakeGateway, call_until_final, cancel, create_subscription, subscription_request};
 use crate::{
     payment::{process, scene_of},
     support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase},
@@ -37,7 +37,7 @@ async fn sixty_four_duplicates_subscribe_once_and_cancel_once() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let instances = [process(&database, &gateway, &[]).await, process(&database, &gateway, &[]).await];
     let scene = scene_of(&instances[0], &database).await;
-    let request = wanted(&scene).await;
+    let request = subscription_request(&scene).await;
     let token = scene.cast.customer.token().await.expect("a token");
     let id = one_did_it(all_at_once(&instances, &token, CREATE, &request).await);
     let late =

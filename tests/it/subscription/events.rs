@@ -11,7 +11,8 @@ use mainstay_kernel::caller::Visibility;
 use serde_json::json;
 
 use super::{
-    CANCEL, CREATE, FakeGateway, agrees, cancel, create_subscription, deliver, event, idle, standing, start_app, wanted,
+    CANCEL, CREATE, FakeGateway, agrees, cancel, create_subscription, deliver, event, idle, start_app, stored_state,
+    subscription_request,
 };
 use crate::{
     payment::{DUE, process, scene_of, start_app_with},
@@ -28,7 +29,7 @@ async fn a_renewal_is_booked_once_however_many_events_arrive() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
-    let renewed = gateway.happen(&id, "renewed").await;
+    let renewed = gateway.change_subscription(&id, "renewed").await;
     let invoice = json!({ "object": "invoice", "id": "in_1", "subscription": renewed["id"] });
     let same = event(UPDATED, &renewed);
     for body in [event("invoice.paid", &invoice), event(UPDATED, &renewed), same.clone(), same.clone(), same] {
@@ -46,15 +47,15 @@ async fn an_unpaid_subscription_is_past_due_until_it_is_paid() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
-    let due = gateway.happen(&id, "unpaid").await;
+    let due = gateway.change_subscription(&id, "unpaid").await;
     let invoice = json!({ "object": "invoice", "subscription": due["id"], "subscription_details": { "metadata": due["metadata"] } });
     deliver(&scene, &event("invoice.payment_failed", &invoice)).await;
     agrees(&app.database, &id, &due).await;
-    assert_eq!((standing(&app.database, &id).await.0, gateway.settled_books(&app.database).await), (3, 1));
-    let paid = gateway.happen(&id, "paid").await;
+    assert_eq!((stored_state(&app.database, &id).await.0, gateway.settled_books(&app.database).await), (3, 1));
+    let paid = gateway.change_subscription(&id, "paid").await;
     deliver(&scene, &event("invoice.paid", &invoice)).await;
     agrees(&app.database, &id, &paid).await;
-    assert_eq!((standing(&app.database, &id).await.0, gateway.settled_books(&app.database).await), (2, 2));
+    assert_eq!((stored_state(&app.database, &id).await.0, gateway.settled_books(&app.database).await), (2, 2));
 }
 
 /// Events out of order: an ended subscription stays ended.
@@ -63,8 +64,8 @@ async fn a_deletion_cancels_and_older_events_do_not_revive() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
-    let renewed = gateway.happen(&id, "renewed").await;
-    let deleted = gateway.happen(&id, "deleted").await;
+    let renewed = gateway.change_subscription(&id, "renewed").await;
+    let deleted = gateway.change_subscription(&id, "deleted").await;
     deliver(&scene, &event(DELETED, &deleted)).await;
     agrees(&app.database, &id, &deleted).await;
     deliver(&scene, &event(UPDATED, &renewed)).await;
@@ -90,7 +91,7 @@ async fn a_scheduled_cancellation_takes_effect_at_period_end() {
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
     scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, true)).await.good();
-    let ended = gateway.happen(&id, "renewed").await;
+    let ended = gateway.change_subscription(&id, "renewed").await;
     assert_eq!(ended["status"], "canceled", "its period is over");
     deliver(&scene, &event(DELETED, &ended)).await;
     agrees(&app.database, &id, &ended).await;
@@ -104,15 +105,15 @@ async fn a_scheduled_task_makes_up_for_a_lost_event() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let (deleted, renewed) = (create_subscription(&scene).await.id(), create_subscription(&scene).await.id());
-    let gone = gateway.happen(&deleted, "deleted").await;
+    let gone = gateway.change_subscription(&deleted, "deleted").await;
     app.run_task("ask_about_subscriptions").await.expect("done");
     idle(&app).await;
-    assert_eq!(standing(&app.database, &deleted).await.0, 2, "nothing is due yet");
+    assert_eq!(stored_state(&app.database, &deleted).await.0, 2, "nothing is due yet");
     app.app.clock.advance(TimeDelta::hours(24) + TimeDelta::minutes(1));
     app.run_task("ask_about_subscriptions").await.expect("done");
     agrees(&app.database, &deleted, &gone).await;
 
-    let next = gateway.happen(&renewed, "renewed").await;
+    let next = gateway.change_subscription(&renewed, "renewed").await;
     app.app.clock.advance(TimeDelta::days(30));
     app.run_task("ask_about_subscriptions").await.expect("done");
     agrees(&app.database, &renewed, &next).await;
@@ -126,7 +127,7 @@ async fn a_scheduled_task_makes_up_for_a_lost_event() {
 async fn an_event_settles_a_pending_subscription() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
-    let request = super::wanted(&scene).await;
+    let request = super::subscription_request(&scene).await;
     gateway.behave_at("POST /v1/subscriptions", json!("hang_up_after"), 0).await;
     let made = scene.cast.customer.keyed(Protocol::Rest, super::CREATE, request, "one").await.good();
     assert_eq!(made.status, 202, "{made:#?}");
@@ -164,7 +165,7 @@ async fn endpoints_are_notified_of_changes() {
         json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
     let id = create_subscription(&scene).await.id();
-    let renewed = gateway.happen(&id, "renewed").await;
+    let renewed = gateway.change_subscription(&id, "renewed").await;
     deliver(&scene, &event(UPDATED, &renewed)).await;
     agrees(&app.database, &id, &renewed).await;
     scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.good();
@@ -174,7 +175,7 @@ async fn endpoints_are_notified_of_changes() {
         .await;
     let row = |kind: &str, version: &str| vec![Some(kind.to_owned()), Some(version.to_owned())];
     let wanted = [row(types[0], "2"), row(types[0], "3"), row(types[1], "5")];
-    assert_eq!(events, wanted, "started, renewed, cancelled");
+    assert_eq!(events, subscription_request, "started, renewed, cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,10 +187,10 @@ async fn the_ledger_is_consistent_with_subscriptions() {
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 2, 0, &Vec::new()));
     // First paid but not reported by an event, then found, then booked.
-    gateway.happen(&id, "renewed").await;
+    gateway.change_subscription(&id, "renewed").await;
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 3, 1, &Vec::new()));
-    let deleted = gateway.happen(&id, "deleted").await;
+    let deleted = gateway.change_subscription(&id, "deleted").await;
     deliver(&scene, &event(DELETED, &deleted)).await;
     agrees(&app.database, &id, &deleted).await;
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
@@ -203,13 +204,13 @@ async fn a_check_reports_a_second_subscription_at_the_gateway() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
-    let again = gateway.happen(&id, "again").await;
+    let again = gateway.change_subscription(&id, "again").await;
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, report.faults.len()), (1, 2, 0, 1), "{report:#?}");
     assert!(report.faults[0].contains(again["id"].as_str().expect("an id")), "{report:#?}");
     // The subscription is long overdue for a query and its latest period is not booked: the app has stopped querying
     // the gateway.
-    gateway.happen(&id, "renewed").await;
+    gateway.change_subscription(&id, "renewed").await;
     app.database.sql("UPDATE subscriptions SET next_sync_at = now() - interval '1 hour'").await;
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.unsettled, report.faults.len()), (0, 2), "{report:#?}");
@@ -221,7 +222,7 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
     let server = process(&database, &gateway, &[]).await;
     let scene = scene_of(&server, &database).await;
     let ours = create_subscription(&scene).await;
-    let mut declined = wanted(&scene).await;
+    let mut declined = subscription_request(&scene).await;
     declined["paymentMethod"] = "pm_card_visa_chargeDeclined".into();
     scene.cast.customer.keyed(Protocol::Rest, CREATE, declined, &unique()).await.refused("CARD_DECLINED");
     let failed = database.sql("SELECT id FROM subscriptions WHERE status = 5").await[0][0].clone().expect("an id");
@@ -277,7 +278,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     eventually("the cancellation is carried out", async || {
         app.app.clock.advance(TimeDelta::hours(2));
         app.database.sql(DUE).await;
-        standing(&app.database, &made.id()).await.0 == 4
+        stored_state(&app.database, &made.id()).await.0 == 4
     })
     .await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);

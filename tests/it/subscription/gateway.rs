@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 use serde_json::json;
 
 use super::{
-    CANCEL, CREATE, FakeGateway, GET, agrees, call_until_final, cancel, create_subscription, standing, start_app,
-    wanted,
+    CANCEL, CREATE, FakeGateway, GET, agrees, call_until_final, cancel, create_subscription, start_app, stored_state,
+    subscription_request,
 };
 use crate::{
     payment::alerts,
@@ -19,7 +19,7 @@ async fn a_subscription_starts_and_its_first_period_is_booked() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
-        let request = wanted(&scene).await;
+        let request = subscription_request(&scene).await;
         let made = scene.cast.customer.keyed(protocol, CREATE, request.clone(), &unique()).await.good();
         assert_eq!((made.status, made.is_replayed()), (201, false), "{made:#?}");
         assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
@@ -39,7 +39,7 @@ async fn a_declined_card_leaves_no_subscription() {
     let cards =
         [("pm_card_visa_chargeDeclined", "generic_decline"), ("pm_card_chargeCustomerFail", "insufficient_funds")];
     for (card, code) in cards {
-        let mut request = wanted(&scene).await;
+        let mut request = subscription_request(&scene).await;
         request["paymentMethod"] = card.into();
         let key = unique();
         let first =
@@ -70,7 +70,7 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
         ("GET /v1/invoices", json!({ "refuse": 500 })),
     ];
     for (number, (at, behaviour)) in behaviours.into_iter().enumerate() {
-        let (request, key) = (wanted(&scene).await, unique());
+        let (request, key) = (subscription_request(&scene).await, unique());
         gateway.behave_at(at, behaviour.clone(), 0).await;
         let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.good();
         assert_eq!((made.status, made.text("/data/status").as_str()), (202, "SUBSCRIPTION_STATUS_PENDING"), "{at}");
@@ -93,7 +93,7 @@ async fn a_stored_failure_is_looked_up() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     for (number, behaviour, attempts) in [(1, "move_and_break", 1), (2, "break", 2)] {
-        let (request, key) = (wanted(&scene).await, unique());
+        let (request, key) = (subscription_request(&scene).await, unique());
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 1).await;
         let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.good();
         assert_eq!(made.status, 202, "{behaviour}: {made:#?}");
@@ -112,7 +112,7 @@ async fn a_stored_failure_is_looked_up() {
 async fn a_subscription_whose_keys_expired_is_looked_up() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let requests = [wanted(&scene).await, wanted(&scene).await];
+    let requests = [subscription_request(&scene).await, subscription_request(&scene).await];
     let mut made = Vec::new();
     for (request, behaviour) in requests.into_iter().zip(["hang_up_after", "hang_up_before"]) {
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 0).await;
@@ -131,7 +131,7 @@ async fn a_subscription_whose_keys_expired_is_looked_up() {
         }
     }));
     assert_eq!(gateway.settled_books(&app.database).await, 1, "nothing was paid a second time");
-    assert_eq!(standing(&app.database, &made[0]).await.0, 2);
+    assert_eq!(stored_state(&app.database, &made[0]).await.0, 2);
     if let Some(lost) = made.get(1) {
         let failed = format!("SELECT count(*) FROM subscriptions WHERE id = '{lost}' AND failure_code = 'no_answer'");
         assert_eq!(app.database.number(&failed).await, 1);

@@ -8,7 +8,9 @@ use mainstay::subscriptions::ops as subscription;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use serde_json::json;
 
-use super::{FakeGateway, agrees, create_subscription, deliver, event, expected, idle, standing, start_app};
+use super::{
+    FakeGateway, agrees, create_subscription, deliver, event, idle, start_app, state_at_gateway, stored_state,
+};
 use crate::{
     cases::Scene,
     support::{TestApp, eventually},
@@ -38,12 +40,12 @@ async fn an_overtaken_answer_changes_nothing() {
     let server = app.app.clone();
     let held_back = tokio::spawn(async move { subscription::sync(&server, subscription).await });
     eventually("the first query is under way", async || gateway.is_at_ease().await).await;
-    let renewed = gateway.happen(&id, "renewed").await;
+    let renewed = gateway.change_subscription(&id, "renewed").await;
     subscription::sync(&app.app, subscription).await.expect("an answer");
-    assert_eq!(standing(&app.database, &id).await, expected(&renewed));
+    assert_eq!(stored_state(&app.database, &id).await, state_at_gateway(&renewed));
     assert!(!held_back.is_finished(), "the first answer is still pending");
     held_back.await.expect("no panic").expect("an answer");
-    assert_eq!(standing(&app.database, &id).await, expected(&renewed), "the delayed answer is outdated");
+    assert_eq!(stored_state(&app.database, &id).await, state_at_gateway(&renewed), "the delayed answer is outdated");
     let numbers = app.database.sql("SELECT last_query, last_answer FROM subscriptions").await;
     assert_eq!(numbers[0], vec![Some((last_query + 2).to_string()); 2]);
     // The delayed answer differed, so the app queries the gateway once more.
@@ -85,12 +87,12 @@ async fn shuffled_events_lead_to_the_right_state() {
         let mut bodies = Vec::new();
         let mut last = json!(null);
         for round in 0..dice.random_range(3..8) {
-            let happens = match dice.random_range(0..4) {
+            let change = match dice.random_range(0..4) {
                 0 if round > 0 && last["status"] == "past_due" => "paid",
                 0 | 1 => "unpaid",
                 _ => "renewed",
             };
-            last = gateway.happen(&id, happens).await;
+            last = gateway.change_subscription(&id, change).await;
             let kinds = [("customer.subscription.updated", 2), ("invoice.paid", 1), ("invoice.payment_failed", 1)];
             for (kind, weight) in kinds {
                 let object = match kind {
@@ -112,13 +114,13 @@ async fn shuffled_events_lead_to_the_right_state() {
             }
         }
         if dice.random_bool(0.4) {
-            last = gateway.happen(&id, "deleted").await;
+            last = gateway.change_subscription(&id, "deleted").await;
             bodies.push(event("customer.subscription.deleted", &last));
         }
         bodies.shuffle(&mut dice);
         join_all(bodies.iter().map(|body| deliver(&scene, body))).await;
         idle(&app).await;
-        assert_eq!(standing(&app.database, &id).await, expected(&last), "seed {seed}");
+        assert_eq!(stored_state(&app.database, &id).await, state_at_gateway(&last), "seed {seed}");
         gateway.behave_well().await;
         gateway.settled_books(&app.database).await;
     }

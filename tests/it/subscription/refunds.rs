@@ -31,7 +31,7 @@ async fn a_refund_of_an_invoice_is_booked_once() {
         })
         .await;
     }
-    gateway.happen(&id, "deleted").await;
+    gateway.change_subscription(&id, "deleted").await;
     assert!(gateway.refund_at_console(&id, 1000).await);
     assert_eq!(gateway.settled_books(&app.database).await, 5);
     idle(&app).await;

@@ -3,13 +3,13 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{CANCEL, CREATE, cancel, create_subscription, idle, standing, wanted};
+use super::{CANCEL, CREATE, cancel, create_subscription, idle, stored_state, subscription_request};
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, unique},
 };
 
-async fn booked(app: &TestApp, id: &str) -> i64 {
+async fn count_transactions(app: &TestApp, id: &str) -> i64 {
     app.database.number(&format!("SELECT count(*) FROM ledger_transactions WHERE subscription_id = '{id}'")).await
 }
 
@@ -26,23 +26,23 @@ async fn a_subscription_is_renewed_monthly_until_it_ends() {
     let scene = Scene::new(&app).await;
     let [goes_on, ends] = [create_subscription(&scene).await.id(), create_subscription(&scene).await.id()];
     scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&ends, true)).await.good();
-    let mut fails = wanted(&scene).await;
+    let mut fails = subscription_request(&scene).await;
     fails["paymentMethod"] = "pm_sandbox_renewal_declined".into();
     let fails = scene.cast.customer.keyed(Protocol::Rest, CREATE, fails, &unique()).await.good().id();
-    let first = standing(&app.database, &goes_on).await.1;
+    let first = stored_state(&app.database, &goes_on).await.1;
 
     pass(&app, 32).await;
-    let (status, second) = standing(&app.database, &goes_on).await;
-    assert_eq!((status, booked(&app, &goes_on).await), (2, 2));
+    let (status, second) = stored_state(&app.database, &goes_on).await;
+    assert_eq!((status, count_transactions(&app, &goes_on).await), (2, 2));
     assert!((28..=31).contains(&((second - first) / 86_400)), "{first} {second}");
-    assert_eq!((standing(&app.database, &ends).await.0, booked(&app, &ends).await), (4, 1));
-    assert_eq!((standing(&app.database, &fails).await.0, booked(&app, &fails).await), (3, 1));
+    assert_eq!((stored_state(&app.database, &ends).await.0, count_transactions(&app, &ends).await), (4, 1));
+    assert_eq!((stored_state(&app.database, &fails).await.0, count_transactions(&app, &fails).await), (3, 1));
 
     // Half a year without a query, then a single one.
     pass(&app, 180).await;
-    assert_eq!((standing(&app.database, &goes_on).await.0, booked(&app, &goes_on).await), (2, 8));
+    assert_eq!((stored_state(&app.database, &goes_on).await.0, count_transactions(&app, &goes_on).await), (2, 8));
     assert_eq!(
-        (standing(&app.database, &fails).await.0, booked(&app, &fails).await),
+        (stored_state(&app.database, &fails).await.0, count_transactions(&app, &fails).await),
         (4, 1),
         "an unpaid subscription ends"
     );
@@ -54,12 +54,12 @@ async fn a_subscription_is_renewed_monthly_until_it_ends() {
 async fn the_job_recovers_a_lost_answer() {
     let app = TestApp::builder().with_jobs().set("PAYMENT_RETRY_WAIT", "100ms").start().await;
     let scene = Scene::new(&app).await;
-    let mut request = wanted(&scene).await;
+    let mut request = subscription_request(&scene).await;
     request["paymentMethod"] = json!("pm_sandbox_error");
     let made = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, "one").await.good();
     assert_eq!(made.status, 202);
     idle(&app).await;
-    assert_eq!((standing(&app.database, &made.id()).await.0, booked(&app, &made.id()).await), (2, 1));
+    assert_eq!((stored_state(&app.database, &made.id()).await.0, count_transactions(&app, &made.id()).await), (2, 1));
 }
 
 /// However many are due, one run queues a query for each of them, and the next one none twice.

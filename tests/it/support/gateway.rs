@@ -142,11 +142,11 @@ impl FakeGateway {
     }
 
     /// Changes a subscription past the API; returns the gateway's subscription.
-    pub(crate) async fn happen(&self, subscription: &str, happens: &str) -> Value {
+    pub(crate) async fn change_subscription(&self, subscription: &str, change: &str) -> Value {
         let response = self.http.post(format!("http://{}/_subscription", self.address));
-        let response = response.body(json!({ "subscription": subscription, "happens": happens }).to_string()).send();
+        let response = response.body(json!({ "subscription": subscription, "change": change }).to_string()).send();
         let answer = response.await.expect("an answer");
-        assert!(answer.status().is_success(), "{happens}: {answer:?}");
+        assert!(answer.status().is_success(), "{change}: {answer:?}");
         serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON")
     }
 

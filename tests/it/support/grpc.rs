@@ -44,7 +44,7 @@ pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, hea
             }
             answer
         }
-        Err(status) => refused(&status),
+        Err(status) => read_error(&status),
     }
 }
 
@@ -119,13 +119,13 @@ pub(crate) async fn open(
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.map_err(|error| format!("not connected: {error:?}"))?;
     let response = grpc.streaming(grpc_request, method.path.parse().expect("a path"), Raw).await;
-    Ok(Messages { method, stream: response.map_err(|status| refused(&status).reason)?.into_inner() })
+    Ok(Messages { method, stream: response.map_err(|status| read_error(&status).reason)?.into_inner() })
 }
 
 impl Messages {
     /// Waits for the next message; fails with the code of the reason.
     pub(crate) async fn next(&mut self) -> Result<Option<Value>, String> {
-        let message = self.stream.message().await.map_err(|status| refused(&status).reason)?;
+        let message = self.stream.message().await.map_err(|status| read_error(&status).reason)?;
         Ok(message.map(|message| decode(self.method, &message)))
     }
 }
@@ -162,7 +162,7 @@ fn file(method: &Method, messages: &[Bytes]) -> Option<String> {
     Some(String::from_utf8(bytes).expect("UTF-8"))
 }
 
-fn refused(status: &Status) -> Answer {
+fn read_error(status: &Status) -> Answer {
     let details = status.get_error_details();
     let info = details.error_info();
     let code =

@@ -82,7 +82,7 @@ impl Running {
     }
 
     /// Waits until the log contains a text.
-    pub(crate) async fn says(&self, what: &str) {
+    pub(crate) async fn wait_for_log(&self, what: &str) {
         let since = Instant::now();
         while !self.log().contains(what) {
             assert!(since.elapsed() < READY_WITHIN, "the log lacks {what}:\n{}", self.log());
@@ -103,7 +103,7 @@ impl Running {
     }
 
     /// Waits until the process ends.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
         let since = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("our own child") {

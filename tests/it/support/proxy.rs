@@ -103,16 +103,16 @@ impl State {
 
 /// The parts of a connection's traffic that decide about a cut.
 #[derive(Debug, Default)]
-struct Said {
+struct Traffic {
     /// Whether the connection looks for revocations or changes, which no request waits for.
     watches: bool,
     prepared: HashMap<String, String>,
     transaction: Vec<String>,
 }
 
-impl Said {
+impl Traffic {
     /// Records a frontend message; returns whether it is a COMMIT.
-    fn hear(&mut self, kind: u8, body: &[u8]) -> bool {
+    fn record(&mut self, kind: u8, body: &[u8]) -> bool {
         let mut texts = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
         let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
         match kind {
@@ -202,21 +202,21 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
             break;
         }
     }
-    let mut said = Said::default();
+    let mut traffic = Traffic::default();
     loop {
         let kind = client.read_u8().await?;
         wire.thaw().await;
         let length = client.read_u32().await?;
         let mut body = vec![0; length.saturating_sub(4) as usize];
         client.read_exact(&mut body).await?;
-        let cut = if said.hear(kind, &body) { wire.state.take(&said.transaction) } else { None };
+        let cut = if traffic.record(kind, &body) { wire.state.take(&traffic.transaction) } else { None };
         // Query and Execute.
-        if matches!(kind, b'Q' | b'E') && !said.watches && !said.sets_up() {
+        if matches!(kind, b'Q' | b'E') && !traffic.watches && !traffic.sets_up() {
             wire.state.statements.fetch_add(1, Ordering::SeqCst);
         }
         // Query and Bind.
-        if matches!(kind, b'Q' | b'B') && !said.watches {
-            wire.state.texts.lock().expect("the texts").extend(said.transaction.last().cloned());
+        if matches!(kind, b'Q' | b'B') && !traffic.watches {
+            wire.state.texts.lock().expect("the texts").extend(traffic.transaction.last().cloned());
         }
         if cut == Some(Cut::BeforeCommit) {
             return Ok(());

@@ -58,7 +58,7 @@ impl Service {
     }
 
     /// The alerts that were raised.
-    fn raised(&self) -> Vec<Value> {
+    fn raised_alerts(&self) -> Vec<Value> {
         self.events().into_iter().filter(Event::is_raised).map(|event| event.body).collect()
     }
 }
@@ -80,8 +80,8 @@ async fn an_alert_reaches_the_on_call_service_once() {
     let (service, url) = Service::start(&[503]).await;
     let database = TestDatabase::new().await;
     let server = server_that_alerts(&database, &url).await;
-    eventually("the service has the event", async || service.raised().len() > 1).await;
-    let events = service.raised();
+    eventually("the service has the event", async || service.raised_alerts().len() > 1).await;
+    let events = service.raised_alerts();
     // The one that was refused for now, and the same again.
     assert_eq!(events[0], events[1]);
     let event = &events[1];
@@ -94,10 +94,10 @@ async fn an_alert_reaches_the_on_call_service_once() {
 
     // The loop goes on to panic, and a second instance has the same trouble: all of it is one incident.
     let second = server_that_alerts(&database, &url).await;
-    eventually("the second instance reports it too", async || service.raised().len() > 2).await;
-    assert_eq!(service.raised()[2]["dedup_key"], event["dedup_key"]);
+    eventually("the second instance reports it too", async || service.raised_alerts().len() > 2).await;
+    assert_eq!(service.raised_alerts()[2]["dedup_key"], event["dedup_key"]);
     eventually("the loop panicked again", async || server.log().matches("panicked").count() > 3).await;
-    assert_eq!(service.raised().len(), 3, "{:?}", service.raised());
+    assert_eq!(service.raised_alerts().len(), 3, "{:?}", service.raised_alerts());
     for server in [&server, &second] {
         assert!(!server.log().contains("hunter2"), "{}", server.log());
         let metrics = server.private.get("/metrics").await.body.to_string();
@@ -110,8 +110,8 @@ async fn an_alert_that_the_service_rejects_is_counted() {
     let (service, url) = Service::start(&[400]).await;
     let database = TestDatabase::new().await;
     let server = server_that_alerts(&database, &url).await;
-    server.says("the on-call service did not accept an alert").await;
-    assert_eq!(service.raised().len(), 1, "a rejected event is not repeated");
+    server.wait_for_log("the on-call service did not accept an alert").await;
+    assert_eq!(service.raised_alerts().len(), 1, "a rejected event is not repeated");
     let metrics = server.private.get("/metrics").await.body.to_string();
     assert!(metrics.contains("mainstay_alerts_undelivered_total 1"), "{metrics}");
 }

@@ -84,7 +84,7 @@ async fn a_trace_leads_from_the_caller_to_the_webhook() {
     for span in collector.spans() {
         assert!(!span.mentions("It burns.") && !span.mentions("/hook"), "{span:?}");
     }
-    server.says(&format!("\"trace_id\":\"{TRACE}\"")).await;
+    server.wait_for_log(&format!("\"trace_id\":\"{TRACE}\"")).await;
 }
 
 /// What the caller does not wait for is in its trace all the same: a charge whose gateway does not answer in time, and the
@@ -143,7 +143,7 @@ async fn the_storage_and_scheduled_tasks_are_traced() {
     collector.wait_for("statement of the run", is_statement).await;
     // The log line of one that fails has a request id.
     database.sql("ALTER TABLE ledger_unsummed RENAME TO elsewhere").await;
-    server.says(r#""span":{"name":"task","task":"sum_ledger","id":""#).await;
+    server.wait_for_log(r#""span":{"name":"task","task":"sum_ledger","id":""#).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +163,7 @@ async fn traces_go_over_http_too_and_are_sampled_as_configured() {
     // What is not yet sent when the server stops is sent then.
     silent.signal(nix::sys::signal::Signal::SIGTERM);
     sampled.signal(nix::sys::signal::Signal::SIGTERM);
-    assert!(silent.ended().await.success() && sampled.ended().await.success());
+    assert!(silent.wait().await.success() && sampled.wait().await.success());
     assert!(!collector.spans().iter().any(|span| span.mentions("nothing-sampled")), "{:?}", collector.spans());
 }
 
@@ -177,7 +177,7 @@ async fn what_is_not_yet_sent_when_the_server_stops_is_sent_then() {
     let mut server = Process::with(&database, &own).await;
     server.endpoint.get("/api/v1/the-last-one").await;
     server.signal(nix::sys::signal::Signal::SIGTERM);
-    assert!(server.ended().await.success(), "{}", server.log());
+    assert!(server.wait().await.success(), "{}", server.log());
     let is_last = |span: &Span| span.attribute("url.path") == "/api/v1/the-last-one";
     assert!(collector.spans().iter().any(is_last), "{:?}", collector.spans());
 }

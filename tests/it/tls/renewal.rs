@@ -10,7 +10,7 @@ use super::{Authority, Client, Files, client};
 use crate::support::{Process, TestDatabase, eventually};
 
 /// The certificate presented to a new connection.
-async fn shown(client: &Client, address: SocketAddr) -> Vec<u8> {
+async fn presented_certificate(client: &Client, address: SocketAddr) -> Vec<u8> {
     let stream = client.connect(address).await.expect("a handshake");
     stream.get_ref().1.peer_certificates().expect("a certificate")[0].to_vec()
 }
@@ -25,14 +25,15 @@ async fn new_files_are_loaded_and_broken_ones_ignored() {
     let server = Process::with(&database, &variables).await;
     let address = server.endpoint.address;
     let client = Client::trusting(&authority).speaking(&["http/1.1"]);
-    let first = shown(&client, address).await;
+    let first = presented_certificate(&client, address).await;
     let stream = client.connect(address).await.expect("a handshake");
     let (mut old, connection) = http1::handshake(TokioIo::new(stream)).await.expect("HTTP/1.1");
     tokio::spawn(connection);
 
     files.write(&authority.server());
-    eventually("the new certificate is presented", async || shown(&client, address).await != first).await;
-    let second = shown(&client, address).await;
+    eventually("the new certificate is presented", async || presented_certificate(&client, address).await != first)
+        .await;
+    let second = presented_certificate(&client, address).await;
 
     // A connection from before the renewal keeps working.
     let request = client::request(Method::GET, "/livez", None, false);
@@ -45,11 +46,12 @@ async fn new_files_are_loaded_and_broken_ones_ignored() {
         let before = complaints();
         files.put("tls.crt", broken);
         eventually("the log reports the broken files", async || complaints() > before).await;
-        assert_eq!(shown(&client, address).await, second);
+        assert_eq!(presented_certificate(&client, address).await, second);
     }
 
     files.write(&authority.server());
-    eventually("the new certificate is presented", async || shown(&client, address).await != second).await;
+    eventually("the new certificate is presented", async || presented_certificate(&client, address).await != second)
+        .await;
     assert!(!server.log().contains("PRIVATE KEY"), "a key is in the log");
 }
 
@@ -73,7 +75,7 @@ async fn the_end_of_the_certificates_in_use_is_measured() {
     eventually("the end of the first", async || expires("server", "2031-01-01T00:00:00Z").await).await;
     assert!(expires("client_authority", "2041-01-01T00:00:00Z").await, "the other authority lives longer");
     files.put("tls.crt", "nonsense");
-    server.says("can't be used: keeping the previous ones").await;
+    server.wait_for_log("can't be used: keeping the previous ones").await;
     assert!(expires("server", "2031-01-01T00:00:00Z").await, "that of the certificate in use");
     files.write(&authority.server_until(2032));
     eventually("the end of the second", async || expires("server", "2032-01-01T00:00:00Z").await).await;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Reader, TICKETS, token, told};
+use super::{Reader, TICKETS, change_of, token};
 use crate::{
     cases::{Scene, nothing, ticket},
     support::{PROTOCOLS, Protocol, TestApp},
@@ -20,11 +20,11 @@ async fn note(scene: &Scene, changes: &[(&str, &str, i64, bool)]) {
 }
 
 /// What a reader is told of, up to a ticket that is created now.
-async fn told_until_now(reader: &mut Reader, scene: &Scene) -> Vec<(String, Option<String>)> {
+async fn changes_until_now(reader: &mut Reader, scene: &Scene) -> Vec<(String, Option<String>)> {
     let last = ticket(&scene.cast.customer).await;
     let mut all = Vec::new();
     loop {
-        let next = told(&reader.item().await);
+        let next = change_of(&reader.item().await);
         if next.0 == last {
             return all;
         }
@@ -37,7 +37,7 @@ async fn told_until_now(reader: &mut Reader, scene: &Scene) -> Vec<(String, Opti
 async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
-    let resolved = scene.resolved().await;
+    let resolved = scene.resolved_ticket().await;
     for protocol in PROTOCOLS {
         let mut reader = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
         reader.message().await;
@@ -46,8 +46,8 @@ async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
             &[("support.macro", nothing().as_str(), 1, true), ("support.ticket", resolved.as_str(), 1, false)],
         )
         .await;
-        let told = told_until_now(&mut reader, &scene).await;
-        assert!(told.is_empty(), "{protocol:?}: {told:?}");
+        let changes = changes_until_now(&mut reader, &scene).await;
+        assert!(changes.is_empty(), "{protocol:?}: {changes:?}");
     }
 }
 
@@ -61,7 +61,7 @@ async fn several_changes_that_leave_the_version_are_one_message() {
         let mut reader = Reader::open(&scene.cast.customer, protocol, TICKETS, "").await;
         reader.message().await;
         note(&scene, &[("support.ticket", id.as_str(), 1, false); 3]).await;
-        assert_eq!(told_until_now(&mut reader, &scene).await, [(id.clone(), Some("1".to_owned()))], "{protocol:?}");
+        assert_eq!(changes_until_now(&mut reader, &scene).await, [(id.clone(), Some("1".to_owned()))], "{protocol:?}");
     }
 }
 
@@ -76,7 +76,7 @@ async fn all_changes_of_a_large_transaction_are_told() {
     let deletions: Vec<_> = gone.iter().map(|id| ("support.ticket", id.as_str(), 1, true)).collect();
     note(&scene, &deletions).await;
     let expected: Vec<_> = gone.iter().map(|id| (id.clone(), None)).collect();
-    assert!(told_until_now(&mut there, &scene).await == expected);
+    assert!(changes_until_now(&mut there, &scene).await == expected);
     let mut away = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, &token(&before)).await;
-    assert!(told_until_now(&mut away, &scene).await[..450] == expected);
+    assert!(changes_until_now(&mut away, &scene).await[..450] == expected);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{Reader, Said, TICKETS, token, told};
+use super::{Reader, TICKETS, WatchEvent, change_of, token};
 use crate::{
     cases::ticket,
     support::{Actor, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, actor::sign_in, people::Cast},
@@ -30,7 +30,7 @@ async fn a_watch_ends_with_its_session_on_every_instance() {
         let since = Instant::now();
         for reader in &mut readers {
             assert_eq!(reader.failure().await, "SESSION_REVOKED", "{protocol:?}");
-            assert_eq!(reader.next().await, Said::End, "{protocol:?}");
+            assert_eq!(reader.next().await, WatchEvent::End, "{protocol:?}");
         }
         assert!(since.elapsed() < SOON, "{protocol:?}: after {:?}", since.elapsed());
     }
@@ -90,9 +90,9 @@ async fn a_watch_ends_with_the_drain() {
     for reader in &mut readers {
         assert_eq!(reader.failure().await, "UNAVAILABLE");
     }
-    assert!(server.ended().await.success(), "{}", server.log());
+    assert!(server.wait().await.success(), "{}", server.log());
     let customer = cast.customer.at(&other.endpoint);
     let id = ticket(&customer).await;
     let mut resumed = Reader::open(&customer, Protocol::Rest, TICKETS, &last).await;
-    assert_eq!(told(&resumed.item().await).0, id);
+    assert_eq!(change_of(&resumed.item().await).0, id);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Reader, TICKETS, told};
+use super::{Reader, TICKETS, change_of};
 use crate::{
     cases::ticket,
     support::{Protocol, TestApp, TestDatabase, database::connect, eventually},
@@ -29,20 +29,20 @@ async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
     first.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.expect("a transaction");
     second.batch_execute(&format!("BEGIN; {}", deletion(&earlier, account))).await.expect("a change");
     let meanwhile = ticket(&cast.customer).await;
-    assert_eq!(told(&reader.item().await).0, meanwhile, "nobody waits for a transaction that is open");
+    assert_eq!(change_of(&reader.item().await).0, meanwhile, "nobody waits for a transaction that is open");
     first.batch_execute(&deletion(&early, account)).await.expect("a change");
     first.batch_execute("COMMIT").await.expect("a commit");
     let message = reader.item().await;
-    assert_eq!(told(&message), (early, None));
+    assert_eq!(change_of(&message), (early, None));
     // Whoever resumes while the second is still open misses nothing either.
     let mut resumed = Reader::open(&cast.customer, Protocol::Rest, TICKETS, &super::token(&message)).await;
     let later = ticket(&cast.customer).await;
     for reader in [&mut reader, &mut resumed] {
-        assert_eq!(told(&reader.item().await).0, later);
+        assert_eq!(change_of(&reader.item().await).0, later);
     }
     second.batch_execute("COMMIT").await.expect("a commit");
     for reader in [&mut reader, &mut resumed] {
-        assert_eq!(told(&reader.item().await), (earlier.clone(), None));
+        assert_eq!(change_of(&reader.item().await), (earlier.clone(), None));
     }
 }
 
@@ -68,9 +68,9 @@ async fn the_last_change_is_told_whichever_transaction_began_first() {
     later.batch_execute(&format!("BEGIN; {}; COMMIT", change("Second", version + 1))).await.expect("a change");
     earlier.batch_execute(&format!("{}; COMMIT", change("Third", version + 2))).await.expect("a change");
     // The one before it may come first, if it was looked for in between.
-    let mut seen = told(&reader.item().await);
+    let mut seen = change_of(&reader.item().await);
     if seen.1 == Some((version + 1).to_string()) {
-        seen = told(&reader.item().await);
+        seen = change_of(&reader.item().await);
     }
     assert_eq!(seen, (id, Some((version + 2).to_string())));
 }
@@ -87,7 +87,7 @@ async fn what_is_rolled_back_is_not_seen() {
     let lost = deletion(&crate::cases::nothing(), account);
     other.batch_execute(&format!("BEGIN; {lost}; ROLLBACK")).await.expect("nothing");
     let id = ticket(&cast.customer).await;
-    assert_eq!(told(&reader.item().await).0, id);
+    assert_eq!(change_of(&reader.item().await).0, id);
 }
 
 async fn readers(database: &TestDatabase) -> i64 {
@@ -113,7 +113,7 @@ async fn one_connection_reads_for_all_who_watch_and_none_for_nobody() {
     }
     let id = ticket(&cast.customer).await;
     for reader in &mut watches {
-        assert_eq!(told(&reader.item().await).0, id);
+        assert_eq!(change_of(&reader.item().await).0, id);
     }
     assert_eq!(readers(&app.database).await, 1);
     drop(watches);
@@ -123,5 +123,5 @@ async fn one_connection_reads_for_all_who_watch_and_none_for_nobody() {
     reader.message().await;
     let request = json!({ "ticketId": id });
     cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", request).await.good();
-    assert_eq!(told(&reader.item().await), (id, Some("2".to_owned())));
+    assert_eq!(change_of(&reader.item().await), (id, Some("2".to_owned())));
 }

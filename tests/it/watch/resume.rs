@@ -8,7 +8,7 @@ use mainstay_kernel::{
 };
 use serde_json::json;
 
-use super::{Reader, TICKETS, token, told};
+use super::{Reader, TICKETS, change_of, token};
 use crate::{
     cases::ticket,
     support::{PROTOCOLS, Protocol, TestApp, method},
@@ -44,7 +44,7 @@ async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
     while seen.len() < all {
         for _ in 0..(cuts % 7) {
             let message = reader.item().await;
-            *seen.entry(told(&message).0).or_default() += 1;
+            *seen.entry(change_of(&message).0).or_default() += 1;
             last = token(&message);
             if seen.len() == all {
                 break;
@@ -59,7 +59,7 @@ async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
         writer.await.expect("no panic");
     }
     let id = ticket(&cast.customer).await;
-    assert_eq!(told(&reader.item().await).0, id, "nothing follows but what is new");
+    assert_eq!(change_of(&reader.item().await).0, id, "nothing follows but what is new");
     let again: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
     assert!(again.is_empty(), "{} of {all} came twice", again.len());
 }
@@ -82,7 +82,7 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
     let mut seen = std::collections::HashSet::new();
     for number in 0..CHANGES {
         let message = reader.item().await;
-        assert!(seen.insert(told(&message).0), "{number} came twice");
+        assert!(seen.insert(change_of(&message).0), "{number} came twice");
         last = token(&message);
         if number % 130 == 129 {
             let protocol = PROTOCOLS[number % 3];
@@ -93,7 +93,7 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
     for token in [last.as_str(), ""] {
         let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, token).await;
         let id = ticket(&cast.colleague).await;
-        assert_eq!(told(&reader.item().await).0, id);
+        assert_eq!(change_of(&reader.item().await).0, id);
     }
 }
 
@@ -112,7 +112,7 @@ async fn who_was_away_gets_each_ticket_as_it_is_now() {
         let mut reader = Reader::open(&cast.customer, protocol, TICKETS, &token(&first)).await;
         let message = reader.item().await;
         assert_eq!(
-            (told(&message), &message["data"]["subject"]),
+            (change_of(&message), &message["data"]["subject"]),
             ((id.clone(), Some("3".to_owned())), &"Three".into())
         );
     }
@@ -148,5 +148,5 @@ async fn a_token_of_another_database_has_expired() {
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
     let id = ticket(&cast.customer).await;
-    assert_eq!(told(&reader.item().await).0, id);
+    assert_eq!(change_of(&reader.item().await).0, id);
 }

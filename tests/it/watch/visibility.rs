@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Reader, TICKETS, told};
+use super::{Reader, TICKETS, change_of};
 use crate::{
     cases::ticket,
     support::{PROTOCOLS, TestApp},
@@ -10,7 +10,7 @@ use crate::{
 
 /// The next two that a reader is told of, in the order of their ids.
 async fn two(reader: &mut Reader) -> [(String, Option<String>); 2] {
-    let mut two = [told(&reader.item().await), told(&reader.item().await)];
+    let mut two = [change_of(&reader.item().await), change_of(&reader.item().await)];
     two.sort_unstable();
     two
 }
@@ -28,10 +28,10 @@ async fn a_customer_sees_the_tickets_of_its_own_account() {
         let mut service = Reader::open(&cast.service, protocol, TICKETS, "").await;
         let (foreign, own) = (ticket(&cast.stranger).await, ticket(&cast.customer).await);
         for version in [Some("1"), None] {
-            let said = |id: &String| (id.clone(), version.map(str::to_owned));
-            assert_eq!(told(&colleague.item().await), said(&own), "{protocol:?}");
-            assert_eq!(told(&stranger.item().await), said(&foreign), "{protocol:?}");
-            let mut both = [said(&own), said(&foreign)];
+            let change = |id: &String| (id.clone(), version.map(str::to_owned));
+            assert_eq!(change_of(&colleague.item().await), change(&own), "{protocol:?}");
+            assert_eq!(change_of(&stranger.item().await), change(&foreign), "{protocol:?}");
+            let mut both = [change(&own), change(&foreign)];
             both.sort_unstable();
             assert_eq!(two(&mut agent).await, both, "{protocol:?}");
             assert_eq!(two(&mut service).await, both, "{protocol:?}");

@@ -34,7 +34,7 @@ async fn deliver(app: &TestApp, job: DeliverWebhook) {
 }
 
 /// The state of the only delivery, and the numbers of its attempts, those that are counted and those that are recorded.
-async fn recorded(app: &TestApp) -> (i64, i64, i64) {
+async fn delivery_state(app: &TestApp) -> (i64, i64, i64) {
     let number = async |sql| app.database.number(sql).await;
     (
         number("SELECT state FROM webhook_deliveries").await,
@@ -56,7 +56,7 @@ async fn a_delivery_that_two_workers_send_is_recorded_once() {
         receiver.open();
     };
     tokio::join!(deliver(&app, job), deliver(&app, job), opened);
-    assert_eq!(recorded(&app).await, (2, 1, 1));
+    assert_eq!(delivery_state(&app).await, (2, 1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +68,7 @@ async fn what_is_due_to_a_disabled_endpoint_is_given_up() {
     let disable = json!({ "endpointId": id, "endpoint": { "enabled": false } });
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.good();
     deliver(&app, job(&app).await).await;
-    assert_eq!((recorded(&app).await, receiver.deliveries().len()), ((3, 0, 0), 0));
+    assert_eq!((delivery_state(&app).await, receiver.deliveries().len()), ((3, 0, 0), 0));
 }
 
 /// Events of several accounts and kinds, in one transaction.
@@ -81,7 +81,7 @@ async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
     endpoint(&other, &receiver, &["support.ticket.created"]).await;
     let event = |scene: &Scene, kind, version| {
         let account = AccountId(scene.cast.customer.who().account);
-        Event::named(kind, account, account.0, version)
+        Event::of_kind(kind, account, account.0, version)
     };
     let events = [
         event(&scene, "support.ticket.created", 1),

@@ -98,7 +98,7 @@ async fn event(admin: &Actor, id: &str) -> Value {
 }
 
 /// The id under which a test's only event is stored.
-pub(crate) async fn stored(database: &TestDatabase) -> String {
+pub(crate) async fn stored_event_id(database: &TestDatabase) -> String {
     let rows = database.sql("SELECT id FROM inbound_events").await;
     assert_eq!(rows.len(), 1, "{rows:?}");
     rows[0][0].clone().expect("an id")
@@ -131,12 +131,12 @@ async fn an_event_received_a_hundred_times_is_processed_once() {
     let answers = stream::iter(0..100).map(|n| deliver(&cast.anonymous, PROTOCOLS[n % 2], &body)).buffer_unordered(100);
     let answers: Vec<_> = answers.collect().await;
     assert!(answers.iter().all(|answer| answer.status == 204), "{answers:#?}");
-    let id = stored(&app.database).await;
+    let id = stored_event_id(&app.database).await;
     let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["payload"]), (&json!(1), &json!(body)), "byte for byte");
     // The same event again, long after it was processed.
     deliver(&cast.anonymous, Protocol::Rest, &body).await.good();
-    stored(&app.database).await;
+    stored_event_id(&app.database).await;
     let waiting = app.database.number("SELECT count(*) FROM jobs").await;
     assert_eq!((things(&app.database).await, waiting, maker.tried.load(Ordering::SeqCst)), (1, 0, 1));
 }
@@ -160,13 +160,13 @@ async fn the_signature_covers_the_raw_bytes_on_every_protocol() {
         let spaced = format!("\n\t{} \r\n", body.replace(':', " :\t"));
         deliver(&anonymous, protocol, &spaced).await.good();
         let kept =
-            format!("SELECT count(*) FROM inbound_events WHERE payload = convert_to({}, 'UTF8')", quoted(&spaced));
+            format!("SELECT count(*) FROM inbound_events WHERE payload = convert_to({}, 'UTF8')", quote(&spaced));
         assert_eq!(app.database.number(&kept).await, 1, "over {protocol:?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "a refusal stores nothing");
 }
 
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     format!("E'{}'", text.replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r"))
 }
 
@@ -176,7 +176,7 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     let app = start_app(&maker).await;
     let cast = app.cast().await;
     deliver(&cast.anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.good();
-    let id = stored(&app.database).await;
+    let id = stored_event_id(&app.database).await;
     let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
     assert_eq!((&dead["attempts"], maker.tried.load(Ordering::SeqCst)), (&json!(8), 8), "{dead}");
     assert!(dead["failure"].as_str().expect("why").contains("no more things"), "{dead}");
@@ -230,7 +230,7 @@ async fn an_event_without_a_handler_is_ignored_and_can_be_redriven_later() {
     let app = start_app(&maker).await;
     let cast = app.cast().await;
     deliver(&cast.anonymous, Protocol::Grpc, &webhook::event("nobody.knows")).await.good();
-    let id = stored(&app.database).await;
+    let id = stored_event_id(&app.database).await;
     let ignored = event_in_state(&app.database, &cast.admin, &id, "IGNORED").await;
     assert_eq!((&ignored["failure"], things(&app.database).await), (&Value::Null, 0));
     app.database.sql("UPDATE inbound_events SET kind = 'thing.wanted'").await;
@@ -245,9 +245,9 @@ async fn a_worker_killed_while_processing_an_event_loses_nothing() {
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
     deliver(&cast.anonymous, Protocol::Rest, &webhook::event("ping")).await.good();
-    let id = stored(&database).await;
+    let id = stored_event_id(&database).await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await;
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(event(&cast.admin, &id).await["state"], "INBOUND_EVENT_STATE_PENDING");
     let next = Process::start(&database).await;
     event_in_state(&database, &cast.admin, &id, "IGNORED").await;
@@ -260,9 +260,9 @@ async fn an_event_that_kills_its_workers_is_given_up() {
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
     deliver(&cast.anonymous, Protocol::Rest, &webhook::event("ping")).await.good();
-    let id = stored(&database).await;
+    let id = stored_event_id(&database).await;
     database.sql("UPDATE jobs SET max_attempts = 1").await;
-    Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await.ended().await;
+    Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await.wait().await;
     let _next = Process::start(&database).await;
     let dead = event_in_state(&database, &cast.admin, &id, "DEAD").await;
     assert!(dead["failure"].is_string(), "it says why: {dead}");
@@ -277,7 +277,7 @@ async fn concurrent_workers_process_an_event_once() {
         .await;
     let anonymous = app.cast().await.anonymous;
     deliver(&anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.good();
-    let id = mainstay::webhooks::id::InboundEventId::parse(&stored(&app.database).await).expect("an id");
+    let id = mainstay::webhooks::id::InboundEventId::parse(&stored_event_id(&app.database).await).expect("an id");
     let runs =
         futures_util::future::join_all((0..4).map(|_| mainstay::webhooks::inbound_event::ops::process(&app.app, id)))
             .await;

@@ -38,7 +38,7 @@ pub(crate) async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str])
 }
 
 /// Whether one of the signatures was made with a secret.
-fn signed(delivery: &Delivery, secret: &str) -> bool {
+fn is_signed(delivery: &Delivery, secret: &str) -> bool {
     let secret = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").expect("a prefix")).expect("base64");
     let text = format!("{}.{}.{}", delivery.header("webhook-id"), delivery.header("webhook-timestamp"), delivery.body);
     let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), text.as_bytes());
@@ -101,7 +101,7 @@ async fn each_change_is_delivered_once_and_signed() {
     let data = |version: &str| json!({ "id": ticket, "accountId": scene.account(), "version": version });
     assert_eq!((&events[0]["type"], &events[0]["data"]), (&json!("support.ticket.created"), &data("1")));
     assert_eq!((&events[1]["type"], &events[1]["data"]), (&json!("support.ticket.resolved"), &data("3")));
-    assert!(deliveries.iter().all(|delivery| signed(delivery, &secret)), "{deliveries:?}");
+    assert!(deliveries.iter().all(|delivery| is_signed(delivery, &secret)), "{deliveries:?}");
     assert!(deliveries.iter().all(|delivery| delivery.header("content-type") == "application/json"));
     let is_delivered = |delivery: &Value| delivery["state"] == "WEBHOOK_DELIVERY_STATE_DELIVERED";
     eventually("everything is delivered", async || list_deliveries(&scene, &id).await.iter().all(is_delivered)).await;
@@ -166,7 +166,7 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     assert_eq!(statuses, [json!(500), json!(302), json!(200)], "{done}");
     assert!(attempts[0]["failure"].is_string() && attempts[2]["failure"].is_null(), "{done}");
     let deliveries = receiver.wait_for(3).await;
-    assert!(deliveries.iter().all(|one| one.body == deliveries[0].body && signed(one, &secret)));
+    assert!(deliveries.iter().all(|one| one.body == deliveries[0].body && is_signed(one, &secret)));
     assert!(
         deliveries.iter().all(|one| one.header("webhook-id") == done["eventId"]),
         "one event, however often it is delivered"
@@ -220,11 +220,14 @@ async fn both_secrets_sign_during_a_rotation() {
         .text("/secret");
     scene.ticket().await;
     let deliveries = receiver.wait_for(1).await;
-    assert!(signed(&deliveries[0], &first) && signed(&deliveries[0], &second) && first != second, "{deliveries:?}");
+    assert!(
+        is_signed(&deliveries[0], &first) && is_signed(&deliveries[0], &second) && first != second,
+        "{deliveries:?}"
+    );
     app.app.clock.advance(chrono::TimeDelta::seconds(61));
     scene.ticket().await;
     let deliveries = receiver.wait_for(2).await;
-    assert!(!signed(&deliveries[1], &first) && signed(&deliveries[1], &second), "{deliveries:?}");
+    assert!(!is_signed(&deliveries[1], &first) && is_signed(&deliveries[1], &second), "{deliveries:?}");
     // Neither secret is readable anywhere.
     let shown = scene
         .cast
@@ -248,7 +251,7 @@ async fn a_test_event_is_signed_and_not_recorded() {
         let test = scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", request).await.good();
         assert_eq!(test.data()["status"], 202);
         let delivery = receiver.wait_for(number + 1).await.pop().expect("one");
-        assert!(signed(&delivery, &secret) && delivery.body.contains("\"webhooks.endpoint.test\""), "{delivery:?}");
+        assert!(is_signed(&delivery, &secret) && delivery.body.contains("\"webhooks.endpoint.test\""), "{delivery:?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 0);
 }

@@ -30,7 +30,7 @@ async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
     let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let mut doomed = process(&database, &[("MAINSTAY_FAULTS", "webhook.sent=kill")]).await;
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(receiver.wait_for(1).await.len(), 1, "it was received");
     let written = "SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0) * 10
                    + (SELECT count(*) FROM webhook_attempts)";
@@ -60,7 +60,7 @@ async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() 
     // The next attempt is a job that is due later than the dead worker is detected.
     let far = [("MAINSTAY_FAULTS", "webhook.recorded=kill"), ("WEBHOOK_FIRST_WAIT", "1h")];
     let mut doomed = process(&database, &far).await;
-    assert_eq!(doomed.ended().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
+    assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 1";
     assert_eq!(database.number(waiting).await, 1, "the failure is recorded");
 

@@ -81,7 +81,7 @@ impl Queue {
     }
 
     /// The number of behaviors still to come.
-    pub(crate) fn left(&self) -> Response {
+    pub(crate) fn remaining(&self) -> Response {
         let queue = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Response::new(Full::from(queue.len().to_string()))
     }

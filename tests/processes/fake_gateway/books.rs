@@ -138,12 +138,12 @@ impl Books {
     }
 
     /// The events that no server has acknowledged yet, in the order they happened.
-    pub(crate) fn undelivered(&self) -> impl Iterator<Item = &Event> {
+    pub(crate) fn undelivered_events(&self) -> impl Iterator<Item = &Event> {
         self.events.iter().filter(|event| !self.delivered.contains(&event.id))
     }
 
     /// The number of events so far.
-    pub(crate) fn happened(&self) -> usize {
+    pub(crate) fn event_count(&self) -> usize {
         self.events.len()
     }
 
@@ -157,7 +157,7 @@ impl Books {
     }
 
     /// The unrefunded rest of a charge or an invoice.
-    pub(crate) fn left(&self, charge: &str) -> Option<i64> {
+    pub(crate) fn refundable(&self, charge: &str) -> Option<i64> {
         let made = self.movements.iter().find(|movement| movement.kind != "refund" && movement.id == charge)?;
         let back = self.refunds(charge);
         let back = back.filter(|movement| !self.returned.contains(&movement.id));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     books::{Books, Line},
-    objects::{Form, Ran, declined, made, missing, text, wrong},
+    objects::{Form, Ran, created, declined, missing, text, wrong},
 };
 
 /// Test tokens; each use of one creates a new card.
@@ -29,7 +29,7 @@ fn find(books: &Books, id: &str) -> Result<Value, Value> {
 
 /// Creates a card without a customer.
 pub(crate) fn make(books: &Books, form: &Form) -> Result<Ran, Value> {
-    made(card(books, text(form, "card[token]")?))
+    created(card(books, text(form, "card[token]")?))
 }
 
 /// Attaches a card to a customer, once.
@@ -45,7 +45,7 @@ pub(crate) fn attach(books: &Books, path: &str, form: &Form) -> Result<Ran, Valu
         return Ok((402, declined("generic_decline"), Vec::new()));
     }
     card["customer"] = customer.into();
-    made(card)
+    created(card)
 }
 
 /// The token of the card to charge, and the ledger line for its use: an attached card can be charged for its customer

@@ -71,13 +71,13 @@ async fn handle(gateway: Arc<Gateway>, request: http::Request<Incoming>) -> Resu
         "/_webhooks" => return Ok(gateway.webhooks.tell(&body)),
         "/_refund" => return Ok(webhooks::refund(&gateway, &body).await),
         "/_return" => return Ok(webhooks::come_back(&gateway, &body).await),
-        "/_behave" if head.method == http::Method::GET => return Ok(gateway.behaviour.left()),
+        "/_behave" if head.method == http::Method::GET => return Ok(gateway.behaviour.remaining()),
         "/_behave" => return Ok(gateway.behaviour.tell(&body)),
         "/_index" => {
             gateway.books.lock().await.index(&*body == b"still");
             return Ok(objects::respond(200, &serde_json::Value::Null, false));
         }
-        "/_subscription" => return Ok(subscriptions::happen(&gateway, &body).await),
+        "/_subscription" => return Ok(subscriptions::change_past_api(&gateway, &body).await),
         _ => {}
     }
     // A request is executed even if its caller has left.

@@ -78,7 +78,7 @@ pub(crate) fn invoice_of(of: &str) -> Option<&str> {
     Some(of).filter(|of| of.starts_with("in_"))
 }
 
-pub(crate) fn made(object: Value) -> Result<Ran, Value> {
+pub(crate) fn created(object: Value) -> Result<Ran, Value> {
     Ok((200, object.clone(), vec![Line::Object { object }]))
 }
 

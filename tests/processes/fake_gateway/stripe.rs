@@ -114,7 +114,7 @@ async fn once(
     if status == 402 && what.1 == "/v1/payment_intents" {
         let currency = form.get("currency").map(String::as_str).unwrap_or_default();
         let requested = amount(form).unwrap_or_default();
-        lines.push(Line::Event(webhooks::declined(&books, requested, currency, &metadata(form))));
+        lines.push(Line::Event(webhooks::declined_event(&books, requested, currency, &metadata(form))));
     }
     if is_kept {
         lines.push(Line::Kept { key: key.to_owned(), fingerprint, status, body: body.clone() });
@@ -209,7 +209,7 @@ fn intent(books: &Books, path: &str) -> Option<Value> {
 
 fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
     let of = form.get("payment_intent").cloned().unwrap_or_default();
-    let left = books.left(&of).ok_or_else(|| wrong("resource_missing"))?;
+    let left = books.refundable(&of).ok_or_else(|| wrong("resource_missing"))?;
     let amount = amount(form)?;
     if amount > left {
         return Err(wrong("charge_already_refunded"));

@@ -10,7 +10,7 @@ use crate::{
     Gateway, Response,
     books::{Books, Line, Movement},
     cards,
-    objects::{Form, Ran, charge_of, declined, made, metadata, object, problem, respond, text, wrong},
+    objects::{Form, Ran, charge_of, created, declined, metadata, object, problem, respond, text, wrong},
     webhooks,
 };
 
@@ -51,7 +51,7 @@ pub(crate) fn is_known(method: &Method, path: &str) -> bool {
 pub(crate) fn run(books: &Books, (method, path): (&Method, &str), form: &Form, key: &str) -> Result<Ran, Value> {
     match path {
         "/v1/customers" => {
-            made(json!({ "id": books.next_id("cus"), "object": "customer", "metadata": metadata(form) }))
+            created(json!({ "id": books.next_id("cus"), "object": "customer", "metadata": metadata(form) }))
         }
         "/v1/payment_methods" => cards::make(books, form),
         path if path.starts_with("/v1/payment_methods/") => cards::attach(books, path, form),
@@ -67,7 +67,7 @@ fn price(books: &Books, form: &Form) -> Result<Ran, Value> {
     if !["month", "year"].contains(&interval) {
         return Err(wrong("recurring[interval]"));
     }
-    made(json!({
+    created(json!({
         "id": books.next_id("price"), "object": "price", "unit_amount": amount, "currency": text(form, "currency")?,
         "interval": interval, "product_name": name, "metadata": metadata(form),
     }))
@@ -130,7 +130,7 @@ fn change(books: &Books, method: &Method, id: &str, form: &Form) -> Result<Ran, 
     } else {
         return Err(wrong("cancel_at_period_end"));
     }
-    made(object)
+    created(object)
 }
 
 fn end(object: &mut Value, at: i64) {
@@ -188,7 +188,7 @@ fn invoices(books: &Books, query: &Form) -> Value {
 /// A change of a subscription past the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Happens {
+enum Change {
     /// Its period ends: it is renewed and paid, or ends if that was scheduled.
     Renewed,
     /// It is renewed without a payment.
@@ -202,15 +202,15 @@ enum Happens {
 }
 
 #[derive(Debug, Deserialize)]
-struct Order {
+struct ChangeRequest {
     /// The id of one of Mainstay's subscriptions.
     subscription: String,
-    happens: Happens,
+    change: Change,
 }
 
-/// Reads `{"subscription": …, "happens": …}` and answers with the changed subscription.
-pub(crate) async fn happen(gateway: &Gateway, body: &[u8]) -> Response {
-    let Ok(Order { subscription, happens }) = serde_json::from_slice(body) else {
+/// Reads `{"subscription": …, "change": …}` and answers with the changed subscription.
+pub(crate) async fn change_past_api(gateway: &Gateway, body: &[u8]) -> Response {
+    let Ok(ChangeRequest { subscription, change }) = serde_json::from_slice(body) else {
         return respond(400, &problem("invalid_request_error", "order", "There is no such order."), false);
     };
     let mut books = gateway.books.lock().await;
@@ -221,18 +221,18 @@ pub(crate) async fn happen(gateway: &Gateway, body: &[u8]) -> Response {
     };
     let end_of_period = object["current_period_end"].as_i64().unwrap_or_default();
     let ends = object["cancel_at_period_end"] == true;
-    match happens {
-        Happens::Deleted => end(&mut object, now()),
-        Happens::Renewed | Happens::Unpaid if ends => end(&mut object, end_of_period),
-        Happens::Renewed | Happens::Unpaid => {
+    match change {
+        Change::Deleted => end(&mut object, now()),
+        Change::Renewed | Change::Unpaid if ends => end(&mut object, end_of_period),
+        Change::Renewed | Change::Unpaid => {
             object["current_period_start"] = end_of_period.into();
             object["current_period_end"] = (end_of_period + length(&object["price"])).into();
-            object["status"] = if happens == Happens::Unpaid { "past_due" } else { "active" }.into();
+            object["status"] = if change == Change::Unpaid { "past_due" } else { "active" }.into();
         }
-        Happens::Paid => object["status"] = "active".into(),
-        Happens::Again => object["id"] = books.next_id("sub").into(),
+        Change::Paid => object["status"] = "active".into(),
+        Change::Again => object["id"] = books.next_id("sub").into(),
     }
-    let is_paid = matches!(happens, Happens::Renewed | Happens::Paid | Happens::Again) && !is_over(&object);
+    let is_paid = matches!(change, Change::Renewed | Change::Paid | Change::Again) && !is_over(&object);
     let paid = is_paid.then(|| Line::Moved(invoice(&books, &object, "console")));
     let mut lines: Vec<_> = paid.into_iter().chain([Line::Object { object: object.clone() }]).collect();
     lines.extend(webhooks::events_of(&books, &lines));

@@ -111,7 +111,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>) {
             }
             let mut due: Vec<Event> = {
                 let books = gateway.books.lock().await;
-                books.undelivered().filter(|event| started.insert(event.id.clone())).cloned().collect()
+                books.undelivered_events().filter(|event| started.insert(event.id.clone())).cloned().collect()
             };
             if whom.manner == Manner::Backwards {
                 due.reverse();
@@ -167,14 +167,14 @@ async fn tell(gateway: Arc<Gateway>, whom: Subscription, event: Event) {
 /// The events about the lines that are about to be written.
 pub(crate) fn events_of(books: &Books, lines: &[Line]) -> Vec<Line> {
     let event = |(number, line): (usize, &Line)| match line {
-        Line::Moved(movement) => Some(Line::Event(moved(books, movement))),
+        Line::Moved(movement) => Some(Line::Event(movement_event(books, movement))),
         Line::Object { object } if object["object"] == "subscription" => {
             let kind = match object["id"].as_str().map(|id| books.objects.contains_key(id)) {
                 _ if object["status"] == "canceled" => "customer.subscription.deleted",
                 Some(true) => "customer.subscription.updated",
                 _ => "customer.subscription.created",
             };
-            let id = format!("evt_{}_{number}", books.happened());
+            let id = format!("evt_{}_{number}", books.event_count());
             Some(Line::Event(Event { id, kind: kind.to_owned(), object: object.clone() }))
         }
         _ => None,
@@ -183,7 +183,7 @@ pub(crate) fn events_of(books: &Books, lines: &[Line]) -> Vec<Line> {
 }
 
 /// The event about a movement of money.
-fn moved(books: &Books, movement: &Movement) -> Event {
+fn movement_event(books: &Books, movement: &Movement) -> Event {
     let (kind, object) = match movement.kind.as_str() {
         "charge" => {
             let object = json!({
@@ -211,7 +211,7 @@ fn charge(books: &Books, refund: &Movement) -> Value {
     let made = books.movements.iter().find(|movement| movement.id == intent).expect("what is given back was charged");
     // What pays an invoice has no metadata of its own.
     let metadata = if invoice_of(&intent).is_some() { &BTreeMap::new() } else { &made.metadata };
-    let refunded = made.amount - books.left(&intent).unwrap_or_default() + refund.amount;
+    let refunded = made.amount - books.refundable(&intent).unwrap_or_default() + refund.amount;
     json!({
         "id": charge_of(&intent), "object": "charge", "invoice": invoice_of(&intent), "status": "succeeded", "amount": made.amount,
         "amount_refunded": refunded, "refunded": refunded == made.amount, "currency": made.currency,
@@ -220,7 +220,7 @@ fn charge(books: &Books, refund: &Movement) -> Value {
 }
 
 /// The event about a declined charge.
-pub(crate) fn declined(books: &Books, amount: i64, currency: &str, metadata: &BTreeMap<String, String>) -> Event {
+pub(crate) fn declined_event(books: &Books, amount: i64, currency: &str, metadata: &BTreeMap<String, String>) -> Event {
     let id = books.next_id("pi");
     let object = json!({
         "id": id, "object": "payment_intent", "status": "requires_payment_method", "amount": amount,
@@ -270,7 +270,7 @@ pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
         names.iter().any(|name| movement.metadata.get(*name) == Some(&of))
     };
     let Some(made) = books.movements.iter().rev().find(is_of).cloned() else { return respond(404, &json!({}), false) };
-    let amount = amount.min(books.left(&made.id).unwrap_or_default());
+    let amount = amount.min(books.refundable(&made.id).unwrap_or_default());
     if amount == 0 {
         return respond(422, &json!({}), false);
     }

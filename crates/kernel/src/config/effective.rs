@@ -59,14 +59,14 @@ impl Setting {
             Some(value) => (value.text.trim(), value.origin),
             None => (variable.default, Origin::Default),
         };
-        let shown = if variable.secret && !text.is_empty() { redacted(text) } else { text.to_owned() };
+        let shown = if variable.secret && !text.is_empty() { redact(text) } else { text.to_owned() };
         Self { variable, shown, origin }
     }
 }
 
 /// Hides a secret. Of a URL, the host and the path may be seen; not if the URL can be read in more than one way, because
 /// a password with special characters may then be what looks like a host.
-fn redacted(text: &str) -> String {
+fn redact(text: &str) -> String {
     let url = text.parse::<Url>().ok().filter(Url::has_host);
     let plain = |url: &Url| match text.matches('@').count() {
         0 => true,
@@ -86,7 +86,7 @@ fn redacted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::redacted;
+    use super::redact;
 
     #[test]
     fn no_part_of_a_secret_is_shown() {
@@ -104,7 +104,7 @@ mod tests {
             ("sk_live_hunter2", "(secret)"),
             ("whsec_aHVudGVyMg==", "(secret)"),
         ] {
-            assert_eq!(redacted(text), shown, "{text}");
+            assert_eq!(redact(text), shown, "{text}");
         }
     }
 }

@@ -53,7 +53,7 @@ impl Condition {
         Self(vec![
             Part::Sql(document),
             Part::Sql(" @@ (SELECT websearch_to_tsquery('simple', "),
-            Part::Text(bounded(&query)),
+            Part::Text(limit_dashes(&query)),
             Part::Sql("))"),
         ])
     }
@@ -63,7 +63,7 @@ impl Condition {
         Self(vec![
             Part::Sql(document),
             Part::Sql(" @@ websearch_to_tsquery('simple', "),
-            Part::Text(bounded(&query)),
+            Part::Text(limit_dashes(&query)),
             Part::Sql(")"),
         ])
     }
@@ -73,7 +73,7 @@ impl Condition {
 const MAX_DASHES: usize = 16;
 
 /// Returns the query without the dashes beyond [`MAX_DASHES`].
-fn bounded(query: &str) -> String {
+fn limit_dashes(query: &str) -> String {
     let mut dashes = 0;
     let keep = |letter| match letter {
         '-' if dashes == MAX_DASHES => ' ',

@@ -81,10 +81,10 @@ pub fn configuration(options: &Options) -> String {
     let routes = routes::Routes::new(&contract.policies, &contract.rules, options.max_request_bytes);
 
     let port = |address: &Address| address.port.to_string();
-    let path = |path: &PathBuf| quoted(&path.display().to_string());
+    let path = |path: &PathBuf| quote(&path.display().to_string());
     let tokens = options.issuer.as_ref().map(|issuer| {
         let public = indented(14, &routes.public());
-        fill(include_str!("envoy/tokens.yaml"), &[("issuer", quoted(issuer)), ("public", public)])
+        fill(include_str!("envoy/tokens.yaml"), &[("issuer", quote(issuer)), ("public", public)])
     });
     let tls = options.tls.as_ref().map(|(certificate, key)| {
         fill(include_str!("envoy/tls.yaml"), &[("certificate", path(certificate)), ("key", path(key))])
@@ -92,9 +92,9 @@ pub fn configuration(options: &Options) -> String {
     let hsts = options.tls.as_ref().map(|_| include_str!("envoy/hsts.yaml").to_owned());
     let cors = (!options.allowed_origins.is_empty()).then(|| cors(&options.allowed_origins));
     let values = [
-        ("admin_host", quoted(&options.admin.host)),
+        ("admin_host", quote(&options.admin.host)),
         ("admin_port", port(&options.admin)),
-        ("listen_host", quoted(&options.listen.host)),
+        ("listen_host", quote(&options.listen.host)),
         ("listen_port", port(&options.listen)),
         ("upstreams", indented(8, &options.upstreams.iter().map(upstream).collect::<String>())),
         ("descriptors", options.descriptors.display().to_string()),
@@ -121,11 +121,11 @@ pub fn configuration(options: &Options) -> String {
 }
 
 fn upstream(Address { host, port }: &Address) -> String {
-    format!("- endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {port} }} }} }}\n", quoted(host))
+    format!("- endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {port} }} }} }}\n", quote(host))
 }
 
 /// Quotes text for YAML.
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
@@ -144,7 +144,7 @@ fn indented(spaces: usize, text: &str) -> String {
 }
 
 fn cors(origins: &[String]) -> String {
-    let origins: String = origins.iter().map(|origin| format!("- {{ exact: {} }}\n", quoted(origin))).collect();
+    let origins: String = origins.iter().map(|origin| format!("- {{ exact: {} }}\n", quote(origin))).collect();
     let values = [
         ("origins", indented(20, &origins)),
         ("methods", web::METHODS.map(|method| method.to_string()).join(",")),

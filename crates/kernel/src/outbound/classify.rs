@@ -59,18 +59,19 @@ impl Service<Request> for Classified {
         let attempt = async move {
             let answer = transport.oneshot(request.map(Full::new)).await.map_err(|failed| match failed {
                 Failed::NotConnected(why) => Error::not_connected(provider, why),
-                Failed::Broken(why) => Error::broken(provider, why),
+                Failed::Broken(why) => Error::invalid_response(provider, why),
             })?;
             let (head, body) = answer.into_parts();
             let body = match max_answer {
                 Some(bytes) => {
                     let body = Limited::new(body, bytes).collect().await;
-                    body.map_err(|error| Error::broken(provider, format!("the answer broke off: {error}")))?.to_bytes()
+                    body.map_err(|error| Error::invalid_response(provider, format!("the answer broke off: {error}")))?
+                        .to_bytes()
                 }
                 None => Bytes::new(),
             };
             let answer = http::Response::from_parts(head, body);
-            if answer.status().is_success() { Ok(answer) } else { Err(Error::answered(provider, answer)) }
+            if answer.status().is_success() { Ok(answer) } else { Err(Error::from_response(provider, answer)) }
         };
         Box::pin(async move {
             let result = attempt.instrument(span.clone()).await;

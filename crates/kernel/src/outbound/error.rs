@@ -94,7 +94,7 @@ impl Error {
     }
 
     /// The request was sent, but the response is invalid.
-    pub(crate) fn broken(provider: &'static str, why: String) -> Self {
+    pub(crate) fn invalid_response(provider: &'static str, why: String) -> Self {
         Self { provider, kind: Kind::Unavailable, may_have_acted: true, retry_after: None, answer: None, detail: why }
     }
 
@@ -105,7 +105,7 @@ impl Error {
     }
 
     /// Classifies an unsuccessful response. Only a 5xx leaves open whether the provider acted.
-    pub(crate) fn answered(provider: &'static str, answer: Response) -> Self {
+    pub(crate) fn from_response(provider: &'static str, answer: Response) -> Self {
         let status = answer.status();
         let kind = match status {
             StatusCode::TOO_MANY_REQUESTS => Kind::RateLimited,
@@ -146,7 +146,7 @@ mod tests {
         for (name, value) in headers {
             answer = answer.header(*name, *value);
         }
-        Error::answered("test", answer.body(Bytes::new()).expect("an answer")).retry_after
+        Error::from_response("test", answer.body(Bytes::new()).expect("an answer")).retry_after
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
     fn statuses_are_classified() {
         let of = |status: u16| {
             let answer = http::Response::builder().status(status).body(Bytes::new()).expect("an answer");
-            let error = Error::answered("test", answer);
+            let error = Error::from_response("test", answer);
             (error.kind, error.may_have_acted)
         };
         assert_eq!(of(429), (Kind::RateLimited, false));

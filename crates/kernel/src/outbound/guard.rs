@@ -30,11 +30,14 @@ pub(crate) struct Guard {
 
 /// Returns the look-up of the system.
 pub(crate) fn system() -> LookUp {
-    bounded(MAX_LOOK_UPS, |host| Ok((host, 0).to_socket_addrs()?.collect()))
+    limit_concurrency(MAX_LOOK_UPS, |host| Ok((host, 0).to_socket_addrs()?.collect()))
 }
 
 /// Makes a look-up of one that blocks, of which `most` run at once; the others wait as long as their call may take.
-fn bounded(most: usize, look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> LookUp {
+fn limit_concurrency(
+    most: usize,
+    look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+) -> LookUp {
     let (slots, look_up) = (Arc::new(Semaphore::new(most)), Arc::new(look_up));
     Arc::new(move |host: String| {
         let (slots, look_up) = (slots.clone(), look_up.clone());
@@ -132,7 +135,7 @@ mod tests {
         let (answer, answers) = mpsc::channel::<()>();
         let (answers, began) = (Mutex::new(answers), Arc::<AtomicUsize>::default());
         let count = began.clone();
-        let look_up = bounded(1, move |_| {
+        let look_up = limit_concurrency(1, move |_| {
             count.fetch_add(1, Ordering::SeqCst);
             answers.lock().expect("no panic").recv().expect("an answer");
             Ok(Vec::new())

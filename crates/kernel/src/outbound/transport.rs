@@ -92,14 +92,14 @@ impl<C: Connect + Clone + Send + Sync + 'static> Service<http::Request<Body>> fo
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let sent = self.0.request(request);
         async move {
-            let answer = sent.await.map_err(|error| failed(&error))?;
+            let answer = sent.await.map_err(|error| classify(&error))?;
             Ok(answer.map(|body| body.map_err(std::io::Error::other).boxed()))
         }
         .boxed()
     }
 }
 
-fn failed(error: &ClientError) -> Failed {
+fn classify(error: &ClientError) -> Failed {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {

@@ -17,7 +17,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Spreads a wait, so that workers that began together do not act together.
-pub(crate) fn jittered(wait: Duration) -> Duration {
+pub(crate) fn add_jitter(wait: Duration) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     wait.mul_f64(rand::rng().random_range(0.75..1.25))
 }
@@ -40,7 +40,7 @@ impl Outage {
         if should_log {
             tracing::warn!(error = error.detail(), "{what}; this worker waits");
         }
-        jittered(wait)
+        add_jitter(wait)
     }
 
     fn note(&self, now: Instant) -> (Duration, bool) {

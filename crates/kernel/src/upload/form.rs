@@ -60,7 +60,7 @@ pub async fn receive(
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed("The form has no boundary."))?;
     // The parser keeps what it can't use yet. Beside the file, that is not much.
     let allowance = Arc::new(AtomicUsize::new(MAX_OVERHEAD_BYTES));
-    let form = Multipart::new(bounded(pieces, allowance.clone()), boundary);
+    let form = Multipart::new(feed(pieces, allowance.clone()), boundary);
     read(upload, form, &allowance).await
 }
 
@@ -119,7 +119,7 @@ fn base_name(file_name: &str) -> String {
 
 /// Passes pieces on to the parser while it may have more of them. One at a time, for it takes all that are ready, and would
 /// keep a file that arrives faster than it is spooled; and small ones beside the file, for it reads ahead for every part.
-fn bounded(
+fn feed(
     pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
     allowance: Arc<AtomicUsize>,
 ) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {

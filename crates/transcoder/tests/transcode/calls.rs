@@ -13,13 +13,13 @@ use tower::{ServiceExt as _, service_fn};
 use crate::support::{Marker, answer, call, over, pool, request, send};
 
 /// Returns the request as the service received it.
-async fn seen(method: &str, uri: &str, body: &str) -> Value {
+async fn received_request(method: &str, uri: &str, body: &str) -> Value {
     let response = call(method, uri, body).await;
     assert_eq!(response.status, StatusCode::OK, "{method} {uri} {body}: {}", response.text());
     response.json()["request"].clone()
 }
 
-async fn refused(method: &str, uri: &str, body: &str) -> String {
+async fn refusal(method: &str, uri: &str, body: &str) -> String {
     let response = call(method, uri, body).await;
     assert_eq!(response.status, StatusCode::BAD_REQUEST, "{method} {uri} {body}: {}", response.text());
     response.json()["message"].as_str().unwrap().to_owned()
@@ -44,13 +44,13 @@ async fn paths_bind_as_envoy_binds_them() {
             assert_eq!(call("GET", uri, "").await.status, StatusCode::NOT_FOUND, "{uri}");
             continue;
         }
-        assert_eq!(seen("GET", uri, "").await[field], value, "{uri}");
+        assert_eq!(received_request("GET", uri, "").await[field], value, "{uri}");
     }
-    let both = seen("GET", "/v1/makers/acme/items/7", "").await;
+    let both = received_request("GET", "/v1/makers/acme/items/7", "").await;
     assert_eq!((&both["maker"]["name"], &both["name"]), (&json!("acme"), &json!("7")));
-    assert_eq!(seen("REPORT", "/v1/items", "").await["name"], "");
-    assert_eq!(seen("PURGE", "/v1/any", "").await["name"], "");
-    assert!(refused("GET", "/v1/items/%ff", "").await.contains("UTF-8"));
+    assert_eq!(received_request("REPORT", "/v1/items", "").await["name"], "");
+    assert_eq!(received_request("PURGE", "/v1/any", "").await["name"], "");
+    assert!(refusal("GET", "/v1/items/%ff", "").await.contains("UTF-8"));
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn query_parameters_bind_every_kind_of_field() {
     let query = "maker.address.zipCode=7&maker.address.city=Brno%2B+&sizes=SIZE_LARGE&sizes=1&numbers=1&numbers=-2\
                  &since=2024-05-01T12:00:00Z&patience=1.5s&limit=9&flag=true&token=-_8&deep=true&ratio=0.5\
                  &update_mask=a,bC,d_e.f&byNumber=3";
-    let request = seen("GET", &format!("/v1/items/x?{query}"), "").await;
+    let request = received_request("GET", &format!("/v1/items/x?{query}"), "").await;
     for (field, value) in [
         ("maker", json!({"name": "", "address": {"city": "Brno++", "zipCode": 7}})),
         ("sizes", json!(["SIZE_LARGE", "SIZE_SMALL"])),
@@ -101,7 +101,7 @@ async fn query_parameters_bind_every_kind_of_field() {
         ("name=other", "name: given twice, with different values"),
         ("since=today", "since: not an RFC 3339 time such as 2024-05-01T12:00:00Z"),
     ] {
-        assert_eq!(refused("GET", &format!("/v1/items/x?{query}"), "").await, reason);
+        assert_eq!(refusal("GET", &format!("/v1/items/x?{query}"), "").await, reason);
     }
 }
 
@@ -116,12 +116,12 @@ async fn fields_of_well_known_types_bind_too() {
         ("value.list_value.values=", "value", json!(null)),
     ] {
         if value.is_null() {
-            assert!(refused("GET", &format!("/v1/items/x?{query}"), "").await.contains("can't be given as text"));
+            assert!(refusal("GET", &format!("/v1/items/x?{query}"), "").await.contains("can't be given as text"));
             continue;
         }
-        assert_eq!(seen("GET", &format!("/v1/items/x?{query}"), "").await[field], value, "{query}");
+        assert_eq!(received_request("GET", &format!("/v1/items/x?{query}"), "").await[field], value, "{query}");
     }
-    let both = seen("POST", "/v1/items?since.nanos=5000000", r#"{"since":"1970-01-01T00:00:05Z"}"#).await;
+    let both = received_request("POST", "/v1/items?since.nanos=5000000", r#"{"since":"1970-01-01T00:00:05Z"}"#).await;
     assert_eq!(both["since"], "1970-01-01T00:00:05.005Z");
 }
 
@@ -137,11 +137,12 @@ async fn only_one_member_of_a_oneof_is_set_by_body_query_and_path() {
         ("PUT", "/v1/numbers/7?byName=a", "{}", "byNumber"),
     ] {
         let expected = format!("{field}: only one member of its oneof may be given");
-        assert_eq!(refused(method, uri, body).await, expected, "{method} {uri} {body}");
+        assert_eq!(refusal(method, uri, body).await, expected, "{method} {uri} {body}");
     }
-    let request = seen("PUT", "/v1/numbers/7?self.byName=a&value.number_value=1", r#"{"byMaker":{}}"#).await;
+    let request =
+        received_request("PUT", "/v1/numbers/7?self.byName=a&value.number_value=1", r#"{"byMaker":{}}"#).await;
     assert_eq!((&request["byNumber"], &request["self"]["byName"]), (&json!(7), &json!("a")));
-    assert_eq!(seen("POST", "/v1/items?byMaker.name=x", r#"{"byMaker":{}}"#).await["byMaker"]["name"], "x");
+    assert_eq!(received_request("POST", "/v1/items?byMaker.name=x", r#"{"byMaker":{}}"#).await["byMaker"]["name"], "x");
 }
 
 #[tokio::test]
@@ -171,35 +172,39 @@ async fn system_parameters_are_honored_ignored_or_refused() {
         ("$httpMethod=DELETE", "$httpMethod: not supported"),
         ("$nothing=1", "$nothing: unknown query parameter"),
     ] {
-        assert_eq!(refused("GET", &format!("/v1/items/x?{query}"), "").await, reason);
+        assert_eq!(refusal("GET", &format!("/v1/items/x?{query}"), "").await, reason);
     }
-    assert_eq!(seen("GET", "/v1/items/x?path=a", "").await["path"], "a", "a field comes first");
+    assert_eq!(received_request("GET", "/v1/items/x?path=a", "").await["path"], "a", "a field comes first");
 }
 
 #[tokio::test]
 async fn bodies_bind_whole_or_by_field() {
     let body = r#"{"name":"n","item":{"id":"7","price_minor":"5"},"deep":"true","numbers":[1,2],"maker":null}"#;
-    let request = seen("POST", "/v1/items?ratio=2", body).await;
+    let request = received_request("POST", "/v1/items?ratio=2", body).await;
     assert_eq!(request["item"]["priceMinor"], "5");
     assert_eq!(request["deep"], true);
     assert_eq!(request["numbers"], json!([1, 2]));
     assert_eq!(request["ratio"], 2.0, "a query binds beside body: \"*\"");
     assert!(request.get("maker").is_none(), "null is unset");
-    let request = seen("PATCH", "/v1/items/7?updateMask=title", r#"{"title":"t","weight":3.4028235e38}"#).await;
+    let request =
+        received_request("PATCH", "/v1/items/7?updateMask=title", r#"{"title":"t","weight":3.4028235e38}"#).await;
     assert_eq!((&request["name"], &request["item"]["title"]), (&json!("7"), &json!("t")));
     assert_eq!(request["updateMask"], "title");
-    assert!(seen("PATCH", "/v1/items/7", "{}").await.get("updateMask").is_none(), "no mask is made up");
-    assert!(seen("PATCH", "/v1/items/7", "null").await.get("item").is_none());
-    assert_eq!(seen("POST", "/v1/items", "").await["name"], "");
+    assert!(received_request("PATCH", "/v1/items/7", "{}").await.get("updateMask").is_none(), "no mask is made up");
+    assert!(received_request("PATCH", "/v1/items/7", "null").await.get("item").is_none());
+    assert_eq!(received_request("POST", "/v1/items", "").await["name"], "");
 }
 
 #[tokio::test]
 async fn a_body_may_not_contradict_the_path() {
-    assert_eq!(seen("PUT", "/v1/items/7", r#"{"item":{"id":"7","title":"t"}}"#).await["item"]["title"], "t");
-    assert_eq!(seen("PUT", "/v1/items/7", r#"{"item":{"title":"t"}}"#).await["item"]["id"], "7");
-    let message = refused("PUT", "/v1/items/7", r#"{"item":{"id":"8"}}"#).await;
+    assert_eq!(
+        received_request("PUT", "/v1/items/7", r#"{"item":{"id":"7","title":"t"}}"#).await["item"]["title"],
+        "t"
+    );
+    assert_eq!(received_request("PUT", "/v1/items/7", r#"{"item":{"title":"t"}}"#).await["item"]["id"], "7");
+    let message = refusal("PUT", "/v1/items/7", r#"{"item":{"id":"8"}}"#).await;
     assert_eq!(message, "item.id: given twice, with different values");
-    let message = refused("POST", "/v1/items?name=a", r#"{"name":"b"}"#).await;
+    let message = refusal("POST", "/v1/items?name=a", r#"{"name":"b"}"#).await;
     assert_eq!(message, "name: given twice, with different values");
 }
 

@@ -44,11 +44,11 @@ fn faults(name: &'static str, from: &str, to: &str) -> String {
     let names = ["module", "reason", "vehicle_service", "lease_service"];
     let names = names.map(|name| PathBuf::from(format!("fleet/v1/{name}.proto")));
     compiler.include_imports(true).open_files(names).expect("the files compile");
-    reported(Module::new("fleet", compiler.encode_file_descriptor_set().leak()))
+    report(Module::new("fleet", compiler.encode_file_descriptor_set().leak()))
 }
 
 /// Returns what the start of the product with one more module reports.
-fn reported(module: Module) -> String {
+fn report(module: Module) -> String {
     let faults = mainstay::product().with(module).install().expect_err("a fault");
     faults.iter().map(|fault| format!("{fault}\n")).collect()
 }
@@ -109,7 +109,7 @@ fn a_module_that_its_contract_names_otherwise() {
     let leases = |app: &App| LeaseServiceServer::new(Leases::new(app));
     let module = Module::new("fleets", fleet::proto::DESCRIPTORS).service(vehicles).service(leases);
     let cure = "no module.proto declares the module fleets";
-    assert_names(&reported(module), &[cure, "give it the same name there and in `Module::new`"]);
+    assert_names(&report(module), &[cure, "give it the same name there and in `Module::new`"]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn faults_of_policies_and_routes_are_reported_together() {
 fn a_service_without_implementation() {
     let module = Module::new("fleet", fleet::proto::DESCRIPTORS);
     let cure = "no module serves fleet.v1.LeaseService: add it with `Module::service`";
-    assert_names(&reported(module), &[cure]);
+    assert_names(&report(module), &[cure]);
 }
 
 #[test]

@@ -69,14 +69,14 @@ fn the_usual_range_ends_today_where_the_caller_is() {
     assert_eq!(last(Interval::Month, "UTC"), (12, "2025-04-01".into(), "2026-03-31".into()));
 }
 
-fn refused(interval: Interval, zone: &str, start: &str, end: &str) -> (String, String) {
+fn fault_of(interval: Interval, zone: &str, start: &str, end: &str) -> (String, String) {
     let refused = Periods::of(&query(interval, zone, start, end), at("2026-11-22T20:00:00Z")).expect_err("refused");
     refused.fields()[0].clone()
 }
 
 #[test]
 fn what_can_not_be_answered_is_refused_by_field() {
-    let field = |interval, zone, start, end| refused(interval, zone, start, end).0;
+    let field = |interval, zone, start, end| fault_of(interval, zone, start, end).0;
     for zone in ["Berlin", "CEST", "+01:00", "Europe/berlin", "Europe/Berlin ", "../etc/passwd", "UTC0"] {
         assert_eq!(field(Interval::Day, zone, "", ""), "timeZone", "{zone}");
     }
@@ -94,14 +94,14 @@ fn what_can_not_be_answered_is_refused_by_field() {
 #[test]
 fn the_first_and_the_last_year_are_refused_by_the_field_that_leaves_them() {
     let early = |start, end| {
-        let (field, why) = refused(Interval::Day, "", start, end);
+        let (field, why) = fault_of(Interval::Day, "", start, end);
         assert_eq!(why, "must be later: the preceding periods, which are compared, begin in 2000 at the earliest");
         field
     };
     assert_eq!(early("2000-01-01", "2000-01-01"), "startDate");
     assert_eq!(early("", "2000-02-28"), "endDate", "30 days, and 30 before them");
-    assert_eq!(refused(Interval::Month, "", "2000-01-01", "2000-02-01").0, "startDate");
-    let late = |start, end| refused(Interval::Day, "", start, end);
+    assert_eq!(fault_of(Interval::Month, "", "2000-01-01", "2000-02-01").0, "startDate");
+    let late = |start, end| fault_of(Interval::Day, "", start, end);
     let end_date = ("endDate".to_owned(), "must be in a period that ends before 2099-12-31".to_owned());
     assert_eq!(late("2099-12-30", "2099-12-31"), end_date);
     assert_eq!(late("", "2100-05-01"), end_date);

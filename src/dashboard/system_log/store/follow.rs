@@ -48,7 +48,7 @@ struct Row {
 }
 
 impl Row {
-    fn stored(self) -> Option<StoredLine> {
+    fn into_line(self) -> Option<StoredLine> {
         let line = Line {
             id: self.id?,
             at: self.logged_at?,
@@ -92,5 +92,5 @@ pub async fn follow(connection: &mut Connection, cursor: Option<&Cursor>) -> Res
     let first = rows.as_slice().first().ok_or_else(|| Error::internal(anyhow::anyhow!("no snapshot")))?;
     let snapshot = Snapshot::parse(&first.snapshot, first.taken_at);
     let snapshot = snapshot.ok_or_else(|| Error::internal(anyhow::anyhow!("the snapshot {}", first.snapshot)))?;
-    Ok(Read { snapshot, entries: rows.into_iter().filter_map(Row::stored).collect() })
+    Ok(Read { snapshot, entries: rows.into_iter().filter_map(Row::into_line).collect() })
 }

@@ -11,8 +11,9 @@ use crate::{
     payments::gateway::{
         Cancel, NewCustomer, Subscribe, Subscriptions,
         sandbox::{
-            Card, Found, Kind, Outcome, SLOW, Sandbox, card, declined, lost, money, no_card,
+            Card, Found, Kind, Outcome, SLOW, Sandbox, card, declined, money, no_card,
             store::subscription::{self as store, Row},
+            unknown_outcome,
         },
     },
     subscriptions::model::{Invoice, Period, Phase, Snapshot},
@@ -22,21 +23,21 @@ use mainstay_kernel::{
     id,
 };
 
-fn broken(row: &Row) -> Error {
+fn invalid_row(row: &Row) -> Error {
     Error::internal(anyhow::anyhow!("sandbox_subscriptions {}: it can't be read", row.key))
 }
 
 /// Returns the current period.
 fn period(row: &Row) -> Result<Period> {
-    let interval = Interval::from_number(row.billing_interval.into()).ok_or_else(|| broken(row))?;
-    let number = u32::try_from(row.current_period).map_err(|_| broken(row))?;
-    let after = |count| interval.after(row.anchor, count).ok_or_else(|| broken(row));
+    let interval = Interval::from_number(row.billing_interval.into()).ok_or_else(|| invalid_row(row))?;
+    let number = u32::try_from(row.current_period).map_err(|_| invalid_row(row))?;
+    let after = |count| interval.after(row.anchor, count).ok_or_else(|| invalid_row(row));
     Ok(Period { start: after(number.saturating_sub(1))?, end: after(number)? })
 }
 
 /// Returns the subscription after the end of its period: canceled, renewed, or past due; if it was already past due, it
 /// is canceled.
-fn renewed(row: &Row, end: DateTime<Utc>) -> Row {
+fn renew(row: &Row, end: DateTime<Utc>) -> Row {
     let renewable = !matches!(card(&row.method), Some(Card::GoodOnce));
     if row.cancel_at_period_end || row.past_due {
         return Row { cancelled_at: Some(end), ..row.clone() };
@@ -46,7 +47,7 @@ fn renewed(row: &Row, end: DateTime<Utc>) -> Row {
 
 impl Sandbox {
     async fn bill(&self, row: &Row) -> Result<()> {
-        let amount = money(row.amount_minor, &row.currency).ok_or_else(|| broken(row))?;
+        let amount = money(row.amount_minor, &row.currency).ok_or_else(|| invalid_row(row))?;
         let key = format!("{}-{}", row.gateway_id, row.current_period);
         self.insert_or_get(self.row(key, Kind::Invoice, row.subject_id, amount)).await?;
         Ok(())
@@ -59,7 +60,7 @@ impl Sandbox {
             if row.cancelled_at.is_some() || end > self.clock.now() {
                 return Ok(row);
             }
-            let next = renewed(&row, end);
+            let next = renew(&row, end);
             if next.cancelled_at.is_none() && !next.past_due {
                 self.bill(&next).await?;
             }
@@ -151,11 +152,11 @@ impl Subscriptions for Sandbox {
     }
 
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
-        async move { self.make(wanted).await.unwrap_or_else(lost) }.boxed()
+        async move { self.make(wanted).await.unwrap_or_else(unknown_outcome) }.boxed()
     }
 
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>> {
-        async move { self.end(cancel).await.map_or_else(lost, Outcome::Done) }.boxed()
+        async move { self.end(cancel).await.map_or_else(unknown_outcome, Outcome::Done) }.boxed()
     }
 
     fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>> {

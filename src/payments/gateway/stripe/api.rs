@@ -178,7 +178,7 @@ impl Api {
         key: Option<&str>,
     ) -> Result<Response, Outcome<T>> {
         let request = self.request(method, path, fields, key).map_err(unknown)?;
-        self.client.send(request).await.map_err(|error| failed(&error))
+        self.client.send(request).await.map_err(|error| outcome_of_failure(&error))
     }
 
     fn request(&self, method: Method, path: &str, fields: &Fields<'_>, key: Option<&str>) -> anyhow::Result<Request> {
@@ -243,7 +243,7 @@ pub(crate) fn unknown<T>(why: impl ToString) -> Outcome<T> {
 }
 
 /// Returns what a failed call says about the request.
-fn failed<T>(error: &Error) -> Outcome<T> {
+fn outcome_of_failure<T>(error: &Error) -> Outcome<T> {
     let Some(answer) = &error.answer else { return unknown(error) };
     let problem = serde_json::from_slice::<Problem>(answer.body()).map(|problem| problem.error);
     let kind = match (answer.status().as_u16(), problem.as_ref().map(|problem| problem.r#type.as_str())) {

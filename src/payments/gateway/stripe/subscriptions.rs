@@ -16,9 +16,9 @@ use crate::{
             Found, Outcome, REFUNDS, Statement, Stripe,
             amount::from_stripe,
             api::{Fields, List, Listed, unknown},
+            format_amount,
             metadata::{Metadata, SUBSCRIPTION, field},
             object::{Named, Refund},
-            written,
         },
     },
     payments::settlement::model::Failure,
@@ -172,7 +172,7 @@ impl Stripe {
 
     async fn join(&self, wanted: Subscribe) -> Result<String, Outcome<Snapshot>> {
         let id = wanted.subscription.to_string();
-        let amount = written(wanted.price)?;
+        let amount = format_amount(wanted.price)?;
         let method = self.attach(&wanted.method, &wanted.customer, &wanted.key("attach")).await?;
         let currency = wanted.price.currency().code().to_ascii_lowercase();
         let fields = [

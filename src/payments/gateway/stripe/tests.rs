@@ -47,7 +47,7 @@ async fn stripe(answers: Vec<Answer>) -> (Stripe, Requests) {
     (Stripe::new(&"sk_test".into(), &url, bounds).expect("a client"), requests)
 }
 
-async fn charged(status: u16, kind: &str, is_replay: bool) -> Outcome {
+async fn charge(status: u16, kind: &str, is_replay: bool) -> Outcome {
     let error = json!({ "error": { "type": kind, "code": "a_code", "message": "For developers." } });
     let (stripe, requests) = stripe(vec![("POST /v1/payment_intents", status, is_replay, error)]).await;
     let amount = Money::new(450, Currency::parse("EUR").expect("a currency")).expect("an amount");
@@ -65,9 +65,9 @@ async fn only_what_did_nothing_and_never_will_is_a_refusal() {
         Outcome::Refused(failure) => (failure.kind, failure.message == "For developers."),
         other => panic!("{other:?}"),
     };
-    assert_eq!(refusal(charged(402, "card_error", false).await), (FailureKind::Declined, true));
+    assert_eq!(refusal(charge(402, "card_error", false).await), (FailureKind::Declined, true));
     for status in [400, 404] {
-        assert_eq!(refusal(charged(status, "invalid_request_error", false).await), (FailureKind::Rejected, false));
+        assert_eq!(refusal(charge(status, "invalid_request_error", false).await), (FailureKind::Rejected, false));
     }
     let unknown_yet = [
         (400, "idempotency_error"),
@@ -78,10 +78,10 @@ async fn only_what_did_nothing_and_never_will_is_a_refusal() {
         (500, "api_error"),
     ];
     for (status, kind) in unknown_yet {
-        let outcome = charged(status, kind, false).await;
+        let outcome = charge(status, kind, false).await;
         assert!(matches!(outcome, Outcome::Unknown { remembered: false, .. }), "{status} {kind}: {outcome:?}");
     }
-    let stored = charged(500, "api_error", true).await;
+    let stored = charge(500, "api_error", true).await;
     assert!(matches!(stored, Outcome::Unknown { remembered: true, .. }), "{stored:?}");
 }
 
@@ -136,10 +136,10 @@ fn only_refused_requests_count_as_not_found() {
         let message = String::new();
         Outcome::Refused(Failure { kind: FailureKind::Declined, code: "canceled".to_owned(), message })
     };
-    assert_eq!(found(Ok(Vec::new())), Found::Nothing);
-    assert_eq!(found(Ok(vec![refused()])), Found::Nothing);
-    assert!(matches!(found(Err(anyhow::anyhow!("away"))), Found::Unknown { .. }));
-    assert!(matches!(found(Ok(vec![unknown("it is processing"), refused()])), Found::Unknown { .. }));
+    assert_eq!(decisive_outcome(Ok(Vec::new())), Found::Nothing);
+    assert_eq!(decisive_outcome(Ok(vec![refused()])), Found::Nothing);
+    assert!(matches!(decisive_outcome(Err(anyhow::anyhow!("away"))), Found::Unknown { .. }));
+    assert!(matches!(decisive_outcome(Ok(vec![unknown("it is processing"), refused()])), Found::Unknown { .. }));
     let done = Outcome::Done("pi_1".to_owned());
-    assert_eq!(found(Ok(vec![refused(), unknown("it is processing"), done])), Found::Done("pi_1".into()));
+    assert_eq!(decisive_outcome(Ok(vec![refused(), unknown("it is processing"), done])), Found::Done("pi_1".into()));
 }

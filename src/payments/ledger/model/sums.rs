@@ -101,7 +101,7 @@ mod tests {
         text.parse().expect("a time")
     }
 
-    fn described(bounds: &[&str]) -> Vec<String> {
+    fn describe(bounds: &[&str]) -> Vec<String> {
         let bounds: Vec<_> = bounds.iter().map(|bound| at(bound)).collect();
         let describe = |slice: Slice| {
             let time = |time: DateTime<Utc>| time.format("%d %H:%M").to_string();
@@ -114,16 +114,16 @@ mod tests {
     fn a_period_is_whole_days_between_quarters() {
         let week = ["2026-03-01T18:15:00Z", "2026-03-08T18:15:00Z"];
         let parts = ["0 Quarter 01 18:15 – 02 00:00", "0 Day 02 00:00 – 08 00:00", "0 Quarter 08 00:00 – 08 18:15"];
-        assert_eq!(described(&week), parts);
+        assert_eq!(describe(&week), parts);
     }
 
     #[test]
     fn days_of_utc_are_single_rows_and_others_are_quarters() {
-        assert_eq!(described(&["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"]), ["0 Day 01 00:00 – 02 00:00"]);
+        assert_eq!(describe(&["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"]), ["0 Day 01 00:00 – 02 00:00"]);
         let local = ["2026-03-01T05:00:00Z", "2026-03-01T12:00:00Z", "2026-03-02T05:00:00Z"];
-        assert_eq!(described(&local), ["0 Quarter 01 05:00 – 01 12:00", "1 Quarter 01 12:00 – 02 05:00"]);
+        assert_eq!(describe(&local), ["0 Quarter 01 05:00 – 01 12:00", "1 Quarter 01 12:00 – 02 05:00"]);
         // A day that a time zone left out.
-        assert_eq!(described(&["2026-03-01T05:00:00Z", "2026-03-01T05:00:00Z"]), [""; 0]);
+        assert_eq!(describe(&["2026-03-01T05:00:00Z", "2026-03-01T05:00:00Z"]), [""; 0]);
     }
 
     #[test]

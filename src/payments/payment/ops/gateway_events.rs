@@ -27,7 +27,7 @@ use mainstay_kernel::{
 /// # Errors
 /// `BUSINESS_RULE_VIOLATION`, after an alert, if the payment is unknown, the gateway or the amount differs, or the
 /// payment has failed or succeeded with another charge; nothing is booked then.
-pub async fn succeeded(
+pub async fn on_succeeded(
     connection: &mut Connection,
     id: PaymentId,
     gateway: &str,
@@ -55,7 +55,7 @@ pub async fn succeeded(
 ///
 /// # Errors
 /// Any database error.
-pub async fn failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
+pub async fn on_failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
     match get(connection, id).await? {
         Some(payment) if payment.state == State::Pending => Payment::set_due(connection, id.0, None).await,
         _ => Ok(()),
@@ -68,7 +68,7 @@ pub async fn failed(connection: &mut Connection, id: PaymentId) -> Result<()> {
 ///
 /// # Errors
 /// Any database error.
-pub async fn refunds_changed(
+pub async fn on_refunds_changed(
     connection: &mut Connection,
     id: Option<PaymentId>,
     gateway: &str,
@@ -91,7 +91,7 @@ pub async fn refunds_changed(
 ///
 /// # Errors
 /// Any database error.
-pub async fn disputed(
+pub async fn on_disputed(
     connection: &mut Connection,
     id: Option<PaymentId>,
     gateway: &str,

@@ -257,10 +257,10 @@ async fn reverse(
         return Ok(if is_pending { Reversed::Early } else { Reversed::Nothing });
     };
     ledger::book(connection, &Posting::reversal(&refund, &gateway_id), now).await?;
-    let refund = refund.returned(now);
+    let refund = refund.mark_returned(now);
     store::update(connection, &refund).await?;
     payment::update(connection, &payment.release_refund(refund.amount, now)?).await?;
-    let state = order.state.unrefunded();
+    let state = order.state.undo_refund();
     if state != order.state {
         order::update(connection, &order.with_state(state, now)).await?;
     }

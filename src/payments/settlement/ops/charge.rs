@@ -99,8 +99,8 @@ impl GatewayRequest for Payment {
             try_join!(order::lock(shared, Visibility::All, self.order), store::lock(shared, Visibility::All, self.id))?;
         let same_attempt = current.lease.attempt == self.lease.attempt;
         let Some(state) = next_state(&current.state, same_attempt, outcome, self.id.0) else { return Ok(None) };
-        let lease = current.lease.settled();
-        let settled = Self { state, lease, ..current }.changed(now);
+        let lease = current.lease.settle();
+        let settled = Self { state, lease, ..current }.next_version(now);
         let (order, published) = if settled.state.gateway_id().is_some() {
             let state = order.state.paid(settled.id, now)?;
             let order = order.with_state(state, now);

@@ -110,7 +110,7 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
 }
 
 /// Returns the error that a caller receives for a gateway request that failed.
-pub(crate) fn failed<R: GatewayRequest>(id: Uuid, view: &R::View, is_staff: bool) -> Option<Error> {
+pub(crate) fn failure_error<R: GatewayRequest>(id: Uuid, view: &R::View, is_staff: bool) -> Option<Error> {
     R::failure(view).map(|failure| failure.error(is_staff).with(R::ID, id.to_string()))
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn failed<R: GatewayRequest>(id: Uuid, view: &R::View, is_staff: bool
 /// # Errors
 /// Any database error.
 pub(crate) async fn conclude<R: GatewayRequest>(connection: &Connection, id: Uuid, settled: &R::View) -> Result<()> {
-    let respond = |is_staff| match failed::<R>(id, settled, is_staff) {
+    let respond = |is_staff| match failure_error::<R>(id, settled, is_staff) {
         None => Ok(R::respond(settled)),
         Some(error) => Err(error),
     };

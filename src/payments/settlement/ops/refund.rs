@@ -114,8 +114,8 @@ impl GatewayRequest for RefundIntent {
         let current = store::lock(connection, refund.id).await?;
         let same_attempt = current.lease.attempt == refund.lease.attempt;
         let Some(state) = next_state(&current.state, same_attempt, outcome, refund.id.0) else { return Ok(None) };
-        let lease = current.lease.settled();
-        let settled = Refund { state, lease, ..current }.changed(now);
+        let lease = current.lease.settle();
+        let settled = Refund { state, lease, ..current }.next_version(now);
         store::update(connection, &settled).await?;
         conclude::<Self>(connection, refund.id.0, &settled).await?;
         if let Some(gateway_id) = settled.state.gateway_id() {

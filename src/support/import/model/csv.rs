@@ -46,7 +46,7 @@ impl Column {
         }
     }
 
-    fn named(name: &[u8]) -> Self {
+    fn from_name(name: &[u8]) -> Self {
         let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
         match name.as_str() {
             "subject" => Self::Subject,
@@ -71,7 +71,7 @@ pub(crate) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Res
     if !reader.read_byte_record(&mut record).map_err(fault)? {
         return Err(Fault::File("The file has no rows.".to_owned()));
     }
-    let columns: Vec<_> = record.iter().map(Column::named).collect();
+    let columns: Vec<_> = record.iter().map(Column::from_name).collect();
     let names = |wanted| columns.iter().filter(|&&column| column == wanted).count();
     if names(Column::Body) == 0 {
         return Err(Fault::File("The first row names no column `body`.".to_owned()));

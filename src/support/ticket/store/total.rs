@@ -8,7 +8,7 @@ use crate::{
     schema::ticket_counts as counts,
     support::ticket::{
         model::Filter,
-        store::{Boxed, WORDS, filtered, tickets},
+        store::{Boxed, WORDS, filtered_query, tickets},
     },
 };
 use mainstay_kernel::{
@@ -69,7 +69,7 @@ pub async fn fold_counts(connection: &mut Connection) -> Result<usize> {
 
 /// Selects the ids of the matching tickets, in no order, up to one more than [`count::BOUND`].
 pub(crate) fn matching_ids<'q>(visibility: Visibility, filter: &Filter) -> Select<Boxed<'q>, tickets::id> {
-    let mut query = filtered(visibility, filter);
+    let mut query = filtered_query(visibility, filter);
     if !filter.query.is_empty() {
         query = query.filter(Condition::matches(WORDS, filter.query.clone()));
     }

@@ -48,19 +48,19 @@ pub(super) async fn encode(coding: &'static str, plain: Bytes) -> Result<Bytes, 
 mod tests {
     use super::*;
 
-    fn chosen(offer: &str) -> Option<&'static str> {
+    fn chosen_coding(offer: &str) -> Option<&'static str> {
         let headers = HeaderMap::from_iter([(header::ACCEPT_ENCODING, offer.parse().expect("a value"))]);
         choose(&headers).map(|index| CODINGS[index])
     }
 
     #[test]
     fn the_smallest_acceptable_coding_is_chosen() {
-        assert_eq!(chosen("gzip, deflate, br, zstd"), Some("br"));
-        assert_eq!(chosen("gzip, zstd;q=0.1"), Some("zstd"));
-        assert_eq!(chosen("GZIP"), Some("gzip"));
-        assert_eq!(chosen("br; q=0, gzip;q=1.0"), Some("gzip"));
-        assert_eq!(chosen("br;q=0.000"), None);
-        assert_eq!(chosen("deflate, identity"), None);
+        assert_eq!(chosen_coding("gzip, deflate, br, zstd"), Some("br"));
+        assert_eq!(chosen_coding("gzip, zstd;q=0.1"), Some("zstd"));
+        assert_eq!(chosen_coding("GZIP"), Some("gzip"));
+        assert_eq!(chosen_coding("br; q=0, gzip;q=1.0"), Some("gzip"));
+        assert_eq!(chosen_coding("br;q=0.000"), None);
+        assert_eq!(chosen_coding("deflate, identity"), None);
         assert_eq!(choose(&HeaderMap::new()), None);
     }
 

@@ -40,7 +40,7 @@ impl<'a> Routes<'a> {
 
     /// Returns the size of the largest body that is transcoded, in bytes.
     pub(crate) fn largest_body(&self) -> usize {
-        let bodies = self.transcoded().filter_map(|(_, method)| method.max_request_bytes);
+        let bodies = self.transcoded_routes().filter_map(|(_, method)| method.max_request_bytes);
         bodies.max().unwrap_or_default().max(self.max_request_bytes)
     }
 
@@ -66,7 +66,7 @@ impl<'a> Routes<'a> {
     /// Returns the routes of requests that are not plain JSON calls, by their headers, and of those that Envoy's transcoder
     /// can't answer exactly.
     pub(crate) fn foreign(&self) -> String {
-        let slowest = self.transcoded().map(|(_, method)| method.deadline).max().unwrap_or_default();
+        let slowest = self.transcoded_routes().map(|(_, method)| method.deadline).max().unwrap_or_default();
         let bodiless = self.bodiless().join("|");
         let headers = [
             "name: ':method', string_match: { safe_regex: { regex: 'HEAD|OPTIONS' } }".to_owned(),
@@ -100,7 +100,8 @@ impl<'a> Routes<'a> {
     /// Returns the routes of transcoded calls, with their body limits where these differ from the default.
     pub(crate) fn bodies(&self) -> String {
         let usual = self.max_request_bytes;
-        let large = self.transcoded().filter_map(|(route, method)| Some((matcher(route), method.max_request_bytes?)));
+        let large =
+            self.transcoded_routes().filter_map(|(route, method)| Some((matcher(route), method.max_request_bytes?)));
         let all = large.chain([("prefix: /api/".to_owned(), usual)]);
         // No other timeout applies to an unknown path.
         all.map(|(matcher, bytes)| entry(&matcher, "15s", "", &limit(bytes))).collect()
@@ -126,7 +127,7 @@ impl<'a> Routes<'a> {
         names
     }
 
-    fn transcoded(&self) -> impl Iterator<Item = (&'a Route, &'a Method)> {
+    fn transcoded_routes(&self) -> impl Iterator<Item = (&'a Route, &'a Method)> {
         self.all.iter().copied().filter(|(route, _)| is_transcoded(route))
     }
 }
@@ -192,12 +193,12 @@ fn limit(bytes: usize) -> String {
 /// Returns a matcher by HTTP method and path. Slashes may follow the path, but not its verb.
 fn matcher(route: &Route) -> String {
     let segment = |segment: &Segment| match segment {
-        Segment::Literal(literal) => format!("/{}", escaped(literal)),
+        Segment::Literal(literal) => format!("/{}", escape(literal)),
         Segment::Single => "/[^/]*".to_owned(),
         Segment::Rest => "(/.*)?".to_owned(),
     };
     let path: String = route.template.segments().iter().map(segment).collect();
-    let verb = route.template.verb().map(|verb| format!(":{}", escaped(verb))).unwrap_or_default();
+    let verb = route.template.verb().map(|verb| format!(":{}", escape(verb))).unwrap_or_default();
     let path = format!("safe_regex: {{ regex: '{path}/*{verb}' }}");
     match &route.http_method {
         None => path,
@@ -206,7 +207,7 @@ fn matcher(route: &Route) -> String {
 }
 
 /// Escapes a literal for RE2.
-fn escaped(literal: &str) -> String {
+fn escape(literal: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '~' | '%');
     literal.chars().map(|c| if plain(c) { c.to_string() } else { format!("[{c}]") }).collect()
 }

@@ -56,7 +56,7 @@ impl<T> Guarded<T> {
             }
         }
         let Protocol::Http2(frames) = &mut self.protocol else { return Ok(()) };
-        if frames.read(bytes, Instant::now()) { Ok(()) } else { Err(closed("flood")) }
+        if frames.read(bytes, Instant::now()) { Ok(()) } else { Err(close_error("flood")) }
     }
 
     /// Fails if the peer has not read for too long.
@@ -67,7 +67,7 @@ impl<T> Guarded<T> {
         }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.stalled_after)));
         ready!(stalled.as_mut().poll(context));
-        Poll::Ready(Err(closed("stalled")))
+        Poll::Ready(Err(close_error("stalled")))
     }
 
     fn wrote(&mut self, result: &Poll<io::Result<usize>>) {
@@ -77,7 +77,7 @@ impl<T> Guarded<T> {
     }
 }
 
-fn closed(reason: &'static str) -> io::Error {
+fn close_error(reason: &'static str) -> io::Error {
     counter!("mainstay_connections_closed_total", "reason" => reason).increment(1);
     io::Error::new(io::ErrorKind::TimedOut, reason)
 }
@@ -101,7 +101,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
             Poll::Pending => {
                 let Protocol::Unknown { until, .. } = &mut self.protocol else { return Poll::Pending };
                 ready!(until.as_mut().poll(context));
-                Poll::Ready(Err(closed("silent")))
+                Poll::Ready(Err(close_error("silent")))
             }
             failed => failed,
         }

@@ -26,7 +26,7 @@ pub struct FindClientAddress {
 impl<S: Next> Middleware<Request, S> for FindClientAddress {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
         if let Some(&PeerAddress(peer)) = request.extensions().get() {
-            let forwarded = forwarded(request.headers(), self.trusted_hops);
+            let forwarded = forwarded_address(request.headers(), self.trusted_hops);
             let address = ClientAddress(forwarded.unwrap_or(peer.ip()).to_canonical());
             record::client(&request, address);
             request.extensions_mut().insert(address);
@@ -38,7 +38,7 @@ impl<S: Next> Middleware<Request, S> for FindClientAddress {
 /// Returns the address that the outermost trusted proxy saw. If the list is shorter than the chain, a trusted proxy
 /// started it, so its first entry can be trusted as well. Returns `None`, which leaves the peer's address, if the entry
 /// is not an address.
-fn forwarded(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr> {
+fn forwarded_address(headers: &HeaderMap, trusted_hops: usize) -> Option<IpAddr> {
     let lines = headers.get_all("x-forwarded-for").iter().rev();
     // Whatever a caller put at the left need not be text.
     let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
@@ -78,7 +78,11 @@ mod tests {
             for line in lines {
                 headers.append("x-forwarded-for", HeaderValue::from_static(line));
             }
-            assert_eq!(forwarded(&headers, hops), expected.map(|text| text.parse().unwrap()), "{lines:?} {hops}");
+            assert_eq!(
+                forwarded_address(&headers, hops),
+                expected.map(|text| text.parse().unwrap()),
+                "{lines:?} {hops}"
+            );
         }
     }
 
@@ -87,14 +91,14 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", HeaderValue::from_static("192.0.2.1"));
         headers.append("x-forwarded-for", HeaderValue::from_bytes(b"\xff").unwrap());
-        assert_eq!(forwarded(&headers, 1), None);
+        assert_eq!(forwarded_address(&headers, 1), None);
     }
 
     #[test]
     fn what_a_caller_sends_hides_no_address_that_a_proxy_adds() {
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-for", HeaderValue::from_bytes(b"\xff\xc3\xa9, 192.0.2.1").unwrap());
-        assert_eq!(forwarded(&headers, 1), Some("192.0.2.1".parse().unwrap()));
-        assert_eq!(forwarded(&headers, 2), None);
+        assert_eq!(forwarded_address(&headers, 1), Some("192.0.2.1".parse().unwrap()));
+        assert_eq!(forwarded_address(&headers, 2), None);
     }
 }

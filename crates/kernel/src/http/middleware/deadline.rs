@@ -36,7 +36,8 @@ impl<S: Next> Middleware<Request, S> for Deadline {
         let Some(method) = request.extensions().get::<&'static Method>().copied() else {
             return next.pass(request);
         };
-        let allowed = timeout::requested(&request).map_or(method.deadline, |requested| requested.min(method.deadline));
+        let allowed =
+            timeout::requested_timeout(&request).map_or(method.deadline, |requested| requested.min(method.deadline));
         let arrived = request.extensions().get::<Arrived>().map_or_else(Instant::now, |arrived| arrived.0.into_std());
         let deadline = arrived + allowed;
         let context = request.extensions().get::<Context>().cloned().unwrap_or_else(|| Context::new(""));

@@ -71,7 +71,7 @@ impl<S: Next> Middleware<Request, S> for Shed {
         }
         // A retry under a key may find its work done.
         let is_keyed = idempotency::is_keyed(request.headers());
-        let wait = timeout::requested(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
+        let wait = timeout::requested_timeout(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
         let Self { line, places, late } = self.clone();
         let terms = Terms { line: line.clone(), places: late, client: rate_limit::client(&request), is_keyed, wait };
         if let Some(turn) = line.try_enter() {

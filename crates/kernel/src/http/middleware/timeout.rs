@@ -6,7 +6,7 @@ use crate::http::middleware::layer::Request;
 
 /// How long the caller waits: `grpc-timeout`, or `X-Request-Timeout` in seconds. `None` if it does not say, or not in a
 /// form that can be read.
-pub(super) fn requested(request: &Request) -> Option<Duration> {
+pub(super) fn requested_timeout(request: &Request) -> Option<Duration> {
     let value = |name| request.headers().get(name)?.to_str().ok();
     let seconds = |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
     value("grpc-timeout").and_then(grpc_timeout).or_else(|| value("x-request-timeout").and_then(seconds))

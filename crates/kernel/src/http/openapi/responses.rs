@@ -130,6 +130,6 @@ pub(crate) fn plain(description: &str, media_type: &str, schema: &Value, example
 }
 
 /// Returns an error response of such a route.
-pub(crate) fn refused(description: &str) -> Value {
+pub(crate) fn error_response(description: &str) -> Value {
     plain(description, "application/json", &reference("ErrorEnvelope"), &errors::example(Reason::Overloaded, None))
 }

@@ -172,7 +172,7 @@ impl Schemas {
         if let Some(name) = self.names.get(&key) {
             return (name.clone(), false);
         }
-        let qualified: String = full.trim_start_matches("mainstay.").split('.').map(capitalised).collect();
+        let qualified: String = full.trim_start_matches("mainstay.").split('.').map(capitalize).collect();
         let candidates = [short.to_owned(), format!("{short}Input"), qualified.clone(), format!("{qualified}Input")];
         let free = candidates.into_iter().find(|name| !self.components.contains_key(name));
         let name = free.unwrap_or(qualified);
@@ -202,7 +202,7 @@ fn describe(schema: &mut Map<String, Value>, comment: &str) {
     schema.insert("description".to_owned(), text.into());
 }
 
-fn capitalised(word: &str) -> String {
+fn capitalize(word: &str) -> String {
     let (first, rest) = word.split_at_checked(1).unwrap_or((word, ""));
     first.to_ascii_uppercase() + rest
 }

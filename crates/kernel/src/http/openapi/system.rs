@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http::openapi::responses::{plain, refused};
+use crate::http::openapi::responses::{error_response, plain};
 
 /// The tag of these routes.
 pub(crate) const TAG: &str = "System";
@@ -74,7 +74,7 @@ pub(crate) fn paths() -> Map<String, Value> {
             answers.into_iter().map(|(status, value)| (status.to_owned(), value)).collect();
         responses.insert("429".to_owned(), json!({ "$ref": "#/components/responses/TooManyRequests" }));
         responses.insert("500".to_owned(), json!({ "$ref": "#/components/responses/InternalServerError" }));
-        responses.entry("503").or_insert_with(|| refused("The server is at capacity; retry shortly."));
+        responses.entry("503").or_insert_with(|| error_response("The server is at capacity; retry shortly."));
         let operation = json!({
             "operationId": id, "tags": [TAG], "summary": summary, "description": description,
             "responses": responses, "security": [],

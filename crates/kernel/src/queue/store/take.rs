@@ -126,8 +126,8 @@ pub(crate) fn statement(
                 LATERAL (SELECT free[number] AS slots) AS one WHERE slots > 0 \
         ), kind AS (SELECT kind.name, kind.lane, lane.slots FROM (VALUES {}) AS kind (name, lane) JOIN lane ON lane.number = kind.lane \
         ), {FIND}, taken AS ({TAKE}) SELECT * FROM taken{}",
-        listed(&lanes, "(0)"),
-        listed(&kinds, "('', 0)"),
+        values_rows(&lanes, "(0)"),
+        values_rows(&kinds, "('', 0)"),
         due.collect::<String>()
     )
 }
@@ -140,7 +140,7 @@ impl Taken {
 }
 
 /// The rows of a VALUES, or one that means nothing.
-fn listed(rows: &[String], nothing: &str) -> String {
+fn values_rows(rows: &[String], nothing: &str) -> String {
     if rows.is_empty() { nothing.to_owned() } else { rows.join(", ") }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     partitions,
     queue::{
         depth::{self, UNKNOWN, Waiting},
-        outage::jittered,
+        outage::add_jitter,
     },
 };
 
@@ -32,6 +32,6 @@ pub(super) async fn keep(worker: Arc<Worker>) {
         for measure in worker.work.measures {
             measure(worker.app.clone()).await.ok();
         }
-        worker.stop.run_until_cancelled(tokio::time::sleep(jittered(INTERVAL))).await;
+        worker.stop.run_until_cancelled(tokio::time::sleep(add_jitter(INTERVAL))).await;
     }
 }

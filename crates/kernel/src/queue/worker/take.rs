@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     fault,
     queue::{
-        outage::jittered,
+        outage::add_jitter,
         store::{self as queue, Room},
     },
 };
@@ -26,7 +26,7 @@ pub(super) async fn keep(worker: Arc<Worker>) {
                 if worker.slots.may_be_wanted() {
                     continue;
                 }
-                worker.idle(jittered(POLL)).await;
+                worker.idle(add_jitter(POLL)).await;
                 continue;
             }
             Err(error) => worker.outage.record_failure("jobs can't be taken", &error),

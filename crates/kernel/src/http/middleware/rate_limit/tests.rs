@@ -115,7 +115,7 @@ fn header<'r>(response: &'r Response, name: &str) -> &'r str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-fn refused(response: &Response) -> bool {
+fn is_refused(response: &Response) -> bool {
     let retry_after = header(response, "retry-after");
     if response.headers().get("grpc-status").is_none() {
         assert_eq!(retry_after, "");
@@ -132,13 +132,13 @@ async fn an_address_is_limited_whatever_it_presents() {
         let stack = Stack::new(12, 100).await;
         for left in (0..3).rev() {
             let response = stack.call("/nowhere", authorization).await;
-            assert!(!refused(&response));
+            assert!(!is_refused(&response));
             assert_eq!(header(&response, "ratelimit-policy"), "\"address\";q=12;w=60");
             assert!(header(&response, "ratelimit").starts_with(&format!("\"address\";r={left};t=")));
         }
         let served = stack.served.load(Ordering::Relaxed);
         let response = stack.call("/nowhere", authorization).await;
-        assert!(refused(&response));
+        assert!(is_refused(&response));
         assert_eq!(header(&response, "retry-after"), "5");
         assert_eq!(stack.served.load(Ordering::Relaxed), served, "refused before anything further in");
     }
@@ -150,8 +150,8 @@ async fn a_principal_is_told_of_its_own_limit() {
     let response = stack.call(READ, Some("good")).await;
     assert_eq!(header(&response, "ratelimit-policy"), "\"read\";q=8;w=60");
     assert_eq!(header(&response, "ratelimit"), "\"read\";r=1;t=8");
-    assert!(!refused(&stack.call(READ, Some("good")).await));
-    assert!(refused(&stack.call(READ, Some("good")).await));
+    assert!(!is_refused(&stack.call(READ, Some("good")).await));
+    assert!(is_refused(&stack.call(READ, Some("good")).await));
     assert_eq!(stack.served.load(Ordering::Relaxed), 2);
 }
 
@@ -163,11 +163,11 @@ async fn a_known_credential_still_pays_for_its_address() {
     assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"read\";r=249;"));
     assert!(header(&stack.call(READ, Some("good")).await, "ratelimit").starts_with("\"address\";r=2;"));
     // Calls that never reach the inner middleware are charged on the way out, and from then on before authentication.
-    assert!(!refused(&stack.call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some("good")).await));
-    assert!(!refused(&stack.call("/nowhere", Some("good")).await));
-    assert!(refused(&stack.call("/nowhere", Some("good")).await));
-    assert!(refused(&stack.call(READ, Some("good")).await));
-    assert!(refused(&stack.call(READ, None).await), "the same address");
+    assert!(!is_refused(&stack.call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some("good")).await));
+    assert!(!is_refused(&stack.call("/nowhere", Some("good")).await));
+    assert!(is_refused(&stack.call("/nowhere", Some("good")).await));
+    assert!(is_refused(&stack.call(READ, Some("good")).await));
+    assert!(is_refused(&stack.call(READ, None).await), "the same address");
 }
 
 #[tokio::test]
@@ -175,23 +175,23 @@ async fn a_service_is_limited_by_its_own_class_and_not_by_its_address() {
     let stack = Stack::new(8, 40).await;
     // Charged for its address once, before it is known.
     assert!(header(&stack.call(READ, Some("service")).await, "ratelimit").starts_with("\"read\";r=9;"));
-    assert!(!refused(&stack.call(READ, None).await));
-    assert!(refused(&stack.call(READ, None).await), "others have used up the address");
+    assert!(!is_refused(&stack.call(READ, None).await));
+    assert!(is_refused(&stack.call(READ, None).await), "others have used up the address");
     for left in (0..9).rev() {
         let response = stack.call(READ, Some("service")).await;
         assert!(header(&response, "ratelimit").starts_with(&format!("\"read\";r={left};")), "{left}");
     }
-    assert!(refused(&stack.call(READ, Some("service")).await));
-    assert!(refused(&stack.call("/nowhere", Some("service")).await), "what no limit of its own counts");
+    assert!(is_refused(&stack.call(READ, Some("service")).await));
+    assert!(is_refused(&stack.call("/nowhere", Some("service")).await), "what no limit of its own counts");
 }
 
 #[tokio::test]
 async fn health_is_never_limited() {
     let stack = Stack::new(1, 1).await;
-    assert!(!refused(&stack.call("/nowhere", None).await));
+    assert!(!is_refused(&stack.call("/nowhere", None).await));
     for path in ["/grpc.health.v1.Health/Check", "/readyz", "/livez"] {
         let response = stack.call(path, None).await;
-        assert_eq!((refused(&response), header(&response, "ratelimit")), (false, ""));
+        assert_eq!((is_refused(&response), header(&response, "ratelimit")), (false, ""));
     }
-    assert!(refused(&stack.call("/nowhere", None).await));
+    assert!(is_refused(&stack.call("/nowhere", None).await));
 }
