@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
-    connections::{PREFACE, closed, flood, frame, open},
+    connections::{PREFACE, flood, frame, open},
     http2,
 };
 use crate::support::{Process, TestDatabase, eventually, people::Cast};

@@ -145,7 +145,7 @@ fn two_modules_of_one_name() {
 fn tables_that_another_module_has_partitioned() {
     let twice = ["activities", "public.webhook_deliveries"].map(Partitioned::by_month);
     let module = twice.into_iter().fold(fleet::module(), Module::partitioned);
-    let faults = reported(module.every(MINUTE, "forget_uploads", "A name of the product", |_| async { Ok(0) }));
+    let faults = report(module.every(MINUTE, "forget_uploads", "A name of the product", |_| async { Ok(0) }));
     assert_names(
         &faults,
         &[
