@@ -76,7 +76,7 @@ impl Tickets {
             page_token = page.meta.and_then(|meta| meta.next_page_token);
         }
         println!(
-            "{} tickets made, {} known from before, {} rows wrong",
+            "{} tickets created, {} already known, {} rows invalid",
             progress.rows_created, progress.rows_known, progress.rows_failed
         );
         if let Some(failure) = &ended.failure {

@@ -8,7 +8,7 @@ use crate::files::{file::ops, storage::Storage};
 /// Objects that are taken at once.
 const BATCH: i64 = 100;
 /// After this an object is deleted again, if it is not known that it was.
-const AGAIN: TimeDelta = TimeDelta::minutes(5);
+const RETRY_DELAY: TimeDelta = TimeDelta::minutes(5);
 
 pub(super) async fn expire_files(app: App) -> Result<usize> {
     let (now, mut expired) = (app.clock.now(), 0);
@@ -28,7 +28,7 @@ pub(super) async fn delete_objects(app: App) -> Result<usize> {
     loop {
         let keys = app
             .database
-            .autocommit(async move |connection| ops::claim_deletable(connection, now, now + AGAIN, BATCH).await);
+            .autocommit(async move |connection| ops::claim_deletable(connection, now, now + RETRY_DELAY, BATCH).await);
         let mut deleted_keys = Vec::new();
         for key in keys.await? {
             match app.part::<Storage>().delete(&key).await {

@@ -13,7 +13,7 @@ use crate::identity::{
 };
 
 /// The mail of a registration or a reset is about to be sent while it is valid.
-const KEPT: TimeDelta = TimeDelta::days(1);
+const TOKEN_RETENTION: TimeDelta = TimeDelta::days(1);
 
 /// How much longer a revocation is kept than anything that it ends, because the clocks of instances differ.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
@@ -26,19 +26,19 @@ pub(super) async fn expire_revocations(app: App) -> Result<usize> {
 }
 
 pub(super) async fn expire_registrations(app: App) -> Result<usize> {
-    let before = app.clock.now() - KEPT;
+    let before = app.clock.now() - TOKEN_RETENTION;
     in_batches(&app, |connection| Box::pin(registration::delete_expired(connection, before, BATCH))).await
 }
 
 pub(super) async fn expire_resets(app: App) -> Result<usize> {
-    let before = app.clock.now() - KEPT;
+    let before = app.clock.now() - TOKEN_RETENTION;
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }
 
 /// How long the numbers of sign-ins are kept.
-const COUNTED: TimeDelta = TimeDelta::days(90);
+const SIGN_IN_RETENTION: TimeDelta = TimeDelta::days(90);
 
 pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {
-    let before = app.clock.now() - COUNTED;
+    let before = app.clock.now() - SIGN_IN_RETENTION;
     app.database.autocommit(async |connection| sign_in::delete_expired(connection, before).await).await
 }

@@ -15,7 +15,7 @@ use crate::mail::{
 };
 
 /// After this long no event causes the same mail again.
-const KEPT: TimeDelta = TimeDelta::days(30);
+const RETENTION: TimeDelta = TimeDelta::days(30);
 
 impl Handler for SendMail {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
@@ -38,6 +38,6 @@ impl Handler for SendBulkMail {
 }
 
 pub(super) async fn forget_mails(app: App) -> Result<usize> {
-    let before = app.clock.now() - KEPT;
+    let before = app.clock.now() - RETENTION;
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }

@@ -59,7 +59,7 @@ impl Mail {
             failure: None,
             leased_until: None,
             counted_at: None,
-            expires_at: now + subject.kind().worth(),
+            expires_at: now + subject.kind().lifetime(),
             created_at: now,
             finished_at: None,
         }
@@ -110,7 +110,7 @@ impl Mail {
             state: State::Pending,
             attempts: 0,
             failure: None,
-            expires_at: now + self.subject.kind().worth(),
+            expires_at: now + self.subject.kind().lifetime(),
             finished_at: None,
             ..self
         }
@@ -146,7 +146,11 @@ mod tests {
         assert_eq!(mail.expires_at, now + TimeDelta::days(1));
         let leased = mail.with_attempt(now);
         assert_eq!((leased.attempts, leased.leased_until), (1, Some(now)));
-        let ended = [leased.clone().mark_sent(now), leased.clone().mark_failed("550".into(), now), leased.clone().mark_given_up(now)];
+        let ended = [
+            leased.clone().mark_sent(now),
+            leased.clone().mark_failed("550".into(), now),
+            leased.clone().mark_given_up(now),
+        ];
         for mail in ended {
             assert_eq!((mail.leased_until, mail.finished_at), (None, Some(now)));
         }

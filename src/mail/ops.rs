@@ -144,8 +144,8 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
         Err(failure) => (None, Err(failure)),
     };
     fault::point("mail.handed_over")?;
-    let became = record(app, mail, outcome).await?;
-    if let (Some("rejected"), Some(at)) = (became, counted_at) {
+    let outcome = record(app, mail, outcome).await?;
+    if let (Some("rejected"), Some(at)) = (outcome, counted_at) {
         limit::take_back(app, kind, &to, at).await;
     }
     Ok(())

@@ -37,7 +37,7 @@ use form::Form;
 use view::{Done, Page, Problem, View};
 
 /// How long a form may take, with its password's hash.
-const LONGEST: Duration = Duration::from_secs(10);
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most characters of a name, as in the contract.
 const MAX_NAME_CHARS: usize = 100;
 
@@ -91,7 +91,7 @@ async fn submit_reset(
         let outcome = reset(&app, &form, from).await;
         Some((form, outcome))
     };
-    let view = conclude(Page::Reset, timeout(LONGEST, handled).await.ok().flatten());
+    let view = conclude(Page::Reset, timeout(FORM_TIMEOUT, handled).await.ok().flatten());
     view::render(&app, &headers, &view)
 }
 
@@ -107,7 +107,7 @@ async fn submit_registration(
         let outcome = register(&app, &form, language, from).await;
         Some((form, outcome))
     };
-    let view = conclude(Page::Registration, timeout(LONGEST, handled).await.ok().flatten());
+    let view = conclude(Page::Registration, timeout(FORM_TIMEOUT, handled).await.ok().flatten());
     view::render(&app, &headers, &view)
 }
 

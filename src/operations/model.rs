@@ -123,7 +123,7 @@ pub struct Progress {
 
 impl Progress {
     /// Returns the number of rows processed; the next run resumes after them.
-    pub fn rows_processed(&self) -> i64 {
+    pub fn rows_done(&self) -> i64 {
         self.created + self.known + self.failed
     }
 }

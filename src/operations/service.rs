@@ -32,7 +32,7 @@ pub(crate) fn render(operation: Operation) -> pb::Operation {
         state: operation.state.status().number().into(),
         progress: Some(pb::OperationProgress {
             rows_total: progress.total,
-            rows_done: progress.rows_processed(),
+            rows_done: progress.rows_done(),
             rows_created: progress.created,
             rows_known: progress.known,
             rows_failed: progress.failed,

@@ -60,7 +60,7 @@ impl From<&Operation> for Row {
             account_id: operation.account,
             format: operation.format.number(),
             rows_total: progress.total,
-            rows_done: progress.rows_processed(),
+            rows_done: progress.rows_done(),
             rows_created: progress.created,
             rows_known: progress.known,
             rows_failed: progress.failed,

@@ -31,7 +31,7 @@ fn updates() -> Vec<(&'static Method, FieldDescriptor)> {
 }
 
 /// A value that a field can have and does not have.
-async fn another(field: &FieldDescriptor, before: &Value, who: &Actor) -> Value {
+async fn another_value(field: &FieldDescriptor, before: &Value, who: &Actor) -> Value {
     let value: Value = match (field.kind(), field.name()) {
         (Kind::String, "language") => "fr".into(),
         (Kind::String, "url") => "https://example.com/another".into(),
@@ -77,7 +77,7 @@ async fn fault(
     let read = async || call.who.call(protocol, &get, target.clone()).await.good().data().clone();
 
     let (before, name) = (read().await, field.json_name());
-    let value = another(field, &before[name], &call.who).await;
+    let value = another_value(field, &before[name], &call.who).await;
     let mut request = target.clone();
     request[patch.json_name()] = json!({ name: value });
     request["updateMask"] = name.into();

@@ -20,7 +20,7 @@ use crate::{
 /// More cases at once than cores: a case mostly waits.
 const AT_ONCE: usize = 4;
 
-async fn end(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, String> {
+async fn run(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, String> {
     // New users for each protocol, so that the second protocol does not meet the data of the first.
     let call = (case.call)(Scene::new(app).await).await;
     let answer = call.send(protocol, case.method).await;
@@ -34,11 +34,8 @@ async fn end(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, S
     if let Some(header) = missing_header(&answer) {
         return Err(format!("{} ({}) over {protocol:?}: a {} has no {header}", case.method, case.name, answer.status));
     }
-    let outcome = if answer.reason.is_empty() {
-        Expected::Status(answer.status)
-    } else {
-        Expected::Reason(leaked(&answer.reason))
-    };
+    let outcome =
+        if answer.reason.is_empty() { Expected::Status(answer.status) } else { Expected::Reason(leak(&answer.reason)) };
     if outcome == case.expected {
         Ok(answer)
     } else {
@@ -59,19 +56,19 @@ fn missing_header(answer: &Answer) -> Option<&'static str> {
     answer.header(header).is_none().then_some(header)
 }
 
-fn leaked(text: &str) -> &'static str {
+fn leak(text: &str) -> &'static str {
     Box::leak(text.to_owned().into_boxed_str())
 }
 
-async fn each(app: &TestApp, case: &Case) -> Result<(), String> {
-    let (mut seen, mut faults) = (Vec::new(), Vec::new());
+async fn run_through_each_protocol(app: &TestApp, case: &Case) -> Result<(), String> {
+    let (mut answers, mut faults) = (Vec::new(), Vec::new());
     for protocol in PROTOCOLS {
-        match end(app, case, protocol).await {
-            Ok(answer) => seen.push(answer),
+        match run(app, case, protocol).await {
+            Ok(answer) => answers.push(answer),
             Err(fault) => faults.push(fault),
         }
     }
-    if let [grpc, rest, envoy] = seen.as_slice() {
+    if let [grpc, rest, envoy] = answers.as_slice() {
         let name = format!("{} ({})", case.method, case.name);
         let (grpc, direct) = (grpc.comparable(), rest.comparable());
         if grpc != direct {
@@ -82,99 +79,99 @@ async fn each(app: &TestApp, case: &Case) -> Result<(), String> {
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\n\n")) }
 }
 
-async fn all_of(cases: Vec<Case>) {
-    some_at_once(cases, AT_ONCE).await;
+async fn run_all(cases: Vec<Case>) {
+    run_concurrently(cases, AT_ONCE).await;
 }
 
-async fn some_at_once(cases: Vec<Case>, at_once: usize) {
+async fn run_concurrently(cases: Vec<Case>, at_once: usize) {
     let app = &TestApp::start().await;
-    let outcomes = stream::iter(&cases).map(|case| each(app, case)).buffer_unordered(at_once);
+    let outcomes = stream::iter(&cases).map(|case| run_through_each_protocol(app, case)).buffer_unordered(at_once);
     let faults: Vec<_> = outcomes.filter_map(|outcome| async { outcome.err() }).collect().await;
     assert!(faults.is_empty(), "{} of {}:\n\n{}", faults.len(), cases.len(), faults.join("\n\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tickets() {
-    all_of(cases::ticket::cases()).await;
+    run_all(cases::ticket::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_of_tickets() {
-    all_of(cases::ticket_list::cases()).await;
+    run_all(cases::ticket_list::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn comments() {
-    all_of(cases::comment::cases()).await;
+    run_all(cases::comment::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files() {
-    all_of(cases::file::cases()).await;
+    run_all(cases::file::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operations() {
-    all_of(cases::operation::cases()).await;
+    run_all(cases::operation::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn posts() {
-    all_of(cases::post::cases()).await;
+    run_all(cases::post::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn products_and_orders() {
     // All callers share one list of products: a product created by a concurrent case would appear on its first page.
-    some_at_once(cases::order::cases(), 1).await;
+    run_concurrently(cases::order::cases(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn payments_and_refunds() {
-    all_of(cases::payment::cases()).await;
+    run_all(cases::payment::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn subscriptions() {
-    all_of(cases::subscription::cases()).await;
+    run_all(cases::subscription::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users() {
-    all_of(cases::user::cases()).await;
+    run_all(cases::user::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn service_keys() {
     // All admins share one list of service keys: a key created by a concurrent case would appear on its first page.
-    some_at_once(cases::service_key::cases(), 1).await;
+    run_concurrently(cases::service_key::cases(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webhooks() {
-    all_of(cases::webhook::cases()).await;
+    run_all(cases::webhook::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webhook_endpoints() {
     // All admins share one list of endpoints, as with service keys.
-    some_at_once(cases::webhook_endpoint::cases(), 1).await;
+    run_concurrently(cases::webhook_endpoint::cases(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dashboards() {
     // All admins see the same, so that a payment of a concurrent case would be in it.
-    some_at_once(cases::dashboard::cases(), 1).await;
+    run_concurrently(cases::dashboard::cases(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions() {
-    all_of(cases::session::cases()).await;
+    run_all(cases::session::cases()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_up_in_and_out() {
-    all_of(cases::auth::cases()).await;
+    run_all(cases::auth::cases()).await;
 }
 
 /// Cases that nothing runs would say nothing.

@@ -37,9 +37,9 @@ pub use token::ResumeTokens;
 pub use watch::{Page, Watch};
 
 /// How long a resume token is good for.
-pub const RESUMABLE: TimeDelta = TimeDelta::hours(1);
+pub const RESUME_WINDOW: TimeDelta = TimeDelta::hours(1);
 /// How long a change is kept: longer than that, by more than a transaction takes and clocks may differ.
-pub(crate) const KEPT: TimeDelta = TimeDelta::minutes(70);
+pub(crate) const RETENTION: TimeDelta = TimeDelta::minutes(70);
 /// The most changes that are read at once.
 pub const BATCH: usize = 200;
 /// How often is looked for the changes of other processes.

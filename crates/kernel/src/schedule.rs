@@ -75,7 +75,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Tasks that one worker runs concurrently; each may hold a connection.
 const MAX_CONCURRENT: usize = 2;
 /// The longest that a run may take; well below [`crate::schedule::model::LEASE`].
-const LONGEST: Duration = Duration::from_secs(60);
+const MAX_RUN_TIME: Duration = Duration::from_secs(60);
 
 /// Runs the tasks that are due until `stop` is cancelled; running tasks then have `grace` to finish.
 pub(crate) async fn keep(app: App, tasks: &'static [Task], outage: Outage, stop: CancellationToken, grace: Duration) {
@@ -148,7 +148,7 @@ async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
 }
 
 async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
-    let ended = tokio::time::timeout(LONGEST, AssertUnwindSafe((task.run)(app.clone())).catch_unwind()).await;
+    let ended = tokio::time::timeout(MAX_RUN_TIME, AssertUnwindSafe((task.run)(app.clone())).catch_unwind()).await;
     let error = match ended {
         Ok(Ok(Ok(count))) => {
             tracing::debug!(task = task.name, count, "a scheduled task ran");
@@ -156,7 +156,7 @@ async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
         }
         Ok(Ok(Err(error))) => Some(error.detail()),
         Ok(Err(_)) => Some("it panicked".to_owned()),
-        Err(_) => Some(format!("it took longer than {} s", LONGEST.as_secs())),
+        Err(_) => Some(format!("it took longer than {} s", MAX_RUN_TIME.as_secs())),
     };
     if let Some(error) = &error {
         metrics::counter!("mainstay_scheduled_task_failures_total", "task" => task.name).increment(1);
@@ -187,6 +187,6 @@ mod tests {
     #[test]
     fn a_lease_outlives_every_run() {
         let lease = crate::schedule::model::LEASE.to_std().expect("a length of time");
-        assert!(lease >= LONGEST + Duration::from_secs(10), "clocks differ a little");
+        assert!(lease >= MAX_RUN_TIME + Duration::from_secs(10), "clocks differ a little");
     }
 }

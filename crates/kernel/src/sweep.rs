@@ -12,13 +12,13 @@ use crate::{
     partitions::{self, Partitioned},
     queue,
     schedule::{BATCH, HOUR, MINUTE, Task, in_batches},
-    unit_of_work::ANSWERS_KEPT,
+    unit_of_work::ANSWER_RETENTION,
 };
 
 /// Until then a reused key is refused rather than executed again.
-const KEYS_KEPT: TimeDelta = TimeDelta::days(30);
+const KEY_RETENTION: TimeDelta = TimeDelta::days(30);
 /// Until then the reason of a job's failure can be read.
-const DEAD_JOBS_KEPT: TimeDelta = TimeDelta::days(30);
+const DEAD_JOB_RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// The tasks, of which one keeps the partitions of these tables.
 pub(crate) fn tasks(tables: Arc<[Partitioned]>) -> Vec<Task> {
@@ -48,7 +48,7 @@ pub(crate) fn tasks(tables: Arc<[Partitioned]>) -> Vec<Task> {
 
 async fn expire_keys(app: App) -> Result<usize> {
     let now = app.clock.now();
-    let (answers, keys) = (now - ANSWERS_KEPT, now - KEYS_KEPT);
+    let (answers, keys) = (now - ANSWER_RETENTION, now - KEY_RETENTION);
     let emptied = in_batches(&app, |connection| Box::pin(idempotency::empty(connection, answers, BATCH))).await?;
     let deleted = in_batches(&app, |connection| Box::pin(idempotency::delete_expired(connection, keys, BATCH))).await?;
     Ok(emptied + deleted)
@@ -59,9 +59,9 @@ async fn expire_attempt_limits(app: App) -> Result<usize> {
 }
 
 async fn forget_changes(app: App) -> Result<usize> {
-    in_batches(&app, |connection| Box::pin(changes::delete_expired(connection, changes::KEPT, BATCH))).await
+    in_batches(&app, |connection| Box::pin(changes::delete_expired(connection, changes::RETENTION, BATCH))).await
 }
 
 async fn forget_dead_jobs(app: App) -> Result<usize> {
-    in_batches(&app, |connection| Box::pin(queue::dead::delete_expired(connection, DEAD_JOBS_KEPT, BATCH))).await
+    in_batches(&app, |connection| Box::pin(queue::dead::delete_expired(connection, DEAD_JOB_RETENTION, BATCH))).await
 }

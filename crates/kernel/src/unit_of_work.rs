@@ -211,7 +211,7 @@ where
 }
 
 /// How long a response is kept. After that, the key is rejected until the row is swept.
-pub const ANSWERS_KEPT: TimeDelta = TimeDelta::hours(24);
+pub const ANSWER_RETENTION: TimeDelta = TimeDelta::hours(24);
 
 impl Claim {
     fn record(&self, refusal: Option<ReasonRef>, answer: Vec<u8>, now: DateTime<Utc>) -> Stored {
@@ -236,7 +236,7 @@ impl Claim {
             return Err(Error::not_found("resource"));
         }
         match stored.answer {
-            Some(bytes) if now - stored.created_at < ANSWERS_KEPT => {
+            Some(bytes) if now - stored.created_at < ANSWER_RETENTION => {
                 Ok(Earlier { refused: stored.error_code.is_some(), bytes, operation: stored.operation_id })
             }
             _ => Err(Reason::IdempotencyKeyExpired.into()),

@@ -27,9 +27,9 @@ pub const MAX_BYTES: usize = 5 << 20;
 /// Pictures that are decoded at once. Each may take as much memory as its pixels.
 const MAX_CONCURRENCY: usize = 2;
 /// The longest wait for one's turn.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// From when on what nobody keeps is an orphan: longer than any request takes.
-const ORPHANED: TimeDelta = TimeDelta::hours(1);
+const ORPHAN_AGE: TimeDelta = TimeDelta::hours(1);
 
 /// Draws pictures, a few at a time.
 #[derive(Debug, Clone)]
@@ -61,7 +61,7 @@ pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
     }
     let drawn = draw(app.part::<Painter>(), bytes).await?;
     let id = Uuid::new_v8(random());
-    let delete_at = app.clock.now() + ORPHANED;
+    let delete_at = app.clock.now() + ORPHAN_AGE;
     let note = async move |connection: &mut Connection| objects::intend(connection, &keys(id), delete_at).await;
     app.database.autocommit(note).await?;
     fault::point("avatar.noted")?;
@@ -76,8 +76,8 @@ pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
 
 /// Decodes and draws on another thread. Its turn lasts until that is done, even if the caller is gone by then.
 async fn draw(painter: &Painter, bytes: Vec<u8>) -> Result<Vec<(u32, Vec<u8>)>> {
-    let patience = context::remaining().map_or(PATIENCE, |left| left.min(PATIENCE));
-    let turn = tokio::time::timeout(patience, painter.0.clone().acquire_owned()).await;
+    let max_wait = context::remaining().map_or(MAX_WAIT, |left| left.min(MAX_WAIT));
+    let turn = tokio::time::timeout(max_wait, painter.0.clone().acquire_owned()).await;
     let Ok(Ok(turn)) = turn else {
         return Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
     };

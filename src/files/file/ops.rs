@@ -37,9 +37,9 @@ pub(crate) use transfer::hex;
 pub use transfer::{Target, download, upload_target};
 
 /// How much longer than its file's URL is valid the place for an upload is kept: a PUT that began in time may end later.
-const GRACE: TimeDelta = TimeDelta::hours(2);
+const UPLOAD_GRACE: TimeDelta = TimeDelta::hours(2);
 /// How much longer the place is kept once this server takes no upload for it any more: longer than [`MAX_STORING`].
-const STORED: TimeDelta = TimeDelta::minutes(10);
+const STORING_GRACE: TimeDelta = TimeDelta::minutes(10);
 /// The longest that an upload which this server took is being stored.
 pub const MAX_STORING: Duration = Duration::from_secs(300);
 
@@ -67,7 +67,7 @@ impl Limits {
 
     /// Returns from when on nothing more can arrive for a file that is completed or removed now; `None`: as was planned.
     fn uploads_end(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.takes_uploads.then(|| now + STORED)
+        self.takes_uploads.then(|| now + STORING_GRACE)
     }
 }
 
@@ -96,7 +96,7 @@ pub async fn announce(
     let account = account(&permit, draft.account)?;
     let file = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
     store::insert(connection, &file).await?;
-    store::intend(connection, &[File::upload_key(id)], now + limits.url_lifetime + GRACE).await?;
+    store::intend(connection, &[File::upload_key(id)], now + limits.url_lifetime + UPLOAD_GRACE).await?;
     store::reserve(connection, account, file.size_bytes, limits.quota_bytes).await?;
     Ok(file)
 }

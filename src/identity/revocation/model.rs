@@ -11,7 +11,7 @@ use mainstay_kernel::id::{SessionId, UserId};
 
 /// How long an instance trusts what it knows. Without news for this long it asks Postgres about a token again, so that
 /// an instance that is cut off does not honor what others have revoked.
-pub const STALE: Duration = Duration::from_secs(3);
+pub const MAX_STALENESS: Duration = Duration::from_secs(3);
 
 /// A revocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl Revoked {
     /// Returns whether a token that was found good at `checked_at` still is, as far as this instance knows.
     pub fn allows(&self, token: Grounds, checked_at: Instant, now: Instant) -> bool {
         let known_at = self.read_at.map_or(checked_at, |read_at| read_at.max(checked_at));
-        now.saturating_duration_since(known_at) < STALE && !self.ends(token)
+        now.saturating_duration_since(known_at) < MAX_STALENESS && !self.ends(token)
     }
 
     /// Returns the time since the last news; `None` before the first.
@@ -96,10 +96,13 @@ mod tests {
     fn without_news_a_token_is_trusted_for_a_moment_only() {
         let (then, mut revoked) = (Instant::now(), Revoked::default());
         assert!(revoked.allows(token(0), then, then));
-        assert!(!revoked.allows(token(0), then, then + STALE), "never any news");
-        revoked.learn(Vec::new(), then + STALE, LIFE);
-        assert!(revoked.allows(token(0), then, then + STALE), "nothing was revoked since");
-        assert!(!revoked.allows(token(0), then, then + 2 * STALE), "the news is old");
-        assert!(revoked.allows(token(0), then + 2 * STALE, then + 2 * STALE), "just checked in Postgres");
+        assert!(!revoked.allows(token(0), then, then + MAX_STALENESS), "never any news");
+        revoked.learn(Vec::new(), then + MAX_STALENESS, LIFE);
+        assert!(revoked.allows(token(0), then, then + MAX_STALENESS), "nothing was revoked since");
+        assert!(!revoked.allows(token(0), then, then + 2 * MAX_STALENESS), "the news is old");
+        assert!(
+            revoked.allows(token(0), then + 2 * MAX_STALENESS, then + 2 * MAX_STALENESS),
+            "just checked in Postgres"
+        );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Redis could tell the instances sooner, and an instance that Redis did not reach would not know what it missed. A look
 //! at a small table twice a second knows; an instance that can't look asks Postgres about each token instead
-//! ([`STALE`](super::model::STALE)), and refuses those that it can't ask about.
+//! ([`MAX_STALENESS`](super::model::MAX_STALENESS)), and refuses those that it can't ask about.
 
 use std::{
     sync::{RwLock, Weak},
@@ -23,7 +23,7 @@ use mainstay_kernel::{
 };
 
 /// The interval between two looks.
-const EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// The longest that a look may take; a connection that is silent for longer is replaced.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// How much further back than the previous look each look goes: a revocation has its time before its transaction
@@ -59,7 +59,7 @@ pub async fn watch(app: &App) {
     watcher.look(&mut connection).await;
     tokio::spawn(async move {
         loop {
-            sleep(EVERY).await;
+            sleep(POLL_INTERVAL).await;
             if !watcher.look(&mut connection).await {
                 return;
             }

@@ -47,12 +47,12 @@ impl Kind {
         matches!(self, Self::TicketReceived | Self::TicketReply)
     }
 
-    /// Returns how long the mail is useful to its recipient.
-    pub fn worth(self) -> TimeDelta {
+    /// Returns how long after its cause the mail may still be sent.
+    pub fn lifetime(self) -> TimeDelta {
         match self {
             // As long as its token is valid.
             Self::PasswordReset => TimeDelta::hours(1),
-            // Likewise; or a later mail would confuse more than it helps.
+            // Likewise for a registration; of the others, a later mail would confuse more than it helps.
             _ => TimeDelta::hours(24),
         }
     }
@@ -112,7 +112,7 @@ impl Subject {
         }
     }
 
-    /// Returns the subject with these parts, if there is such a one.
+    /// Returns the subject with these parts, if there is one.
     pub fn of_parts(kind: Kind, id: Uuid, parent: Option<Uuid>) -> Option<Self> {
         Some(match (kind, parent) {
             (Kind::PasswordReset, Some(user)) => Self::PasswordReset { request: id, user: UserId(user) },

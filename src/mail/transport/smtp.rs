@@ -22,14 +22,14 @@ use crate::mail::{
 use mainstay_kernel::outbound::Kind;
 
 /// How long the server may take to answer QUIT.
-const FAREWELL: Duration = Duration::from_secs(1);
+const QUIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A client of one server.
 pub(crate) struct Client {
     server: Server,
     tls: Option<TlsParameters>,
     hello: ClientId,
-    most: Duration,
+    time_limit: Duration,
 }
 
 impl fmt::Debug for Client {
@@ -39,18 +39,18 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Creates a client, which sends `name` with EHLO unless the server's URL contains a name, and takes up to `most`
-    /// per mail.
+    /// Creates a client, which sends `name` with EHLO unless the server's URL contains a name, and takes up to
+    /// `time_limit` per mail.
     ///
     /// # Errors
     /// If the system has no root certificates.
-    pub(crate) fn new(server: Server, name: &str, most: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn new(server: Server, name: &str, time_limit: Duration) -> anyhow::Result<Self> {
         let tls = match server.encryption {
             Encryption::None => None,
             Encryption::Implicit | Encryption::StartTls => Some(TlsParameters::new_rustls(server.host.clone())?),
         };
         let hello = server.hello.clone().unwrap_or_else(|| ClientId::Domain(name.to_owned()));
-        Ok(Self { server, tls, hello, most })
+        Ok(Self { server, tls, hello, time_limit })
     }
 
     /// The host and the port of the server.
@@ -60,20 +60,20 @@ impl Client {
 
     /// Sends a mail.
     pub(crate) async fn send(&self, mail: &Message) -> Result<(), Refusal> {
-        let most = self.most;
-        let handed_over = tokio::time::timeout(most, self.hand_over(mail)).await;
-        let late = |_| Err(Refusal { kind: Kind::TimedOut, why: format!("no answer within {most:?}") });
+        let time_limit = self.time_limit;
+        let handed_over = tokio::time::timeout(time_limit, self.hand_over(mail)).await;
+        let late = |_| Err(Refusal { kind: Kind::TimedOut, why: format!("no answer within {time_limit:?}") });
         let mut connection = handed_over.unwrap_or_else(late)?;
         // The server has accepted the mail, so a failure to disconnect does not matter.
-        tokio::time::timeout(FAREWELL, connection.quit()).await.ok();
+        tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await.ok();
         Ok(())
     }
 
     async fn hand_over(&self, mail: &Message) -> Result<AsyncSmtpConnection, Refusal> {
-        let mut connection = self.connect().await.map_err(|error| before(&error))?;
+        let mut connection = self.connect().await.map_err(|error| classify_before_sending(&error))?;
         match connection.send(mail.envelope(), &mail.formatted()).await {
             Ok(_) => Ok(connection),
-            Err(error) => Err(about(&error, mail)),
+            Err(error) => Err(classify_while_sending(&error, mail)),
         }
     }
 
@@ -93,13 +93,13 @@ impl Client {
 }
 
 /// Classifies a failure before the mail was sent, which does not depend on the mail.
-fn before(error: &smtp::Error) -> Refusal {
+fn classify_before_sending(error: &smtp::Error) -> Refusal {
     let kind = if error.is_permanent() { Kind::Auth } else { Kind::Unavailable };
     Refusal { kind, why: error.to_string() }
 }
 
 /// Classifies a failure while the mail was sent. Servers tend to quote addresses, which are removed.
-fn about(error: &smtp::Error, mail: &Message) -> Refusal {
+fn classify_while_sending(error: &smtp::Error, mail: &Message) -> Refusal {
     let code = error.status().map(u16::from);
     let kind = match code {
         // Authentication is required or insufficient: RFC 4954.

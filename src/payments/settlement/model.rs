@@ -1,4 +1,4 @@
-//! Effects: requests to a gateway, whose outcome may be unknown for a while.
+//! Requests to a gateway, whose outcome may be unknown for a while.
 //!
 //! A gateway request is pending until the gateway's answer is known. Unknown is not failed: the request is repeated
 //! under the same key, so that the gateway carries it out only once. Only if the gateway is known to have done nothing,
@@ -50,7 +50,7 @@ const SUSPICIONS: [&str; 6] =
     ["fraudulent", "lost_card", "merchant_blacklist", "pickup_card", "restricted_card", "stolen_card"];
 
 impl Failure {
-    /// Returns the code as view to staff, or to others, for whom these declines are generic.
+    /// Returns the code as shown to staff, or to others, for whom these declines are generic.
     pub fn code_for(&self, is_staff: bool) -> &str {
         if !is_staff && SUSPICIONS.contains(&self.code.as_str()) { "generic_decline" } else { &self.code }
     }
@@ -171,7 +171,7 @@ impl AttemptLease {
     }
 
     /// Returns how long to wait after this many leases: `first`, doubled each time, up to 64 times as long.
-    pub fn rest(self, first: TimeDelta) -> TimeDelta {
+    pub fn backoff(self, first: TimeDelta) -> TimeDelta {
         first * (1 << (self.count - 1).clamp(0, 6))
     }
 }
@@ -211,8 +211,12 @@ mod tests {
     #[test]
     fn waits_grow_to_a_bound() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let rest =
-            |count| AttemptLease { count, ..AttemptLease::first(now, now) }.rest(TimeDelta::seconds(5)).num_seconds();
-        assert_eq!([rest(1), rest(2), rest(3), rest(7), rest(8), rest(i32::MAX)], [5, 10, 20, 320, 320, 320]);
+        let backoff = |count| {
+            AttemptLease { count, ..AttemptLease::first(now, now) }.backoff(TimeDelta::seconds(5)).num_seconds()
+        };
+        assert_eq!(
+            [backoff(1), backoff(2), backoff(3), backoff(7), backoff(8), backoff(i32::MAX)],
+            [5, 10, 20, 320, 320, 320]
+        );
     }
 }

@@ -195,7 +195,7 @@ async fn postpone<R: GatewayRequest>(
         alert("unsettled", id, &format!("its outcome could not be looked up for an hour: {why}"));
         now + ALERT_AFTER
     } else {
-        known_at.unwrap_or(now).max(now + lease.rest(app.config.section::<PaymentsConfig>().retry_wait()))
+        known_at.unwrap_or(now).max(now + lease.backoff(app.config.section::<PaymentsConfig>().retry_wait()))
     };
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
     tracing::warn!(subject = %id, lease = lease.count, why, "the outcome is not known yet");

@@ -60,10 +60,10 @@ pub(crate) fn keys(
 }
 
 /// The maximum age of a signature.
-const OLDEST: TimeDelta = TimeDelta::seconds(300);
+const MAX_AGE: TimeDelta = TimeDelta::seconds(300);
 /// How far the provider's clock may be ahead. A signature from further in the future could have been held back to be
 /// replayed later.
-const AHEAD: TimeDelta = TimeDelta::seconds(5);
+const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 
 /// Rejects signatures that are too old or from the future. `timestamp` is in seconds.
 pub(crate) fn check_age(timestamp: &str, now: DateTime<Utc>) -> Result<()> {
@@ -72,8 +72,8 @@ pub(crate) fn check_age(timestamp: &str, now: DateTime<Utc>) -> Result<()> {
     let signed = signed.ok_or_else(|| forged("the timestamp is none"))?;
     // The timestamp is truncated to the second, which must not count against it.
     match now.timestamp() - signed.timestamp() {
-        age if age > OLDEST.num_seconds() => Err(forged("it was signed too long ago")),
-        age if age < -AHEAD.num_seconds() => Err(forged("it was signed in the future")),
+        age if age > MAX_AGE.num_seconds() => Err(forged("it was signed too long ago")),
+        age if age < -MAX_CLOCK_SKEW.num_seconds() => Err(forged("it was signed in the future")),
         _ => Ok(()),
     }
 }

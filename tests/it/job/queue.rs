@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait_for_count;
 use crate::support::{TestDatabase, eventually};
-use sample::{Act, Grouped, Plain, State, add, app, hurry, plain, start, work};
+use sample::{Act, Grouped, Plain, State, add, app, make_due, plain, start, work};
 
 const JOBS: &str = "SELECT count(*) FROM jobs";
 
@@ -49,7 +49,7 @@ async fn no_two_workers_run_one_job_or_one_group() {
         }
     }
     eventually("all jobs have ended", async || {
-        hurry(&database).await;
+        make_due(&database).await;
         database.number("SELECT count(*) FROM jobs WHERE dead_at IS NULL").await == 0
     })
     .await;
@@ -66,7 +66,7 @@ async fn a_group_that_hangs_delays_no_other() {
     let many = async move |connection: &mut Connection| queue::enqueue_all(connection, &jobs).await;
     app.database.transaction::<_, Error>(many).await.expect("added");
     let _worker = work(&app);
-    state.began.notified().await;
+    state.started.notified().await;
     add(&app, Grouped { subject: id::new(Clock::default().now()), group: 2, act: Act::Nothing }).await;
     eventually("the other group's job ran", async || state.runs.load(Ordering::SeqCst) == 2).await;
 }
@@ -76,7 +76,7 @@ async fn a_run_that_lost_its_lease_is_stopped() {
     let (database, state, app) = start().await;
     let _worker = work(&app);
     add(&app, plain(Act::Wait)).await;
-    state.began.notified().await;
+    state.started.notified().await;
     let leased = "SELECT count(*) FROM jobs WHERE due_at > now() + interval '5 seconds'";
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(11) {
@@ -93,7 +93,7 @@ async fn a_job_that_is_replaced_while_it_runs_is_followed_and_not_retried() {
     let _worker = work(&app);
     let job = plain(Act::Wait);
     add(&app, job).await;
-    state.began.notified().await;
+    state.started.notified().await;
     add(&app, Plain { act: Act::Fail, ..job }).await;
     add(&app, Plain { act: Act::Nothing, ..job }).await;
     assert_eq!(database.number(JOBS).await, 2, "one runs, and the last one waits");
@@ -137,7 +137,7 @@ async fn a_worker_that_is_stopped_returns_a_job_that_does_not_end_with_its_attem
     let stop = CancellationToken::new();
     let worker = tokio::spawn(worker::run(sample::jobs(), app.clone(), stop.clone()));
     add(&app, plain(Act::Wait)).await;
-    state.began.notified().await;
+    state.started.notified().await;
     stop.cancel();
     let late = plain(Act::Nothing);
     add(&app, late).await;
@@ -150,7 +150,7 @@ async fn a_worker_that_is_stopped_returns_a_job_that_does_not_end_with_its_attem
     wait_for_count(&database, JOBS, 0).await;
 }
 
-/// Tells what each lane's jobs wait for.
+/// The gauges count the jobs that wait in a lane, and tell how long the oldest has waited.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_depth_and_age_of_each_lane_are_measured() {
     let (database, _state, app) = start().await;

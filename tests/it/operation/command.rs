@@ -37,7 +37,7 @@ async fn a_file_is_imported_through_a_server() {
     };
     let account = || cast.customer.who().account.to_string();
     let rows = "subject,body\nOne,Text\nTwo,\"More\ntext\"\n";
-    for expected in ["2 tickets made, 0 known", "2 tickets made, 0 known"] {
+    for expected in ["2 tickets created, 0 already known", "2 tickets created, 0 already known"] {
         // The second call finds the operation of the first one under the same key.
         let done = import("good.csv", rows, account()).await;
         assert_eq!(done.status.code(), Some(0), "{done:?}");
@@ -45,7 +45,7 @@ async fn a_file_is_imported_through_a_server() {
     }
     let done = import("more.csv", &format!("{rows}Three,\n"), account()).await;
     assert_eq!(done.status.code(), Some(2), "{done:?}");
-    assert!(text(&done.stdout).starts_with("0 tickets made, 2 known"), "{done:?}");
+    assert!(text(&done.stdout).starts_with("0 tickets created, 2 already known"), "{done:?}");
     assert!(text(&done.stderr).contains("more.csv:5: body is empty"), "{done:?}");
     for _ in 0..2 {
         // A failure is not replayed: each call starts a new operation.
@@ -55,7 +55,7 @@ async fn a_file_is_imported_through_a_server() {
     }
     assert_eq!(app.database.number("SELECT count(*) FROM operations").await, 4);
     let done = import("good.csv", rows, cast.admin.who().account.to_string()).await;
-    assert!(text(&done.stdout).starts_with("2 tickets made"), "another account is another import: {done:?}");
+    assert!(text(&done.stdout).starts_with("2 tickets created"), "another account is another import: {done:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ use crate::support::{Protocol, TestApp, TestDatabase, eventually};
 
 /// Makes every waiting job and payment due immediately, until the guard is dropped. Workers use the clock of Postgres, so
 /// advancing the app's clock makes nothing due.
-fn hurry(database: Arc<TestDatabase>) -> DropGuard {
+fn keep_making_due(database: Arc<TestDatabase>) -> DropGuard {
     let stop = CancellationToken::new();
     let guard = stop.clone().drop_guard();
     tokio::spawn(stop.run_until_cancelled_owned(async move {
@@ -96,7 +96,7 @@ async fn a_payment_that_was_lost_fails_when_its_key_expired() {
 /// Lets almost a day pass, waits until nothing is pending, and returns the number of movements.
 async fn settled_after_a_day(app: &TestApp, gateway: &FakeGateway) -> usize {
     app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
-    let _hurrying = hurry(app.database.clone());
+    let _guard = keep_making_due(app.database.clone());
     gateway.settled_books(&app.database).await
 }
 
@@ -113,7 +113,7 @@ async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
     app.app.clock.advance(TimeDelta::minutes(65));
     gateway.index(true).await;
     gateway.behave(json!("move_and_break"), 1).await;
-    let _hurrying = hurry(app.database.clone());
+    let _guard = keep_making_due(app.database.clone());
     eventually("the key is abandoned", async || {
         app.database.number("SELECT count(*) FROM payments WHERE key_abandoned_at IS NOT NULL").await == 1
     })
@@ -142,7 +142,7 @@ async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
     app.app.clock.advance(TimeDelta::hours(22) + TimeDelta::minutes(58));
     gateway.index(true).await;
     gateway.behave(json!("hang_up_after"), 0).await;
-    let _hurrying = hurry(app.database.clone());
+    let _guard = keep_making_due(app.database.clone());
     eventually("the money has moved", async || gateway.movements().len() == 1).await;
     app.app.clock.advance(TimeDelta::minutes(5));
     eventually("the key is abandoned", async || {
@@ -192,7 +192,7 @@ async fn an_alert_is_raised_when_the_lookup_fails() {
     .await;
     eventually("an alert is raised", async || server.log().contains("unsettled")).await;
     gateway.behave_well().await;
-    let _hurrying = hurry(database.clone());
+    let _guard = keep_making_due(database.clone());
     assert_eq!(gateway.settled_books(&database).await, 1);
 }
 

@@ -28,7 +28,7 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(50);
 /// The longest that a look may take; a connection that is silent for longer is replaced.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a reader that can't read waits.
-const REST: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// The watchers that read at once what they have missed; each reads one batch after the other, and connections of the pool
 /// are there for others, too.
 const CATCHING_UP: usize = 2;
@@ -202,7 +202,7 @@ impl<E: Entry> Inner<E> {
                 Err(error) => {
                     connection = None;
                     tracing::warn!(error = error.detail(), "changes can't be read");
-                    sleep(REST).await;
+                    sleep(RETRY_DELAY).await;
                 }
             }
             let own_commit = async {

@@ -4,7 +4,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 
-use super::{Cursor, RESUMABLE, Snapshot};
+use super::{Cursor, RESUME_WINDOW, Snapshot};
 use crate::{
     error::{Error, Reason, Result},
     secret::SecretKey,
@@ -55,7 +55,7 @@ impl ResumeTokens {
     pub fn open(&self, token: &str, method: &str, now: DateTime<Utc>) -> Result<Cursor> {
         let cursor = self.read(token, method);
         let cursor = cursor.ok_or_else(|| Error::field("resumeToken", "must be a token of this method's stream"))?;
-        if cursor.from.taken_at < now - RESUMABLE {
+        if cursor.from.taken_at < now - RESUME_WINDOW {
             return Err(Reason::ResumeTokenExpired.into());
         }
         Ok(cursor)

@@ -40,7 +40,7 @@ impl Pager {
         method: &str,
         descriptor: &MessageDescriptor,
         request: &[u8],
-        most: i64,
+        max_size: i64,
     ) -> Result<Self> {
         let mut request = DynamicMessage::decode(descriptor.clone(), request).map_err(Error::internal)?;
         let number = |name| i64::from(request.get_field_by_name(name).and_then(|value| value.as_i32()).unwrap_or(0));
@@ -51,7 +51,7 @@ impl Pager {
             request.clear_field_by_name(name);
         }
         let list = list(method, &encode(&request));
-        let size = if size == 0 { DEFAULT_SIZE } else { size.clamp(1, most) };
+        let size = if size == 0 { DEFAULT_SIZE } else { size.clamp(1, max_size) };
         let start = match (&*token, (page.max(1) - 1) * size) {
             ("", offset) if offset > MAX_OFFSET => {
                 return Err(Error::field("page", "is too deep; use pageToken instead"));

@@ -31,7 +31,7 @@ pub type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 const POSITION_EVERY: Duration = Duration::from_secs(60);
 
 /// The longest that a watch without a deadline lasts.
-const LONGEST: Duration = Duration::from_secs(600);
+const MAX_WATCH_TIME: Duration = Duration::from_secs(600);
 
 /// What a watcher gets.
 #[derive(Debug, Clone)]
@@ -190,7 +190,7 @@ pub async fn watch<E: Entry, R, M: Send + 'static>(
 pub fn end_at() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "when a watch ends need not be foreseen")]
     let share = rand::rng().random_range(0.9..0.98);
-    Instant::now() + context::remaining().unwrap_or(LONGEST).mul_f64(share)
+    Instant::now() + context::remaining().unwrap_or(MAX_WATCH_TIME).mul_f64(share)
 }
 
 type MessagesFn<E, M> = Box<dyn Fn(Page<E>, Seal) -> BoxFuture<'static, Result<Vec<M>>> + Send + Sync>;

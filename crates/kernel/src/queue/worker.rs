@@ -44,7 +44,7 @@ const LEASE: Duration = Duration::from_secs(10);
 /// How long a job that ignores the stop signal may continue after it.
 const GRACE: Duration = Duration::from_secs(20);
 /// How long the outcomes of the last jobs may take to be recorded after that.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const RECORD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sets gauges that only Postgres knows the values of.
 pub type Measure = fn(App) -> BoxFuture<'static, Result<()>>;
@@ -104,7 +104,7 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
             ended.await.ok();
         }
     };
-    if tokio::time::timeout(LAST_WORDS, last_words).await.is_err() {
+    if tokio::time::timeout(RECORD_TIMEOUT, last_words).await.is_err() {
         tracing::warn!("a job was not returned to the queue in time; another worker takes it over when its lease ends");
     }
 }

@@ -12,7 +12,7 @@ use crate::outbound::transport::{self, Transport};
 
 /// No receiver has more to say.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An HTTP client for the exporter, which runs on a thread of its own outside the runtime.
 pub(super) struct Client {
@@ -51,7 +51,7 @@ impl HttpClient for Client {
             ))
         };
         // The time limit, too, needs the runtime to be made.
-        let sent = self.runtime.spawn(async move { tokio::time::timeout(PATIENCE, exchange).await });
+        let sent = self.runtime.spawn(async move { tokio::time::timeout(TIMEOUT, exchange).await });
         Box::pin(async move { sent.await?? })
     }
 }

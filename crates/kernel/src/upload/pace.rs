@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::error::{Error, Reason, Result};
 
 /// The longest wait for the next piece, and what an upload may lag behind the slowest pace.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_LAG: Duration = Duration::from_secs(10);
 /// The slowest pace, in bytes per second: that of a poor mobile connection.
 const SLOWEST: f64 = 8192.0;
 
@@ -20,7 +20,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn start() -> Self {
-        Self { until: Instant::now() + PATIENCE }
+        Self { until: Instant::now() + MAX_LAG }
     }
 
     /// Notes that bytes have arrived.
@@ -33,7 +33,7 @@ impl Pace {
     /// # Errors
     /// `DEADLINE_EXCEEDED` if it comes too late, and the errors of `piece`.
     pub(super) async fn keep<T, E: From<Error>>(&self, piece: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let until = self.until.min(Instant::now() + PATIENCE);
+        let until = self.until.min(Instant::now() + MAX_LAG);
         tokio::time::timeout_at(until, piece).await.unwrap_or_else(|_| {
             let message = "The upload is too slow: it has to have 8 KiB each second.";
             Err(Error::with_message(Reason::DeadlineExceeded, message).into())

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::error::{Error, Reason, Result};
 
 /// When to try again.
-const LATER: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The space for uploads. Clones share it.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl Spool {
         let own = open.entry(principal).or_default();
         if own.uploads >= self.max_uploads {
             let message = format!("At most {} files may be uploaded at once.", self.max_uploads);
-            return Err(Error::with_message(Reason::RateLimitExceeded, message).retry_after(LATER));
+            return Err(Error::with_message(Reason::RateLimitExceeded, message).retry_after(RETRY_AFTER));
         }
         own.uploads += 1;
         Ok(Reservation { spool: self.clone(), principal, bytes: 0 })
@@ -70,12 +70,12 @@ impl Reservation {
         let mut open = self.spool.open();
         let total: usize = open.values().map(|usage| usage.bytes).sum();
         if total + bytes > max_bytes {
-            return Err(Error::new(Reason::Overloaded).retry_after(LATER));
+            return Err(Error::new(Reason::Overloaded).retry_after(RETRY_AFTER));
         }
         let own = open.entry(self.principal).or_default();
         if own.bytes + bytes > max_bytes.div_ceil(2) {
             let message = "Too much is being uploaded at once.";
-            return Err(Error::with_message(Reason::RateLimitExceeded, message).retry_after(LATER));
+            return Err(Error::with_message(Reason::RateLimitExceeded, message).retry_after(RETRY_AFTER));
         }
         own.bytes += bytes;
         self.bytes += bytes;

@@ -153,7 +153,7 @@ fn message_value(message: &MessageDescriptor, rng: &mut StdRng, depth: u32) -> S
 }
 
 #[test]
-fn the_random_documents_are_worth_something() {
+fn most_random_documents_are_valid_but_not_all() {
     let descriptor = pool_once().get_message_by_name("kinds.Everything").unwrap();
     let mut rng = StdRng::from_seed([7; 32]);
     let read = (0..200).filter(|_| read(&descriptor, &object(&descriptor, &mut rng, 0)).is_ok()).count();

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// From when on an object that nobody keeps is an orphan: longer than any request takes.
-const ORPHANED: TimeDelta = TimeDelta::hours(1);
+const ORPHAN_AGE: TimeDelta = TimeDelta::hours(1);
 /// The largest image that browsers are asked to show, in each dimension.
 const MAX_SIDE: u32 = 16_384;
 
@@ -90,7 +90,7 @@ pub async fn store_upload(
     let head = upload.next().await?.unwrap_or_default();
     let content_type = content_type(declared, &head, purpose)?;
     let key = File::content_key(id, Uuid::from_bytes(random()));
-    let (noted, delete_at) = (key.clone(), app.clock.now() + ORPHANED);
+    let (noted, delete_at) = (key.clone(), app.clock.now() + ORPHAN_AGE);
     let note = async move |connection: &mut _| store::intend(connection, &[noted], delete_at).await;
     app.database.autocommit(note).await?;
     fault::point("file.noted")?;

@@ -9,7 +9,7 @@ use crate::{
 use mainstay_kernel::{app::App, database::Connection, error::Result, id::SessionId};
 
 /// A user this young has not signed in from anywhere yet, and knows of the first time.
-const SETTLED: TimeDelta = TimeDelta::days(1);
+const NEW_USER_AGE: TimeDelta = TimeDelta::days(1);
 
 /// Queues the mail about a session from a network that is not known.
 ///
@@ -17,7 +17,7 @@ const SETTLED: TimeDelta = TimeDelta::days(1);
 /// `UNAVAILABLE` if Postgres is unreachable: the user is told, or the sign-in fails.
 pub(super) async fn tell(app: &App, user: &User, session: SessionId) -> Result<()> {
     let now = app.clock.now();
-    if now - user.created_at < SETTLED {
+    if now - user.created_at < NEW_USER_AGE {
         return Ok(());
     }
     let subject = Subject::SignIn { session, user: user.id };

@@ -42,7 +42,7 @@ impl OrderNumber {
     /// Parses a number, which may have spaces around it.
     ///
     /// # Errors
-    /// `VALIDATION_FAILED` if it is none, as after a slip of the pen.
+    /// `VALIDATION_FAILED` if it is not the number of an order, as after a typing error.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         let is_number = text.len() > 1 && text.bytes().all(|byte| byte.is_ascii_digit()) && check(text) == 0;
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_pen_is_found() {
+    fn a_typing_error_is_found() {
         // The example of Damm's thesis.
         assert_eq!(OrderNumber::new(572).to_string(), "5724");
         let number = OrderNumber::new(100_001);

@@ -69,7 +69,7 @@ async fn run_on(app: &App, job: ImportTickets, stop: &CancellationToken) -> Resu
         }
     }
     let origin = Origin { account: current.account, actor: current.owner, role: job.role };
-    let mut batches = Batches::new(app, id, current.format, current.progress.rows_processed());
+    let mut batches = Batches::new(app, id, current.format, current.progress.rows_done());
     while let Some(batch) = batches.next().await {
         if stop.is_cancelled() {
             hand_back(app, job).await?;

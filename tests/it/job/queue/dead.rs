@@ -9,7 +9,7 @@ use mainstay_kernel::{
 
 use super::{
     JOBS,
-    sample::{Act, add, hurry, plain, start, work},
+    sample::{Act, add, make_due, plain, start, work},
 };
 use crate::job::wait_for_count;
 
@@ -22,7 +22,7 @@ async fn a_panic_fails_the_attempt_and_a_dead_job_can_be_redriven() {
     let failed = "SELECT count(*) FROM jobs WHERE attempts = 1 AND lease IS NULL AND last_error = 'it panicked' \
                   AND due_at > now() + interval '500 milliseconds'";
     wait_for_count(&database, failed, 1).await;
-    hurry(&database).await;
+    make_due(&database).await;
     wait_for_count(&database, "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL", 1).await;
     assert_eq!((state.runs.load(Ordering::SeqCst), state.given_up.load(Ordering::SeqCst)), (2, 1));
 
@@ -50,13 +50,13 @@ async fn a_panic_fails_the_attempt_and_a_dead_job_can_be_redriven() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_not_dead_before_it_is_given_up() {
     let (database, state, app) = start().await;
-    state.clings.store(true, Ordering::SeqCst);
+    state.give_up_fails.store(true, Ordering::SeqCst);
     add(&app, plain(Act::Fail)).await;
     database.sql("UPDATE jobs SET attempts = 1").await;
     let _worker = work(&app);
     let waits = "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NULL AND dead_at IS NULL";
     wait_for_count(&database, waits, 1).await;
-    hurry(&database).await;
+    make_due(&database).await;
     wait_for_count(&database, "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL", 1).await;
     assert_eq!((state.runs.load(Ordering::SeqCst), state.given_up.load(Ordering::SeqCst)), (1, 2));
 }

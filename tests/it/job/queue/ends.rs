@@ -16,7 +16,7 @@ async fn a_run_that_lost_its_lease_changes_nothing() {
         add(&app, plain(act)).await;
         database.sql(&format!("UPDATE jobs SET attempts = {attempts}")).await;
         let _worker = work(&app);
-        state.began.notified().await;
+        state.started.notified().await;
         let taken_over = "UPDATE jobs SET lease = gen_random_uuid(), attempts = 2, due_at = now() + interval '1 hour'";
         database.sql(taken_over).await;
         state.gate.add_permits(1);
@@ -39,7 +39,7 @@ async fn a_job_that_is_replaced_during_its_last_attempt_is_not_given_up() {
     add(&app, job).await;
     database.sql("UPDATE jobs SET attempts = 1").await;
     let _worker = work(&app);
-    state.began.notified().await;
+    state.started.notified().await;
     add(&app, Plain { act: Act::Nothing, ..job }).await;
     state.gate.add_permits(1);
     wait_for_count(&database, JOBS, 0).await;

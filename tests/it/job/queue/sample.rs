@@ -36,11 +36,11 @@ pub(super) struct State {
     /// The most jobs that ran at once.
     pub(super) peak: AtomicUsize,
     pub(super) given_up: AtomicUsize,
-    /// Whether the next job that is given up fails to be.
-    pub(super) clings: AtomicBool,
-    /// What a job waits for, if it is to.
+    /// Whether the next attempt to give up a job fails.
+    pub(super) give_up_fails: AtomicBool,
+    /// What a job waits for that is to wait.
     pub(super) gate: Semaphore,
-    pub(super) began: Notify,
+    pub(super) started: Notify,
     pub(super) was_dropped: AtomicBool,
 }
 
@@ -52,9 +52,9 @@ impl Default for State {
             overlaps: AtomicUsize::default(),
             peak: AtomicUsize::default(),
             given_up: AtomicUsize::default(),
-            clings: AtomicBool::new(false),
+            give_up_fails: AtomicBool::new(false),
             gate: Semaphore::new(0),
-            began: Notify::new(),
+            started: Notify::new(),
             was_dropped: AtomicBool::new(false),
         }
     }
@@ -110,13 +110,16 @@ impl Job for Grouped {
     }
 }
 
-/// Notes that a run was dropped before its end.
-struct Unless<'a>(&'a State, bool);
+/// Notes when a run is dropped before its end.
+struct DropNote<'a> {
+    state: &'a State,
+    has_ended: bool,
+}
 
-impl Drop for Unless<'_> {
+impl Drop for DropNote<'_> {
     fn drop(&mut self) {
-        if !self.1 {
-            self.0.was_dropped.store(true, Ordering::SeqCst);
+        if !self.has_ended {
+            self.state.was_dropped.store(true, Ordering::SeqCst);
         }
     }
 }
@@ -133,15 +136,15 @@ async fn act(app: &App, key: String, act: Act) -> Result<()> {
     if !is_alone {
         state.overlaps.fetch_add(1, Ordering::SeqCst);
     }
-    state.began.notify_one();
-    let mut guard = Unless(state, false);
+    state.started.notify_one();
+    let mut note = DropNote { state, has_ended: false };
     match act {
         Act::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
         Act::Wait | Act::WaitAndFail => state.gate.acquire().await.expect("open").forget(),
         Act::Panic => panic!("as the test wants"),
         Act::Fail | Act::Nothing => {}
     }
-    guard.1 = true;
+    note.has_ended = true;
     state.running.lock().expect("no panic").remove(&key);
     match act {
         Act::Fail | Act::WaitAndFail => Err(Error::internal(anyhow::anyhow!("as the test wants"))),
@@ -157,7 +160,7 @@ impl Handler for Plain {
     async fn give_up(self, app: &App) -> Result<()> {
         let state = app.part::<Arc<State>>();
         state.given_up.fetch_add(1, Ordering::SeqCst);
-        if state.clings.swap(false, Ordering::SeqCst) {
+        if state.give_up_fails.swap(false, Ordering::SeqCst) {
             return Err(Error::internal(anyhow::anyhow!("not yet")));
         }
         Ok(())
@@ -205,6 +208,6 @@ pub(super) fn plain(act: Act) -> Plain {
 }
 
 /// Makes jobs that wait for their next attempt due.
-pub(super) async fn hurry(database: &TestDatabase) {
+pub(super) async fn make_due(database: &TestDatabase) {
     database.sql("UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL").await;
 }

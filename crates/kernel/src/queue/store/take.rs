@@ -101,7 +101,7 @@ RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts
         AND next.id <> jobs.id) AS is_replaced";
 
 /// Returns the statement that takes due jobs of these kinds, each with the number of its lane, and also finds out which
-/// tables have due rows, so that an idle worker sends one. For the table of a number, [`Taken::rows`] returns that number.
+/// tables have due rows, so that an idle worker sends one. For the table of a number, [`Taken::due_table`] returns that number.
 ///
 /// Kinds and lanes are constants: Postgres estimates an array that is a parameter to have ten elements, and so would take
 /// the plan for the actual ones to be so much cheaper that it planned at each call, which takes ten times as long as a look
@@ -134,7 +134,7 @@ pub(crate) fn statement(
 
 impl Taken {
     /// Returns the number of a table that has due rows, if it is not a job.
-    pub(crate) fn rows(&self) -> Option<usize> {
+    pub(crate) fn due_table(&self) -> Option<usize> {
         usize::try_from(-1 - self.id).ok()
     }
 }

@@ -27,7 +27,7 @@ use crate::{
 /// After this time a job of a serial lane gives its slot to another one.
 const SLOT_TIME: Duration = Duration::from_secs(1);
 /// The wait of a job for which there was no slot.
-const REST: Duration = Duration::from_secs(1);
+const NO_SLOT_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs a job in a task of its own.
 pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
@@ -35,7 +35,7 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
     let Some(kind) = worker.kinds.get(job.kind.as_str()).copied() else { return };
     let Some(mut slot) = worker.slots.occupy(kind.lane.name) else {
         // No more are taken than there are slots; but if they ever were, it costs the job no attempt.
-        lock(&worker.ended).push(requeue(&job, REST, 1, None));
+        lock(&worker.ended).push(requeue(&job, NO_SLOT_DELAY, 1, None));
         worker.ended_some.notify_one();
         return;
     };

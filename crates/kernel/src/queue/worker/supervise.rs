@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::alert;
 
 /// How long a loop rests after it panicked.
-const REST: Duration = Duration::from_secs(1);
+const RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs a loop in a task of its own until it returns. One that panics raises an alert and starts again, unless `stop` is
 /// cancelled; the alert is over once the loop has run for a while.
@@ -31,7 +31,7 @@ where
         let Err(error) = ended else { return };
         has_panicked = true;
         alert::raise("jobs", "loop_panicked", name, &error.to_string());
-        if stop.run_until_cancelled(tokio::time::sleep(REST)).await.is_none() {
+        if stop.run_until_cancelled(tokio::time::sleep(RESTART_DELAY)).await.is_none() {
             return;
         }
     }

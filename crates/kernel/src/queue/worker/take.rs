@@ -81,8 +81,8 @@ impl Worker {
         let (free_slots, statement) = (rooms.as_slice(), self.take.as_str());
         let take = async move |connection: &mut Connection| queue::take(connection, statement, free_slots, LEASE).await;
         let taken = self.app.database.autocommit(take).await?;
-        let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.rows().is_some());
-        let due = due.iter().filter_map(|due| self.work.rows.get(due.rows()?));
+        let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.due_table().is_some());
+        let due = due.iter().filter_map(|due| self.work.rows.get(due.due_table()?));
         *lock(&self.due_rows) = due.collect();
         let mut counts: HashMap<_, usize> = HashMap::new();
         for kind in taken.iter().filter_map(|job| self.kinds.get(job.kind.as_str())) {

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How late a body may be before it counts as late. Nearly all arrive with their heads.
-const PATIENCE: Duration = Duration::from_millis(50);
+const ON_TIME: Duration = Duration::from_millis(50);
 
 /// The turn of a request, which its body gives up and takes again. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -132,7 +132,7 @@ impl HttpBody for Arriving {
         if this.whole.is_none() {
             let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) else {
                 if this.place.is_none() && !this.share.is_over() {
-                    let patience = this.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(PATIENCE)));
+                    let patience = this.patience.get_or_insert_with(|| Box::pin(tokio::time::sleep(ON_TIME)));
                     ready!(patience.as_mut().poll(context));
                     let Some(place) = this.terms.places.take(this.terms.client) else { return this.refuse() };
                     this.place = Some(place);
@@ -208,16 +208,16 @@ mod tests {
         let terms = terms();
         let (sender, share, body) = begin(&terms);
         let whole = tokio::spawn(body.collect());
-        tokio::time::sleep(PATIENCE / 2).await;
+        tokio::time::sleep(ON_TIME / 2).await;
         assert!(terms.line.try_enter().is_none(), "it is not late yet");
         sender.send(Bytes::from_static(b"a")).await.expect("read");
-        tokio::time::sleep(PATIENCE).await;
+        tokio::time::sleep(ON_TIME).await;
         let other = terms.line.try_enter().expect("it is late");
         assert!(terms.places.take(CLIENT).is_none());
         assert!(terms.places.take(OTHER).is_some(), "it keeps out nobody else");
         sender.send(Bytes::from_static(b"b")).await.expect("read");
         drop(sender);
-        tokio::time::sleep(PATIENCE).await;
+        tokio::time::sleep(ON_TIME).await;
         assert!(!whole.is_finished(), "it waits in line");
         drop(other);
         let body = whole.await.expect("no panic").expect("whole").to_bytes();
@@ -233,7 +233,7 @@ mod tests {
         let terms = terms();
         let (_never, first, body) = begin(&terms);
         let waits = tokio::spawn(body.collect());
-        tokio::time::sleep(PATIENCE * 2).await;
+        tokio::time::sleep(ON_TIME * 2).await;
         let (_never_either, second, body) = begin(&terms);
         assert!(body.collect().await.is_err());
         assert!(second.end(), "refused");
@@ -244,7 +244,7 @@ mod tests {
         // Somebody else has the turn for too long.
         let (sender, share, body) = begin(&terms);
         let waits = tokio::spawn(body.collect());
-        tokio::time::sleep(PATIENCE * 2).await;
+        tokio::time::sleep(ON_TIME * 2).await;
         let _other = terms.line.try_enter().expect("it is late");
         drop(sender);
         assert!(waits.await.expect("no panic").is_err());
@@ -264,7 +264,7 @@ mod tests {
         let (sender, share, body) = begin(&terms);
         assert!(!share.end());
         let whole = tokio::spawn(body.collect());
-        tokio::time::sleep(PATIENCE * 2).await;
+        tokio::time::sleep(ON_TIME * 2).await;
         assert!(terms.places.take(CLIENT).is_some());
         drop(sender);
         assert!(whole.await.expect("no panic").is_ok());
