@@ -33,7 +33,7 @@ load: ## Serve a steady load through restarts, lost servers and overload (ARGS='
 
 scaffold: ## Write a repository with `mainstay new` and `mainstay add`, and run its tests
 	@scripts/setup test
-	@scripts/scaffold test
+	@scripts/scaffold
 
 bench: ## Measure throughput, latency and CPU, compared to a bare server and pgbench (ARGS=--quick is shorter)
 	@scripts/bench $(ARGS)
