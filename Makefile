@@ -1,7 +1,7 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test test-german chaos mutants scale load scaffold bench conformance fuzz image deb release setup lint fmt proto alerts openapi clients console
+.PHONY: help run envoy test test-german chaos mutants scale load scaffold upgrade bench conformance fuzz image deb release setup lint fmt proto alerts openapi clients console
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,7 +33,10 @@ load: ## Serve a steady load through restarts, lost servers and overload (ARGS='
 
 scaffold: ## Write a repository with `mainstay new` and `mainstay add`, and run its tests
 	@scripts/setup test
-	@scripts/scaffold test
+	@scripts/scaffold
+
+upgrade: ## Serve the previous release and this version together over one database
+	@scripts/upgrade
 
 bench: ## Measure throughput, latency and CPU, compared to a bare server and pgbench (ARGS=--quick is shorter)
 	@scripts/bench $(ARGS)
