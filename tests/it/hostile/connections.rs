@@ -159,7 +159,7 @@ async fn a_probe_waits_for_no_body() {
         let probe = format!("GET {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n{{");
         let mut stream = open(app.endpoint.address, probe.as_bytes()).await;
         assert_eq!(status(&mut stream, PATIENCE).await, Some(200), "{path}");
-        closed(&mut stream).await;
+        wait_until_closed(&mut stream).await;
     }
 }
 

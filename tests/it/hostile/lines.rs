@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{
-    connections::{PREFACE, flood, frame, open},
+    connections::{PREFACE, flood, frame, open, wait_until_closed},
     http2,
 };
 use crate::support::{Process, TestDatabase, eventually, people::Cast};
@@ -115,7 +115,7 @@ async fn hostile_input_leaves_one_line_for_each_request() {
     for bytes in no_requests() {
         let mut stream = open(address, b"").await;
         stream.write_all(&bytes).await.ok();
-        closed(&mut stream).await;
+        wait_until_closed(&mut stream).await;
     }
     let half = |id: &str| {
         let head = format!("POST /api/v1/tickets HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-Id: {id}\r\n");
@@ -126,8 +126,8 @@ async fn hostile_input_leaves_one_line_for_each_request() {
         (open(address, &half("hostile-late-1")).await, open(address, &half("hostile-late-2")).await);
     // There is a place for one of them; the other one is refused.
     tokio::select! {
-        () = closed(&mut first) => {}
-        () = closed(&mut second) => {}
+        () = wait_until_closed(&mut first) => {}
+        () = wait_until_closed(&mut second) => {}
     }
     drop((first, second));
     let opened = http2::reset(address, || {
