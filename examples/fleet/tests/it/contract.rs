@@ -77,7 +77,8 @@ async fn envoys_configuration_has_the_module() {
 async fn the_tables_are_in_a_schema_of_their_own() {
     let server = start().await;
     let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'fleet' ORDER BY 1";
-    assert_eq!(server.database().sql(tables).await, ["__diesel_schema_migrations", "leases", "vehicles"]);
+    let expected = ["__diesel_schema_migrations", "leases", "vehicles"];
+    assert_eq!(server.database().sql(tables).await, expected, "add them with `Module::migrations`");
     let versions = "SELECT version FROM fleet.__diesel_schema_migrations";
     assert_eq!(server.database().sql(versions).await, ["20261122000001"]);
 }
