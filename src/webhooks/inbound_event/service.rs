@@ -60,7 +60,8 @@ impl InboundEventService for InboundEvents {
     async fn receive_webhook(&self, request: Request<pb::ReceiveWebhookRequest>) -> Reply<pb::ReceiveWebhookResponse> {
         let headers = request.metadata().clone().into_headers();
         let mut call = Call::admit(request)?;
-        let provider = Provider::from_name(&call.message.provider).ok_or_else(|| Error::not_found("webhook provider"))?;
+        let provider =
+            Provider::from_name(&call.message.provider).ok_or_else(|| Error::not_found("webhook provider"))?;
         let verifier = self.app.part::<Verifiers>().of(provider)?;
         let body = call.message.body.take().unwrap_or_default();
         check_media_type(&body.content_type)?;

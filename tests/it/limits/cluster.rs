@@ -10,9 +10,9 @@ use std::{
 use mainstay_dev_servers::{Redis, RedisCluster};
 use serde_json::json;
 
-use super::pair::{BURST, SLOWEST, admitted, connect, has_counted, is_healthy, write};
+use super::pair::{BURST, SLOWEST, connect, count_admitted, has_counted, is_healthy, write};
 use crate::{
-    cases::{draft, post::published},
+    cases::{draft, post::publish_post},
     support::{Actor, Endpoint, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast},
 };
 
@@ -115,7 +115,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     let session = sign_in(at[0], customer.who()).await.good();
     let before = colleague.token().await.expect("a token");
     let after = stranger.token().await.expect("a token");
-    assert!((10..=BURST).contains(&admitted(&before, at).await), "what both servers admit together");
+    assert!((10..=BURST).contains(&count_admitted(&before, at).await), "what both servers admit together");
     sessions_end_on_both(at, &stranger).await;
     posts_follow_on_both(at, &agent).await;
     for server in [&first, &second] {
@@ -177,8 +177,8 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
 
     // Each by itself would admit a whole burst of a caller that it has not seen.
-    assert!((10..=BURST).contains(&admitted(&after, at).await), "what both servers admit together, again");
-    let more = admitted(&before, at).await;
+    assert!((10..=BURST).contains(&count_admitted(&after, at).await), "what both servers admit together, again");
+    let more = count_admitted(&before, at).await;
     assert!(more <= 3, "{more} more than a burst: what was counted is still known");
     let refreshed = json!({ "refreshToken": token });
     Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", refreshed).await.good();
@@ -202,7 +202,7 @@ async fn sessions_end_on_both(at: [&Endpoint; 2], user: &Actor) {
 
 /// What an author changes at one server is read at the other, which has it in its cache.
 async fn posts_follow_on_both(at: [&Endpoint; 2], author: &Actor) {
-    let (id, slug) = published(author).await;
+    let (id, slug) = publish_post(author).await;
     let reader = Actor::anonymous(at[1]);
     for number in 0..3 {
         let title = format!("Number {number}");

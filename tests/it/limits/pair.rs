@@ -18,7 +18,7 @@ pub(crate) const BURST: usize = 20 + 3;
 pub(crate) const SLOWEST: Duration = Duration::from_secs(3);
 
 /// Reads in turn at both servers, more than both admit together, and returns how many reads were admitted.
-pub(crate) async fn admitted(token: &str, at: [&Endpoint; 2]) -> usize {
+pub(crate) async fn count_admitted(token: &str, at: [&Endpoint; 2]) -> usize {
     let mut admitted = 0;
     for number in 0..2 * BURST {
         let who = Actor::bearer(at[number % 2], token);

@@ -9,7 +9,7 @@ use std::{
 use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
-use super::pair::{BURST, admitted, connect, has_counted, is_healthy, write};
+use super::pair::{BURST, connect, count_admitted, has_counted, is_healthy, write};
 use crate::support::{Actor, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast};
 
 /// The name under which Sentinel knows the primary.

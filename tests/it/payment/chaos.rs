@@ -73,7 +73,7 @@ impl World {
         let product = order::product(&scene, 150, "EUR").await;
         let recurring = create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
         let (dice, wishes) = (StdRng::seed_from_u64(seed), Vec::new());
-        Self { dice, gateway, database, servers, scene, product, create_recurring_product, wishes, renewals: 0 }
+        Self { dice, gateway, database, servers, scene, product, recurring, wishes, renewals: 0 }
     }
 
     /// Inserts an order of 4.50 EUR that no other request pays, bypassing the servers, which may be down.

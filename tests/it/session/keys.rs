@@ -33,12 +33,12 @@ async fn a_key_rotation_ends_no_session() {
     let cast = first.cast().await;
     let pair = sign_in(&first.endpoint, cast.customer.who()).await.good();
     let old = pair.text("/data/accessToken");
-    let before = publish_post(&first.endpoint).await;
+    let before = published_keys(&first.endpoint).await;
     assert!(before.contains(&signer(&old)));
-    assert_eq!(before, publish_post(&second.endpoint).await, "every instance publishes the same keys");
+    assert_eq!(before, published_keys(&second.endpoint).await, "every instance publishes the same keys");
 
     let made = signing_key::rotate(&first.app).await.expect("a new key");
-    assert!(publish_post(&first.endpoint).await.contains(&made), "published before it signs");
+    assert!(published_keys(&first.endpoint).await.contains(&made), "published before it signs");
     let still = sign_in(&first.endpoint, cast.customer.who()).await.good().text("/data/accessToken");
     assert_eq!(signer(&still), signer(&old), "the other instances do not know the new key yet");
     for app in [&first, &second] {

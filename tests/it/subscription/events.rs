@@ -175,7 +175,7 @@ async fn endpoints_are_notified_of_changes() {
         .await;
     let row = |kind: &str, version: &str| vec![Some(kind.to_owned()), Some(version.to_owned())];
     let wanted = [row(types[0], "2"), row(types[0], "3"), row(types[1], "5")];
-    assert_eq!(events, subscription_request, "started, renewed, cancelled");
+    assert_eq!(events, wanted, "started, renewed, cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -86,7 +86,7 @@ async fn a_refund_of_an_invoice_that_was_returned_before_it_was_booked_is_not_bo
     gateway.return_refund(&refund.gateway_id).await;
     // All invoices of the subscription are read with the next one.
     gateway.tells(&[&app.endpoint], json!("twice")).await;
-    gateway.happen(&id, "renewed").await;
+    gateway.change_subscription(&id, "renewed").await;
     eventually("the renewal is booked", async || app.database.number(INVOICES).await == 2).await;
     find(&app).await;
     assert_eq!((app.database.number(REFUNDS).await, app.database.number(REVERSED).await), (0, 0));
