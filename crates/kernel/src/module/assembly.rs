@@ -44,7 +44,7 @@ impl fmt::Display for Fault {
 /// The modules that a process is made of. There is one list per process, because the contract, whose policies and error
 /// reasons are looked up everywhere, is one.
 pub struct Modules {
-    names: Vec<&'static str>,
+    identities: Vec<Identity>,
     /// The merged contract.
     pub contract: &'static Contract,
     migrations: Vec<Set>,
@@ -67,7 +67,33 @@ pub struct Modules {
 
 impl fmt::Debug for Modules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Modules").field(&self.names).finish()
+        let names: Vec<_> = self.identities.iter().map(|identity| identity.name).collect();
+        f.debug_tuple("Modules").field(&names).finish()
+    }
+}
+
+/// What tells a module from another one of its name: its contract, and how much it registers of each.
+#[derive(PartialEq, Eq)]
+struct Identity {
+    name: &'static str,
+    descriptors: &'static [u8],
+    registered: [usize; 9],
+}
+
+impl Identity {
+    fn of(module: &Module) -> Self {
+        let registered = [
+            module.services.len(),
+            module.pages.len(),
+            module.jobs.len(),
+            module.rows.len(),
+            module.tasks.len(),
+            module.partitioned.len(),
+            module.handlers.len(),
+            module.subscribers.len(),
+            module.contributions.len(),
+        ];
+        Self { name: module.name, descriptors: module.descriptors, registered }
     }
 }
 
@@ -76,8 +102,8 @@ static INSTALLED: OnceLock<Modules> = OnceLock::new();
 static INSTALLING: Mutex<()> = Mutex::new(());
 
 impl Modules {
-    /// Checks the modules and makes them those of this process. A second call with modules of the same names, as in
-    /// tests, returns the first.
+    /// Checks the modules and makes them those of this process. A second call with the same modules, as in tests, returns
+    /// the first.
     ///
     /// # Errors
     /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes, undeclared scopes, reasons
@@ -86,7 +112,7 @@ impl Modules {
     pub fn install(product: Option<Set>, modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
         let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(installed) = INSTALLED.get()
-            && installed.names.iter().eq(modules.iter().map(|module| &module.name))
+            && installed.identities.iter().eq(&modules.iter().map(Identity::of).collect::<Vec<_>>())
         {
             return Ok(installed);
         }
@@ -127,7 +153,7 @@ impl Modules {
         crate::alert::declare("jobs", "loop_panicked");
         let partitioned: Arc<[_]> = modules.iter().flat_map(|module| &module.partitioned).copied().collect();
         let mut all = Self {
-            names: modules.iter().map(|module| module.name).collect(),
+            identities: modules.iter().map(Identity::of).collect(),
             // Read until the process ends, by every request.
             contract: contract::install(contract),
             migrations: migrations::kernel().into_iter().chain(product).collect(),

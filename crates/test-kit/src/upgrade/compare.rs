@@ -129,9 +129,7 @@ impl Pair<'_> {
             let columns = columns.filter(|column| self.new.columns.contains_key(*column)).cloned().collect();
             let texts = format!("{} {new}", old.predicate);
             let condition = format!("({new}) AND ({}) IS NOT TRUE", old.predicate);
-            if self.example(columns, &texts, &condition).await.is_none() {
-                return None;
-            }
+            self.example(columns, &texts, &condition).await?;
         }
         Some(format!("{} of {} is unique over what may be there twice. {WAIT}", unique.name, self.name))
     }

@@ -131,6 +131,15 @@ fn a_service_without_implementation() {
     assert_names(&report(module), &[cure]);
 }
 
+/// As in a test runner that runs all tests in one process.
+#[test]
+fn a_module_with_the_name_of_one_that_runs_is_checked_too() {
+    mainstay::product().with(fleet::module()).install().expect("good modules");
+    mainstay::product().with(fleet::module()).install().expect("the same once more");
+    let module = Module::new("fleet", fleet::proto::DESCRIPTORS);
+    assert_names(&report(module), &["no module serves fleet.v1.LeaseService"]);
+}
+
 #[test]
 fn two_modules_of_one_name() {
     let faults = mainstay::product().with(fleet::module()).with(fleet::module()).install().expect_err("a fault");
