@@ -129,16 +129,16 @@ impl Cli {
     pub fn run(self, modules: &'static Modules) -> ExitCode {
         let runtime =
             telemetry::lines::write_together(tokio::runtime::Builder::new_multi_thread().enable_all()).build();
-        let done = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
             let telemetry = runtime.block_on(async { telemetry::start() })?;
-            let done = runtime.block_on(self.dispatch(modules));
+            let result = runtime.block_on(self.dispatch(modules));
             telemetry.flush();
             // A blocking task that hangs must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
             telemetry::lines::write_out();
-            done
+            result
         });
-        match done {
+        match result {
             Ok(code) => code,
             Err(error) => {
                 eprintln!("mainstay: {error:#}");
@@ -175,7 +175,7 @@ impl Cli {
             Command::Keys(Keys::Rotate) => {
                 let instance = Instance::open(modules, read(modules, source)?).await?;
                 migrate::require(&instance.app).await?;
-                let id = plain(crate::identity::signing_key::ops::rotate(&instance.app).await)?;
+                let id = for_operator(crate::identity::signing_key::ops::rotate(&instance.app).await)?;
                 println!("New access tokens will be signed with {id} once every instance has published it.");
                 instance.close().await;
             }
@@ -184,7 +184,7 @@ impl Cli {
                 let instance = Instance::open(modules, read(modules, source)?).await?;
                 migrate::require(&instance.app).await?;
                 let created = crate::identity::user::ops::create_admin(&instance.app, &email, &name, password).await;
-                println!("{} may sign in as {email}.", plain(created)?);
+                println!("{} may sign in as {email}.", for_operator(created)?);
                 instance.close().await;
             }
         }
@@ -194,7 +194,7 @@ impl Cli {
 
 /// Converts an application error into a command-line error: for an operator, the cause of a server's error is the
 /// message, not what callers are told.
-fn plain<T>(result: mainstay_kernel::error::Result<T>) -> anyhow::Result<T> {
+fn for_operator<T>(result: mainstay_kernel::error::Result<T>) -> anyhow::Result<T> {
     result.map_err(|error| {
         let fields: Vec<_> = error.fields().iter().map(|(field, message)| format!("{field} {message}")).collect();
         let what = match error.source() {

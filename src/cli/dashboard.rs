@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::{
-    cli::{Instance, plain, print},
+    cli::{Instance, for_operator, print},
     payments::ledger::ops::sums::{self, Rebuilt},
 };
 
@@ -22,7 +22,7 @@ impl Dashboard {
         let Self::Rebuild = self;
         let rebuilt = async {
             super::migrate::require(&instance.app).await?;
-            plain(sums::rebuild(&instance.app).await)
+            for_operator(sums::rebuild(&instance.app).await)
         };
         let rebuilt = rebuilt.await;
         instance.close().await;

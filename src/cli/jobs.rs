@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use mainstay_kernel::queue::dead;
 
-use crate::cli::{Instance, plain};
+use crate::cli::{Instance, for_operator};
 
 /// Dead jobs that one command lists or redrives.
 const BATCH: i64 = 500;
@@ -34,14 +34,14 @@ impl Jobs {
         match self {
             Self::Dead { kind } => {
                 let list = async move |connection: &mut _| dead::list(connection, kind.as_deref(), BATCH).await;
-                for job in plain(database.autocommit(list).await)? {
+                for job in for_operator(database.autocommit(list).await)? {
                     println!("{}", serde_json::to_string(&job)?);
                 }
             }
             Self::Redrive { ids, kind } => {
                 let redrive =
                     async move |connection: &mut _| dead::redrive(connection, &ids, kind.as_deref(), BATCH).await;
-                println!("{} jobs run again", plain(database.autocommit(redrive).await)?);
+                println!("{} jobs run again", for_operator(database.autocommit(redrive).await)?);
             }
         }
         instance.close().await;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use crate::{
-    cli::{Instance, plain, print},
+    cli::{Instance, for_operator, print},
     payments::ledger::ops::{self as ledger, Report},
 };
 
@@ -25,7 +25,7 @@ impl Ledger {
         let Self::Check { json } = self;
         let checked = async {
             super::migrate::require(&instance.app).await?;
-            plain(ledger::check(&instance.app).await)
+            for_operator(ledger::check(&instance.app).await)
         };
         let report = checked.await;
         instance.close().await;

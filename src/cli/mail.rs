@@ -7,7 +7,7 @@ use mainstay_kernel::{clock::Clock, config::Config, module::Modules};
 use serde_json::json;
 
 use crate::{
-    cli::{Instance, migrate, plain},
+    cli::{Instance, for_operator, migrate},
     mail::{config::MailConfig, id::MailId, open_templates, ops, preview, suppression::ops as suppression, templates},
 };
 
@@ -60,7 +60,7 @@ impl Mail {
             Self::Preview(_) => {}
             Self::Failed => {
                 let failed = database.autocommit(async |connection| ops::list_failed(connection, BATCH).await).await;
-                for mail in plain(failed)? {
+                for mail in for_operator(failed)? {
                     let line = json!({
                         "id": mail.id, "kind": mail.subject.kind().name(), "attempts": mail.attempts,
                         "failure": mail.failure, "createTime": mail.created_at, "failTime": mail.finished_at,
@@ -70,18 +70,21 @@ impl Mail {
             }
             Self::Redrive { ids } => {
                 let ids = ids.iter().map(|id| MailId::parse(id)).collect::<mainstay_kernel::error::Result<Vec<_>>>();
-                println!("{} mails are sent again", plain(ops::redrive(&instance.app, plain(ids)?).await)?);
+                println!(
+                    "{} mails are sent again",
+                    for_operator(ops::redrive(&instance.app, for_operator(ids)?).await)?
+                );
             }
             Self::Suppressions => {
                 let all = database.autocommit(async |connection| suppression::list(connection, BATCH).await).await;
-                for one in plain(all)? {
+                for one in for_operator(all)? {
                     let reason = one.reason.name();
                     println!("{}", json!({ "address": one.address, "reason": reason, "createTime": one.created_at }));
                 }
             }
             Self::Unsuppress { address } => {
                 let remove = async move |connection: &mut _| suppression::remove(connection, &address).await;
-                let removed = plain(database.autocommit(remove).await)?;
+                let removed = for_operator(database.autocommit(remove).await)?;
                 println!(
                     "{}",
                     if removed { "mail to the address is sent again" } else { "the address was not listed" }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{Instance, plain};
+use crate::cli::{Instance, for_operator};
 use mainstay_kernel::{
     app::App,
     database::{ConnectFailure, migrations},
@@ -35,7 +35,7 @@ pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
     let connection = app.database.dedicated().await?;
     let modules = Modules::installed();
     let applied = migrations::run(connection, modules.migrations()).await?;
-    plain(partitions::prepare(app, modules.partitioned()).await)?;
+    for_operator(partitions::prepare(app, modules.partitioned()).await)?;
     Ok(applied)
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
-    cli::{Instance, plain},
+    cli::{Instance, for_operator},
     support::seed::ops::{self as seed, Plan},
 };
 
@@ -31,10 +31,10 @@ impl Seed {
         let style = "{bar:40} {human_pos}/{human_len} tickets, {per_sec}, {eta} left";
         let bar = ProgressBar::new(self.tickets.unsigned_abs()).with_style(ProgressStyle::with_template(style)?);
         let plan = Plan { tickets: self.tickets, accounts: self.accounts.into(), history: self.history };
-        plain(seed::run(&instance.app, plan, |count| bar.inc(count.unsigned_abs())).await)?;
+        for_operator(seed::run(&instance.app, plan, |count| bar.inc(count.unsigned_abs())).await)?;
         bar.finish();
         eprintln!("Updating statistics …");
-        plain(seed::tidy(&instance.app).await)?;
+        for_operator(seed::tidy(&instance.app).await)?;
         println!("{} tickets in {:.1} s", self.tickets, began.elapsed().as_secs_f64());
         instance.close().await;
         Ok(())

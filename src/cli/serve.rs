@@ -10,10 +10,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
-    Instance,
+    Instance, for_operator,
     migrate::{Checked, Newer},
     notify::Notify,
-    plain,
     probes::Probes,
 };
 use mainstay_kernel::{
@@ -66,7 +65,7 @@ impl Serve {
         let readiness = Readiness::default();
         let service = service::build(Modules::installed(), app, readiness.clone())?;
         let demo = if instance.is_private() {
-            plain(crate::identity::auth::ops::ensure_demo_account(app).await)?
+            for_operator(crate::identity::auth::ops::ensure_demo_account(app).await)?
         } else {
             None
         };

@@ -160,7 +160,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility) -> Resul
 /// `NOT_FOUND` when the account does not exist.
 pub async fn insert(mut connection: &Connection, operation: &Operation) -> Result<()> {
     match diesel::insert_into(operations::table).values(Row::from(operation)).execute(&mut connection).await {
-        Err(error) if mainstay_kernel::database::broken_reference(&error) == Some("operations_account_id_fkey") => {
+        Err(error) if mainstay_kernel::database::violated_foreign_key(&error) == Some("operations_account_id_fkey") => {
             Err(Error::not_found("account").caused_by(error))
         }
         inserted => one_row(inserted?, "insert", "operations", operation.id),

@@ -246,7 +246,7 @@ pub async fn insert(connection: &mut Connection, subscription: Subscription) -> 
     let customer = subscriptions::customer_id.eq(customer_of(&subscription.account, &subscription.gateway));
     let inserted = diesel::insert_into(subscriptions::table).values((Row::of(&subscription, None), customer));
     let inserted = inserted.returning(subscriptions::customer_id).get_result(connection);
-    let customer = inserted.await.map_err(|error| match mainstay_kernel::database::broken_reference(&error) {
+    let customer = inserted.await.map_err(|error| match mainstay_kernel::database::violated_foreign_key(&error) {
         Some("subscriptions_account_id_fkey") => Error::not_found("account"),
         _ => error.into(),
     })?;

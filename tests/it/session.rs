@@ -14,7 +14,7 @@ use serde_json::json;
 use crate::support::{Actor, Answer, PROTOCOLS, TestApp, actor::sign_in};
 
 /// Signs in the customer of `app`.
-async fn signed_in(app: &TestApp, who: &Actor) -> Answer {
+async fn new_session(app: &TestApp, who: &Actor) -> Answer {
     sign_in(&app.endpoint, who.who()).await.good()
 }
 

@@ -309,7 +309,7 @@ fn unclassified(message: &str) -> Reason {
 }
 
 /// Returns the name of the unique constraint that an error violates, if that is its cause.
-pub fn broken_unique(error: &DieselError) -> Option<&str> {
+pub fn violated_unique(error: &DieselError) -> Option<&str> {
     match error {
         DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, info) => info.constraint_name(),
         _ => None,
@@ -317,7 +317,7 @@ pub fn broken_unique(error: &DieselError) -> Option<&str> {
 }
 
 /// Returns the name of the foreign key that an error violates, if that is its cause.
-pub fn broken_reference(error: &DieselError) -> Option<&str> {
+pub fn violated_foreign_key(error: &DieselError) -> Option<&str> {
     match error {
         DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, info) => info.constraint_name(),
         _ => None,

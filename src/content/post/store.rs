@@ -6,13 +6,14 @@ use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, broken_unique,
+        Connection,
         condition::Condition,
         count,
         integrity::{corrupt, one_row},
         optional_column::optional,
         seek::seek,
         statement::Prepare as _,
+        violated_unique,
     },
     error::{Error, Reason, Result},
     id::{AccountId, UserId},
@@ -220,7 +221,7 @@ pub async fn update(connection: &mut Connection, post: &Post) -> Result<()> {
     let target = posts::table.filter(posts::id.eq(post.id)).filter(posts::version.eq(post.version - 1));
     let values = (Row::from(post), posts::body.eq(&post.content.body));
     match diesel::update(target).set(values).prepared().execute(connection).await {
-        Err(error) if broken_unique(&error) == Some("posts_slug_key") => Err(slug_taken().caused_by(error)),
+        Err(error) if violated_unique(&error) == Some("posts_slug_key") => Err(slug_taken().caused_by(error)),
         updated => one_row(updated?, "update", "posts", post.id),
     }
 }

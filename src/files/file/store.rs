@@ -12,11 +12,12 @@ use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, broken_reference,
+        Connection,
         condition::Condition,
         count,
         integrity::{corrupt, one_row},
         seek::seek,
+        violated_foreign_key,
     },
     error::{Error, Result},
     id::AccountId,
@@ -171,7 +172,7 @@ pub async fn lock_expired(connection: &mut Connection, now: DateTime<Utc>, limit
 /// `NOT_FOUND` if there is no such account.
 pub async fn insert(connection: &mut Connection, file: &File) -> Result<()> {
     match diesel::insert_into(files::table).values(Row::from(file)).execute(connection).await {
-        Err(error) if broken_reference(&error) == Some("files_account_id_fkey") => Err(Error::not_found("account")),
+        Err(error) if violated_foreign_key(&error) == Some("files_account_id_fkey") => Err(Error::not_found("account")),
         Err(error) => Err(error.into()),
         Ok(_) => Ok(()),
     }

@@ -104,7 +104,7 @@ pub async fn insert(connection: &mut Connection, user: &User, password_hash: &st
         users::updated_at.eq(user.updated_at),
     );
     match diesel::insert_into(users::table).values(row).execute(connection).await {
-        Err(error) if mainstay_kernel::database::broken_unique(&error) == Some("users_email_key") => {
+        Err(error) if mainstay_kernel::database::violated_unique(&error) == Some("users_email_key") => {
             Err(Error::with_message(Reason::AlreadyExists, "A user with this e-mail address exists."))
         }
         Err(error) => Err(error.into()),

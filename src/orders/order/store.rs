@@ -217,7 +217,7 @@ pub async fn insert(connection: &mut Connection, order: NewOrder, items: &[Item]
     );
     let inserted = diesel::insert_into(orders::table).values(row).returning(orders::number);
     let number = match inserted.get_result(connection).await {
-        Err(error) if mainstay_kernel::database::broken_reference(&error) == Some("orders_account_id_fkey") => {
+        Err(error) if mainstay_kernel::database::violated_foreign_key(&error) == Some("orders_account_id_fkey") => {
             return Err(Error::not_found("account").caused_by(error));
         }
         inserted => OrderNumber::new(inserted?),

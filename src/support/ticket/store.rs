@@ -272,7 +272,7 @@ pub async fn insert(mut connection: &Connection, new: &[Ticket]) -> Result<()> {
         }
     };
     match inserted {
-        Err(error) if mainstay_kernel::database::broken_reference(&error) == Some("tickets_account_id_fkey") => {
+        Err(error) if mainstay_kernel::database::violated_foreign_key(&error) == Some("tickets_account_id_fkey") => {
             Err(Error::not_found("account").caused_by(error))
         }
         inserted => rows_touched(inserted?, new.len(), "insert tickets"),

@@ -11,9 +11,10 @@ use crate::{
 };
 use mainstay_kernel::{
     database::{
-        Connection, broken_reference, count,
+        Connection, count,
         integrity::{corrupt, one_row},
         seek::seek,
+        violated_foreign_key,
     },
     error::{Error, Result},
     id::AccountId,
@@ -88,7 +89,7 @@ impl TryFrom<Row> for Endpoint {
 pub async fn insert(connection: &mut Connection, endpoint: &Endpoint) -> Result<()> {
     let insert = diesel::insert_into(webhook_endpoints::table).values(Row::from(endpoint));
     match insert.execute(connection).await {
-        Err(error) if broken_reference(&error) == Some("webhook_endpoints_account_id_fkey") => {
+        Err(error) if violated_foreign_key(&error) == Some("webhook_endpoints_account_id_fkey") => {
             Err(Error::not_found("account").caused_by(error))
         }
         inserted => one_row(inserted?, "insert", "webhook_endpoints", endpoint.id),

@@ -10,7 +10,7 @@ use crate::{
     support::{TestApp, eventually, mail::MailProvider, mail::well},
 };
 
-const TRIED: &str = "SELECT coalesce(max(attempts), 0) FROM mails";
+const ATTEMPTS: &str = "SELECT coalesce(max(attempts), 0) FROM mails";
 
 async fn failure(app: &TestApp) -> String {
     text(&app.database, "SELECT failure FROM mails").await
@@ -51,7 +51,7 @@ async fn a_rejection_is_final_and_its_record_names_nobody() {
     let why = failure(&app).await;
     assert!(why.contains("550") && why.contains("5.1.1") && why.contains("there is no such user"), "{why}");
     assert!(!why.contains(&email) && !why.contains('@'), "{why}");
-    assert_eq!((provider.attempts(), app.database.number(TRIED).await), (1, 1), "tried once");
+    assert_eq!((provider.attempts(), app.database.number(ATTEMPTS).await), (1, 1), "tried once");
     let jobs = "SELECT count(*) FROM jobs WHERE kind LIKE 'send_%mail'";
     wait_for_at_least(&app.database, &format!("SELECT 1 - ({jobs})"), 1).await;
     // The circuit is closed, since the provider is healthy.
@@ -74,7 +74,7 @@ async fn temporary_failures_are_retried() {
         let (app, scene) = start_app(&provider).await;
         provider.behave(&behaviour);
         order(&scene).await;
-        wait_for_at_least(&app.database, TRIED, 2).await;
+        wait_for_at_least(&app.database, ATTEMPTS, 2).await;
         assert_eq!(count_in_state(&app.database, PENDING).await, 1, "{behaviour}");
         assert!(!failure(&app).await.contains('@'), "{behaviour}");
         provider.behave(&well());
@@ -105,7 +105,7 @@ async fn outdated_mail_is_not_sent() {
     let (app, scene) = start_app(&provider).await;
     provider.kill();
     order(&scene).await;
-    wait_for_at_least(&app.database, TRIED, 1).await;
+    wait_for_at_least(&app.database, ATTEMPTS, 1).await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));
     wait_for_mails(&app.database, FAILED, 1).await;
     provider.restart().await;
@@ -131,7 +131,7 @@ async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     order(&scene).await;
     wait_for_mails(&app.database, SENT, 4).await;
     assert_eq!(second.mails().len(), 3);
-    assert_eq!(app.database.number(TRIED).await, 1, "on the first attempt, each time");
+    assert_eq!(app.database.number(ATTEMPTS).await, 1, "on the first attempt, each time");
     second.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
     order(&scene).await;
     // The first provider may still accept it, and does.

@@ -43,7 +43,7 @@ async fn what_operators_may_know_is_not_public() {
     }
 }
 
-fn decent(answer: &Answer, path: &str) {
+fn assert_common_headers(answer: &Answer, path: &str) {
     assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "{path}: no request id");
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
     assert!(answer.header("referrer-policy").is_some(), "{path}");
@@ -53,9 +53,9 @@ fn decent(answer: &Answer, path: &str) {
 async fn every_answer_names_its_request_and_is_not_sniffed() {
     let app = TestApp::start().await;
     for path in ["/livez", "/openapi.json", "/nothing", "/api/v1/nothing", "/api/v1/tickets", "/api/v1/tickets/17"] {
-        decent(&app.endpoint.get(path).await, path);
+        assert_common_headers(&app.endpoint.get(path).await, path);
     }
-    decent(&app.endpoint.get("/docs").await, "/docs");
+    assert_common_headers(&app.endpoint.get("/docs").await, "/docs");
 }
 
 /// The values of `src` and `href` in a page.

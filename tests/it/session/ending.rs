@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{caller, refresh, signed_in};
+use super::{caller, new_session, refresh};
 use crate::support::{PROTOCOLS, Protocol, TestApp, unique};
 use mainstay_kernel::id::UserId;
 
@@ -11,8 +11,8 @@ use mainstay_kernel::id::UserId;
 async fn the_list_shows_the_callers_sessions_and_marks_the_current_one() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let pairs = [signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await];
-    signed_in(&app, &cast.colleague).await;
+    let pairs = [new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await];
+    new_session(&app, &cast.colleague).await;
     for protocol in PROTOCOLS {
         for pair in &pairs {
             let list = caller(&app, pair).call(protocol, "SessionService.ListSessions", json!({})).await.good();
@@ -30,7 +30,7 @@ async fn revoking_a_session_ends_only_that_session() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for protocol in PROTOCOLS {
-        let (mine, other) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
+        let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
         let request = json!({ "sessionId": other.text("/data/sessionId") });
         caller(&app, &mine).call(protocol, "SessionService.RevokeSession", request.clone()).await.good();
         refresh(&app, &other, 0).await.refused("SESSION_REVOKED");
@@ -46,8 +46,8 @@ async fn a_reused_key_ends_no_session() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for protocol in PROTOCOLS {
-        let mine = signed_in(&app, &cast.customer).await;
-        let (first, second) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
+        let mine = new_session(&app, &cast.customer).await;
+        let (first, second) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
         let [end_first, end_second] =
             [&first, &second].map(|pair| json!({ "sessionId": pair.text("/data/sessionId") }));
         let (me, key) = (caller(&app, &mine), unique());
@@ -64,28 +64,28 @@ async fn a_reused_key_ends_no_session() {
 async fn revoke_all_ends_every_session_of_the_user() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let (mine, other) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
-    let colleague = signed_in(&app, &cast.colleague).await;
+    let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
+    let colleague = new_session(&app, &cast.colleague).await;
     caller(&app, &mine).call(Protocol::Rest, "SessionService.RevokeAllSessions", json!({})).await.good();
     for (protocol, pair) in [&mine, &other].into_iter().enumerate() {
         refresh(&app, pair, protocol).await.refused("SESSION_REVOKED");
     }
     refresh(&app, &colleague, 0).await.good();
-    refresh(&app, &signed_in(&app, &cast.customer).await, 0).await.good();
+    refresh(&app, &new_session(&app, &cast.customer).await, 0).await.good();
 }
 
 #[tokio::test]
 async fn a_new_role_is_in_the_next_token() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let pair = signed_in(&app, &cast.customer).await;
+    let pair = new_session(&app, &cast.customer).await;
     caller(&app, &pair).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.refused("PERMISSION_DENIED");
     let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
     cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.good();
     let refreshed = refresh(&app, &pair, 0).await;
     // Either the session continues with the new role, or the user must sign in again; the old role is gone in both
     // cases.
-    let next = if refreshed.reason.is_empty() { refreshed } else { signed_in(&app, &cast.customer).await };
+    let next = if refreshed.reason.is_empty() { refreshed } else { new_session(&app, &cast.customer).await };
     caller(&app, &next).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.good();
 }
 
@@ -96,7 +96,7 @@ async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
     let cast = app.cast().await;
-    let pair = signed_in(&app, &cast.customer).await;
+    let pair = new_session(&app, &cast.customer).await;
     // Stopped rather than killed, so it continues with all its data.
     let stopped = nix::unistd::Pid::from_raw(redis.pid().expect("it runs").cast_signed());
     nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGSTOP).expect("it runs");
@@ -120,7 +120,7 @@ async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
 async fn a_session_store_with_older_data_revives_no_session() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let (mine, other) = (signed_in(&app, &cast.customer).await, signed_in(&app, &cast.customer).await);
+    let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     let sessions = app.app.part::<mainstay::identity::session::store::Sessions>();
     let user = UserId(cast.customer.who().id);
     let before = sessions.list(user).await.expect("here");

@@ -3,14 +3,14 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{caller, refresh, signed_in};
+use super::{caller, new_session, refresh};
 use crate::support::{Protocol, TestApp};
 
 #[tokio::test]
 async fn each_refresh_gives_a_new_pair() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let mut pair = signed_in(&app, &cast.customer).await;
+    let mut pair = new_session(&app, &cast.customer).await;
     let session = pair.text("/data/sessionId");
     for turn in 0..4 {
         let next = refresh(&app, &pair, turn).await.good();
@@ -25,8 +25,8 @@ async fn each_refresh_gives_a_new_pair() {
 async fn a_reused_token_ends_every_session_of_the_user() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let stolen = signed_in(&app, &cast.customer).await;
-    let other = signed_in(&app, &cast.customer).await;
+    let stolen = new_session(&app, &cast.customer).await;
+    let other = new_session(&app, &cast.customer).await;
     let latest = refresh(&app, &stolen, 0).await.good();
     let latest = refresh(&app, &latest, 1).await.good();
     // Past the grace period in which two tabs may refresh concurrently.
@@ -39,14 +39,14 @@ async fn a_reused_token_ends_every_session_of_the_user() {
     for pair in [&latest, &other] {
         caller(&app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
     }
-    refresh(&app, &signed_in(&app, &cast.customer).await, 0).await.good();
+    refresh(&app, &new_session(&app, &cast.customer).await, 0).await.good();
 }
 
 #[tokio::test]
 async fn a_session_ends_however_often_it_is_refreshed() {
     let app = TestApp::builder().set("REFRESH_TOKEN_TTL", "2h").set("SESSION_MAX_AGE", "3h").start().await;
     let cast = app.cast().await;
-    let mut pair = signed_in(&app, &cast.customer).await;
+    let mut pair = new_session(&app, &cast.customer).await;
     for turn in 0..2 {
         app.app.clock.advance(TimeDelta::minutes(80));
         pair = refresh(&app, &pair, turn).await.good();
@@ -59,7 +59,7 @@ async fn a_session_ends_however_often_it_is_refreshed() {
 async fn concurrent_refreshes_of_one_client_get_the_same_pair() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let pair = signed_in(&app, &cast.customer).await;
+    let pair = new_session(&app, &cast.customer).await;
     let answers = futures_util::future::join_all((0..8).map(|protocol| refresh(&app, &pair, protocol))).await;
     let tokens: std::collections::BTreeSet<_> =
         answers.into_iter().map(|answer| answer.good().text("/data/refreshToken")).collect();
@@ -70,7 +70,7 @@ async fn concurrent_refreshes_of_one_client_get_the_same_pair() {
 async fn a_forged_token_ends_nothing() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let pair = signed_in(&app, &cast.customer).await;
+    let pair = new_session(&app, &cast.customer).await;
     let token = pair.text("/data/refreshToken");
     let mut forged: String = token[..token.len() - 4].to_owned();
     forged.push_str("AAAA");
@@ -83,7 +83,7 @@ async fn a_forged_token_ends_nothing() {
 async fn an_access_token_refreshes_nothing() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let pair = signed_in(&app, &cast.customer).await;
+    let pair = new_session(&app, &cast.customer).await;
     let request = json!({ "refreshToken": pair.text("/data/accessToken") });
     cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", request).await.refused("INVALID_TOKEN");
     let refresh = crate::support::Actor::bearer(&app.endpoint, pair.text("/data/refreshToken"));

@@ -10,7 +10,7 @@ use mainstay::identity::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{caller, refresh, signed_in};
+use super::{caller, new_session, refresh};
 use crate::support::{PROTOCOLS, Protocol, TestApp, TestDatabase, people::User, proxy::Proxy, unique};
 
 /// Creates the token that the mail would contain, without sending a mail.
@@ -31,7 +31,7 @@ async fn a_reset_sets_the_password_once_and_ends_every_session() {
     let cast = app.cast().await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let who = [&cast.customer, &cast.colleague, &cast.stranger][number];
-        let pairs = [signed_in(&app, who).await, signed_in(&app, who).await];
+        let pairs = [new_session(&app, who).await, new_session(&app, who).await];
         let token = token(&app.database, who.who()).await;
         let password = format!("brand new {}", unique());
         let request = json!({ "token": token, "password": password });

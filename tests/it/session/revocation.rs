@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{caller, refresh, signed_in};
+use super::{caller, new_session, refresh};
 use crate::support::{Answer, Protocol, TestApp, eventually};
 
 async fn two_instances() -> (TestApp, TestApp) {
@@ -38,7 +38,7 @@ async fn wait_until_refused(app: &TestApp, pair: &Answer) {
 async fn a_logout_ends_the_access_token() {
     let (here, there) = two_instances().await;
     let cast = here.cast().await;
-    let (pair, other) = (signed_in(&here, &cast.customer).await, signed_in(&here, &cast.customer).await);
+    let (pair, other) = (new_session(&here, &cast.customer).await, new_session(&here, &cast.customer).await);
     for pair in [&pair, &other] {
         use_token([&here, &there], pair).await;
     }
@@ -55,11 +55,11 @@ async fn a_logout_ends_the_access_token() {
 async fn a_revoked_session_ends_its_access_token() {
     let (here, there) = two_instances().await;
     let cast = here.cast().await;
-    let (mine, lost) = (signed_in(&here, &cast.customer).await, signed_in(&here, &cast.customer).await);
+    let (mine, lost) = (new_session(&here, &cast.customer).await, new_session(&here, &cast.customer).await);
     use_token([&here, &there], &lost).await;
     let request = json!({ "sessionId": lost.text("/data/sessionId") });
     // Nobody but its user can end it.
-    let stranger = signed_in(&here, &cast.stranger).await;
+    let stranger = new_session(&here, &cast.stranger).await;
     let refused = caller(&here, &stranger).call(Protocol::Rest, "SessionService.RevokeSession", request.clone()).await;
     refused.refused("NOT_FOUND");
     use_token([&here, &there], &lost).await;
@@ -74,7 +74,7 @@ async fn a_revoked_session_ends_its_access_token() {
 async fn a_stolen_refresh_token_ends_every_access_token_of_the_user() {
     let (here, there) = two_instances().await;
     let cast = here.cast().await;
-    let (stolen, other) = (signed_in(&here, &cast.customer).await, signed_in(&here, &cast.customer).await);
+    let (stolen, other) = (new_session(&here, &cast.customer).await, new_session(&here, &cast.customer).await);
     let next = refresh(&here, &stolen, 0).await.good();
     let latest = refresh(&here, &next, 1).await.good();
     for pair in [&latest, &other] {
@@ -91,7 +91,7 @@ async fn a_stolen_refresh_token_ends_every_access_token_of_the_user() {
 async fn another_role_ends_the_access_tokens_of_the_old_one() {
     let (here, there) = two_instances().await;
     let cast = here.cast().await;
-    let pair = signed_in(&here, &cast.customer).await;
+    let pair = new_session(&here, &cast.customer).await;
     use_token([&here, &there], &pair).await;
     let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
     cast.admin.call(Protocol::Rest, "UserService.SetUserRole", request).await.good();

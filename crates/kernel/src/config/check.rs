@@ -8,8 +8,8 @@ use url::{Host, Url};
 
 use super::{Config, separate, source::Reader};
 
-/// A replica that lags by less than what its lag is measured with would be read now and then only.
-const LEAST_LAG: Duration = Duration::from_millis(300);
+/// The time of a few measurements of the lag: under a smaller bound, a replica would seem to lag most of the time.
+const MIN_LAG: Duration = Duration::from_millis(300);
 
 /// Records every fault.
 pub(super) fn run(config: &Config, read: &mut Reader) {
@@ -91,7 +91,7 @@ fn check_replicas(config: &Config, read: &mut Reader) {
     } else if !replicas.urls.is_empty() && config.database.url.is_none() {
         read.fault("DATABASE_URL", "needed beside DATABASE_REPLICA_URLS: the primary that they follow");
     }
-    if replicas.max_lag < LEAST_LAG {
+    if replicas.max_lag < MIN_LAG {
         read.fault("DATABASE_REPLICA_MAX_LAG", "must be at least 300ms: the lag is measured ten times a second");
     }
 }

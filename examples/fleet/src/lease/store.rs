@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, broken_reference, condition::Condition, count, integrity::one_row, seek::seek},
+    database::{Connection, condition::Condition, count, integrity::one_row, seek::seek, violated_foreign_key},
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
@@ -80,7 +80,7 @@ fn visible<'q>(visibility: Visibility) -> leases::BoxedQuery<'q, diesel::pg::Pg>
 /// `NOT_FOUND` if there is no such account.
 pub(super) async fn insert(connection: &mut Connection, lease: &Lease) -> Result<()> {
     match diesel::insert_into(leases::table).values(Row::from(lease)).execute(connection).await {
-        Err(error) if broken_reference(&error) == Some("leases_account_id_fkey") => {
+        Err(error) if violated_foreign_key(&error) == Some("leases_account_id_fkey") => {
             Err(Error::not_found("account").caused_by(error))
         }
         inserted => one_row(inserted?, "insert", "leases", lease.id),

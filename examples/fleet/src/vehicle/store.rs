@@ -5,9 +5,10 @@ use diesel::{prelude::*, result::Error as DieselError};
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     database::{
-        Connection, broken_unique, count,
+        Connection, count,
         integrity::{corrupt, one_row},
         seek::seek,
+        violated_unique,
     },
     error::{Error, Reason, Result},
     page::{Start, Total},
@@ -51,7 +52,7 @@ fn require(row: Option<Row>) -> Result<Vehicle> {
 
 /// Names the plate, if that is what a statement failed for.
 fn plate_taken(error: DieselError) -> Error {
-    match broken_unique(&error) {
+    match violated_unique(&error) {
         Some("vehicles_plate_key") => Error::with_message(Reason::AlreadyExists, "Another vehicle has this plate."),
         _ => error.into(),
     }

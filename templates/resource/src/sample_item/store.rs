@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, broken_reference, condition::Condition, count, integrity::one_row, seek::seek},
+    database::{Connection, condition::Condition, count, integrity::one_row, seek::seek, violated_foreign_key},
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
@@ -59,7 +59,7 @@ fn require(row: Option<Row>) -> Result<SampleItem> {
 /// `NOT_FOUND` if there is no such account.
 pub(super) async fn insert(connection: &mut Connection, sample_item: &SampleItem) -> Result<()> {
     match diesel::insert_into(sample_items::table).values(Row::from(sample_item)).execute(connection).await {
-        Err(error) if broken_reference(&error) == Some("sample_items_account_id_fkey") => {
+        Err(error) if violated_foreign_key(&error) == Some("sample_items_account_id_fkey") => {
             Err(Error::not_found("account").caused_by(error))
         }
         inserted => one_row(inserted?, "insert", "sample_items", sample_item.id),

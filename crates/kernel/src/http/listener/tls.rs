@@ -35,7 +35,7 @@ use crate::{
 use expiry::Expiry;
 
 /// How often the files are checked for changes.
-const RENEWAL: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// HTTP/2 if the client supports it (RFC 7301, RFC 9113).
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -73,7 +73,7 @@ impl Tls {
         let mut known = Some(self.opened);
         self.expiry.publish();
         loop {
-            tokio::time::sleep(RENEWAL).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             let settings = self.settings.clone();
             let read = tokio::task::spawn_blocking(move || files(&settings)).await;
             let Ok(read) = read else { continue };
