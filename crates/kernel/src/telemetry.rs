@@ -17,8 +17,9 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt as _, registry, registry::LookupSpan,
 };
 
-/// This library logs notices of Postgres at `info`.
-const QUIET: &str = "info,tokio_postgres=warn";
+/// One library logs notices of Postgres at `info`; the other one warns of each connection that floods it with resets and is
+/// closed for that, so a stranger could fill the log.
+const QUIET: &str = "info,tokio_postgres=warn,h2=error";
 
 /// Logs and traces, until the process ends.
 #[derive(Debug)]

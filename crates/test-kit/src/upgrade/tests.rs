@@ -126,7 +126,7 @@ async fn a_row_of_the_version_before_is_read_and_written() {
     let parts = ["could run UPDATE garage.drivers SET", "could run DELETE FROM garage.drivers"];
     assert_refused(update, &parts).await;
     let twice = "ALTER TABLE vehicles ADD lot integer DEFAULT 1 UNIQUE";
-    assert_refused(twice, &["garage.vehicles: duplicate key", "could run INSERT INTO garage.vehicles"]).await;
+    assert_refused(twice, &["vehicles_lot_key", "could run INSERT INTO garage.vehicles"]).await;
     let rows = "ALTER TABLE vehicles ALTER colour SET NOT NULL";
     assert_refused(rows, &["it fails, if not in any case, with rows that are there", "colour"]).await;
 }
