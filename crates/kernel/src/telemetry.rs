@@ -33,7 +33,9 @@ pub struct Telemetry {
 /// # Errors
 /// A variable of OpenTelemetry that can't be used.
 pub fn start() -> anyhow::Result<Telemetry> {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(QUIET));
+    let asked = EnvFilter::try_from_default_env().map(|asked| asked.to_string()).unwrap_or_default();
+    // Of two levels for one target, the last one counts.
+    let filter = EnvFilter::new(format!("{QUIET},{asked}"));
     let traces = traces::Provider::open();
     // A second subscriber, as in tests, is refused; the first one stays.
     match &traces {
