@@ -241,9 +241,11 @@ async fn nothing_more_is_made_for_who_does_not_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     const MOST: usize = 8;
+    /// Of some 19 kB each: large, and all lists together are less than a caller may leave unread.
+    const TICKETS: usize = 20;
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    add_tickets(&app.database, &cast, 100).await;
+    add_tickets(&app.database, &cast, TICKETS).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str())];
     let client = connect(&app.endpoint).await;
@@ -254,13 +256,13 @@ async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     assert_eq!(list(1).await.0, 200, "it shows how large a ticket is");
     let locker = database::connect(&app.database.url).await;
     locker.batch_execute("BEGIN; LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
-    let mut lists: FuturesUnordered<_> = (0..=MOST).map(|_| list(100)).collect();
+    let mut lists: FuturesUnordered<_> = (0..=MOST).map(|_| list(TICKETS)).collect();
     let refused = tokio::time::timeout(PATIENCE, lists.next()).await.expect("one does not wait");
     assert_eq!(refused.expect("one of nine").0, 503);
     locker.batch_execute("ROLLBACK").await.expect("an end");
-    let all = lists.collect::<Vec<_>>().await.into_iter().chain(join_all((0..MOST).map(|_| list(100))).await);
+    let all = lists.collect::<Vec<_>>().await.into_iter().chain(join_all((0..MOST).map(|_| list(TICKETS))).await);
     for (status, length) in all {
-        assert!(status == 200 && length > 1_000_000, "{status}: {length} bytes");
+        assert!(status == 200 && length > 300_000, "{status}: {length} bytes");
     }
 }
 
