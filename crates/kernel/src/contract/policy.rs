@@ -2,7 +2,7 @@
 //!
 //! Read once from the options of `mainstay.policy.v1`: the grant sets and scopes that a module declares, what a service
 //! says for all its methods, and what a method says itself. What nobody says follows from the HTTP verb and the
-//! response message, except who may call: that has no default. The server does not start if a method has no policy, a
+//! messages, except who may call: that has no default. The server does not start if a method has no policy, a
 //! faulty one, or no HTTP rule; gRPC's own health and reflection services are exempt by name.
 
 use std::{collections::HashMap, time::Duration};
@@ -11,9 +11,12 @@ use http::StatusCode;
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 use uuid::Uuid;
 
-use super::{proto::policy::v1 as pb, reason::option};
+use super::{
+    proto::policy::v1 as pb,
+    reason::{is_marked, option},
+};
 
-pub use pb::{Cache, Idempotency, MediaType, RateClass, Reach, Role};
+pub use pb::{Cache, Idempotency, RateClass, Reach, Role};
 
 mod defaults;
 mod event;

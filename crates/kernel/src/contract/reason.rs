@@ -168,4 +168,10 @@ pub(crate) fn option<M: prost::Message + Default>(options: &DynamicMessage, exte
     }
 }
 
+/// Returns whether an option that is a bool is true.
+pub(crate) fn is_marked(options: &DynamicMessage, extension: &str) -> bool {
+    let extension = options.descriptor().parent_pool().get_extension_by_name(extension);
+    extension.is_some_and(|extension| matches!(*options.get_extension(&extension), Value::Bool(true)))
+}
+
 include!(concat!(env!("OUT_DIR"), "/reasons.rs"));

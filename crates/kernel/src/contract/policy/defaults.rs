@@ -1,15 +1,12 @@
-//! What follows from the HTTP verb and the response message, where neither a method nor its service says otherwise.
+//! What follows from the HTTP verb and the messages, where neither a method nor its service says otherwise.
 //! The tables and conventions are documented at `MethodPolicy` in `method.proto`.
 
 use prost_reflect::{FieldDescriptor, Kind, MethodDescriptor};
 
-use super::{Cache, Idempotency, RateClass, option};
+use super::{Cache, Idempotency, RateClass, module::unversioned, option};
 use crate::contract::proto::google::api::{HttpRule, http_rule::Pattern};
 
 const HTTP: &str = "google.api.http";
-const DEADLINE_MS: i32 = 2000;
-/// Of a watch.
-const WATCH_MS: i32 = 600_000;
 
 /// What a verb implies.
 #[derive(Debug)]
@@ -17,14 +14,13 @@ pub(super) struct Defaults {
     pub(super) is_read: bool,
     pub(super) idempotency: Idempotency,
     pub(super) rate_class: RateClass,
-    pub(super) deadline_ms: i32,
     pub(super) cache: Cache,
     pub(super) conditional: bool,
 }
 
 impl Defaults {
     /// Returns the defaults of a method; `None` if it has no HTTP rule.
-    pub(super) fn of(method: &MethodDescriptor, has_version: bool, is_watch: bool) -> Option<Self> {
+    pub(super) fn of(method: &MethodDescriptor, has_version: bool) -> Option<Self> {
         let rule: HttpRule = option(&method.options(), HTTP)?;
         let is_read = matches!(rule.pattern, Some(Pattern::Get(_)));
         let replaces = matches!(rule.pattern, Some(Pattern::Put(_) | Pattern::Patch(_)));
@@ -32,10 +28,22 @@ impl Defaults {
             is_read,
             idempotency: if is_read { Idempotency::None } else { Idempotency::Optional },
             rate_class: if is_read { RateClass::Read } else { RateClass::Write },
-            deadline_ms: if is_watch { WATCH_MS } else { DEADLINE_MS },
             cache: if is_read && has_version { Cache::PrivateRevalidate } else { Cache::NoStore },
             conditional: replaces && has_version,
         })
+    }
+}
+
+/// Returns the longest a call may take, in milliseconds.
+pub(super) fn deadline_ms(method: &MethodDescriptor, rate_class: RateClass) -> i32 {
+    if method.is_server_streaming() {
+        600_000
+    } else if method.is_client_streaming() {
+        120_000
+    } else if rate_class == RateClass::Bulk {
+        10_000
+    } else {
+        2000
     }
 }
 
@@ -53,10 +61,12 @@ pub(super) fn last_modified_field(method: &MethodDescriptor) -> Option<&'static 
     (message.full_name() == "google.protobuf.Timestamp").then_some("data.update_time")
 }
 
-/// A stream and a page have no version of their own.
+/// A stream and a page have no version of their own, and what belongs to another module has one for that module's methods.
 fn field_of_data(method: &MethodDescriptor, name: &str) -> Option<FieldDescriptor> {
     let single = |field: &FieldDescriptor| !field.is_list() && !field.is_map();
-    let data = method.output().get_field_by_name("data").filter(single)?;
-    let field = data.kind().as_message()?.get_field_by_name(name).filter(single)?;
-    (!method.is_server_streaming()).then_some(field)
+    let data = method.output().get_field_by_name("data").filter(single)?.kind().as_message()?.clone();
+    let field = data.get_field_by_name(name).filter(single)?;
+    let file = method.parent_file();
+    let is_own = unversioned(data.package_name()) == unversioned(file.package_name());
+    (is_own && !method.is_server_streaming()).then_some(field)
 }

@@ -6,6 +6,8 @@
 use prost::encoding::{WireType, decode_key, decode_varint, skip_field};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
+use super::is_marked;
+
 /// The field numbers from the response down to a scalar field.
 #[derive(Debug, Clone)]
 pub struct FieldPath {
@@ -46,10 +48,20 @@ impl FieldPath {
         self.leaf.is_list()
     }
 
-    /// Returns the numbers of enum values given by name; `None` unless the field is an enum that has them all.
-    pub fn enum_numbers(&self, names: &[String]) -> Option<Vec<i32>> {
-        let Kind::Enum(values) = self.leaf.kind() else { return None };
-        names.iter().map(|name| values.get_value_by_name(name).map(|value| value.number())).collect()
+    /// Returns the numbers of the enum values that are marked with an option, which is a bool.
+    ///
+    /// # Errors
+    /// The field is no enum, or one without such a value.
+    pub fn marked_values(&self, option: &str) -> Result<Vec<i32>, String> {
+        let mut numbers = Vec::new();
+        if let Kind::Enum(values) = self.leaf.kind() {
+            let marked = values.values().filter(|value| is_marked(&value.options(), option));
+            numbers.extend(marked.map(|value| value.number()));
+        }
+        if numbers.is_empty() {
+            return Err(format!("{} must be an enum with values that are marked {option}", self.leaf.full_name()));
+        }
+        Ok(numbers)
     }
 
     /// Returns the value in an encoded message; `None` if it is absent or the message is invalid.

@@ -198,7 +198,7 @@ fn declare(sets: &mut BTreeMap<String, GrantSet>, raw: &pb::GrantSet, fault: &mu
 }
 
 /// Returns the package without its last part if that is a version: all versions of a package belong to one module.
-fn unversioned(package: &str) -> &str {
+pub(super) fn unversioned(package: &str) -> &str {
     match package.rsplit_once('.') {
         Some((base, last)) if last.strip_prefix('v').is_some_and(|n| n.starts_with(|c: char| c.is_ascii_digit())) => {
             base

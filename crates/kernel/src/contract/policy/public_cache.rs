@@ -1,10 +1,10 @@
 //! What caches between the server and its callers may keep.
 
-use std::fmt::Write as _;
-
 use prost_reflect::MessageDescriptor;
 
 use super::{Cache, FieldPath, pb};
+
+const PUBLIC: &str = "mainstay.policy.v1.is_public";
 
 /// How long shared caches may keep a response, and which one.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct PublicCache {
 }
 
 impl PublicCache {
-    /// Reads the option of a method whose `cache` is this.
+    /// Reads the policy of a method whose `cache` is this.
     ///
     /// # Errors
     /// A fault of the policy.
@@ -24,27 +24,28 @@ impl PublicCache {
         cache: Cache,
         output: &MessageDescriptor,
     ) -> Result<Option<Self>, String> {
-        let raw = match (&raw.public_cache, cache) {
-            (None, Cache::Public) => return Err("CACHE_PUBLIC needs public_cache: say for how long".to_owned()),
-            (Some(raw), Cache::Public) => raw,
-            (None, _) => return Ok(None),
-            (Some(_), _) => return Err("public_cache goes with CACHE_PUBLIC: remove one of the two".to_owned()),
+        let age = match (raw.public_max_age_seconds, cache) {
+            (Some(age), Cache::Public) if age > 0 => age,
+            (Some(age), Cache::Public) => {
+                return Err(format!("public_max_age_seconds: {age} s are no time to cache a response for"));
+            }
+            (None, Cache::Public) => {
+                return Err("CACHE_PUBLIC needs public_max_age_seconds: say for how long".to_owned());
+            }
+            (None, _) if raw.public_field.is_empty() => return Ok(None),
+            _ => {
+                let fault =
+                    "public_max_age_seconds and public_field go with CACHE_PUBLIC: remove them, or what else is said";
+                return Err(fault.to_owned());
+            }
         };
-        let (age, stale) = (raw.max_age_seconds, raw.stale_while_revalidate_seconds);
-        if age <= 0 || stale < 0 {
-            return Err(format!("public_cache: {age} s and {stale} s are no times to cache a response for"));
-        }
-        let mut header = format!("public, max-age={age}");
-        if stale > 0 {
-            write!(header, ", stale-while-revalidate={stale}").expect("a string takes it");
-        }
-        let when = match raw.field.as_str() {
+        let header = format!("public, max-age={age}, stale-while-revalidate={age}");
+        let when = match raw.public_field.as_str() {
             "" => None,
             field => {
                 let path = FieldPath::resolve(output, field)?;
-                let values = path.enum_numbers(&raw.values).filter(|values| !values.is_empty());
-                let fault = || format!("public_cache: {field} must be an enum with all of its values");
-                Some((path, values.ok_or_else(fault)?))
+                let values = path.marked_values(PUBLIC).map_err(|fault| format!("public_field: {fault}"))?;
+                Some((path, values))
             }
         };
         Ok(Some(Self { header, when }))

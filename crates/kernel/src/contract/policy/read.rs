@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost_reflect::MethodDescriptor;
 
 use super::{
-    Access, Cache, Effect, FieldPath, Grant, MediaType, Method, PublicCache, Role, Success,
+    Access, Cache, Effect, FieldPath, Grant, Idempotency, Method, PublicCache, Role, Success,
     defaults::{self, Defaults},
     module::Modules,
     option, pb,
@@ -24,9 +24,10 @@ impl Method {
             return Err(vec![format!("no policy: give the method the option {METHOD}")]);
         };
         let mut faults = Vec::new();
-        let service: pb::ServicePolicy = option(&descriptor.parent_service().options(), SERVICE).unwrap_or_default();
+        let mut service: pb::ServicePolicy =
+            option(&descriptor.parent_service().options(), SERVICE).unwrap_or_default();
         let (version, last_modified) = note((None, None), etag_fields(descriptor, &raw), &mut faults);
-        let defaults = Defaults::of(descriptor, version.is_some(), raw.watch);
+        let defaults = Defaults::of(descriptor, version.is_some());
         if defaults.is_none() {
             faults.push("no HTTP rule: give the method the option google.api.http".to_owned());
         }
@@ -37,16 +38,20 @@ impl Method {
             );
         }
         let success = note(Vec::new(), Success::read(&raw, &descriptor.output()), &mut faults);
+        let own_cache = match raw.public_max_age_seconds {
+            Some(_) => first([raw.cache()], Cache::Public),
+            None => raw.cache(),
+        };
         let cache = match &defaults {
-            Some(defaults) if defaults.is_read => first([raw.cache(), service.cache()], defaults.cache),
+            Some(defaults) if defaults.is_read => first([own_cache, service.cache()], defaults.cache),
             _ => Cache::NoStore,
         };
-        if cache == Cache::NoStore && !matches!(raw.cache(), Cache::Unspecified | Cache::NoStore) {
-            faults.push("only what a GET returns is cached: say no cache".to_owned());
+        if cache == Cache::NoStore && !matches!(own_cache, Cache::Unspecified | Cache::NoStore) {
+            faults.push("only what a GET returns is cached: say no cache and no public_max_age_seconds".to_owned());
         }
         let public_cache = note(None, PublicCache::read(&raw, cache, &descriptor.output()), &mut faults);
-        let deadline_ms = raw.deadline_ms.or(service.deadline_ms);
-        if deadline_ms.is_some_and(|deadline| deadline <= 0) {
+        let media_types = note(Vec::new(), media_types(&raw.media_types), &mut faults);
+        if raw.deadline_ms.or(service.write_deadline_ms).is_some_and(|deadline| deadline <= 0) {
             faults.push("a deadline must be positive: leave it out for the default".to_owned());
         }
         let is_replicable = !raw.watch && cache != Cache::Public;
@@ -54,6 +59,14 @@ impl Method {
             faults.push("a watch, and a response that anyone may cache, reads the primary: say no replica".to_owned());
         }
         let Some(defaults) = defaults.filter(|_| faults.is_empty()) else { return Err(faults) };
+        // Of these two a service speaks for its writes.
+        if defaults.is_read {
+            service.set_idempotency(Idempotency::Unspecified);
+            service.write_deadline_ms = None;
+        }
+        let rate_class = first([raw.rate_class(), service.rate_class()], defaults.rate_class);
+        let deadline_ms = raw.deadline_ms.or(service.write_deadline_ms);
+        let deadline_ms = deadline_ms.unwrap_or_else(|| defaults::deadline_ms(descriptor, rate_class));
         let effect = match (raw.replica, defaults.is_read) {
             _ if raw.watch => Effect::Write,
             (Some(true), _) => Effect::ReplicaRead,
@@ -68,15 +81,15 @@ impl Method {
             access,
             grants,
             idempotency: first([raw.idempotency(), service.idempotency()], defaults.idempotency),
-            rate_class: first([raw.rate_class(), service.rate_class()], defaults.rate_class),
-            deadline: Duration::from_millis(deadline_ms.unwrap_or(defaults.deadline_ms).unsigned_abs().into()),
+            rate_class,
+            deadline: Duration::from_millis(deadline_ms.unsigned_abs().into()),
             success,
             version,
             last_modified,
             cache,
             public_cache,
             max_request_bytes: usize::try_from(raw.max_request_bytes).ok().filter(|&bytes| bytes > 0),
-            media_types: raw.media_types().map(|kind| media_type(kind).to_owned()).collect(),
+            media_types,
             conditional: raw.conditional.unwrap_or(defaults.conditional),
             read_mask: mask(descriptor, "read_mask"),
             include: mask(descriptor, "include"),
@@ -103,7 +116,7 @@ fn note<T>(stand_in: T, read: Result<T, String>, faults: &mut Vec<String>) -> T 
 }
 
 /// Returns the first value that is not the unspecified one, else the implied one.
-fn first<T: Default + PartialEq>(values: [T; 2], implied: T) -> T {
+fn first<T: Default + PartialEq, const N: usize>(values: [T; N], implied: T) -> T {
     values.into_iter().find(|value| *value != T::default()).unwrap_or(implied)
 }
 
@@ -146,11 +159,17 @@ fn grants(
     Ok((access, set.grants.iter().map(grant).collect()))
 }
 
-fn media_type(media_type: MediaType) -> &'static str {
-    match media_type {
-        MediaType::Unspecified | MediaType::Json => "application/json",
-        MediaType::Csv => "text/csv",
-        MediaType::Ndjson => "application/x-ndjson",
-        MediaType::Any => "*/*",
+/// Reads a list of media types as in an `Accept` header, without parameters.
+fn media_types(list: &str) -> Result<Vec<String>, String> {
+    if list.is_empty() {
+        return Ok(Vec::new());
     }
+    let is_token = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic() && !b"/;,".contains(&b));
+    let read = |name: &str| match name.split_once('/') {
+        Some((kind, subtype)) if is_token(kind) && is_token(subtype) => Ok(name.to_owned()),
+        _ => Err(format!(
+            "media_types: {name:?} is no media type: say one like text/csv, or several with commas between"
+        )),
+    };
+    list.split(',').map(str::trim).map(read).collect()
 }

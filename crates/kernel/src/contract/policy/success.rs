@@ -7,6 +7,10 @@ use prost_reflect::MessageDescriptor;
 
 use super::{FieldPath, pb};
 
+const PENDING: &str = "mainstay.policy.v1.is_pending";
+/// After how long a caller may poll an open outcome again.
+const POLL_AFTER: Duration = Duration::from_secs(1);
+
 /// A variant of a successful HTTP response.
 #[derive(Debug)]
 pub struct Success {
@@ -64,20 +68,25 @@ impl Success {
         let status = status.filter(|status| status.is_success() || *status == StatusCode::FOUND);
         let status = status.ok_or_else(|| format!("{number} is no status of success"))?;
         if status == StatusCode::ACCEPTED {
-            return Err("a 202 says what to poll, and until when: give the method `pending` and a location".to_owned());
+            return Err(
+                "a 202 says what to poll, and until when: give the method `pending_field` and a location".to_owned()
+            );
         }
         let names_resource = matches!(status, StatusCode::CREATED | StatusCode::FOUND);
-        if !raw.location.is_empty() && raw.pending.is_none() && !names_resource {
+        if !raw.location.is_empty() && !names_resource {
             return Err(format!(
-                "a location goes with 201, 302 or `pending`, not with {number}: remove one of the two"
+                "a location goes with 201 or 302, not with {number}: remove one of the two, or say `poll_location`"
             ));
+        }
+        if !raw.poll_location.is_empty() && raw.pending_field.is_empty() {
+            return Err("a poll_location goes with `pending_field`: say which field tells how long to poll".to_owned());
         }
         if raw.location.is_empty() && status == StatusCode::FOUND {
             return Err("a 302 needs the location that it leads to".to_owned());
         }
         let mut variants = Vec::new();
-        if let Some(pending) = &raw.pending {
-            variants.push(Self::pending(pending, location(&raw.location, output)?, output)?);
+        if !raw.pending_field.is_empty() {
+            variants.push(Self::pending(raw, output)?);
         }
         if !raw.degraded_field.is_empty() {
             variants.push(Self::partial(&raw.degraded_field, output)?);
@@ -87,18 +96,19 @@ impl Success {
         Ok(variants)
     }
 
-    fn pending(raw: &pb::Pending, location: Vec<LocationPart>, output: &MessageDescriptor) -> Result<Self, String> {
-        let path = FieldPath::resolve(output, &raw.field)?;
-        let values = path.enum_numbers(&raw.values).filter(|values| !values.is_empty());
-        let values = values.ok_or_else(|| format!("pending: {} must be an enum with all of its values", raw.field))?;
-        if location.is_empty() {
-            return Err("pending: name the location to poll".to_owned());
+    fn pending(raw: &pb::MethodPolicy, output: &MessageDescriptor) -> Result<Self, String> {
+        let path = FieldPath::resolve(output, &raw.pending_field)?;
+        let values = path.marked_values(PENDING).map_err(|fault| format!("pending_field: {fault}"))?;
+        let template = if raw.poll_location.is_empty() { &raw.location } else { &raw.poll_location };
+        if template.is_empty() {
+            return Err("pending_field: name the location to poll".to_owned());
         }
-        let seconds = raw.retry_after_seconds.unwrap_or(1);
-        let wait = u64::try_from(seconds).ok().filter(|&wait| wait > 0);
-        let wait = wait.ok_or_else(|| format!("{seconds} seconds are no time to retry after"))?;
-        let retry_after = Some(Duration::from_secs(wait));
-        Ok(Self { status: StatusCode::ACCEPTED, location, retry_after, when: Some(When::IsOneOf(path, values)) })
+        Ok(Self {
+            status: StatusCode::ACCEPTED,
+            location: location(template, output)?,
+            retry_after: Some(POLL_AFTER),
+            when: Some(When::IsOneOf(path, values)),
+        })
     }
 
     fn partial(field: &str, output: &MessageDescriptor) -> Result<Self, String> {

@@ -59,8 +59,7 @@ pub(crate) fn get_and_login() -> Policies {
 
 /// The policies of a service with one public method, whose responses may be cached for a minute.
 pub(crate) fn public_get() -> Policies {
-    let public = r#"access: "public" cache: CACHE_PUBLIC public_cache: {max_age_seconds: 60}"#;
-    let service = service_file("", GET, &policy(public), DATA);
+    let service = service_file("", GET, &policy("access: \"public\" public_max_age_seconds: 60"), DATA);
     read(vec![("fleet/v1/module.proto", module_file("fleet.v1", FLEET)), ("fleet/v1/vehicles.proto", service)])
         .expect("it holds")
 }
@@ -78,12 +77,18 @@ fn service_file(service: &str, http: &str, method: &str, rest: &str) -> String {
     format!(
         "syntax = \"proto3\"; package fleet.v1;
          import \"google/api/annotations.proto\"; import \"google/protobuf/timestamp.proto\";
-         import \"mainstay/policy/v1/method.proto\";
+         import \"mainstay/policy/v1/method.proto\"; import \"mainstay/policy/v1/value.proto\";
          service Vehicles {{ {service} rpc Do(Request) returns (Response) {{ {http} {method} }} }}
          message Request {{}}
-         enum State {{ STATE_UNSPECIFIED = 0; STATE_PENDING = 1; }}
+         enum State {{
+           STATE_UNSPECIFIED = 0;
+           STATE_SOLD = 1;
+           STATE_PENDING = 2 [(mainstay.policy.v1.is_pending) = true];
+           STATE_ORDERED = 3 [(mainstay.policy.v1.is_pending) = true, (mainstay.policy.v1.is_public) = true];
+         }}
+         enum Color {{ COLOR_UNSPECIFIED = 0; COLOR_RED = 1; }}
          message Vehicle {{
-           string id = 1; int64 version = 2; google.protobuf.Timestamp update_time = 3; State state = 4;
+           string id = 1; int64 version = 2; google.protobuf.Timestamp update_time = 3; State state = 4; Color color = 5;
          }}
          {rest}"
     )

@@ -3,7 +3,7 @@
 //! What is public is the same for everybody who sends no credentials, so its response need not be made anew for each of
 //! them: no transcoding, no policy, no call. A response is reused for at most [`REUSE`], and only while nothing that the
 //! [`Cache`] holds has been outdated since before its call: it is then what the call would return now. A method becomes
-//! public with `public_cache` in its policy.
+//! public with `public_max_age_seconds` in its policy.
 
 use std::{sync::Arc, time::Duration};
 

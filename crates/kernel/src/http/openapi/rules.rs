@@ -1,6 +1,6 @@
 //! The field rules as JSON Schema. The same options become checks in `mainstay-build`.
 
-use prost_reflect::{FieldDescriptor, Value as Protobuf};
+use prost_reflect::FieldDescriptor;
 use serde_json::{Map, Value, json};
 
 use crate::contract::{
@@ -9,7 +9,7 @@ use crate::contract::{
         BytesRules, EnumRules, FieldRules, Int32Rules, Int64Rules, RepeatedRules, StringRules, field_rules::Type,
         string_rules::WellKnown,
     },
-    reason::option,
+    reason::{is_marked, option},
 };
 
 /// Strings must not contain NUL.
@@ -46,7 +46,7 @@ pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
 /// Returns whether every response has the field, unless a mask leaves it out.
 pub(crate) fn is_always_answered(field: &FieldDescriptor) -> bool {
     let is_choice = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
-    !is_choice && !is_marked(field, "mainstay.policy.v1.may_be_absent")
+    !is_choice && !is_marked(&field.options(), "mainstay.policy.v1.may_be_absent")
 }
 
 /// Returns the rules of one list item from the rules of the list.
@@ -102,17 +102,11 @@ pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String,
 /// a kind of event.
 pub(super) fn declared_names(field: &FieldDescriptor) -> Option<Map<String, Value>> {
     let policies = &contract::current().policies;
-    if is_marked(field, "mainstay.policy.v1.is_scope") {
+    if is_marked(&field.options(), "mainstay.policy.v1.is_scope") {
         return Some(names(policies.scopes().map(|scope| (scope.name.as_str(), scope.summary.as_str()))));
     }
-    let is_event = is_marked(field, "mainstay.policy.v1.is_event");
+    let is_event = is_marked(&field.options(), "mainstay.policy.v1.is_event");
     is_event.then(|| names(policies.events().map(|event| (event.name.as_str(), event.summary.as_str()))))
-}
-
-fn is_marked(field: &FieldDescriptor, option: &str) -> bool {
-    let pool = field.parent_message().parent_pool().clone();
-    let extension = pool.get_extension_by_name(option).expect("the option is compiled in");
-    matches!(*field.options().get_extension(&extension), Protobuf::Bool(true))
 }
 
 fn names<'a>(declared: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {

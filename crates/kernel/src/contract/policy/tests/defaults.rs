@@ -6,10 +6,21 @@ const EMPTY: &str = "message Response {}";
 
 /// The policy of a method with these options, and the access of admins.
 fn read_one(service: &str, verb: &str, fields: &str, response: &str) -> Method {
+    only(source(service, verb, fields, response))
+}
+
+fn source(service: &str, verb: &str, fields: &str, response: &str) -> String {
     let http = format!("option (google.api.http) = {{{verb}: \"/api/v1/do\"}};");
-    let service = service_file(service, &http, &policy(&format!("access: \"admin\" {fields}")), response);
-    let sources = vec![("fleet/v1/module.proto", module_file("fleet.v1", FLEET)), ("fleet/v1/fleet.proto", service)];
-    let mut policies = read(sources).expect("a good contract");
+    service_file(service, &http, &policy(&format!("access: \"admin\" {fields}")), response)
+}
+
+/// The policy of the method of this file.
+fn only(source: String) -> Method {
+    let garage = "syntax = \"proto3\"; package garage.v1; message Car { int64 version = 1; }".to_owned();
+    let module = module_file("fleet.v1", FLEET);
+    let files =
+        vec![("fleet/v1/module.proto", module), ("garage/v1/car.proto", garage), ("fleet/v1/fleet.proto", source)];
+    let mut policies = read(files).expect("a good contract");
     policies.methods.remove("/fleet.v1.Vehicles/Do").expect("the method")
 }
 
@@ -60,23 +71,73 @@ fn the_status_follows_from_location_and_response() {
     let created = read_one("", "post", "location: \"/api/v1/do/{data.id}\"", DATA);
     assert_eq!((statuses(&created), created.success[0].location.len()), (vec![201], 2));
 
-    let pending = "pending: {field: \"data.state\" values: [\"STATE_PENDING\"]} location: \"/api/v1/do/{data.id}\"";
-    let open = read_one("", "post", pending, DATA);
+    let pending = "pending_field: \"data.state\"";
+    let open = read_one("", "post", &format!("{pending} location: \"/api/v1/do/{{data.id}}\""), DATA);
     assert_eq!(statuses(&open), [202, 201]);
     assert_eq!((open.success[0].retry_after, open.success[1].retry_after), (Some(Duration::from_secs(1)), None));
-    // A location goes only with the status that announces one.
-    let open = read_one("", "post", &format!("status: 200 {pending}"), DATA);
+    let Some(When::IsOneOf(_, values)) = &open.success[0].when else { panic!("{:?}", open.success) };
+    assert_eq!(values, &[2, 3], "those that are marked");
+    // What creates nothing has a location only while there is something to poll.
+    let open = read_one("", "post", &format!("{pending} poll_location: \"/api/v1/do/{{data.id}}\""), DATA);
     assert_eq!(statuses(&open), [202, 200]);
     assert!(!open.success[0].location.is_empty() && open.success[1].location.is_empty());
 }
 
 #[test]
+fn streams_and_bulk_work_take_longer() {
+    let seconds = |method: Method| method.deadline.as_secs();
+    let bulk = "rate_class: RATE_CLASS_BULK";
+    assert_eq!(seconds(read_one("", "post", "", DATA)), 2);
+    assert_eq!(seconds(read_one("", "post", bulk, DATA)), 10);
+    let upload = source("", "post", bulk, DATA).replace("Do(Request)", "Do(stream Request)");
+    assert_eq!(seconds(only(upload)), 120);
+    let export = source("", "get", bulk, DATA).replace("returns (Response)", "returns (stream Response)");
+    assert_eq!(seconds(only(export)), 600);
+}
+
+#[test]
+fn a_resource_of_another_module_has_no_version_here() {
+    let response = "import \"garage/v1/car.proto\"; message Response { garage.v1.Car data = 1; }";
+    assert!(read_one("", "get", "", response).version.is_none());
+    assert!(read_one("", "get", "version_field: \"data.version\"", response).version.is_some(), "unless it is said");
+}
+
+#[test]
+fn a_public_response_is_that_of_a_marked_value() {
+    let public = |fields: &str| {
+        let method = read_one("", "get", &format!("public_max_age_seconds: 60 {fields}"), DATA);
+        assert_eq!((method.cache, method.effect), (Cache::Public, Effect::CurrentRead));
+        method.public_cache.expect("it is public")
+    };
+    let always = public("");
+    assert_eq!(always.header(), "public, max-age=60, stale-while-revalidate=60");
+    // A Response whose data has this state.
+    let in_state = |state: u8| [0x0a, 0x02, 0x20, state];
+    assert!(!always.is_conditional() && always.applies(&in_state(1)));
+    let sometimes = public("public_field: \"data.state\"");
+    assert_eq!([1, 2, 3].map(|state| sometimes.applies(&in_state(state))), [false, false, true]);
+}
+
+#[test]
+fn media_types_are_a_list_as_in_accept() {
+    assert_eq!(read_one("", "post", "", DATA).media_types, [""; 0]);
+    assert_eq!(read_one("", "post", "media_types: \"*/*\"", DATA).media_types, ["*/*"]);
+    let two = read_one("", "post", "media_types: \"text/csv, application/x-ndjson\"", DATA);
+    assert_eq!(two.media_types, ["text/csv", "application/x-ndjson"]);
+}
+
+#[test]
 fn a_method_goes_before_its_service_and_a_service_before_the_verb() {
     let service = "option (mainstay.policy.v1.service) =
-        {idempotency: IDEMPOTENCY_NONE rate_class: RATE_CLASS_LOGIN deadline_ms: 5000 cache: CACHE_NO_STORE};";
-    let method = read_one(service, "get", "", DATA);
+        {idempotency: IDEMPOTENCY_NONE rate_class: RATE_CLASS_LOGIN write_deadline_ms: 5000 cache: CACHE_NO_STORE};";
+    let method = read_one(service, "post", "", DATA);
     assert_eq!((method.idempotency, method.rate_class), (Idempotency::None, RateClass::Login));
     assert_eq!((method.deadline, method.cache), (Duration::from_secs(5), Cache::NoStore));
+    // A service says of its reads who caches them, and of its writes the rest; the rate class is that of both.
+    let writes = service.replace("IDEMPOTENCY_NONE", "IDEMPOTENCY_REQUIRED");
+    let method = read_one(&writes, "get", "", DATA);
+    assert_eq!((method.idempotency, method.rate_class), (Idempotency::None, RateClass::Login));
+    assert_eq!((method.deadline, method.cache), (Duration::from_secs(2), Cache::NoStore));
 
     let fields = "idempotency: IDEMPOTENCY_REQUIRED rate_class: RATE_CLASS_BULK deadline_ms: 9000
         cache: CACHE_PRIVATE_REVALIDATE version_field: \"\" conditional: true";

@@ -68,19 +68,31 @@ fn what_a_method_says_about_its_response_must_hold() {
     says(&admin("version_field: \"data.revision\""), &["data.revision: no field revision"]);
     says(&admin("location: \"/api/v1/do/{data.key}\""), &["data.key: no field key"]);
     says(&admin("location: \"/api/v1/do/{data.id\""), &["a { without }"]);
-    says(&admin("status: 200 location: \"/api/v1/do/{data.id}\""), &["goes with 201, 302 or `pending`, not with 200"]);
-    says(&admin("status: 202"), &["a 202 says what to poll", "`pending`"]);
-    says(&admin("status: 202 location: \"/api/v1/do/{data.id}\""), &["a 202 says what to poll", "`pending`"]);
+    says(
+        &admin("status: 200 location: \"/api/v1/do/{data.id}\""),
+        &["goes with 201 or 302, not with 200", "poll_location"],
+    );
+    says(&admin("status: 202"), &["a 202 says what to poll", "`pending_field`"]);
+    says(&admin("status: 202 location: \"/api/v1/do/{data.id}\""), &["a 202 says what to poll", "`pending_field`"]);
     says(&admin("status: 404"), &["404 is no status of success"]);
-    says(&admin("pending: {field: \"data.state\" values: [\"PENDING\"]}"), &["data.state must be an enum"]);
-    says(&admin("pending: {field: \"data.state\"}"), &["data.state must be an enum"]);
-    says(&admin("pending: {field: \"data.state\" values: [\"STATE_PENDING\"]}"), &["name the location to poll"]);
-    let polled = "location: \"/api/v1/do/{data.id}\" \
-                  pending: {field: \"data.state\" values: [\"STATE_PENDING\"] retry_after_seconds: 0}";
-    says(&admin(polled), &["0 seconds are no time to retry after"]);
+    let unmarked = "must be an enum with values that are marked mainstay.policy.v1.is_pending";
+    says(&admin("pending_field: \"data.id\""), &["pending_field: fleet.v1.Vehicle.id", unmarked]);
+    says(&admin("pending_field: \"data.color\""), &["pending_field: fleet.v1.Vehicle.color", unmarked]);
+    says(&admin("pending_field: \"data.state\""), &["name the location to poll"]);
+    says(&admin("poll_location: \"/api/v1/do/{data.id}\""), &["a poll_location goes with `pending_field`"]);
     says(&admin("deadline_ms: 0"), &["a deadline must be positive"]);
-    let public = "cache: CACHE_PUBLIC public_cache: {max_age_seconds: 60}";
-    says(&admin(&format!("{public} replica: true")), &["reads the primary: say no replica"]);
+    says(&admin("public_max_age_seconds: 60 replica: true"), &["reads the primary: say no replica"]);
+    says(&admin("public_max_age_seconds: 0"), &["0 s are no time to cache a response for"]);
+    says(&admin("cache: CACHE_PUBLIC"), &["CACHE_PUBLIC needs public_max_age_seconds"]);
+    says(&admin("cache: CACHE_NO_STORE public_max_age_seconds: 60"), &["go with CACHE_PUBLIC"]);
+    says(&admin("public_field: \"data.state\""), &["go with CACHE_PUBLIC"]);
+    says(
+        &admin("public_max_age_seconds: 60 public_field: \"data.color\""),
+        &["public_field: fleet.v1.Vehicle.color must be an enum", "marked mainstay.policy.v1.is_public"],
+    );
+    for list in ["csv", "text/csv; header=present", "text/csv,", "text/", "a/b/c"] {
+        says(&admin(&format!("media_types: \"{list}\"")), &["is no media type"]);
+    }
     let post = "option (google.api.http) = {post: \"/api/v1/do\"};";
     let cached = policy("access: \"admin\" cache: CACHE_PRIVATE_REVALIDATE");
     says(&method(post, &cached), &["only what a GET returns is cached: say no cache"]);
