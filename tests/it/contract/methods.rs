@@ -1,5 +1,7 @@
 //! Every method declares its policy, its route and its documentation.
 
+use std::{fs, path::Path};
+
 use mainstay_kernel::contract::{Method, Reason, policy};
 use prost_reflect::{MessageDescriptor, MethodDescriptor, Value};
 
@@ -13,6 +15,9 @@ const FOREIGN: [&str; 0] = [];
 
 /// Paths that other parties register and keep, so they carry no API version. The list may only shrink.
 const ELSEWHERE: [&str; 1] = ["/webhooks/{provider}"];
+
+/// Policies that have more to say than five lines hold, with their lines. The list may only shrink.
+const LONG: [(usize, &str); 1] = [(7, "TicketService.ImportTickets")];
 
 fn comment(method: &MethodDescriptor) -> String {
     let file = method.parent_file();
@@ -52,6 +57,24 @@ fn every_method_is_documented_and_names_only_existing_reasons() {
             assert!(Reason::from_code(word).is_some(), "{}: there is no reason {word}", method.name);
         }
     }
+}
+
+/// What most methods would say belongs into the defaults, and what an enum or a service means into its own option.
+#[test]
+fn a_policy_is_five_lines_at_most() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto");
+    let lines = |method: &Method| {
+        let source = fs::read_to_string(root.join(method.descriptor.parent_file().name())).expect("the method's file");
+        let rpc = format!("rpc {}(", method.descriptor.name());
+        let (_, rest) = source.split_once(&rpc).expect("the method");
+        let (_, rest) = rest.split_once("option (mainstay.policy.v1.method) = {").expect("its policy");
+        let (policy, _) = rest.split_once("};").expect("the end of it");
+        policy.lines().filter(|line| !line.trim().is_empty()).count()
+    };
+    let counts: Vec<_> = methods().into_iter().map(|method| (lines(method), &*method.name)).collect();
+    assert!(counts.iter().all(|(lines, _)| *lines > 0), "{counts:?}");
+    let long: Vec<_> = counts.into_iter().filter(|(lines, _)| *lines > 5).collect();
+    assert_eq!(long, LONG);
 }
 
 #[test]
