@@ -24,7 +24,8 @@ use mainstay_kernel::{
 
 use self::{
     config::MailConfig,
-    job::{SendBulkMail, SendMail},
+    job::SendMail,
+    jobs::{BulkMails, UrgentMails},
     model::Kind,
     provider_events::{ResendEvents, SendGridEvents},
     templates::Templates,
@@ -39,8 +40,9 @@ pub(crate) fn module() -> Module {
         .part(|app| open_templates(app.config.section()))
         .pages(preview::pages)
         .pages(pages::pages)
+        .due_rows::<UrgentMails>()
+        .due_rows::<BulkMails>()
         .queue::<SendMail>()
-        .queue::<SendBulkMail>()
         .on_every_event(|connection, events, now| Box::pin(ops::send_about(connection, events, now)))
         .every(HOUR, "forget_mails", "Removes mails 30 days after they were sent or given up", jobs::forget_mails)
         .contribute::<Arc<dyn Handler>>(Arc::new(ResendEvents))

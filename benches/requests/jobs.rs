@@ -32,8 +32,9 @@ async fn waiting(world: &World) -> anyhow::Result<i64> {
 }
 
 pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs> {
-    // The mails of the other operations: another kind of work, and first in the queue.
+    // What the other operations left: another kind of work, and first in the queue.
     world.sql.execute("DELETE FROM jobs WHERE kind <> 'process_inbound_event'", &[]).await?;
+    world.sql.execute("DELETE FROM mails", &[]).await?;
     let script = script(world).await?;
     if options.show_statements {
         eprintln!("{script}");

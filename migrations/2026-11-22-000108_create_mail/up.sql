@@ -4,7 +4,7 @@
 
 -- An outbox: the transaction that causes a mail writes its row. kind: 1 password reset, 2 order confirmation, 3 payment
 -- receipt, 4 registration, 5 refund, 6 subscription receipt, 7 unpaid subscription, 8 sign-in from a new place, 9 ticket
--- received, 10 reply to a ticket. state: 1 pending, 2 sent, 3 failed, 4 given up with its job.
+-- received, 10 reply to a ticket. state: 1 pending, 2 sent, 3 failed, 4 given up.
 CREATE TABLE mails (
     id uuid PRIMARY KEY,
     kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 10),
@@ -21,6 +21,14 @@ CREATE TABLE mails (
     failure text,
     -- The end of the lease of the worker that is sending it; null: none is.
     leased_until timestamptz,
+    -- The leases since the last outcome that was stored: those before the present one ended because whoever had them failed
+    -- or died.
+    leases integer NOT NULL DEFAULT 0 CHECK (leases >= 0),
+    -- When a worker is to look at it: at once, for the next attempt, or if the present one has no outcome; null once it is
+    -- finished.
+    due_at timestamptz,
+    -- The trace of the request or job that caused it (W3C), if that is recorded: the worker that sends it continues it.
+    traceparent text CHECK (char_length(traceparent) = 55),
     -- When it was counted among the mails that its recipient gets; null: it is still to be counted, or a provider
     -- rejected it.
     counted_at timestamptz,
@@ -31,11 +39,13 @@ CREATE TABLE mails (
     CONSTRAINT mails_parent_check CHECK ((kind IN (1, 6, 7, 8, 10)) = (parent_id IS NOT NULL)),
     CONSTRAINT mails_leased_check CHECK (state = 1 OR leased_until IS NULL),
     CONSTRAINT mails_finished_check CHECK ((state = 1) = (finished_at IS NULL)),
+    CONSTRAINT mails_due_check CHECK ((state = 1) = (due_at IS NOT NULL)),
     -- One mail of a kind per subject, however often its cause is processed.
     CONSTRAINT mails_subject_key UNIQUE (kind, subject_id)
 );
--- Finds the mail to send.
-CREATE INDEX mails_pending_idx ON mails (id) WHERE state = 1;
+-- Find the mail to send: that which somebody waits for, and all other mail, so that much of the one delays none of the other.
+CREATE INDEX mails_urgent_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind IN (1, 4, 8);
+CREATE INDEX mails_bulk_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind NOT IN (1, 4, 8);
 -- Lists the mail that failed or was given up, the last one first.
 CREATE INDEX mails_failed_idx ON mails (finished_at DESC, id DESC) WHERE state IN (3, 4);
 -- Finds the mail that is old enough to be deleted.

@@ -1,43 +1,77 @@
-//! Job handlers and scheduled tasks.
+//! Due mails, job handlers and scheduled tasks.
 
 use chrono::TimeDelta;
 use mainstay_kernel::{
     app::App,
     error::Result,
-    queue::Handler,
+    queue::{Handler, Lane, rows::DueRows},
     schedule::{BATCH, in_batches},
 };
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::mail::{
-    job::{SendBulkMail, SendMail},
-    ops, store,
-};
+use crate::mail::{config::MailConfig, id::MailId, job::SendMail, ops, store};
 
 /// After this long no event causes the same mail again.
 const RETENTION: TimeDelta = TimeDelta::days(30);
 
-impl Handler for SendMail {
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        ops::deliver(app, self.mail).await
-    }
+/// Mails that [somebody waits for](crate::mail::model::Kind::is_urgent), in slots of their own.
+#[derive(Debug)]
+pub(super) struct UrgentMails;
 
-    async fn give_up(self, app: &App) -> Result<()> {
-        ops::give_up(app, self.mail).await
+impl DueRows for UrgentMails {
+    const NAME: &'static str = "send_urgent_mail";
+    const TABLE: &'static str = "mails";
+    const CONDITION: &'static str = "kind IN (1, 4, 8)";
+    const LANE: Lane = Lane::new("mail", |config| config.section::<MailConfig>().concurrency);
+
+    async fn run(app: &App, id: Uuid) -> Result<()> {
+        ops::deliver(app, MailId(id)).await
     }
 }
 
-impl Handler for SendBulkMail {
-    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        ops::deliver(app, self.mail).await
-    }
+/// All other mails, which may be many at once.
+#[derive(Debug)]
+pub(super) struct BulkMails;
 
-    async fn give_up(self, app: &App) -> Result<()> {
-        ops::give_up(app, self.mail).await
+impl DueRows for BulkMails {
+    const NAME: &'static str = "send_bulk_mail";
+    const TABLE: &'static str = "mails";
+    const CONDITION: &'static str = "kind NOT IN (1, 4, 8)";
+    const LANE: Lane = Lane::new("mail_bulk", |config| config.section::<MailConfig>().concurrency);
+
+    async fn run(app: &App, id: Uuid) -> Result<()> {
+        ops::deliver(app, MailId(id)).await
+    }
+}
+
+impl Handler for SendMail {
+    async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
+        ops::redrive_given_up(app, self.mail).await
     }
 }
 
 pub(super) async fn forget_mails(app: App) -> Result<usize> {
     let before = app.clock.now() - RETENTION;
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::model::Kind;
+
+    #[test]
+    fn each_kind_is_in_the_lane_that_its_urgency_asks_for_and_each_lane_has_an_index() {
+        let urgent: Vec<_> =
+            Kind::ALL.into_iter().filter(|kind| kind.is_urgent()).map(|kind| kind.number().to_string()).collect();
+        let urgent = urgent.join(", ");
+        assert_eq!(UrgentMails::CONDITION, format!("kind IN ({urgent})"));
+        assert_eq!(BulkMails::CONDITION, format!("kind NOT IN ({urgent})"));
+        let table = include_str!("../../migrations/2026-11-22-000108_create_mail/up.sql");
+        for condition in [UrgentMails::CONDITION, BulkMails::CONDITION] {
+            let index = format!("ON mails (due_at) WHERE due_at IS NOT NULL AND {condition};");
+            assert!(table.contains(&index), "no index {index}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ mod subject;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::mail::id::MailId;
 use mainstay_kernel::numbered::numbered;
@@ -20,7 +20,7 @@ numbered! {
         Sent = 2,
         /// The mail will not be sent: a provider rejected it, it expired, or it has no recipient.
         Failed = 3,
-        /// The job that sends the mail is dead. If it is redriven, so is the mail.
+        /// No outcome of its last attempts could be stored. A dead job stands for it; if that is redriven, so is the mail.
         GivenUp = 4,
     }
 }
@@ -38,6 +38,10 @@ pub struct Mail {
     pub failure: Option<String>,
     /// The end of the lease of the current attempt.
     pub leased_until: Option<DateTime<Utc>>,
+    /// The number of leases since the last outcome that was stored.
+    pub leases: i32,
+    /// When a worker is to look at the mail; `None` if it is finished.
+    pub due_at: Option<DateTime<Utc>>,
     /// When the mail was counted among those that its recipient gets.
     pub counted_at: Option<DateTime<Utc>>,
     /// When the mail expires.
@@ -58,6 +62,8 @@ impl Mail {
             attempts: 0,
             failure: None,
             leased_until: None,
+            leases: 0,
+            due_at: Some(now),
             counted_at: None,
             expires_at: now + subject.kind().lifetime(),
             created_at: now,
@@ -65,16 +71,38 @@ impl Mail {
         }
     }
 
-    /// Begins an attempt with a lease until `until`.
-    #[must_use]
-    pub fn with_attempt(self, until: DateTime<Utc>) -> Self {
-        Self { attempts: self.attempts + 1, leased_until: Some(until), ..self }
+    /// Returns whether a worker has the lease.
+    pub fn is_leased(&self, now: DateTime<Utc>) -> bool {
+        self.leased_until.is_some_and(|until| until > now)
     }
 
-    /// Ends an attempt that will be retried.
+    /// Returns whether no outcome of so many attempts in a row could be stored that it is no use to begin another.
+    pub fn is_hopeless(&self) -> bool {
+        self.leases >= MAX_LEASES
+    }
+
+    /// Begins an attempt with a lease until `until`. If no outcome of it is stored, the mail is due again then; after others
+    /// like it, later, by the [delays](max_retry_delay) of failed attempts.
     #[must_use]
-    pub fn with_failure(self, failure: String) -> Self {
-        Self { failure: Some(failure), leased_until: None, ..self }
+    pub fn with_attempt(self, until: DateTime<Utc>, first_delay: Duration) -> Self {
+        let delay = match self.leases {
+            0 => Duration::ZERO,
+            leases => max_retry_delay(leases, first_delay),
+        };
+        let due_at = until + TimeDelta::from_std(delay).unwrap_or_default();
+        Self {
+            attempts: self.attempts + 1,
+            leased_until: Some(until),
+            leases: self.leases + 1,
+            due_at: Some(due_at),
+            ..self
+        }
+    }
+
+    /// Ends an attempt that will be retried at `next`.
+    #[must_use]
+    pub fn with_failure(self, failure: String, next: DateTime<Utc>) -> Self {
+        Self { failure: Some(failure), leased_until: None, leases: 0, due_at: Some(next), ..self }
     }
 
     /// Marks the mail as sent.
@@ -95,10 +123,10 @@ impl Mail {
         Self { counted_at: None, ..self.mark_failed(failure, now) }
     }
 
-    /// Marks the mail as given up, because its job is dead.
+    /// Marks the mail as given up.
     #[must_use]
     pub fn mark_given_up(self, now: DateTime<Utc>) -> Self {
-        let failure = self.failure.clone().unwrap_or_else(|| "its job failed".to_owned());
+        let failure = self.failure.clone().unwrap_or_else(|| NO_OUTCOME.to_owned());
         self.end(State::GivenUp, Some(failure), now)
     }
 
@@ -110,6 +138,7 @@ impl Mail {
             state: State::Pending,
             attempts: 0,
             failure: None,
+            due_at: Some(now),
             expires_at: now + self.subject.kind().lifetime(),
             finished_at: None,
             ..self
@@ -117,10 +146,15 @@ impl Mail {
     }
 
     fn end(self, state: State, failure: Option<String>, now: DateTime<Utc>) -> Self {
-        Self { state, failure, leased_until: None, finished_at: Some(now), ..self }
+        Self { state, failure, leased_until: None, leases: 0, due_at: None, finished_at: Some(now), ..self }
     }
 }
 
+/// After this many attempts in a row whose outcome could not be stored, because their workers failed or died, a mail is given
+/// up: about half an hour, with the default delays.
+const MAX_LEASES: i32 = 7;
+/// Why a mail was given up, if no provider has said anything.
+const NO_OUTCOME: &str = "its workers failed or died too often; the log has the error";
 /// The maximum time between two attempts.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
@@ -133,29 +167,47 @@ pub fn max_retry_delay(failed_attempts: i32, first: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
     use uuid::Uuid;
 
     use super::*;
     use crate::orders::id::OrderId;
+
+    const FIRST_DELAY: Duration = Duration::from_secs(5);
 
     #[test]
     fn an_attempt_takes_and_releases_the_lease() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
         assert_eq!(mail.expires_at, now + TimeDelta::days(1));
-        let leased = mail.with_attempt(now);
-        assert_eq!((leased.attempts, leased.leased_until), (1, Some(now)));
+        let leased = mail.with_attempt(now, FIRST_DELAY);
+        assert_eq!((leased.attempts, leased.leased_until, leased.due_at), (1, Some(now), Some(now)));
+        assert!(leased.is_leased(now - TimeDelta::seconds(1)) && !leased.is_leased(now));
         let ended = [
             leased.clone().mark_sent(now),
             leased.clone().mark_failed("550".into(), now),
             leased.clone().mark_given_up(now),
         ];
         for mail in ended {
-            assert_eq!((mail.leased_until, mail.finished_at), (None, Some(now)));
+            assert_eq!((mail.leased_until, mail.finished_at, mail.due_at), (None, Some(now), None));
         }
-        let waits = leased.with_failure("450".into());
+        let next = now + TimeDelta::seconds(5);
+        let waits = leased.with_failure("450".into(), next);
         assert_eq!((waits.state, waits.leased_until, waits.failure.as_deref()), (State::Pending, None, Some("450")));
+        assert_eq!((waits.due_at, waits.leases), (Some(next), 0));
+    }
+
+    #[test]
+    fn attempts_without_an_outcome_are_due_later_and_later_until_the_mail_is_hopeless() {
+        let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
+        let mut mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
+        let mut delays = Vec::new();
+        while !mail.is_hopeless() {
+            mail = mail.with_attempt(now, FIRST_DELAY);
+            delays.push((mail.due_at.expect("it is pending") - now).num_seconds());
+        }
+        assert_eq!(delays, [0, 5, 15, 45, 135, 405, 1215]);
+        assert!(!mail.clone().with_failure("450".into(), now).is_hopeless(), "an outcome was stored");
+        assert!(!mail.mark_given_up(now).redrive(now).is_hopeless());
     }
 
     #[test]
@@ -163,11 +215,11 @@ mod tests {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
         let (later, id) = (now + TimeDelta::days(3), mail.id);
-        let counted = Mail { counted_at: Some(now), ..mail.with_attempt(now) };
+        let counted = Mail { counted_at: Some(now), ..mail.with_attempt(now, FIRST_DELAY) };
         assert_eq!(counted.clone().mark_rejected("550".into(), now).redrive(later).counted_at, None);
         let again = counted.mark_given_up(now).redrive(later);
         assert_eq!((again.state, again.attempts, again.finished_at), (State::Pending, 0, None));
-        assert_eq!(again.counted_at, Some(now));
+        assert_eq!((again.counted_at, again.due_at), (Some(now), Some(later)));
         assert_eq!((again.id, again.created_at, again.expires_at), (id, now, later + TimeDelta::days(1)));
     }
 

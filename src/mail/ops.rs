@@ -1,15 +1,18 @@
 //! Mail: what is sent, and how it is delivered.
 //!
-//! A mail is a row and a job, inserted in the transaction of its cause ([`send`]): no mail is sent unless its cause
-//! commits, no cause commits without its mail, and each cause has one mail. The row stores only the subject; address
-//! and text are composed when the mail is sent and are never stored, so there are no secrets in it. An attempt takes a
-//! lease on the row, so that no two attempts run at once, and sends the mail outside any transaction.
+//! A mail is a row, inserted in the transaction of its cause ([`send`]): no mail is sent unless its cause commits, no cause
+//! commits without its mail, and each cause has one mail. The row stores only the subject; address and text are composed
+//! when the mail is sent and are never stored, so there are no secrets in it. Workers take the rows that are due. An attempt
+//! takes a lease on the row, so that no two attempts run at once, and sends the mail outside any transaction.
 //!
 //! ```text
-//!   leased, committed ──▶ sent to a provider ──▶ outcome committed
-//!         │                      │                       ▲
-//!         └── the process dies   └──▶ unavailable: wait ─┘
+//!   leased, committed ──▶ composed, sent to a provider ──▶ outcome committed
+//!         ▲  │                        │                           ▲
+//!         └──┴── the worker fails     └──▶ unavailable: wait ─────┘
 //! ```
+//!
+//! The lease is committed before the mail is composed, so that an attempt counts that fails or kills its worker. After too
+//! many of them in a row the mail is given up, and leaves a dead job by which an operator finds it and has it sent.
 //!
 //! If the process dies between the provider's acceptance and its own commit, the mail is sent twice, because SMTP has
 //! no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can recognize the duplicate.
@@ -25,7 +28,8 @@ use mainstay_kernel::{
     database::Connection,
     error::{Error, Result},
     events::{Event, EventKind as _},
-    fault, queue,
+    fault,
+    queue::dead,
 };
 use rand::Rng as _;
 
@@ -33,7 +37,7 @@ use crate::{
     mail::{
         config::MailConfig,
         id::MailId,
-        job::{SendBulkMail, SendMail},
+        job::SendMail,
         links::Links,
         model::{Kind, Mail, State, Subject, max_retry_delay},
         store,
@@ -80,59 +84,48 @@ fn subject_of(event: &Event) -> Option<Subject> {
     }
 }
 
-/// Stores mails with their jobs, in two statements for each lane.
+/// Stores mails, in one statement. The workers of this process are told of them after the commit.
 async fn send_all(connection: &Connection, subjects: &[Subject], now: DateTime<Utc>) -> Result<()> {
-    let mails = subjects.iter().map(|subject| Mail::about(*subject, now));
-    let (urgent, bulk): (Vec<_>, Vec<_>) = mails.partition(|mail| mail.subject.kind().is_urgent());
-    if !urgent.is_empty() {
-        let stored = store::insert(connection, &urgent).await?;
-        let jobs: Vec<_> = stored.into_iter().map(|mail| SendMail { mail }).collect();
-        queue::enqueue_all(connection, &jobs).await?;
-    }
-    if !bulk.is_empty() {
-        let stored = store::insert(connection, &bulk).await?;
-        let jobs: Vec<_> = stored.into_iter().map(|mail| SendBulkMail { mail }).collect();
-        queue::enqueue_all(connection, &jobs).await?;
-    }
-    Ok(())
+    let mails: Vec<_> = subjects.iter().map(|subject| Mail::about(*subject, now)).collect();
+    store::insert(connection, &mails).await
 }
 
-/// Queues the job of a mail.
-async fn enqueue_at(connection: &Connection, mail: &Mail, at: DateTime<Utc>) -> Result<()> {
-    match mail.subject.kind().is_urgent() {
-        true => queue::enqueue_at(connection, &SendMail { mail: mail.id }, at).await,
-        false => queue::enqueue_at(connection, &SendBulkMail { mail: mail.id }, at).await,
-    }
+/// How an attempt ended.
+enum Outcome {
+    /// A provider accepted the mail.
+    Sent,
+    /// It may be accepted later.
+    Unavailable(String),
+    /// The providers rejected it.
+    Rejected(String),
+    /// It is handed to no provider; with the name of that outcome.
+    Withheld(&'static str, String),
 }
 
-/// Whether a mail can be attempted.
-enum Turn {
-    /// The caller has the lease.
-    Attempt(Mail, Draft),
-    /// Another worker has the lease. The job runs again when the lease ends, in case that worker dies.
-    Busy,
-    /// The mail failed: it expired, or it has no recipient, or one that is sent no mail.
-    Failed(Mail, &'static str),
-    /// The mail was sent or has failed.
-    Finished,
+impl From<Result<(), Failure>> for Outcome {
+    fn from(result: Result<(), Failure>) -> Self {
+        match result {
+            Ok(()) => Self::Sent,
+            Err(Failure::Unavailable(why)) => Self::Unavailable(why),
+            Err(Failure::Rejected(why)) => Self::Rejected(why),
+            Err(Failure::Withheld(why)) => Self::Withheld("withheld", why),
+        }
+    }
 }
 
 /// Attempts a mail once, unless another worker is sending it or it is finished.
 ///
 /// # Errors
-/// `NOT_FOUND`, or any database error. A rejected mail is recorded, and is not an error.
+/// `NOT_FOUND`, or any database error, after which the mail is due again. A rejected mail is recorded, and is not an error.
 pub async fn deliver(app: &App, id: MailId) -> Result<()> {
-    let (mail, draft) = match begin(app, id).await? {
-        Turn::Attempt(mail, draft) => (mail, draft),
-        Turn::Failed(mail, outcome) => {
-            count(&mail, outcome);
-            return Ok(());
-        }
-        Turn::Busy | Turn::Finished => return Ok(()),
+    let Some(mail) = acquire_lease(app, id).await? else { return Ok(()) };
+    let draft = match draft(app, &mail).await? {
+        Ok(draft) => draft,
+        Err(withheld) => return record(app, mail, withheld).await.map(drop),
     };
     let (kind, to) = (mail.subject.kind(), draft.to.clone());
     // Once, because the one mail that an address gets may need several attempts.
-    let (counted_at, outcome) = match limit::admit(app, &mail, &to).await {
+    let (counted_at, sent) = match limit::admit(app, &mail, &to).await {
         Ok(counted_at) => {
             let draft = compose::complete(app, mail.subject, draft).await;
             let links = Links(&app.config.section::<MailConfig>().brand);
@@ -144,56 +137,67 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
         Err(failure) => (None, Err(failure)),
     };
     fault::point("mail.handed_over")?;
-    let outcome = record(app, mail, outcome).await?;
-    if let (Some("rejected"), Some(at)) = (outcome, counted_at) {
+    let became = record(app, mail, sent.into()).await?;
+    if let (Some("rejected"), Some(at)) = (became, counted_at) {
         limit::take_back(app, kind, &to, at).await;
     }
     Ok(())
 }
 
-async fn begin(app: &App, id: MailId) -> Result<Turn> {
+/// Leases a mail. Returns `None` if another worker has the lease, or if the mail is finished, at the latest now: it expired,
+/// or is given up.
+async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
     let (now, config) = (app.clock.now(), app.config.section::<MailConfig>());
     // An attempt may call two providers, each for up to the timeout.
     let longest = TimeDelta::from_std(config.timeout * 2).unwrap_or(TimeDelta::MAX);
-    let links = Links(&config.brand);
-    let turn = app.database.transaction(async move |connection| {
-        let mail = match store::lock(connection, id).await? {
-            mail if mail.state == State::GivenUp => mail.redrive(now),
-            mail => mail,
-        };
-        if mail.state != State::Pending {
-            return Ok(Turn::Finished);
+    let retry_wait = config.retry_wait;
+    let leased = app.database.transaction(async move |connection| {
+        let mail = store::lock(connection, id).await?;
+        if mail.state != State::Pending || mail.is_leased(now) {
+            return Ok(None);
         }
-        if let Some(until) = mail.leased_until.filter(|until| *until > now) {
-            enqueue_at(connection, &mail, until).await?;
-            return Ok(Turn::Busy);
-        }
-        let turn = if mail.expires_at <= now {
+        let (mail, ended) = if mail.expires_at <= now {
             let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
-            Turn::Failed(mail.mark_failed(why, now), "expired")
+            (mail.mark_failed(why, now), Some("expired"))
+        } else if mail.is_hopeless() {
+            let (runs, mail) = (mail.leases, mail.mark_given_up(now));
+            dead::add(connection, &SendMail { mail: id }, runs, mail.failure.as_deref()).await?;
+            (mail, Some("given_up"))
         } else {
-            match compose::draft(connection, &app.secret, &mail, links, now).await? {
-                Some(draft) => {
-                    let is_notification = mail.subject.kind().is_notification();
-                    match suppression::reason(connection, &draft.to, is_notification).await? {
-                        Some(reason) => Turn::Failed(mail.mark_failed(reason.failure().to_owned(), now), "suppressed"),
-                        None => Turn::Attempt(mail.with_attempt(now + longest + COMMIT_TIME), draft),
-                    }
-                }
-                None => Turn::Failed(mail.mark_failed("there is no recipient".to_owned(), now), "to_nobody"),
-            }
+            (mail.with_attempt(now + longest + COMMIT_TIME, retry_wait), None)
         };
-        if let Turn::Attempt(mail, _) | Turn::Failed(mail, _) = &turn {
-            store::update(connection, mail).await?;
-        }
-        Ok::<_, Error>(turn)
+        store::update(connection, &mail).await?;
+        Ok::<_, Error>(Some((mail, ended)))
     });
-    turn.await
+    Ok(match leased.await? {
+        Some((mail, Some(ended))) => {
+            count(&mail, ended);
+            None
+        }
+        Some((mail, None)) => Some(mail),
+        None => None,
+    })
+}
+
+/// Composes a leased mail, unless it has no recipient, or one that is sent no mail.
+async fn draft(app: &App, mail: &Mail) -> Result<Result<Draft, Outcome>> {
+    let (now, links) = (app.clock.now(), Links(&app.config.section::<MailConfig>().brand));
+    let composed = app.database.transaction(async move |connection| {
+        let Some(draft) = compose::draft(connection, &app.secret, mail, links, now).await? else {
+            return Ok(Err(Outcome::Withheld("to_nobody", "there is no recipient".to_owned())));
+        };
+        let is_notification = mail.subject.kind().is_notification();
+        Ok::<_, Error>(match suppression::reason(connection, &draft.to, is_notification).await? {
+            Some(reason) => Err(Outcome::Withheld("suppressed", reason.failure().to_owned())),
+            None => Ok(draft),
+        })
+    });
+    composed.await
 }
 
 /// Records the outcome of an attempt, and returns what became of the mail by it. A failure is ignored if another
 /// attempt has begun meanwhile; a success counts while the mail is pending.
-async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<Option<&'static str>> {
+async fn record(app: &App, tried: Mail, outcome: Outcome) -> Result<Option<&'static str>> {
     let now = app.clock.now();
     let wait = max_retry_delay(tried.attempts, app.config.section::<MailConfig>().retry_wait);
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
@@ -204,15 +208,12 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
         let is_mine = mail.attempts == tried.attempts;
         let (mail, became) = match outcome {
             _ if mail.state != State::Pending => return Ok(None),
-            Ok(()) => (mail.mark_sent(now), "sent"),
-            Err(_) if !is_mine => return Ok(None),
-            Err(Failure::Unavailable(why)) if next < mail.expires_at => {
-                enqueue_at(connection, &mail, next).await?;
-                (mail.with_failure(why), "tried")
-            }
-            Err(Failure::Unavailable(why)) => (mail.mark_failed(why, now), "expired"),
-            Err(Failure::Rejected(why)) => (mail.mark_rejected(why, now), "rejected"),
-            Err(Failure::Withheld(why)) => (mail.mark_failed(why, now), "withheld"),
+            Outcome::Sent => (mail.mark_sent(now), "sent"),
+            _ if !is_mine => return Ok(None),
+            Outcome::Unavailable(why) if next < mail.expires_at => (mail.with_failure(why, next), "tried"),
+            Outcome::Unavailable(why) => (mail.mark_failed(why, now), "expired"),
+            Outcome::Rejected(why) => (mail.mark_rejected(why, now), "rejected"),
+            Outcome::Withheld(became, why) => (mail.mark_failed(why, now), became),
         };
         store::update(connection, &mail).await?;
         Ok::<_, Error>(Some((mail, became)))
@@ -221,27 +222,6 @@ async fn record(app: &App, tried: Mail, outcome: Result<(), Failure>) -> Result<
         count(&mail, became);
         became
     }))
-}
-
-/// Marks a mail as given up because its job will not run again, unless it is redriven.
-///
-/// # Errors
-/// Any database error.
-pub async fn give_up(app: &App, id: MailId) -> Result<()> {
-    let now = app.clock.now();
-    let given_up = app.database.transaction(async move |connection| {
-        let mail = store::lock(connection, id).await?;
-        if mail.state != State::Pending {
-            return Ok(None);
-        }
-        let mail = mail.mark_given_up(now);
-        store::update(connection, &mail).await?;
-        Ok::<_, Error>(Some(mail))
-    });
-    if let Some(mail) = given_up.await? {
-        count(&mail, "given_up");
-    }
-    Ok(())
 }
 
 /// Returns at most `limit` mails that failed or were given up, the last one first.
@@ -257,15 +237,26 @@ pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<
 /// # Errors
 /// `NOT_FOUND`, or any database error.
 pub async fn redrive(app: &App, ids: Vec<MailId>) -> Result<usize> {
+    redrive_in(app, ids, &[State::Failed, State::GivenUp]).await
+}
+
+/// Has a mail that was given up sent after all, with all its time. One that has been redriven, sent or rejected since stays as
+/// it is.
+///
+/// # Errors
+/// `NOT_FOUND`, or any database error.
+pub async fn redrive_given_up(app: &App, id: MailId) -> Result<()> {
+    redrive_in(app, vec![id], &[State::GivenUp]).await.map(drop)
+}
+
+async fn redrive_in(app: &App, ids: Vec<MailId>, states: &'static [State]) -> Result<usize> {
     let now = app.clock.now();
     let redriven = app.database.transaction(async move |connection| {
         let mut count = 0;
         for id in ids {
             let mail = store::lock(connection, id).await?;
-            if matches!(mail.state, State::Failed | State::GivenUp) {
-                let mail = mail.redrive(now);
-                store::update(connection, &mail).await?;
-                enqueue_at(connection, &mail, now).await?;
+            if states.contains(&mail.state) {
+                store::update(connection, &mail.redrive(now)).await?;
                 count += 1;
             }
         }

@@ -1,5 +1,7 @@
 //! Mails, pending and finished.
 
+use std::sync::OnceLock;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
@@ -13,10 +15,17 @@ use crate::{
     schema::mails,
 };
 use mainstay_kernel::{
-    database::{Connection, condition::Condition, integrity::corrupt, statement::Prepare as _},
+    database::{
+        Connection, after_commit,
+        condition::Condition,
+        integrity::corrupt,
+        statement::{MAX_PREPARED_ROWS, Prepare as _},
+    },
     error::{Error, Result},
+    queue::rows::traceparent,
 };
 
+/// A mail without the time at which it is due: a new one is due at once, by the clock of Postgres.
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = mails, treat_none_as_null = true, treat_none_as_default_value = false)]
 struct Row {
@@ -28,6 +37,7 @@ struct Row {
     attempts: i32,
     failure: Option<String>,
     leased_until: Option<DateTime<Utc>>,
+    leases: i32,
     counted_at: Option<DateTime<Utc>>,
     expires_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
@@ -46,6 +56,7 @@ impl From<&Mail> for Row {
             attempts: mail.attempts,
             failure: mail.failure.clone(),
             leased_until: mail.leased_until,
+            leases: mail.leases,
             counted_at: mail.counted_at,
             expires_at: mail.expires_at,
             created_at: mail.created_at,
@@ -54,10 +65,13 @@ impl From<&Mail> for Row {
     }
 }
 
-impl TryFrom<Row> for Mail {
+/// A row, and when it is due.
+type Stored = (Row, Option<DateTime<Utc>>);
+
+impl TryFrom<Stored> for Mail {
     type Error = Error;
 
-    fn try_from(row: Row) -> Result<Self> {
+    fn try_from((row, due_at): Stored) -> Result<Self> {
         let kind = Kind::from_number(row.kind.into());
         let subject = kind.and_then(|kind| Subject::of_parts(kind, row.subject_id, row.parent_id));
         let (Some(subject), Some(state)) = (subject, State::from_number(row.state.into())) else {
@@ -70,6 +84,8 @@ impl TryFrom<Row> for Mail {
             attempts: row.attempts,
             failure: row.failure,
             leased_until: row.leased_until,
+            leases: row.leases,
+            due_at,
             counted_at: row.counted_at,
             expires_at: row.expires_at,
             created_at: row.created_at,
@@ -78,15 +94,32 @@ impl TryFrom<Row> for Mail {
     }
 }
 
-/// Stores new mails, but for those whose kind and subject another one has; returns the ids of those that were stored.
-pub async fn insert(mut connection: &Connection, mails: &[Mail]) -> Result<Vec<MailId>> {
-    let rows: Vec<_> = mails.iter().map(Row::from).collect();
-    let target = diesel::insert_into(mails::table).values(rows);
-    let inserted = target.on_conflict((mails::kind, mails::subject_id)).do_nothing().returning(mails::id);
-    Ok(match mails {
-        [_] => inserted.prepared().get_results(&mut connection).await?,
-        _ => inserted.get_results(&mut connection).await?,
-    })
+/// Stores new mails, which are due at once, but for those whose kind and subject another one has.
+pub async fn insert(mut connection: &Connection, mails: &[Mail]) -> Result<()> {
+    if mails.is_empty() {
+        return Ok(());
+    }
+    let target = (mails::kind, mails::subject_id);
+    let trace = traceparent();
+    let values =
+        |mail: &Mail| (Row::from(mail), mails::due_at.eq(diesel::dsl::now), mails::traceparent.eq(trace.clone()));
+    match mails {
+        [one] => {
+            static TEXT: OnceLock<String> = OnceLock::new();
+            let insert = diesel::insert_into(mails::table).values(values(one)).on_conflict(target).do_nothing();
+            insert.fixed(&TEXT).execute(&mut connection).await?
+        }
+        many => {
+            let rows: Vec<_> = many.iter().map(values).collect();
+            let insert = diesel::insert_into(mails::table).values(rows).on_conflict(target).do_nothing();
+            match many.len() {
+                ..=MAX_PREPARED_ROWS => insert.prepared().execute(&mut connection).await?,
+                _ => insert.execute(&mut connection).await?,
+            }
+        }
+    };
+    after_commit::wake_workers();
+    Ok(())
 }
 
 /// Returns one mail, locked against changes until the transaction ends.
@@ -94,15 +127,15 @@ pub async fn insert(mut connection: &Connection, mails: &[Mail]) -> Result<Vec<M
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, id: MailId) -> Result<Mail> {
-    let row: Option<Row> =
-        mails::table.find(id).select(Row::as_select()).for_no_key_update().first(connection).await.optional()?;
+    let query = mails::table.find(id).select((Row::as_select(), mails::due_at)).for_no_key_update();
+    let row: Option<Stored> = query.first(connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("mail"))?.try_into()
 }
 
 /// Stores the new state of a locked mail.
 pub async fn update(connection: &mut Connection, mail: &Mail) -> Result<()> {
-    let updated =
-        diesel::update(mails::table.find(mail.id)).set(Row::from(mail)).prepared().execute(connection).await?;
+    let values = (Row::from(mail), mails::due_at.eq(mail.due_at));
+    let updated = diesel::update(mails::table.find(mail.id)).set(values).prepared().execute(connection).await?;
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {}: {updated} rows", mail.id))) }
 }
 
@@ -119,7 +152,7 @@ pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<
     let query: mails::BoxedQuery<'_, diesel::pg::Pg> = mails::table.into_boxed();
     let query = query.filter(Condition::plain("mails.state IN (3, 4)"));
     let query = query.order((mails::finished_at.desc(), mails::id.desc())).limit(limit);
-    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    let rows: Vec<Stored> = query.select((Row::as_select(), mails::due_at)).load(connection).await?;
     rows.into_iter().map(Mail::try_from).collect()
 }
 

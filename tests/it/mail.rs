@@ -2,6 +2,7 @@
 
 mod api;
 mod crashes;
+mod due;
 mod kinds;
 mod orders;
 mod pages;
@@ -16,6 +17,7 @@ mod tls;
 
 use std::time::{Duration, Instant};
 
+use mainstay::mail::{id::MailId, ops};
 use serde_json::Value;
 
 use crate::{
@@ -73,6 +75,20 @@ async fn wait_for_mails(database: &TestDatabase, state: i64, count: i64) {
     wait_for_at_least(database, &format!("SELECT count(*) FROM mails WHERE state = {state}"), count).await;
     assert_eq!(count_in_state(database, state).await, count);
     assert_eq!(count_in_state(database, PENDING).await, 0);
+}
+
+/// The id of the only mail.
+async fn only_mail(database: &TestDatabase) -> MailId {
+    MailId::parse(&text(database, "SELECT id FROM mails").await).expect("an id")
+}
+
+/// Gives the only mail up, as a worker does after too many attempts whose outcome was not stored.
+async fn give_up(app: &TestApp) -> MailId {
+    let id = only_mail(&app.database).await;
+    app.database.sql("UPDATE mails SET leases = 100").await;
+    ops::deliver(&app.app, id).await.expect("given up");
+    wait_for_mails(&app.database, GIVEN_UP, 1).await;
+    id
 }
 
 /// The single text that a statement selects.

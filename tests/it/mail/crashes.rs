@@ -23,6 +23,7 @@ async fn a_mail_whose_sender_died_before_recording_it_is_sent_again_with_the_sam
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(provider.takes(1).await.len(), 1);
     assert_eq!(count_in_state(&database, super::PENDING).await, 1);
+    assert_eq!(database.number("SELECT leases FROM mails").await, 1, "an attempt without an outcome");
 
     let restarted = process(&database, &provider, &[]).await;
     wait_for_mails(&database, SENT, 1).await;
@@ -53,9 +54,9 @@ async fn several_servers_send_each_mail_once() {
     assert_eq!(database.number("SELECT max(attempts) FROM mails").await, 1);
 }
 
-/// A job that runs twice, as when a slow worker is taken for dead.
+/// A mail that two workers take, as when a slow one is taken for dead.
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_runs_of_a_job_send_a_mail_once() {
+async fn concurrent_attempts_send_a_mail_once() {
     let provider = MailProvider::start().await;
     let app = crate::support::TestApp::builder().set_all(provider.variables()).start().await;
     let scene = crate::cases::Scene::new(&app).await;
@@ -65,7 +66,7 @@ async fn concurrent_runs_of_a_job_send_a_mail_once() {
     let id = mainstay::mail::id::MailId::parse(&id).expect("an id");
     let deliver = || mainstay::mail::ops::deliver(&app.app, id);
     for outcome in futures_util::future::join_all((0..8).map(|_| deliver())).await {
-        outcome.expect("the second run ends without an error");
+        outcome.expect("the second attempt ends without an error");
     }
     deliver().await.expect("nothing is left to do");
     wait_for_mails(&app.database, SENT, 1).await;

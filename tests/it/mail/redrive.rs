@@ -1,9 +1,9 @@
-//! Mail whose job was given up is sent when an operator redrives it.
+//! Mail that was given up is sent when an operator redrives it.
 
-use mainstay::mail::{id::MailId, ops};
+use mainstay::mail::ops;
 use serde_json::json;
 
-use super::{GIVEN_UP, SENT, count_in_state, text, wait_for_mails};
+use super::{GIVEN_UP, SENT, count_in_state, give_up, only_mail, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
     support::{
@@ -15,20 +15,55 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redriven_job_sends_its_mail_even_days_later() {
+async fn a_redriven_mail_is_sent_even_days_later() {
     let provider = MailProvider::start().await;
     let app = TestApp::builder().set_all(provider.variables()).start().await;
     let scene = Scene::new(&app).await;
     order(&scene).await;
-    let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
-    ops::give_up(&app.app, id).await.expect("given up");
-    wait_for_mails(&app.database, GIVEN_UP, 1).await;
+    let id = give_up(&app).await;
     app.app.clock.advance(chrono::TimeDelta::days(3));
+    ops::deliver(&app.app, id).await.expect("nothing to do");
+    assert_eq!((count_in_state(&app.database, GIVEN_UP).await, provider.mails().len()), (1, 0));
+    ops::redrive_given_up(&app.app, id).await.expect("redriven");
     ops::deliver(&app.app, id).await.expect("sent");
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
+    ops::redrive_given_up(&app.app, id).await.expect("nothing is left to do");
     ops::deliver(&app.app, id).await.expect("nothing is left to do");
     assert_eq!(provider.mails().len(), 1);
+}
+
+/// A mail that was given up is a dead letter like any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_was_given_up_is_listed_and_redriven_with_the_dead_jobs() {
+    let provider = MailProvider::start().await;
+    let (app, scene) = super::start_app(&provider).await;
+    let admin = &scene.cast.admin;
+    provider.behave(&json!({ "rcpt": "450 4.2.0 later" }));
+    order(&scene).await;
+    // The next worker finds a mail whose last attempts all ended without an outcome.
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE failure IS NOT NULL", 1).await;
+    let hopeless = "UPDATE mails SET leases = 100, due_at = now() WHERE leased_until IS NULL";
+    wait_for_at_least(
+        &app.database,
+        &format!("WITH hopeless AS ({hopeless} RETURNING 1) SELECT count(*) FROM hopeless"),
+        1,
+    )
+    .await;
+    wait_for_mails(&app.database, GIVEN_UP, 1).await;
+    provider.behave(&well());
+    let list = json!({ "kind": "send_mail" });
+    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list.clone()).await.good();
+    assert_eq!((&listed.data()[0]["attempts"], listed.data().as_array().map(Vec::len)), (&json!(100), Some(1)));
+    let why = listed.text("/data/0/failure");
+    assert!(why.contains("450") && !why.contains('@'), "{why}");
+    let redrive = json!({ "ids": [listed.text("/data/0/id")] });
+    let redriven = admin.call(Protocol::Rest, "DeadJobService.RedriveDeadJobs", redrive).await.good();
+    assert_eq!(redriven.data()["count"], 1);
+    wait_for_mails(&app.database, SENT, 1).await;
+    assert_eq!(provider.mails().len(), 1);
+    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list).await.good();
+    assert_eq!(listed.data().as_array().map(Vec::len), Some(0));
 }
 
 /// The link in a mail about a registration is good for as long as the mail says, from when it was redriven.
@@ -40,9 +75,9 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     let who = &scene.cast.anonymous;
     let email = format!("{}@example.com", unique());
     who.call(Protocol::Rest, "AuthService.Register", json!({ "email": email })).await.good();
-    let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
-    ops::give_up(&app.app, id).await.expect("given up");
+    let id = give_up(&app).await;
     app.app.clock.advance(chrono::TimeDelta::hours(20));
+    ops::redrive_given_up(&app.app, id).await.expect("redriven");
     ops::deliver(&app.app, id).await.expect("sent");
     let mails = provider.takes(1).await;
     app.app.clock.advance(chrono::TimeDelta::hours(10));
@@ -50,7 +85,7 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     who.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await.good();
 }
 
-/// A job that runs once more than it has to must not send what a provider has refused.
+/// A dead job that is redriven late must not send what a provider has refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_mail_is_not_sent_by_a_late_job() {
     let provider = MailProvider::start().await;
@@ -59,7 +94,8 @@ async fn a_rejected_mail_is_not_sent_by_a_late_job() {
     order(&scene).await;
     wait_for_mails(&app.database, super::FAILED, 1).await;
     provider.behave(&well());
-    let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
+    let id = only_mail(&app.database).await;
+    ops::redrive_given_up(&app.app, id).await.expect("nothing to do");
     ops::deliver(&app.app, id).await.expect("nothing to do");
     assert_eq!((count_in_state(&app.database, super::FAILED).await, provider.mails().len()), (1, 0));
 }

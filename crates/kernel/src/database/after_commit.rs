@@ -6,7 +6,7 @@ use std::cell::RefCell;
 /// What a transaction, or a statement outside one, has added, and what follows it.
 #[derive(Default)]
 pub(super) struct Added {
-    /// Jobs that are due at once.
+    /// Jobs, or rows, that are due at once.
     pub(super) jobs: bool,
     /// Changes.
     pub(super) changes: bool,
@@ -28,8 +28,9 @@ pub fn run(action: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Notes that the current transaction, or the current statement outside one, adds jobs that are due at once.
-pub(crate) fn wake_workers() {
+/// Notes that the current transaction, or the current statement outside one, adds jobs, or [rows](crate::queue::rows), that
+/// are due at once: after the commit, the workers of this process look for them.
+pub fn wake_workers() {
     note(|added| added.jobs = true);
 }
 

@@ -1,4 +1,5 @@
-//! Dead jobs: those that used up their attempts. They stay for an operator, who can have them run again.
+//! Dead jobs: those that used up their attempts, and those that stand for a row that was given up. They stay for an operator,
+//! who can have them run again.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -9,10 +10,12 @@ use diesel_async::RunQueryDsl;
 
 use crate::{
     database::{Connection, after_commit, statement::Statement},
-    error::Result,
+    error::{Error, Result},
+    queue::{self, Job},
+    telemetry::traces::traceparent,
 };
 
-/// A job that used up its attempts.
+/// A job that used up its attempts, or that stands for a row that was given up.
 #[derive(Debug, Clone, QueryableByName, serde::Serialize)]
 pub struct Dead {
     /// The id.
@@ -33,6 +36,31 @@ pub struct Dead {
     /// When it was given up.
     #[diesel(sql_type = Timestamptz)]
     pub dead_at: DateTime<Utc>,
+}
+
+/// Adds a job that is dead from the start, within the caller's transaction: it stands for a [row](super::rows) that was given
+/// up after so many attempts, so that it is listed and counted like any other. If an operator redrives it, it makes the row
+/// due again.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn add<J: Job>(connection: &Connection, job: &J, attempts: i32, error: Option<&str>) -> Result<()> {
+    const SQL: &str = "INSERT INTO jobs \
+        (kind, key, serial_key, payload, max_attempts, attempts, last_error, traceparent, dead_at) \
+        VALUES (?, ?, ?, ?::json, ?, ?, ?, ?, now())";
+    Statement::new(SQL)
+        .bind::<Text, _>(J::NAME)
+        .bind::<Text, _>(queue::key::<J>(job.subject()))
+        .bind::<Nullable<Text>, _>(job.serial_key())
+        .bind::<Text, _>(serde_json::to_string(job).map_err(Error::internal)?)
+        .bind::<Integer, _>(J::MAX_ATTEMPTS)
+        .bind::<Integer, _>(attempts)
+        .bind::<Nullable<Text>, _>(error)
+        .bind::<Nullable<Text>, _>(traceparent())
+        .execute(&mut &*connection)
+        .await?;
+    after_commit::run(|| metrics::counter!("mainstay_jobs_total", "kind" => J::NAME, "outcome" => "dead").increment(1));
+    Ok(())
 }
 
 /// Returns at most `limit` dead jobs, of one kind if given, the last one first.

@@ -4,7 +4,11 @@
 //! The table has a column `due_at`, with a partial index: when a worker is to look at the row next, or null if nothing is
 //! to be done. Whoever works on a row puts that time off for as long as its lease lasts; so if the process dies, the row is
 //! due again. Workers take due rows beside the due jobs, in the slots of the same lanes. The column `traceparent` (text, or
-//! null) has the [trace](traceparent) of whatever added the row, which the work continues.
+//! null) has the [trace](traceparent) of whatever added the row, which the work continues. Whoever adds a row that is due at
+//! once [tells](after_commit::wake_workers) the workers of this process.
+//!
+//! How long a row is worked on before it is given up is up to the module. One that is given up is due no more, and leaves a
+//! [dead job](super::dead::add), so that operators find all that failed in one place.
 
 use std::time::Duration;
 
@@ -31,6 +35,9 @@ pub trait DueRows: 'static {
     const NAME: &'static str;
     /// The table, with the columns `id`, `due_at` and `traceparent`.
     const TABLE: &'static str;
+    /// Which rows of the table, as an expression of SQL without parameters: for a table whose rows are in several lanes. Each of
+    /// its conditions is to have a partial index on `due_at`.
+    const CONDITION: &'static str = "true";
     /// The lane.
     const LANE: Lane = Lane::SHARED;
 
@@ -46,7 +53,8 @@ pub trait DueRows: 'static {
 pub struct Rows {
     pub(crate) name: &'static str,
     pub(crate) lane: Lane,
-    pub(super) table: &'static str,
+    /// The due rows, as what follows FROM.
+    pub(super) due: String,
     take: String,
     depth: String,
     pub(super) run: fn(App, Uuid) -> BoxFuture<'static, Result<()>>,
@@ -75,17 +83,17 @@ impl Rows {
     /// Returns the rows of a table.
     pub fn of<D: DueRows>() -> Self {
         let table = D::TABLE;
+        let due = format!("{table} WHERE due_at <= now() AND {}", D::CONDITION);
         let take = format!(
             "UPDATE {table} SET due_at = now() + ?::float8 * interval '1 second' WHERE id IN (\
-             SELECT id FROM {table} WHERE due_at <= now() ORDER BY due_at LIMIT ? FOR NO KEY UPDATE SKIP LOCKED) \
-             RETURNING id, traceparent"
+             SELECT id FROM {due} ORDER BY due_at LIMIT ? FOR NO KEY UPDATE SKIP LOCKED) RETURNING id, traceparent"
         );
         let depth = format!(
             "SELECT count(*) AS rows, coalesce(extract(epoch FROM now() - min(due_at)), 0)::float8 AS oldest_seconds \
-             FROM (SELECT due_at FROM {table} WHERE due_at <= now() ORDER BY due_at LIMIT ?) AS due"
+             FROM (SELECT due_at FROM {due} ORDER BY due_at LIMIT ?) AS due"
         );
         let run = |app: App, id| async move { ignore_not_found(D::run(&app, id).await) }.boxed();
-        Self { name: D::NAME, lane: D::LANE, table, take, depth, run }
+        Self { name: D::NAME, lane: D::LANE, due, take, depth, run }
     }
 
     /// Takes at most `limit` due rows, and puts them off for `term`.

@@ -170,7 +170,7 @@ impl Worker {
         let lanes = work.jobs.iter().map(|kind| kind.lane).chain(work.rows.iter().map(|rows| rows.lane));
         let slots = Slots::new(lanes, &app.config);
         let kinds = work.jobs.iter().filter_map(|kind| Some((kind.name, slots.number(kind.lane.name)?)));
-        let take = queue::statement(slots.count(), kinds, work.rows.iter().map(|rows| rows.table));
+        let take = queue::statement(slots.count(), kinds, work.rows.iter().map(|rows| rows.due.as_str()));
         Self {
             slots,
             due_rows: Mutex::default(),

@@ -22,7 +22,7 @@ pub(crate) struct Room {
     pub(crate) slots: usize,
 }
 
-/// A job that was taken, or a table that has due rows.
+/// A job that was taken, or rows of which some are due.
 #[derive(Debug, Clone, QueryableByName)]
 pub(crate) struct Taken {
     #[diesel(sql_type = BigInt)]
@@ -100,8 +100,8 @@ RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts
     EXISTS (SELECT FROM jobs AS next WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL \
         AND next.id <> jobs.id) AS is_replaced";
 
-/// Returns the statement that takes due jobs of these kinds, each with the number of its lane, and also finds out which
-/// tables have due rows, so that an idle worker sends one. For the table of a number, [`Taken::due_table`] returns that number.
+/// Returns the statement that takes due jobs of these kinds, each with the number of its lane, and also finds out which of
+/// these rows are due, so that an idle worker sends one. For the rows of a number, [`Taken::due_rows`] returns that number.
 ///
 /// Kinds and lanes are constants: Postgres estimates an array that is a parameter to have ten elements, and so would take
 /// the plan for the actual ones to be so much cheaper that it planned at each call, which takes ten times as long as a look
@@ -109,14 +109,14 @@ RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts
 pub(crate) fn statement(
     lanes: usize,
     kinds: impl Iterator<Item = (&'static str, usize)>,
-    tables: impl Iterator<Item = &'static str>,
+    rows: impl Iterator<Item = &'static str>,
 ) -> String {
     let lanes: Vec<_> = (1..=lanes).map(|number| format!("({number})")).collect();
     let kinds: Vec<_> = kinds.map(|(name, lane)| format!("('{}', {})", name.replace('\'', "''"), lane + 1)).collect();
-    let due = tables.enumerate().map(|(number, table)| {
+    let due = rows.enumerate().map(|(number, rows)| {
         format!(
             " UNION ALL SELECT {}, '00000000-0000-0000-0000-000000000000', '', '', '', 0, 0, NULL, false \
-             WHERE EXISTS (SELECT FROM {table} WHERE due_at <= now())",
+             WHERE EXISTS (SELECT FROM {rows})",
             -1 - i64::try_from(number).unwrap_or_default()
         )
     });
@@ -133,8 +133,8 @@ pub(crate) fn statement(
 }
 
 impl Taken {
-    /// Returns the number of a table that has due rows, if it is not a job.
-    pub(crate) fn due_table(&self) -> Option<usize> {
+    /// Returns the number of the rows of which some are due, if it is not a job.
+    pub(crate) fn due_rows(&self) -> Option<usize> {
         usize::try_from(-1 - self.id).ok()
     }
 }

@@ -65,8 +65,13 @@ impl Worker {
                 continue;
             };
             let take = async move |connection: &mut Connection| rows.take(connection, room.slots, LEASE).await;
-            for row in self.app.database.autocommit(take).await? {
-                some = true;
+            let taken = self.app.database.autocommit(take).await?;
+            some |= !taken.is_empty();
+            // More may be due, for which the next free slot is wanted.
+            if taken.len() >= room.slots {
+                self.slots.set_saturated(room.lane, true);
+            }
+            for row in taken {
                 run::start_row(self, rows, row);
             }
         }
@@ -81,8 +86,8 @@ impl Worker {
         let (free_slots, statement) = (rooms.as_slice(), self.take.as_str());
         let take = async move |connection: &mut Connection| queue::take(connection, statement, free_slots, LEASE).await;
         let taken = self.app.database.autocommit(take).await?;
-        let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.due_table().is_some());
-        let due = due.iter().filter_map(|due| self.work.rows.get(due.due_table()?));
+        let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.due_rows().is_some());
+        let due = due.iter().filter_map(|due| self.work.rows.get(due.due_rows()?));
         *lock(&self.due_rows) = due.collect();
         let mut counts: HashMap<_, usize> = HashMap::new();
         for kind in taken.iter().filter_map(|job| self.kinds.get(job.kind.as_str())) {

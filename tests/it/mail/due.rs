@@ -1,0 +1,69 @@
+//! Mail is due by its own row: when workers look for it, and in which lane.
+
+use std::time::{Duration, Instant};
+
+use mainstay_kernel::queue::depth;
+use serde_json::json;
+
+use super::{PENDING, count_in_state};
+use crate::{
+    cases::{Scene, order::order},
+    support::{Protocol, TestApp, eventually, modules, unique},
+};
+
+/// Starts an app whose transport takes no time, so that the queue is all there is to wait for.
+async fn start_app() -> (TestApp, Scene) {
+    let app = TestApp::builder().with_jobs().set("MAIL_TRANSPORT", "log").set("OPEN_TICKET_LIMIT", "100").start().await;
+    let scene = Scene::new(&app).await;
+    (app, scene)
+}
+
+async fn wait_until_none_is_pending(app: &TestApp) {
+    eventually("no mail is pending", async || count_in_state(&app.database, PENDING).await == 0).await;
+}
+
+/// A mail is sent when its cause commits, not at the next poll.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_wakes_the_worker() {
+    let (app, scene) = start_app().await;
+    let since = Instant::now();
+    for _ in 0..40 {
+        scene.ticket().await;
+        wait_until_none_is_pending(&app).await;
+    }
+    // Forty polls take 13 s at least.
+    assert!(since.elapsed() < Duration::from_secs(9), "{:?}", since.elapsed());
+}
+
+/// More mails than there are slots: a slot that becomes free takes the next one at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_mails_do_not_wait_for_polls() {
+    let (app, scene) = start_app().await;
+    let since = Instant::now();
+    let one = json!({ "subject": "One", "body": "Text", "accountId": scene.account() });
+    for _ in 0..2 {
+        let some = json!({ "tickets": vec![one.clone(); 80] });
+        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.good();
+    }
+    wait_until_none_is_pending(&app).await;
+    // Four at each poll would take 15 s at least.
+    assert!(since.elapsed() < Duration::from_secs(9), "{:?}", since.elapsed());
+    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 160);
+}
+
+/// What somebody waits for is in a lane of its own. Neither has a job.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_mail_is_due_in_its_lane() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    for _ in 0..3 {
+        order(&scene).await;
+    }
+    let register = json!({ "email": format!("{}@example.com", unique()) });
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Register", register).await.good();
+    let work = modules().work();
+    let waiting = depth::waiting(&app.app, work.jobs, work.rows).await.expect("counted");
+    let due = |lane: &str| waiting.iter().find(|waiting| waiting.lane == lane).map(|waiting| waiting.due);
+    assert_eq!((due("mail"), due("mail_bulk")), (Some(1), Some(3)));
+    assert_eq!(app.database.number("SELECT count(*) FROM jobs WHERE kind LIKE 'send_%'").await, 0);
+}
