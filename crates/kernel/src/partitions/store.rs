@@ -27,12 +27,12 @@ pub(super) async fn detach(
     connection: &mut Connection,
     table: &'static str,
     now: DateTime<Utc>,
-    kept: TimeDelta,
-    unfinished: &'static str,
+    retention: TimeDelta,
+    unless: &'static str,
 ) -> Result<bool> {
     let query = sql_query("SELECT detach_partition($1::regclass, $2, $3, $4) AS changed");
     let query = query.bind::<Text, _>(table).bind::<Timestamptz, _>(now);
-    let query = query.bind::<Interval, _>(kept).bind::<Text, _>(unfinished);
+    let query = query.bind::<Interval, _>(retention).bind::<Text, _>(unless);
     let row: Changed = query.get_result(connection).await?;
     Ok(row.changed)
 }

@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{Error, Result},
-    partitions::Partitioned,
+    partitions::PartitionedTable,
     queue::{
         Kind,
         outage::Outage,
@@ -60,7 +60,7 @@ pub struct Work {
     /// The scheduled tasks.
     pub tasks: &'static [Task],
     /// The tables that are partitioned by month, which are measured.
-    pub partitioned: &'static [Partitioned],
+    pub partitioned: &'static [PartitionedTable],
     /// What is measured beside the queue.
     pub measures: &'static [Measure],
 }
