@@ -89,7 +89,7 @@ impl Storage {
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<Option<T>> {
         let admitted = self.breaker.clone().admit();
-        let admitted = admitted.map_err(|rest| Error::new(Reason::CircuitOpen).retry_after(rest))?;
+        let admitted = admitted.map_err(|wait| Error::new(Reason::CircuitOpen).retry_after(wait))?;
         let Ok(_slot) = self.slots.try_acquire() else {
             return Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };

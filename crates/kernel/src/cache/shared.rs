@@ -22,7 +22,7 @@ const FLOOR_TTL: Duration = Duration::from_secs(3600);
 /// A larger value is not worth its way to Redis.
 const MAX_VALUE_BYTES: usize = 1 << 20;
 /// The wait between two attempts to listen.
-const REST: Duration = Duration::from_millis(500);
+const RESUBSCRIBE_DELAY: Duration = Duration::from_millis(500);
 /// A subscription on which nothing was heard for so long is opened anew, because it may have died silently.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -184,7 +184,7 @@ pub(super) async fn listen(shared: Shared, inner: Weak<Inner>) {
                     }
                 }
             }
-            Err(_) => sleep(REST).await,
+            Err(_) => sleep(RESUBSCRIBE_DELAY).await,
         }
     }
 }

@@ -213,7 +213,7 @@ async fn the_circuit_opens_probes_and_closes() {
     assert_eq!(kind(&client, unkeyed()).await.0, Kind::Unavailable);
     assert_eq!((client.circuit(), provider.calls()), (Circuit::Open, 6));
     tokio::time::advance(Duration::from_millis(1500)).await;
-    assert_eq!(client.circuit(), Circuit::Open, "the rest doubles");
+    assert_eq!(client.circuit(), Circuit::Open, "the backoff doubles");
     tokio::time::advance(Duration::from_millis(501)).await;
 
     // Only one probe runs at a time, and an aborted one shows nothing.
