@@ -245,7 +245,7 @@ impl Inner {
             let loaded = timeout(LOAD_TIMEOUT, load()).await;
             let (version, value) = loaded.map_err(|_| Error::from(Reason::DeadlineExceeded))??;
             if version >= self.local.floor(&key.tag) || reloads == MAX_RELOADS {
-                return Ok(Entry { version, value, read_at, ttl: jittered(key.ttl) });
+                return Ok(Entry { version, value, read_at, ttl: with_jitter(key.ttl) });
             }
             reloads += 1;
         }
@@ -264,7 +264,7 @@ enum Asked {
 }
 
 /// Shortens a lifetime by up to a tenth, so that values that were read together don't expire together.
-fn jittered(ttl: Duration) -> Duration {
+fn with_jitter(ttl: Duration) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let share = rand::rng().random_range(0.9..1.0);
     ttl.mul_f64(share)

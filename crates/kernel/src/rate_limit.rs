@@ -42,7 +42,7 @@ use arrivals::{Arrivals, Granted, Precheck};
 use policy::Policies;
 use verdict::{MAX_CHARGES, Verdict};
 
-pub use attempts::{AttemptLimit, Counted};
+pub use attempts::{AttemptLimit, CountedAttempt};
 pub use charge::Charge;
 pub use key::network;
 pub use policy::{Policy, PolicyId, Work};

@@ -45,7 +45,7 @@ impl Entry {
 
     /// How far ahead the arrival time would be, had nothing been admitted in advance.
     fn backlog_us(&self, gcra: Gcra, now_us: i64) -> i64 {
-        let leased_us = gcra.cost_us.saturating_mul(self.lease.left(now_us).into());
+        let leased_us = gcra.cost_us.saturating_mul(self.lease.remaining(now_us).into());
         (gcra.backlog_us(self.arrives_us, now_us) - leased_us).max(0)
     }
 }

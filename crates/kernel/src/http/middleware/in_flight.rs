@@ -9,7 +9,7 @@
 //! anybody, and who must not keep the others out.
 
 mod body;
-mod counted;
+mod guard;
 mod unread;
 
 use std::{sync::Arc, time::Duration};
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 use body::{BufferedBody, CountedBody};
-use counted::Counted;
+use guard::InFlightGuard;
 use unread::ResponseLimits;
 pub use unread::{Limits, Unread};
 
@@ -59,7 +59,7 @@ impl InFlight {
 impl<S: Next> Middleware<Request, S> for InFlight {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let exchange = Exchange::current();
-        let counted = Counted::new(self.requests.clone(), exchange.as_ref());
+        let in_flight = InFlightGuard::new(self.requests.clone(), exchange.as_ref());
         let (unread, protocol) = (self.unread.clone(), protocol::name(&request));
         let response = next.run(request);
         Box::pin(async move {
@@ -79,7 +79,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 None => BufferedBody::complete(body).await,
             };
             drop((place, slot));
-            match unread.reserve(buffered.bytes(), limits, counted) {
+            match unread.reserve(buffered.bytes(), limits, in_flight) {
                 Some(guard) => Ok(Response::from_parts(parts, Body::new(CountedBody::new(buffered, Arc::new(guard))))),
                 None => {
                     let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
