@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
     Instance, for_operator,
-    migrate::{Checked, Newer},
+    migrate::{NewerDatabase, SchemaCheck},
     notify::Notify,
     probes::Probes,
 };
@@ -29,7 +29,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "MAINSTAY_MIGRATE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     migrate: bool,
     #[command(flatten)]
-    newer: Newer,
+    newer_database: NewerDatabase,
 }
 
 impl Serve {
@@ -58,9 +58,9 @@ impl Serve {
         if instance.is_private() || self.migrate {
             crate::cli::migrate::apply(app).await?;
         }
-        let mut schema = Checked::begin(app, self.newer).await?;
+        let mut schema = SchemaCheck::begin(app, self.newer_database).await?;
         let logs = crate::dashboard::LogWriter::start(app);
-        crate::identity::keep(app).await;
+        crate::identity::start(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
         let service = service::build(Modules::installed(), app, readiness.clone())?;

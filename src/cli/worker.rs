@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::cli::{
     Instance,
-    migrate::{Checked, Newer},
+    migrate::{NewerDatabase, SchemaCheck},
     notify::Notify,
     probes::Probes,
     serve::stop_signal,
@@ -17,14 +17,14 @@ use mainstay_kernel::{http::health::Readiness, module::Modules, queue::worker};
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
     #[command(flatten)]
-    newer: Newer,
+    newer_database: NewerDatabase,
 }
 
 impl Worker {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
         let notify = Arc::new(Notify::open());
-        let mut schema = Checked::begin(&instance.app, self.newer).await?;
+        let mut schema = SchemaCheck::begin(&instance.app, self.newer_database).await?;
         let logs = crate::dashboard::LogWriter::start(&instance.app);
         tracing::info!("running background jobs");
         let readiness = Readiness::default();

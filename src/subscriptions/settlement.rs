@@ -86,7 +86,7 @@ impl GatewayRequest for Subscription {
     }
 
     async fn attach_customer(self, connection: &mut Connection, customer: &str, now: DateTime<Utc>) -> Result<Self> {
-        let customer = customer::keep(connection, self.account, &self.gateway, customer, now).await?;
+        let customer = customer::insert_or_get(connection, self.account, &self.gateway, customer, now).await?;
         store::attach_customer(connection, self.id, &customer).await?;
         Ok(Self { customer: Some(customer), ..self })
     }

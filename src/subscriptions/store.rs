@@ -9,7 +9,7 @@ use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
     orders::product::model::Interval,
     payments::{
-        customer::ops::of as customer_of,
+        customer::ops::customer_id,
         payment::model::PaymentMethod,
         settlement::{
             model::{AttemptLease, Failure, FailureKind},
@@ -243,7 +243,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 /// Stores the intent of a subscription; returns it with the gateway's id of the account. `NOT_FOUND` for an unknown
 /// account.
 pub async fn insert(connection: &mut Connection, subscription: Subscription) -> Result<Subscription> {
-    let customer = subscriptions::customer_id.eq(customer_of(&subscription.account, &subscription.gateway));
+    let customer = subscriptions::customer_id.eq(customer_id(&subscription.account, &subscription.gateway));
     let inserted = diesel::insert_into(subscriptions::table).values((Row::of(&subscription, None), customer));
     let inserted = inserted.returning(subscriptions::customer_id).get_result(connection);
     let customer = inserted.await.map_err(|error| match mainstay_kernel::database::violated_foreign_key(&error) {

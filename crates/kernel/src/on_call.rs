@@ -43,11 +43,11 @@ const MAX_MESSAGE: usize = 130;
 const MAX_DESCRIPTION: usize = 15_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Hands over the alerts of this process from now on, if the configuration names a service.
+/// Starts to hand over the alerts of this process, if the configuration names a service.
 ///
 /// # Errors
 /// If the system has no root certificates.
-pub(crate) fn keep(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()> {
+pub(crate) fn start(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()> {
     let Some(key) = config.routing_key.clone() else { return Ok(()) };
     // Of several apps in one process, as in tests, the first one hands them over.
     let Some(alerts) = alert::subscribe() else { return Ok(()) };

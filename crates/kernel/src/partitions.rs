@@ -116,7 +116,7 @@ impl PartitionedTable {
         Ok(())
     }
 
-    async fn keep(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
+    async fn maintain(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let added = self.add_ahead(app, now).await?;
         // Before the strays: one of a month that was detached needs its name.
         self.drop_detached(app).await?;
@@ -146,11 +146,12 @@ pub async fn prepare(app: &App, tables: &[PartitionedTable]) -> Result<()> {
     Ok(())
 }
 
-/// The scheduled task.
-pub(crate) async fn keep(app: App, tables: Arc<[PartitionedTable]>) -> Result<usize> {
+/// The scheduled task `keep_partitions`: adds the months ahead, and drops those past their retention. Returns how many
+/// months changed.
+pub(crate) async fn maintain(app: App, tables: Arc<[PartitionedTable]>) -> Result<usize> {
     let (now, mut changed, mut failed) = (app.clock.now(), 0, None);
     for table in tables.iter().copied() {
-        match table.keep(&app, now).await {
+        match table.maintain(&app, now).await {
             Ok(count) => changed += count,
             // A failure of one table must not stop the others.
             Err(error) => {

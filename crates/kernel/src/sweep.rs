@@ -41,7 +41,7 @@ pub(crate) fn tasks(tables: Arc<[PartitionedTable]>) -> Vec<Task> {
             "keep_partitions",
             HOUR,
             "Adds the partitions of the months ahead, removes those past their retention",
-            move |app| partitions::keep(app, tables.clone()),
+            move |app| partitions::maintain(app, tables.clone()),
         ),
     ]
 }

@@ -213,7 +213,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 
 /// Stores the intent of a payment; returns it with the gateway's id of the account.
 pub async fn insert(connection: &Connection, payment: Payment) -> Result<Payment> {
-    let customer = payments::customer_id.eq(customer::of(&payment.account, &payment.gateway));
+    let customer = payments::customer_id.eq(customer::customer_id(&payment.account, &payment.gateway));
     let trace = payments::traceparent.eq(traceparent());
     let inserted = diesel::insert_into(payments::table).values((Row::from(&payment), customer, trace));
     let customer = inserted.returning(payments::customer_id).get_result(&mut &*connection).await?;
