@@ -16,7 +16,7 @@ const BIN: Duration = Duration::from_millis(250);
 /// What is judged: the share of the capacity that remains under overload, the time to recover, and the growth of
 /// memory over the soak.
 const GOODPUT: f64 = 0.9;
-const RECOVERS_WITHIN: Duration = Duration::from_secs(2);
+const MAX_RECOVERY: Duration = Duration::from_secs(2);
 const GROWTH: f64 = 0.05;
 
 pub(super) struct Report {
@@ -59,7 +59,7 @@ impl Report {
             if seen.phase.factor > 1.0 && goodput < GOODPUT * self.capacity {
                 faults.push(format!("goodput was {goodput:.0}/s, of {:.0}/s at best", self.capacity));
             }
-            if recovery > RECOVERS_WITHIN {
+            if recovery > MAX_RECOVERY {
                 faults.push(format!("it took {recovery:.1?} to recover"));
             }
         }

@@ -46,7 +46,7 @@ impl DerefMut for Process {
     }
 }
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Process {
     /// Starts a server on a database.
@@ -85,7 +85,7 @@ impl Running {
     pub(crate) async fn wait_for_log(&self, what: &str) {
         let since = Instant::now();
         while !self.log().contains(what) {
-            assert!(since.elapsed() < READY_WITHIN, "the log lacks {what}:\n{}", self.log());
+            assert!(since.elapsed() < READY_TIMEOUT, "the log lacks {what}:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -136,7 +136,7 @@ pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &s
     let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.args(args).env_clear().envs(environment(database, &own).await).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(READY_WITHIN, command.output()).await;
+    let output = tokio::time::timeout(READY_TIMEOUT, command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{args:?} does not end")).expect("the binary runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).expect("text"))
@@ -176,7 +176,7 @@ fn start(values: Vec<(String, String)>) -> (Running, SocketAddr, SocketAddr) {
             lines.lock().expect("no reader panicked").push_str(&format!("{line}\n"));
         }
     });
-    let next = || address.recv_timeout(READY_WITHIN);
+    let next = || address.recv_timeout(READY_TIMEOUT);
     match (next(), next()) {
         (Ok(Ok(address)), Ok(Ok(private))) => (running, address, private),
         other => panic!("the server did not start ({other:?}):\n{}", running.log()),

@@ -37,7 +37,7 @@ pub(crate) enum Failed {
 /// The type of all transports.
 pub(crate) type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Incoming>, Failed>;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Creates a transport that uses the network.
@@ -62,7 +62,7 @@ where
     R: Clone + Send + Sync + 'static,
     HttpConnector<R>: Service<Uri, Response = TokioIo<TcpStream>, Error: Into<BoxError>, Future: Send>,
 {
-    http.set_connect_timeout(Some(CONNECT_WITHIN));
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
     http.set_nodelay(true);
     http.enforce_http(false);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
