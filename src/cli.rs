@@ -10,7 +10,7 @@ mod mail;
 mod migrate;
 mod notify;
 mod password;
-mod probes;
+mod private_listener;
 mod scaffold;
 mod seed;
 mod serve;

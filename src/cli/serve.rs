@@ -13,7 +13,7 @@ use crate::cli::{
     Instance, for_operator,
     migrate::{NewerDatabase, SchemaCheck},
     notify::Notify,
-    probes::Probes,
+    private_listener::PrivateListener,
 };
 use mainstay_kernel::{
     config::Config,
@@ -69,8 +69,8 @@ impl Serve {
         } else {
             None
         };
-        let probes = Probes::open(app, &readiness).await?;
-        banner(&base_url(address, tls.is_some()), probes.address, instance.is_private(), demo);
+        let private_listener = PrivateListener::open(app, &readiness).await?;
+        banner(&base_url(address, tls.is_some()), private_listener.address, instance.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
         let work = Modules::installed().work();
@@ -96,7 +96,7 @@ impl Serve {
         if let Some(jobs) = jobs {
             jobs.await.ok();
         }
-        probes.close().await;
+        private_listener.close().await;
         tracing::info!(drained, "stopped");
         logs.close().await;
         if let Ok(fault) = faults.await {

@@ -8,7 +8,7 @@ use crate::cli::{
     Instance,
     migrate::{NewerDatabase, SchemaCheck},
     notify::Notify,
-    probes::Probes,
+    private_listener::PrivateListener,
     serve::stop_signal,
 };
 use mainstay_kernel::{http::health::Readiness, module::Modules, queue::worker};
@@ -28,7 +28,7 @@ impl Worker {
         let logs = crate::dashboard::LogWriter::start(&instance.app);
         tracing::info!("running background jobs");
         let readiness = Readiness::default();
-        let probes = Probes::open(&instance.app, &readiness).await?;
+        let private_listener = PrivateListener::open(&instance.app, &readiness).await?;
         readiness.set(true).await;
         notify.ready();
         let (draining, notify) = (stop.clone(), notify.clone());
@@ -48,7 +48,7 @@ impl Worker {
             jobs_stop.cancel();
             running.await;
         }
-        probes.close().await;
+        private_listener.close().await;
         logs.close().await;
         instance.close().await;
         fault.map_or(Ok(()), Err)
