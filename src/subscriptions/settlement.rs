@@ -8,7 +8,7 @@ use crate::subscriptions::id::SubscriptionId;
 use crate::subscriptions::job::SettleSubscription;
 use crate::{
     payments::{
-        Cancel, Found, Gateway, Outcome, Subscribe,
+        Cancel, Gateway, Lookup, Outcome, Subscribe,
         customer::ops as customer,
         settlement::{
             model::{AttemptLease, Failure},
@@ -102,12 +102,12 @@ impl GatewayRequest for Subscription {
     }
 
     /// A cancellation is requested again regardless of its age: it has either been done already, or is done now.
-    async fn find(&self, gateway: &dyn Gateway) -> Found<Snapshot> {
+    async fn find(&self, gateway: &dyn Gateway) -> Lookup<Snapshot> {
         let Some(cancel) = self.cancellation() else { return gateway.find_subscription(self.id).await };
         match gateway.cancel(cancel).await {
-            Outcome::Done(snapshot) => Found::Done(snapshot),
-            Outcome::Unknown { why, .. } => Found::Unknown { why },
-            Outcome::Refused(failure) => Found::Unknown { why: failure.code },
+            Outcome::Done(snapshot) => Lookup::Done(snapshot),
+            Outcome::Unknown { why, .. } => Lookup::Unknown { why },
+            Outcome::Refused(failure) => Lookup::Unknown { why: failure.code },
         }
     }
 

@@ -117,11 +117,11 @@ pub(crate) fn subscribe() -> Option<mpsc::Receiver<Alert>> {
     SINK.set(sink).ok().map(|()| alerts)
 }
 
-type Thing = (&'static str, &'static str, String);
+type AlertKey = (&'static str, &'static str, String);
 
 /// What this process knows of a subject.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct AlertState {
     /// Whether it was raised since it was last resolved.
     is_open: bool,
     logged: Instant,
@@ -130,7 +130,7 @@ struct Known {
 
 /// The alerts raised or resolved recently.
 #[derive(Debug)]
-struct RecentAlerts(Cache<Thing, Known>);
+struct RecentAlerts(Cache<AlertKey, AlertState>);
 
 impl Default for RecentAlerts {
     fn default() -> Self {
@@ -140,29 +140,29 @@ impl Default for RecentAlerts {
 
 impl RecentAlerts {
     /// Records an alert and returns whether it was not logged recently. Of concurrent calls, only one returns `true`.
-    fn should_log(&self, thing: Thing, now: Instant) -> bool {
+    fn should_log(&self, key: AlertKey, now: Instant) -> bool {
         let mut should_log = false;
-        self.0.entry(thing).and_compute_with(|known| {
+        self.0.entry(key).and_compute_with(|known| {
             let last = known.map(|known| known.into_value()).filter(|known| known.is_open);
             let logged = last.map(|known| known.logged).filter(|logged| now.duration_since(*logged) < QUIET);
             should_log = logged.is_none();
-            Op::Put(Known { is_open: true, logged: logged.unwrap_or(now), raised: now })
+            Op::Put(AlertState { is_open: true, logged: logged.unwrap_or(now), raised: now })
         });
         should_log
     }
 
     /// Records that an alert is over, and returns whether that is news: it was raised here, and not for as long as `calm`, or
     /// nothing was known of it. Of concurrent calls, only one returns `true`.
-    fn should_resolve(&self, thing: Thing, now: Instant, calm: Duration) -> bool {
+    fn should_resolve(&self, key: AlertKey, now: Instant, calm: Duration) -> bool {
         // Most calls end here, at each success of a provider.
-        if self.0.get(&thing).is_some_and(|known| !known.is_open) {
+        if self.0.get(&key).is_some_and(|known| !known.is_open) {
             return false;
         }
         let mut should_resolve = false;
-        self.0.entry(thing).and_compute_with(|known| {
+        self.0.entry(key).and_compute_with(|known| {
             let known = known.map(|known| known.into_value());
             should_resolve = known.is_none_or(|known| known.is_open && now.duration_since(known.raised) >= calm);
-            if should_resolve { Op::Put(Known { is_open: false, logged: now, raised: now }) } else { Op::Nop }
+            if should_resolve { Op::Put(AlertState { is_open: false, logged: now, raised: now }) } else { Op::Nop }
         });
         should_resolve
     }

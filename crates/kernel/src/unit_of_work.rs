@@ -27,7 +27,7 @@ use crate::{
     contract::{Method, proto::error::v1 as pb},
     database::{
         Connection,
-        idempotency::{self, Stored},
+        idempotency::{self, StoredAnswer},
     },
     error::{Error, Reason, ReasonRef, Result},
     fault,
@@ -214,8 +214,8 @@ where
 pub const ANSWER_RETENTION: TimeDelta = TimeDelta::hours(24);
 
 impl Claim {
-    fn record(&self, refusal: Option<ReasonRef>, answer: Vec<u8>, now: DateTime<Utc>) -> Stored {
-        Stored {
+    fn record(&self, refusal: Option<ReasonRef>, answer: Vec<u8>, now: DateTime<Utc>) -> StoredAnswer {
+        StoredAnswer {
             scope_hash: self.scope.to_vec(),
             fingerprint: self.fingerprint.to_vec(),
             error_code: refusal.map(|reason| reason.facts().code.to_owned()),
@@ -228,7 +228,7 @@ impl Claim {
 
     /// Decides what an earlier request with this key means for this one. A caller who reached more then than now must not
     /// see the response, and the request must not run again either.
-    fn replay(&self, stored: Stored, now: DateTime<Utc>) -> Result<Earlier> {
+    fn replay(&self, stored: StoredAnswer, now: DateTime<Utc>) -> Result<Earlier> {
         if stored.fingerprint != self.fingerprint {
             return Err(Reason::IdempotencyKeyReused.into());
         }

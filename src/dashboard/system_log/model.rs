@@ -60,7 +60,7 @@ pub struct Line {
 
 /// What is read of a line; every request writes one, so the rest is skipped where it stands.
 #[derive(Deserialize)]
-struct Written<'l> {
+struct JsonLine<'l> {
     #[serde(borrow)]
     timestamp: Cow<'l, str>,
     #[serde(borrow)]
@@ -108,7 +108,7 @@ const OWN_TARGET: &str = "mainstay::dashboard::system_log";
 impl Line {
     /// Reads a line as it is written to stderr; `None` if it is not to be stored, or is no line.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
+        let written: JsonLine<'_> = serde_json::from_slice(bytes).ok()?;
         if written.target.starts_with(OWN_TARGET) {
             return None;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Settings,
     books::Books,
-    driver::{Sample, Seen},
+    driver::{PhaseResult, Sample},
     memory::{Series, trend},
     mix::Outcome,
 };
@@ -34,13 +34,13 @@ impl Report {
     }
 
     /// Adds the phase that measures how much the servers can do.
-    pub(super) fn capacity(&mut self, seen: Seen) {
+    pub(super) fn capacity(&mut self, seen: PhaseResult) {
         let good = seen.samples.iter().filter(|sample| sample.outcome == Outcome::Good).count();
         self.capacity = good as f64 / (seen.ended - seen.began).as_secs_f64();
         self.phase(seen);
     }
 
-    pub(super) fn phase(&mut self, seen: Seen) {
+    pub(super) fn phase(&mut self, seen: PhaseResult) {
         let name = seen.phase.name;
         let mut faults = Vec::new();
         let count = |outcome: &Outcome| seen.samples.iter().filter(|sample| sample.outcome == *outcome).count();
@@ -119,7 +119,7 @@ impl Sample {
     }
 }
 
-impl Seen {
+impl PhaseResult {
     /// Successes per second while the fault lasts, or in the whole phase if there is none.
     fn goodput(&self) -> f64 {
         let end = if self.phase.factor > 1.0 { self.ended } else { self.began + self.phase.length };

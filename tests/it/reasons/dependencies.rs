@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::seen::Seen;
+use super::seen::ReasonCoverage;
 use crate::webhook::outbound::endpoint;
 use crate::{
     cases::{draft, nothing, order::order, ticket},
@@ -20,7 +20,7 @@ async fn internal_error() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     app.database.sql("ALTER TABLE comments RENAME TO comments_elsewhere").await;
-    let mut seen = Seen::of("INTERNAL_ERROR");
+    let mut seen = ReasonCoverage::of("INTERNAL_ERROR");
     for protocol in PROTOCOLS {
         let failed = cast.customer.call(protocol, "CommentService.ListComments", json!({ "ticketId": id })).await;
         let failed = seen.refused(protocol, failed);
@@ -42,7 +42,7 @@ async fn unavailable() {
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     );
     server.batch_execute(&close).await.expect("the database closes");
-    let mut seen = Seen::of("UNAVAILABLE");
+    let mut seen = ReasonCoverage::of("UNAVAILABLE");
     for protocol in PROTOCOLS {
         let away = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
         let away = seen.refused(protocol, away);
@@ -97,7 +97,7 @@ async fn upstream_timeout() {
     let test = |protocol| {
         scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", json!({ "endpointId": id }))
     };
-    let mut seen = Seen::of("UPSTREAM_TIMEOUT");
+    let mut seen = ReasonCoverage::of("UPSTREAM_TIMEOUT");
     for (protocol, answer) in PROTOCOLS.into_iter().zip(futures_util::future::join_all(PROTOCOLS.map(test)).await) {
         assert_eq!(seen.refused(protocol, answer).status, 504);
     }
@@ -109,7 +109,7 @@ async fn idempotency_key_expired() {
     let customer = app.cast().await.customer;
     customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
     app.database.sql("UPDATE idempotency_keys SET answer = NULL, created_at = created_at - interval '2 days'").await;
-    let mut seen = Seen::of("IDEMPOTENCY_KEY_EXPIRED");
+    let mut seen = ReasonCoverage::of("IDEMPOTENCY_KEY_EXPIRED");
     for protocol in PROTOCOLS {
         seen.refused(protocol, customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await);
     }
@@ -141,7 +141,7 @@ async fn circuit_open() {
         assert!(charges < 10, "the circuit does not open");
     }
     assert!(charges > 0, "it opens at a failure");
-    let mut seen = Seen::of("CIRCUIT_OPEN");
+    let mut seen = ReasonCoverage::of("CIRCUIT_OPEN");
     for protocol in PROTOCOLS {
         let refused = seen.refused(protocol, charge(protocol, &format!("{protocol:?}")).await);
         assert!(refused.headers.contains_key("retry-after"), "{refused:#?}");

@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tonic_types::StatusExt as _;
 
-use super::seen::Seen;
+use super::seen::ReasonCoverage;
 use crate::{
     cases::{draft, ticket},
     support::{PROTOCOLS, Protocol, TestApp, database::connect, method},
@@ -21,7 +21,7 @@ async fn rate_limit_exceeded() {
     for _ in 0..4 {
         last = Some(cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await);
     }
-    let mut seen = Seen::of("RATE_LIMIT_EXCEEDED");
+    let mut seen = ReasonCoverage::of("RATE_LIMIT_EXCEEDED");
     let refused = seen.refused(Protocol::Rest, last.expect("an answer"));
     assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|s| s >= 1));
     assert!(refused.header("ratelimit").is_some_and(|value| value.contains("r=0")), "{refused:#?}");
@@ -55,7 +55,7 @@ async fn idempotency_in_progress() {
     let other = connect(&app.database.url).await;
     let lock = lock(cast.customer.who().id, "one");
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).await.expect("the lock");
-    let mut seen = Seen::of("IDEMPOTENCY_IN_PROGRESS");
+    let mut seen = ReasonCoverage::of("IDEMPOTENCY_IN_PROGRESS");
     for protocol in PROTOCOLS {
         let since = Instant::now();
         let call = cast.customer.keyed(protocol, "TicketService.UpdateTicket", request.clone(), "one").await;
@@ -71,7 +71,7 @@ async fn conflict() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
-    let mut seen = Seen::of("CONFLICT");
+    let mut seen = ReasonCoverage::of("CONFLICT");
     for protocol in PROTOCOLS {
         let other = connect(&app.database.url).await;
         // The request holds its key's lock and waits for the ticket; the other transaction holds the ticket and waits for
@@ -101,7 +101,7 @@ async fn deadline_exceeded() {
         .await
         .expect("the ticket");
     let request = json!({ "ticketId": id });
-    let mut seen = Seen::of("DEADLINE_EXCEEDED");
+    let mut seen = ReasonCoverage::of("DEADLINE_EXCEEDED");
     for (protocol, header) in [
         (Protocol::Rest, ("x-request-timeout", "0.2")),
         (Protocol::Envoy, ("x-request-timeout", "0.2")),
@@ -137,7 +137,7 @@ async fn overloaded() {
     app.database.locks_waited_for(1).await;
     let since = Instant::now();
     let calls = PROTOCOLS.map(|protocol| cast.customer.call(protocol, "TicketService.CreateTicket", draft()));
-    let mut seen = Seen::of("OVERLOADED");
+    let mut seen = ReasonCoverage::of("OVERLOADED");
     for (protocol, answer) in PROTOCOLS.into_iter().zip(futures_util::future::join_all(calls).await) {
         assert!(seen.refused(protocol, answer).header("retry-after").is_some());
     }

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use super::seen::Seen;
+use super::seen::ReasonCoverage;
 use crate::{
     cases::{draft, file::body},
     support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, actor::sign_in, rest},
@@ -31,7 +31,7 @@ async fn send_over(
 #[tokio::test]
 async fn route_not_found() {
     let app = TestApp::start().await;
-    let mut seen = Seen::of("ROUTE_NOT_FOUND");
+    let mut seen = ReasonCoverage::of("ROUTE_NOT_FOUND");
     for path in ["/api/v1/nothing", "/nothing", "/api/v2/tickets", "/docs/nothing.js"] {
         for protocol in REST {
             seen.refused(protocol, send_over(&app, protocol, Method::GET, path, |request| request).await);
@@ -94,7 +94,7 @@ async fn refusals_name_what_would_do() {
 #[tokio::test]
 async fn method_not_allowed() {
     let app = TestApp::start().await;
-    let mut seen = Seen::of("METHOD_NOT_ALLOWED");
+    let mut seen = ReasonCoverage::of("METHOD_NOT_ALLOWED");
     for protocol in REST {
         let answer = send_over(&app, protocol, Method::PUT, "/api/v1/tickets", |request| request).await;
         assert_eq!(seen.refused(protocol, answer).header("allow"), Some("GET, HEAD, POST"));
@@ -105,7 +105,7 @@ async fn method_not_allowed() {
 #[tokio::test]
 async fn not_acceptable() {
     let app = TestApp::start().await;
-    let mut seen = Seen::of("NOT_ACCEPTABLE");
+    let mut seen = ReasonCoverage::of("NOT_ACCEPTABLE");
     for protocol in REST {
         let html = |request: RequestBuilder| request.header("accept", "text/html");
         seen.refused(protocol, send_over(&app, protocol, Method::GET, "/api/v1/tickets", html).await);
@@ -118,7 +118,7 @@ async fn unsupported_media_type() {
     let customer = app.cast().await.customer;
     let token = customer.token().await.expect("a token");
     let xml = |request: RequestBuilder| request.bearer_auth(&token).header("content-type", "text/xml").body("<a/>");
-    let mut seen = Seen::of("UNSUPPORTED_MEDIA_TYPE");
+    let mut seen = ReasonCoverage::of("UNSUPPORTED_MEDIA_TYPE");
     for protocol in REST {
         seen.refused(protocol, send_over(&app, protocol, Method::POST, "/api/v1/tickets", xml).await);
     }
@@ -141,7 +141,7 @@ async fn malformed_request() {
         let answer = send(&app, Method::GET, &format!("/api/v1/tickets?{query}"), auth).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{query}: {answer:#?}");
     }
-    let mut seen = Seen::of("MALFORMED_REQUEST");
+    let mut seen = ReasonCoverage::of("MALFORMED_REQUEST");
     for protocol in PROTOCOLS {
         let answer = cast.customer.keyed(protocol, "TicketService.CreateTicket", draft(), "two words").await;
         seen.refused(protocol, answer);
@@ -191,7 +191,7 @@ async fn payload_too_large() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let large = json!({ "subject": "Large", "body": "x".repeat(2 << 20) });
-    let mut seen = Seen::of("PAYLOAD_TOO_LARGE");
+    let mut seen = ReasonCoverage::of("PAYLOAD_TOO_LARGE");
     for protocol in PROTOCOLS {
         seen.refused(protocol, cast.customer.call(protocol, "TicketService.CreateTicket", large.clone()).await);
     }
@@ -203,7 +203,7 @@ async fn token_expired() {
     let cast = app.cast().await;
     cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
     app.app.clock.advance(TimeDelta::minutes(6));
-    let mut seen = Seen::of("TOKEN_EXPIRED");
+    let mut seen = ReasonCoverage::of("TOKEN_EXPIRED");
     for protocol in PROTOCOLS {
         let answer = seen.refused(protocol, cast.customer.call(protocol, "UserService.GetMe", json!({})).await);
         assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("invalid_token")), "{answer:#?}");
@@ -225,7 +225,7 @@ async fn invalid_token() {
         format!("{good}x"),
         "\u{7f}".to_owned(),
     ];
-    let mut seen = Seen::of("INVALID_TOKEN");
+    let mut seen = ReasonCoverage::of("INVALID_TOKEN");
     for token in forged.into_iter().filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic())) {
         for protocol in PROTOCOLS {
             let answer =
@@ -240,7 +240,7 @@ async fn invalid_token() {
 async fn session_revoked() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let mut seen = Seen::of("SESSION_REVOKED");
+    let mut seen = ReasonCoverage::of("SESSION_REVOKED");
     for protocol in PROTOCOLS {
         let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
         Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))

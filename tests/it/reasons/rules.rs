@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::seen::Seen;
+use super::seen::ReasonCoverage;
 use crate::{
     support::{PROTOCOLS, Protocol, TestApp, webhook},
     webhook::inbound::{deliver, event_in_state, stored_event_id},
@@ -24,7 +24,7 @@ async fn last_admin() {
     let app = TestApp::start().await;
     let admin = app.cast().await.admin;
     let request = json!({ "userId": admin.who().id.to_string(), "role": "ROLE_AGENT" });
-    let mut seen = Seen::of("LAST_ADMIN");
+    let mut seen = ReasonCoverage::of("LAST_ADMIN");
     for protocol in PROTOCOLS {
         seen.refused(protocol, admin.call(protocol, "UserService.SetUserRole", request.clone()).await);
     }

@@ -43,12 +43,12 @@ pub(super) const GAPS: [Gap; 5] = [
 ];
 
 /// The protocols through which one reason was seen. At its end, these and the gaps must be all there are.
-pub(super) struct Seen {
+pub(super) struct ReasonCoverage {
     reason: &'static str,
     protocols: Vec<Protocol>,
 }
 
-impl Seen {
+impl ReasonCoverage {
     pub(super) fn of(reason: &'static str) -> Self {
         Self { reason, protocols: Vec::new() }
     }
@@ -69,7 +69,7 @@ impl Seen {
     }
 }
 
-impl Drop for Seen {
+impl Drop for ReasonCoverage {
     fn drop(&mut self) {
         if std::thread::panicking() {
             return;

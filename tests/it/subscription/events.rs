@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use mainstay::{
-    payments::{Found, Gateway, settlement::ops::GatewayRequest as _},
+    payments::{Gateway, Lookup, settlement::ops::GatewayRequest as _},
     subscriptions::{id::SubscriptionId, store},
 };
 use mainstay_kernel::caller::Visibility;
@@ -257,7 +257,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     let read = async move |connection: &mut _| store::lock(connection, Visibility::All, id).await;
     let late = database.transaction(read).await.expect("stored");
     let gateway_id = late.state.gateway_id().expect("it began").to_owned();
-    let Found::Done(snapshot) = app.app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await else {
+    let Lookup::Done(snapshot) = app.app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await else {
         panic!("the gateway knows it")
     };
     gateway.behave_at("DELETE /v1/subscriptions", json!({ "refuse": 503 }), 0).await;

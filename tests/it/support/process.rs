@@ -22,26 +22,26 @@ pub(crate) struct Process {
     pub(crate) endpoint: Endpoint,
     /// The private listener.
     pub(crate) private: Endpoint,
-    running: Running,
+    running: ChildProcess,
 }
 
 /// A `mainstay` process of any kind; killed on drop.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct ChildProcess {
     child: Child,
     log: Arc<Mutex<String>>,
 }
 
 impl Deref for Process {
-    type Target = Running;
+    type Target = ChildProcess;
 
-    fn deref(&self) -> &Running {
+    fn deref(&self) -> &ChildProcess {
         &self.running
     }
 }
 
 impl DerefMut for Process {
-    fn deref_mut(&mut self) -> &mut Running {
+    fn deref_mut(&mut self) -> &mut ChildProcess {
         &mut self.running
     }
 }
@@ -64,12 +64,12 @@ impl Process {
     }
 
     /// The process alone.
-    pub(crate) fn into_running(self) -> Running {
+    pub(crate) fn into_running(self) -> ChildProcess {
         self.running
     }
 }
 
-impl Running {
+impl ChildProcess {
     /// Starts a `mainstay worker` with additional variables.
     pub(crate) async fn worker(database: &TestDatabase, own: &[(&str, &str)]) -> Self {
         let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -115,7 +115,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         // The process may be gone already in tests that kill it.
         self.child.kill().ok();
@@ -143,7 +143,7 @@ pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &s
 }
 
 /// Starts a command and collects its stderr.
-fn spawn(command: &str, values: Vec<(String, String)>) -> (Running, ChildStdout) {
+fn spawn(command: &str, values: Vec<(String, String)>) -> (ChildProcess, ChildStdout) {
     let mut mainstay = Command::new(env!("CARGO_BIN_EXE_mainstay"));
     mainstay.arg(command).envs(values).env("RUST_LOG", "info");
     mainstay.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -158,10 +158,10 @@ fn spawn(command: &str, values: Vec<(String, String)>) -> (Running, ChildStdout)
             lines.lock().expect("no reader panicked").push_str(&String::from_utf8_lossy(&piece[..length]));
         }
     });
-    (Running { child, log }, output)
+    (ChildProcess { child, log }, output)
 }
 
-fn start(values: Vec<(String, String)>) -> (Running, SocketAddr, SocketAddr) {
+fn start(values: Vec<(String, String)>) -> (ChildProcess, SocketAddr, SocketAddr) {
     let (running, output) = spawn("serve", values);
     let output = BufReader::new(output);
     let (found, address) = mpsc::channel();

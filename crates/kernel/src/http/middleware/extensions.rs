@@ -15,11 +15,11 @@ pub(super) struct Expires(pub(super) Instant);
 
 /// A response is that of a watch which was let in. Refusals of one are like all others.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Watching;
+pub(super) struct IsWatch;
 
 /// A page is made while it is read. Its body does not tell once it is compressed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Streamed;
+pub(super) struct IsStream;
 
 /// Whom a response is for.
 #[derive(Debug, Clone, Copy)]

@@ -26,7 +26,7 @@ use crate::{
         exchange::Exchange,
         middleware::{
             envelope,
-            extensions::{Expires, Place, Principal, Streamed, Watching},
+            extensions::{Expires, IsStream, IsWatch, Place, Principal},
             layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
             protocol,
         },
@@ -111,7 +111,7 @@ impl<S: Next> Middleware<Request, S> for ReadFirst {
 }
 
 fn is_watch(response: &Response) -> bool {
-    response.extensions().get::<Watching>().is_some()
+    response.extensions().get::<IsWatch>().is_some()
 }
 
 /// What a response that is made while it is read counts for; `None` for one that is complete before. Health and
@@ -120,7 +120,7 @@ fn stream_bytes(response: &Response) -> Option<usize> {
     match response.extensions().get::<&'static Method>() {
         Some(_) if is_watch(response) => Some(WATCH_BYTES),
         Some(method) => method.descriptor.is_server_streaming().then_some(STREAM_BYTES),
-        None if response.extensions().get::<Streamed>().is_some() => Some(STREAM_BYTES.min(length(response))),
+        None if response.extensions().get::<IsStream>().is_some() => Some(STREAM_BYTES.min(length(response))),
         None => protocol::is_grpc(response).then_some(0),
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Reason},
     http::middleware::{
         auth,
-        extensions::Watching,
+        extensions::IsWatch,
         layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
     },
 };
@@ -85,7 +85,7 @@ impl<S: Next> Middleware<Request, S> for BoundWatch {
             let ends = [("access", access), ("drain", draining)];
             let mut response =
                 response.await.map(|body| Body::new(Watched { body, ends, outcome: "left", _place: place }));
-            response.extensions_mut().insert(Watching);
+            response.extensions_mut().insert(IsWatch);
             Ok(response)
         })
     }
