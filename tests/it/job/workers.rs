@@ -60,7 +60,7 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     let signature = webhook::stripe(&body, 0);
     let signed = [("stripe-signature", signature.as_str())];
     let event = webhook_request("stripe", &body);
-    cast.anonymous.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.good();
+    cast.anonymous.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.success();
     // The import would kill this worker too.
     let third = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
@@ -86,13 +86,13 @@ async fn only_one_worker_runs_a_job() {
     for _ in 0..4 {
         let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
         let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
-        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
         receivers.push(receiver);
     }
     let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
     for _ in 0..2 {
         let some = json!({ "tickets": vec![one.clone(); 25] });
-        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.good();
+        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.success();
     }
     wait_for_count(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
     for receiver in receivers {
@@ -155,7 +155,7 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _worker = ChildProcess::worker(&database, &[]).await;
     let list = cast.agent.at(&idle.endpoint).call(Protocol::Rest, "OperationService.ListOperations", json!({})).await;
-    let operation = list.good().text("/data/0/id");
+    let operation = list.success().text("/data/0/id");
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
     assert_imported_once(&database).await;
@@ -172,8 +172,8 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let admin = cast.admin.at(&served.endpoint);
     let types = ["support.ticket.created"];
     let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": account });
-    admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.good();
+    admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.success();
     database.sql("DELETE FROM tickets").await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN

@@ -39,7 +39,7 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     let scene = Scene::new(&app).await;
     let who = &scene.cast.anonymous;
     let email = format!("{}@example.com", unique());
-    who.call(Protocol::Rest, "AuthService.Register", json!({ "email": email })).await.good();
+    who.call(Protocol::Rest, "AuthService.Register", json!({ "email": email })).await.success();
     let id = MailId::parse(&text(&app.database, "SELECT id FROM mails").await).expect("an id");
     ops::give_up(&app.app, id).await.expect("given up");
     app.app.clock.advance(chrono::TimeDelta::hours(20));
@@ -47,7 +47,7 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     let mails = provider.takes(1).await;
     app.app.clock.advance(chrono::TimeDelta::hours(10));
     let confirm = json!({ "token": token(&mails[0]), "password": PASSWORD, "name": "Zoë" });
-    who.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await.good();
+    who.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await.success();
 }
 
 /// A job that runs once more than it has to must not send what a provider has refused.

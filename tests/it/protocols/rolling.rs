@@ -177,7 +177,8 @@ async fn a_dying_instance_costs_at_most_a_retry_and_repeats_no_write() {
         // A failed response says that the request may be retried, and the retry succeeds.
         if answer.status != 201 {
             assert!(may_be_retried(answer), "{}", fleet.explain(answer));
-            let again = agent.keyed(Protocol::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.good();
+            let again =
+                agent.keyed(Protocol::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.success();
             assert_eq!(again.status, 201);
         }
     }

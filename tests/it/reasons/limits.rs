@@ -22,13 +22,13 @@ async fn rate_limit_exceeded() {
         last = Some(cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await);
     }
     let mut seen = ReasonCoverage::of("RATE_LIMIT_EXCEEDED");
-    let refused = seen.refused(Protocol::Rest, last.expect("an answer"));
+    let refused = seen.failure(Protocol::Rest, last.expect("an answer"));
     assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|s| s >= 1));
     assert!(refused.header("ratelimit").is_some_and(|value| value.contains("r=0")), "{refused:#?}");
     let through = cast.customer.call(Protocol::Envoy, "UserService.GetMe", json!({})).await;
-    assert!(seen.refused(Protocol::Envoy, through).header("retry-after").is_some());
+    assert!(seen.failure(Protocol::Envoy, through).header("retry-after").is_some());
     let native = cast.customer.call(Protocol::Grpc, "UserService.GetMe", json!({})).await;
-    let native = seen.refused(Protocol::Grpc, native);
+    let native = seen.failure(Protocol::Grpc, native);
     assert!(native.header("retry-after").is_some());
     let mut request = tonic::Request::new(GetMeRequest::default());
     let token = format!("Bearer {}", cast.customer.token().await.expect("a token"));
@@ -37,7 +37,7 @@ async fn rate_limit_exceeded() {
     let quota = status.get_details_quota_failure().expect("details");
     assert_eq!(quota.violations.iter().map(|of| of.subject.as_str()).collect::<Vec<_>>(), ["read"]);
     assert_eq!(native.text("/error/metadata/policy"), "read");
-    cast.colleague.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    cast.colleague.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
 }
 
 /// The transaction lock that a running request holds on its key.
@@ -59,11 +59,11 @@ async fn idempotency_in_progress() {
     for protocol in PROTOCOLS {
         let since = Instant::now();
         let call = cast.customer.keyed(protocol, "TicketService.UpdateTicket", request.clone(), "one").await;
-        assert!(seen.refused(protocol, call).header("retry-after").is_some());
+        assert!(seen.failure(protocol, call).header("retry-after").is_some());
         assert!(since.elapsed() < Duration::from_millis(1500), "at once: {:?}", since.elapsed());
     }
     other.batch_execute("COMMIT").await.expect("the lock goes");
-    cast.customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await.good();
+    cast.customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +85,7 @@ async fn conflict() {
         app.database.locks_waited_for(1).await;
         let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.who().id, "one"));
         let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
-        seen.refused(protocol, ours.await.expect("no panic"));
+        seen.failure(protocol, ours.await.expect("no panic"));
         theirs.await.expect("no panic").expect("theirs goes on");
     }
 }
@@ -139,7 +139,7 @@ async fn overloaded() {
     let calls = PROTOCOLS.map(|protocol| cast.customer.call(protocol, "TicketService.CreateTicket", draft()));
     let mut seen = ReasonCoverage::of("OVERLOADED");
     for (protocol, answer) in PROTOCOLS.into_iter().zip(futures_util::future::join_all(calls).await) {
-        assert!(seen.refused(protocol, answer).header("retry-after").is_some());
+        assert!(seen.failure(protocol, answer).header("retry-after").is_some());
     }
     assert!(since.elapsed() >= Duration::from_millis(900), "callers that come back at once are slowed");
     assert_eq!(app.endpoint.get("/livez").await.status, 200, "health is never refused");
@@ -147,6 +147,6 @@ async fn overloaded() {
     let patient =
         tokio::spawn(async move { customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await });
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
-    stuck.await.expect("no panic").good();
-    patient.await.expect("no panic").good();
+    stuck.await.expect("no panic").success();
+    patient.await.expect("no panic").success();
 }

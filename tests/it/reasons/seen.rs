@@ -55,8 +55,8 @@ impl ReasonCoverage {
 
     /// Takes a response, which must be refused for the reason.
     #[track_caller]
-    pub(super) fn refused(&mut self, protocol: Protocol, answer: Answer) -> Answer {
-        let answer = answer.refused(self.reason);
+    pub(super) fn failure(&mut self, protocol: Protocol, answer: Answer) -> Answer {
+        let answer = answer.failure(self.reason);
         self.protocols.push(protocol);
         answer
     }

@@ -27,7 +27,7 @@ async fn resume_token_expired() {
     for protocol in PROTOCOLS {
         let request = json!({ "resumeToken": sealed(61) });
         let answer = cast.customer.call(protocol, TICKETS, request).await;
-        assert_eq!(seen.refused(protocol, answer).status, 410);
+        assert_eq!(seen.failure(protocol, answer).status, 410);
         let refused = Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(61)).await.err();
         assert_eq!(refused.as_deref(), Some("RESUME_TOKEN_EXPIRED"), "{protocol:?}: as Last-Event-ID");
         assert!(Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(59)).await.is_ok(), "{protocol:?}");
