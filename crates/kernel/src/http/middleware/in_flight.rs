@@ -26,7 +26,7 @@ use crate::{
         exchange::Exchange,
         middleware::{
             envelope,
-            extensions::{Expires, IsStream, IsWatch, Place, Principal},
+            extensions::{IsStream, IsWatch, Place, Principal, ResponseDeadline},
             layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
             protocol,
         },
@@ -69,7 +69,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
             let limits = ResponseLimits {
                 exchange,
                 principal: response.extensions().get().map(|&Principal(principal)| principal),
-                deadline: response.extensions().get().map(|&Expires(deadline)| deadline),
+                deadline: response.extensions().get().map(|&ResponseDeadline(deadline)| deadline),
                 is_watch: is_watch(&response),
             };
             let stream_bytes = stream_bytes(&response);

@@ -25,7 +25,7 @@ use crate::{
     database::Database,
     error::{Error, Reason},
     http::middleware::{
-        extensions::{Arrived, Place},
+        extensions::{ArrivalTime, Place},
         idempotency,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
         protocol, rate_limit, timeout,
@@ -79,7 +79,7 @@ impl<S: Next> Middleware<Request, S> for Shed {
             let (request, share) = begin(request, turn, terms);
             return Box::pin(run(next.run(request), share, place));
         }
-        request.extensions_mut().insert(Arrived(Instant::now()));
+        request.extensions_mut().insert(ArrivalTime(Instant::now()));
         let mut next = next.clone();
         Box::pin(async move {
             let Some(turn) = line.enter(is_keyed, wait).await else { return overloaded().await };
