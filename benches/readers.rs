@@ -21,7 +21,7 @@ use mainstay::proto::support::v1::{
 use tokio::{net::TcpStream, task::JoinSet};
 use tonic::transport::Channel;
 
-use self::server::{Server, authorized, service_keys};
+use self::server::{Server, authorize, service_keys};
 
 const PER_CONNECTION: usize = 10;
 /// The readers share them, as strangers with many accounts would.
@@ -30,7 +30,7 @@ const CALLERS: usize = 100;
 const WINDOW: u32 = 1000;
 const CALLS: usize = 3000;
 /// The connections that are opened at once.
-const AT_ONCE: usize = 16;
+const MAX_CONCURRENT: usize = 16;
 
 fn main() -> anyhow::Result<()> {
     // Cargo adds `--bench`.
@@ -45,7 +45,7 @@ async fn measure(connections: usize) -> anyhow::Result<()> {
     let body = "smoke ".repeat(3000);
     let draft = TicketDraft { subject: "Smoke".to_owned(), body, account_id: Some(account), ..TicketDraft::default() };
     let tickets = BatchCreateTicketsRequest { tickets: vec![draft; 100] };
-    TicketServiceClient::new(channel.clone()).batch_create_tickets(authorized(tickets, &token)?).await?;
+    TicketServiceClient::new(channel.clone()).batch_create_tickets(authorize(tickets, &token)?).await?;
     let keys = Arc::new(service_keys(&channel, &token, CALLERS).await?);
 
     calls(&channel, &token, CALLS).await?;
@@ -87,7 +87,7 @@ async fn hostile(
     let mut unread = Vec::new();
     let mut asking = JoinSet::new();
     for number in 0..connections {
-        if asking.len() == AT_ONCE {
+        if asking.len() == MAX_CONCURRENT {
             unread.extend(asking.join_next().await.context("some ask")??);
         }
         let (server, keys, counted) = (server.clone(), keys.clone(), counted.clone());
@@ -132,7 +132,7 @@ async fn ask(server: &Server, key: &str) -> anyhow::Result<Vec<h2::RecvStream>> 
 async fn calls(channel: &Channel, token: &str, count: usize) -> anyhow::Result<Vec<Duration>> {
     let mut times = Vec::with_capacity(count);
     for _ in 0..count {
-        let request = authorized(ListTicketsRequest { page_size: 1, ..ListTicketsRequest::default() }, token)?;
+        let request = authorize(ListTicketsRequest { page_size: 1, ..ListTicketsRequest::default() }, token)?;
         let since = Instant::now();
         TicketServiceClient::new(channel.clone()).list_tickets(request).await?;
         times.push(since.elapsed());

@@ -103,12 +103,16 @@ pub(crate) async fn service_keys(channel: &Channel, token: &str, count: usize) -
         let (name, scopes) = (format!("bench {number}"), vec!["support.tickets.read".to_owned()]);
         let request = CreateServiceKeyRequest { name, scopes, ..CreateServiceKeyRequest::default() };
         let mut client = ServiceKeyServiceClient::new(channel.clone());
-        keys.push(client.create_service_key(authorized(request, token)?).await?.into_inner().secret);
+        keys.push(client.create_service_key(authorize(request, token)?).await?.into_inner().secret);
     }
     Ok(keys)
 }
 
-pub(crate) fn authorized<T>(message: T, credential: &str) -> anyhow::Result<Request<T>> {
+/// Makes a request with a caller's token or service key.
+///
+/// # Errors
+/// If `credential` can't be a header value.
+pub(crate) fn authorize<T>(message: T, credential: &str) -> anyhow::Result<Request<T>> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {credential}").parse()?);
     Ok(request)

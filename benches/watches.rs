@@ -10,7 +10,7 @@ use mainstay::proto::support::v1::{
 };
 use tokio::sync::mpsc;
 
-use self::server::{Server, authorized, service_keys};
+use self::server::{Server, authorize, service_keys};
 
 /// The watches of one caller.
 const PER_CALLER: usize = 32;
@@ -39,7 +39,7 @@ async fn measure(watches: usize) -> anyhow::Result<()> {
         if number % PER_CONNECTION == 0 {
             channel = server.connect().await?;
         }
-        let request = authorized(WatchTicketsRequest::default(), &keys[number / PER_CALLER])?;
+        let request = authorize(WatchTicketsRequest::default(), &keys[number / PER_CALLER])?;
         let mut stream = TicketServiceClient::new(channel.clone()).watch_tickets(request).await?.into_inner();
         stream.message().await?.context("the first message")?;
         let told = told.clone();
@@ -75,7 +75,7 @@ async fn measure(watches: usize) -> anyhow::Result<()> {
             account_id: Some(account.clone()),
             ..CreateTicketRequest::default()
         };
-        TicketServiceClient::new(first.clone()).create_ticket(authorized(ticket, &token)?).await?;
+        TicketServiceClient::new(first.clone()).create_ticket(authorize(ticket, &token)?).await?;
         let committed = Instant::now();
         let mut all = Vec::with_capacity(watches);
         while all.len() < watches {

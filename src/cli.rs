@@ -10,7 +10,7 @@ mod mail;
 mod migrate;
 mod notify;
 mod password;
-mod probes;
+mod private_listener;
 mod scaffold;
 mod seed;
 mod serve;
@@ -127,15 +127,14 @@ enum Users {
 impl Cli {
     /// Runs the command.
     pub fn run(self, modules: &'static Modules) -> ExitCode {
-        let runtime =
-            telemetry::lines::write_together(tokio::runtime::Builder::new_multi_thread().enable_all()).build();
+        let runtime = telemetry::lines::batch_writes(tokio::runtime::Builder::new_multi_thread().enable_all()).build();
         let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
             let telemetry = runtime.block_on(async { telemetry::start() })?;
             let result = runtime.block_on(self.dispatch(modules));
             telemetry.flush();
             // A blocking task that hangs must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-            telemetry::lines::write_out();
+            telemetry::lines::flush();
             result
         });
         match result {

@@ -77,8 +77,8 @@ pub(crate) fn module() -> Module {
 
 /// Loads the keys that sign access tokens and the revocations of tokens, and keeps both up to date until the app is
 /// dropped.
-pub async fn keep(app: &App) {
-    signing_key::ops::keep(app).await;
+pub async fn start(app: &App) {
+    signing_key::ops::start_refresh(app).await;
     revocation::ops::watch(app).await;
 }
 

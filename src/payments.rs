@@ -43,7 +43,7 @@ use crate::{
 
 // What modules that take money through the gateway need.
 pub(crate) use gateway::stripe::metadata;
-pub use gateway::{Cancel, Found, Gateway, Outcome, Subscribe};
+pub use gateway::{Cancel, Gateway, Lookup, Outcome, Subscribe};
 pub use settlement::call;
 
 /// The alerts about payments, with the provider `gateway`, in the order of docs/operations.md.

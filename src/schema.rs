@@ -238,7 +238,7 @@ diesel::table! {
 }
 diesel::table! {
     stored_objects (key) {
-        key -> Text, delete_at -> Nullable<Timestamptz>, is_doomed -> Bool, account_id -> Nullable<Uuid>,
+        key -> Text, delete_at -> Nullable<Timestamptz>, is_deleting -> Bool, account_id -> Nullable<Uuid>,
         size_bytes -> Nullable<BigInt>,
     }
 }

@@ -14,7 +14,7 @@ pub mod ticket;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use mainstay_kernel::{module::Module, partitions::Partitioned, schedule::MINUTE};
+use mainstay_kernel::{module::Module, partitions::PartitionedTable, schedule::MINUTE};
 
 use self::{comment::service::Comments, config::SupportConfig, import::job::ImportTickets, ticket::service::Tickets};
 use crate::operations::{OperationKind, model::Kind};
@@ -43,9 +43,9 @@ pub(crate) fn module() -> Module {
             "Merges the ticket counters of individual writers",
             jobs::fold_ticket_counts,
         )
-        .partitioned(Partitioned::by_month("activities").kept(|config| {
-            let kept = config.section::<SupportConfig>().activities_kept;
-            kept.and_then(|kept| TimeDelta::from_std(kept).ok())
+        .partitioned(PartitionedTable::by_month("activities").retention(|config| {
+            let retention = config.section::<SupportConfig>().activity_retention;
+            retention.and_then(|retention| TimeDelta::from_std(retention).ok())
         }))
         .every(MINUTE, "forget_uploads", "Removes the files of imports that have ended", jobs::forget_uploads)
         .examples(examples::by_name)

@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use mainstay_kernel::{
     module::{Module, Modules},
     outbound::Receivers,
-    partitions::Partitioned,
+    partitions::PartitionedTable,
     queue::Job as _,
     schedule::HOUR,
     telemetry::metrics::Metric,
@@ -65,11 +65,13 @@ pub(crate) fn module() -> Module {
         )
         // One that is pending (1) is still to be sent, however old it is.
         .partitioned(
-            Partitioned::by_month("webhook_deliveries").kept(|_| Some(jobs::DELIVERIES_KEPT)).unless("state = 1"),
+            PartitionedTable::by_month("webhook_deliveries")
+                .retention(|_| Some(jobs::DELIVERY_RETENTION))
+                .unless("state = 1"),
         )
         .partitioned(
-            Partitioned::by_month("webhook_attempts")
-                .kept(|_| Some(jobs::DELIVERIES_KEPT))
+            PartitionedTable::by_month("webhook_attempts")
+                .retention(|_| Some(jobs::DELIVERY_RETENTION))
                 // They leave with their deliveries.
                 .unless("EXISTS (SELECT FROM webhook_deliveries WHERE id = delivery_id AND state = 1)"),
         )

@@ -91,7 +91,7 @@ impl TicketService for Bare {
         let now = self.clock.now();
         let made = Ticket::new(account, None, content, now);
         let mut connection = self.pool.get().await.map_err(failed)?;
-        let written = connection.transaction::<_, Refused, _>(async |connection| {
+        let written = connection.transaction::<_, BareError, _>(async |connection| {
             ticket::insert(connection, std::slice::from_ref(&made)).await?;
             ticket::record(connection, &admin(), [made.id], ActivityKind::Created, "", now).await?;
             Ok(())
@@ -163,15 +163,15 @@ impl TicketService for Bare {
 
 /// Why a transaction was rolled back. Diesel requires that its own errors convert into it.
 #[derive(Debug)]
-struct Refused(#[expect(dead_code, reason = "shown by Debug")] mainstay_kernel::error::Error);
+struct BareError(#[expect(dead_code, reason = "shown by Debug")] mainstay_kernel::error::Error);
 
-impl From<mainstay_kernel::error::Error> for Refused {
+impl From<mainstay_kernel::error::Error> for BareError {
     fn from(error: mainstay_kernel::error::Error) -> Self {
         Self(error)
     }
 }
 
-impl From<diesel::result::Error> for Refused {
+impl From<diesel::result::Error> for BareError {
     fn from(error: diesel::result::Error) -> Self {
         Self(error.into())
     }

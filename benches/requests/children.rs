@@ -11,7 +11,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A server in its own process, which is killed when this value is dropped.
 pub(crate) struct Server {
@@ -36,7 +36,7 @@ impl Server {
             if let Some(status) = server.child.try_wait()? {
                 anyhow::bail!("{:?} ended with {status}", name);
             }
-            anyhow::ensure!(began.elapsed() < READY_WITHIN, "{:?} does not listen", name);
+            anyhow::ensure!(began.elapsed() < READY_TIMEOUT, "{:?} does not listen", name);
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(server)

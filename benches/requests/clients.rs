@@ -104,8 +104,8 @@ async fn connect(port: u16) -> anyhow::Result<TokioIo<TcpStream>> {
     Ok(TokioIo::new(stream))
 }
 
-/// A request with the caller's token.
-pub(crate) fn signed<M>(message: M, token: &AsciiMetadataValue) -> tonic::Request<M> {
+/// Makes a request with the caller's token.
+pub(crate) fn authorize<M>(message: M, token: &AsciiMetadataValue) -> tonic::Request<M> {
     let mut request = tonic::Request::new(message);
     request.metadata_mut().insert("authorization", token.clone());
     request
@@ -122,15 +122,17 @@ async fn grpc(
     let good = match operation {
         Operation::Get => {
             let request = pb::GetTicketRequest { ticket_id: target.ticket(number).to_string(), ..Default::default() };
-            tickets.get_ticket(signed(request, token)).await?.into_inner().data.is_some()
+            tickets.get_ticket(authorize(request, token)).await?.into_inner().data.is_some()
         }
         Operation::List | Operation::FarPage => {
             let page = if operation == Operation::FarPage { FAR_PAGE } else { 1 };
             let request = pb::ListTicketsRequest { page, ..Default::default() };
-            let page = tickets.list_tickets(signed(request, token)).await?.into_inner();
+            let page = tickets.list_tickets(authorize(request, token)).await?.into_inner();
             page.data.len() == 20 && page.meta.is_some_and(|meta| meta.total.is_some())
         }
-        Operation::Create => tickets.create_ticket(signed(target.create(), token)).await?.into_inner().data.is_some(),
+        Operation::Create => {
+            tickets.create_ticket(authorize(target.create(), token)).await?.into_inner().data.is_some()
+        }
         Operation::Charge => charge(channel, token, target.charge()).await?,
         Operation::ChargeAgain => charge(channel, token, target.charge_again(number)).await?,
         Operation::SignIn => {
@@ -154,7 +156,7 @@ async fn grpc(
 /// Charges an order; returns whether the charge succeeded.
 pub(crate) async fn charge(channel: &Channel, token: &AsciiMetadataValue, charge: Charge) -> anyhow::Result<bool> {
     let request = ChargePaymentRequest { order_id: charge.order.to_string(), payment_method: CARD.to_owned() };
-    let mut request = signed(request, token);
+    let mut request = authorize(request, token);
     request.metadata_mut().insert("idempotency-key", charge.key.try_into()?);
     let payment = PaymentServiceClient::new(channel.clone()).charge_payment(request).await?.into_inner().data;
     Ok(payment.is_some_and(|payment| payment.status() == PaymentStatus::Succeeded))

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     calls::{BODY, SUBJECT},
-    clients::{self, Client, signed},
+    clients::{self, Client, authorize},
     comparison::{Comparison, Rate},
     options::Options,
     pgbench::{self, Length, Scripts},
@@ -81,7 +81,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<[Com
         let url = format!("http://127.0.0.1:{port}/{number}");
         let event_types = vec![EVENT.to_owned()];
         let request = CreateWebhookEndpointRequest { url, event_types, ..CreateWebhookEndpointRequest::default() };
-        endpoints.create_webhook_endpoint(signed(request, &token)).await?;
+        endpoints.create_webhook_endpoint(authorize(request, &token)).await?;
     }
     let (mut served, mut posted, mut stored) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds() {
@@ -114,7 +114,7 @@ async fn announce(world: &World, tickets: usize) -> anyhow::Result<()> {
     let mut client = TicketServiceClient::new(channel);
     for _ in 0..tickets / BATCH {
         let request = BatchCreateTicketsRequest { tickets: vec![draft.clone(); BATCH] };
-        client.batch_create_tickets(signed(request, &token)).await?;
+        client.batch_create_tickets(authorize(request, &token)).await?;
     }
     Ok(())
 }

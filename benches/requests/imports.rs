@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     calls::{BODY, SUBJECT},
     children::Server,
-    clients::{Client, signed},
+    clients::{Client, authorize},
     comparison::{Comparison, Rate},
     options::Options,
     world::World,
@@ -66,7 +66,7 @@ async fn import(world: &World, worker: &Server, rows: usize, label: &str) -> any
     });
     let cpu = || Some(world.server.cpu()? + worker.cpu()?);
     let (began, before) = (Instant::now(), cpu());
-    let request = signed(tokio_stream::iter(pieces), &token);
+    let request = authorize(tokio_stream::iter(pieces), &token);
     let operation = TicketServiceClient::new(channel).import_tickets(request).await?.into_inner().data;
     let id: Uuid = operation.context("no operation")?.id.parse()?;
     let (state, created) = loop {

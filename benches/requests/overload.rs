@@ -26,7 +26,7 @@ pub(crate) const OPERATIONS: [Operation; 2] = [Operation::Get, Operation::Create
 /// As long as a request waits before the server refuses it: before that, none is refused.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// The connections that are opened at once.
-const OPENED_AT_ONCE: usize = 64;
+const CONNECT_CONCURRENCY: usize = 64;
 /// How often the memory is read.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -152,7 +152,7 @@ async fn connect(world: &World, callers: usize) -> anyhow::Result<Vec<Client>> {
         caller.open().await?;
         Ok(caller)
     });
-    connected.buffer_unordered(OPENED_AT_ONCE).try_collect().await
+    connected.buffer_unordered(CONNECT_CONCURRENCY).try_collect().await
 }
 
 async fn call(

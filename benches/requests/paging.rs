@@ -16,7 +16,7 @@ use mainstay_kernel::{
 };
 
 use crate::{
-    clients::{Client, signed},
+    clients::{Client, authorize},
     options::Options,
     world::World,
 };
@@ -49,7 +49,7 @@ async fn served(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u
     let mut calls = TicketServiceClient::new(channel);
     let mut next = async |page_size: i32, page_token: String| -> anyhow::Result<String> {
         let request = pb::ListTicketsRequest { page_size, page_token, ..pb::ListTicketsRequest::default() };
-        let page = calls.list_tickets(signed(request, &token)).await?.into_inner();
+        let page = calls.list_tickets(authorize(request, &token)).await?.into_inner();
         page.meta.and_then(|meta| meta.next_page_token).context("the list ends")
     };
     let second = next(20, String::new()).await?;

@@ -6,7 +6,7 @@ use mainstay::proto::content::v1::{CreatePostRequest, PublishPostRequest, post_s
 use crate::{
     calls::BODY,
     children::Server,
-    clients::{Client, signed},
+    clients::{Client, authorize},
 };
 
 /// As many as fill some pages.
@@ -27,10 +27,10 @@ pub(crate) async fn publish(server: &Server, token: &str) -> anyhow::Result<Vec<
             tags: vec!["benchmark".to_owned()],
             ..CreatePostRequest::default()
         };
-        let post = posts.create_post(signed(request, &token)).await?.into_inner().data.context("no post")?;
+        let post = posts.create_post(authorize(request, &token)).await?.into_inner().data.context("no post")?;
         let id = post.id.context("no id")?;
         let request = PublishPostRequest { post_id: id.clone() };
-        posts.publish_post(signed(request, &token)).await?;
+        posts.publish_post(authorize(request, &token)).await?;
         ids.push(id);
     }
     Ok(ids)

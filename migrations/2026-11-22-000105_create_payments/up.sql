@@ -114,20 +114,20 @@ CREATE UNIQUE INDEX refunds_gateway_key ON refunds (payment_id, gateway_id);
 CREATE INDEX refunds_due_idx ON refunds (due_at) WHERE due_at IS NOT NULL;
 
 -- What is settled stays settled, except that a refund that succeeded may fail: the gateway can take it back.
-CREATE FUNCTION refuse_unsettling() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION reject_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     RAISE EXCEPTION '% %: it is settled', TG_TABLE_NAME, OLD.id USING ERRCODE = 'restrict_violation';
 END $$;
 CREATE TRIGGER payments_settled BEFORE UPDATE ON payments FOR EACH ROW
     WHEN (OLD.status <> 1 AND (NEW.status, NEW.gateway_id, NEW.amount_minor, NEW.currency)
         IS DISTINCT FROM (OLD.status, OLD.gateway_id, OLD.amount_minor, OLD.currency))
-    EXECUTE FUNCTION refuse_unsettling();
+    EXECUTE FUNCTION reject_change();
 CREATE TRIGGER refunds_settled BEFORE UPDATE ON refunds FOR EACH ROW
     WHEN (OLD.status <> 1 AND (NEW.status, NEW.gateway_id, NEW.amount_minor, NEW.currency)
         IS DISTINCT FROM (OLD.status, OLD.gateway_id, OLD.amount_minor, OLD.currency)
         AND NOT (OLD.status = 2 AND NEW.status = 3
             AND (NEW.amount_minor, NEW.currency) = (OLD.amount_minor, OLD.currency)))
-    EXECUTE FUNCTION refuse_unsettling();
+    EXECUTE FUNCTION reject_change();
 
 -- The ledger, in double entry. A transaction is one movement of money at the gateway: one row, which debits one account and
 -- credits another with the same amount, so that nothing out of balance can be written down. kind: 1 a charge, 2 a refund, 3

@@ -79,11 +79,11 @@ CREATE INDEX subscriptions_sync_idx ON subscriptions (next_sync_at, id) WHERE ne
 CREATE TRIGGER subscriptions_ended BEFORE UPDATE ON subscriptions FOR EACH ROW
     WHEN (OLD.status IN (4, 5) AND (NEW.status, NEW.gateway_id, NEW.cancelled_at)
         IS DISTINCT FROM (OLD.status, OLD.gateway_id, OLD.cancelled_at))
-    EXECUTE FUNCTION refuse_unsettling();
+    EXECUTE FUNCTION reject_change();
 CREATE TRIGGER subscriptions_terms BEFORE UPDATE ON subscriptions FOR EACH ROW
     WHEN ((NEW.account_id, NEW.product_id, NEW.currency, NEW.price_minor, NEW.billing_interval)
         IS DISTINCT FROM (OLD.account_id, OLD.product_id, OLD.currency, OLD.price_minor, OLD.billing_interval))
-    EXECUTE FUNCTION refuse_unsettling();
+    EXECUTE FUNCTION reject_change();
 
 -- An invoice is booked for its subscription. Subscriptions use a function of the payments module, whose ledger refers
 -- to subscriptions: so the later of the two modules adds this foreign key.

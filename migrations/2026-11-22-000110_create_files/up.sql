@@ -64,12 +64,12 @@ CREATE TABLE stored_objects (
     key text PRIMARY KEY CHECK (char_length(key) BETWEEN 1 AND 200),
     -- When the object is to be deleted; null while it is needed.
     delete_at timestamptz,
-    -- Whether its deletion has begun, so that it can't be needed any more.
-    is_doomed boolean NOT NULL DEFAULT false,
+    -- Whether its deletion has begun: from then on nothing may refer to it.
+    is_deleting boolean NOT NULL DEFAULT false,
     -- The space of a removed file that is given back once the object is deleted, and whose it is.
     account_id uuid,
     size_bytes bigint CHECK (size_bytes > 0),
-    CONSTRAINT stored_objects_doomed_check CHECK (NOT is_doomed OR delete_at IS NOT NULL),
+    CONSTRAINT stored_objects_deleting_check CHECK (NOT is_deleting OR delete_at IS NOT NULL),
     CONSTRAINT stored_objects_space_check CHECK ((account_id IS NULL) = (size_bytes IS NULL))
 );
 CREATE INDEX stored_objects_delete_at_idx ON stored_objects (delete_at) WHERE delete_at IS NOT NULL;

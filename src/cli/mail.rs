@@ -11,8 +11,8 @@ use crate::{
     mail::{config::MailConfig, id::MailId, open_templates, ops, preview, suppression::ops as suppression, templates},
 };
 
-/// The most that one command lists.
-const BATCH: i64 = 500;
+/// The most mails or addresses that one command lists.
+const MAX_LISTED: i64 = 500;
 
 /// See what mail looks like, what was not sent, and to whom no mail is sent.
 #[derive(Debug, Subcommand)]
@@ -59,7 +59,8 @@ impl Mail {
         match self {
             Self::Preview(_) => {}
             Self::Failed => {
-                let failed = database.autocommit(async |connection| ops::list_failed(connection, BATCH).await).await;
+                let failed =
+                    database.autocommit(async |connection| ops::list_failed(connection, MAX_LISTED).await).await;
                 for mail in for_operator(failed)? {
                     let line = json!({
                         "id": mail.id, "kind": mail.subject.kind().name(), "attempts": mail.attempts,
@@ -76,7 +77,7 @@ impl Mail {
                 );
             }
             Self::Suppressions => {
-                let all = database.autocommit(async |connection| suppression::list(connection, BATCH).await).await;
+                let all = database.autocommit(async |connection| suppression::list(connection, MAX_LISTED).await).await;
                 for one in for_operator(all)? {
                     let reason = one.reason.name();
                     println!("{}", json!({ "address": one.address, "reason": reason, "createTime": one.created_at }));

@@ -41,7 +41,7 @@ pub(crate) async fn apply(app: &App) -> anyhow::Result<Vec<String>> {
 
 /// Whether a program may work on a database that a later one has migrated, as after going back to the program before.
 #[derive(Debug, Clone, Copy, Args)]
-pub(crate) struct Newer {
+pub(crate) struct NewerDatabase {
     /// Start although a later version of this program has migrated the database, to go back to this version.
     #[arg(long = "allow-newer-database", env = "MAINSTAY_ALLOW_NEWER_DATABASE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     allowed: bool,
@@ -49,25 +49,25 @@ pub(crate) struct Newer {
 
 /// Checks that Postgres answers and has the schema of this program, for a command that needs both.
 pub(crate) async fn require(app: &App) -> anyhow::Result<()> {
-    check(app, Newer { allowed: false }).await?
+    check(app, NewerDatabase { allowed: false }).await?
 }
 
-/// How often Postgres is asked for its schema while it is unavailable.
-const RETRY: Duration = Duration::from_secs(1);
+/// The interval between two checks of the schema while Postgres is unavailable.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The check of a program that also starts while Postgres is unavailable: it goes on in the background until Postgres
-/// answers.
+/// The check of the schema by a program that also starts while Postgres is unavailable: it is repeated in the background
+/// until Postgres answers.
 #[derive(Debug)]
-pub(crate) struct Checked(Option<tokio::task::JoinHandle<anyhow::Error>>);
+pub(crate) struct SchemaCheck(Option<tokio::task::JoinHandle<anyhow::Error>>);
 
-impl Checked {
+impl SchemaCheck {
     /// Checks once.
     ///
     /// # Errors
     /// What differs between the database and this program, with both versions and the cure; a refusal by Postgres that
     /// lasts until somebody changes a setting.
-    pub(crate) async fn begin(app: &App, newer: Newer) -> anyhow::Result<Self> {
-        let failure = match check(app, newer).await {
+    pub(crate) async fn begin(app: &App, newer_database: NewerDatabase) -> anyhow::Result<Self> {
+        let failure = match check(app, newer_database).await {
             Ok(Ok(())) => return Ok(Self(None)),
             Ok(Err(difference)) => return Err(difference),
             Err(failure) if failure.is_lasting() => return Err(failure.into()),
@@ -77,8 +77,8 @@ impl Checked {
         let app = app.clone();
         Ok(Self(Some(tokio::spawn(async move {
             loop {
-                tokio::time::sleep(RETRY).await;
-                match check(&app, newer).await {
+                tokio::time::sleep(RETRY_INTERVAL).await;
+                match check(&app, newer_database).await {
                     Ok(Ok(())) => std::future::pending().await,
                     Ok(Err(difference)) => return difference,
                     Err(failure) if failure.is_lasting() => return failure.into(),
@@ -97,7 +97,7 @@ impl Checked {
     }
 }
 
-impl Drop for Checked {
+impl Drop for SchemaCheck {
     fn drop(&mut self) {
         if let Some(task) = &self.0 {
             task.abort();
@@ -106,11 +106,11 @@ impl Drop for Checked {
 }
 
 /// Compares the schema of the database with this program's.
-async fn check(app: &App, newer: Newer) -> Result<anyhow::Result<()>, ConnectFailure> {
+async fn check(app: &App, newer_database: NewerDatabase) -> Result<anyhow::Result<()>, ConnectFailure> {
     let mut connection = app.database.dedicated().await?;
     let found = migrations::differences(&mut connection, Modules::installed().migrations()).await;
     Ok(found.and_then(|differences| {
-        let differences = differences.into_iter().filter(|found| found.is_behind() || !newer.allowed);
+        let differences = differences.into_iter().filter(|found| found.is_behind() || !newer_database.allowed);
         let (behind, ahead): (Vec<_>, Vec<_>) = differences.partition(migrations::Difference::is_behind);
         let cures = [
             (behind, "run this program's `migrate` before, or start it with --migrate"),

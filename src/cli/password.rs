@@ -22,7 +22,7 @@ pub(crate) struct Password {
 }
 
 impl Password {
-    /// Reads the password; the end of the line behind it in a file is no part of it.
+    /// Reads the password; from a file, without the line break at its end.
     ///
     /// # Errors
     /// If the file can't be read.

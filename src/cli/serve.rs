@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
     Instance, for_operator,
-    migrate::{Checked, Newer},
+    migrate::{NewerDatabase, SchemaCheck},
     notify::Notify,
-    probes::Probes,
+    private_listener::PrivateListener,
 };
 use mainstay_kernel::{
     config::Config,
@@ -29,7 +29,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "MAINSTAY_MIGRATE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     migrate: bool,
     #[command(flatten)]
-    newer: Newer,
+    newer_database: NewerDatabase,
 }
 
 impl Serve {
@@ -58,9 +58,9 @@ impl Serve {
         if instance.is_private() || self.migrate {
             crate::cli::migrate::apply(app).await?;
         }
-        let mut schema = Checked::begin(app, self.newer).await?;
+        let mut schema = SchemaCheck::begin(app, self.newer_database).await?;
         let logs = crate::dashboard::LogWriter::start(app);
-        crate::identity::keep(app).await;
+        crate::identity::start(app).await;
         let address = listener.local_addr()?;
         let readiness = Readiness::default();
         let service = service::build(Modules::installed(), app, readiness.clone())?;
@@ -69,8 +69,8 @@ impl Serve {
         } else {
             None
         };
-        let probes = Probes::open(app, &readiness).await?;
-        banner(&base_url(address, tls.is_some()), probes.address, instance.is_private(), demo);
+        let private_listener = PrivateListener::open(app, &readiness).await?;
+        banner(&base_url(address, tls.is_some()), private_listener.address, instance.is_private(), demo);
 
         let jobs_stop = CancellationToken::new();
         let work = Modules::installed().work();
@@ -96,7 +96,7 @@ impl Serve {
         if let Some(jobs) = jobs {
             jobs.await.ok();
         }
-        probes.close().await;
+        private_listener.close().await;
         tracing::info!(drained, "stopped");
         logs.close().await;
         if let Ok(fault) = faults.await {

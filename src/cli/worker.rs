@@ -6,9 +6,9 @@ use clap::Args;
 
 use crate::cli::{
     Instance,
-    migrate::{Checked, Newer},
+    migrate::{NewerDatabase, SchemaCheck},
     notify::Notify,
-    probes::Probes,
+    private_listener::PrivateListener,
     serve::stop_signal,
 };
 use mainstay_kernel::{http::health::Readiness, module::Modules, queue::worker};
@@ -17,18 +17,18 @@ use mainstay_kernel::{http::health::Readiness, module::Modules, queue::worker};
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
     #[command(flatten)]
-    newer: Newer,
+    newer_database: NewerDatabase,
 }
 
 impl Worker {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
         let notify = Arc::new(Notify::open());
-        let mut schema = Checked::begin(&instance.app, self.newer).await?;
+        let mut schema = SchemaCheck::begin(&instance.app, self.newer_database).await?;
         let logs = crate::dashboard::LogWriter::start(&instance.app);
         tracing::info!("running background jobs");
         let readiness = Readiness::default();
-        let probes = Probes::open(&instance.app, &readiness).await?;
+        let private_listener = PrivateListener::open(&instance.app, &readiness).await?;
         readiness.set(true).await;
         notify.ready();
         let (draining, notify) = (stop.clone(), notify.clone());
@@ -48,7 +48,7 @@ impl Worker {
             jobs_stop.cancel();
             running.await;
         }
-        probes.close().await;
+        private_listener.close().await;
         logs.close().await;
         instance.close().await;
         fault.map_or(Ok(()), Err)

@@ -48,7 +48,7 @@ pub(super) fn pages(app: &App) -> Router {
 
 /// The query of a link.
 #[derive(Debug, Deserialize)]
-struct Signed {
+struct LinkQuery {
     /// Not a number: what is none is no valid link, and told so in the envelope.
     #[serde(default)]
     expires: String,
@@ -61,7 +61,7 @@ fn respond(result: Result<Response>) -> Response {
 }
 
 /// Returns the file of a link.
-async fn file(app: &App, action: Action, id: &str, query: &Signed) -> Result<File> {
+async fn file(app: &App, action: Action, id: &str, query: &LinkQuery) -> Result<File> {
     let id = FileId::parse(id).map_err(|_| Error::not_found("file"))?;
     let expires = query.expires.parse().unwrap_or_default();
     app.part::<Links>().verify(action, id, expires, &query.signature, app.clock.now())?;
@@ -71,7 +71,7 @@ async fn file(app: &App, action: Action, id: &str, query: &Signed) -> Result<Fil
 async fn upload(
     State(app): State<App>,
     Path(id): Path<String>,
-    Query(query): Query<Signed>,
+    Query(query): Query<LinkQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -80,7 +80,7 @@ async fn upload(
 
 /// Stores the content of a file that is awaited. It is not checked before the upload is completed, and may be replaced
 /// until then.
-async fn receive(app: &App, id: &str, query: &Signed, headers: &HeaderMap, body: Body) -> Result<Response> {
+async fn receive(app: &App, id: &str, query: &LinkQuery, headers: &HeaderMap, body: Body) -> Result<Response> {
     let file = require_awaited(file(app, Action::Upload, id, query).await?, app)?;
     let size = usize::try_from(file.size_bytes).map_err(Error::internal)?;
     let wrong = || Error::field("sizeBytes", format!("was announced as {size} bytes"));
@@ -120,13 +120,13 @@ fn require_awaited(file: File, app: &App) -> Result<File> {
 async fn download(
     State(app): State<App>,
     Path(id): Path<String>,
-    Query(query): Query<Signed>,
+    Query(query): Query<LinkQuery>,
     headers: HeaderMap,
 ) -> Response {
     respond(serve(&app, &id, &query, &headers).await)
 }
 
-async fn serve(app: &App, id: &str, query: &Signed, headers: &HeaderMap) -> Result<Response> {
+async fn serve(app: &App, id: &str, query: &LinkQuery, headers: &HeaderMap) -> Result<Response> {
     let file = file(app, Action::Download, id, query).await?;
     content(app, file, headers, "private, no-cache, no-transform").await
 }

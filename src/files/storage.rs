@@ -43,7 +43,7 @@ pub(crate) const PROVIDER: &str = "files";
 /// The most calls at once.
 const MAX_CONCURRENCY: usize = 64;
 /// How often a storage that is unavailable is asked for an object, if nobody else calls it.
-const PROBE_EVERY: Duration = Duration::from_secs(30);
+const PROBE_INTERVAL: Duration = Duration::from_secs(30);
 /// The one operation that may do without the storage.
 const SIGN_URL: &str = "sign URL";
 /// What is written in one call; larger files are written in parts of this size.
@@ -89,7 +89,7 @@ impl Storage {
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<Option<T>> {
         let admitted = self.breaker.clone().admit();
-        let admitted = admitted.map_err(|rest| Error::new(Reason::CircuitOpen).retry_after(rest))?;
+        let admitted = admitted.map_err(|wait| Error::new(Reason::CircuitOpen).retry_after(wait))?;
         let Ok(_slot) = self.slots.try_acquire() else {
             return Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };
@@ -126,7 +126,7 @@ impl Storage {
         let storage = self.clone();
         tokio::spawn(async move {
             while storage.circuit() != Circuit::Closed {
-                sleep(PROBE_EVERY).await;
+                sleep(PROBE_INTERVAL).await;
                 // There need be no such object: any answer closes the circuit.
                 storage.size("probe").await.ok();
             }
@@ -329,13 +329,13 @@ mod tests {
         while storage.circuit() == Circuit::Closed {
             assert!(hangs().await.is_err());
         }
-        sleep(PROBE_EVERY + Duration::from_secs(1)).await;
+        sleep(PROBE_INTERVAL + Duration::from_secs(1)).await;
         assert_eq!(storage.circuit(), Circuit::Closed);
         // And again after the next one.
         while storage.circuit() == Circuit::Closed {
             assert!(hangs().await.is_err());
         }
-        sleep(PROBE_EVERY + Duration::from_secs(1)).await;
+        sleep(PROBE_INTERVAL + Duration::from_secs(1)).await;
         assert_eq!(storage.circuit(), Circuit::Closed);
     }
 }

@@ -35,7 +35,7 @@ use mainstay_kernel::{
     secret::SecretKey,
 };
 
-use verified::Verified;
+use verified::VerifiedTokens;
 
 /// The tolerated difference between the clocks of instances.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
@@ -76,7 +76,7 @@ pub struct Access {
 
 /// Why an access token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
+pub enum TokenError {
     /// It names a key that is not in the ring; the ring may be out of date.
     UnknownKey,
     /// It was not issued by this server.
@@ -85,11 +85,11 @@ pub enum Refused {
     Expired,
 }
 
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
+impl From<TokenError> for Error {
+    fn from(refused: TokenError) -> Self {
         match refused {
-            Refused::UnknownKey | Refused::Forged => Reason::InvalidToken.into(),
-            Refused::Expired => Reason::TokenExpired.into(),
+            TokenError::UnknownKey | TokenError::Forged => Reason::InvalidToken.into(),
+            TokenError::Expired => Reason::TokenExpired.into(),
         }
     }
 }
@@ -118,7 +118,7 @@ struct Inner {
     life: TimeDelta,
     validation: Validation,
     ring: RwLock<Arc<Ring>>,
-    verified: Verified,
+    verified: VerifiedTokens,
     revocations: KnownRevocations,
     looked: Mutex<Option<Instant>>,
     /// Cancelled when the last clone is dropped; ends the task that keeps the ring up to date.
@@ -150,7 +150,7 @@ impl Tokens {
             life: TimeDelta::from_std(config.access_ttl).unwrap_or(TimeDelta::minutes(5)),
             validation,
             ring: RwLock::default(),
-            verified: Verified::default(),
+            verified: VerifiedTokens::default(),
             revocations: KnownRevocations::default(),
             looked: Mutex::default(),
             _guard: dropped.clone().drop_guard(),
@@ -253,30 +253,30 @@ impl Tokens {
     ///
     /// # Errors
     /// Why the token is refused.
-    pub fn verify(&self, token: &str) -> Result<Access, Refused> {
+    pub fn verify(&self, token: &str) -> Result<Access, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Refused::Forged);
+            return Err(TokenError::Forged);
         }
         let inner = &self.0;
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Refused::Forged)?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Forged)?;
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
-            return Err(Refused::Forged);
+            return Err(TokenError::Forged);
         }
-        let id = header.kid.ok_or(Refused::Forged)?;
+        let id = header.kid.ok_or(TokenError::Forged)?;
         let now = inner.clock.now();
         let ring = self.ring();
-        let key = ring.find(&id, now, inner.life).ok_or(Refused::UnknownKey)?;
+        let key = ring.find(&id, now, inner.life).ok_or(TokenError::UnknownKey)?;
         let verified = jsonwebtoken::decode::<Claims>(token, key.verifying(), &inner.validation);
-        let claims = verified.map_err(|_| Refused::Forged)?.claims;
-        let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or(Refused::Forged)?;
+        let claims = verified.map_err(|_| TokenError::Forged)?.claims;
+        let expires_at = DateTime::from_timestamp(claims.exp, 0).ok_or(TokenError::Forged)?;
         if now >= expires_at + LEEWAY {
-            return Err(Refused::Expired);
+            return Err(TokenError::Expired);
         }
         let (user, session) = (UserId(claims.sub), SessionId(claims.sid));
         let caller = Caller::User {
             id: user,
             account: AccountId(claims.acct),
-            role: role_of(&claims.role).ok_or(Refused::Forged)?,
+            role: role_of(&claims.role).ok_or(TokenError::Forged)?,
             session,
         };
         Ok(Access { caller, user, session, epoch: claims.epoch, expires_at })

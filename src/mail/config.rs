@@ -98,7 +98,7 @@ impl Section for MailConfig {
         if matches!(mail.transport, MailTransport::Providers(_)) && read.optional::<String>("PUBLIC_URL").is_none() {
             read.fault("PUBLIC_URL", "needed where mail is really sent: links in mail lead there");
         }
-        if mail.timeout.is_zero() || mail.timeout > LONGEST_TIMEOUT {
+        if mail.timeout.is_zero() || mail.timeout > MAX_TIMEOUT {
             read.fault("MAIL_TIMEOUT", "must be at least 1ms and at most 60s");
         }
         if mail.retry_wait.is_zero() {
@@ -108,8 +108,8 @@ impl Section for MailConfig {
     }
 }
 
-/// Jobs wait for the mail.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// The longest that a provider may take for one mail: its job holds a slot meanwhile.
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_needs_its_url_and_a_name_to_send_in() {
+    fn a_provider_needs_its_url_and_a_sender() {
         let (smtp, from) = (("MAIL_TRANSPORT", "smtp"), ("MAIL_FROM", "Shop <no-reply@shop.example>"));
         let (url, public) = (("SMTP_URL", "smtps://u:p@mail.example"), ("PUBLIC_URL", "https://api.shop.example"));
         assert_eq!(faults(&[smtp]), ["SMTP_URL", "MAIL_FROM", "PUBLIC_URL"]);

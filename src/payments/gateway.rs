@@ -73,7 +73,7 @@ pub const CUSTOMER_MISSING: &str = "customer_missing";
 
 /// The result of a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found<T = String> {
+pub enum Lookup<T = String> {
     /// It was done; for money, it moved.
     Done(T),
     /// The gateway has no record of it.
@@ -148,10 +148,10 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     fn refund(&self, refund: RefundRequest) -> BoxFuture<'_, Outcome>;
 
     /// Looks up the charge of a payment, under any key.
-    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found>;
+    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Lookup>;
 
     /// Looks up a refund of a charge.
-    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found>;
+    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Lookup>;
 
     /// Returns the refunds that others can make or return; `None` if all are requested here.
     fn console(&self) -> Option<&dyn Console>;

@@ -8,7 +8,7 @@ use crate::subscriptions::id::SubscriptionId;
 use crate::subscriptions::job::SettleSubscription;
 use crate::{
     payments::{
-        Cancel, Found, Gateway, Outcome, Subscribe,
+        Cancel, Gateway, Lookup, Outcome, Subscribe,
         customer::ops as customer,
         settlement::{
             model::{AttemptLease, Failure},
@@ -86,7 +86,7 @@ impl GatewayRequest for Subscription {
     }
 
     async fn attach_customer(self, connection: &mut Connection, customer: &str, now: DateTime<Utc>) -> Result<Self> {
-        let customer = customer::keep(connection, self.account, &self.gateway, customer, now).await?;
+        let customer = customer::insert_or_get(connection, self.account, &self.gateway, customer, now).await?;
         store::attach_customer(connection, self.id, &customer).await?;
         Ok(Self { customer: Some(customer), ..self })
     }
@@ -102,12 +102,12 @@ impl GatewayRequest for Subscription {
     }
 
     /// A cancellation is requested again regardless of its age: it has either been done already, or is done now.
-    async fn find(&self, gateway: &dyn Gateway) -> Found<Snapshot> {
+    async fn find(&self, gateway: &dyn Gateway) -> Lookup<Snapshot> {
         let Some(cancel) = self.cancellation() else { return gateway.find_subscription(self.id).await };
         match gateway.cancel(cancel).await {
-            Outcome::Done(snapshot) => Found::Done(snapshot),
-            Outcome::Unknown { why, .. } => Found::Unknown { why },
-            Outcome::Refused(failure) => Found::Unknown { why: failure.code },
+            Outcome::Done(snapshot) => Lookup::Done(snapshot),
+            Outcome::Unknown { why, .. } => Lookup::Unknown { why },
+            Outcome::Refused(failure) => Lookup::Unknown { why: failure.code },
         }
     }
 

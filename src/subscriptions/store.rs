@@ -9,7 +9,7 @@ use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
     orders::product::model::Interval,
     payments::{
-        customer::ops::of as customer_of,
+        customer::ops::customer_id,
         payment::model::PaymentMethod,
         settlement::{
             model::{AttemptLease, Failure, FailureKind},
@@ -128,16 +128,16 @@ impl Row {
 /// A row with the gateway's id of the account, which no update of the row touches.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = subscriptions)]
-struct Stored {
+struct CustomerRow {
     #[diesel(embed)]
     row: Row,
     customer_id: Option<String>,
 }
 
-impl TryFrom<Stored> for Subscription {
+impl TryFrom<CustomerRow> for Subscription {
     type Error = Error;
 
-    fn try_from(Stored { row, customer_id: customer }: Stored) -> Result<Self> {
+    fn try_from(CustomerRow { row, customer_id: customer }: CustomerRow) -> Result<Self> {
         let broken = || corrupt("subscriptions", row.id, "status");
         let state = row.state().ok_or_else(broken)?;
         Ok(Self {
@@ -183,8 +183,8 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
-    let query = visible(visibility).filter(subscriptions::id.eq(id)).select(Stored::as_select());
-    let row: Option<Stored> = query.first(&mut &*connection).await.optional()?;
+    let query = visible(visibility).filter(subscriptions::id.eq(id)).select(CustomerRow::as_select());
+    let row: Option<CustomerRow> = query.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
@@ -194,9 +194,9 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: Subscripti
 /// `NOT_FOUND`.
 pub async fn lock(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
-    let lock = subscriptions::table.find(id).select(Stored::as_select()).for_no_key_update();
-    let row: Option<Stored> = lock.first(connection).await.optional()?;
-    let row = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
+    let lock = subscriptions::table.find(id).select(CustomerRow::as_select()).for_no_key_update();
+    let row: Option<CustomerRow> = lock.first(connection).await.optional()?;
+    let row = row.filter(|CustomerRow { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
     row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }
 
@@ -213,7 +213,7 @@ pub async fn find(
         (None, Some(gateway_id)) => at.filter(subscriptions::gateway_id.eq(gateway_id)),
         (None, None) => return Ok(None),
     };
-    let row: Option<Stored> = at.select(Stored::as_select()).first(connection).await.optional()?;
+    let row: Option<CustomerRow> = at.select(CustomerRow::as_select()).first(connection).await.optional()?;
     row.map(Subscription::try_from).transpose()
 }
 
@@ -228,7 +228,7 @@ pub async fn list(
     let query = matching(visibility, filter);
     let query = seek(query, start, "(subscriptions.created_at, subscriptions.id)", true);
     let query = query.order((subscriptions::created_at.desc(), subscriptions::id.desc())).limit(limit);
-    let rows: Vec<Stored> = query.select(Stored::as_select()).load(connection).await?;
+    let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(connection).await?;
     rows.into_iter().map(Subscription::try_from).collect()
 }
 
@@ -243,7 +243,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 /// Stores the intent of a subscription; returns it with the gateway's id of the account. `NOT_FOUND` for an unknown
 /// account.
 pub async fn insert(connection: &mut Connection, subscription: Subscription) -> Result<Subscription> {
-    let customer = subscriptions::customer_id.eq(customer_of(&subscription.account, &subscription.gateway));
+    let customer = subscriptions::customer_id.eq(customer_id(&subscription.account, &subscription.gateway));
     let inserted = diesel::insert_into(subscriptions::table).values((Row::of(&subscription, None), customer));
     let inserted = inserted.returning(subscriptions::customer_id).get_result(connection);
     let customer = inserted.await.map_err(|error| match mainstay_kernel::database::violated_foreign_key(&error) {

@@ -14,7 +14,7 @@ pub struct SupportConfig {
     /// Concurrent imports; they use no slot of other jobs.
     pub imports: usize,
     /// How long activities are kept; `None`: forever.
-    pub activities_kept: Option<Duration>,
+    pub activity_retention: Option<Duration>,
 }
 
 impl Section for SupportConfig {
@@ -34,7 +34,7 @@ impl Section for SupportConfig {
             open_ticket_limit: read.parse("OPEN_TICKET_LIMIT"),
             max_import_bytes: read.bytes("MAX_IMPORT_BYTES"),
             imports: read.positive("IMPORT_CONCURRENCY"),
-            activities_kept: read.optional_duration("ACTIVITIES_KEPT"),
+            activity_retention: read.optional_duration("ACTIVITIES_KEPT"),
         }
     }
 }

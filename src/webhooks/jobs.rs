@@ -16,9 +16,9 @@ use crate::webhooks::{
 
 /// Longer than any provider redelivers an event, so that a duplicate is recognized. A dead one can be redriven for as
 /// long.
-const EVENTS_KEPT: TimeDelta = TimeDelta::days(90);
+const EVENT_RETENTION: TimeDelta = TimeDelta::days(90);
 /// Until then a delivery can be sent again.
-pub(super) const DELIVERIES_KEPT: TimeDelta = TimeDelta::days(30);
+pub(super) const DELIVERY_RETENTION: TimeDelta = TimeDelta::days(30);
 
 impl Handler for ProcessInboundEvent {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
@@ -50,6 +50,6 @@ impl Handler for ForgetDeliveries {
 }
 
 pub(super) async fn forget_inbound_events(app: App) -> Result<usize> {
-    let before = app.clock.now() - EVENTS_KEPT;
+    let before = app.clock.now() - EVENT_RETENTION;
     in_batches(&app, |connection| Box::pin(inbound_event::store::delete_expired(connection, before, BATCH))).await
 }

@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::join_all;
 use mainstay_dev_servers::{Redis as RedisServer, RedisOptions};
 use mainstay_kernel::{
-    cache::{Cache, Loaded, RECHECK, Region},
+    cache::{Cache, LoadedValue, RECHECK, Region},
     clock::Clock,
     config,
     error::{Error, Result},
@@ -71,7 +71,7 @@ impl Source {
 
     fn load(
         &self,
-    ) -> impl Fn() -> futures_util::future::BoxFuture<'static, Result<Loaded<i64>>> + Send + Sync + 'static {
+    ) -> impl Fn() -> futures_util::future::BoxFuture<'static, Result<LoadedValue<i64>>> + Send + Sync + 'static {
         let source = self.clone();
         move || {
             let source = source.clone();
@@ -84,7 +84,7 @@ impl Source {
                 // What was read may be replaced before it is given back.
                 let wait = source.slowest.mul_f64(rng().random_range(0.0..1.0));
                 sleep(wait).await;
-                Ok(Loaded { value: Some(version), version })
+                Ok(LoadedValue { value: Some(version), version })
             })
         }
     }
@@ -263,8 +263,8 @@ async fn a_failure_is_told_to_all_who_wait_and_not_kept() {
 fn outdated_meanwhile(
     cache: &Cache,
     region: &Region<i64>,
-    end: fn(i64) -> Result<Loaded<i64>>,
-) -> impl Fn() -> futures_util::future::BoxFuture<'static, Result<Loaded<i64>>> + Send + Sync + 'static {
+    end: fn(i64) -> Result<LoadedValue<i64>>,
+) -> impl Fn() -> futures_util::future::BoxFuture<'static, Result<LoadedValue<i64>>> + Send + Sync + 'static {
     let (cache, tag, source) = (cache.clone(), region.tag("one"), Source::default());
     move || {
         let (cache, tag, source) = (cache.clone(), tag.clone(), source.clone());
@@ -287,7 +287,7 @@ async fn a_value_that_is_replaced_while_it_is_read_is_read_again() {
     let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
     let [cache, _] = processes(&redis.url()).await;
     let region = cache.region::<i64>("test.values", 100 * TTL);
-    let load = outdated_meanwhile(&cache, &region, |version| Ok(Loaded { value: Some(version), version }));
+    let load = outdated_meanwhile(&cache, &region, |version| Ok(LoadedValue { value: Some(version), version }));
     assert_eq!(region.get("one", "one", load).await.expect("a value"), Some(2));
 }
 

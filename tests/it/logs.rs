@@ -21,10 +21,10 @@ async fn the_log_contains_no_secret() {
     for protocol in PROTOCOLS {
         let password = format!("secret {}", unique());
         let email = format!("{}@example.com", unique());
-        cast.anonymous.call(protocol, "AuthService.Register", json!({ "email": email })).await.good();
+        cast.anonymous.call(protocol, "AuthService.Register", json!({ "email": email })).await.success();
         let token = registration::token(&database, &email).await;
         let who = json!({ "token": token, "password": password, "name": "Zoë" });
-        cast.anonymous.call(protocol, "AuthService.ConfirmRegistration", who).await.good();
+        cast.anonymous.call(protocol, "AuthService.ConfirmRegistration", who).await.success();
         let wrong = format!("wrong {}", unique());
         cast.anonymous.call(protocol, "AuthService.Login", json!({ "email": email, "password": wrong })).await;
         let long = "p".repeat(129);
@@ -33,27 +33,27 @@ async fn the_log_contains_no_secret() {
             .anonymous
             .call(protocol, "AuthService.Login", json!({ "email": email, "password": password }))
             .await
-            .good();
+            .success();
         let tokens = [pair.text("/data/accessToken"), pair.text("/data/refreshToken")];
         let key = format!("key-{}", unique());
         let me = Actor::bearer(&server.endpoint, tokens[0].clone());
-        me.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.good();
+        me.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.success();
         me.keyed(protocol, "TicketService.CreateTicket", json!({ "subject": "Other", "body": "x" }), &key).await;
         let forged = format!("{}x", tokens[0]);
         Actor::bearer(&server.endpoint, forged.clone()).call(protocol, "UserService.GetMe", json!({})).await;
-        let refreshed = me.call(protocol, "AuthService.Refresh", json!({ "refreshToken": tokens[1] })).await.good();
+        let refreshed = me.call(protocol, "AuthService.Refresh", json!({ "refreshToken": tokens[1] })).await.success();
         let hash: String = Sha256::digest(&key).iter().map(|byte| format!("{byte:02x}")).collect();
         secrets.extend([token, password, wrong, long, key, forged, hash, refreshed.text("/data/refreshToken")]);
         secrets.extend(tokens);
     }
     ticket(&cast.customer).await;
     let service = cast.service.token().await.expect("a key");
-    cast.service.call(Protocol::Grpc, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.good();
-    cast.service.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.good();
+    cast.service.call(Protocol::Grpc, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.success();
+    cast.service.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.success();
     secrets.extend([service, "not for logs".to_owned()]);
-    sign_in(&server.endpoint, cast.agent.who()).await.good();
+    sign_in(&server.endpoint, cast.agent.who()).await.success();
 
-    server.endpoint.get("/api/v1/nowhere?token=not-for-logs").await.refused("ROUTE_NOT_FOUND");
+    server.endpoint.get("/api/v1/nowhere?token=not-for-logs").await.failure("ROUTE_NOT_FOUND");
     secrets.push("not-for-logs".to_owned());
 
     // Hashes and bodies as stored in the database.

@@ -34,7 +34,7 @@ const GOOD: i64 = 2475;
 /// Starts an import into the customer's account.
 pub(crate) async fn begin(agent: &Actor, account: &str, text: &str, key: &str) -> String {
     let request = json!({ "accountId": account, "file": file(text) });
-    agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request, key).await.good().id()
+    agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request, key).await.success().id()
 }
 
 /// Waits until an operation has finished, and returns it.

@@ -21,20 +21,20 @@ async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
     let mut cheaper = items.clone();
     cheaper[0]["unitPrice"] = json!({ "amountMinor": 1 });
     // A price is not a field of the request.
-    place(json!({ "items": cheaper })).await.refused("MALFORMED_REQUEST");
-    place(json!({ "items": items, "total": { "amountMinor": 1 } })).await.refused("MALFORMED_REQUEST");
-    let placed = place(json!({ "items": items })).await.good();
+    place(json!({ "items": cheaper })).await.failure("MALFORMED_REQUEST");
+    place(json!({ "items": items, "total": { "amountMinor": 1 } })).await.failure("MALFORMED_REQUEST");
+    let placed = place(json!({ "items": items })).await.success();
     assert_eq!(placed.data()["total"], json!({ "amountMinor": "4013", "currencyCode": "EUR" }));
     assert_eq!(placed.data()["items"][0]["amount"]["amountMinor"], "3998");
 
     let dearer = json!({ "productId": one, "product": { "price": euro(9999), "name": "Dearer" } });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", dearer).await.good();
+    scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", dearer).await.success();
     let read = scene
         .cast
         .customer
         .call(Protocol::Grpc, "OrderService.GetOrder", json!({ "orderId": placed.id() }))
         .await
-        .good();
+        .success();
     assert_eq!(read.data(), placed.data(), "as it was placed");
 }
 
@@ -65,7 +65,8 @@ async fn the_database_refuses_invalid_orders() {
     for statement in refused {
         assert!(client.batch_execute(&statement).await.is_err(), "taken: {statement}");
     }
-    let read = scene.cast.customer.call(Protocol::Rest, "OrderService.GetOrder", json!({ "orderId": id })).await.good();
+    let read =
+        scene.cast.customer.call(Protocol::Rest, "OrderService.GetOrder", json!({ "orderId": id })).await.success();
     assert_eq!((read.text("/data/total/amountMinor"), read.text("/data/version")), ("450".into(), "1".into()));
 }
 

@@ -74,7 +74,7 @@ async fn fault(
     named.remove(patch.json_name());
     named.remove("updateMask");
     let get = method.name.replace(".Update", ".Get");
-    let read = async || call.who.call(protocol, &get, target.clone()).await.good().data().clone();
+    let read = async || call.who.call(protocol, &get, target.clone()).await.success().data().clone();
 
     let (before, name) = (read().await, field.json_name());
     let value = another_value(field, &before[name], &call.who).await;

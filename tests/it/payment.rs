@@ -111,7 +111,7 @@ pub(crate) async fn call_until_final(
 /// Creates a payment of 4.50 EUR that succeeds.
 async fn paid(scene: &Scene) -> Answer {
     let request = charge_of(scene).await;
-    call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, &crate::support::unique()).await.good()
+    call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, &crate::support::unique()).await.success()
 }
 
 /// How often this process has raised an alert about the gateway.

@@ -68,12 +68,12 @@ async fn a_server_works_behind_a_pooler_by_transaction() {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
         for _ in 0..10 {
             let key = unique();
-            let made = customer.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.good();
-            let again = customer.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.good();
+            let made = customer.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.success();
+            let again = customer.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.success();
             assert!(again.is_replayed() && again.id() == made.id(), "{again:#?}");
             let get = json!({ "ticketId": made.id() });
-            customer.call(protocol, "TicketService.GetTicket", get).await.good();
-            customer.call(protocol, "TicketService.ListTickets", json!({ "pageSize": 5 })).await.good();
+            customer.call(protocol, "TicketService.GetTicket", get).await.success();
+            customer.call(protocol, "TicketService.ListTickets", json!({ "pageSize": 5 })).await.success();
         }
     });
     join_all(callers).await;
@@ -81,9 +81,9 @@ async fn a_server_works_behind_a_pooler_by_transaction() {
     assert!(servers <= SESSIONS && clients > SESSIONS, "{clients} connections of the server, {servers} to Postgres");
 
     let request = payment::charge_of(&scene).await;
-    let charged = payment::call_until_final(customer, Protocol::Rest, CHARGE, &request, "once").await.good();
+    let charged = payment::call_until_final(customer, Protocol::Rest, CHARGE, &request, "once").await.success();
     for protocol in PROTOCOLS {
-        let again = customer.keyed(protocol, CHARGE, request.clone(), "once").await.good();
+        let again = customer.keyed(protocol, CHARGE, request.clone(), "once").await.success();
         assert!(again.is_replayed() && again.id() == charged.id(), "{again:#?}");
     }
     assert_eq!(gateway.settled_books(&database).await, 1);
@@ -101,10 +101,10 @@ async fn a_server_works_behind_a_pooler_by_transaction() {
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Later" } });
     let late = [("x-request-timeout", "500ms")];
     let given_up = customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), &late).await;
-    given_up.refused("DEADLINE_EXCEEDED");
+    given_up.failure("DEADLINE_EXCEEDED");
     database.locks_waited_for(0).await;
     holder.batch_execute("ROLLBACK").await.expect("released");
-    customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.good();
+    customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
 
     // What the sessions keep is what the role has, whoever used them.
     let kept = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'),

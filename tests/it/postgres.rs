@@ -31,13 +31,13 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
     servers::migrate(&database.url).await;
     let server = Process::with(&database, &[("DATABASE_POOL_WAIT", "800ms")]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
     let request = json!({ "ticketId": made.id() });
     let post = json!({ "postId": publish_post(&cast.agent).await.0 });
     // The job of the publication outdates what was read before it.
     eventually("no job is left", async || database.number("SELECT count(*) FROM jobs").await == 0).await;
     let read_post = async |protocol| cast.anonymous.call(protocol, "PostService.GetPost", post.clone()).await;
-    read_post(Protocol::Grpc).await.good();
+    read_post(Protocol::Grpc).await.success();
 
     for crash in [true, false] {
         if crash {
@@ -47,7 +47,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             for number in 0..6 {
                 let since = Instant::now();
                 let away = cast.customer.call(PROTOCOLS[number % 2], "TicketService.GetTicket", request.clone()).await;
-                let away = away.refused("UNAVAILABLE");
+                let away = away.failure("UNAVAILABLE");
                 assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
                 assert!(away.header("retry-after").is_some(), "{away:#?}");
             }
@@ -55,7 +55,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             assert_eq!(server.endpoint.get("/livez").await.status, 200);
             assert_eq!(server.endpoint.get("/.well-known/jwks.json").await.status, 200);
             for protocol in [Protocol::Grpc, Protocol::Rest] {
-                read_post(protocol).await.good();
+                read_post(protocol).await.success();
             }
             let health = server.private.http.get(format!("{}/health", server.private.base())).send().await;
             let health = health.expect("an answer");
@@ -75,7 +75,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             assert!(began < Duration::from_secs(2), "not back after {began:?}: {answer:#?}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        cast.customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.good();
+        cast.customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
     }
 }
 
@@ -114,17 +114,17 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
     let settings = [("DATABASE_STATEMENT_TIMEOUT", "300ms"), ("DATABASE_POOL_WAIT", "300ms")];
     let server = Process::with(&database, &settings).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
     let request = json!({ "ticketId": made.id(), "ticket": { "subject": "Later" } });
 
     let mut holder = connect(&database.url).await;
     let lock = holder.transaction().await.expect("begun");
     lock.batch_execute("SELECT * FROM tickets FOR UPDATE").await.expect("locked");
     for protocol in PROTOCOLS {
-        cast.customer.call(protocol, "TicketService.UpdateTicket", request.clone()).await.refused("DEADLINE_EXCEEDED");
+        cast.customer.call(protocol, "TicketService.UpdateTicket", request.clone()).await.failure("DEADLINE_EXCEEDED");
     }
     lock.rollback().await.expect("unlocked");
-    cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request.clone()).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request.clone()).await.success();
 
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mainstay'";
     database.sql(end).await;
@@ -135,7 +135,7 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
     }
     postgres.crash();
     tokio::time::sleep(Duration::from_millis(500)).await;
-    cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request).await.refused("UNAVAILABLE");
+    cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", request).await.failure("UNAVAILABLE");
 }
 
 /// Reads by key do without the pool, and one that waits for a lock holds up only itself.
@@ -149,7 +149,7 @@ async fn reads_share_connections_and_a_lock_holds_up_no_others() {
     let shared = "SELECT count(*) FROM pg_stat_activity \
                   WHERE datname = current_database() AND application_name = 'mainstay-shared'";
     eventually("the shared connections are open", async || {
-        get(Protocol::Rest).await.good();
+        get(Protocol::Rest).await.success();
         app.database.number(shared).await == 2
     })
     .await;
@@ -159,22 +159,22 @@ async fn reads_share_connections_and_a_lock_holds_up_no_others() {
     lock.batch_execute("LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("locked");
     let stuck = async |_| {
         let (name, deadline) = ("TicketService.GetTicket", ("x-request-timeout", "3s"));
-        customer.call_with(Protocol::Rest, name, ticket.clone(), &[deadline]).await.refused("DEADLINE_EXCEEDED")
+        customer.call_with(Protocol::Rest, name, ticket.clone(), &[deadline]).await.failure("DEADLINE_EXCEEDED")
     };
     let stuck = futures_util::future::join_all((0..3).map(stuck));
     let others = async {
         app.database.locks_waited_for(3).await;
         for number in 0..20 {
-            get(PROTOCOLS[number % PROTOCOLS.len()]).await.good();
+            get(PROTOCOLS[number % PROTOCOLS.len()]).await.success();
         }
         assert!(app.database.number(shared).await <= 2, "a connection that is held up is not added to");
     };
     tokio::join!(stuck, others);
     lock.rollback().await.expect("unlocked");
-    customer.call(Protocol::Grpc, "TicketService.GetTicket", ticket.clone()).await.good();
+    customer.call(Protocol::Grpc, "TicketService.GetTicket", ticket.clone()).await.success();
 
     eventually("the shared connections are back", async || {
-        get(Protocol::Rest).await.good();
+        get(Protocol::Rest).await.success();
         app.database.number(shared).await == 2
     })
     .await;
@@ -183,7 +183,7 @@ async fn reads_share_connections_and_a_lock_holds_up_no_others() {
                AND datname = current_database()";
     app.database.sql(end).await;
     for number in 0..20 {
-        get(PROTOCOLS[number % PROTOCOLS.len()]).await.good();
+        get(PROTOCOLS[number % PROTOCOLS.len()]).await.success();
     }
 }
 
@@ -211,8 +211,11 @@ async fn a_connection_whose_statement_was_cancelled_is_not_lent_again() {
         app.database.number(waiting).await
     };
     let (late, backend) = tokio::join!(late, backend);
-    late.refused("DEADLINE_EXCEEDED");
-    customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": request["ticketId"] })).await.good();
+    late.failure("DEADLINE_EXCEEDED");
+    customer
+        .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": request["ticketId"] }))
+        .await
+        .success();
     let left = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}");
     eventually("the backend has ended", async || app.database.number(&left).await == 0).await;
 }
@@ -228,7 +231,7 @@ async fn a_silent_connection_is_not_lent_out_again() {
     let scene = Scene::new(&app).await;
     let request = json!({ "ticketId": scene.ticket().await });
     let customer = &scene.cast.customer;
-    customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.good();
+    customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.success();
 
     proxy.freeze();
     let since = Instant::now();

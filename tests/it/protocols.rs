@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// More cases at once than cores: a case mostly waits.
-const AT_ONCE: usize = 4;
+const CONCURRENCY: usize = 4;
 
 async fn run(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, String> {
     // New users for each protocol, so that the second protocol does not meet the data of the first.
@@ -80,7 +80,7 @@ async fn run_through_each_protocol(app: &TestApp, case: &Case) -> Result<(), Str
 }
 
 async fn run_all(cases: Vec<Case>) {
-    run_concurrently(cases, AT_ONCE).await;
+    run_concurrently(cases, CONCURRENCY).await;
 }
 
 async fn run_concurrently(cases: Vec<Case>, at_once: usize) {

@@ -89,12 +89,12 @@ async fn get(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &s
 }
 
 async fn subject(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)]) -> String {
-    get(who, protocol, ticket, headers).await.good().text("/data/subject")
+    get(who, protocol, ticket, headers).await.success().text("/data/subject")
 }
 
 /// The subject of the only ticket, in the list.
 async fn listed_subject(who: &Actor, protocol: Protocol, headers: &[(&str, &str)]) -> String {
-    who.call_with(protocol, "TicketService.ListTickets", json!({}), headers).await.good().text("/data/0/subject")
+    who.call_with(protocol, "TicketService.ListTickets", json!({}), headers).await.success().text("/data/0/subject")
 }
 
 /// Reads a ticket until the replica serves it, which has this subject. On a busy machine it may be late with its news, and
@@ -109,7 +109,7 @@ async fn callers_who_left_read_the_primary() {
     let pair = Pair::start().await;
     let app = pair.app(ANY_LAG).await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let made = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let made = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
     let (ticket, original) = (made.id(), made.text("/data/subject"));
     agent.token().await;
     pair.catch_up().await;
@@ -121,7 +121,7 @@ async fn callers_who_left_read_the_primary() {
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Never" } });
     let late = [("x-request-timeout", "300ms")];
     let answer = agent.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &late).await;
-    answer.refused("DEADLINE_EXCEEDED");
+    answer.failure("DEADLINE_EXCEEDED");
     other.batch_execute("ROLLBACK").await.expect("the lock is released");
     for protocol in PROTOCOLS {
         assert_eq!(subject(&agent, protocol, &ticket, &[]).await, "Renamed");
@@ -133,7 +133,7 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
     let pair = Pair::start().await;
     let (app, other) = (pair.app(ANY_LAG).await, pair.app(ANY_LAG).await);
     let Cast { customer, agent, .. } = app.cast().await;
-    let made = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.good();
+    let made = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
     let (ticket, first) = (made.id(), made.header(TOKEN).expect("a token").to_owned());
     let original = made.text("/data/subject");
     agent.token().await;
@@ -152,7 +152,7 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
     }
 
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Mine" } });
-    let changed = customer.call(Protocol::Rest, "TicketService.UpdateTicket", change.clone()).await.good();
+    let changed = customer.call(Protocol::Rest, "TicketService.UpdateTicket", change.clone()).await.success();
     let second = changed.header(TOKEN).expect("a token").to_owned();
     for at in [&app, &other] {
         let (customer, agent) = (customer.at(&at.endpoint), agent.at(&at.endpoint));
@@ -169,12 +169,12 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
     }
 
     // What is not there may only not be there yet.
-    let new = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id();
-    get(&agent, Protocol::Rest, &new, &[]).await.good();
+    let new = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id();
+    get(&agent, Protocol::Rest, &new, &[]).await.success();
     // Who was refused for what is there now reads that.
     let outdated =
         agent.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &[("if-match", "\"999\"")]).await;
-    assert!(outdated.refused("ETAG_MISMATCH").header(TOKEN).is_some());
+    assert!(outdated.failure("ETAG_MISMATCH").header(TOKEN).is_some());
     assert_eq!(subject(&agent, Protocol::Grpc, &ticket, &[]).await, "Mine");
 
     pair.resume().await;
@@ -189,7 +189,7 @@ async fn a_replica_that_lags_is_not_read() {
     let pair = Pair::start().await;
     let app = pair.app("1s").await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let ticket = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id();
+    let ticket = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id();
     agent.token().await;
     eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
     pair.pause().await;
@@ -210,7 +210,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     let pair = Pair::start().await;
     let (app, patient) = (pair.app("1s").await, pair.app(ANY_LAG).await);
     let Cast { customer, agent, .. } = app.cast().await;
-    let made = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.good();
+    let made = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
     let (ticket, original) = (made.id(), made.text("/data/subject"));
     agent.token().await;
     pair.catch_up().await;
@@ -223,7 +223,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     let (owner, other) = (customer.at(&patient.endpoint), agent.at(&patient.endpoint));
     from_replica(&other, Protocol::Rest, &ticket, &[], &original).await;
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Mine" } });
-    let changed = owner.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.good();
+    let changed = owner.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
     let token = changed.header(TOKEN).expect("a token");
     for protocol in PROTOCOLS {
         assert_eq!(subject(&owner, protocol, &ticket, &[]).await, "Mine");
@@ -253,8 +253,8 @@ async fn read_for(time: Duration, who: &Actor, ticket: &str) {
     let deadline = ("x-request-timeout", "2s");
     let reads = [Protocol::Grpc, Protocol::Rest].map(async |protocol| {
         while since.elapsed() < time {
-            get(who, protocol, ticket, &[deadline]).await.good();
-            who.call_with(protocol, "TicketService.ListTickets", json!({}), &[deadline]).await.good();
+            get(who, protocol, ticket, &[deadline]).await.success();
+            who.call_with(protocol, "TicketService.ListTickets", json!({}), &[deadline]).await.success();
         }
     });
     futures_util::future::join_all(reads).await;
@@ -265,10 +265,10 @@ async fn a_replica_that_hangs_or_is_gone_costs_no_request() {
     let mut pair = Pair::start().await;
     let app = pair.app(ANY_LAG).await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let ticket = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id();
+    let ticket = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id();
     eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
     for protocol in PROTOCOLS {
-        get(&agent, protocol, &ticket, &[]).await.good();
+        get(&agent, protocol, &ticket, &[]).await.success();
     }
     let reading = read_for(Duration::from_secs(4), &agent, &ticket);
     let hanging = async {
@@ -296,8 +296,8 @@ async fn without_replicas_there_are_no_tokens() {
     let app = TestApp::start().await;
     let Cast { customer, .. } = app.cast().await;
     for protocol in PROTOCOLS {
-        let made = customer.call(protocol, "TicketService.CreateTicket", draft()).await.good();
+        let made = customer.call(protocol, "TicketService.CreateTicket", draft()).await.success();
         assert_eq!(made.header(TOKEN), None);
-        get(&customer, protocol, &made.id(), &[(TOKEN, "of elsewhere")]).await.good();
+        get(&customer, protocol, &made.id(), &[(TOKEN, "of elsewhere")]).await.success();
     }
 }

@@ -15,7 +15,7 @@ use crate::support::{Actor, Answer, PROTOCOLS, TestApp, actor::sign_in};
 
 /// Signs in the customer of `app`.
 async fn new_session(app: &TestApp, who: &Actor) -> Answer {
-    sign_in(&app.endpoint, who.who()).await.good()
+    sign_in(&app.endpoint, who.who()).await.success()
 }
 
 /// Refreshes with the refresh token of `pair` over the given protocol.

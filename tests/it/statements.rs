@@ -152,7 +152,7 @@ async fn each_method_runs_the_listed_number_of_statements() {
             // The lookup of a new token in Postgres happens once and is not part of the method's cost.
             call.who.call(Protocol::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::nothing() })).await;
             let (answer, count) = count_statements(&proxy, call.send(Protocol::Grpc, case.method)).await;
-            answer.good();
+            answer.success();
             counts.push(count);
         }
         let wanted = statements(&method.name);
@@ -178,21 +178,21 @@ async fn a_page_costs_the_same_whatever_its_length() {
         let batch = json!({ "tickets": vec![one.clone(); count] });
         let (made, batch) =
             count_statements(&proxy, cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch)).await;
-        made.good();
+        made.success();
         let (list, read) = count_statements(
             &proxy,
             cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 100 })),
         )
         .await;
-        list.good();
+        list.success();
         let request = json!({ "pageSize": 100, "include": "comments,activities,requester" });
         let (list, included) =
             count_statements(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ListTickets", request)).await;
-        list.good();
+        list.success();
         let (export, streamed) =
             count_statements(&proxy, cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", json!({})))
                 .await;
-        export.good();
+        export.success();
         costs.push((batch, read, included, streamed));
     }
     assert_eq!(costs[1], costs[2], "for 1 more and for 40 more");
@@ -241,7 +241,7 @@ async fn a_column_that_nobody_asks_for_is_not_read() {
             None => drop(call.request.as_object_mut().and_then(|request| request.remove("readMask"))),
         }
         proxy.take_texts();
-        call.send_as(&admin, Protocol::Rest, method).await.good();
+        call.send_as(&admin, Protocol::Rest, method).await.success();
         let texts = proxy.take_texts();
         assert!(!texts.is_empty(), "{method} reads nothing");
         texts.iter().any(|text| text.contains(&quote(column)))

@@ -29,7 +29,7 @@ async fn subscription_request(scene: &Scene) -> Value {
 /// Creates a subscription that starts.
 async fn create_subscription(scene: &Scene) -> Answer {
     let request = subscription_request(scene).await;
-    call_until_final(&scene.cast.customer, Protocol::Rest, CREATE, &request, &unique()).await.good()
+    call_until_final(&scene.cast.customer, Protocol::Rest, CREATE, &request, &unique()).await.success()
 }
 
 fn cancel(id: &str, at_period_end: bool) -> Value {
@@ -73,7 +73,7 @@ async fn deliver(scene: &Scene, body: &str) {
     let who = &scene.cast.anonymous;
     who.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", webhook_request("stripe", body), &headers)
         .await
-        .good();
+        .success();
 }
 
 /// Waits until nothing is left to do.

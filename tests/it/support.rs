@@ -27,6 +27,6 @@ pub(crate) use app::TestApp;
 pub(crate) use contract::{method, methods, modules, policies};
 pub(crate) use database::TestDatabase;
 pub(crate) use eventually::eventually;
-pub(crate) use process::{Process, Running};
+pub(crate) use process::{ChildProcess, Process};
 pub(crate) use raw::Raw;
 pub(crate) use values::{euro, unique};

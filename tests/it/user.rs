@@ -17,18 +17,18 @@ async fn a_patch_changes_what_it_names() {
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let name = format!("Name {number}");
         let patch = json!({ "userId": id, "user": { "name": name } });
-        let changed = cast.customer.call(protocol, "UserService.UpdateUser", patch.clone()).await.good();
+        let changed = cast.customer.call(protocol, "UserService.UpdateUser", patch.clone()).await.success();
         assert_eq!((changed.text("/data/name"), changed.text("/data/version")), (name, (number + 2).to_string()));
-        let again = cast.customer.call(protocol, "UserService.UpdateUser", patch.clone()).await.good();
+        let again = cast.customer.call(protocol, "UserService.UpdateUser", patch.clone()).await.success();
         assert_eq!(again.text("/data/version"), changed.text("/data/version"), "nothing changed");
         let old = [("if-match", "\"1\"")];
-        cast.customer.call_with(protocol, "UserService.UpdateUser", patch, &old).await.refused("ETAG_MISMATCH");
+        cast.customer.call_with(protocol, "UserService.UpdateUser", patch, &old).await.failure("ETAG_MISMATCH");
         let call = |request| cast.customer.call(protocol, "UserService.UpdateUser", request);
-        call(json!({ "userId": id, "user": {} })).await.refused("VALIDATION_FAILED");
+        call(json!({ "userId": id, "user": {} })).await.failure("VALIDATION_FAILED");
         let cleared = json!({ "userId": id, "user": {}, "updateMask": "name" });
-        call(cleared).await.refused("VALIDATION_FAILED");
+        call(cleared).await.failure("VALIDATION_FAILED");
         let other = json!({ "userId": cast.colleague.who().id.to_string(), "user": { "name": "Not me" } });
-        call(other).await.refused("NOT_FOUND");
+        call(other).await.failure("NOT_FOUND");
     }
 }
 
@@ -62,9 +62,9 @@ async fn an_admin_gets_the_password_of_a_file() {
         let request = json!({ "email": email, "password": PASSWORD });
         let answer = cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await;
         if is_created {
-            answer.good();
+            answer.success();
         } else {
-            answer.refused("INVALID_CREDENTIALS");
+            answer.failure("INVALID_CREDENTIALS");
         }
     }
 }
@@ -78,7 +78,7 @@ async fn two_admins_cannot_depose_each_other() {
     let [one, two] = <[_; 2]>::try_from(admins).expect("two").map(|user| Actor::user(&here.endpoint, user));
     let two = two.at(&there.endpoint);
     for admin in [&one, &two] {
-        admin.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.good();
+        admin.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
     }
     let outside = connect(&here.database.url).await;
     outside.batch_execute("BEGIN; SELECT id FROM users ORDER BY id FOR UPDATE").await.expect("the locks");
@@ -104,7 +104,7 @@ async fn a_user_is_found_by_address() {
     let address = &cast.customer.who().email;
     for protocol in PROTOCOLS {
         let found = async |request| {
-            let found = cast.agent.call(protocol, "UserService.ListUsers", request).await.good();
+            let found = cast.agent.call(protocol, "UserService.ListUsers", request).await.success();
             found.data().as_array().expect("a list").iter().map(|user| user["id"].clone()).collect::<Vec<_>>()
         };
         let id = json!(cast.customer.who().id.to_string());
@@ -112,7 +112,7 @@ async fn a_user_is_found_by_address() {
         assert!(found(json!({ "email": address, "roles": ["ROLE_AGENT"] })).await.is_empty());
         assert!(found(json!({ "email": "nobody@example.com" })).await.is_empty());
         let (part, _) = address.split_once('@').expect("an address");
-        cast.agent.call(protocol, "UserService.ListUsers", json!({ "email": part })).await.refused("VALIDATION_FAILED");
+        cast.agent.call(protocol, "UserService.ListUsers", json!({ "email": part })).await.failure("VALIDATION_FAILED");
     }
 }
 
@@ -120,12 +120,12 @@ async fn a_user_is_found_by_address() {
 async fn the_list_is_paged_by_token() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    cast.agent.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.good();
+    cast.agent.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
     for protocol in PROTOCOLS {
         let (mut token, mut ids) = (String::new(), Vec::new());
         loop {
             let request = json!({ "pageSize": 2, "pageToken": token, "roles": ["ROLE_CUSTOMER"] });
-            let page = cast.agent.call(protocol, "UserService.ListUsers", request).await.good();
+            let page = cast.agent.call(protocol, "UserService.ListUsers", request).await.success();
             ids.extend(page.data().as_array().expect("a list").iter().map(|user| user["id"].to_string()));
             match page.body["meta"]["nextPageToken"].as_str() {
                 Some(next) => next.clone_into(&mut token),
@@ -135,6 +135,6 @@ async fn the_list_is_paged_by_token() {
         ids.dedup();
         assert_eq!(ids.len(), 3, "the customers of the cast");
         let other = json!({ "pageToken": token, "roles": ["ROLE_AGENT"] });
-        cast.agent.call(protocol, "UserService.ListUsers", other).await.refused("VALIDATION_FAILED");
+        cast.agent.call(protocol, "UserService.ListUsers", other).await.failure("VALIDATION_FAILED");
     }
 }

@@ -1,4 +1,4 @@
-/** Watching: what changes is told, for as long as somebody looks. */
+/** Watches resources for changes while the page is visible. */
 
 import { useEffect, useRef, useState } from "react";
 
@@ -7,11 +7,11 @@ import { events } from "./events";
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
-/** The token says nothing any more, so what is shown must be read anew. */
-const LOST = new Set(["RESUME_TOKEN_EXPIRED", "WATCH_LAGGED", "VALIDATION_FAILED"]);
+/** Errors after which the resume token is useless: the watch starts anew, and what is shown must be read again. */
+const RESTART_CODES = new Set(["RESUME_TOKEN_EXPIRED", "WATCH_LAGGED", "VALIDATION_FAILED"]);
 
 type Watch<T> = {
-  /** The path of a stream, with its query. Nothing is watched without. */
+  /** The path of a stream, with its query; `undefined` watches nothing. */
   path: string | undefined;
   onItem: (item: T) => void;
   /** Something may have been missed. */
@@ -56,7 +56,7 @@ export function useWatch<T>({ path, onItem, onGap }: Watch<T>): boolean {
           if (signal.aborted) return;
           const { status, code } = asApiError(failure);
           if (status === 403 || status === 404 || status === -1) break;
-          if (LOST.has(code)) {
+          if (RESTART_CODES.has(code)) {
             token = "";
             handlers.current.onGap();
           }

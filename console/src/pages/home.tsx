@@ -20,7 +20,7 @@ import { useWork } from "./system/work";
 import { PRIORITIES, type Priority } from "./tickets/api";
 import { useTicketWatch } from "./tickets/watch";
 
-const WATCH_MS = 30_000;
+const REFRESH_INTERVAL_MS = 30_000;
 const OPEN: ("TICKET_STATUS_OPEN" | "TICKET_STATUS_IN_PROGRESS")[] = ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS"];
 
 /** Counts what a list would have; the total comes with its first row. */
@@ -31,7 +31,7 @@ function useCount(name: readonly string[], count: (signal: AbortSignal) => Promi
       const { meta } = await count(signal);
       return { value: Number(meta?.total ?? 0), more: meta?.totalIsLowerBound ?? false };
     },
-    refetchInterval: WATCH_MS,
+    refetchInterval: REFRESH_INTERVAL_MS,
     enabled,
   });
 }
@@ -57,7 +57,7 @@ export function HomePage() {
       {isAdmin && <Revenue />}
       <div className="overview">
         <div><ByPriority />{isStaff && <Waiting />}</div>
-        <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} columns={useTicketColumns()} refetchMs={WATCH_MS}
+        <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} columns={useTicketColumns()} refetchMs={REFRESH_INTERVAL_MS}
           actions={<Link to="/tickets" search={{ status: "unresolved", order: "TICKET_ORDER_CREATE_TIME_ASC" } as never}>{t("All")}</Link>}
           fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, order: "TICKET_ORDER_CREATE_TIME_ASC", pageSize: 6 } }, signal }))} />
       </div>
@@ -100,7 +100,7 @@ function ByPriority() {
       const { meta } = await read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, priorities: [priority], pageSize: 1 } }, signal }));
       return [priority, Number(meta.total ?? 0)];
     }))),
-    refetchInterval: WATCH_MS,
+    refetchInterval: REFRESH_INTERVAL_MS,
   });
   return (
     <Card title={t("Unresolved, by priority")}>

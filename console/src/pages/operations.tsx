@@ -1,4 +1,4 @@
-/** Long work, with its progress as it goes on. */
+/** Long-running operations and their progress. */
 
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";

@@ -1,4 +1,4 @@
-/** The filters of a list, which stand in the URL. */
+/** The filters of a list, which are kept in the URL. */
 
 import { useEffect, useId, useState } from "react";
 
@@ -42,21 +42,21 @@ function Filter({ name, schema, value, onChange }: FilterProps) {
           {values.map((one) => <option key={one} value={one}>{label(one)}</option>)}
         </select>
       ) : (
-        <Delayed id={id} value={current} onChange={(text) => onChange(text || undefined)} />
+        <DebouncedInput id={id} value={current} onChange={(text) => onChange(text || undefined)} />
       )}
     </div>
   );
 }
 
-const PAUSE_MS = 300;
+const DEBOUNCE_MS = 300;
 
-/** A text whose changes are told when the typing pauses. */
-export function Delayed({ id, value, onChange, ...rest }: { id: string; value: string; onChange: (text: string) => void; type?: string; placeholder?: string }) {
+/** A text input that reports its value once the typing pauses. */
+export function DebouncedInput({ id, value, onChange, ...rest }: { id: string; value: string; onChange: (text: string) => void; type?: string; placeholder?: string }) {
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);
   useEffect(() => {
     if (text === value) return;
-    const timer = setTimeout(() => onChange(text), PAUSE_MS);
+    const timer = setTimeout(() => onChange(text), DEBOUNCE_MS);
     return () => clearTimeout(timer);
   }, [text]);
   return <input id={id} type="search" autoComplete="off" value={text} onChange={(event) => setText(event.target.value)} {...rest} />;

@@ -19,8 +19,8 @@ import { OperationButton } from "./operation-button";
 
 type Row = Record<string, unknown>;
 const MAX_COLUMNS = 7;
-/** Fields that say little in a list. */
-const DULL = new Set(["id", "version", "body", "html", "payload", "updateTime", "accountId"]);
+/** Fields that a list does not show. */
+const HIDDEN_FIELDS = new Set(["id", "version", "body", "html", "payload", "updateTime", "accountId"]);
 
 export function ResourceListPage() {
   const { service: name } = useParams({ strict: false }) as { service: string };
@@ -68,10 +68,10 @@ function Rows({ contract, service, list, resource, search, onPage }: RowsProps) 
   const label = useName();
   const t = useText();
   const path = pathOf(list, search as Record<string, string>);
-  const asked = Object.fromEntries(filtersOf(list).map(({ name }) => [name, search[name]]));
+  const filters = Object.fromEntries(filtersOf(list).map(({ name }) => [name, search[name]]));
   const query = useQuery({
-    queryKey: ["resource", list.id, path, asked, search["page"]],
-    queryFn: async ({ signal }) => (await call({ method: "get", path: path ?? "", query: { ...asked, page: search["page"] } }, signal)) as Page<Row>,
+    queryKey: ["resource", list.id, path, filters, search["page"]],
+    queryFn: async ({ signal }) => (await call({ method: "get", path: path ?? "", query: { ...filters, page: search["page"] } }, signal)) as Page<Row>,
     enabled: path !== undefined,
     placeholderData: keepPreviousData,
   });
@@ -97,7 +97,7 @@ function Rows({ contract, service, list, resource, search, onPage }: RowsProps) 
 function columnsOf(contract: Contract, schema: Schema | undefined, label: (name: string) => string): Column<Row>[] {
   const shown = Object.entries(schema?.properties ?? {}).filter(([name, raw]) => {
     const inner = contract.resolve(raw);
-    return !DULL.has(name) && inner.type !== "array" && (inner.type !== "object" || "currencyCode" in (inner.properties ?? {}));
+    return !HIDDEN_FIELDS.has(name) && inner.type !== "array" && (inner.type !== "object" || "currencyCode" in (inner.properties ?? {}));
   });
   return shown.slice(0, MAX_COLUMNS).map(([name], index) => ({
     name,

@@ -13,8 +13,8 @@ use crate::binaries::find_envoy;
 use crate::process::{ServerProcess, Spawn, StopSignals};
 use crate::{Error, temporary_dir};
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
-const POLL_EVERY: Duration = Duration::from_millis(10);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGTERM, forced: Signal::SIGKILL };
 
 /// A running Envoy; it ends when this value is dropped, or when this process ends in any way.
@@ -58,14 +58,14 @@ impl Envoy {
                 return Ok(Self { server, dir, address, admin });
             }
             let ended = !server.is_running();
-            if ended || since.elapsed() > READY_WITHIN {
+            if ended || since.elapsed() > READY_TIMEOUT {
                 let what = if ended { "envoy ended while it was starting" } else { "envoy does not answer" };
                 return Err(Error::Failed {
                     what: what.to_owned(),
                     log: std::fs::read_to_string(&log).unwrap_or_default(),
                 });
             }
-            tokio::time::sleep(POLL_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -136,10 +136,10 @@ async fn addresses(dir: &Path) -> Option<(SocketAddr, SocketAddr)> {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.map(|_| answer)
     };
-    let answer = tokio::time::timeout(READY_WITHIN, listeners).await.ok()?.ok()?;
+    let answer = tokio::time::timeout(READY_TIMEOUT, listeners).await.ok()?.ok()?;
     // `NAME::ADDRESS`, a line per listener.
     let address = answer.lines().find_map(|line| line.split_once("::")?.1.trim().parse().ok())?;
-    // Envoy has the port before its health check of the server, and listens only afterwards.
+    // Envoy binds the port first, and accepts connections only after its health check of the server.
     let connected = TcpStream::connect(address).await;
     connected.is_ok().then_some((address, admin))
 }

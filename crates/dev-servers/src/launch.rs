@@ -17,10 +17,10 @@ use crate::cluster_dir::{ClusterDir, USER};
 use crate::process::{ServerProcess, Spawn, StopSignals};
 
 /// Crash recovery replays at most a gigabyte of WAL with the default settings; a slow disk may need this long.
-const READY_WITHIN: Duration = Duration::from_secs(120);
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
 /// An orphan without a watcher writes a checkpoint before it ends, for which a slow disk may need as long.
-const ORPHAN_WITHIN: Duration = READY_WITHIN;
-const POLL_EVERY: Duration = Duration::from_millis(20);
+const ORPHAN_TIMEOUT: Duration = READY_TIMEOUT;
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_ATTEMPTS: u32 = 10;
 
 /// A "fast" shutdown ends the sessions and writes a checkpoint; an "immediate" one leaves recovery to the next start.
@@ -131,10 +131,10 @@ async fn wait_ready(dir: &ClusterDir, server: &mut ServerProcess, port: u16, pas
                 dir.path().join("password").display()
             )));
         }
-        if since.elapsed() > READY_WITHIN {
-            return Err(failed(format!("the private Postgres did not answer within {READY_WITHIN:?}")));
+        if since.elapsed() > READY_TIMEOUT {
+            return Err(failed(format!("the private Postgres did not answer within {READY_TIMEOUT:?}")));
         }
-        tokio::time::sleep(POLL_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -152,7 +152,7 @@ async fn end_orphan(dir: &ClusterDir) -> Result<(), Error> {
         if !is_postmaster_of(pid, &cluster) {
             return std::fs::remove_file(&path).or_else(ignore_missing).map_err(Error::io("removing", &path));
         }
-        if since.elapsed() > ORPHAN_WITHIN {
+        if since.elapsed() > ORPHAN_TIMEOUT {
             let holder = format!("Postgres process {pid}, which does not stop");
             return Err(Error::InUse { dir: dir.path().to_owned(), holder });
         }
@@ -161,7 +161,7 @@ async fn end_orphan(dir: &ClusterDir) -> Result<(), Error> {
             // If the process is already gone, all is well; any other failure shows in the next iterations.
             kill(pid, Signal::SIGINT).ok();
         }
-        tokio::time::sleep(POLL_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }

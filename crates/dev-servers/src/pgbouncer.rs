@@ -16,8 +16,8 @@ use crate::launch::free_port;
 use crate::process::{ServerProcess, Spawn, StopSignals};
 use crate::{Error, temporary_dir};
 
-const READY_WITHIN: Duration = Duration::from_secs(10);
-const POLL_EVERY: Duration = Duration::from_millis(10);
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_ATTEMPTS: u32 = 10;
 /// It keeps no state, and a graceful stop would wait for its clients.
 const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGQUIT, forced: Signal::SIGKILL };
@@ -121,12 +121,12 @@ impl PgBouncer {
         let console = self.console();
         while tokio_postgres::connect(&console, NoTls).await.is_err() {
             let ended = !server.is_running();
-            if ended || since.elapsed() > READY_WITHIN {
+            if ended || since.elapsed() > READY_TIMEOUT {
                 let what = if ended { "pgbouncer ended while it was starting" } else { "pgbouncer does not answer" };
                 let log = std::fs::read_to_string(&path).unwrap_or_default();
                 return Err(Error::Failed { what: what.to_owned(), log });
             }
-            tokio::time::sleep(POLL_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         self.server = Some(server);
         Ok(())

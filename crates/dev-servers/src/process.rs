@@ -18,8 +18,8 @@ use crate::Error;
 use crate::account::Account;
 
 /// How long a server may take after its graceful signal before it gets the forced one, and after that before SIGKILL.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
-const POLL_EVERY: Duration = Duration::from_millis(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Starts the watcher, then becomes the server, which is thereby the direct child of this process, with a known pid.
 ///
@@ -152,9 +152,9 @@ impl Drop for ServerProcess {
         for signal in [self.stop_signals.graceful, self.stop_signals.forced, Signal::SIGKILL] {
             self.signal(signal);
             let since = Instant::now();
-            while self.is_running() && since.elapsed() < STOP_WITHIN {
+            while self.is_running() && since.elapsed() < STOP_TIMEOUT {
                 #[expect(clippy::disallowed_methods, reason = "Drop can't await, and must not leave a process behind")]
-                std::thread::sleep(POLL_EVERY);
+                std::thread::sleep(POLL_INTERVAL);
             }
             if !self.is_running() {
                 break;

@@ -13,8 +13,8 @@ use crate::launch::free_port;
 use crate::process::{ServerProcess, Spawn, StopSignals};
 use crate::{Error, temporary_dir};
 
-const READY_WITHIN: Duration = Duration::from_secs(10);
-const POLL_EVERY: Duration = Duration::from_millis(10);
+const READY_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_ATTEMPTS: u32 = 10;
 const STOP_SIGNALS: StopSignals = StopSignals { graceful: Signal::SIGTERM, forced: Signal::SIGKILL };
 
@@ -188,13 +188,13 @@ impl Redis {
         let since = Instant::now();
         while !self.answers().await {
             let ended = !server.is_running();
-            if ended || since.elapsed() > READY_WITHIN {
+            if ended || since.elapsed() > READY_TIMEOUT {
                 let what =
                     if ended { "redis-server ended while it was starting" } else { "redis-server does not answer" };
                 let log = std::fs::read_to_string(&path).unwrap_or_default();
                 return Err(Error::Failed { what: what.to_owned(), log });
             }
-            tokio::time::sleep(POLL_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         // Another server on the same port would have answered as well.
         if !server.is_running() {
@@ -246,7 +246,7 @@ impl Redis {
             let mut pong = [0; 5];
             stream.read_exact(&mut pong).await.map(|_| &pong == b"+PONG")
         };
-        matches!(tokio::time::timeout(READY_WITHIN, ping).await, Ok(Ok(true)))
+        matches!(tokio::time::timeout(READY_TIMEOUT, ping).await, Ok(Ok(true)))
     }
 }
 

@@ -8,8 +8,8 @@ use crate::redis::Redis;
 /// The number of slots of every cluster; each key is in one of them.
 const SLOTS: usize = 16_384;
 /// A node that was just started waits for two seconds before it says that it is ready.
-const READY_WITHIN: Duration = Duration::from_secs(20);
-const POLL_EVERY: Duration = Duration::from_millis(20);
+const READY_TIMEOUT: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A running, empty Redis Cluster; its nodes end as [`Redis`] does.
 #[derive(Debug)]
@@ -124,11 +124,11 @@ impl RedisCluster {
 async fn until(what: &str, holds: impl AsyncFn() -> Result<bool, Error>) -> Result<(), Error> {
     let since = Instant::now();
     while !holds().await? {
-        if since.elapsed() > READY_WITHIN {
+        if since.elapsed() > READY_TIMEOUT {
             let what = format!("the Redis Cluster is not as it should be: {what}");
             return Err(Error::Failed { what, log: String::new() });
         }
-        tokio::time::sleep(POLL_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }

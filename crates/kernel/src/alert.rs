@@ -17,11 +17,12 @@ use moka::{ops::compute::Op, sync::Cache};
 use tokio::sync::mpsc;
 
 /// The minimum time between two log lines about the same subject.
-pub(crate) const QUIET: Duration = Duration::from_secs(15 * 60);
-/// How long credentials must not have been rejected until one success counts: they may open some doors and not others.
-const CALM: Duration = Duration::from_secs(5 * 60);
-/// The number of subjects remembered; beyond it, some are logged again sooner.
-const REMEMBERED: u64 = 10_000;
+pub(crate) const LOG_INTERVAL: Duration = Duration::from_secs(15 * 60);
+/// How long credentials must not have been rejected before one success counts: they may be good for some calls and not for
+/// others.
+const COOLDOWN: Duration = Duration::from_secs(5 * 60);
+/// The most subjects that are remembered; beyond it, some are logged again sooner.
+const MAX_SUBJECTS: u64 = 10_000;
 
 /// Makes the counter of an alert exist before the first one: a monitoring system sees no increase in a series that
 /// begins at 1. Modules declare theirs when they are registered.
@@ -47,7 +48,7 @@ pub fn raise(provider: &'static str, cause: &'static str, subject: impl Display,
     let subject = subject.to_string();
     if RECENT.should_log((provider, cause, subject.clone()), Instant::now()) {
         tracing::error!(alert = cause, provider, subject, detail, "on-call: an operator is needed");
-        hand_over(Alert { provider, cause, subject, news: News::Raised { detail: detail.to_owned() } });
+        hand_over(Alert { provider, cause, subject, event: AlertEvent::Raised { detail: detail.to_owned() } });
     }
 }
 
@@ -59,13 +60,13 @@ pub fn resolve(provider: &'static str, cause: &'static str, subject: impl Displa
 
 /// Says that a provider has accepted our credentials, which ends an alert about them if none was raised for five minutes.
 pub fn accepted(provider: &'static str) {
-    end(provider, "auth", "credentials".to_owned(), CALM);
+    end(provider, "auth", "credentials".to_owned(), COOLDOWN);
 }
 
-fn end(provider: &'static str, cause: &'static str, subject: String, calm: Duration) {
-    if RECENT.should_resolve((provider, cause, subject.clone()), Instant::now(), calm) {
+fn end(provider: &'static str, cause: &'static str, subject: String, cooldown: Duration) {
+    if RECENT.should_resolve((provider, cause, subject.clone()), Instant::now(), cooldown) {
         tracing::debug!(cause, provider, subject, "there is no reason for an alert any more");
-        hand_over(Alert { provider, cause, subject, news: News::Over });
+        hand_over(Alert { provider, cause, subject, event: AlertEvent::Resolved });
     }
 }
 
@@ -81,88 +82,93 @@ pub(crate) struct Alert {
     pub(crate) provider: &'static str,
     pub(crate) cause: &'static str,
     pub(crate) subject: String,
-    pub(crate) news: News,
+    pub(crate) event: AlertEvent,
 }
 
-/// What is new about an alert.
+/// What happened to an alert.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum AlertEvent {
     /// It was raised.
     Raised { detail: String },
     /// What it was about is over.
-    Over,
+    Resolved,
 }
 
 impl Alert {
     /// Notes that the on-call service did not get it. An end is worth a line only: somebody looks at the incident anyway.
     pub(crate) fn give_up(&self, why: &str) {
-        match self.news {
-            News::Raised { .. } => {
+        match self.event {
+            AlertEvent::Raised { .. } => {
                 metrics::counter!("mainstay_alerts_undelivered_total").increment(1);
                 tracing::error!(why, "the on-call service did not accept an alert");
             }
-            News::Over => tracing::warn!(why, "the on-call service did not accept the end of an alert"),
+            AlertEvent::Resolved => tracing::warn!(why, "the on-call service did not accept the end of an alert"),
         }
     }
 }
 
-/// Alerts that wait for the on-call service.
-const WAITING: usize = 1000;
+/// The most alerts that may wait for the on-call service.
+const QUEUE_CAPACITY: usize = 1000;
 
 static SINK: OnceLock<mpsc::Sender<Alert>> = OnceLock::new();
 
-/// Returns the alerts from now on; `None` if somebody else has them.
+/// Starts to receive alerts; `None` if there is a receiver already.
 pub(crate) fn subscribe() -> Option<mpsc::Receiver<Alert>> {
-    let (sink, alerts) = mpsc::channel(WAITING);
+    let (sink, alerts) = mpsc::channel(QUEUE_CAPACITY);
     SINK.set(sink).ok().map(|()| alerts)
 }
 
-type Thing = (&'static str, &'static str, String);
+/// The provider, the cause and the subject.
+type AlertKey = (&'static str, &'static str, String);
 
-/// What this process knows of a subject.
+/// What this process knows of an alert.
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct AlertState {
     /// Whether it was raised since it was last resolved.
     is_open: bool,
-    logged: Instant,
-    raised: Instant,
+    logged_at: Instant,
+    raised_at: Instant,
 }
 
 /// The alerts raised or resolved recently.
 #[derive(Debug)]
-struct RecentAlerts(Cache<Thing, Known>);
+struct RecentAlerts(Cache<AlertKey, AlertState>);
 
 impl Default for RecentAlerts {
     fn default() -> Self {
-        Self(Cache::new(REMEMBERED))
+        Self(Cache::new(MAX_SUBJECTS))
     }
 }
 
 impl RecentAlerts {
     /// Records an alert and returns whether it was not logged recently. Of concurrent calls, only one returns `true`.
-    fn should_log(&self, thing: Thing, now: Instant) -> bool {
+    fn should_log(&self, key: AlertKey, now: Instant) -> bool {
         let mut should_log = false;
-        self.0.entry(thing).and_compute_with(|known| {
+        self.0.entry(key).and_compute_with(|known| {
             let last = known.map(|known| known.into_value()).filter(|known| known.is_open);
-            let logged = last.map(|known| known.logged).filter(|logged| now.duration_since(*logged) < QUIET);
+            let logged = last.map(|known| known.logged_at).filter(|logged| now.duration_since(*logged) < LOG_INTERVAL);
             should_log = logged.is_none();
-            Op::Put(Known { is_open: true, logged: logged.unwrap_or(now), raised: now })
+            Op::Put(AlertState { is_open: true, logged_at: logged.unwrap_or(now), raised_at: now })
         });
         should_log
     }
 
-    /// Records that an alert is over, and returns whether that is news: it was raised here, and not for as long as `calm`, or
+    /// Records that an alert is over, and returns whether that is news: it was raised here, and not for as long as `cooldown`, or
     /// nothing was known of it. Of concurrent calls, only one returns `true`.
-    fn should_resolve(&self, thing: Thing, now: Instant, calm: Duration) -> bool {
+    fn should_resolve(&self, key: AlertKey, now: Instant, cooldown: Duration) -> bool {
         // Most calls end here, at each success of a provider.
-        if self.0.get(&thing).is_some_and(|known| !known.is_open) {
+        if self.0.get(&key).is_some_and(|known| !known.is_open) {
             return false;
         }
         let mut should_resolve = false;
-        self.0.entry(thing).and_compute_with(|known| {
+        self.0.entry(key).and_compute_with(|known| {
             let known = known.map(|known| known.into_value());
-            should_resolve = known.is_none_or(|known| known.is_open && now.duration_since(known.raised) >= calm);
-            if should_resolve { Op::Put(Known { is_open: false, logged: now, raised: now }) } else { Op::Nop }
+            should_resolve = known.is_none_or(|known| known.is_open && now.duration_since(known.raised_at) >= cooldown);
+            if should_resolve {
+                Op::Put(AlertState { is_open: false, logged_at: now, raised_at: now })
+            } else {
+                Op::Nop
+            }
         });
         should_resolve
     }
@@ -188,22 +194,22 @@ mod tests {
         let (alerts, now) = (RecentAlerts::default(), Instant::now());
         let one = || ("test", "auth", "credentials".to_owned());
         let raise = |after| alerts.should_log(one(), now + Duration::from_secs(after));
-        let end = |after, calm| alerts.should_resolve(one(), now + Duration::from_secs(after), calm);
-        assert!(end(0, CALM) && !end(1, CALM), "of an alert that another process may have raised, once");
-        assert!(raise(2) && !raise(3), "an alert after the end of another one is news");
-        assert!(!end(4, CALM) && !end(302, CALM), "it was just raised");
-        assert!(end(303, CALM) && !end(304, CALM));
-        assert!(raise(305) && end(305, Duration::ZERO) && raise(305), "what is certain needs no calm");
+        let end = |after, cooldown| alerts.should_resolve(one(), now + Duration::from_secs(after), cooldown);
+        assert!(end(0, COOLDOWN) && !end(1, COOLDOWN), "of an alert that another process may have raised, once");
+        assert!(raise(2) && !raise(3), "an alert after the end of another one is new");
+        assert!(!end(4, COOLDOWN) && !end(302, COOLDOWN), "it was just raised");
+        assert!(end(303, COOLDOWN) && !end(304, COOLDOWN));
+        assert!(raise(305) && end(305, Duration::ZERO) && raise(305), "what is certain needs no cooldown");
         assert!(!raise(1204) && raise(1205), "the end is forgotten with the next alert");
     }
 
     #[test]
     fn the_memory_is_bounded() {
         let alerts = RecentAlerts::default();
-        for number in 0..2 * REMEMBERED {
+        for number in 0..2 * MAX_SUBJECTS {
             alerts.should_log(("test", "mismatch", number.to_string()), Instant::now());
         }
         alerts.0.run_pending_tasks();
-        assert!(alerts.0.entry_count() <= REMEMBERED, "{}", alerts.0.entry_count());
+        assert!(alerts.0.entry_count() <= MAX_SUBJECTS, "{}", alerts.0.entry_count());
     }
 }

@@ -68,7 +68,7 @@ impl App {
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
         let database = Database::new(url, "mainstay", &config.database)?.with_replicas("mainstay", &config)?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
-        on_call::keep(&config.on_call, &clock)?;
+        on_call::start(&config.on_call, &clock)?;
         Ok(Self {
             cache: Cache::new(&redis, config.cache_bytes, &secret.cache_scope(database.name())),
             keyed_mutex: KeyedMutex::default(),

@@ -2,9 +2,9 @@
 //! finds out whether it answers again.
 //!
 //! ```text
-//!   closed ──failures in a row──▶ open ──rest is over──▶ half-open ──success──▶ closed
-//!                                  ▲                        │
-//!                                  └──failure, rest doubled─┘
+//!   closed ──failures in a row──▶ open ──backoff is over──▶ half-open ──success──▶ closed
+//!                                  ▲                            │
+//!                                  └──failure, backoff doubled──┘
 //! ```
 //!
 //! The probe is either a caller's own request, as for providers ([`Breaker::admit`]), or is made in the background, as
@@ -56,39 +56,39 @@ pub enum Verdict {
 pub struct Breaker {
     dependency: &'static str,
     /// How long the circuit is open at first, and at most; doubled after each failed probe.
-    first_rest: Duration,
-    longest_rest: Duration,
+    initial_backoff: Duration,
+    max_backoff: Duration,
     /// The [`Circuit`]: read without the lock, because every request passes here, and written only under it.
     circuit: AtomicU8,
     /// Failures in a row.
     failures: AtomicU32,
-    rest: Mutex<Rest>,
+    backoff: Mutex<Backoff>,
 }
 
 /// The time for which an open circuit stays open.
 #[derive(Debug, Clone, Copy)]
-struct Rest {
+struct Backoff {
     until: Instant,
-    length: Duration,
+    duration: Duration,
 }
 
 impl Breaker {
     /// Makes a closed breaker of a dependency.
-    pub fn new(dependency: &'static str, first_rest: Duration, longest_rest: Duration) -> Self {
-        let rest = Mutex::new(Rest { until: Instant::now(), length: first_rest });
+    pub fn new(dependency: &'static str, initial_backoff: Duration, max_backoff: Duration) -> Self {
+        let backoff = Mutex::new(Backoff { until: Instant::now(), duration: initial_backoff });
         let breaker = Self {
             dependency,
-            first_rest,
-            longest_rest,
+            initial_backoff,
+            max_backoff,
             circuit: AtomicU8::new(Circuit::Closed as u8),
             failures: AtomicU32::new(0),
-            rest,
+            backoff,
         };
         breaker.set(Circuit::Closed);
         breaker
     }
 
-    /// Returns the state. An open circuit whose rest is over counts as half-open, because the next call goes through.
+    /// Returns the state. An open circuit whose backoff is over counts as half-open, because the next call goes through.
     pub fn state(&self) -> Circuit {
         match self.circuit() {
             Circuit::Open if self.lock().until <= Instant::now() => Circuit::HalfOpen,
@@ -100,33 +100,33 @@ impl Breaker {
     ///
     /// # Errors
     /// The time until the next probe, if the circuit is not closed.
-    pub fn admit(self: Arc<Self>) -> Result<Admitted, Duration> {
+    pub fn admit(self: Arc<Self>) -> Result<AdmittedCall, Duration> {
         if self.circuit() == Circuit::Closed {
-            return Ok(Admitted::new(self, false));
+            return Ok(AdmittedCall::new(self, false));
         }
-        let (rest, now) = (self.lock(), Instant::now());
+        let (backoff, now) = (self.lock(), Instant::now());
         let is_probe = match self.circuit() {
             Circuit::Closed => false,
-            Circuit::Open if rest.until <= now => {
+            Circuit::Open if backoff.until <= now => {
                 self.set(Circuit::HalfOpen);
                 true
             }
-            Circuit::Open => return Err(rest.until - now),
-            Circuit::HalfOpen => return Err(self.first_rest),
+            Circuit::Open => return Err(backoff.until - now),
+            Circuit::HalfOpen => return Err(self.initial_backoff),
         };
-        drop(rest);
-        Ok(Admitted::new(self, is_probe))
+        drop(backoff);
+        Ok(AdmittedCall::new(self, is_probe))
     }
 
-    /// Begins a probe of an open circuit, whether or not its rest is over; `None` if it is closed, or being probed.
-    pub fn probe(self: Arc<Self>) -> Option<Admitted> {
-        let rest = self.lock();
+    /// Begins a probe of an open circuit, whether or not its backoff is over; `None` if it is closed, or being probed.
+    pub fn probe(self: Arc<Self>) -> Option<AdmittedCall> {
+        let backoff = self.lock();
         if self.circuit() != Circuit::Open {
             return None;
         }
         self.set(Circuit::HalfOpen);
-        drop(rest);
-        Some(Admitted::new(self, true))
+        drop(backoff);
+        Some(AdmittedCall::new(self, true))
     }
 
     /// Records that a call was answered.
@@ -144,18 +144,18 @@ impl Breaker {
         if !is_lost && failures < MAX_FAILURES {
             return false;
         }
-        let mut rest = self.lock();
+        let mut backoff = self.lock();
         // A call sent before the circuit opened says nothing about the present.
         if self.circuit() != Circuit::Closed {
             return false;
         }
         tracing::warn!(dependency = self.dependency, "the circuit opened");
-        self.open(&mut rest, self.first_rest);
+        self.open(&mut backoff, self.initial_backoff);
         true
     }
 
     fn record_probe(&self, verdict: Verdict) {
-        let mut rest = self.lock();
+        let mut backoff = self.lock();
         match verdict {
             Verdict::Alive => {
                 tracing::warn!(dependency = self.dependency, "the circuit closed");
@@ -163,18 +163,18 @@ impl Breaker {
                 self.set(Circuit::Closed);
             }
             Verdict::Unavailable => {
-                let length = rest.length.saturating_mul(2).min(self.longest_rest);
-                self.open(&mut rest, length);
+                let duration = backoff.duration.saturating_mul(2).min(self.max_backoff);
+                self.open(&mut backoff, duration);
             }
             Verdict::Unknown => {
-                rest.until = Instant::now();
+                backoff.until = Instant::now();
                 self.set(Circuit::Open);
             }
         }
     }
 
-    fn open(&self, rest: &mut Rest, length: Duration) {
-        *rest = Rest { until: Instant::now() + length, length };
+    fn open(&self, backoff: &mut Backoff, duration: Duration) {
+        *backoff = Backoff { until: Instant::now() + duration, duration };
         self.set(Circuit::Open);
     }
 
@@ -191,20 +191,20 @@ impl Breaker {
         metrics::gauge!("mainstay_circuit", "dependency" => self.dependency).set(f64::from(circuit as u8));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Rest> {
-        self.rest.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Backoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// An admitted call. Dropping it without a verdict means that the call was given up.
 #[derive(Debug)]
-pub struct Admitted {
+pub struct AdmittedCall {
     breaker: Arc<Breaker>,
     is_probe: bool,
     is_settled: bool,
 }
 
-impl Admitted {
+impl AdmittedCall {
     fn new(breaker: Arc<Breaker>, is_probe: bool) -> Self {
         Self { breaker, is_probe, is_settled: false }
     }
@@ -221,7 +221,7 @@ impl Admitted {
     }
 }
 
-impl Drop for Admitted {
+impl Drop for AdmittedCall {
     fn drop(&mut self) {
         if self.is_probe && !self.is_settled {
             self.breaker.record_probe(Verdict::Unknown);

@@ -34,9 +34,9 @@ use crate::{
 
 use flight::{Failure, Flights};
 use local::Local;
-use shared::{Found, Shared, WriteBack};
+use shared::{Shared, SharedEntry, WriteBack};
 
-pub use region::{Loaded, Region};
+pub use region::{LoadedValue, Region};
 
 /// How long a process relies on its own copy before it asks Redis whether it was outdated: the oldest that a value can
 /// be if only notices are lost.
@@ -183,11 +183,11 @@ impl Inner {
         let (mut fallback, mut write_back) = (self.local.fallback(key), None);
         if let Some(shared) = &self.shared {
             match self.ask(shared, key).await {
-                Asked::Fresh(entry) => {
+                SharedLookup::Fresh(entry) => {
                     self.local.put(key, &entry);
                     return Ok((entry, Origin::Shared));
                 }
-                Asked::Nothing { fallback: found, write_back: allowed } => {
+                SharedLookup::Miss { fallback: found, write_back: allowed } => {
                     fallback = found.or(fallback);
                     write_back = allowed;
                 }
@@ -212,24 +212,24 @@ impl Inner {
     }
 
     /// Asks Redis, and waits while another process reads the value.
-    async fn ask(&self, shared: &Shared, key: &Key) -> Asked {
+    async fn ask(&self, shared: &Shared, key: &Key) -> SharedLookup {
         let since = Instant::now();
         loop {
             match shared.get(key).await {
-                Ok(Found { entry, floor, write_back }) => {
+                Ok(SharedEntry { entry, floor, write_back }) => {
                     if floor > 0 {
                         self.local.raise(&key.tag, floor);
                     }
                     let entry = entry.map(Arc::new).filter(|entry| entry.version >= self.local.floor(&key.tag));
                     match entry {
-                        Some(entry) if entry.is_fresh() => return Asked::Fresh(entry),
+                        Some(entry) if entry.is_fresh() => return SharedLookup::Fresh(entry),
                         fallback if write_back.has_lease() || since.elapsed() >= LEASE => {
-                            return Asked::Nothing { fallback, write_back: Some(write_back) };
+                            return SharedLookup::Miss { fallback, write_back: Some(write_back) };
                         }
                         _ => sleep(POLL).await,
                     }
                 }
-                Err(_) => return Asked::Nothing { fallback: None, write_back: None },
+                Err(_) => return SharedLookup::Miss { fallback: None, write_back: None },
             }
         }
     }
@@ -245,7 +245,7 @@ impl Inner {
             let loaded = timeout(LOAD_TIMEOUT, load()).await;
             let (version, value) = loaded.map_err(|_| Error::from(Reason::DeadlineExceeded))??;
             if version >= self.local.floor(&key.tag) || reloads == MAX_RELOADS {
-                return Ok(Entry { version, value, read_at, ttl: jittered(key.ttl) });
+                return Ok(Entry { version, value, read_at, ttl: with_jitter(key.ttl) });
             }
             reloads += 1;
         }
@@ -253,9 +253,9 @@ impl Inner {
 }
 
 /// What Redis said.
-enum Asked {
+enum SharedLookup {
     Fresh(Arc<Entry>),
-    Nothing {
+    Miss {
         /// Past its lifetime.
         fallback: Option<Arc<Entry>>,
         /// Where to write the value, unless Redis is unavailable.
@@ -264,7 +264,7 @@ enum Asked {
 }
 
 /// Shortens a lifetime by up to a tenth, so that values that were read together don't expire together.
-fn jittered(ttl: Duration) -> Duration {
+fn with_jitter(ttl: Duration) -> Duration {
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let share = rand::rng().random_range(0.9..1.0);
     ttl.mul_f64(share)

@@ -31,7 +31,7 @@ use crate::{
     events::{self, EventKind, Subscriber},
     grpc::Server,
     http::{health::Dependency, openapi::examples::Examples},
-    partitions::Partitioned,
+    partitions::PartitionedTable,
     queue::{
         Handler, Kind,
         rows::{DueRows, Rows},
@@ -64,7 +64,7 @@ pub struct Module {
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
-    partitioned: Vec<Partitioned>,
+    partitioned: Vec<PartitionedTable>,
     measures: Vec<Measure>,
     handlers: Vec<events::HandlerEntry>,
     subscribers: Vec<Subscriber>,
@@ -184,7 +184,7 @@ impl Module {
     }
 
     /// Adds a table that is partitioned by month: the kernel adds its partitions ahead and removes those past its retention.
-    pub fn partitioned(mut self, table: Partitioned) -> Self {
+    pub fn partitioned(mut self, table: PartitionedTable) -> Self {
         self.partitioned.push(table);
         self
     }

@@ -19,7 +19,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
 use crate::{
-    alert::{self, Alert, News},
+    alert::{self, Alert, AlertEvent},
     breaker::Circuit,
     clock::Clock,
     config::{self, OnCallFormat},
@@ -43,11 +43,11 @@ const MAX_MESSAGE: usize = 130;
 const MAX_DESCRIPTION: usize = 15_000;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// Hands over the alerts of this process from now on, if the configuration names a service.
+/// Starts to hand over the alerts of this process, if the configuration names a service.
 ///
 /// # Errors
 /// If the system has no root certificates.
-pub(crate) fn keep(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()> {
+pub(crate) fn start(config: &config::OnCall, clock: &Clock) -> anyhow::Result<()> {
     let Some(key) = config.routing_key.clone() else { return Ok(()) };
     // Of several apps in one process, as in tests, the first one hands them over.
     let Some(alerts) = alert::subscribe() else { return Ok(()) };
@@ -73,7 +73,7 @@ impl Service {
         loop {
             match tokio::time::timeout(LONGEST_WAIT, alerts.recv()).await {
                 // It has no incident about itself, because it would have had to accept one.
-                Ok(Some(Alert { provider: PROVIDER, news: News::Over, .. })) => {}
+                Ok(Some(Alert { provider: PROVIDER, event: AlertEvent::Resolved, .. })) => {}
                 Ok(Some(alert)) => self.deliver(&alert).await,
                 Ok(None) => return,
                 // Nothing else would show that it is back: its circuit, and the page about that, would outlast the outage.
@@ -104,7 +104,7 @@ impl Service {
 
     /// Ends an incident that never was, to find out whether the service answers.
     async fn probe(&self) {
-        let over = Alert { provider: PROVIDER, cause: "probe", subject: String::new(), news: News::Over };
+        let over = Alert { provider: PROVIDER, cause: "probe", subject: String::new(), event: AlertEvent::Resolved };
         if let Ok(request) = self.request(&over) {
             // The circuit learns from it, and it is sent again as long as that is not closed.
             self.client.send(request).await.ok();
@@ -123,9 +123,9 @@ impl Service {
 
     fn pagerduty(&self, alert: &Alert, key: &str) -> http::Result<Request> {
         let mut event = json!({ "routing_key": self.key.expose_secret(), "dedup_key": key });
-        match &alert.news {
-            News::Over => event["event_action"] = "resolve".into(),
-            News::Raised { detail } => {
+        match &alert.event {
+            AlertEvent::Resolved => event["event_action"] = "resolve".into(),
+            AlertEvent::Raised { detail } => {
                 event["event_action"] = "trigger".into();
                 event["client"] = "Mainstay".into();
                 event["payload"] = json!({
@@ -145,13 +145,15 @@ impl Service {
     fn opsgenie(&self, alert: &Alert, key: &str) -> http::Result<Request> {
         let mut credentials = HeaderValue::try_from(format!("GenieKey {}", self.key.expose_secret()))?;
         credentials.set_sensitive(true);
-        let (url, body) = match &alert.news {
-            News::Over => (format!("{}/{key}/close?identifierType=alias", self.url), json!({ "source": "mainstay" })),
-            News::Raised { detail } => {
+        let (url, body) = match &alert.event {
+            AlertEvent::Resolved => {
+                (format!("{}/{key}/close?identifierType=alias", self.url), json!({ "source": "mainstay" }))
+            }
+            AlertEvent::Raised { detail } => {
                 let alert = json!({
                     "message": summary(alert, MAX_MESSAGE),
                     "alias": key,
-                    "description": start(detail, MAX_DESCRIPTION),
+                    "description": truncate(detail, MAX_DESCRIPTION),
                     "source": "mainstay",
                     "entity": alert.provider,
                     "tags": ["mainstay", alert.provider, alert.cause],
@@ -165,9 +167,9 @@ impl Service {
 }
 
 fn post(url: &str, alert: &Alert, key: &str, credentials: Option<HeaderValue>, body: &Value) -> http::Result<Request> {
-    let step = match alert.news {
-        News::Raised { .. } => "raise",
-        News::Over => "resolve",
+    let step = match alert.event {
+        AlertEvent::Raised { .. } => "raise",
+        AlertEvent::Resolved => "resolve",
     };
     let mut request = http::Request::post(url)
         .header(CONTENT_TYPE, "application/json")
@@ -179,13 +181,13 @@ fn post(url: &str, alert: &Alert, key: &str, credentials: Option<HeaderValue>, b
     request.body(Bytes::from(body.to_string()))
 }
 
-fn summary(alert: &Alert, most: usize) -> String {
-    start(&format!("{}: {} ({})", alert.provider, alert.cause, alert.subject), most)
+fn summary(alert: &Alert, max_chars: usize) -> String {
+    truncate(&format!("{}: {} ({})", alert.provider, alert.cause, alert.subject), max_chars)
 }
 
-/// Returns the first characters of a text.
-fn start(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
+/// Returns a text without what follows the first `max_chars` characters.
+fn truncate(text: &str, max_chars: usize) -> String {
+    text.chars().take(max_chars).collect()
 }
 
 #[cfg(test)]

@@ -25,45 +25,45 @@ use crate::{
     fault,
 };
 
-/// The months after the present one that have partitions: what is left if the task fails for some weeks.
-const AHEAD: u32 = 2;
-/// Months of stray rows that one run adds.
-const STRAY_MONTHS: usize = 12;
-/// How often a change is tried whose locks are taken, and the wait in between.
-const TRIES: usize = 3;
-const PAUSE: Duration = Duration::from_secs(1);
+/// How many months after the current one have partitions, so that the task may fail for some weeks.
+const MONTHS_AHEAD: u32 = 2;
+/// The most months that one run adds for rows in the `DEFAULT` partition.
+const MAX_STRAY_MONTHS: usize = 12;
+/// How often a change is attempted while its locks are held by others, and the delay in between.
+const MAX_ATTEMPTS: usize = 3;
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// A table that is partitioned by month.
 #[derive(Debug, Clone, Copy)]
-pub struct Partitioned {
+pub struct PartitionedTable {
     table: &'static str,
-    kept: fn(&Config) -> Option<TimeDelta>,
-    unfinished: &'static str,
+    retention: fn(&Config) -> Option<TimeDelta>,
+    unless: &'static str,
 }
 
-impl Partitioned {
+impl PartitionedTable {
     /// Describes a table, by its name in SQL, with its schema if that is not `public`. Its rows are kept forever.
     #[must_use]
     pub fn by_month(table: &'static str) -> Self {
-        Self { table, kept: |_| None, unfinished: "false" }
+        Self { table, retention: |_| None, unless: "false" }
     }
 
-    /// Sets how long rows are kept: a month is removed as soon as it ended that long ago, so they are kept for up to a month
+    /// Sets how long rows are kept: a month is dropped once it ended that long ago, so its rows are kept for up to a month
     /// longer. `None`: forever.
     #[must_use]
-    pub fn kept(mut self, kept: fn(&Config) -> Option<TimeDelta>) -> Self {
-        self.kept = kept;
+    pub fn retention(mut self, retention: fn(&Config) -> Option<TimeDelta>) -> Self {
+        self.retention = retention;
         self
     }
 
     /// Sets a condition in SQL for rows that are still needed, however old they are: their months stay.
     #[must_use]
-    pub fn unless(mut self, unfinished: &'static str) -> Self {
-        self.unfinished = unfinished;
+    pub fn unless(mut self, unless: &'static str) -> Self {
+        self.unless = unless;
         self
     }
 
-    /// The table, as [`Partitioned::by_month`] wants it named.
+    /// The table, as [`PartitionedTable::by_month`] wants it named.
     pub(crate) fn table(&self) -> &'static str {
         self.table.strip_prefix("public.").unwrap_or(self.table)
     }
@@ -72,9 +72,9 @@ impl Partitioned {
     async fn add_ahead(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let Self { table, .. } = self;
         let mut added = 0;
-        for months in 0..=AHEAD {
+        for months in 0..=MONTHS_AHEAD {
             let at = now.checked_add_months(Months::new(months)).unwrap_or(now);
-            added += usize::from(patiently(app, |connection| Box::pin(store::add(connection, table, at))).await?);
+            added += usize::from(retry_locked(app, |connection| Box::pin(store::add(connection, table, at))).await?);
         }
         Ok(added)
     }
@@ -82,40 +82,41 @@ impl Partitioned {
     /// Adds the months of the rows in the `DEFAULT` partition, which move there; returns how many.
     async fn add_strays(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let Self { table, .. } = self;
-        let until = now.checked_add_months(Months::new(AHEAD)).unwrap_or(now);
-        for added in 0..STRAY_MONTHS {
+        let until = now.checked_add_months(Months::new(MONTHS_AHEAD)).unwrap_or(now);
+        for added in 0..MAX_STRAY_MONTHS {
             let found =
                 app.database.autocommit(async move |connection| store::stray_time(connection, table, until).await);
             let Some(at) = found.await? else { return Ok(added) };
             // One that is there takes its rows itself.
-            if !patiently(app, |connection| Box::pin(store::add(connection, table, at))).await? {
+            if !retry_locked(app, |connection| Box::pin(store::add(connection, table, at))).await? {
                 return Ok(added);
             }
         }
-        Ok(STRAY_MONTHS)
+        Ok(MAX_STRAY_MONTHS)
     }
 
-    /// Detaches what is no longer kept; returns how many months that were.
+    /// Detaches the months past the retention; returns how many there were.
     async fn detach(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
-        let Self { table, unfinished, .. } = self;
-        let Some(kept) = (self.kept)(&app.config) else { return Ok(0) };
+        let Self { table, unless, .. } = self;
+        let Some(retention) = (self.retention)(&app.config) else { return Ok(0) };
         let mut detached = 0;
-        while patiently(app, |connection| Box::pin(store::detach(connection, table, now, kept, unfinished))).await? {
+        while retry_locked(app, |connection| Box::pin(store::detach(connection, table, now, retention, unless))).await?
+        {
             detached += 1;
         }
         Ok(detached)
     }
 
-    /// Drops what was detached, also by a run that did not come so far.
+    /// Drops the detached partitions, also those of an earlier run that was interrupted.
     async fn drop_detached(self, app: &App) -> Result<()> {
         let Self { table, .. } = self;
-        while patiently(app, |connection| Box::pin(store::drop_detached(connection, table))).await? {
+        while retry_locked(app, |connection| Box::pin(store::drop_detached(connection, table))).await? {
             tracing::info!(table, "a month past its retention was dropped");
         }
         Ok(())
     }
 
-    async fn keep(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
+    async fn maintain(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let added = self.add_ahead(app, now).await?;
         // Before the strays: one of a month that was detached needs its name.
         self.drop_detached(app).await?;
@@ -133,11 +134,11 @@ impl Partitioned {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn prepare(app: &App, tables: &[Partitioned]) -> Result<()> {
+pub async fn prepare(app: &App, tables: &[PartitionedTable]) -> Result<()> {
     let now = app.clock.now();
     for table in tables {
         let Err(error) = table.add_ahead(app, now).await else { continue };
-        if !is_taken(&error) {
+        if !is_lock_timeout(&error) {
             return Err(error);
         }
         tracing::warn!(table = table.table, "its partitions are left to the task keep_partitions");
@@ -145,13 +146,14 @@ pub async fn prepare(app: &App, tables: &[Partitioned]) -> Result<()> {
     Ok(())
 }
 
-/// The scheduled task.
-pub(crate) async fn keep(app: App, tables: Arc<[Partitioned]>) -> Result<usize> {
+/// The scheduled task `keep_partitions`: adds the months ahead, and drops those past their retention. Returns how many
+/// months changed.
+pub(crate) async fn maintain(app: App, tables: Arc<[PartitionedTable]>) -> Result<usize> {
     let (now, mut changed, mut failed) = (app.clock.now(), 0, None);
     for table in tables.iter().copied() {
-        match table.keep(&app, now).await {
+        match table.maintain(&app, now).await {
             Ok(count) => changed += count,
-            // One table holds up no other.
+            // A failure of one table must not stop the others.
             Err(error) => {
                 failed.get_or_insert(error);
             }
@@ -161,10 +163,10 @@ pub(crate) async fn keep(app: App, tables: Arc<[Partitioned]>) -> Result<usize> 
 }
 
 /// Measures how far the months reach, and how many rows are in none of them.
-pub(crate) fn measure(app: App, tables: &'static [Partitioned]) -> BoxFuture<'static, Result<()>> {
+pub(crate) fn measure(app: App, tables: &'static [PartitionedTable]) -> BoxFuture<'static, Result<()>> {
     Box::pin(async move {
         let now = app.clock.now();
-        for Partitioned { table, .. } in tables.iter().copied() {
+        for PartitionedTable { table, .. } in tables.iter().copied() {
             let read = app.database.autocommit(async move |connection| store::state(connection, table, now).await);
             let (until, strays) = read.await?;
             let end = metrics::gauge!("mainstay_partitions_end_timestamp_seconds", "table" => table);
@@ -177,23 +179,23 @@ pub(crate) fn measure(app: App, tables: &'static [Partitioned]) -> BoxFuture<'st
     })
 }
 
-/// Makes a change, again if its locks are taken. The future is boxed, because rustc can't prove yet that one of an `AsyncFn`
-/// is `Send` here.
-async fn patiently(
+/// Makes a change, and tries again while others hold its locks. The future is boxed, because rustc can't prove yet that one
+/// of an `AsyncFn` is `Send` here.
+async fn retry_locked(
     app: &App,
     change: impl for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<bool>> + Send + Sync,
 ) -> Result<bool> {
-    let mut tries = 1;
+    let mut attempts = 1;
     loop {
         match app.database.autocommit(async |connection| change(connection).await).await {
-            Err(error) if is_taken(&error) && tries < TRIES => tokio::time::sleep(PAUSE).await,
+            Err(error) if is_lock_timeout(&error) && attempts < MAX_ATTEMPTS => tokio::time::sleep(RETRY_DELAY).await,
             ended => return ended,
         }
-        tries += 1;
+        attempts += 1;
     }
 }
 
-/// Whether locks were not available in time.
-fn is_taken(error: &Error) -> bool {
+/// Whether the locks were not available in time.
+fn is_lock_timeout(error: &Error) -> bool {
     error.reason() == Reason::Conflict
 }

@@ -38,11 +38,11 @@ use crate::{
     rate_limit::gcra::Gcra,
     redis::{Redis, RedisLink, Script, Unavailable},
 };
-use arrivals::{Arrivals, Granted, Precheck};
+use arrivals::{Arrivals, Precheck, RedisGrant};
 use policy::Policies;
 use verdict::{MAX_CHARGES, Verdict};
 
-pub use attempts::{AttemptLimit, Counted};
+pub use attempts::{AttemptLimit, CountedAttempt};
 pub use charge::Charge;
 pub use key::network;
 pub use policy::{Policy, PolicyId, Work};
@@ -178,14 +178,14 @@ async fn charge_redis(
     link: &RedisLink,
     charges: &[(Charge, Gcra)],
     asks: [u32; MAX_CHARGES],
-) -> Result<Granted, Unavailable> {
+) -> Result<RedisGrant, Unavailable> {
     let [first, second] = asks;
     if !link.is_cluster() || first == 0 || second == 0 {
         return charge_together(link, charges, asks).await;
     }
     let apart =
         try_join(charge_together(link, charges, [first, 0]), charge_together(link, charges, [0, second])).await?;
-    Ok(Granted { admitted: apart.0.admitted && apart.1.admitted, each: [apart.0.each[0], apart.1.each[1]] })
+    Ok(RedisGrant { admitted: apart.0.admitted && apart.1.admitted, each: [apart.0.each[0], apart.1.each[1]] })
 }
 
 /// As [`charge_redis`], all or none, with keys that are on one node.
@@ -193,7 +193,7 @@ async fn charge_together(
     link: &RedisLink,
     charges: &[(Charge, Gcra)],
     asks: [u32; MAX_CHARGES],
-) -> Result<Granted, Unavailable> {
+) -> Result<RedisGrant, Unavailable> {
     let mut indexes = [0; MAX_CHARGES];
     let mut count = 0;
     for index in (0..charges.len()).filter(|&index| asks[index] > 0) {
@@ -208,7 +208,7 @@ async fn charge_together(
         [gcra.cost_us, gcra.horizon_us, asks[index].into()][field]
     });
     let (keys, args) = (&keys[..count], &args[..3 * count]);
-    let mut granted = Granted::default();
+    let mut granted = RedisGrant::default();
     // Tuples are parsed without an allocation.
     if count == 1 {
         let (admitted, backlog_us, number) = link.script::<(i64, i64, u32)>(&GCRA, keys, args).await?;
@@ -217,7 +217,7 @@ async fn charge_together(
     } else {
         let (admitted, first_us, first, second_us, second) =
             link.script::<(i64, i64, u32, i64, u32)>(&GCRA, keys, args).await?;
-        granted = Granted { admitted: admitted == 1, each: [(first_us, first), (second_us, second)] };
+        granted = RedisGrant { admitted: admitted == 1, each: [(first_us, first), (second_us, second)] };
     }
     Ok(granted)
 }

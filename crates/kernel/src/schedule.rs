@@ -78,7 +78,13 @@ const MAX_CONCURRENT: usize = 2;
 const MAX_RUN_TIME: Duration = Duration::from_secs(60);
 
 /// Runs the tasks that are due until `stop` is cancelled; running tasks then have `grace` to finish.
-pub(crate) async fn keep(app: App, tasks: &'static [Task], outage: Outage, stop: CancellationToken, grace: Duration) {
+pub(crate) async fn run_loop(
+    app: App,
+    tasks: &'static [Task],
+    outage: Outage,
+    stop: CancellationToken,
+    grace: Duration,
+) {
     let mut running = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -9,7 +9,7 @@ use crate::{
     changes,
     database::{attempt_limit, idempotency},
     error::Result,
-    partitions::{self, Partitioned},
+    partitions::{self, PartitionedTable},
     queue,
     schedule::{BATCH, HOUR, MINUTE, Task, in_batches},
     unit_of_work::ANSWER_RETENTION,
@@ -21,7 +21,7 @@ const KEY_RETENTION: TimeDelta = TimeDelta::days(30);
 const DEAD_JOB_RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// The tasks, of which one keeps the partitions of these tables.
-pub(crate) fn tasks(tables: Arc<[Partitioned]>) -> Vec<Task> {
+pub(crate) fn tasks(tables: Arc<[PartitionedTable]>) -> Vec<Task> {
     vec![
         Task::new(
             "expire_keys",
@@ -41,7 +41,7 @@ pub(crate) fn tasks(tables: Arc<[Partitioned]>) -> Vec<Task> {
             "keep_partitions",
             HOUR,
             "Adds the partitions of the months ahead, removes those past their retention",
-            move |app| partitions::keep(app, tables.clone()),
+            move |app| partitions::maintain(app, tables.clone()),
         ),
     ]
 }

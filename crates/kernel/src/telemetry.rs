@@ -51,7 +51,7 @@ pub fn start() -> anyhow::Result<Telemetry> {
 }
 
 fn logs<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {
-    fmt::layer().fmt_fields(json::Members).event_format(json::Lines).with_writer(lines::Log)
+    fmt::layer().fmt_fields(json::Members).event_format(json::Lines).with_writer(lines::LogWriter)
 }
 
 impl Telemetry {

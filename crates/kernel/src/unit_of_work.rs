@@ -27,7 +27,7 @@ use crate::{
     contract::{Method, proto::error::v1 as pb},
     database::{
         Connection,
-        idempotency::{self, Stored},
+        idempotency::{self, StoredAnswer},
     },
     error::{Error, Reason, ReasonRef, Result},
     fault,
@@ -167,7 +167,7 @@ pub async fn conclude(
 /// How a claimed transaction ended.
 enum Done<M, V> {
     Now(M, V),
-    Earlier(Earlier),
+    Earlier(EarlierAnswer),
 }
 
 /// Why a claimed transaction was rolled back.
@@ -214,8 +214,8 @@ where
 pub const ANSWER_RETENTION: TimeDelta = TimeDelta::hours(24);
 
 impl Claim {
-    fn record(&self, refusal: Option<ReasonRef>, answer: Vec<u8>, now: DateTime<Utc>) -> Stored {
-        Stored {
+    fn record(&self, refusal: Option<ReasonRef>, answer: Vec<u8>, now: DateTime<Utc>) -> StoredAnswer {
+        StoredAnswer {
             scope_hash: self.scope.to_vec(),
             fingerprint: self.fingerprint.to_vec(),
             error_code: refusal.map(|reason| reason.facts().code.to_owned()),
@@ -228,7 +228,7 @@ impl Claim {
 
     /// Decides what an earlier request with this key means for this one. A caller who reached more then than now must not
     /// see the response, and the request must not run again either.
-    fn replay(&self, stored: Stored, now: DateTime<Utc>) -> Result<Earlier> {
+    fn replay(&self, stored: StoredAnswer, now: DateTime<Utc>) -> Result<EarlierAnswer> {
         if stored.fingerprint != self.fingerprint {
             return Err(Reason::IdempotencyKeyReused.into());
         }
@@ -237,7 +237,7 @@ impl Claim {
         }
         match stored.answer {
             Some(bytes) if now - stored.created_at < ANSWER_RETENTION => {
-                Ok(Earlier { refused: stored.error_code.is_some(), bytes, operation: stored.operation_id })
+                Ok(EarlierAnswer { is_refusal: stored.error_code.is_some(), bytes, operation: stored.operation_id })
             }
             _ => Err(Reason::IdempotencyKeyExpired.into()),
         }
@@ -245,15 +245,15 @@ impl Claim {
 }
 
 /// The stored answer of an earlier request.
-struct Earlier {
-    refused: bool,
+struct EarlierAnswer {
+    is_refusal: bool,
     bytes: Vec<u8>,
     operation: Option<Uuid>,
 }
 
-impl Earlier {
+impl EarlierAnswer {
     fn answer<M: Message + Default, V>(self) -> Result<Answer<M, V>> {
-        if self.refused {
+        if self.is_refusal {
             let error = pb::Error::decode(self.bytes.as_slice()).map_err(Error::internal)?;
             return Err(Error::from(error).replayed());
         }

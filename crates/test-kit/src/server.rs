@@ -141,7 +141,7 @@ impl Builder {
         let migrate = |url: String| async move { migrate(&open(self.modules, &url, &[]).await).await };
         let database = TestDatabase::migrated(migrate).await;
         let app = open(self.modules, database.url(), &self.settings).await;
-        mainstay::identity::keep(&app).await;
+        mainstay::identity::start(&app).await;
         let readiness = Readiness::default();
         let service = service::build(self.modules, &app, readiness.clone()).expect("a service");
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -26,4 +26,4 @@ pub use schema::Codec;
 pub(crate) use schema::{Cardinality, Field, FieldId, Kind, MessageId, Shape};
 pub(crate) use text::put_text;
 pub use write::WriteError;
-pub(crate) use write::{EnumFormat, Printed, write_field, write_message, write_string};
+pub(crate) use write::{EnumFormat, PrintOptions, write_field, write_message, write_string};

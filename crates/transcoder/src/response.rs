@@ -15,7 +15,7 @@ use tonic::body::Body;
 
 use crate::BoxError;
 use crate::dialect::Dialect;
-use crate::json::{EnumFormat, FieldSet, Printed};
+use crate::json::{EnumFormat, FieldSet, PrintOptions};
 use crate::media_type::Format;
 use crate::shared::Shared;
 
@@ -23,11 +23,11 @@ pub(crate) use messages::Messages;
 use render::{http_body, put_json};
 pub(crate) use streaming::streaming;
 
-/// From how many bytes on a message is kept in no more memory than it needs.
-const LARGE: usize = 64 << 10;
-/// From how many bytes on a message is written as JSON on a thread for blocking work: that takes a fraction of a
-/// millisecond, for which the other tasks of a thread would have to wait, and to change threads costs a tenth of it.
-const BLOCKING: usize = 256 << 10;
+/// Messages larger than this have the unused capacity of their JSON returned before it is sent.
+const SHRINK_MIN_BYTES: usize = 64 << 10;
+/// Messages of at least this size are written as JSON on a thread for blocking work: that takes a fraction of a
+/// millisecond, for which the other tasks of this thread would wait; the change of threads costs a tenth of it.
+const BLOCKING_MIN_BYTES: usize = 256 << 10;
 
 /// What a response looks like.
 #[derive(Clone, Debug)]
@@ -38,8 +38,8 @@ pub(crate) struct ResponseForm {
 }
 
 impl ResponseForm {
-    fn printed(&self) -> Printed<'_> {
-        Printed { enums: self.enums, fields: &self.fields }
+    fn print_options(&self) -> PrintOptions<'_> {
+        PrintOptions { enums: self.enums, fields: &self.fields }
     }
 }
 
@@ -64,7 +64,7 @@ where
         headers.insert(header::CONTENT_TYPE, content_type);
         return Ok(full_body(data));
     }
-    let json = if message.len() < BLOCKING {
+    let json = if message.len() < BLOCKING_MIN_BYTES {
         document(shared, plan_index, &form, &message)?
     } else {
         let shared = shared.clone();
@@ -78,11 +78,11 @@ where
 /// Writes a message as JSON.
 fn document<D>(shared: &Shared<D>, plan_index: usize, form: &ResponseForm, message: &[u8]) -> Result<Bytes, Status> {
     // Field names take more room than the texts in small messages, and next to none in large ones.
-    let is_large = message.len() > LARGE;
+    let is_large = message.len() > SHRINK_MIN_BYTES;
     let names = if is_large { message.len() / 8 } else { message.len() + 128 };
     let mut out = Vec::with_capacity(message.len() + names);
-    put_json(&shared.codec, &shared.plans[plan_index], form.printed(), message, &mut out)?;
-    // What the document does not fill is kept as long as it, and its reader may take long.
+    put_json(&shared.codec, &shared.plans[plan_index], form.print_options(), message, &mut out)?;
+    // A slow reader keeps the whole allocation, unused capacity included.
     if is_large && out.capacity() - out.len() > out.len() / 8 {
         out.shrink_to_fit();
     }

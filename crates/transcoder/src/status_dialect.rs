@@ -8,7 +8,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::{Code, Status};
 
 use crate::dialect::{Dialect, Failure, RequestHead};
-use crate::json::{Codec, Printed, write_message, write_string};
+use crate::json::{Codec, PrintOptions, write_message, write_string};
 use crate::wire::{Reader, Value};
 
 /// Renders `{"code":5,"message":"no such shelf","details":[…]}` under the HTTP status that google/rpc/code.proto
@@ -49,7 +49,7 @@ impl StatusDialect {
             let (3, Value::Bytes(any)) = (number, value) else { continue };
             let mut json = Vec::new();
             let id = self.codec.id("google.protobuf.Any");
-            let written = id.map(|id| write_message(&self.codec, id, Printed::default(), any, &mut json));
+            let written = id.map(|id| write_message(&self.codec, id, PrintOptions::default(), any, &mut json));
             if !matches!(written, Some(Ok(()))) {
                 json = b"{\"@type\":".to_vec();
                 write_string(type_url(any), &mut json);

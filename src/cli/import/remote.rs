@@ -24,8 +24,8 @@ use crate::proto::{
 };
 use mainstay_kernel::contract::proto::google::api::HttpBody;
 
-/// The size of one message of the upload.
-const PIECE: usize = 256 << 10;
+/// The content of one message of the upload, in bytes.
+const CHUNK_BYTES: usize = 256 << 10;
 /// How often a call is attempted in total.
 const MAX_ATTEMPTS: u32 = 6;
 
@@ -52,15 +52,15 @@ impl Upload {
         Ok(Self { account, content_type, content, key })
     }
 
-    fn pieces(&self) -> impl Iterator<Item = ImportTicketsRequest> + Send + use<> {
+    fn chunks(&self) -> impl Iterator<Item = ImportTicketsRequest> + Send + use<> {
         let (account_id, content_type, content) =
             (self.account.to_string(), self.content_type.to_owned(), self.content.clone());
         // An empty file is sent as one empty message, which the server rejects with a proper error.
-        (0..content.len().max(1)).step_by(PIECE).map(move |at| ImportTicketsRequest {
+        (0..content.len().max(1)).step_by(CHUNK_BYTES).map(move |at| ImportTicketsRequest {
             account_id: account_id.clone(),
             file: Some(HttpBody {
                 content_type: content_type.clone(),
-                data: content.slice(at..content.len().min(at + PIECE)),
+                data: content.slice(at..content.len().min(at + CHUNK_BYTES)),
                 extensions: Vec::new(),
             }),
         })
@@ -106,12 +106,12 @@ impl Remote {
     async fn upload(&mut self, upload: &Upload, key: &str) -> anyhow::Result<(Operation, bool)> {
         let mut retries = Retries::new();
         loop {
-            let mut request = self.authorize(tokio_stream::iter(upload.pieces()))?;
+            let mut request = self.authorize(tokio_stream::iter(upload.chunks()))?;
             request.metadata_mut().insert("idempotency-key", key.parse()?);
             match TicketServiceClient::new(self.channel.clone()).import_tickets(request).await {
-                Ok(answer) => {
-                    let replayed = answer.metadata().contains_key("idempotent-replayed");
-                    let operation = answer.into_inner().data.context("the server returned no operation")?;
+                Ok(response) => {
+                    let replayed = response.metadata().contains_key("idempotent-replayed");
+                    let operation = response.into_inner().data.context("the server returned no operation")?;
                     return Ok((operation, replayed));
                 }
                 Err(status) => self.recover(status, &mut retries).await?,
@@ -125,7 +125,7 @@ impl Remote {
         loop {
             let request = self.authorize(GetOperationRequest { operation_id: id.to_owned(), read_mask: None })?;
             match OperationServiceClient::new(self.channel.clone()).get_operation(request).await {
-                Ok(answer) => return answer.into_inner().data.context("the server returned no operation"),
+                Ok(response) => return response.into_inner().data.context("the server returned no operation"),
                 Err(status) => self.recover(status, &mut retries).await?,
             }
         }
@@ -154,15 +154,15 @@ impl Remote {
         let password = self.credentials.password.as_ref().map(|password| password.expose_secret().to_owned());
         let password =
             password.ok_or_else(|| Status::unauthenticated("MAINSTAY_PASSWORD is needed beside --email."))?;
-        let answer = AuthServiceClient::new(self.channel.clone()).login(LoginRequest { email, password }).await?;
-        self.token = answer.into_inner().data.unwrap_or_default().access_token.into();
+        let response = AuthServiceClient::new(self.channel.clone()).login(LoginRequest { email, password }).await?;
+        self.token = response.into_inner().data.unwrap_or_default().access_token.into();
         Ok(())
     }
 
-    /// Waits before the next try, or signs in again; fails when neither can help.
+    /// Waits before the next attempt, or signs in again; fails when neither can help.
     async fn recover(&mut self, status: Status, retries: &mut Retries) -> anyhow::Result<()> {
-        retries.left -= 1;
-        if retries.left == 0 {
+        retries.remaining -= 1;
+        if retries.remaining == 0 {
             return Err(describe(status));
         }
         match status.code() {
@@ -196,19 +196,19 @@ fn retryable(status: &Status) -> bool {
 
 /// The attempts of one call.
 struct Retries {
-    left: u32,
+    remaining: u32,
 }
 
 impl Retries {
     fn new() -> Self {
-        Self { left: MAX_ATTEMPTS }
+        Self { remaining: MAX_ATTEMPTS }
     }
 
-    /// Returns the delay that the server requests, or else one that doubles with each try.
+    /// Returns the delay that the server requests, or else one that doubles with each attempt.
     fn wait(&self, status: &Status) -> Duration {
         use tonic_types::StatusExt as _;
         let retry_delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
-        retry_delay.unwrap_or_else(|| Duration::from_millis(200) * (1 << (MAX_ATTEMPTS - self.left)))
+        retry_delay.unwrap_or_else(|| Duration::from_millis(200) * (1 << (MAX_ATTEMPTS - self.remaining)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mainstay_kernel::{
     app::App,
-    cache::{Cache, Loaded, Region},
+    cache::{Cache, LoadedValue, Region},
     database::Connection,
     error::{Error, Result},
     grpc::page::Pager,
@@ -98,7 +98,7 @@ impl Published {
             let (app, filter) = (owned.clone(), filter.clone());
             async move {
                 let (version, page) = page(&app, filter, pager).await?;
-                Ok(Loaded { value: Some(page).filter(|page| !page.data.is_empty()), version })
+                Ok(LoadedValue { value: Some(page).filter(|page| !page.data.is_empty()), version })
             }
         };
         let found = self.lists.get(&key, LISTS, load).await?;
@@ -136,10 +136,10 @@ impl Published {
     }
 }
 
-async fn read<V>(app: App, name: Name, render: fn(Post) -> V) -> Result<Loaded<V>> {
+async fn read<V>(app: App, name: Name, render: fn(Post) -> V) -> Result<LoadedValue<V>> {
     let read = async move |connection: &mut Connection| ops::get_published(connection, &name).await;
     let (version, post) = app.database.autocommit(read).await?;
-    Ok(Loaded { value: post.map(render), version })
+    Ok(LoadedValue { value: post.map(render), version })
 }
 
 async fn page(app: &App, filter: Filter, pager: Pager) -> Result<(i64, pb::ListPostsResponse)> {
@@ -155,8 +155,8 @@ fn response(app: &App, pager: Pager, mut posts: Vec<Post>, total: Option<Total>)
     pb::ListPostsResponse { data: posts.into_iter().map(convert::post_without_text).collect(), meta }
 }
 
-async fn newest(app: App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<Loaded<String>> {
+async fn newest(app: App, count: i64, render: fn(&App, Vec<Post>) -> String) -> Result<LoadedValue<String>> {
     let read = async move |connection: &mut Connection| ops::newest(connection, count).await;
     let (version, posts) = app.database.autocommit(read).await?;
-    Ok(Loaded { value: Some(render(&app, posts)), version })
+    Ok(LoadedValue { value: Some(render(&app, posts)), version })
 }

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    cache::{Cache, Loaded, Region},
+    cache::{Cache, LoadedValue, Region},
     error::{Error, Result},
     grpc::render::time,
 };
@@ -92,7 +92,7 @@ async fn get_or_read<V: Message + Default, F: Future<Output = Result<V>> + Send 
     let app = app.clone();
     let load = move || {
         let (app, read, now) = (app.clone(), read.clone(), app.clock.now());
-        async move { Ok(Loaded { value: Some(read(app, now).await?), version: now.timestamp_micros() }) }
+        async move { Ok(LoadedValue { value: Some(read(app, now).await?), version: now.timestamp_micros() }) }
     };
     let found = region.get(key, TAG, load).await?;
     found.ok_or_else(|| Error::internal(anyhow::anyhow!("an overview was cached as absent")))

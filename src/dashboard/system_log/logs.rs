@@ -24,8 +24,8 @@ pub const POOL_SIZE: u32 = 4;
 /// The longest that the store may take.
 pub const DEADLINE: Duration = Duration::from_secs(1);
 /// How long nothing is sent to a store that does not answer.
-const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(10);
+const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// The last lines of this process.
 const MAX_RECENT: usize = 2_000;
 
@@ -51,7 +51,7 @@ impl SystemLogs {
             ..app.config.database.clone()
         };
         let url = own.url.as_ref().context("there is no DATABASE_URL")?;
-        let breaker = Arc::new(Breaker::new("system_logs", FIRST_REST, LONGEST_REST));
+        let breaker = Arc::new(Breaker::new("system_logs", INITIAL_BACKOFF, MAX_BACKOFF));
         let database = Database::new(url, "mainstay-logs", &own)?;
         let feed = Feed::new(database.clone(), |connection, cursor| Box::pin(store::follow(connection, cursor)));
         Ok(Self { database, breaker, recent: Arc::default(), feed })

@@ -23,10 +23,10 @@ numbered! {
 }
 
 impl Level {
-    /// Reads the level of a line, and no more of it.
+    /// Finds the level of a line without parsing the rest.
     pub fn of(line: &[u8]) -> Option<Self> {
         const MEMBER: &[u8] = br#""level":""#;
-        // Only the time is before it.
+        // Only the timestamp comes before it.
         let at = line.windows(MEMBER.len()).position(|part| part == MEMBER)?;
         let name = line.get(at + MEMBER.len()..)?.split(|&byte| byte == b'"').next()?;
         Self::from_name(str::from_utf8(name).ok()?)
@@ -58,9 +58,9 @@ pub struct Line {
     pub line: String,
 }
 
-/// What is read of a line; every request writes one, so the rest is skipped where it stands.
+/// The members of a line that are read. Every request writes a line, so the others are skipped without being parsed.
 #[derive(Deserialize)]
-struct Written<'l> {
+struct JsonLine<'l> {
     #[serde(borrow)]
     timestamp: Cow<'l, str>,
     #[serde(borrow)]
@@ -102,13 +102,13 @@ impl<'de: 'l, 'l> Deserialize<'de> for Text<'l> {
     }
 }
 
-/// What says that a line is about the store of the log: to store it too would never end.
+/// The target of lines about the log store itself: storing them would cause more of them, without end.
 const OWN_TARGET: &str = "mainstay::dashboard::system_log";
 
 impl Line {
-    /// Reads a line as it is written to stderr; `None` if it is not to be stored, or is no line.
+    /// Parses a line as it is written to stderr; `None` if it is not to be stored, or not a line of the log.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let written: Written<'_> = serde_json::from_slice(bytes).ok()?;
+        let written: JsonLine<'_> = serde_json::from_slice(bytes).ok()?;
         if written.target.starts_with(OWN_TARGET) {
             return None;
         }
@@ -133,7 +133,7 @@ impl Line {
     }
 }
 
-/// The lines that are asked for; what is `None` or empty says nothing.
+/// The conditions that lines must meet; a field that is `None` sets none.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub from: Option<DateTime<Utc>>,
@@ -148,7 +148,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Returns whether a line is asked for.
+    /// Returns whether a line meets the conditions.
     pub fn admits(&self, line: &Line) -> bool {
         let same = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
         self.from.is_none_or(|from| line.at >= from)

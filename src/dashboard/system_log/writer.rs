@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use chrono::TimeDelta;
-use mainstay_kernel::{app::App, telemetry::lines::Lines};
+use mainstay_kernel::{app::App, telemetry::lines::LineReceiver};
 use metrics::counter;
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,7 @@ impl LogWriter {
     /// Starts the task.
     pub fn start(app: &App) -> Self {
         let stop = CancellationToken::new();
-        let task = Lines::receive().map(|lines| WriterTask::new(app, lines));
+        let task = LineReceiver::subscribe().map(|lines| WriterTask::new(app, lines));
         let task = task.map(|task| tokio::spawn(task.run(stop.clone())));
         Self { stop, task }
     }
@@ -58,7 +58,7 @@ impl LogWriter {
 
 struct WriterTask {
     logs: SystemLogs,
-    lines: Lines,
+    lines: LineReceiver,
     waiting: VecDeque<Line>,
     max_lines: i64,
     max_age: TimeDelta,
@@ -66,7 +66,7 @@ struct WriterTask {
 }
 
 impl WriterTask {
-    fn new(app: &App, lines: Lines) -> Self {
+    fn new(app: &App, lines: LineReceiver) -> Self {
         let config = app.config.section::<DashboardConfig>();
         let max_age = TimeDelta::from_std(config.max_age / PARTITIONS).unwrap_or(TimeDelta::MAX);
         Self {

@@ -17,7 +17,7 @@ use mainstay_kernel::{
     app::App,
     config::Quota,
     error::Result,
-    rate_limit::{AttemptLimit, Counted, network},
+    rate_limit::{AttemptLimit, CountedAttempt, network},
 };
 
 /// How many times as many attempts a limit admits that many people share, or that has to hold for a day.
@@ -37,7 +37,7 @@ fn login_attempts(app: &App) -> Quota {
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
-pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<(Counted, bool)> {
+pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<(CountedAttempt, bool)> {
     let quota = login_attempts(app);
     let both = [email.as_str().as_bytes(), &[0], &network(from)].concat();
     let mut limits =

@@ -10,7 +10,7 @@ use crate::identity::{
     credential::model as token,
     service_key::store as service_key,
     signing_key::ops as signing_key,
-    tokens::{Access, Refused},
+    tokens::{Access, TokenError},
     user::store as user,
 };
 use mainstay_kernel::{
@@ -64,7 +64,7 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
         return verify_service_key(app, credential).await;
     }
     let access = match app.part::<Tokens>().verify(credential) {
-        Err(Refused::UnknownKey) if app.part::<Tokens>().may_look() => {
+        Err(TokenError::UnknownKey) if app.part::<Tokens>().may_look() => {
             signing_key::refresh(app).await?;
             app.part::<Tokens>().verify(credential)?
         }

@@ -43,12 +43,12 @@ pub struct Sessions {
 
 /// A session as read from the store.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct StoredSession {
     pub session: Session,
     bytes: Bytes,
 }
 
-impl Found {
+impl StoredSession {
     fn read(bytes: Bytes) -> Result<Self> {
         let session = serde_json::from_slice(&bytes).map_err(Error::internal)?;
         Ok(Self { session, bytes })
@@ -111,7 +111,7 @@ impl Sessions {
     ///
     /// # Errors
     /// `UNAVAILABLE` while the store is unavailable.
-    pub async fn find(&self, user: UserId, id: SessionId) -> Result<Option<Found>> {
+    pub async fn find(&self, user: UserId, id: SessionId) -> Result<Option<StoredSession>> {
         let bytes = match &self.redis {
             Redis::Server(link) => {
                 let bytes: Option<Vec<u8>> =
@@ -120,7 +120,7 @@ impl Sessions {
             }
             Redis::Local(local) => local.run(|table| table.get(&format!("{}{id}", prefix(user)))),
         };
-        bytes.map(Found::read).transpose()
+        bytes.map(StoredSession::read).transpose()
     }
 
     /// Returns all sessions of a user, ended ones included, in no order.
@@ -137,14 +137,14 @@ impl Sessions {
                 local.run(|table| table.with_prefix(&prefix(user)).map(|(_, bytes)| bytes).collect())
             }
         };
-        all.into_iter().map(|bytes| Found::read(bytes).map(|found| found.session)).collect()
+        all.into_iter().map(|bytes| StoredSession::read(bytes).map(|found| found.session)).collect()
     }
 
     /// Replaces `found` with `next`. Returns `false` if the stored session is no longer `found`: read it again.
     ///
     /// # Errors
     /// `UNAVAILABLE` while the store is unavailable; the session may be stored or not.
-    pub async fn replace(&self, found: &Found, next: &Session) -> Result<bool> {
+    pub async fn replace(&self, found: &StoredSession, next: &Session) -> Result<bool> {
         let bytes = write(next)?;
         match &self.redis {
             Redis::Server(link) => self.replace_in_redis(link, found, &bytes).await,
@@ -152,13 +152,13 @@ impl Sessions {
         }
     }
 
-    async fn replace_in_redis(&self, link: &RedisLink, found: &Found, bytes: &[u8]) -> Result<bool> {
+    async fn replace_in_redis(&self, link: &RedisLink, found: &StoredSession, bytes: &[u8]) -> Result<bool> {
         let (id, life) = (found.session.id.to_string(), self.life_ms().to_string());
         let args = [id.as_bytes(), &found.bytes, bytes, life.as_bytes()];
         Ok(link.script::<u8>(&SWAP, &[hash_key(found.session.user)], &args).await? == 1)
     }
 
-    fn replace_locally(&self, local: &Local, found: &Found, bytes: Bytes) -> Result<bool> {
+    fn replace_locally(&self, local: &Local, found: &StoredSession, bytes: Bytes) -> Result<bool> {
         let key = format!("{}{}", prefix(found.session.user), found.session.id);
         let replaced = local.run(|table| {
             if table.get(&key).as_ref() != Some(&found.bytes) {

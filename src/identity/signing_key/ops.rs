@@ -46,7 +46,7 @@ pub async fn rotate(app: &App) -> Result<String> {
 }
 
 /// Loads the keys now and periodically until the app is dropped. Retries while Postgres is unreachable.
-pub async fn keep(app: &App) {
+pub async fn start_refresh(app: &App) {
     let mut rotation = Some(KeyRotation::of(app));
     let (database, clock, age) = (app.database.clone(), app.clock.clone(), age(app));
     let (dropped, upgrade) = (app.part::<Tokens>().dropped(), app.part::<Tokens>().downgrade());

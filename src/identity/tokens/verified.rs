@@ -25,7 +25,7 @@ const MAX_AGE: TimeDelta = TimeDelta::seconds(30);
 const RENEW: TimeDelta = TimeDelta::seconds(20);
 
 /// The cache, by the SHA-256 of the token.
-pub(crate) struct Verified(Cache<[u8; 32], Arc<Entry>>);
+pub(crate) struct VerifiedTokens(Cache<[u8; 32], Arc<Entry>>);
 
 struct Entry {
     access: Access,
@@ -34,7 +34,7 @@ struct Entry {
     renewing: AtomicBool,
 }
 
-impl Default for Verified {
+impl Default for VerifiedTokens {
     fn default() -> Self {
         let cache = Cache::builder()
             .max_capacity(MAX_TOKENS)
@@ -44,7 +44,7 @@ impl Default for Verified {
     }
 }
 
-impl Verified {
+impl VerifiedTokens {
     pub(crate) fn insert(&self, hash: [u8; 32], access: Access, now: DateTime<Utc>) {
         self.0.insert(
             hash,

@@ -16,7 +16,7 @@ use mainstay_kernel::{
     app::App,
     config::Quota,
     error::Reason,
-    rate_limit::{AttemptLimit, Counted},
+    rate_limit::{AttemptLimit, CountedAttempt},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -65,5 +65,5 @@ pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<U
 
 /// Takes back that a mail was counted, because its recipient did not get it.
 pub(super) async fn take_back(app: &App, kind: Kind, to: &str, at: DateTime<Utc>) {
-    app.limiter.take_back(Counted::stored(limit(kind, to), at)).await;
+    app.limiter.take_back(CountedAttempt::restore(limit(kind, to), at)).await;
 }

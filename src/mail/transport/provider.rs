@@ -32,7 +32,7 @@ pub struct Providers {
 }
 
 impl Providers {
-    /// Opens the providers, in the order in which they are tried; each may take up to `longest` per mail.
+    /// Opens the providers, in the order in which they are tried; each may take up to `timeout` per mail.
     ///
     /// # Errors
     /// If the system has no root certificates.
@@ -40,16 +40,16 @@ impl Providers {
         providers: &[config::Provider],
         from: Sender,
         clock: &Clock,
-        longest: Duration,
+        timeout: Duration,
         max_concurrency: usize,
     ) -> anyhow::Result<Self> {
         let open = |(name, provider): (&'static str, &config::Provider)| {
             let client = match provider {
                 config::Provider::Smtp(server) => {
-                    let client = smtp::Client::new(server.clone(), from.domain(), longest)?;
+                    let client = smtp::Client::new(server.clone(), from.domain(), timeout)?;
                     Client::Smtp { client, breaker: outbound::breaker(name) }
                 }
-                api => Client::Http(Api::new(name, api.clone(), clock.clone(), longest, max_concurrency)?),
+                api => Client::Http(Api::new(name, api.clone(), clock.clone(), timeout, max_concurrency)?),
             };
             Ok(Provider { name, client })
         };
@@ -58,17 +58,17 @@ impl Providers {
     }
 
     async fn send(&self, mail: &Outgoing) -> Result<(), Failure> {
-        let (mut rejections, mut troubles) = (Vec::new(), Vec::new());
+        let (mut rejections, mut failures) = (Vec::new(), Vec::new());
         for provider in &self.all {
             match provider.send(mail, &self.from).await {
                 Ok(()) => return Ok(()),
                 Err(Refusal { kind: Kind::Rejected, why }) => rejections.push(format!("{}: {why}", provider.name)),
-                Err(Refusal { why, .. }) => troubles.push(format!("{}: {why}", provider.name)),
+                Err(Refusal { why, .. }) => failures.push(format!("{}: {why}", provider.name)),
             }
         }
-        match troubles.is_empty() {
+        match failures.is_empty() {
             true => Err(Failure::Rejected(rejections.join("; "))),
-            false => Err(Failure::Unavailable([troubles, rejections].concat().join("; "))),
+            false => Err(Failure::Unavailable([failures, rejections].concat().join("; "))),
         }
     }
 }

@@ -11,7 +11,7 @@ use mainstay_kernel::{
 const LISTED: i64 = 100;
 
 /// The maximum number of jobs that one call has run again.
-const REDRIVEN_AT_ONCE: i64 = 500;
+const MAX_REDRIVEN: i64 = 500;
 
 /// Returns dead jobs, of one kind if given, the last one first.
 ///
@@ -26,5 +26,5 @@ pub async fn list(connection: &mut Connection, _: Permit, kind: Option<String>) 
 /// # Errors
 /// Any error of Postgres.
 pub async fn redrive(connection: &mut Connection, _: Permit, ids: Vec<i64>, kind: Option<String>) -> Result<usize> {
-    dead::redrive(connection, &ids, kind.as_deref(), REDRIVEN_AT_ONCE).await
+    dead::redrive(connection, &ids, kind.as_deref(), MAX_REDRIVEN).await
 }

@@ -1,3 +1,3 @@
-//! Customers, for the transactions of others.
+//! The gateway's customers, for the transactions of other modules.
 
-pub(crate) use super::store::{keep, of};
+pub(crate) use super::store::{customer_id, insert_or_get};

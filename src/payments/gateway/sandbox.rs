@@ -21,7 +21,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     gateway::{
-        Charge, Console, Found, Gateway, Kind, Movement, Outcome, RefundRequest, Statement, sandbox::store::Row,
+        Charge, Console, Gateway, Kind, Lookup, Movement, Outcome, RefundRequest, Statement, sandbox::store::Row,
     },
     settlement::model::{Failure, FailureKind},
 };
@@ -158,12 +158,12 @@ impl Sandbox {
         }
     }
 
-    async fn find(&self, kind: i16, subject: uuid::Uuid) -> Found {
+    async fn find(&self, kind: i16, subject: uuid::Uuid) -> Lookup {
         let found = self.database.autocommit(async move |connection| store::find(connection, kind, subject).await);
         match found.await {
-            Ok(Some(gateway_id)) => Found::Done(gateway_id),
-            Ok(None) => Found::Nothing,
-            Err(error) => Found::Unknown { why: error.detail() },
+            Ok(Some(gateway_id)) => Lookup::Done(gateway_id),
+            Ok(None) => Lookup::Nothing,
+            Err(error) => Lookup::Unknown { why: error.detail() },
         }
     }
 }
@@ -193,11 +193,11 @@ impl Gateway for Sandbox {
         .boxed()
     }
 
-    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found> {
+    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Lookup> {
         self.find(Kind::Charge.number(), payment.0).boxed()
     }
 
-    fn find_refund<'a>(&'a self, refund: RefundId, _: &'a str) -> BoxFuture<'a, Found> {
+    fn find_refund<'a>(&'a self, refund: RefundId, _: &'a str) -> BoxFuture<'a, Lookup> {
         self.find(Kind::Refund.number(), refund.0).boxed()
     }
 

@@ -21,7 +21,7 @@ use url::Url;
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     gateway::{
-        Charge, Console, FailedRefund, Found, Gateway, Movement, Outcome, RefundRequest, Refunds, Statement,
+        Charge, Console, FailedRefund, Gateway, Lookup, Movement, Outcome, RefundRequest, Refunds, Statement,
         stripe::{
             api::{Api, Fields},
             metadata::{ORDER, PAYMENT, REFUND, field},
@@ -85,16 +85,16 @@ impl Stripe {
 }
 
 /// Returns the first outcome that moved money, or else one that still may have.
-fn decisive_outcome(outcomes: anyhow::Result<Vec<Outcome>>) -> Found {
+fn decisive_outcome(outcomes: anyhow::Result<Vec<Outcome>>) -> Lookup {
     let outcomes = match outcomes {
         Ok(outcomes) => outcomes,
-        Err(error) => return Found::Unknown { why: format!("{error:#}") },
+        Err(error) => return Lookup::Unknown { why: format!("{error:#}") },
     };
-    let mut found = Found::Nothing;
+    let mut found = Lookup::Nothing;
     for outcome in outcomes {
         match outcome {
-            Outcome::Done(gateway_id) => return Found::Done(gateway_id),
-            Outcome::Unknown { why, .. } => found = Found::Unknown { why },
+            Outcome::Done(gateway_id) => return Lookup::Done(gateway_id),
+            Outcome::Unknown { why, .. } => found = Lookup::Unknown { why },
             Outcome::Refused(_) => {}
         }
     }
@@ -176,11 +176,11 @@ impl Gateway for Stripe {
         .boxed()
     }
 
-    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Found> {
+    fn find_charge(&self, payment: PaymentId) -> BoxFuture<'_, Lookup> {
         async move { decisive_outcome(self.intents_of(&payment.to_string()).await) }.boxed()
     }
 
-    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Found> {
+    fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Lookup> {
         async move {
             let id = refund.to_string();
             let refunds = self.refunds_of(charge_id).await;

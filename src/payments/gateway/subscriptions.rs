@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use crate::subscriptions::id::SubscriptionId;
 use crate::{
     orders::product::model::Interval,
-    payments::gateway::{Found, Outcome},
+    payments::gateway::{Lookup, Outcome},
     subscriptions::model::{Cancellation, Snapshot, Subscription},
 };
 use mainstay_kernel::{id::AccountId, money::Money};
@@ -84,8 +84,8 @@ pub trait Subscriptions {
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>>;
 
     /// Returns the state of a subscription.
-    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>>;
+    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Lookup<Snapshot>>;
 
     /// Looks up a subscription, under any key.
-    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>>;
+    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Lookup<Snapshot>>;
 }

@@ -108,16 +108,16 @@ impl From<&Payment> for Row {
 /// A row with the gateway's id of the account, which no update of the row touches.
 #[derive(Debug, Queryable, Selectable)]
 #[diesel(table_name = payments)]
-struct Stored {
+struct CustomerRow {
     #[diesel(embed)]
     row: Row,
     customer_id: Option<String>,
 }
 
-impl TryFrom<Stored> for Payment {
+impl TryFrom<CustomerRow> for Payment {
     type Error = Error;
 
-    fn try_from(Stored { row, customer_id: customer }: Stored) -> Result<Self> {
+    fn try_from(CustomerRow { row, customer_id: customer }: CustomerRow) -> Result<Self> {
         let state = state(row.status, row.gateway_id, (row.failure_kind, row.failure_code, row.failure_message));
         let broken = || corrupt("payments", row.id, "status");
         Ok(Self {
@@ -162,13 +162,13 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 /// `NOT_FOUND`.
 pub async fn get(connection: &Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
     static TEXT: OnceLock<String> = OnceLock::new();
-    let query = payments::table.find(id).select(Stored::as_select()).fixed(&TEXT);
+    let query = payments::table.find(id).select(CustomerRow::as_select()).fixed(&TEXT);
     reached(query.get_result(&mut &*connection).await.optional()?, visibility)
 }
 
 /// Checks visibility on the row, where it can't be part of the query; the caller sees no difference.
-fn reached(row: Option<Stored>, visibility: Visibility) -> Result<Payment> {
-    let row = row.filter(|Stored { row, .. }| visibility.reaches(row.account_id, row.charged_by));
+fn reached(row: Option<CustomerRow>, visibility: Visibility) -> Result<Payment> {
+    let row = row.filter(|CustomerRow { row, .. }| visibility.reaches(row.account_id, row.charged_by));
     row.ok_or_else(|| Error::not_found("payment"))?.try_into()
 }
 
@@ -178,7 +178,7 @@ fn reached(row: Option<Stored>, visibility: Visibility) -> Result<Payment> {
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn lock(connection: &Connection, visibility: Visibility, id: PaymentId) -> Result<Payment> {
-    let lock = payments::table.find(id).select(Stored::as_select()).for_no_key_update();
+    let lock = payments::table.find(id).select(CustomerRow::as_select()).for_no_key_update();
     reached(lock.first(&mut &*connection).await.optional()?, visibility)
 }
 
@@ -199,7 +199,7 @@ pub async fn list(
     let query = matching(visibility, filter);
     let query = seek(query, start, "(payments.created_at, payments.id)", true);
     let query = query.order((payments::created_at.desc(), payments::id.desc())).limit(limit);
-    let rows: Vec<Stored> = query.select(Stored::as_select()).load(connection).await?;
+    let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(connection).await?;
     rows.into_iter().map(Payment::try_from).collect()
 }
 
@@ -213,7 +213,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 
 /// Stores the intent of a payment; returns it with the gateway's id of the account.
 pub async fn insert(connection: &Connection, payment: Payment) -> Result<Payment> {
-    let customer = payments::customer_id.eq(customer::of(&payment.account, &payment.gateway));
+    let customer = payments::customer_id.eq(customer::customer_id(&payment.account, &payment.gateway));
     let trace = payments::traceparent.eq(traceparent());
     let inserted = diesel::insert_into(payments::table).values((Row::from(&payment), customer, trace));
     let customer = inserted.returning(payments::customer_id).get_result(&mut &*connection).await?;

@@ -9,7 +9,7 @@ use crate::subscriptions::id::SubscriptionId;
 use crate::{
     mail::{model::Subject, ops as mail},
     payments::{
-        Found, Gateway,
+        Gateway, Lookup,
         ledger::ops as ledger,
         settlement::{
             model::Failure,
@@ -62,9 +62,9 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     }
     fault::point("sync.before")?;
     let snapshot = match app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await {
-        Found::Done(snapshot) => snapshot,
-        Found::Nothing => return Err(unknown(id, "the gateway knows nothing of it")),
-        Found::Unknown { why } => return Err(unknown(id, &why)),
+        Lookup::Done(snapshot) => snapshot,
+        Lookup::Nothing => return Err(unknown(id, "the gateway knows nothing of it")),
+        Lookup::Unknown { why } => return Err(unknown(id, &why)),
     };
     fault::point("sync.after")?;
     let (answer, now) = (Answer { id, number, snapshot }, app.clock.now());

@@ -32,7 +32,7 @@ use mainstay_kernel::{
     version::Expected,
 };
 
-pub use include::{Included, Wanted, include};
+pub use include::{Included, Includes, include};
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
 pub(crate) use store::{get as read, stats::stats};
@@ -140,11 +140,11 @@ pub async fn get_with(
     connection: &Connection,
     permit: &Permit,
     id: TicketId,
-    wanted: Wanted,
+    includes: Includes,
     texts: bool,
 ) -> Result<(Ticket, Included)> {
     let ticket = store::get(connection, permit.visibility(), id, texts).await?;
-    let included = include(connection, std::slice::from_ref(&ticket), wanted).await?;
+    let included = include(connection, std::slice::from_ref(&ticket), includes).await?;
     Ok((ticket, included))
 }
 

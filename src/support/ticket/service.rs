@@ -64,10 +64,10 @@ impl TicketService for Tickets {
     async fn get_ticket(&self, request: Request<pb::GetTicketRequest>) -> Reply<pb::GetTicketResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let (wanted, texts) = (include::wanted(&call, INCLUDED), call.asks_for("body"));
-        let found = async move |connection: &_| ops::get_with(connection, &permit, id, wanted, texts).await;
+        let (includes, texts) = (include::includes(&call, INCLUDED), call.asks_for("body"));
+        let found = async move |connection: &_| ops::get_with(connection, &permit, id, includes, texts).await;
         let (ticket, included) = self.app.database.read(found).await?;
-        let mut data = include::tickets(&self.app, call.method, wanted, vec![ticket], included);
+        let mut data = include::tickets(&self.app, call.method, includes, vec![ticket], included);
         call.read(pb::GetTicketResponse { data: data.pop() })
     }
 
@@ -89,9 +89,9 @@ impl TicketService for Tickets {
     async fn list_tickets(&self, request: Request<pb::ListTicketsRequest>) -> Reply<pb::ListTicketsResponse> {
         let call = Call::admit(request)?;
         let (filter, order) = (convert::list_filter(&call.message)?, convert::order(call.message.order));
-        let wanted = include::wanted(&call, INCLUDED_IN_LISTS);
-        let most = if wanted.comments { MAX_SIZE_WITH_COMMENTS } else { Pager::MAX_SIZE };
-        let pager = call.pager_of_at_most(&self.app, most)?;
+        let includes = include::includes(&call, INCLUDED_IN_LISTS);
+        let max_size = if includes.comments { MAX_SIZE_WITH_COMMENTS } else { Pager::MAX_SIZE };
+        let pager = call.pager_of_at_most(&self.app, max_size)?;
         let (permit, texts) = (call.permit()?, call.asks_for("body"));
         let (tickets, meta) = call
             .list(
@@ -104,12 +104,12 @@ impl TicketService for Tickets {
             )
             .await?;
         let rows = &tickets;
-        let found = async move |connection: &_| ops::include(connection, rows, wanted).await;
-        let included = match wanted.is_nothing() {
+        let found = async move |connection: &_| ops::include(connection, rows, includes).await;
+        let included = match includes.is_empty() {
             true => Included::default(),
             false => self.app.database.read(found).await?,
         };
-        let data = include::tickets(&self.app, call.method, wanted, tickets, included);
+        let data = include::tickets(&self.app, call.method, includes, tickets, included);
         call.read(pb::ListTicketsResponse { data, meta })
     }
 

@@ -21,7 +21,7 @@ use mainstay_kernel::{
 };
 
 /// The maximum number of events redriven by one call.
-const REDRIVEN_AT_ONCE: i64 = 500;
+const MAX_REDRIVEN: i64 = 500;
 
 /// Stores an event and the job that processes it. Returns whether the event is new; one that was received before
 /// changes nothing.
@@ -158,7 +158,7 @@ pub async fn redrive_dead(
     provider: Option<Provider>,
     now: DateTime<Utc>,
 ) -> Result<(usize, bool)> {
-    let ids = store::redrive(connection, provider, REDRIVEN_AT_ONCE, now).await?;
+    let ids = store::redrive(connection, provider, MAX_REDRIVEN, now).await?;
     let jobs: Vec<_> = ids.iter().map(|&event| ProcessInboundEvent { event }).collect();
     jobs::enqueue_all(connection, &jobs).await?;
     let left = store::list(connection, Filter { provider, state: Some(State::Dead) }, Start::Offset(0), 1).await?;

@@ -55,7 +55,7 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         "AuthService.Refresh" {
             "a valid token" => Status(200), |scene| {
-                let pair = sign_in(&scene.endpoint, scene.cast.customer.who()).await.good();
+                let pair = sign_in(&scene.endpoint, scene.cast.customer.who()).await.success();
                 call(&scene.cast.anonymous, json!({ "refreshToken": pair.text("/data/refreshToken") }))
             };
             "an invalid token" => Reason("INVALID_TOKEN"), |scene| call(&scene.cast.anonymous, json!({ "refreshToken": "nonsense" }));

@@ -11,7 +11,7 @@ use crate::support::Protocol;
 
 async fn cancel_operation(scene: &Scene) -> String {
     let request = json!({ "operationId": scene.operation().await });
-    scene.cast.agent.call(Protocol::Rest, "OperationService.CancelOperation", request).await.good().id()
+    scene.cast.agent.call(Protocol::Rest, "OperationService.CancelOperation", request).await.success().id()
 }
 
 pub(crate) fn cases() -> Vec<Case> {

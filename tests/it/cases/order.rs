@@ -12,7 +12,7 @@ use crate::support::{Protocol, euro};
 /// Creates a product at this price.
 pub(crate) async fn product(scene: &Scene, price_minor: i64, currency: &str) -> String {
     let request = json!({ "name": "A thing", "price": { "amountMinor": price_minor, "currencyCode": currency } });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.success().id()
 }
 
 /// Creates a product of 9.00 EUR billed each month or year.
@@ -20,7 +20,7 @@ pub(crate) async fn create_recurring_product(scene: &Scene, interval: &str) -> S
     let request = json!({
         "name": "A box", "price": euro("900"), "billingInterval": interval,
     });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.success().id()
 }
 
 fn lines(lines: &[(String, i32)]) -> Value {
@@ -30,12 +30,12 @@ fn lines(lines: &[(String, i32)]) -> Value {
 /// Creates an order of the customer for 4.50 EUR.
 pub(crate) async fn order(scene: &Scene) -> String {
     let request = json!({ "items": lines(&[(product(scene, 150, "EUR").await, 3)]) });
-    scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", request).await.good().id()
+    scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", request).await.success().id()
 }
 
 async fn cancel_order(scene: &Scene) -> String {
     let id = order(scene).await;
-    scene.cast.customer.call(Protocol::Rest, "OrderService.CancelOrder", json!({ "orderId": id })).await.good();
+    scene.cast.customer.call(Protocol::Rest, "OrderService.CancelOrder", json!({ "orderId": id })).await.success();
     id
 }
 
@@ -151,7 +151,7 @@ fn creates() -> Vec<Case> {
             "the same key again" => Status(201), |scene| {
                 let items = lines(&[(product(&scene, 1, "EUR").await, 1)]);
                 let call = call(&scene.cast.customer, json!({ "items": items })).header("idempotency-key", "again");
-                call.send(Protocol::Grpc, "OrderService.CreateOrder").await.good();
+                call.send(Protocol::Grpc, "OrderService.CreateOrder").await.success();
                 call
             };
             "no items" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "items": [] }));
@@ -164,7 +164,7 @@ fn creates() -> Vec<Case> {
             "an archived product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
                 let product = product(&scene, 1, "EUR").await;
                 let archive = json!({ "productId": product, "product": { "archived": true } });
-                scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.good();
+                scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.success();
                 call(&scene.cast.customer, json!({ "items": lines(&[(product, 1)]) }))
             };
             "a recurring product" => Reason("PRODUCT_SOLD_OTHERWISE"), |scene| {

@@ -21,19 +21,19 @@ async fn charge(scene: &Scene, card: &str) -> Call {
 
 /// Creates a payment of 4.50 EUR that succeeds.
 pub(crate) async fn paid(scene: &Scene) -> Answer {
-    charge(scene, "pm_card_visa").await.send(Protocol::Rest, CHARGE).await.good()
+    charge(scene, "pm_card_visa").await.send(Protocol::Rest, CHARGE).await.success()
 }
 
 /// Creates a payment of 4.50 EUR whose outcome only its job finds out.
 pub(crate) async fn unknown(scene: &Scene) -> Answer {
-    charge(scene, "pm_sandbox_error").await.send(Protocol::Rest, CHARGE).await.good()
+    charge(scene, "pm_sandbox_error").await.send(Protocol::Rest, CHARGE).await.success()
 }
 
 async fn decline_payment(scene: &Scene) -> String {
     let call = charge(scene, "pm_card_visa_chargeDeclined").await;
-    call.send(Protocol::Rest, CHARGE).await.refused("CARD_DECLINED");
+    call.send(Protocol::Rest, CHARGE).await.failure("CARD_DECLINED");
     let filter = json!({ "orderId": call.request["orderId"] });
-    scene.cast.customer.call(Protocol::Rest, "PaymentService.ListPayments", filter).await.good().text("/data/0/id")
+    scene.cast.customer.call(Protocol::Rest, "PaymentService.ListPayments", filter).await.success().text("/data/0/id")
 }
 
 fn refund(scene: &Scene, payment: &str, amount: Option<i64>) -> Call {
@@ -46,7 +46,7 @@ fn refund(scene: &Scene, payment: &str, amount: Option<i64>) -> Call {
 
 async fn refund_payment(scene: &Scene, amount: Option<i64>) -> (String, String) {
     let payment = paid(scene).await.id();
-    let refund = refund(scene, &payment, amount).send(Protocol::Rest, REFUND).await.good().id();
+    let refund = refund(scene, &payment, amount).send(Protocol::Rest, REFUND).await.success().id();
     (payment, refund)
 }
 
@@ -69,23 +69,23 @@ fn charges() -> Vec<Case> {
             "an unknown card" => Reason("PAYMENT_FAILED"), |scene| charge(&scene, "pm_nonsense").await;
             "the same key again" => Status(201), |scene| {
                 let call = charge(&scene, "pm_card_visa").await;
-                call.send(Protocol::Grpc, CHARGE).await.good();
+                call.send(Protocol::Grpc, CHARGE).await.success();
                 call
             };
             "the same key again, declined" => Reason("CARD_DECLINED"), |scene| {
                 let call = charge(&scene, "pm_card_visa_chargeDeclined").await;
-                call.send(Protocol::Rest, CHARGE).await.refused("CARD_DECLINED");
+                call.send(Protocol::Rest, CHARGE).await.failure("CARD_DECLINED");
                 call
             };
             "the same key for another order" => Reason("IDEMPOTENCY_KEY_REUSED"), |scene| {
                 let (first, mut second) = (charge(&scene, "pm_card_visa").await, charge(&scene, "pm_card_visa").await);
-                first.send(Protocol::Rest, CHARGE).await.good();
+                first.send(Protocol::Rest, CHARGE).await.success();
                 second.headers = first.headers;
                 second
             };
             "another card after a declined one" => Status(201), |scene| {
                 let first = charge(&scene, "pm_card_visa_chargeDeclined").await;
-                first.send(Protocol::Rest, CHARGE).await.refused("CARD_DECLINED");
+                first.send(Protocol::Rest, CHARGE).await.failure("CARD_DECLINED");
                 let request = json!({ "orderId": first.request["orderId"], "paymentMethod": "pm_card_visa" });
                 Call { request, headers: Vec::new(), ..first }.header("idempotency-key", unique())
             };
@@ -98,12 +98,12 @@ fn charges() -> Vec<Case> {
             };
             "an order whose payment is pending" => Reason("ORDER_PAYMENT_PENDING"), |scene| {
                 let first = charge(&scene, "pm_sandbox_error").await;
-                first.send(Protocol::Rest, CHARGE).await.good();
+                first.send(Protocol::Rest, CHARGE).await.success();
                 Call { headers: Vec::new(), ..first }.header("idempotency-key", unique())
             };
             "a refunded order" => Reason("ORDER_REFUNDED"), |scene| {
                 let payment = paid(&scene).await;
-                refund(&scene, &payment.id(), None).send(Protocol::Rest, REFUND).await.good();
+                refund(&scene, &payment.id(), None).send(Protocol::Rest, REFUND).await.success();
                 call(&scene.cast.customer, json!({ "orderId": payment.text("/data/orderId"), "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", "other")
             };
@@ -130,7 +130,7 @@ fn refunds() -> Vec<Case> {
             };
             "the same key again" => Status(201), |scene| {
                 let call = refund(&scene, &paid(&scene).await.id(), None);
-                call.send(Protocol::Grpc, REFUND).await.good();
+                call.send(Protocol::Grpc, REFUND).await.success();
                 call
             };
             "more than was charged" => Reason("REFUND_EXCEEDS_PAYMENT"), |scene| refund(&scene, &paid(&scene).await.id(), Some(451));
@@ -205,7 +205,7 @@ fn reads() -> Vec<Case> {
         "RefundService.ListRefunds" {
             "of the caller's own payment" => Status(200), |scene| {
                 let (payment, _) = refund_payment(&scene, Some(7)).await;
-                refund(&scene, &payment, Some(8)).send(Protocol::Rest, REFUND).await.good();
+                refund(&scene, &payment, Some(8)).send(Protocol::Rest, REFUND).await.success();
                 call(&scene.cast.customer, json!({ "paymentId": payment }))
             };
             "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "paymentId": paid(&scene).await.id() }));

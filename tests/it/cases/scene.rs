@@ -82,20 +82,20 @@ impl Scene {
     /// Creates a ticket of the customer and resolves it.
     pub(crate) async fn resolved_ticket(&self) -> String {
         let id = self.ticket().await;
-        self.cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await.good();
+        self.cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": id })).await.success();
         id
     }
 
     /// Creates a comment of the customer on a ticket.
     pub(crate) async fn comment(&self, ticket: &str) -> String {
         let request = json!({ "ticketId": ticket, "body": "It still does." });
-        self.cast.customer.call(Protocol::Rest, "CommentService.CreateComment", request).await.good().id()
+        self.cast.customer.call(Protocol::Rest, "CommentService.CreateComment", request).await.success().id()
     }
 
     /// Starts an import by the agent, with one invalid row.
     pub(crate) async fn operation(&self) -> String {
         let request = json!({ "accountId": self.account(), "file": file("type,body\nIncident,Help\nNonsense,\n") });
-        self.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.good().id()
+        self.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.success().id()
     }
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn file(text: &str) -> Value {
 
 /// Creates a ticket for a caller who has an account.
 pub(crate) async fn ticket(who: &Actor) -> String {
-    who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id()
+    who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id()
 }
 
 /// A request that creates a ticket.

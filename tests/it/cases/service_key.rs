@@ -11,7 +11,7 @@ use crate::support::Protocol;
 
 async fn key(scene: &Scene) -> String {
     let request = json!({ "name": "A key", "scopes": ["support.tickets.read"] });
-    scene.cast.admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request).await.success().id()
 }
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -53,7 +53,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "a revoked one" => Status(204), |scene| {
                 let key = key(&scene).await;
                 let request = json!({ "serviceKeyId": key });
-                scene.cast.admin.call(Protocol::Grpc, "ServiceKeyService.RevokeServiceKey", request.clone()).await.good();
+                scene.cast.admin.call(Protocol::Grpc, "ServiceKeyService.RevokeServiceKey", request.clone()).await.success();
                 call(&scene.cast.admin, request)
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));

@@ -22,7 +22,7 @@ async fn subscribe(scene: &Scene, card: &str) -> Call {
 
 /// Creates a subscription of 9.00 EUR a month that starts.
 pub(crate) async fn create_subscription(scene: &Scene) -> Answer {
-    subscribe(scene, "pm_card_visa").await.send(Protocol::Rest, CREATE).await.good()
+    subscribe(scene, "pm_card_visa").await.send(Protocol::Rest, CREATE).await.success()
 }
 
 fn cancel(id: &str, at_period_end: bool) -> Value {
@@ -31,23 +31,23 @@ fn cancel(id: &str, at_period_end: bool) -> Value {
 
 async fn cancel_subscription(scene: &Scene, at_period_end: bool) -> String {
     let id = create_subscription(scene).await.id();
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, at_period_end)).await.good();
+    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, at_period_end)).await.success();
     id
 }
 
 async fn create_pending_subscription(scene: &Scene) -> String {
-    subscribe(scene, "pm_sandbox_error").await.send(Protocol::Rest, CREATE).await.good().id()
+    subscribe(scene, "pm_sandbox_error").await.send(Protocol::Rest, CREATE).await.success().id()
 }
 
 async fn fail_subscription(scene: &Scene) -> String {
-    subscribe(scene, "pm_card_visa_chargeDeclined").await.send(Protocol::Rest, CREATE).await.refused("CARD_DECLINED");
+    subscribe(scene, "pm_card_visa_chargeDeclined").await.send(Protocol::Rest, CREATE).await.failure("CARD_DECLINED");
     let listed = json!({ "statuses": ["SUBSCRIPTION_STATUS_FAILED"] });
     scene
         .cast
         .customer
         .call(Protocol::Rest, "SubscriptionService.ListSubscriptions", listed)
         .await
-        .good()
+        .success()
         .text("/data/0/id")
 }
 
@@ -83,17 +83,17 @@ fn creates() -> Vec<Case> {
             "an unknown card" => Reason("PAYMENT_FAILED"), |scene| subscribe(&scene, "pm_nonsense").await;
             "the same key again" => Status(201), |scene| {
                 let call = subscribe(&scene, "pm_card_visa").await;
-                call.send(Protocol::Grpc, CREATE).await.good();
+                call.send(Protocol::Grpc, CREATE).await.success();
                 call
             };
             "the same key again, declined" => Reason("CARD_DECLINED"), |scene| {
                 let call = subscribe(&scene, "pm_card_visa_chargeDeclined").await;
-                call.send(Protocol::Rest, CREATE).await.refused("CARD_DECLINED");
+                call.send(Protocol::Rest, CREATE).await.failure("CARD_DECLINED");
                 call
             };
             "the same key for another product" => Reason("IDEMPOTENCY_KEY_REUSED"), |scene| {
                 let (first, mut second) = (subscribe(&scene, "pm_card_visa").await, subscribe(&scene, "pm_card_visa").await);
-                first.send(Protocol::Rest, CREATE).await.good();
+                first.send(Protocol::Rest, CREATE).await.success();
                 second.headers = first.headers;
                 second
             };
@@ -107,7 +107,7 @@ fn creates() -> Vec<Case> {
             "an archived product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
                 let call = subscribe(&scene, "pm_card_visa").await;
                 let archive = json!({ "productId": call.request["productId"], "product": { "archived": true } });
-                scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.good();
+                scene.cast.admin.call(Protocol::Rest, "ProductService.UpdateProduct", archive).await.success();
                 call
             };
             "an unknown product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
@@ -137,7 +137,7 @@ fn cancels() -> Vec<Case> {
             "at once after a scheduled cancellation" => Status(200), |scene| call(&scene.cast.customer, cancel(&cancel_subscription(&scene, true).await, false));
             "the same key again" => Status(200), |scene| {
                 let call = call(&scene.cast.customer, cancel(&create_subscription(&scene).await.id(), false)).header("idempotency-key", "one");
-                call.send(Protocol::Grpc, CANCEL).await.good();
+                call.send(Protocol::Grpc, CANCEL).await.success();
                 call
             };
             "a cancelled one" => Reason("SUBSCRIPTION_ALREADY_CANCELLED"), |scene| call(&scene.cast.customer, cancel(&cancel_subscription(&scene, false).await, true));

@@ -75,12 +75,12 @@ fn creates() -> Vec<Case> {
             };
             "the same key again" => Status(201), |scene| {
                 let call = call(&scene.cast.customer, draft()).header("idempotency-key", "again");
-                call.send(crate::support::Protocol::Grpc, "TicketService.CreateTicket").await.good();
+                call.send(crate::support::Protocol::Grpc, "TicketService.CreateTicket").await.success();
                 call
             };
             "the same key for something else" => Reason("IDEMPOTENCY_KEY_REUSED"), |scene| {
                 let first = call(&scene.cast.customer, draft()).header("idempotency-key", "again");
-                first.send(crate::support::Protocol::Rest, "TicketService.CreateTicket").await.good();
+                first.send(crate::support::Protocol::Rest, "TicketService.CreateTicket").await.success();
                 call(&scene.cast.customer, json!({ "subject": "Another", "body": "One" })).header("idempotency-key", "again")
             };
             "in no language" => Reason("VALIDATION_FAILED"), |scene| {

@@ -75,7 +75,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "there is one" => Status(204), |scene| {
                 let user = scene.cast.customer.who().id.to_string();
                 let request = json!({ "userId": user, "image": body("image/png", PNG) });
-                scene.cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", request).await.good();
+                scene.cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", request).await.success();
                 call(&scene.cast.customer, json!({ "userId": user }))
             };
             "there is none" => Status(204), |scene| {

@@ -61,7 +61,7 @@ fn tells() -> Vec<Case> {
             };
             "a second time" => Status(204), |scene| {
                 let again = stripe(&scene, &webhook::event("ping"));
-                again.send(Protocol::Rest, "InboundEventService.ReceiveWebhook").await.good();
+                again.send(Protocol::Rest, "InboundEventService.ReceiveWebhook").await.success();
                 again
             };
             "unsigned" => Reason("INVALID_SIGNATURE"), |scene| {
@@ -109,7 +109,7 @@ fn reads() -> Vec<Case> {
                     insert_event(&scene, DEAD).await;
                 }
                 let list = json!({ "pageSize": 1, "provider": "WEBHOOK_PROVIDER_STRIPE", "state": "INBOUND_EVENT_STATE_DEAD" });
-                let page = scene.cast.admin.call(Protocol::Rest, "InboundEventService.ListInboundEvents", list.clone()).await.good();
+                let page = scene.cast.admin.call(Protocol::Rest, "InboundEventService.ListInboundEvents", list.clone()).await.success();
                 let mut next = list;
                 next["pageToken"] = page.text("/meta/nextPageToken").into();
                 next["readMask"] = json!("state,attempts");

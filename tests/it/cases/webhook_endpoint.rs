@@ -15,7 +15,7 @@ fn draft() -> Value {
 
 /// Creates an endpoint that never receives a delivery: the event it subscribes to does not occur here.
 async fn endpoint(scene: &Scene) -> String {
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", draft()).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", draft()).await.success().id()
 }
 
 /// Inserts a delivery and returns the ids of its endpoint and of the delivery.
@@ -162,7 +162,7 @@ fn deliveries() -> Vec<Case> {
             "to a disabled endpoint" => Reason("ENDPOINT_DISABLED"), |scene| {
                 let (endpoint, delivery) = delivery(&scene, FAILED).await;
                 let disable = json!({ "endpointId": endpoint, "endpoint": { "enabled": false } });
-                scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.good();
+                scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.success();
                 call(&scene.cast.admin, json!({ "deliveryId": delivery }))
             };
             "a pending one" => Reason("DELIVERY_PENDING"), |scene| {

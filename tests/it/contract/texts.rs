@@ -1,15 +1,16 @@
 //! No code decides by the text of an error: Postgres writes it in the language of its server, and a library may change it.
-//! An error of Postgres is told by its SQLSTATE or kind (`mainstay_kernel::database`).
+//! An error of Postgres is recognized by its SQLSTATE or kind (`mainstay_kernel::database`).
 //!
-//! And no text shows a reason as its type is written in the source: it has a code, and an error has its detail.
+//! And no text shows a reason by `Debug`, which prints the name of a Rust variant: a reason has a code, and an error a
+//! detail.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// What Postgres says in English about errors that a program may want to tell apart.
-const TEXTS: [&str; 17] = [
+/// What Postgres writes in English about errors that a program may want to tell apart.
+const POSTGRES_TEXTS: [&str; 17] = [
     "duplicate key value",
     "violates unique",
     "violates foreign",
@@ -29,11 +30,11 @@ const TEXTS: [&str; 17] = [
     "transaction is aborted",
 ];
 
-/// What gives the text of an error.
-const GIVEN: [&str; 4] = ["message()", "to_string()", "detail()", "description()"];
+/// The calls that return the text of an error.
+const TEXT_GETTERS: [&str; 4] = ["message()", "to_string()", "detail()", "description()"];
 
-/// What compares it.
-const COMPARED: [&str; 6] = ["contains(", "starts_with(", "ends_with(", "find(", "matches(", "strip_prefix("];
+/// The calls that compare a text.
+const COMPARISONS: [&str; 6] = ["contains(", "starts_with(", "ends_with(", "find(", "matches(", "strip_prefix("];
 
 /// The code without its comments and its tests.
 fn code(text: &str) -> String {
@@ -42,12 +43,13 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// The texts that a source file compares with, and the comparisons of any.
+/// The texts of Postgres in a source file, and its comparisons of any error's text.
 fn faults(text: &str) -> Vec<String> {
     let code = code(text);
     let joined = code.replace('\n', "");
-    let texts = TEXTS.into_iter().filter(|said| code.contains(said)).map(str::to_owned);
-    let calls = GIVEN.into_iter().flat_map(|given| COMPARED.map(|compared| format!("{given}.{compared}")));
+    let texts = POSTGRES_TEXTS.into_iter().filter(|text| code.contains(text)).map(str::to_owned);
+    let calls =
+        TEXT_GETTERS.into_iter().flat_map(|getter| COMPARISONS.map(|comparison| format!("{getter}.{comparison}")));
     texts.chain(calls.filter(|call| joined.contains(call))).collect()
 }
 
@@ -88,22 +90,22 @@ fn found(find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
 #[test]
 fn no_code_decides_by_the_text_of_an_error() {
     let found = found(faults);
-    assert!(found.is_empty(), "tell it by its SQLSTATE or kind:\n{}", found.join("\n"));
+    assert!(found.is_empty(), "recognize it by its SQLSTATE or kind:\n{}", found.join("\n"));
 }
 
-/// The ways to write a reason by `Debug`.
-const DEBUGGED: [&str; 5] = ["?error.reason()", "{:?}\", error.reason()", "{reason:?}", "= ?reason", "(?reason"];
+/// The ways to format a reason by `Debug`.
+const DEBUG_FORMATS: [&str; 5] = ["?error.reason()", "{:?}\", error.reason()", "{reason:?}", "= ?reason", "(?reason"];
 
-fn debugged(text: &str) -> Vec<String> {
+fn reasons_by_debug(text: &str) -> Vec<String> {
     let code = code(text);
-    DEBUGGED.into_iter().filter(|way| code.contains(way)).map(str::to_owned).collect()
+    DEBUG_FORMATS.into_iter().filter(|way| code.contains(way)).map(str::to_owned).collect()
 }
 
 #[test]
 fn no_text_shows_a_reason_by_debug() {
-    let found = found(debugged);
+    let found = found(reasons_by_debug);
     assert!(found.is_empty(), "write its code, or the detail of its error:\n{}", found.join("\n"));
-    assert_eq!(debugged("tracing::warn!(reason = ?error.reason(), \"lost\")"), ["?error.reason()"]);
+    assert_eq!(reasons_by_debug("tracing::warn!(reason = ?error.reason(), \"lost\")"), ["?error.reason()"]);
 }
 
 #[test]

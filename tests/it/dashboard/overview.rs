@@ -57,7 +57,7 @@ async fn tickets_are_counted_as_by_plain_sql() {
     let app = TestApp::start().await;
     let agent = app.cast().await.agent;
     fill(&app.database).await;
-    let answer = agent.call(Protocol::Rest, "OverviewService.GetTicketOverview", json!({ "days": 5 })).await.good();
+    let answer = agent.call(Protocol::Rest, "OverviewService.GetTicketOverview", json!({ "days": 5 })).await.success();
     let counts: Vec<_> = list(&answer, "counts").iter().map(|count| count["ticketCount"].clone()).collect();
     let counted = "SELECT count(*)::text AS n FROM tickets GROUP BY status, priority ORDER BY status, priority";
     let wanted: Vec<_> =
@@ -126,7 +126,7 @@ async fn orders_and_payments_are_counted_as_by_plain_sql() {
     let app = TestApp::start().await;
     let admin = app.cast().await.admin;
     fill(&app.database).await;
-    let answer = admin.call(Protocol::Grpc, "OverviewService.GetSalesOverview", json!({ "days": 12 })).await.good();
+    let answer = admin.call(Protocol::Grpc, "OverviewService.GetSalesOverview", json!({ "days": 12 })).await.success();
     for (name, count, table) in [("orders", "orderCount", "orders"), ("payments", "paymentCount", "payments")] {
         let found: Vec<_> = list(&answer, name).iter().map(|row| row[count].clone()).collect();
         let sql = format!(
@@ -164,15 +164,15 @@ async fn sign_ins_are_counted_as_they_happen_and_as_by_plain_sql() {
     };
     let user = admin.who();
     for _ in 0..3 {
-        tries(&user.password, &user.email).await.good();
+        tries(&user.password, &user.email).await.success();
     }
-    tries("not the password", &user.email).await.refused("INVALID_CREDENTIALS");
-    tries(&user.password, "nobody@example.com").await.refused("INVALID_CREDENTIALS");
+    tries("not the password", &user.email).await.failure("INVALID_CREDENTIALS");
+    tries(&user.password, "nobody@example.com").await.failure("INVALID_CREDENTIALS");
     let now = "SELECT sum(attempts)::bigint FROM sign_ins WHERE hour >= date_trunc('hour', now(), 'UTC') AND outcome =";
     assert_eq!(app.database.number(&format!("{now} 1")).await, 3);
     assert_eq!(app.database.number(&format!("{now} 2")).await, 2);
 
-    let answer = admin.call(Protocol::Grpc, "OverviewService.GetSignInOverview", json!({ "days": 9 })).await.good();
+    let answer = admin.call(Protocol::Grpc, "OverviewService.GetSignInOverview", json!({ "days": 9 })).await.success();
     let since = format!("'{}'::timestamptz - interval '9 days'", answer.text("/data/asOfTime"));
     let hours: Vec<_> =
         list(&answer, "hours").iter().map(|hour| json!([hour["acceptedCount"], hour["refusedCount"]])).collect();
@@ -207,7 +207,7 @@ async fn what_waits_in_the_background_is_counted() {
              FROM generate_series(1, 3) AS state, generate_series(1, 3 + state) AS n",
         )
         .await;
-    let answer = admin.call(Protocol::Rest, "OverviewService.GetWorkOverview", json!({})).await.good();
+    let answer = admin.call(Protocol::Rest, "OverviewService.GetWorkOverview", json!({})).await.success();
     let lanes = list(&answer, "lanes");
     let shared = lanes.iter().find(|lane| lane["lane"] == "shared").expect("a lane");
     assert_eq!(shared["dueCount"], "7", "{answer:#?}");

@@ -85,7 +85,7 @@ fn figures(value: &Value) -> [i64; 4] {
 
 /// The figures by currency and first day, as they are answered.
 async fn figures_from_api(who: &Actor, request: Value) -> BTreeMap<(String, String), [i64; 4]> {
-    let answer = who.call(Protocol::Rest, REVENUE, request).await.good();
+    let answer = who.call(Protocol::Rest, REVENUE, request).await.success();
     let mut found = BTreeMap::new();
     for currency in answer.data()["currencies"].as_array().expect("currencies") {
         let code = currency["currencyCode"].as_str().expect("a code");
@@ -144,7 +144,7 @@ async fn the_periods_before_stand_beside() {
     book(&app.database, 0.3, 1000).await;
     let request = |start: &str, end: &str| json!({ "timeZone": "Europe/Berlin", "startDate": start, "endDate": end });
     // Ten days, the fifth of which has 23 hours.
-    let answer = admin.call(Protocol::Grpc, REVENUE, request("2026-04-04", "2026-04-13")).await.good();
+    let answer = admin.call(Protocol::Grpc, REVENUE, request("2026-04-04", "2026-04-13")).await.success();
     let before = figures_from_api(&admin, request("2026-03-25", "2026-04-03")).await;
     let mut found = BTreeMap::new();
     for currency in answer.data()["currencies"].as_array().expect("currencies") {
@@ -214,11 +214,11 @@ async fn a_charge_and_its_refund_show_at_once() {
     let scene = Scene::new(&app).await;
     let charge = json!({ "orderId": order(&scene).await, "paymentMethod": "pm_card_visa" });
     let paid =
-        scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge, &unique()).await.good();
+        scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge, &unique()).await.success();
     let refund = json!({ "paymentId": paid.id(), "amount": euro("50") });
-    scene.cast.agent.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.success();
     for protocol in PROTOCOLS {
-        let answer = scene.cast.admin.call(protocol, REVENUE, json!({ "timeZone": "Asia/Tokyo" })).await.good();
+        let answer = scene.cast.admin.call(protocol, REVENUE, json!({ "timeZone": "Asia/Tokyo" })).await.success();
         let euros = &answer.data()["currencies"][0];
         assert_eq!((euros["currencyCode"].as_str(), figures(&euros["total"])), (Some("EUR"), [450, 50, 1, 1]));
         let periods = euros["periods"].as_array().expect("periods");

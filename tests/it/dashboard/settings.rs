@@ -11,7 +11,7 @@ async fn settings_have_their_sources_and_show_no_secret() {
     let app = TestApp::builder().set("WRITE_TIMEOUT", "29s").set("ON_CALL_ROUTING_KEY", SECRET).start().await;
     let admin = app.cast().await.admin;
     for protocol in PROTOCOLS {
-        let answer = admin.call(protocol, "SettingService.GetSettings", json!({})).await.good();
+        let answer = admin.call(protocol, "SettingService.GetSettings", json!({})).await.success();
         assert!(!answer.body.to_string().contains(SECRET), "{answer:#?}");
         let settings = answer.data()["settings"].as_array().expect("settings").clone();
         let of = |name: &str| settings.iter().find(|setting| setting["name"] == name).expect(name).clone();

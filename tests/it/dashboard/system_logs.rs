@@ -26,7 +26,7 @@ const LOGS: &str = "SystemLogService.ListSystemLogs";
 const REVENUE: &str = "RevenueService.GetRevenue";
 
 async fn list(who: &Actor, request: Value) -> Vec<Value> {
-    let answer = who.call(Protocol::Rest, LOGS, request).await.good();
+    let answer = who.call(Protocol::Rest, LOGS, request).await.success();
     assert_eq!((answer.status, &answer.body["meta"]["degraded"]), (200, &json!([])), "{answer:#?}");
     answer.data().as_array().expect("lines").clone()
 }
@@ -36,10 +36,10 @@ async fn what_is_written_is_stored_and_found() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let customer = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good().id();
+    let customer = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success().id();
     let id = format!("request-{}", unique());
     let named = [("x-request-id", id.as_str())];
-    cast.customer.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &named).await.good();
+    cast.customer.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &named).await.success();
     eventually("the line is stored", async || !list(&cast.admin, json!({ "requestId": id })).await.is_empty()).await;
     let found = list(&cast.admin, json!({ "requestId": id })).await.remove(0);
     assert_eq!((&found["method"], &found["requestId"]), (&json!("UserService.GetMe"), &json!(id)));
@@ -140,14 +140,14 @@ async fn only_the_log_is_degraded(admin: &Actor, id: &str) {
             let answer = admin.call(protocol, LOGS, json!({ "requestId": id, "pageSize": 1 })).await;
             assert_degraded(&answer);
             assert_eq!(answer.data()[0]["requestId"], id, "the last lines of the server itself: {answer:#?}");
-            assert_eq!(admin.call(protocol, REVENUE, json!({})).await.good().status, 200);
+            assert_eq!(admin.call(protocol, REVENUE, json!({})).await.success().status, 200);
         }
     }
 }
 
 async fn recovers(admin: &Actor, id: &str) {
     eventually("the store is read again", async || {
-        let answer = admin.call(Protocol::Rest, LOGS, json!({ "requestId": id })).await.good();
+        let answer = admin.call(Protocol::Rest, LOGS, json!({ "requestId": id })).await.success();
         answer.status == 200 && answer.data().as_array().is_some_and(|lines| !lines.is_empty())
     })
     .await;
@@ -158,7 +158,7 @@ async fn with_a_line(database: &TestDatabase) -> (Process, Actor, String) {
     let server = Process::start(database).await;
     let admin = Cast::new(&server.endpoint, database).await.admin;
     let id = format!("request-{}", unique());
-    admin.call_with(Protocol::Rest, "UserService.GetMe", json!({}), &[("x-request-id", id.as_str())]).await.good();
+    admin.call_with(Protocol::Rest, "UserService.GetMe", json!({}), &[("x-request-id", id.as_str())]).await.success();
     recovers(&admin, &id).await;
     (server, admin, id)
 }
@@ -188,7 +188,7 @@ async fn a_caller_in_a_hurry_says_nothing_about_the_store() {
     // More than open the circuit.
     for _ in 0..6 {
         let hurry = [("x-request-timeout", "0.2")];
-        admin.call_with(Protocol::Rest, LOGS, json!({}), &hurry).await.refused("DEADLINE_EXCEEDED");
+        admin.call_with(Protocol::Rest, LOGS, json!({}), &hurry).await.failure("DEADLINE_EXCEEDED");
     }
     locker.batch_execute("ROLLBACK").await.expect("an end");
     list(&admin, json!({})).await;
@@ -267,9 +267,9 @@ async fn connections_to_the_log_that_hang_degrade_nothing_else() {
     }
     for _ in 0..10 {
         // A connection that hangs is given up, and the pool opens others.
-        let answer = admin.call(Protocol::Rest, LOGS, json!({})).await.good();
+        let answer = admin.call(Protocol::Rest, LOGS, json!({})).await.success();
         assert!(matches!(answer.status, 200 | 206), "{answer:#?}");
-        admin.call(Protocol::Rest, REVENUE, json!({})).await.good();
+        admin.call(Protocol::Rest, REVENUE, json!({})).await.success();
     }
     drop(stopped);
     recovers(&admin, &id).await;

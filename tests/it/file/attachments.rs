@@ -16,12 +16,12 @@ async fn send(who: &Actor, method: &str, request: Value) -> Answer {
 }
 
 async fn ticket_with(who: &Actor, files: &[String]) -> String {
-    send(who, "TicketService.CreateTicket", with_files(draft(), files)).await.good().id()
+    send(who, "TicketService.CreateTicket", with_files(draft(), files)).await.success().id()
 }
 
 async fn comment_with(who: &Actor, ticket: &str, files: &[String]) -> String {
     let request = json!({ "ticketId": ticket, "body": "See the photo." });
-    send(who, "CommentService.CreateComment", with_files(request, files)).await.good().id()
+    send(who, "CommentService.CreateComment", with_files(request, files)).await.success().id()
 }
 
 async fn file(who: &Actor, id: &str) -> Answer {
@@ -31,7 +31,7 @@ async fn file(who: &Actor, id: &str) -> Answer {
 /// Uploads a file of the agent's own account, which no customer reaches.
 async fn of_staff(cast: &Cast) -> String {
     let id = upload(&cast.agent).await;
-    file(&cast.customer, &id).await.refused("NOT_FOUND");
+    file(&cast.customer, &id).await.failure("NOT_FOUND");
     id
 }
 
@@ -44,27 +44,28 @@ async fn whoever_sees_the_ticket_sees_its_files() {
     let comment = comment_with(&cast.agent, &ticket, std::slice::from_ref(&answer)).await;
     for protocol in PROTOCOLS {
         for who in [&cast.customer, &cast.colleague, &cast.agent] {
-            let found = who.call(protocol, "TicketService.GetTicket", json!({ "ticketId": ticket })).await.good();
+            let found = who.call(protocol, "TicketService.GetTicket", json!({ "ticketId": ticket })).await.success();
             assert_eq!(found.data()["attachmentIds"], json!([own]), "{protocol:?}");
             let request = json!({ "ticketId": ticket, "commentId": comment });
-            let found = who.call(protocol, "CommentService.GetComment", request).await.good();
+            let found = who.call(protocol, "CommentService.GetComment", request).await.success();
             assert_eq!(found.data()["attachmentIds"], json!([answer]), "{protocol:?}");
             for id in [&own, &answer] {
-                who.call(protocol, "FileService.DownloadFile", json!({ "fileId": id })).await.good();
+                who.call(protocol, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
             }
-            let listed = who.call(protocol, "FileService.ListFiles", json!({ "parentId": comment })).await.good();
+            let listed = who.call(protocol, "FileService.ListFiles", json!({ "parentId": comment })).await.success();
             assert_eq!(listed.data()[0]["id"], json!(answer), "{protocol:?}");
         }
         for id in [&own, &answer] {
             let request = json!({ "fileId": id });
-            cast.stranger.call(protocol, "FileService.DownloadFile", request).await.refused("NOT_FOUND");
+            cast.stranger.call(protocol, "FileService.DownloadFile", request).await.failure("NOT_FOUND");
         }
-        let listed = cast.stranger.call(protocol, "FileService.ListFiles", json!({ "parentId": comment })).await.good();
+        let listed =
+            cast.stranger.call(protocol, "FileService.ListFiles", json!({ "parentId": comment })).await.success();
         assert_eq!(*listed.data(), json!([]), "{protocol:?}");
     }
     // To see a file is not to manage it.
-    send(&cast.customer, "FileService.DeleteFile", json!({ "fileId": answer })).await.refused("NOT_FOUND");
-    send(&cast.agent, "FileService.DeleteFile", json!({ "fileId": answer })).await.refused("FILE_IN_USE");
+    send(&cast.customer, "FileService.DeleteFile", json!({ "fileId": answer })).await.failure("NOT_FOUND");
+    send(&cast.agent, "FileService.DeleteFile", json!({ "fileId": answer })).await.failure("FILE_IN_USE");
 }
 
 #[tokio::test]
@@ -74,15 +75,15 @@ async fn a_file_that_one_sees_can_be_attached_again() {
     let answer = of_staff(&cast).await;
     send(&cast.customer, "TicketService.CreateTicket", with_files(draft(), std::slice::from_ref(&answer)))
         .await
-        .refused("NOT_FOUND");
+        .failure("NOT_FOUND");
     let ticket = ticket_with(&cast.customer, &[]).await;
     comment_with(&cast.agent, &ticket, std::slice::from_ref(&answer)).await;
     let other = ticket_with(&cast.colleague, std::slice::from_ref(&answer)).await;
     // It stays while one of the two is there.
-    send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": ticket })).await.good();
-    file(&cast.customer, &answer).await.good();
-    send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": other })).await.good();
-    file(&cast.agent, &answer).await.refused("NOT_FOUND");
+    send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": ticket })).await.success();
+    file(&cast.customer, &answer).await.success();
+    send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": other })).await.success();
+    file(&cast.agent, &answer).await.failure("NOT_FOUND");
 }
 
 #[tokio::test]
@@ -96,19 +97,19 @@ async fn files_are_attached_and_detached_later() {
             json!({ "ticketId": ticket, "ticket": { "attachmentIds": files }, "updateMask": "attachmentIds" });
         send(who, "TicketService.UpdateTicket", request).await
     };
-    let changed = change(&cast.agent, &[&second, &first]).await.good();
+    let changed = change(&cast.agent, &[&second, &first]).await.success();
     assert_eq!(changed.data()["attachmentIds"], json!([second, first]));
     assert_eq!(changed.header("etag"), Some("\"2\""));
-    file(&cast.customer, &second).await.good();
+    file(&cast.customer, &second).await.success();
     // The customer keeps what is there, although it is not the customer's own; what is detached stays in its account.
-    change(&cast.customer, &[&second]).await.good();
-    send(&cast.customer, "FileService.DeleteFile", json!({ "fileId": first })).await.good();
-    change(&cast.customer, &[]).await.good();
-    file(&cast.customer, &second).await.refused("NOT_FOUND");
-    file(&cast.agent, &second).await.good();
-    change(&cast.customer, &[&second]).await.refused("NOT_FOUND");
+    change(&cast.customer, &[&second]).await.success();
+    send(&cast.customer, "FileService.DeleteFile", json!({ "fileId": first })).await.success();
+    change(&cast.customer, &[]).await.success();
+    file(&cast.customer, &second).await.failure("NOT_FOUND");
+    file(&cast.agent, &second).await.success();
+    change(&cast.customer, &[&second]).await.failure("NOT_FOUND");
     let waiting = announce(&cast.customer).await;
-    let refused = change(&cast.customer, &[&waiting]).await.refused("VALIDATION_FAILED");
+    let refused = change(&cast.customer, &[&waiting]).await.failure("VALIDATION_FAILED");
     let field = refused.body["error"]["fields"]["ticket.attachmentIds"].as_str().unwrap_or_default().to_owned();
     assert_eq!(field, format!("must be uploaded first: {waiting}"));
 }
@@ -123,12 +124,12 @@ async fn what_is_deleted_takes_its_files_along() {
     comment_with(&cast.agent, &ticket, std::slice::from_ref(&of_comment)).await;
     let other = comment_with(&cast.customer, &ticket, std::slice::from_ref(&of_other)).await;
     let comment = json!({ "ticketId": ticket, "commentId": other });
-    send(&cast.customer, "CommentService.DeleteComment", comment).await.good();
-    file(&cast.customer, &of_other).await.refused("NOT_FOUND");
-    file(&cast.customer, &of_ticket).await.good();
-    send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": ticket })).await.good();
+    send(&cast.customer, "CommentService.DeleteComment", comment).await.success();
+    file(&cast.customer, &of_other).await.failure("NOT_FOUND");
+    file(&cast.customer, &of_ticket).await.success();
+    send(&cast.admin, "TicketService.DeleteTicket", json!({ "ticketId": ticket })).await.success();
     for id in [&of_ticket, &of_comment] {
-        file(&cast.agent, id).await.refused("NOT_FOUND");
+        file(&cast.agent, id).await.failure("NOT_FOUND");
     }
     let count = async |sql: &str| app.database.number(sql).await;
     assert_eq!(count("SELECT count(*) FROM file_links").await, 0);

@@ -23,7 +23,7 @@ async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
     let cast = app.cast().await;
     let mut urls = Vec::new();
     for protocol in PROTOCOLS {
-        let user = set(&cast.customer, protocol, PNG).await.good();
+        let user = set(&cast.customer, protocol, PNG).await.success();
         urls.push(user.text("/data/avatarUrl"));
     }
     let last = urls.pop().expect("three");
@@ -43,9 +43,9 @@ async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
         assert_eq!(get(&app, &old).await.status(), 404, "the old ones are gone");
     }
     let me = json!({ "userId": cast.customer.who().id.to_string() });
-    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me.clone()).await.good();
-    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me).await.good();
-    let user = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me.clone()).await.success();
+    cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me).await.success();
+    let user = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     assert_eq!(user.data()["avatarUrl"], Value::Null);
     app.run_task("delete_objects").await.expect("the storage answers");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
@@ -60,7 +60,7 @@ async fn an_avatar_comes_from_a_form_too() {
         let url = format!("{}/api/v1/users/{}/avatar", app.endpoint.base_of(protocol).await, cast.customer.who().id);
         let picture = Part::bytes(PNG).file_name("me.png").mime_str("image/png").expect("a media type");
         let request = app.endpoint.http.patch(url).bearer_auth(&token).multipart(Form::new().part("avatar", picture));
-        let answer = rest::read(request.send().await.expect("an answer")).await.good();
+        let answer = rest::read(request.send().await.expect("an answer")).await.success();
         assert!(answer.text("/data/avatarUrl").starts_with("/avatars/"));
     }
 }
@@ -71,10 +71,10 @@ async fn what_is_no_picture_is_refused() {
     let cast = app.cast().await;
     let behind = [PNG, b"PK\x03\x04<script>alert(1)</script>"].concat();
     for image in [&b"<svg onload=alert(1)>"[..], b"GIF89a\x01\0\x01\0", &behind, &PNG[..40], b""] {
-        set(&cast.customer, Protocol::Grpc, image).await.refused("UNSUPPORTED_MEDIA_TYPE");
+        set(&cast.customer, Protocol::Grpc, image).await.failure("UNSUPPORTED_MEDIA_TYPE");
     }
-    set(&cast.customer, Protocol::Grpc, &vec![0; (5 << 20) + 1]).await.refused("PAYLOAD_TOO_LARGE");
+    set(&cast.customer, Protocol::Grpc, &vec![0; (5 << 20) + 1]).await.failure("PAYLOAD_TOO_LARGE");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
     let other = json!({ "userId": cast.colleague.who().id.to_string(), "image": body("image/png", PNG) });
-    cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", other).await.refused("NOT_FOUND");
+    cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", other).await.failure("NOT_FOUND");
 }

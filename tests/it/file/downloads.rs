@@ -8,7 +8,7 @@ use crate::{
 };
 
 async fn link(who: &Actor, id: &str) -> String {
-    let answer = who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.good();
+    let answer = who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
     assert_eq!(answer.header("location").map(str::to_owned), Some(answer.text("/data/url")));
     answer.text("/data/url")
 }
@@ -19,7 +19,7 @@ async fn a_download_is_saved_and_not_run() {
     let cast = app.cast().await;
     let page = "<html><script>alert(1)</script></html>";
     let request = json!({ "name": "a\"; x=é.html", "file": body("text/html", page) });
-    let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.good().id();
+    let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.success().id();
     let url = link(&cast.customer, &id).await;
     for address in [app.endpoint.address, app.endpoint.envoy().await.address()] {
         let got = Raw::new("GET", &url).send(address).await;
@@ -41,7 +41,7 @@ async fn an_image_is_shown() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
-    let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.good().id();
+    let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.success().id();
     let got = app.endpoint.http.get(format!("{}{}", app.endpoint.base(), link(&cast.customer, &id).await));
     let got = got.send().await.expect("an answer");
     assert_eq!(got.headers()["content-type"], "image/png");
@@ -82,15 +82,15 @@ async fn a_link_is_for_one_file_and_ends_with_it() {
     let url = link(&cast.customer, &one).await;
     let address = app.endpoint.address;
     let get = |url: String| async move { Raw::new("GET", url).send(address).await };
-    get(url.replace(&one, &other)).await.refused("PERMISSION_DENIED");
-    get(url.replace("expires=", "expires=9")).await.refused("PERMISSION_DENIED");
-    get(format!("/files/{one}")).await.refused("PERMISSION_DENIED");
-    get(url.replace(&one, "..%2f..%2fetc%2fpasswd")).await.refused("NOT_FOUND");
-    let upload = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.good();
+    get(url.replace(&one, &other)).await.failure("PERMISSION_DENIED");
+    get(url.replace("expires=", "expires=9")).await.failure("PERMISSION_DENIED");
+    get(format!("/files/{one}")).await.failure("PERMISSION_DENIED");
+    get(url.replace(&one, "..%2f..%2fetc%2fpasswd")).await.failure("NOT_FOUND");
+    let upload = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
     // A link to upload is none to download, and the other way round.
-    get(upload.text("/data/url").replace("/uploads", "")).await.refused("PERMISSION_DENIED");
+    get(upload.text("/data/url").replace("/uploads", "")).await.failure("PERMISSION_DENIED");
     let put = Raw::new("PUT", url.replace("/files/", "/files/uploads/"));
-    Raw { body: TEXT.into(), ..put }.send(address).await.refused("PERMISSION_DENIED");
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": one })).await.good();
-    get(url).await.refused("NOT_FOUND");
+    Raw { body: TEXT.into(), ..put }.send(address).await.failure("PERMISSION_DENIED");
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": one })).await.success();
+    get(url).await.failure("NOT_FOUND");
 }

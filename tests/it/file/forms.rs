@@ -23,19 +23,19 @@ async fn a_form_is_taken_whatever_its_order_of_fields() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     for protocol in [Protocol::Rest, Protocol::Envoy] {
-        let plain = post(&cast.customer, protocol, "", Form::new().part("file", text())).await.good();
+        let plain = post(&cast.customer, protocol, "", Form::new().part("file", text())).await.success();
         let field = |name: &str| plain.data()[name].clone();
         assert_eq!((field("name"), field("sizeBytes")), (Value::from("smoke.txt"), Value::from("17")));
         assert_eq!((plain.status, field("contentType")), (201, Value::from("text/plain")));
         let image = Part::bytes(PNG).file_name("C:\\fakepath\\photo.png").mime_str("image/png").expect("a media type");
         let account = cast.customer.who().account.to_string();
         let form = Form::new().text("purpose", "FILE_PURPOSE_IMAGE").text("accountId", account).part("photo", image);
-        let image = post(&cast.customer, protocol, "", form).await.good();
+        let image = post(&cast.customer, protocol, "", form).await.success();
         assert_eq!(
             (image.text("/data/name"), image.text("/data/purpose")),
             ("photo.png".into(), "FILE_PURPOSE_IMAGE".into())
         );
-        let named = post(&cast.customer, protocol, "?name=other.txt", Form::new().part("file", text())).await.good();
+        let named = post(&cast.customer, protocol, "?name=other.txt", Form::new().part("file", text())).await.success();
         assert_eq!(named.text("/data/name"), "other.txt");
     }
 }
@@ -45,22 +45,22 @@ async fn a_form_that_is_not_understood_is_refused() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let post = |form| post(&cast.customer, Protocol::Rest, "", form);
-    post(Form::new().text("purpose", "FILE_PURPOSE_IMAGE")).await.refused("VALIDATION_FAILED");
-    post(Form::new().text("colour", "red").part("file", text())).await.refused("VALIDATION_FAILED");
-    post(Form::new().text("purpose", "PORPOISE").part("file", text())).await.refused("VALIDATION_FAILED");
-    post(Form::new().part("file", text()).part("more", text())).await.refused("VALIDATION_FAILED");
-    post(Form::new().part("file", Part::text(TEXT).file_name("../"))).await.refused("VALIDATION_FAILED");
-    post(Form::new().text("name", "x".repeat(2000)).part("file", text())).await.refused("MALFORMED_REQUEST");
+    post(Form::new().text("purpose", "FILE_PURPOSE_IMAGE")).await.failure("VALIDATION_FAILED");
+    post(Form::new().text("colour", "red").part("file", text())).await.failure("VALIDATION_FAILED");
+    post(Form::new().text("purpose", "PORPOISE").part("file", text())).await.failure("VALIDATION_FAILED");
+    post(Form::new().part("file", text()).part("more", text())).await.failure("VALIDATION_FAILED");
+    post(Form::new().part("file", Part::text(TEXT).file_name("../"))).await.failure("VALIDATION_FAILED");
+    post(Form::new().text("name", "x".repeat(2000)).part("file", text())).await.failure("MALFORMED_REQUEST");
     let token = cast.customer.token().await.expect("a token");
     let raw = |content_type: &str, body: &[u8]| {
         let raw = Raw::new("POST", "/api/v1/files").header("authorization", format!("Bearer {token}"));
         Raw { body: body.to_vec(), ..raw.header("content-type", content_type) }
     };
     let address = app.endpoint.address;
-    raw("multipart/form-data", b"--x--").send(address).await.refused("MALFORMED_REQUEST");
-    raw("multipart/form-data; boundary=x", b"nothing of it").send(address).await.refused("MALFORMED_REQUEST");
+    raw("multipart/form-data", b"--x--").send(address).await.failure("MALFORMED_REQUEST");
+    raw("multipart/form-data; boundary=x", b"nothing of it").send(address).await.failure("MALFORMED_REQUEST");
     let broken_off = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc";
-    raw("multipart/form-data; boundary=x", broken_off).send(address).await.refused("MALFORMED_REQUEST");
+    raw("multipart/form-data; boundary=x", broken_off).send(address).await.failure("MALFORMED_REQUEST");
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
 }
 
@@ -82,7 +82,7 @@ async fn a_form_with_much_beside_its_file_is_refused() {
             raw.send(app.endpoint.address).await,
             cast.customer.call(Protocol::Grpc, "FileService.UploadFile", pieces.into()).await,
         ] {
-            let refused = answer.refused("MALFORMED_REQUEST");
+            let refused = answer.failure("MALFORMED_REQUEST");
             assert_eq!(refused.text("/error/message"), "The form has too much beside the file.", "{beginning}");
         }
     }

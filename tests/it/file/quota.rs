@@ -34,7 +34,7 @@ async fn concurrent_uploads_share_the_space() {
     assert_eq!(taken, 10, "{answers:#?}");
     assert!(refused > 0);
     assert_eq!(usage(&app.database).await, 1000);
-    cast.stranger.call(Protocol::Grpc, "FileService.CreateUpload", request).await.good();
+    cast.stranger.call(Protocol::Grpc, "FileService.CreateUpload", request).await.success();
 }
 
 #[tokio::test]
@@ -43,14 +43,14 @@ async fn deleting_a_file_gives_its_space_back() {
     let cast = app.cast().await;
     let small = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(100)) });
     let call = || cast.customer.call(Protocol::Rest, "FileService.UploadFile", small.clone());
-    let id = call().await.good().id();
-    call().await.refused("STORAGE_QUOTA_EXCEEDED");
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
+    let id = call().await.success().id();
+    call().await.failure("STORAGE_QUOTA_EXCEEDED");
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
     assert_eq!(usage(&app.database).await, 0);
-    call().await.good();
+    call().await.success();
     // What is larger than the whole quota, for an account without any file.
     let large = json!({ "name": "a.txt", "file": body("text/plain", "x".repeat(200)) });
-    cast.stranger.call(Protocol::Rest, "FileService.UploadFile", large).await.refused("STORAGE_QUOTA_EXCEEDED");
+    cast.stranger.call(Protocol::Rest, "FileService.UploadFile", large).await.failure("STORAGE_QUOTA_EXCEEDED");
 }
 
 /// Whoever uploads and takes back, over and over, fills the storage no further than the quota.
@@ -68,12 +68,12 @@ async fn what_was_uploaded_takes_space_until_it_is_deleted() {
     for is_completed in [false, true] {
         let id = announce_and_upload(who, upload_request(), TEXT).await;
         if is_completed {
-            call("FileService.CompleteUpload", &id).await.good();
+            call("FileService.CompleteUpload", &id).await.success();
         }
-        call("FileService.DeleteFile", &id).await.good();
+        call("FileService.DeleteFile", &id).await.success();
         run(&app, "delete_objects").await;
         assert_eq!((stored(), usage(&app.database).await), (1, size), "it is still there: {is_completed}");
-        create().await.refused("STORAGE_QUOTA_EXCEEDED");
+        create().await.failure("STORAGE_QUOTA_EXCEEDED");
         let soon = "SELECT count(*) FROM stored_objects WHERE delete_at < now() + interval '11 min'";
         assert_eq!(app.database.number(soon).await, 1, "nothing more can be uploaded");
         make_orphans_due(&app.database).await;
@@ -82,17 +82,17 @@ async fn what_was_uploaded_takes_space_until_it_is_deleted() {
     }
     // What was uploaded is gone before the file is.
     let id = announce_and_upload(who, upload_request(), TEXT).await;
-    call("FileService.CompleteUpload", &id).await.good();
+    call("FileService.CompleteUpload", &id).await.success();
     make_orphans_due(&app.database).await;
     run(&app, "delete_objects").await;
     assert_eq!((stored(), usage(&app.database).await), (0, size));
-    call("FileService.DeleteFile", &id).await.good();
+    call("FileService.DeleteFile", &id).await.success();
     assert_eq!(usage(&app.database).await, 0);
     // And before the upload is given up.
-    let announced = create().await.good();
+    let announced = create().await.success();
     make_orphans_due(&app.database).await;
     run(&app, "delete_objects").await;
-    call("FileService.DeleteFile", &announced.text("/data/file/id")).await.good();
+    call("FileService.DeleteFile", &announced.text("/data/file/id")).await.success();
     assert_eq!(usage(&app.database).await, 0);
     assert_eq!(put(who, &announced.text("/data/url"), TEXT).await, 404);
     assert_eq!(stored(), 0);

@@ -21,7 +21,7 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
     let mut request = upload_request();
     request["sizeBytes"] = content.len().to_string().into();
     (request["contentType"], request["name"]) = ("application/x-own".into(), "Grüße.bin".into());
-    let announced = cast.customer.call(Protocol::Grpc, "FileService.CreateUpload", request).await.good();
+    let announced = cast.customer.call(Protocol::Grpc, "FileService.CreateUpload", request).await.success();
     let (url, id) = (announced.text("/data/url"), announced.text("/data/file/id"));
     assert!(url.starts_with(&s3.base()) && url.contains("content-type%3Bhost"), "{url}");
     let mut put = app.endpoint.http.put(&url);
@@ -30,9 +30,10 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
     }
     let answer = put.body(content.clone()).send().await.expect("an answer");
     assert!(answer.status().is_success(), "{answer:?}");
-    let done = cast.customer.call(Protocol::Rest, "FileService.CompleteUpload", json!({ "fileId": id })).await.good();
+    let done =
+        cast.customer.call(Protocol::Rest, "FileService.CompleteUpload", json!({ "fileId": id })).await.success();
     assert_eq!(done.text("/data/contentType"), "application/x-own");
-    let link = download(&cast.customer, &id).await.good().header("location").expect("a location").to_owned();
+    let link = download(&cast.customer, &id).await.success().header("location").expect("a location").to_owned();
     assert!(link.starts_with(&s3.base()), "{link}");
     let got = app.endpoint.http.get(&link).header("range", "bytes=1000-1999").send().await.expect("an answer");
     assert_eq!(got.status(), 206);
@@ -47,7 +48,7 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
     let got = app.endpoint.http.get(&link).send().await.expect("an answer").bytes().await.expect("the content");
     assert_eq!(got, content);
     // It takes space until the URL has expired, even if the file is gone.
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
     let held = format!(
         "SELECT count(*) FROM stored_objects JOIN file_usage USING (account_id, size_bytes)
          WHERE size_bytes = {} AND delete_at > now() + interval '2 h'",
@@ -62,12 +63,12 @@ async fn a_bucket_that_callers_do_not_reach_is_behind_the_server() {
     let app = TestApp::builder().set("FILES_URL", format!("{}&access=server", s3.url())).start().await;
     let cast = app.cast().await;
     let request = json!({ "name": "a.png", "purpose": "FILE_PURPOSE_IMAGE", "file": body("image/png", PNG) });
-    let id = cast.customer.call(Protocol::Envoy, "FileService.UploadFile", request).await.good().id();
-    let link = download(&cast.customer, &id).await.good().text("/data/url");
+    let id = cast.customer.call(Protocol::Envoy, "FileService.UploadFile", request).await.success().id();
+    let link = download(&cast.customer, &id).await.success().text("/data/url");
     assert!(link.starts_with("/files/"), "{link}");
     let got = app.endpoint.http.get(format!("{}{link}", app.endpoint.base())).header("range", "bytes=0-3");
     assert_eq!(got.send().await.expect("an answer").bytes().await.expect("a part"), PNG[..4]);
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
     app.run_task("delete_objects").await.expect("the storage answers");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
 }
@@ -80,7 +81,7 @@ async fn a_bucket_that_is_away_is_said_to_be() {
     let kept = upload(&cast.customer).await;
     s3.kill();
     let upload = || cast.customer.call(Protocol::Rest, "FileService.UploadFile", small());
-    let first = upload().await.refused("UPSTREAM_FAILED");
+    let first = upload().await.failure("UPSTREAM_FAILED");
     assert_eq!(first.status, 502, "{first:?}");
     eventually("the circuit opens", async || upload().await.reason == "CIRCUIT_OPEN").await;
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 1, "nothing is half recorded");
@@ -88,9 +89,9 @@ async fn a_bucket_that_is_away_is_said_to_be() {
         app.database.number("SELECT sum(size_bytes)::bigint FROM file_usage").await,
         i64::try_from(TEXT.len()).expect("short")
     );
-    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.good();
+    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.success();
     // A deletion waits for the bucket.
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": kept })).await.good();
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": kept })).await.success();
     app.run_task("delete_objects").await.expect_err("the storage is away");
     let s3 = s3.again().await;
     eventually("it is used again", async || upload().await.reason.is_empty()).await;
@@ -108,9 +109,9 @@ async fn a_bucket_that_hangs_holds_nothing_else_up() {
     let kept = upload(&cast.customer).await;
     s3.hang(true);
     let upload = || cast.customer.call(Protocol::Grpc, "FileService.UploadFile", small());
-    upload().await.refused("UPSTREAM_TIMEOUT");
+    upload().await.failure("UPSTREAM_TIMEOUT");
     eventually("the circuit opens", async || upload().await.reason == "CIRCUIT_OPEN").await;
-    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.good();
+    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.success();
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 1, "nothing is half recorded");
     s3.hang(false);
     eventually("it is used again", async || upload().await.reason.is_empty()).await;

@@ -46,12 +46,12 @@ async fn a_file_that_nothing_refers_to_is_deleted_after_a_week() {
     let (who, author) = (&cast.customer, &cast.agent);
     let (unused, attached, detached) = (upload(who).await, upload(who).await, upload(who).await);
     let (shown, removed) = (image(author).await, image(author).await);
-    let ticket = ticket_with(who, &[attached.clone(), detached.clone()]).await.good().id();
+    let ticket = ticket_with(who, &[attached.clone(), detached.clone()]).await.success().id();
     let comment = json!({ "ticketId": ticket, "body": "See the photo." });
     let comment = with_files(comment, from_ref(&detached));
-    let comment = send(who, "CommentService.CreateComment", comment).await.good().id();
+    let comment = send(who, "CommentService.CreateComment", comment).await.success().id();
     let body = format!("![](/images/{shown}) ![](/images/{removed})");
-    let post = send(author, "PostService.CreatePost", json!({ "title": "Toner", "body": body })).await.good().id();
+    let post = send(author, "PostService.CreatePost", json!({ "title": "Toner", "body": body })).await.success().id();
     pass(&app, "30 days").await;
     let there = async || {
         let mut there = Vec::new();
@@ -64,13 +64,13 @@ async fn a_file_that_nothing_refers_to_is_deleted_after_a_week() {
 
     // The comment still refers to it.
     let patch = json!({ "ticketId": ticket, "ticket": { "attachmentIds": [attached] } });
-    send(who, "TicketService.UpdateTicket", patch).await.good();
+    send(who, "TicketService.UpdateTicket", patch).await.success();
     pass(&app, "30 days").await;
     assert!(is_there(who, &detached).await);
     let patch = json!({ "ticketId": ticket, "commentId": comment, "comment": { "attachmentIds": [] }, "updateMask": "attachmentIds" });
-    send(who, "CommentService.UpdateComment", patch).await.good();
+    send(who, "CommentService.UpdateComment", patch).await.success();
     let patch = json!({ "postId": post, "post": { "body": format!("![](/images/{shown})") } });
-    send(author, "PostService.UpdatePost", patch).await.good();
+    send(author, "PostService.UpdatePost", patch).await.success();
     pass(&app, "167 hours").await;
     assert_eq!(there().await, [false, true, true, true, true]);
     pass(&app, "1 hour").await;
@@ -87,7 +87,7 @@ async fn an_upload_that_is_completed_has_a_week_to_be_used() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
-    send(&cast.customer, "FileService.CompleteUpload", json!({ "fileId": id })).await.good();
+    send(&cast.customer, "FileService.CompleteUpload", json!({ "fileId": id })).await.success();
     pass(&app, "167 hours").await;
     assert!(is_there(&cast.customer, &id).await);
     pass(&app, "1 hour").await;
@@ -135,7 +135,7 @@ async fn a_file_that_is_being_attached_is_skipped() {
         locker.batch_execute("ROLLBACK").await.expect("an end");
     };
     let (created, ()) = tokio::join!(creation, collection);
-    created.good();
+    created.success();
     expire(&app).await;
     assert!(is_there(&cast.customer, &used).await);
 }
@@ -147,16 +147,16 @@ async fn files_that_are_exchanged_are_locked_in_one_order() {
     let cast = app.cast().await;
     let who = &cast.customer;
     let (mut one, mut other) = (upload(who).await, upload(who).await);
-    let first = ticket_with(who, from_ref(&one)).await.good().id();
-    let second = ticket_with(who, from_ref(&other)).await.good().id();
+    let first = ticket_with(who, from_ref(&one)).await.success().id();
+    let second = ticket_with(who, from_ref(&other)).await.success().id();
     for _ in 0..16 {
         let change = |ticket: &String, file: &String| {
             let request = json!({ "ticketId": ticket, "ticket": { "attachmentIds": [file] } });
             who.call(Protocol::Grpc, "TicketService.UpdateTicket", request)
         };
         let (left, right) = tokio::join!(change(&first, &other), change(&second, &one));
-        left.good();
-        right.good();
+        left.success();
+        right.success();
         std::mem::swap(&mut one, &mut other);
     }
     let used = "SELECT count(*) FROM files WHERE expires_at IS NULL";

@@ -12,7 +12,7 @@ async fn complete(who: &Actor, id: &str) -> crate::support::Answer {
 }
 
 async fn content(who: &Actor, id: &str) -> String {
-    let answer = who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.good();
+    let answer = who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
     let url = format!("{}{}", who.endpoint.base(), answer.text("/data/url"));
     who.endpoint.http.get(url).send().await.expect("an answer").text().await.expect("text")
 }
@@ -26,11 +26,11 @@ pub(super) async fn make_orphans_due(database: &TestDatabase) {
 async fn a_completed_upload_can_not_be_replaced() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.good();
+    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
     let (url, id) = (announced.text("/data/url"), announced.text("/data/file/id"));
     assert_eq!(put(&cast.customer, &url, "Something before.").await, 204);
     assert_eq!(put(&cast.customer, &url, TEXT).await, 204, "until then it may be");
-    let done = complete(&cast.customer, &id).await.good();
+    let done = complete(&cast.customer, &id).await.success();
     assert_eq!(done.text("/data/status"), "FILE_STATUS_READY");
     assert_eq!(put(&cast.customer, &url, "Something after!!").await, 409);
     assert_eq!(content(&cast.customer, &id).await, TEXT);
@@ -42,7 +42,7 @@ async fn a_completed_upload_can_not_be_replaced() {
 async fn only_what_was_announced_is_taken() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.good();
+    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
     let url = announced.text("/data/url");
     for other in ["", "short", "This is longer than what was announced."] {
         assert_eq!(put(&cast.customer, &url, other).await, 422, "{other}");
@@ -52,7 +52,7 @@ async fn only_what_was_announced_is_taken() {
     let request = app.endpoint.http.put(format!("{}{url}", app.endpoint.base()));
     let answer = request.body(reqwest::Body::wrap_stream(endless)).send().await;
     assert!(answer.map_or(true, |answer| answer.status() == 422), "more than announced");
-    complete(&cast.customer, &announced.text("/data/file/id")).await.refused("UPLOAD_INCOMPLETE");
+    complete(&cast.customer, &announced.text("/data/file/id")).await.failure("UPLOAD_INCOMPLETE");
     let expired = url.replace("expires=", "expires=1&expires=");
     assert!(!put(&cast.customer, &expired, TEXT).await.is_success());
 }
@@ -63,7 +63,7 @@ async fn an_upload_that_is_not_completed_is_given_up() {
     let cast = app.cast().await;
     let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
     app.database.sql("UPDATE files SET expires_at = now() - interval '1 s'").await;
-    complete(&cast.customer, &id).await.refused("NOT_FOUND");
+    complete(&cast.customer, &id).await.failure("NOT_FOUND");
     run(&app, "expire_files").await;
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
     make_orphans_due(&app.database).await;
@@ -87,7 +87,7 @@ async fn an_object_that_can_not_be_deleted_holds_up_no_other() {
     std::fs::remove_file(&path).expect("the object");
     std::fs::create_dir_all(path.join("inside")).expect("a directory");
     for id in ids {
-        cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
+        cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
     }
     let run = || app.run_task("delete_objects");
     run().await.expect_err("one can't be deleted");
@@ -107,7 +107,7 @@ async fn a_deleted_file_is_gone_from_the_storage_too() {
     let (id, kept) = (upload(&cast.customer).await, upload(&cast.customer).await);
     run(&app, "delete_objects").await;
     assert_eq!(stored(), 2, "what is needed stays");
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.good();
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
     run(&app, "delete_objects").await;
     assert_eq!(stored(), 1);
     assert_eq!(content(&cast.customer, &kept).await, TEXT);
@@ -121,7 +121,7 @@ async fn one_upload_is_completed_once() {
     let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
     let all = futures_util::future::join_all((0..8).map(|_| complete(&cast.customer, &id))).await;
     for answer in all {
-        assert_eq!(answer.good().text("/data/version"), "2");
+        assert_eq!(answer.success().text("/data/version"), "2");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects WHERE delete_at IS NULL").await, 1);
     make_orphans_due(&app.database).await;
@@ -134,7 +134,7 @@ async fn one_upload_is_completed_once() {
 async fn a_slow_upload_ends() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.good();
+    let announced = cast.customer.call(Protocol::Rest, "FileService.CreateUpload", upload_request()).await.success();
     let nothing = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
     let request = app.endpoint.http.put(format!("{}{}", app.endpoint.base(), announced.text("/data/url")));
     let answer = request.body(reqwest::Body::wrap_stream(nothing)).send().await.expect("an answer");
@@ -161,7 +161,7 @@ async fn a_crash_leaves_nothing_behind() {
         assert_eq!(database.number("SELECT count(*) FROM files").await, 0);
         let server = Process::with(&database, &[("FILES_URL", &url)]).await;
         let who = cast.customer.at(&server.endpoint);
-        let id = who.keyed(Protocol::Rest, "FileService.UploadFile", small(), "one").await.good().id();
+        let id = who.keyed(Protocol::Rest, "FileService.UploadFile", small(), "one").await.success().id();
         make_orphans_due(&database).await;
         database
             .sql("UPDATE scheduled_tasks SET last_started_at = now() - interval '1 h' WHERE name = 'delete_objects'")
@@ -186,7 +186,7 @@ async fn names_lead_nowhere() {
         assert!(answer.reason.is_empty() || answer.reason == "VALIDATION_FAILED", "{answer:?}");
     }
     let raw = Raw::new("PUT", "/files/uploads/..%2f..%2fescaped?expires=9999999999&signature=AAAA");
-    Raw { body: TEXT.into(), ..raw }.send(app.endpoint.address).await.refused("NOT_FOUND");
+    Raw { body: TEXT.into(), ..raw }.send(app.endpoint.address).await.failure("NOT_FOUND");
     let outside = std::fs::read_dir(directory.path()).expect("the directory").count();
     assert_eq!(outside, 1, "something is beside the directory");
 }

@@ -150,8 +150,8 @@ async fn a_response_is_in_flight_until_it_is_read() {
 async fn large_file(app: &TestApp) -> String {
     let cast = app.cast().await;
     let request = json!({ "name": "large.bin", "file": body("application/octet-stream", vec![1; 2 << 20]) });
-    let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.good().id();
-    let link = cast.customer.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.good();
+    let id = cast.customer.call(Protocol::Grpc, "FileService.UploadFile", request).await.success().id();
+    let link = cast.customer.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
     link.text("/data/url")
 }
 

@@ -78,7 +78,7 @@ async fn what_inflates_beyond_the_limit_is_refused() {
     let bomb = encoder.finish().expect("a vector");
     assert!(bomb.len() < 256 << 10, "{}", bomb.len());
     let answer = post(&app, &token, |request| request.header("content-encoding", "gzip").body(bomb.clone())).await;
-    answer.refused("PAYLOAD_TOO_LARGE");
+    answer.failure("PAYLOAD_TOO_LARGE");
     let length = u32::try_from(bomb.len()).expect("short").to_be_bytes();
     let url = format!("{}/mainstay.support.v1.TicketService/CreateTicket", app.endpoint.base());
     let request = app.endpoint.http.post(url).bearer_auth(&token).header("content-type", "application/grpc");
@@ -101,11 +101,11 @@ async fn metacharacters_are_ordinary_characters() {
     ];
     for (number, text) in nasty.into_iter().enumerate() {
         let request = json!({ "subject": text, "body": text, "tags": [text] });
-        let made = cast.customer.call(PROTOCOLS[number % 2], "TicketService.CreateTicket", request).await.good();
+        let made = cast.customer.call(PROTOCOLS[number % 2], "TicketService.CreateTicket", request).await.success();
         assert_eq!((&made.data()["subject"], &made.data()["tags"][0]), (&json!(text), &json!(text)));
         for protocol in PROTOCOLS {
             let found =
-                cast.customer.call(protocol, "TicketService.ListTickets", json!({ "query": text })).await.good();
+                cast.customer.call(protocol, "TicketService.ListTickets", json!({ "query": text })).await.success();
             assert!(found.data().is_array(), "{text}: {found:#?}");
         }
     }
@@ -126,7 +126,7 @@ async fn any_text_is_a_search() {
     queries.extend(["-".repeat(200), "- ".repeat(100), "-\"".repeat(100), "\"-".repeat(100), "-a".repeat(100)]);
     for query in queries {
         let query: String = query.chars().take(200).collect();
-        customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": query })).await.good();
+        customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": query })).await.success();
     }
 }
 
@@ -159,20 +159,20 @@ async fn numbers_out_of_bounds_are_refused_or_clamped() {
                 .customer
                 .call(protocol, "TicketService.ListTickets", json!({ "page": page, "pageSize": size }))
                 .await;
-            let meta = list.good().body["meta"].clone();
+            let meta = list.success().body["meta"].clone();
             assert_eq!(meta["page"], 1);
             assert!((1..=100).contains(&meta["pageSize"].as_i64().expect("a number")), "{meta}");
         }
         cast.customer
             .call(protocol, "TicketService.ListTickets", json!({ "page": i32::MAX }))
             .await
-            .refused("VALIDATION_FAILED");
+            .failure("VALIDATION_FAILED");
     }
     for query in ["page=99999999999", "page=1.5", "page=0x10", "pageSize=NaN"] {
         let path = format!("/api/v1/tickets?{query}");
         let token = cast.customer.token().await.expect("a token");
         let request = app.endpoint.http.get(format!("{}{path}", app.endpoint.base())).bearer_auth(token);
-        rest::read(request.send().await.expect("an answer")).await.refused("MALFORMED_REQUEST");
+        rest::read(request.send().await.expect("an answer")).await.failure("MALFORMED_REQUEST");
     }
 }
 
@@ -184,7 +184,7 @@ async fn excess_violations_are_counted() {
     for protocol in PROTOCOLS {
         let request = json!({ "tickets": tickets });
         let answer =
-            cast.agent.call(protocol, "TicketService.BatchCreateTickets", request).await.refused("VALIDATION_FAILED");
+            cast.agent.call(protocol, "TicketService.BatchCreateTickets", request).await.failure("VALIDATION_FAILED");
         let fields = answer.body["error"]["fields"].as_object().expect("fields").len();
         assert_eq!(fields, 50, "{protocol:?}");
     }

@@ -22,7 +22,7 @@ async fn cut(cut: Cut, committed: bool) {
     // Postgres may not have noticed the broken connection yet.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(Effects::in_database(&database).await, Effects::of(i64::from(committed)));
-    let retried = customer.keyed(Protocol::Grpc, "TicketService.CreateTicket", draft(), "one").await.good();
+    let retried = customer.keyed(Protocol::Grpc, "TicketService.CreateTicket", draft(), "one").await.success();
     assert_eq!(retried.is_replayed(), committed);
     assert_eq!(Effects::in_database(&database).await, Effects::of(1));
 }
@@ -41,7 +41,7 @@ async fn a_cut_after_the_commit_has_one_effect() {
 async fn a_terminated_backend_is_replaced() {
     let app = TestApp::start().await;
     let customer = app.cast().await.customer;
-    customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
+    customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.success();
     let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
     assert!(app.database.number(ended).await > 0);

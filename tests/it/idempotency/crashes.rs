@@ -31,10 +31,10 @@ async fn killed_at(point: &str, committed: bool) {
 
     let restarted = Process::start(&database).await;
     let customer = cast.customer.at(&restarted.endpoint);
-    let retried = customer.keyed(Protocol::Grpc, "TicketService.CreateTicket", draft(), "one").await.good();
+    let retried = customer.keyed(Protocol::Grpc, "TicketService.CreateTicket", draft(), "one").await.success();
     assert_eq!(retried.is_replayed(), committed, "the retry after {point}");
     for protocol in PROTOCOLS {
-        let again = customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await.good();
+        let again = customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await.success();
         assert!(again.is_replayed());
         assert_eq!((&again.body, again.header("location")), (&retried.body, retried.header("location")));
     }
@@ -77,7 +77,7 @@ async fn between_the_two_writes_of_a_resolution() {
 
     for replayed in [false, true] {
         let again =
-            cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request.clone(), "one").await.good();
+            cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request.clone(), "one").await.success();
         assert_eq!(again.is_replayed(), replayed);
     }
     assert_eq!(database.number("SELECT count(*) FROM activities WHERE kind = 5").await, 1);

@@ -14,10 +14,10 @@ const CREATE: &str = "TicketService.CreateTicket";
 async fn a_retry_gets_the_first_answer_through_any_protocol() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
+    let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     assert!(!first.is_replayed());
     for protocol in PROTOCOLS {
-        let again = cast.customer.keyed(protocol, CREATE, draft(), "one").await.good();
+        let again = cast.customer.keyed(protocol, CREATE, draft(), "one").await.success();
         assert!(again.is_replayed(), "{again:#?}");
         assert_eq!(again.body, first.body);
         for header in ["location", "etag"] {
@@ -59,16 +59,16 @@ async fn a_replay_has_the_rate_limit_of_its_own_request() {
 async fn a_refreshed_token_finds_the_same_key() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
+    let pair = sign_in(&app.endpoint, cast.customer.who()).await.success();
     let before = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
-    let first = before.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
+    let first = before.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     // Tokens issued within the same second are identical.
     app.app.clock.advance(chrono::TimeDelta::seconds(2));
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    let fresh = cast.anonymous.call(Protocol::Grpc, "AuthService.Refresh", request).await.good();
+    let fresh = cast.anonymous.call(Protocol::Grpc, "AuthService.Refresh", request).await.success();
     let after = Actor::bearer(&app.endpoint, fresh.text("/data/accessToken"));
     assert_ne!(before.token().await, after.token().await);
-    let again = after.keyed(Protocol::Grpc, CREATE, draft(), "one").await.good();
+    let again = after.keyed(Protocol::Grpc, CREATE, draft(), "one").await.success();
     assert!(again.is_replayed());
     assert_eq!(again.id(), first.id());
 }
@@ -77,12 +77,12 @@ async fn a_refreshed_token_finds_the_same_key() {
 async fn a_key_belongs_to_its_principal_and_method() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let mine = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
-    let theirs = cast.colleague.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
+    let mine = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
+    let theirs = cast.colleague.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     assert!(!theirs.is_replayed());
     assert_ne!(mine.id(), theirs.id());
     let other = json!({ "ticketId": mine.id() });
-    let resolved = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", other, "one").await.good();
+    let resolved = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", other, "one").await.success();
     assert!(!resolved.is_replayed());
 }
 
@@ -91,23 +91,23 @@ async fn a_key_belongs_to_its_principal_and_method() {
 async fn a_caller_who_reaches_less_gets_no_earlier_answer() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let ticket = cast.customer.call(Protocol::Rest, CREATE, draft()).await.good().id();
+    let ticket = cast.customer.call(Protocol::Rest, CREATE, draft()).await.success().id();
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "By an agent" } });
     let agent = cast.agent.who();
-    cast.agent.keyed(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), "one").await.good();
+    cast.agent.keyed(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), "one").await.success();
     let become_role = async |role: &str| {
         let request = json!({ "userId": agent.id.to_string(), "role": role });
-        cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.good();
-        Actor::bearer(&app.endpoint, sign_in(&app.endpoint, agent).await.good().text("/data/accessToken"))
+        cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.success();
+        Actor::bearer(&app.endpoint, sign_in(&app.endpoint, agent).await.success().text("/data/accessToken"))
     };
     let demoted = become_role("ROLE_CUSTOMER").await;
     for protocol in PROTOCOLS {
         let refused = demoted.keyed(protocol, "TicketService.UpdateTicket", change.clone(), "one").await;
-        let refused = refused.refused("NOT_FOUND");
+        let refused = refused.failure("NOT_FOUND");
         assert!(!refused.body.to_string().contains("By an agent"), "{refused:#?}");
     }
     let admin = become_role("ROLE_ADMIN").await;
-    let again = admin.keyed(Protocol::Rest, "TicketService.UpdateTicket", change, "one").await.good();
+    let again = admin.keyed(Protocol::Rest, "TicketService.UpdateTicket", change, "one").await.success();
     assert!(again.is_replayed(), "{again:#?}");
 }
 
@@ -120,7 +120,7 @@ async fn the_order_of_json_and_the_quotes_of_the_key_do_not_matter() {
         let request = app.endpoint.http.post(format!("{}/api/v1/tickets", app.endpoint.base()));
         let request =
             request.header("content-type", "application/json").header(name, key).bearer_auth(token).body(body);
-        crate::support::rest::read(request.send().await.expect("an answer")).await.good()
+        crate::support::rest::read(request.send().await.expect("an answer")).await.success()
     };
     let first = post(r#"{"subject":"A","body":"B"}"#, "idempotency-key", "k-1").await;
     let again = post(r#"{ "body": "B", "subject": "A" }"#, "x-idempotency-key", r#""k-1""#).await;
@@ -135,7 +135,7 @@ async fn a_request_has_one_key() {
     for protocol in PROTOCOLS {
         for (first, second) in [("idempotency-key", "idempotency-key"), ("idempotency-key", "x-idempotency-key")] {
             let keys = [(first, "one"), (second, "two")];
-            customer.call_with(protocol, CREATE, draft(), &keys).await.refused("MALFORMED_REQUEST");
+            customer.call_with(protocol, CREATE, draft(), &keys).await.failure("MALFORMED_REQUEST");
         }
     }
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(0));
@@ -145,17 +145,17 @@ async fn a_request_has_one_key() {
 async fn a_refusal_by_the_operation_is_stored_too() {
     let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").start().await;
     let cast = app.cast().await;
-    let open = cast.customer.call(Protocol::Rest, CREATE, draft()).await.good().id();
-    let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
+    let open = cast.customer.call(Protocol::Rest, CREATE, draft()).await.success().id();
+    let first = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.failure("OPEN_TICKET_LIMIT_REACHED");
     assert!(!first.is_replayed());
     // The limit has room now, and the key still returns the stored refusal.
-    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": open })).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": open })).await.success();
     for protocol in PROTOCOLS {
-        let again = cast.customer.keyed(protocol, CREATE, draft(), "one").await.refused("OPEN_TICKET_LIMIT_REACHED");
+        let again = cast.customer.keyed(protocol, CREATE, draft(), "one").await.failure("OPEN_TICKET_LIMIT_REACHED");
         assert!(again.is_replayed(), "{again:#?}");
         assert_eq!(again.text("/error/message"), first.text("/error/message"));
     }
-    cast.customer.keyed(Protocol::Rest, CREATE, draft(), "two").await.good();
+    cast.customer.keyed(Protocol::Rest, CREATE, draft(), "two").await.success();
 }
 
 #[tokio::test]
@@ -163,10 +163,10 @@ async fn an_answer_that_the_operation_did_not_decide_is_not_stored() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let wrong = json!({ "subject": "", "body": "" });
-    cast.customer.keyed(Protocol::Rest, CREATE, wrong, "one").await.refused("VALIDATION_FAILED");
-    cast.anonymous.keyed(Protocol::Rest, CREATE, draft(), "one").await.refused("UNAUTHENTICATED");
+    cast.customer.keyed(Protocol::Rest, CREATE, wrong, "one").await.failure("VALIDATION_FAILED");
+    cast.anonymous.keyed(Protocol::Rest, CREATE, draft(), "one").await.failure("UNAUTHENTICATED");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(0));
-    let made = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
+    let made = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     assert!(!made.is_replayed());
 }
 
@@ -174,14 +174,14 @@ async fn an_answer_that_the_operation_did_not_decide_is_not_stored() {
 async fn an_old_key_is_refused_and_does_not_run_again() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
+    cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     app.database.sql("UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'").await;
     for protocol in PROTOCOLS {
-        cast.customer.keyed(protocol, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
+        cast.customer.keyed(protocol, CREATE, draft(), "one").await.failure("IDEMPOTENCY_KEY_EXPIRED");
     }
     // The same holds after the stored answer was swept.
     app.database.sql("UPDATE idempotency_keys SET answer = NULL").await;
-    cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.refused("IDEMPOTENCY_KEY_EXPIRED");
+    cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.failure("IDEMPOTENCY_KEY_EXPIRED");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }
 
@@ -192,10 +192,10 @@ async fn a_failure_is_not_stored() {
     let cast = app.cast().await;
     app.database.sql("ALTER TABLE tickets ADD CONSTRAINT tickets_broken CHECK (false) NOT VALID").await;
     for protocol in PROTOCOLS {
-        cast.customer.keyed(protocol, CREATE, draft(), "one").await.refused("INTERNAL_ERROR");
+        cast.customer.keyed(protocol, CREATE, draft(), "one").await.failure("INTERNAL_ERROR");
     }
     app.database.sql("ALTER TABLE tickets DROP CONSTRAINT tickets_broken").await;
-    let made = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.good();
+    let made = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     assert!(!made.is_replayed(), "{made:#?}");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }
@@ -210,14 +210,14 @@ async fn a_method_that_takes_no_key_stores_nothing() {
         let mut secrets = Vec::new();
         for _ in 0..2 {
             let made = cast.admin.keyed(protocol, "ServiceKeyService.CreateServiceKey", request.clone(), "one").await;
-            let made = made.good();
+            let made = made.success();
             assert!(!made.is_replayed(), "{made:#?}");
             secrets.push(made.text("/secret"));
         }
         assert_ne!(secrets[0], secrets[1], "over {protocol:?}");
         let (email, password) = (&cast.customer.who().email, &cast.customer.who().password);
         let login = json!({ "email": email, "password": password });
-        cast.anonymous.keyed(protocol, "AuthService.Login", login, "one").await.good();
+        cast.anonymous.keyed(protocol, "AuthService.Login", login, "one").await.success();
     }
     assert_eq!(app.database.number("SELECT count(*) FROM idempotency_keys").await, 0);
 }

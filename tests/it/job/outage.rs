@@ -16,7 +16,7 @@ async fn receive_event(cast: &Cast) {
     let signature = webhook::stripe(&body, 0);
     let signed = [("stripe-signature", signature.as_str())];
     let request = webhook_request("stripe", &body);
-    cast.anonymous.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", request, &signed).await.good();
+    cast.anonymous.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", request, &signed).await.success();
 }
 
 const PROCESSED: &str = "SELECT count(*) FROM inbound_events WHERE state <> 1";

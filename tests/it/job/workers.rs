@@ -18,7 +18,7 @@ use crate::{
     cases::{Scene, webhook::webhook_request},
     operation::{assert_imported_once, begin, large, wait_for_end},
     support::{
-        Process, Protocol, Running, TestApp, TestDatabase, database::connect, people::Cast, proxy::Proxy,
+        ChildProcess, Process, Protocol, TestApp, TestDatabase, database::connect, people::Cast, proxy::Proxy,
         receiver::Receiver, webhook,
     },
 };
@@ -37,9 +37,9 @@ async fn another_worker_finishes_the_job_of_a_dead_one_once() {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
-    let mut doomed = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    let mut doomed = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
-    let _next = Running::worker(&database, &[]).await;
+    let _next = ChildProcess::worker(&database, &[]).await;
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
     assert_imported_once(&database).await;
@@ -53,16 +53,16 @@ async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     // Two attempts are enough and take less time than five.
     database.sql("UPDATE jobs SET max_attempts = 2").await;
     for _ in 0..2 {
-        let mut doomed = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+        let mut doomed = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
         assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     }
     let body = webhook::event("ping");
     let signature = webhook::stripe(&body, 0);
     let signed = [("stripe-signature", signature.as_str())];
     let event = webhook_request("stripe", &body);
-    cast.anonymous.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.good();
+    cast.anonymous.call_with(Protocol::Rest, "InboundEventService.ReceiveWebhook", event, &signed).await.success();
     // The import would kill this worker too.
-    let third = Running::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
+    let third = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_FAILED", "{}", third.log());
     wait_for_count(&database, "SELECT count(*) FROM inbound_events WHERE state <> 1", 1).await;
     let dead = "SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL";
@@ -77,7 +77,7 @@ async fn only_one_worker_runs_a_job() {
     let app = TestApp::builder().on(&database).set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
     let own = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_CONCURRENCY", "1")];
-    let workers = futures_util::future::join_all((0..4).map(|_| Running::worker(&database, &own))).await;
+    let workers = futures_util::future::join_all((0..4).map(|_| ChildProcess::worker(&database, &own))).await;
     for worker in &workers {
         worker.wait_for_log("running background jobs").await;
     }
@@ -86,13 +86,13 @@ async fn only_one_worker_runs_a_job() {
     for _ in 0..4 {
         let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
         let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
-        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
         receivers.push(receiver);
     }
     let one = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
     for _ in 0..2 {
         let some = json!({ "tickets": vec![one.clone(); 25] });
-        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.good();
+        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.success();
     }
     wait_for_count(&database, "SELECT count(*) FROM webhook_deliveries WHERE state = 2", 200).await;
     for receiver in receivers {
@@ -153,9 +153,9 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     let lost = cast.agent.at(&doomed.endpoint).call(Protocol::Rest, "TicketService.ImportTickets", request).await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
-    let _worker = Running::worker(&database, &[]).await;
+    let _worker = ChildProcess::worker(&database, &[]).await;
     let list = cast.agent.at(&idle.endpoint).call(Protocol::Rest, "OperationService.ListOperations", json!({})).await;
-    let operation = list.good().text("/data/0/id");
+    let operation = list.success().text("/data/0/id");
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
     assert_imported_once(&database).await;
@@ -172,8 +172,8 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let admin = cast.admin.at(&served.endpoint);
     let types = ["support.ticket.created"];
     let endpoint = json!({ "url": receiver.url(), "eventTypes": types, "accountId": account });
-    admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.good();
+    admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", crate::cases::draft()).await.success();
     database.sql("DELETE FROM tickets").await;
     // The second batch inserts its tickets, then waits for a lock that this test holds.
     let gate = "CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -185,7 +185,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let keeper = connect(&database.url).await;
     keeper.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
     let operation = begin(&cast.agent, &account, &large(), "one").await;
-    let mut worker = if inside_serve { served.into_running() } else { Running::worker(&database, &allowed).await };
+    let mut worker = if inside_serve { served.into_running() } else { ChildProcess::worker(&database, &allowed).await };
     receiver.wait_for(1).await;
     database.locks_waited_for(1).await;
 
@@ -201,7 +201,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     assert_eq!((database.number(waiting).await, database.number(JOBS).await), (1, 1), "the import is handed back");
 
     database.sql("DROP TRIGGER gate ON tickets").await;
-    let _next = Running::worker(&database, &allowed).await;
+    let _next = ChildProcess::worker(&database, &allowed).await;
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
     assert_eq!(receiver.deliveries().len(), 1);

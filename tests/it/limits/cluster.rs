@@ -112,7 +112,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     let Cast { customer, colleague, stranger, agent, .. } = Cast::new(at[0], &database).await;
 
     // What both servers know, they know together.
-    let session = sign_in(at[0], customer.who()).await.good();
+    let session = sign_in(at[0], customer.who()).await.success();
     let before = colleague.token().await.expect("a token");
     let after = stranger.token().await.expect("a token");
     assert!((10..=BURST).contains(&count_admitted(&before, at).await), "what both servers admit together");
@@ -181,17 +181,17 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     let more = count_admitted(&before, at).await;
     assert!(more <= 3, "{more} more than a burst: what was counted is still known");
     let refreshed = json!({ "refreshToken": token });
-    Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", refreshed).await.good();
+    Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", refreshed).await.success();
 }
 
 /// A session that is ended at one server is ended at the other.
 async fn sessions_end_on_both(at: [&Endpoint; 2], user: &Actor) {
-    let session = sign_in(at[0], user.who()).await.good();
+    let session = sign_in(at[0], user.who()).await.success();
     let [here, there] = at.map(|endpoint| Actor::bearer(endpoint, session.text("/data/accessToken")));
-    there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
-    here.call(Protocol::Rest, "AuthService.Logout", json!({})).await.good();
+    there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    here.call(Protocol::Rest, "AuthService.Logout", json!({})).await.success();
     let token = json!({ "refreshToken": session.text("/data/refreshToken") });
-    Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", token).await.refused("SESSION_REVOKED");
+    Actor::anonymous(at[1]).call(Protocol::Rest, "AuthService.Refresh", token).await.failure("SESSION_REVOKED");
     let since = Instant::now();
     eventually("the access token is refused", async || {
         there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.reason == "SESSION_REVOKED"
@@ -206,11 +206,11 @@ async fn posts_follow_on_both(at: [&Endpoint; 2], author: &Actor) {
     let reader = Actor::anonymous(at[1]);
     for number in 0..3 {
         let title = format!("Number {number}");
-        reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await.good();
+        reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await.success();
         let change = json!({ "postId": id, "post": { "title": title } });
-        author.call(Protocol::Rest, "PostService.UpdatePost", change).await.good();
+        author.call(Protocol::Rest, "PostService.UpdatePost", change).await.success();
         eventually("the other server follows", async || {
-            let read = reader.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await.good();
+            let read = reader.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await.success();
             read.text("/data/title") == title
         })
         .await;

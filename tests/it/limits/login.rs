@@ -35,7 +35,7 @@ async fn try_password(app: &TestApp, protocol: Protocol, user: &User, password: 
 async fn guess_from_everywhere(app: &TestApp, user: &User) {
     let guesses = (0..MANY).map(async |number| {
         let address = format!("198.51.100.{number}");
-        try_password(app, PROTOCOLS[number % 2], user, WRONG, &address).await.refused("INVALID_CREDENTIALS");
+        try_password(app, PROTOCOLS[number % 2], user, WRONG, &address).await.failure("INVALID_CREDENTIALS");
     });
     join_all(guesses).await;
 }
@@ -47,22 +47,22 @@ async fn guesses_at_one_account_from_one_network_are_limited() {
     let cast = app.cast().await;
     let user = cast.customer.who();
     for protocol in [Protocol::Grpc, Protocol::Rest] {
-        try_password(&app, protocol, user, WRONG, "192.0.2.7").await.refused("INVALID_CREDENTIALS");
+        try_password(&app, protocol, user, WRONG, "192.0.2.7").await.failure("INVALID_CREDENTIALS");
     }
     for protocol in [Protocol::Grpc, Protocol::Rest] {
         // Accepting the right password would confirm it to a guesser.
         let refused = try_password(&app, protocol, user, &user.password, "192.0.2.7").await;
-        let refused = refused.refused("RATE_LIMIT_EXCEEDED");
+        let refused = refused.failure("RATE_LIMIT_EXCEEDED");
         assert!(refused.header("retry-after").is_some());
         assert_eq!(refused.header("ratelimit-policy"), Some("\"login\";q=2;w=900"));
     }
     // An entry in front of the one from the deployment's own proxy is only the caller's claim.
     let forged = try_password(&app, Protocol::Rest, user, &user.password, "203.0.113.1, 192.0.2.7").await;
-    forged.refused("RATE_LIMIT_EXCEEDED");
+    forged.failure("RATE_LIMIT_EXCEEDED");
     // Neither the owner elsewhere nor another user of the network is affected.
-    try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.8").await.good();
+    try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.8").await.success();
     let other = cast.colleague.who();
-    try_password(&app, Protocol::Rest, other, &other.password, "192.0.2.7").await.good();
+    try_password(&app, Protocol::Rest, other, &other.password, "192.0.2.7").await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,24 +71,24 @@ async fn guesses_at_one_account_from_many_networks_are_limited_and_do_not_keep_i
     let app = start_app(&redis).await;
     let cast = app.cast().await;
     let user = cast.customer.who();
-    try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.1").await.good();
+    try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.1").await.success();
     guess_from_everywhere(&app, user).await;
-    try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.99").await.refused("RATE_LIMIT_EXCEEDED");
+    try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.99").await.failure("RATE_LIMIT_EXCEEDED");
     // Where the owner has signed in before, the owner still can; even after mistyping.
-    try_password(&app, Protocol::Rest, user, "mistyped", "192.0.2.1").await.refused("INVALID_CREDENTIALS");
-    try_password(&app, Protocol::Grpc, user, &user.password, "192.0.2.1").await.good();
+    try_password(&app, Protocol::Rest, user, "mistyped", "192.0.2.1").await.failure("INVALID_CREDENTIALS");
+    try_password(&app, Protocol::Grpc, user, &user.password, "192.0.2.1").await.success();
     // From elsewhere, a reset lets the owner in again.
     let request = json!({ "email": user.email });
-    call(&app, Protocol::Rest, "AuthService.RequestPasswordReset", request, "192.0.2.99").await.good();
+    call(&app, Protocol::Rest, "AuthService.RequestPasswordReset", request, "192.0.2.99").await.success();
     let password = format!("brand new {}", unique());
     let request = json!({ "token": reset::token(&app.database, user).await, "password": password });
-    call(&app, Protocol::Rest, "AuthService.ConfirmPasswordReset", request, "192.0.2.99").await.good();
-    try_password(&app, Protocol::Rest, user, &password, "192.0.2.99").await.good();
-    try_password(&app, Protocol::Rest, user, &password, "192.0.2.98").await.refused("RATE_LIMIT_EXCEEDED");
+    call(&app, Protocol::Rest, "AuthService.ConfirmPasswordReset", request, "192.0.2.99").await.success();
+    try_password(&app, Protocol::Rest, user, &password, "192.0.2.99").await.success();
+    try_password(&app, Protocol::Rest, user, &password, "192.0.2.98").await.failure("RATE_LIMIT_EXCEEDED");
     // An address that nobody has is limited alike.
     let nobody = User { email: format!("{}@example.com", unique()), ..user.clone() };
     guess_from_everywhere(&app, &nobody).await;
-    try_password(&app, Protocol::Rest, &nobody, WRONG, "192.0.2.99").await.refused("RATE_LIMIT_EXCEEDED");
+    try_password(&app, Protocol::Rest, &nobody, WRONG, "192.0.2.99").await.failure("RATE_LIMIT_EXCEEDED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,11 +101,11 @@ async fn guesses_at_many_accounts_from_one_network_are_limited() {
     let guesses = (0..MANY).map(async |number| {
         let other = User { email: format!("{}@example.com", unique()), ..user.clone() };
         let address = format!("2001:db8:1:2::{number:x}");
-        try_password(&app, PROTOCOLS[number % 2], &other, WRONG, &address).await.refused("INVALID_CREDENTIALS");
+        try_password(&app, PROTOCOLS[number % 2], &other, WRONG, &address).await.failure("INVALID_CREDENTIALS");
     });
     join_all(guesses).await;
-    try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:2:3::1").await.refused("RATE_LIMIT_EXCEEDED");
-    try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:3::1").await.good();
+    try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:2:3::1").await.failure("RATE_LIMIT_EXCEEDED");
+    try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:3::1").await.success();
 }
 
 /// An office behind one address signs in at once, and again: right passwords and invalid requests cost no attempt.
@@ -119,15 +119,15 @@ async fn only_wrong_passwords_count() {
         let protocol = PROTOCOLS[number % 2];
         let signed_in = [one, two].map(|user| try_password(&app, protocol, user, &user.password, "192.0.2.7"));
         for answer in join_all(signed_in).await {
-            answer.good();
+            answer.success();
         }
         let invalid = json!({ "email": one.email, "password": "" });
-        call(&app, protocol, "AuthService.Login", invalid, "192.0.2.7").await.refused("VALIDATION_FAILED");
+        call(&app, protocol, "AuthService.Login", invalid, "192.0.2.7").await.failure("VALIDATION_FAILED");
     }
     for _ in 0..TRIES {
-        try_password(&app, Protocol::Rest, one, WRONG, "192.0.2.7").await.refused("INVALID_CREDENTIALS");
+        try_password(&app, Protocol::Rest, one, WRONG, "192.0.2.7").await.failure("INVALID_CREDENTIALS");
     }
-    try_password(&app, Protocol::Rest, one, &one.password, "192.0.2.7").await.refused("RATE_LIMIT_EXCEEDED");
+    try_password(&app, Protocol::Rest, one, &one.password, "192.0.2.7").await.failure("RATE_LIMIT_EXCEEDED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,11 +153,11 @@ async fn registrations_and_resets_from_one_network_are_limited() {
         call(&app, PROTOCOLS[number / 2 % 2], name, request, address).await
     };
     for answer in join_all((0..MANY).map(|number| ask(number, "192.0.2.7"))).await {
-        answer.good();
+        answer.success();
     }
     for number in 0..2 {
-        ask(number, "192.0.2.7").await.refused("RATE_LIMIT_EXCEEDED");
-        ask(number, "192.0.2.8").await.good();
+        ask(number, "192.0.2.7").await.failure("RATE_LIMIT_EXCEEDED");
+        ask(number, "192.0.2.8").await.success();
     }
 }
 
@@ -171,10 +171,10 @@ async fn no_spelling_of_an_address_has_attempts_of_its_own() {
     for protocol in PROTOCOLS {
         for spelling in ["\u{130}", "\u{131}", "i\u{307}", "\u{ff49}"] {
             user.email = stored.replacen('i', spelling, 1);
-            try_password(&app, protocol, &user, &user.password, "192.0.2.1").await.refused("VALIDATION_FAILED");
+            try_password(&app, protocol, &user, &user.password, "192.0.2.1").await.failure("VALIDATION_FAILED");
         }
         user.email = stored.to_uppercase();
-        try_password(&app, protocol, &user, &user.password, "192.0.2.1").await.good();
+        try_password(&app, protocol, &user, &user.password, "192.0.2.1").await.success();
     }
     let capital = format!("UPDATE users SET email = 'A{stored}' WHERE id = '{}' RETURNING 1", user.id);
     let client = crate::support::database::connect(&app.database.url).await;

@@ -37,7 +37,7 @@ pub(crate) async fn write(who: &Actor, stop: &AtomicBool) -> usize {
     let mut made = 0;
     while !stop.load(Ordering::Relaxed) {
         let since = Instant::now();
-        who.call(PROTOCOLS[made % 2], "TicketService.CreateTicket", draft()).await.good();
+        who.call(PROTOCOLS[made % 2], "TicketService.CreateTicket", draft()).await.success();
         assert!(since.elapsed() < SLOWEST, "{:?}", since.elapsed());
         made += 1;
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -37,7 +37,7 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     let (first, second) = tokio::join!(Process::with(&database, &settings), Process::with(&database, &settings));
     let at = [&first.endpoint, &second.endpoint];
     let Cast { customer, colleague, stranger, .. } = Cast::new(&first.endpoint, &database).await;
-    let session = sign_in(&first.endpoint, customer.who()).await.good();
+    let session = sign_in(&first.endpoint, customer.who()).await.success();
     let writer = session.text("/data/accessToken");
     let before = colleague.token().await.expect("a token");
     let after = stranger.token().await.expect("a token");
@@ -89,6 +89,6 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     let more = count_admitted(&before, at).await;
     assert!(more <= 3, "{more} more than a burst");
     let refresh = json!({ "refreshToken": session.text("/data/refreshToken") });
-    writers[1].call(Protocol::Rest, "AuthService.Refresh", refresh).await.good();
+    writers[1].call(Protocol::Rest, "AuthService.Refresh", refresh).await.success();
     assert!(is_healthy(&first).await && is_healthy(&second).await);
 }

@@ -15,8 +15,8 @@ use super::{
 };
 
 /// Writes that are sent again at once.
-const AT_ONCE: usize = 8;
-const FINAL_WITHIN: Duration = Duration::from_secs(120);
+const CONCURRENCY: usize = 8;
+const FINAL_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What was compared, and what differs.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
     books.compared.push(("writes that were acknowledged during the run", acknowledged.count()));
     let repeated = stream::iter(0..mix.writes.lock().expect("no panic").len())
         .map(|index| repeat(mix, index))
-        .buffer_unordered(AT_ONCE);
+        .buffer_unordered(CONCURRENCY);
     books.faults.extend(repeated.filter_map(async |fault| fault).collect::<Vec<_>>().await);
 
     for (name, kind, select) in [
@@ -68,7 +68,7 @@ pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
 /// Sends a write again until its outcome is final; returns what is wrong with it.
 async fn repeat(mix: &Mix, index: usize) -> Option<String> {
     let since = Instant::now();
-    while since.elapsed() < FINAL_WITHIN {
+    while since.elapsed() < FINAL_TIMEOUT {
         match (mix.write(index).await, mix.answer(index)) {
             (Outcome::Wrong(what), _) => return Some(what),
             (Outcome::Good, Some((201, _))) => return None,

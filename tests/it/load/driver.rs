@@ -36,7 +36,7 @@ pub(super) struct Sample {
 
 /// A phase, and what was seen in it.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct PhaseResult {
     pub(super) phase: Phase,
     pub(super) began: Instant,
     /// When the fault was over.
@@ -58,7 +58,7 @@ impl Driver {
     }
 
     /// Has callers send one request after the other, for the length of the phase: as many as the servers can answer.
-    pub(super) async fn saturate(&self, phase: Phase, callers: usize) -> Seen {
+    pub(super) async fn saturate(&self, phase: Phase, callers: usize) -> PhaseResult {
         let began = Instant::now();
         let repeat = async || {
             let mut samples = Vec::new();
@@ -70,12 +70,12 @@ impl Driver {
             samples
         };
         let samples = futures_util::future::join_all((0..callers).map(|_| repeat())).await;
-        Seen { phase, began, ended: Instant::now(), samples: samples.into_iter().flatten().collect() }
+        PhaseResult { phase, began, ended: Instant::now(), samples: samples.into_iter().flatten().collect() }
     }
 
     /// Sends requests during a fault, for at least the length of the phase, and for a while after. The next phase begins
     /// when all are answered.
-    pub(super) async fn run<T>(&self, phase: Phase, fault: impl Future<Output = T>) -> Seen {
+    pub(super) async fn run<T>(&self, phase: Phase, fault: impl Future<Output = T>) -> PhaseResult {
         let (end, ended) = watch::channel(None);
         let began = Instant::now();
         let strike = async move {
@@ -85,7 +85,7 @@ impl Driver {
         };
         let (_end, samples) = tokio::join!(strike, self.send(phase, began, ended.clone()));
         let ended = ended.borrow().expect("the fault has ended");
-        Seen { phase, began, ended, samples }
+        PhaseResult { phase, began, ended, samples }
     }
 
     async fn send(&self, phase: Phase, began: Instant, ended: watch::Receiver<Option<Instant>>) -> Vec<Sample> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Settings,
     books::Books,
-    driver::{Sample, Seen},
+    driver::{PhaseResult, Sample},
     memory::{Series, trend},
     mix::Outcome,
 };
@@ -16,7 +16,7 @@ const BIN: Duration = Duration::from_millis(250);
 /// What is judged: the share of the capacity that remains under overload, the time to recover, and the growth of
 /// memory over the soak.
 const GOODPUT: f64 = 0.9;
-const RECOVERS_WITHIN: Duration = Duration::from_secs(2);
+const MAX_RECOVERY: Duration = Duration::from_secs(2);
 const GROWTH: f64 = 0.05;
 
 pub(super) struct Report {
@@ -34,13 +34,13 @@ impl Report {
     }
 
     /// Adds the phase that measures how much the servers can do.
-    pub(super) fn capacity(&mut self, seen: Seen) {
+    pub(super) fn capacity(&mut self, seen: PhaseResult) {
         let good = seen.samples.iter().filter(|sample| sample.outcome == Outcome::Good).count();
         self.capacity = good as f64 / (seen.ended - seen.began).as_secs_f64();
         self.phase(seen);
     }
 
-    pub(super) fn phase(&mut self, seen: Seen) {
+    pub(super) fn phase(&mut self, seen: PhaseResult) {
         let name = seen.phase.name;
         let mut faults = Vec::new();
         let count = |outcome: &Outcome| seen.samples.iter().filter(|sample| sample.outcome == *outcome).count();
@@ -59,7 +59,7 @@ impl Report {
             if seen.phase.factor > 1.0 && goodput < GOODPUT * self.capacity {
                 faults.push(format!("goodput was {goodput:.0}/s, of {:.0}/s at best", self.capacity));
             }
-            if recovery > RECOVERS_WITHIN {
+            if recovery > MAX_RECOVERY {
                 faults.push(format!("it took {recovery:.1?} to recover"));
             }
         }
@@ -119,7 +119,7 @@ impl Sample {
     }
 }
 
-impl Seen {
+impl PhaseResult {
     /// Successes per second while the fault lasts, or in the whole phase if there is none.
     fn goodput(&self) -> f64 {
         let end = if self.phase.factor > 1.0 { self.ended } else { self.began + self.phase.length };

@@ -15,7 +15,7 @@ use nix::{
 
 use super::{Settings, network::Link};
 use crate::support::{
-    Endpoint, Process, Running, TestDatabase,
+    ChildProcess, Endpoint, Process, TestDatabase,
     actor::{envoy_options, start_envoy},
     gateway::FakeGateway,
     process,
@@ -38,7 +38,7 @@ pub(super) struct World {
     pub(super) database: Arc<TestDatabase>,
     /// What the instances are told beside the defaults of tests.
     variables: Vec<(&'static str, String)>,
-    instances: Vec<(SocketAddr, Running)>,
+    instances: Vec<(SocketAddr, ChildProcess)>,
     envoy: Envoy,
 }
 
@@ -141,7 +141,7 @@ async fn start_instance(
     database: &TestDatabase,
     variables: &[(&'static str, String)],
     address: &str,
-) -> (SocketAddr, Running) {
+) -> (SocketAddr, ChildProcess) {
     let mut own = texts(variables);
     own.push(("LISTEN_ADDR", address));
     let instance = Process::with(database, &own).await;

@@ -138,7 +138,7 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
         [("AuthService.Register", &stranger), ("AuthService.RequestPasswordReset", &user)].into_iter().enumerate()
     {
         provider.behave(&json!({ "wait": 2.5 }));
-        anonymous.call(Protocol::Rest, method, json!({ "email": email })).await.good();
+        anonymous.call(Protocol::Rest, method, json!({ "email": email })).await.success();
         wait_for_at_least(&app.database, "SELECT min(attempts) FROM mails", 2).await;
         provider.behave(&well());
         wait_for_mails(&app.database, SENT, i64::try_from(count).expect("few") + 1).await;
@@ -146,9 +146,9 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
     }
     let token = |number: usize| token(&provider.mails()[number]);
     let register = json!({ "token": token(0), "password": PASSWORD, "name": "Zoë" });
-    anonymous.call(Protocol::Rest, "AuthService.ConfirmRegistration", register).await.good();
+    anonymous.call(Protocol::Rest, "AuthService.ConfirmRegistration", register).await.success();
     let reset = json!({ "token": token(1), "password": PASSWORD });
-    anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.good();
+    anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", reset).await.success();
 }
 
 /// Resend refuses a mail whose first attempt is in progress, or was taken in other words.

@@ -43,7 +43,7 @@ async fn many_mails_do_not_wait_for_polls() {
     let one = json!({ "subject": "One", "body": "Text", "accountId": scene.account() });
     for _ in 0..2 {
         let some = json!({ "tickets": vec![one.clone(); 80] });
-        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.good();
+        scene.cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", some).await.success();
     }
     wait_until_none_is_pending(&app).await;
     // Four at each poll would take 15 s at least.
@@ -60,7 +60,7 @@ async fn each_mail_is_due_in_its_lane() {
         order(&scene).await;
     }
     let register = json!({ "email": format!("{}@example.com", unique()) });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Register", register).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Register", register).await.success();
     let work = modules().work();
     let waiting = depth::waiting(&app.app, work.jobs, work.rows).await.expect("counted");
     let due = |lane: &str| waiting.iter().find(|waiting| waiting.lane == lane).map(|waiting| waiting.due);

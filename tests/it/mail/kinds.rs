@@ -25,11 +25,11 @@ async fn speak_german(scene: &crate::cases::Scene) {
     let id = scene.cast.customer.who().id.to_string();
     for (given, stored) in [("DE-at", "de-AT"), ("de", "de")] {
         let patch = json!({ "userId": id, "user": { "language": given } });
-        let user = scene.cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.good();
+        let user = scene.cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
         assert_eq!(user.text("/data/language"), stored);
     }
     let wrong = json!({ "userId": id, "user": { "language": "german!" } });
-    scene.cast.customer.call(Protocol::Grpc, "UserService.UpdateUser", wrong).await.refused("VALIDATION_FAILED");
+    scene.cast.customer.call(Protocol::Grpc, "UserService.UpdateUser", wrong).await.failure("VALIDATION_FAILED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,9 +37,9 @@ async fn an_order_is_confirmed_paid_and_refunded_in_german() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     speak_german(&scene).await;
-    let payment = paid(&scene).await.good();
+    let payment = paid(&scene).await.success();
     let refund = json!({ "paymentId": payment.id(), "amount": euro(150) });
-    scene.cast.admin.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.good();
+    scene.cast.admin.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.success();
     wait_for_mails(&app.database, SENT, 3).await;
     let mails = provider.mails();
     let numbers: BTreeSet<_> = mails
@@ -57,11 +57,16 @@ async fn an_order_is_confirmed_paid_and_refunded_in_german() {
 async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
-    create_subscription(&scene).await.good();
+    create_subscription(&scene).await.success();
     let fails = json!({
         "productId": create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_sandbox_renewal_declined",
     });
-    scene.cast.customer.keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", fails, &unique()).await.good();
+    scene
+        .cast
+        .customer
+        .keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", fails, &unique())
+        .await
+        .success();
     wait_for_mails(&app.database, SENT, 2).await;
     app.app.clock.advance(TimeDelta::days(32));
     app.run_task("ask_about_subscriptions").await.expect("done");
@@ -85,10 +90,10 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let draft = json!({ "subject": "Smoke <b> & fire\u{2003}!", "body": "Secret text" });
-    let ticket = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.good().id();
+    let ticket = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id();
     let comment = async |who: &crate::support::Actor, body: &str| {
         let request = json!({ "ticketId": ticket, "body": body });
-        who.call(Protocol::Grpc, "CommentService.CreateComment", request).await.good().id()
+        who.call(Protocol::Grpc, "CommentService.CreateComment", request).await.success().id()
     };
     comment(&scene.cast.customer, "More smoke").await;
     comment(&scene.cast.agent, "Leave <i>now</i>.\n\nPlease.").await;
@@ -103,7 +108,7 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
 
     // An agent's own ticket for a customer has no requester in the account, so nobody is told.
     let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
-    scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.good();
+    scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
     wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
     assert_eq!(provider.mails().len(), 2);
 }

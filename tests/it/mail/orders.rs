@@ -12,7 +12,7 @@ const CREATE: &str = "OrderService.CreateOrder";
 
 async fn product(scene: &Scene, name: &str, price_minor: i64, currency: &str) -> String {
     let request = json!({ "name": name, "price": { "amountMinor": price_minor, "currencyCode": currency } });
-    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.good().id()
+    scene.cast.admin.call(Protocol::Rest, "ProductService.CreateProduct", request).await.success().id()
 }
 
 async fn one_thing(scene: &Scene) -> Value {
@@ -26,7 +26,7 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
     let desk = product(&scene, "Grüße <b>&</b> 🔥", 39_900, "EUR").await;
     let lamp = product(&scene, "Lamp", 5, "EUR").await;
     let items = json!([{ "productId": desk, "quantity": 2 }, { "productId": lamp, "quantity": 10 }]);
-    let order = scene.cast.customer.call(Protocol::Grpc, CREATE, json!({ "items": items })).await.good();
+    let order = scene.cast.customer.call(Protocol::Grpc, CREATE, json!({ "items": items })).await.success();
     let number = order.text("/data/number").to_owned();
     wait_for_mails(&app.database, SENT, 1).await;
     let mails = provider.mails();
@@ -59,14 +59,14 @@ async fn a_payment_is_confirmed_once() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let item = json!([{ "productId": product(&scene, "A thing", 1500, "JPY").await, "quantity": 1 }]);
-    let order = scene.cast.customer.call(Protocol::Rest, CREATE, json!({ "items": item })).await.good();
+    let order = scene.cast.customer.call(Protocol::Rest, CREATE, json!({ "items": item })).await.success();
     let (id, number) = (order.id(), order.text("/data/number").to_owned());
     let charge = |method: &str| json!({ "orderId": id, "paymentMethod": method });
     let customer = &scene.cast.customer;
     customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge("pm_card_visa_chargeDeclined"), "no").await;
     let key = unique();
     for _ in 0..3 {
-        customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge("pm_card_visa"), &key).await.good();
+        customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", charge("pm_card_visa"), &key).await.success();
     }
     wait_for_mails(&app.database, SENT, 2).await;
     let mails = provider.mails();
@@ -84,7 +84,7 @@ async fn many_duplicates_of_a_create_are_confirmed_once() {
     let create = |number: usize| scene.cast.customer.keyed(PROTOCOLS[number % 2], CREATE, request.clone(), "once");
     let answers = futures_util::future::join_all((0..64).map(create)).await;
     assert!(answers.iter().any(|answer| answer.reason.is_empty()), "{answers:#?}");
-    scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "once").await.good();
+    scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "once").await.success();
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
 }
@@ -95,11 +95,11 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
     let server = process(&database, &provider, &[("MAINSTAY_FAULTS", "effect.after=error")]).await;
     let scene = scene_of(&server, &database).await;
     let request = json!({ "items": one_thing(&scene).await });
-    scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "rolled-back").await.refused("INTERNAL_ERROR");
+    scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "rolled-back").await.failure("INTERNAL_ERROR");
     let left = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM mails)";
     assert_eq!(database.number(left).await, 0, "neither order nor mail");
     // A request without a key does not pass this fault point, so its mail is sent, and it is the only one.
-    scene.cast.customer.call(Protocol::Rest, CREATE, request).await.good();
+    scene.cast.customer.call(Protocol::Rest, CREATE, request).await.success();
     wait_for_mails(&database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
 }
@@ -115,19 +115,19 @@ async fn staff_name_the_recipient_of_the_confirmation() {
     };
     for protocol in PROTOCOLS {
         for who in [&scene.cast.agent, &scene.cast.service, &scene.cast.admin] {
-            let order = who.call(protocol, CREATE, with(None)).await.good();
+            let order = who.call(protocol, CREATE, with(None)).await.success();
             assert_eq!(order.data().get("confirmationEmail"), None);
         }
-        scene.cast.customer.call(protocol, CREATE, with(Some("b@other.example"))).await.refused("VALIDATION_FAILED");
+        scene.cast.customer.call(protocol, CREATE, with(Some("b@other.example"))).await.failure("VALIDATION_FAILED");
         for wrong in ["nobody", "a@b.example\r\nBcc: c@d.example", "a@b.example, c@d.example", ""] {
-            scene.cast.agent.call(protocol, CREATE, with(Some(wrong))).await.refused("VALIDATION_FAILED");
+            scene.cast.agent.call(protocol, CREATE, with(Some(wrong))).await.failure("VALIDATION_FAILED");
         }
     }
     wait_for_mails(&app.database, FAILED, 9).await;
     let failures = "SELECT string_agg(DISTINCT failure, ', ') FROM mails";
     assert_eq!(text(&app.database, failures).await, "there is no recipient");
     assert_eq!(provider.attempts(), 0);
-    let named = scene.cast.service.call(Protocol::Grpc, CREATE, with(Some("buyer@other.example"))).await.good();
+    let named = scene.cast.service.call(Protocol::Grpc, CREATE, with(Some("buyer@other.example"))).await.success();
     assert_eq!(named.text("/data/confirmationEmail"), "buyer@other.example");
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails()[0]["to"], json!(["buyer@other.example"]));

@@ -67,7 +67,7 @@ async fn a_password_is_reset_without_a_script() {
     let done = post(&app, "/reset-password", &[("token", &token), ("password", &password)], "same-origin").await;
     assert!(done.status == 200 && done.html.contains("You can sign in"), "{}", done.html);
     let sign_in = json!({ "email": who.email, "password": password });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.success();
     let again = post(&app, "/reset-password", &[("token", &token), ("password", &password)], "same-origin").await;
     assert!(again.status == 410 && again.html.contains("type=\"email\"") && !again.html.contains(&token));
 }
@@ -89,7 +89,7 @@ async fn an_account_is_created_without_a_script() {
     let fields = [("token", token.as_str()), ("name", name), ("password", PASSWORD)];
     assert_eq!(post(&app, "/register", &fields, "none").await.status, 200);
     let sign_in = json!({ "email": email, "password": PASSWORD });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.success();
     wait_for_mails(&app.database, SENT, 1).await;
 }
 

@@ -53,16 +53,16 @@ async fn a_mail_that_was_given_up_is_listed_and_redriven_with_the_dead_jobs() {
     wait_for_mails(&app.database, GIVEN_UP, 1).await;
     provider.behave(&well());
     let list = json!({ "kind": "send_mail" });
-    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list.clone()).await.good();
+    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list.clone()).await.success();
     assert_eq!((&listed.data()[0]["attempts"], listed.data().as_array().map(Vec::len)), (&json!(100), Some(1)));
     let why = listed.text("/data/0/failure");
     assert!(why.contains("450") && !why.contains('@'), "{why}");
     let redrive = json!({ "ids": [listed.text("/data/0/id")] });
-    let redriven = admin.call(Protocol::Rest, "DeadJobService.RedriveDeadJobs", redrive).await.good();
+    let redriven = admin.call(Protocol::Rest, "DeadJobService.RedriveDeadJobs", redrive).await.success();
     assert_eq!(redriven.data()["count"], 1);
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
-    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list).await.good();
+    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list).await.success();
     assert_eq!(listed.data().as_array().map(Vec::len), Some(0));
 }
 
@@ -74,7 +74,7 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     let scene = Scene::new(&app).await;
     let who = &scene.cast.anonymous;
     let email = format!("{}@example.com", unique());
-    who.call(Protocol::Rest, "AuthService.Register", json!({ "email": email })).await.good();
+    who.call(Protocol::Rest, "AuthService.Register", json!({ "email": email })).await.success();
     let id = give_up(&app).await;
     app.app.clock.advance(chrono::TimeDelta::hours(20));
     ops::redrive_given_up(&app.app, id).await.expect("redriven");
@@ -82,7 +82,7 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     let mails = provider.takes(1).await;
     app.app.clock.advance(chrono::TimeDelta::hours(10));
     let confirm = json!({ "token": token(&mails[0]), "password": PASSWORD, "name": "Zoë" });
-    who.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await.good();
+    who.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await.success();
 }
 
 /// A dead job that is redriven late must not send what a provider has refused.

@@ -33,19 +33,19 @@ async fn the_mail_to_a_new_address_has_a_token_and_the_mail_to_a_user_has_none()
     let (app, scene) = start_app(&provider).await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let email = format!("{}@example.com", unique());
-        scene.cast.anonymous.call(protocol, REGISTER, json!({ "email": email.to_uppercase() })).await.good();
+        scene.cast.anonymous.call(protocol, REGISTER, json!({ "email": email.to_uppercase() })).await.success();
         let mails = provider.takes(number + 1).await;
         let mail = mails.last().expect("one more");
         assert_eq!(mail["to"], json!([email]));
         let token = token(mail);
         assert!(token.starts_with("mrg_") && text(mail).contains("https://api.shop.example/register?token="));
         let confirm = json!({ "token": token, "password": PASSWORD, "name": "Zoë" });
-        scene.cast.anonymous.call(protocol, "AuthService.ConfirmRegistration", confirm).await.good();
+        scene.cast.anonymous.call(protocol, "AuthService.ConfirmRegistration", confirm).await.success();
         let sign_in = json!({ "email": email, "password": PASSWORD });
-        scene.cast.anonymous.call(protocol, "AuthService.Login", sign_in).await.good();
+        scene.cast.anonymous.call(protocol, "AuthService.Login", sign_in).await.success();
     }
     let user = &scene.cast.customer.who().email;
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, json!({ "email": user })).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, json!({ "email": user })).await.success();
     let mails = provider.takes(4).await;
     let mail = mails.last().expect("one more");
     assert!(
@@ -70,13 +70,13 @@ async fn nobody_can_fill_the_mailbox_of_somebody_else() {
     let stranger = format!("{}@example.com", unique());
     for number in 0..4 {
         let spelling = if number % 2 == 0 { stranger.clone() } else { stranger.to_uppercase() };
-        scene.cast.anonymous.call(PROTOCOLS[number % 3], REGISTER, json!({ "email": spelling })).await.good();
+        scene.cast.anonymous.call(PROTOCOLS[number % 3], REGISTER, json!({ "email": spelling })).await.success();
     }
     wait_for_counts(&app.database, 1, 3).await;
     let user = scene.cast.customer.who().email.clone();
     for number in 0..8 {
         let request = json!({ "email": user });
-        scene.cast.anonymous.call(PROTOCOLS[number % 3], "AuthService.RequestPasswordReset", request).await.good();
+        scene.cast.anonymous.call(PROTOCOLS[number % 3], "AuthService.RequestPasswordReset", request).await.success();
     }
     wait_for_counts(&app.database, 1 + 5, 3 + 3).await;
     for _ in 0..22 {
@@ -96,11 +96,11 @@ async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
     let scene = Scene::new(&app).await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     provider.behave(&json!({ "rcpt": "550 5.1.1 not yet" }));
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.success();
     run_due(&app).await;
     wait_for_counts(&app.database, 0, 1).await;
     provider.behave(&well());
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.success();
     run_due(&app).await;
     wait_for_counts(&app.database, 1, 1).await;
     // The first one does count once it is redriven: it is one too many by now.
@@ -120,7 +120,7 @@ async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
     let scene = Scene::new(&app).await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     provider.behave(&json!({ "rcpt": "451 4.3.0 later" }));
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.success();
     run_due(&app).await;
     assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE failure LIKE '%451%'").await, 1);
     assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE counted_at IS NOT NULL").await, 1);
@@ -132,7 +132,7 @@ async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
     .await;
     assert_eq!(app.database.number("SELECT count(*) FROM mails WHERE counted_at IS NOT NULL").await, 0);
     provider.behave(&well());
-    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, REGISTER, request).await.success();
     run_due(&app).await;
     wait_for_counts(&app.database, 1, 1).await;
 }
@@ -146,7 +146,7 @@ async fn a_mail_that_was_attempted_and_not_counted_is_counted() {
     let scene = Scene::new(&app).await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     for _ in 0..2 {
-        scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.good();
+        scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.success();
     }
     app.database.sql("UPDATE mails SET attempts = 1 WHERE id = (SELECT min(id::text)::uuid FROM mails)").await;
     for row in app.database.sql("SELECT id FROM mails ORDER BY id").await {

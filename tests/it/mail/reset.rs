@@ -19,7 +19,7 @@ async fn the_token_of_the_mail_sets_the_password() {
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         // Addresses are case-insensitive.
         let request = json!({ "email": email.to_uppercase() });
-        scene.cast.anonymous.call(protocol, REQUEST, request).await.good();
+        scene.cast.anonymous.call(protocol, REQUEST, request).await.success();
         let mails = provider.takes(number + 1).await;
         let mail = mails.last().expect("one more");
         assert_eq!((&mail["to"], mail["defects"].clone()), (&json!([email]), json!([])));
@@ -30,10 +30,10 @@ async fn the_token_of_the_mail_sets_the_password() {
         );
         assert!(mail["html"].as_str().is_some_and(|html| html.contains(&token)));
         let confirm = json!({ "token": token, "password": password });
-        scene.cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", confirm.clone()).await.good();
-        scene.cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", confirm).await.refused("INVALID_TOKEN");
+        scene.cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", confirm.clone()).await.success();
+        scene.cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", confirm).await.failure("INVALID_TOKEN");
         let sign_in = json!({ "email": email, "password": password });
-        scene.cast.anonymous.call(protocol, "AuthService.Login", sign_in).await.good();
+        scene.cast.anonymous.call(protocol, "AuthService.Login", sign_in).await.success();
     }
     wait_for_mails(&app.database, SENT, 3).await;
     assert_eq!(provider.mails().len(), 3);
@@ -45,7 +45,7 @@ async fn an_unknown_address_gets_no_mail() {
     let provider = MailProvider::start().await;
     let (app, scene) = start_app(&provider).await;
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
-    scene.cast.anonymous.call(Protocol::Rest, REQUEST, unknown).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, REQUEST, unknown).await.success();
     wait_for_mails(&app.database, FAILED, 1).await;
     assert_eq!(text(&app.database, "SELECT failure FROM mails").await, "there is no recipient");
     assert_eq!(provider.attempts(), 0);

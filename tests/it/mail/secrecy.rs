@@ -23,18 +23,18 @@ async fn neither_log_nor_table_reveals_the_mail() {
     order(&scene).await;
     let items = json!([{ "productId": product(&scene, 150, "EUR").await, "quantity": 1 }]);
     let named = json!({ "items": items, "accountId": scene.account(), "confirmationEmail": other });
-    scene.cast.agent.call(Protocol::Rest, "OrderService.CreateOrder", named.clone()).await.good();
+    scene.cast.agent.call(Protocol::Rest, "OrderService.CreateOrder", named.clone()).await.success();
     scene
         .cast
         .anonymous
         .call(Protocol::Rest, "AuthService.RequestPasswordReset", json!({ "email": email }))
         .await
-        .good();
+        .success();
     wait_for_at_least(&database, "SELECT min(attempts) FROM mails", 2).await;
     provider.behave(&well());
     wait_for_mails(&database, SENT, 3).await;
     provider.behave(&json!({ "data": format!("550 5.1.1 {other} is unknown") }));
-    scene.cast.agent.call(Protocol::Grpc, "OrderService.CreateOrder", named).await.good();
+    scene.cast.agent.call(Protocol::Grpc, "OrderService.CreateOrder", named).await.success();
     wait_for_at_least(&database, "SELECT count(*) FROM mails WHERE state = 3", 1).await;
 
     let mails = provider.mails();
@@ -67,7 +67,7 @@ async fn the_log_transport_logs_no_text() {
         .anonymous
         .call(Protocol::Rest, "AuthService.RequestPasswordReset", json!({ "email": email }))
         .await
-        .good();
+        .success();
     wait_for_mails(&database, SENT, 2).await;
     let log = server.log();
     for said in ["a mail would go out", "order_confirmation", "password_reset"] {

@@ -31,7 +31,7 @@ async fn resend(scene: &Scene, kind: &str, address: &str, bounce: &str) {
     let [timestamp, signature] = webhook::standard(&id, &body);
     let headers = [("svix-id", id.as_str()), ("svix-timestamp", &timestamp), ("svix-signature", &signature)];
     let request = webhook_request("standard", &body);
-    scene.cast.anonymous.call_with(Protocol::Rest, RECEIVE, request, &headers).await.good();
+    scene.cast.anonymous.call_with(Protocol::Rest, RECEIVE, request, &headers).await.success();
 }
 
 async fn wait_until_processed(app: &TestApp, count: i64) {
@@ -54,7 +54,7 @@ async fn an_address_that_bounced_is_sent_nothing_until_an_operator_says_so() {
     assert_eq!(text(&app.database, "SELECT address FROM mail_suppressions").await, email);
     order(&scene).await;
     let reset = json!({ "email": email });
-    scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", reset).await.good();
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", reset).await.success();
     wait_for_mails(&app.database, FAILED, 2).await;
     let why = text(&app.database, "SELECT DISTINCT failure FROM mails WHERE state = 3").await;
     assert_eq!((why.as_str(), provider.attempts()), ("mail to the address bounced before", 1));
@@ -96,8 +96,8 @@ async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
         { "email": "gone@example.com", "event": "bounce", "type": "bounce" },
         { "email": email, "event": "spamreport" },
     ]);
-    deliver(&events, "another body").await.refused("INVALID_SIGNATURE");
-    deliver(&events, &events.to_string()).await.good();
+    deliver(&events, "another body").await.failure("INVALID_SIGNATURE");
+    deliver(&events, &events.to_string()).await.success();
     wait_until_processed(&app, 1).await;
     let listed = "SELECT string_agg(address || ' ' || reason, ', ' ORDER BY reason) FROM mail_suppressions";
     assert_eq!(text(&app.database, listed).await, format!("gone@example.com 1, {email} 2"));

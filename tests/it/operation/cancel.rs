@@ -25,11 +25,11 @@ async fn a_waiting_operation_never_starts_after_its_cancellation() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
-    cancel(&cast.service, &operation).await.refused("NOT_FOUND");
-    let cancelled = cancel(&cast.agent, &operation).await.good();
+    cancel(&cast.service, &operation).await.failure("NOT_FOUND");
+    let cancelled = cancel(&cast.agent, &operation).await.success();
     assert_eq!(cancelled.text("/data/state"), "OPERATION_STATE_CANCELLED");
     assert!(cancelled.data()["finishTime"].is_string() && cancelled.data()["failure"].is_null(), "{cancelled:?}");
-    let again = cancel(&cast.admin, &operation).await.good();
+    let again = cancel(&cast.admin, &operation).await.success();
     assert_eq!(again.data(), cancelled.data(), "it is unchanged");
     // Another run of its job would find nothing to do either.
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
@@ -54,7 +54,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
     keeper.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
     app.database.locks_waited_for(1).await;
-    let cancelled = cancel(&cast.agent, &operation).await.good();
+    let cancelled = cancel(&cast.agent, &operation).await.success();
     keeper.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
 
     let jobs = "SELECT count(*) FROM jobs";
@@ -72,7 +72,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
     ] {
         assert_eq!(app.database.number(what).await, count, "{what}");
     }
-    cancel(&cast.agent, &operation).await.good();
+    cancel(&cast.agent, &operation).await.success();
     // Importing the rest recognizes the rows that were stored.
     app.database.sql("DROP TRIGGER gate ON tickets").await;
     let rest = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "two").await;
@@ -89,7 +89,7 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
     let account = cast.customer.who().account.to_string();
     let url = "https://hooks.example.invalid/mainstay";
     let endpoint = json!({ "url": url, "eventTypes": ["operations.operation.finished"] });
-    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     for round in 0..6 {
         let operation = begin(&cast.agent, &account, "body\nOne\n", &format!("round-{round}")).await;
         // Sometimes before a worker takes the operation, sometimes during its run, sometimes after.
@@ -98,8 +98,8 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
         let done = wait_for_end(&cast.agent, &operation).await;
         for answer in answers {
             match done["state"].as_str() {
-                Some("OPERATION_STATE_CANCELLED") => assert_eq!(answer.good().data(), &done),
-                Some("OPERATION_STATE_SUCCEEDED") => drop(answer.refused("OPERATION_ENDED")),
+                Some("OPERATION_STATE_CANCELLED") => assert_eq!(answer.success().data(), &done),
+                Some("OPERATION_STATE_SUCCEEDED") => drop(answer.failure("OPERATION_ENDED")),
                 other => panic!("{other:?}"),
             }
         }
@@ -114,13 +114,13 @@ async fn endpoints_are_notified_of_every_outcome() {
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
     let endpoint = json!({ "url": receiver.url(), "eventTypes": ["operations.operation.finished"] });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     let (agent, account) = (&scene.cast.agent, scene.account());
     let mut ids = Vec::new();
     for (key, text) in [("good", "body\nOne\n"), ("bad", "subject\nOne\n"), ("unwanted", "body\nTwo\n")] {
         ids.push(begin(agent, &account, text, key).await);
     }
-    cancel(agent, &ids[2]).await.good();
+    cancel(agent, &ids[2]).await.success();
     let _worker = TestApp::builder().on(&app.database).set("WEBHOOK_ALLOW_PRIVATE", "true").with_jobs().start().await;
     let mut states = Vec::new();
     for id in &ids {

@@ -13,7 +13,7 @@ async fn a_row_is_recognized_in_either_format() {
     let csv = "tag_2,body,subject,extra,priority,tag_1\nb,\"Line one\\nline \"\"two\"\"\r\nthree\",,x,HIGH,\"a,a\"\n";
     let first = begin(&cast.agent, &account, csv, "csv").await;
     assert_eq!(wait_for_end(&cast.agent, &first).await["progress"]["rowsCreated"], "1");
-    let list = cast.agent.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.good();
+    let list = cast.agent.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.success();
     let ticket = &list.data()[0];
     assert_eq!(ticket["subject"], "Line one line \"two\" three");
     assert_eq!(ticket["body"], "Line one\nline \"two\"\nthree");
@@ -26,11 +26,12 @@ async fn a_row_is_recognized_in_either_format() {
     });
     let text = base64(&format!("{line}\n{{\"body\":"));
     let request = json!({ "accountId": account, "file": { "contentType": "application/x-ndjson", "data": text } });
-    let second = cast.agent.keyed(Protocol::Grpc, "TicketService.ImportTickets", request, "ndjson").await.good().id();
+    let second =
+        cast.agent.keyed(Protocol::Grpc, "TicketService.ImportTickets", request, "ndjson").await.success().id();
     let done = wait_for_end(&cast.agent, &second).await;
     assert_eq!((&done["progress"]["rowsKnown"], &done["progress"]["rowsFailed"]), (&json!("1"), &json!("1")));
     let request = json!({ "operationId": second });
-    let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.good();
+    let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.success();
     assert_eq!(errors.data()[0]["message"], "line ends in the middle");
     assert_eq!(errors.data()[0]["line"], "2");
 }
@@ -59,7 +60,7 @@ async fn invalid_rows_are_listed_in_pages() {
     let (mut lines, mut token) = (Vec::new(), String::new());
     loop {
         let request = json!({ "operationId": operation, "pageSize": 3, "pageToken": token });
-        let page = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.good();
+        let page = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.success();
         lines.extend(page.data().as_array().expect("a list").iter().map(|error| error["line"].clone()));
         match page.body["meta"]["nextPageToken"].as_str() {
             Some(next) => token = next.to_owned(),

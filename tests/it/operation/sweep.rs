@@ -54,7 +54,7 @@ async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
                 + (SELECT count(*) FROM operations WHERE state > 2) + (SELECT count(*) FROM operation_errors)";
     assert_eq!(app.database.number(left).await, 10, "the unfinished operation stays, and nothing of the other one");
     let get = json!({ "operationId": old });
-    cast.agent.call(Protocol::Rest, "OperationService.GetOperation", get).await.refused("NOT_FOUND");
+    cast.agent.call(Protocol::Rest, "OperationService.GetOperation", get).await.failure("NOT_FOUND");
 }
 
 /// However many invalid rows an operation has, no statement removes more of them than end in time.

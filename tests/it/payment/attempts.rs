@@ -23,7 +23,7 @@ async fn a_late_decline_does_not_fail_the_next_attempt_to_charge() {
     overtake(&app, "payments").await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.success();
     assert_eq!((charge.status, charge.text("/data/status").as_str()), (202, "PAYMENT_STATUS_PENDING"));
     assert_eq!(app.database.number("SELECT status FROM payments").await, 1);
 }
@@ -37,7 +37,7 @@ async fn a_late_rejection_does_not_fail_the_next_attempt_to_refund() {
     overtake(&app, "refunds").await;
     assert!(gateway.refund_at_console(&payment, 100).await);
     let request = json!({ "paymentId": payment });
-    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
+    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     assert_eq!((refund.status, refund.text("/data/status").as_str()), (202, "REFUND_STATUS_PENDING"));
     assert_eq!(app.database.number("SELECT status FROM refunds").await, 1);
 }

@@ -42,6 +42,6 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let get = async |id: &str| {
         customer.call(Protocol::Rest, "PaymentService.GetPayment", serde_json::json!({ "paymentId": id })).await
     };
-    get(&before).await.good();
-    get(&after).await.refused("NOT_FOUND");
+    get(&before).await.success();
+    get(&after).await.failure("NOT_FOUND");
 }

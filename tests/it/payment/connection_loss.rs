@@ -43,7 +43,7 @@ async fn intent_cut(cut: Cut) {
         }
         Cut::AfterCommit => assert!(lost.status < 500, "a failure after the intent: {lost:#?}"),
     }
-    let retried = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
+    let retried = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.success();
     assert_eq!(retried.status, 201);
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
@@ -74,7 +74,7 @@ async fn outcome_cut(cut: Cut) {
     assert!(answer.reason.is_empty(), "a failure after a charge: {answer:#?}");
     assert!([201, 202].contains(&answer.status), "{answer:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
-    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
+    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.success();
     assert_eq!((again.status, again.id()), (201, answer.id()));
 }
 
@@ -104,6 +104,6 @@ async fn every_backend_is_terminated_while_the_gateway_charges() {
     });
     assert!(answer.reason.is_empty(), "a failure after a charge: {answer:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
-    let again = call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, "one").await.good();
+    let again = call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, "one").await.success();
     assert_eq!((again.status, again.id()), (201, answer.id()));
 }

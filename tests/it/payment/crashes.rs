@@ -35,11 +35,11 @@ async fn charge_killed_at(point: &str, intended: bool, first: First) {
         assert_eq!(gateway.settled_books(&database).await, usize::from(intended), "the job alone, after {point}");
     }
     let customer = scene.cast.customer.at(&restarted.endpoint);
-    let retried = call_until_final(&customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
+    let retried = call_until_final(&customer, Protocol::Grpc, CHARGE, &request, "one").await.success();
     assert_eq!(retried.status, 201);
     assert_eq!(retried.is_replayed(), intended, "the retry after {point}");
     assert_eq!(retried.text("/data/status"), "PAYMENT_STATUS_SUCCEEDED");
-    let again = customer.keyed(Protocol::Rest, CHARGE, request, "one").await.good();
+    let again = customer.keyed(Protocol::Rest, CHARGE, request, "one").await.success();
     assert_eq!((again.status, again.is_replayed(), &again.body), (201, true, &retried.body));
     assert_eq!(gateway.settled_books(&database).await, 1, "one charge after {point}");
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 3").await, 1);
@@ -63,7 +63,7 @@ async fn refund_killed_at(point: &str, first: First) {
         assert_eq!(gateway.settled_books(&database).await, 2, "the job alone, after {point}");
     }
     let agent = scene.cast.agent.at(&restarted.endpoint);
-    let retried = call_until_final(&agent, Protocol::Rest, REFUND, &request, "one").await.good();
+    let retried = call_until_final(&agent, Protocol::Rest, REFUND, &request, "one").await.success();
     assert_eq!((retried.status, retried.text("/data/status").as_str()), (201, "REFUND_STATUS_SUCCEEDED"));
     assert_eq!(gateway.settled_books(&database).await, 2, "one charge and one refund after {point}");
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1, "fully refunded");

@@ -88,7 +88,7 @@ async fn duplicates_without_redis(go: impl FnOnce(&mut Redis)) {
         .filter(|answer| !answer.reason.is_empty() && answer.reason != "IDEMPOTENCY_IN_PROGRESS")
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let late = call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, "one").await.good();
+    let late = call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, "one").await.success();
     assert!(late.is_replayed(), "{late:#?}");
     assert_eq!(gateway.settled_books(&database).await, 1);
 }

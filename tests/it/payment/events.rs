@@ -61,7 +61,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
     // job runs.
     gateway.tells(&[&app.endpoint], json!("never")).await;
     let request = json!({ "paymentId": payment, "amount": euro("50") });
-    let part = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good().id();
+    let part = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success().id();
     expected.push(("payments.refund.succeeded", &part));
     assert_eq!(events(&receiver, expected.len()).await, owned(&expected), "after the partial refund");
 
@@ -72,7 +72,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
         .agent
         .keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique())
         .await
-        .refused("PAYMENT_FAILED");
+        .failure("PAYMENT_FAILED");
     let refused = app.database.sql("SELECT id FROM refunds WHERE status = 3").await[0][0].clone().expect("an id");
     expected.push(("payments.refund.failed", &refused));
     assert_eq!(events(&receiver, expected.len()).await, owned(&expected));
@@ -85,7 +85,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
 
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
-    scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
+    scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.failure("CARD_DECLINED");
     let declined = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
     expected.push(("payments.payment.failed", &declined));
     assert_eq!(events(&receiver, expected.len()).await, owned(&expected));

@@ -17,7 +17,7 @@ async fn a_short_failure_is_hidden_from_the_caller() {
     for (number, behaviour) in behaviours.into_iter().enumerate() {
         let request = charge_of(&scene).await;
         gateway.behave(behaviour.clone(), 1).await;
-        let charge = scene.cast.customer.keyed(PROTOCOLS[number % 2], CHARGE, request, &unique()).await.good();
+        let charge = scene.cast.customer.keyed(PROTOCOLS[number % 2], CHARGE, request, &unique()).await.success();
         assert_eq!((charge.status, charge.is_replayed()), (201, false), "{behaviour}: {charge:#?}");
         assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{behaviour}");
     }
@@ -33,7 +33,7 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
     for (number, behaviour) in behaviours.into_iter().enumerate() {
         let (request, key) = (charge_of(&scene).await, unique());
         gateway.behave(behaviour.clone(), 0).await;
-        let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.good();
+        let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.success();
         assert_eq!(
             (charge.status, charge.text("/data/status").as_str()),
             (202, "PAYMENT_STATUS_PENDING"),
@@ -48,13 +48,13 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
             .customer
             .call(Protocol::Grpc, "OrderService.CancelOrder", order)
             .await
-            .refused("ORDER_PAYMENT_PENDING");
+            .failure("ORDER_PAYMENT_PENDING");
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{behaviour}");
         let polled =
             scene.cast.customer.call(Protocol::Grpc, "PaymentService.GetPayment", json!({ "paymentId": charge.id() }));
-        assert_eq!(polled.await.good().text("/data/status"), "PAYMENT_STATUS_SUCCEEDED");
-        let again = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &key).await.good();
+        assert_eq!(polled.await.success().text("/data/status"), "PAYMENT_STATUS_SUCCEEDED");
+        let again = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &key).await.success();
         assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
     }
 }
@@ -67,9 +67,9 @@ async fn a_retry_settles_an_unknown_outcome() {
     let scene = crate::cases::Scene::new(&app).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("hang_up_after"), 3).await;
-    let charge = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request.clone(), "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request.clone(), "one").await.success();
     assert_eq!(charge.status, 202);
-    let again = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.good();
+    let again = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.success();
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()), "{again:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
@@ -90,7 +90,7 @@ async fn a_caller_who_leaves_is_charged_once() {
         () = stored => {}
     }
     assert_eq!(gateway.settled_books(&app.database).await, 1);
-    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
+    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.success();
     assert!(again.is_replayed());
 }
 
@@ -107,7 +107,7 @@ async fn a_short_deadline_returns_a_pending_payment() {
     let request = charge_of(&scene).await;
     gateway.behave(json!({ "delay_before": 2500 }), 1).await;
     let headers = [("idempotency-key", "one"), ("x-request-timeout", "2")];
-    let charge = scene.cast.customer.call_with(Protocol::Rest, CHARGE, request, &headers).await.good();
+    let charge = scene.cast.customer.call_with(Protocol::Rest, CHARGE, request, &headers).await.success();
     assert_eq!(charge.status, 202, "a started payment is never reported as failed: {charge:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
@@ -119,18 +119,18 @@ async fn a_declined_card_leaves_the_order_open() {
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = "pm_card_visa_chargeDeclinedInsufficientFunds".into();
     let first =
-        scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+        scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.failure("CARD_DECLINED");
     assert!(!first.is_replayed());
     for protocol in PROTOCOLS {
-        let again = scene.cast.customer.keyed(protocol, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+        let again = scene.cast.customer.keyed(protocol, CHARGE, request.clone(), "one").await.failure("CARD_DECLINED");
         assert!(again.is_replayed());
         assert_eq!(again.text("/error/message"), first.text("/error/message"));
     }
     let of = json!({ "orderId": request["orderId"] });
-    let listed = scene.cast.customer.call(Protocol::Grpc, "PaymentService.ListPayments", of).await.good();
+    let listed = scene.cast.customer.call(Protocol::Grpc, "PaymentService.ListPayments", of).await.success();
     assert_eq!(listed.text("/data/0/failureCode"), "insufficient_funds");
     request["paymentMethod"] = "pm_card_visa".into();
-    scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, "two").await.good();
+    scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, "two").await.success();
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
@@ -143,7 +143,7 @@ async fn a_rejected_api_key_raises_an_alert() {
     let scene = super::scene_of(&server, &database).await;
     gateway.behave(json!({ "refuse": 401 }), 0).await;
     let request = charge_of(&scene).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.success();
     assert_eq!(charge.status, 202);
     let since = Instant::now();
     let raised = loop {
@@ -170,7 +170,7 @@ async fn payments_settle_after_the_gateway_restarts() {
     let payment = paid(&scene).await.id();
     let request = charge_of(&scene).await;
     gateway.kill();
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.success();
     assert_eq!(charge.status, 202, "started before the circuit opened: {charge:#?}");
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
     let refund = scene.cast.agent.keyed(Protocol::Grpc, REFUND, refund, "one").await;
@@ -234,13 +234,13 @@ async fn a_suspected_fraud_is_not_revealed_to_the_caller() {
     let (_app, scene) = start_app(&gateway).await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
-    let refused = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.refused("CARD_DECLINED");
+    let refused = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.failure("CARD_DECLINED");
     assert!(!refused.body.to_string().contains("stolen"), "{refused:#?}");
     for (who, code) in [(&scene.cast.customer, "generic_decline"), (&scene.cast.agent, "stolen_card")] {
-        let listed = who.call(Protocol::Grpc, "PaymentService.ListPayments", json!({})).await.good();
+        let listed = who.call(Protocol::Grpc, "PaymentService.ListPayments", json!({})).await.success();
         assert_eq!(listed.text("/data/0/failureCode"), code);
         let get = json!({ "paymentId": listed.text("/data/0/id") });
-        let found = who.call(Protocol::Rest, "PaymentService.GetPayment", get).await.good();
+        let found = who.call(Protocol::Rest, "PaymentService.GetPayment", get).await.success();
         assert_eq!(found.text("/data/failureCode"), code);
     }
 }
@@ -254,16 +254,16 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     let charge = async |minor: i64, currency: &str| {
         let product = crate::cases::order::product(&scene, minor, currency).await;
         let order = json!({ "items": [{ "productId": product, "quantity": 1 }] });
-        let order = scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", order).await.good().id();
+        let order = scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", order).await.success().id();
         let request = json!({ "orderId": order, "paymentMethod": "pm_card_visa" });
         scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await
     };
-    let krona = charge(500, "ISK").await.good();
+    let krona = charge(500, "ISK").await.success();
     assert_eq!(krona.status, 201);
     let back = json!({ "paymentId": krona.id(), "amount": { "amountMinor": "100", "currencyCode": "ISK" } });
-    scene.cast.agent.keyed(Protocol::Grpc, REFUND, back, &unique()).await.good();
-    charge(700, "MGA").await.good();
-    charge(700, "JPY").await.good();
+    scene.cast.agent.keyed(Protocol::Grpc, REFUND, back, &unique()).await.success();
+    charge(700, "MGA").await.success();
+    charge(700, "JPY").await.success();
     let mut moved: Vec<_> = gateway.movements().iter().map(|moved| moved.amount).collect();
     moved.sort_unstable();
     assert_eq!(moved, [-10_000, 7, 700, 50_000]);
@@ -272,8 +272,8 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     })
     .await;
     // An amount that Stripe cannot express is refused, and nothing is charged.
-    charge(701, "MGA").await.refused("PAYMENT_FAILED");
-    charge(1_234, "KWD").await.refused("PAYMENT_FAILED");
+    charge(701, "MGA").await.failure("PAYMENT_FAILED");
+    charge(1_234, "KWD").await.failure("PAYMENT_FAILED");
     assert_eq!(gateway.movements().len(), 4);
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (4, 4, 0, &Vec::new()));

@@ -35,8 +35,8 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     // While the gateway is reachable: a payment and two subscriptions.
     let payment = paid(&scene).await.id();
     let wanted = subscription(&scene).await;
-    let subscription = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
-    let going = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.good().id();
+    let subscription = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.success().id();
+    let going = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.success().id();
     let (charge, later) = (charge_of(&scene).await, charge_of(&scene).await);
     let refund = json!({ "paymentId": payment, "amount": euro("100") });
     let cancel = json!({ "subscriptionId": subscription });
@@ -56,7 +56,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
             _ => ("POST /v1/subscriptions", "hang_up_after"),
         };
         gateway.behave_at(at, json!(behaviour), 0).await;
-        let answer = who.at(&server.endpoint).keyed(Protocol::Rest, method, request.clone(), method).await.good();
+        let answer = who.at(&server.endpoint).keyed(Protocol::Rest, method, request.clone(), method).await.success();
         assert_eq!(answer.status, 202, "{method}: {answer:#?}");
         gateway.behave_well().await;
     }
@@ -80,7 +80,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     for (who, method, request) in
         [(&agent, REFUND, refund.clone()), (&customer, CANCEL, json!({ "subscriptionId": going }))]
     {
-        let refused = who.keyed(Protocol::Rest, method, request, &unique()).await.refused("GATEWAY_CHANGED");
+        let refused = who.keyed(Protocol::Rest, method, request, &unique()).await.failure("GATEWAY_CHANGED");
         assert!(refused.body.to_string().contains("created at the gateway stripe"), "{refused:#?}");
     }
     assert_eq!(database.number(PENDING).await, 4, "another gateway settles nothing");
@@ -88,7 +88,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     assert_eq!(database.number("SELECT count(*) FROM sandbox_subscriptions").await, 0);
     assert_eq!(sandbox.log().matches("other_gateway").count(), 1, "one alert is raised");
     // A payment that starts at the new gateway is not affected.
-    call_until_final(&customer, Protocol::Rest, CHARGE, &later, &unique()).await.good();
+    call_until_final(&customer, Protocol::Rest, CHARGE, &later, &unique()).await.success();
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 1);
     database.sql("UPDATE subscriptions SET next_sync_at = now() WHERE status = 2").await;
     let sweep = "UPDATE scheduled_tasks SET last_started_at = NULL, last_finished_at = NULL WHERE name = 'ask_about_subscriptions'";

@@ -34,7 +34,7 @@ pub(super) async fn deliver(app: &TestApp, scene: &Scene, body: &str) -> String 
         webhook_request("stripe", body),
         &headers,
     );
-    said.await.good();
+    said.await.success();
     let id = serde_json::from_str::<Value>(body).expect("JSON")["id"].as_str().expect("an id").to_owned();
     let since = Instant::now();
     loop {
@@ -68,13 +68,13 @@ async fn a_success_event_settles_the_payment() {
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let (request, key) = (charge_of(&scene).await, unique());
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.success();
     assert_eq!((charge.status, gateway.movements().len()), (202, 1), "charged, with an unknown outcome");
     gateway.tells(&[&app.endpoint], json!("once")).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(state(&app).await, (2, 3, 0));
     eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
-    let again = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &key).await.good();
+    let again = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &key).await.success();
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
 }
 
@@ -87,7 +87,7 @@ async fn a_failure_event_makes_the_app_query_the_gateway() {
         gateway.behave(json!({ "refuse": 503 }), 0).await;
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = json!(card);
-        let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.good();
+        let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.success();
         assert_eq!(charge.status, 202);
         gateway.behave_well().await;
         let metadata = json!({ "mainstay_payment": charge.id() });
@@ -109,7 +109,8 @@ async fn a_refund_event_before_the_charge_event_is_handled() {
         let gateway = FakeGateway::start().await;
         let (app, scene) = start_app_with(&gateway, &[("PAYMENT_RETRY_WAIT", "1s")]).await;
         gateway.behave(json!("hang_up_after"), 0).await;
-        let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+        let charge =
+            scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.success();
         assert_eq!(charge.status, 202);
         assert!(gateway.refund_at_console(&charge.id(), 450).await);
         gateway.tells(&[&app.endpoint], manner.clone()).await;
@@ -131,12 +132,12 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.success();
     let id = charge.id();
     let mut declined = charge_of(&scene).await;
     declined["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
     gateway.behave_well().await;
-    scene.cast.customer.keyed(Protocol::Rest, CHARGE, declined, &unique()).await.refused("CARD_DECLINED");
+    scene.cast.customer.keyed(Protocol::Rest, CHARGE, declined, &unique()).await.failure("CARD_DECLINED");
     let failed = app.database.sql("SELECT id FROM payments WHERE status = 3").await[0][0].clone().expect("an id");
     let dead = [
         ("another amount", success_event(&id, "pi_1", 449)),
@@ -171,7 +172,7 @@ async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.success();
     assert_eq!(charge.status, 202);
     app.database.sql("UPDATE payments SET gateway = 'sandbox'").await;
     assert_eq!(deliver(&app, &scene, &success_event(&charge.id(), "pi_1", 450)).await, "dead");

@@ -17,7 +17,7 @@ use crate::{
 async fn app_with_pending_payment(gateway: &FakeGateway, behaviour: Value, times: u32) -> (TestApp, Scene) {
     let (app, scene) = start_app_with(gateway, &ALONE).await;
     gateway.behave(behaviour, times).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
     (app, scene)
 }

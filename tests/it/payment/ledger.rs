@@ -36,11 +36,11 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
-    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.good().id();
+    let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success().id();
     // A payment whose outcome is unknown.
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = super::charge_of(&scene).await;
-    let pending = scene.cast.customer.keyed(Protocol::Rest, super::CHARGE, request, &unique()).await.good().id();
+    let pending = scene.cast.customer.keyed(Protocol::Rest, super::CHARGE, request, &unique()).await.success().id();
     let other = "00000000-0000-7000-8000-000000000000";
     let charge = |payment: &str, debit: i16, credit: i16, currency: &str, amount: i64| {
         let columns =
@@ -137,7 +137,7 @@ async fn a_check_finds_differences_from_the_gateway() {
     let payment = paid(&scene).await.id();
     paid(&scene).await;
     let request = json!({ "paymentId": payment, "amount": euro("50") });
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     let (good, said) = check(&app, &gateway).await;
     assert!(good && said.contains("3 movements are booked, the gateway has 3"), "{said}");
 
@@ -166,7 +166,7 @@ async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
     let (app, scene) = start_app(&gateway).await;
     let payment = paid(&scene).await.id();
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success();
     let check = async || {
         search(&app, "check_ledger").await;
         eventually("the check has ended", async || app.database.number(LEFT).await == 0).await;

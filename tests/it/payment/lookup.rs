@@ -45,11 +45,11 @@ async fn a_stored_failure_that_moved_the_money_is_found() {
     let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("move_and_break"), 1).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(app.database.number("SELECT attempt FROM payments").await, 1, "found, not made again");
-    call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
+    call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.success();
 }
 
 /// If no money moved, the payment gets another attempt under another key.
@@ -59,11 +59,11 @@ async fn a_stored_failure_that_moved_nothing_gets_another_attempt() {
     let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("break"), 1).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(app.database.number("SELECT attempt FROM payments").await, 2);
-    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.good();
+    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.success();
     assert_eq!(again.id(), charge.id());
 }
 
@@ -73,7 +73,7 @@ async fn a_payment_whose_key_expired_is_looked_up() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.behave(json!("hang_up_after"), 0).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
     assert_eq!(settled_after_a_day(&app, &gateway).await, 1, "nothing was moved a second time");
     assert_eq!(app.database.number("SELECT status FROM payments").await, 2);
@@ -85,7 +85,7 @@ async fn a_payment_that_was_lost_fails_when_its_key_expired() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.behave(json!("hang_up_before"), 0).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
     assert_eq!(settled_after_a_day(&app, &gateway).await, 0);
     let failed = "SELECT count(*) FROM payments WHERE status = 3 AND failure_code = 'no_answer'";
@@ -106,7 +106,7 @@ async fn a_late_charge_is_not_looked_up_before_the_index_can_contain_it() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
     // The gateway is down for an hour; then the key runs for the first time, and its response breaks after the money
     // moved.
@@ -137,7 +137,7 @@ async fn a_charge_at_the_end_of_the_key_window_is_not_abandoned() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &LAGS).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
     app.app.clock.advance(TimeDelta::hours(22) + TimeDelta::minutes(58));
     gateway.index(true).await;
@@ -166,7 +166,7 @@ async fn an_unconfirmed_intent_is_cancelled() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.behave(json!("leave_open"), 1).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let intents = gateway.objects("payment_intent");
@@ -181,7 +181,7 @@ async fn an_alert_is_raised_when_the_lookup_fails() {
     let server = process(&database, &gateway, &[]).await;
     let scene = scene_of(&server, &database).await;
     gateway.behave(json!("move_and_break"), 1).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
     gateway.behave_at("GET /v1/payment_intents", json!({ "refuse": 500 }), 0).await;
     eventually("the key is abandoned", async || {
@@ -202,7 +202,7 @@ async fn no_attempt_begins_a_day_after_the_request() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave(json!("break"), 1).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);
     app.database.sql("UPDATE payments SET created_at = created_at - interval '25 hours'").await;
     app.app.clock.advance(TimeDelta::seconds(2));

@@ -29,7 +29,7 @@ async fn concurrent_refunds_never_exceed_the_charge() {
     assert_eq!(gateway.settled_books(&app.database).await, 5);
     assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 400);
     // Refunding the rest marks the order as refunded.
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.good();
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
     assert_eq!(gateway.settled_books(&app.database).await, 6);
 }
@@ -41,7 +41,7 @@ async fn a_refund_of_too_much_says_how_much_is_left() {
     let scene = Scene::new(&app).await;
     let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("451") });
     let refused = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await;
-    let message = refused.refused("REFUND_EXCEEDS_PAYMENT").text("/error/message");
+    let message = refused.failure("REFUND_EXCEEDS_PAYMENT").text("/error/message");
     assert_eq!(message, "Only EUR 4.50 of the payment is left to refund.");
 }
 
@@ -59,10 +59,10 @@ async fn a_refused_refund_releases_its_amount() {
     assert!(past.send().await.expect("an answer").status().is_success());
     let request = json!({ "paymentId": payment, "amount": euro("450") });
     let refused =
-        scene.cast.agent.keyed(Protocol::Rest, REFUND, request.clone(), "one").await.refused("PAYMENT_FAILED");
+        scene.cast.agent.keyed(Protocol::Rest, REFUND, request.clone(), "one").await.failure("PAYMENT_FAILED");
     assert!(!refused.is_replayed());
     assert!(
-        scene.cast.agent.keyed(Protocol::Grpc, REFUND, request, "one").await.refused("PAYMENT_FAILED").is_replayed()
+        scene.cast.agent.keyed(Protocol::Grpc, REFUND, request, "one").await.failure("PAYMENT_FAILED").is_replayed()
     );
     assert_eq!(app.database.number("SELECT refunded_minor FROM payments").await, 0);
     assert_eq!(app.database.number("SELECT count(*) FROM refunds WHERE status = 3").await, 1);
@@ -75,7 +75,7 @@ async fn the_sandbox_keeps_the_charge_of_each_refund() {
     let payment = paid(&scene).await.id();
     for amount in ["100", "50"] {
         let request = json!({ "paymentId": payment, "amount": euro(amount) });
-        scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.good();
+        scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     }
     let found = "SELECT count(*) FROM sandbox_movements AS moved JOIN payments ON payments.gateway_id = moved.charge_id
                  WHERE moved.kind = 2";

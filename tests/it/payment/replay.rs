@@ -18,7 +18,7 @@ const CANCEL: &str = "SubscriptionService.CancelSubscription";
 /// Repeats a request over each protocol, and compares the responses with the first one.
 async fn repeats(who: &Actor, method: &str, request: &Value, key: &str, first: &Answer) {
     for protocol in PROTOCOLS {
-        let again = who.keyed(protocol, method, request.clone(), key).await.good();
+        let again = who.keyed(protocol, method, request.clone(), key).await.success();
         assert!(again.is_replayed(), "{again:#?}");
         assert_eq!((again.status, &again.body), (first.status, &first.body), "{method} over {protocol:?}");
         assert_eq!((again.header("etag"), again.header("location")), (first.header("etag"), first.header("location")));
@@ -31,10 +31,10 @@ async fn a_replay_after_a_refund_repeats_the_charge() {
     let (app, scene) = start_app(&gateway).await;
     let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
     let request = charge_of(&scene).await;
-    let charged = customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
+    let charged = customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
     assert_eq!((charged.status, charged.text("/data/version").as_str()), (201, "2"), "{charged:#?}");
     let refund = json!({ "paymentId": charged.id(), "amount": euro("100") });
-    let refunded = agent.keyed(Protocol::Rest, REFUND, refund.clone(), "part").await.good();
+    let refunded = agent.keyed(Protocol::Rest, REFUND, refund.clone(), "part").await.success();
     assert_eq!(app.database.number("SELECT version FROM payments").await, 3, "the refund changed the payment");
     repeats(customer, CHARGE, &request, "one", &charged).await;
     // The bank returns the refund, which fails it.
@@ -55,16 +55,16 @@ async fn an_outcome_that_the_caller_did_not_wait_for_is_repeated_too() {
     let (app, scene) = start_app(&gateway).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("hang_up_after"), 0).await;
-    let pending = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
+    let pending = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
     assert_eq!(pending.status, 202, "{pending:#?}");
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let settled = json!({ "paymentId": pending.id() });
     let settled =
-        scene.cast.customer.call(Protocol::Rest, "PaymentService.GetPayment", settled.clone()).await.good().body;
-    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": pending.id() }), &unique()).await.good();
+        scene.cast.customer.call(Protocol::Rest, "PaymentService.GetPayment", settled.clone()).await.success().body;
+    scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": pending.id() }), &unique()).await.success();
     for protocol in PROTOCOLS {
-        let again = scene.cast.customer.keyed(protocol, CHARGE, request.clone(), "one").await.good();
+        let again = scene.cast.customer.keyed(protocol, CHARGE, request.clone(), "one").await.success();
         assert_eq!((again.status, again.is_replayed(), &again.body["data"]), (201, true, &settled["data"]));
     }
 }
@@ -76,14 +76,14 @@ async fn a_decline_is_repeated_as_each_caller_saw_it() {
     for (who, code) in [(&scene.cast.customer, "generic_decline"), (&scene.cast.agent, "stolen_card")] {
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
-        let first = who.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+        let first = who.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.failure("CARD_DECLINED");
         assert_eq!(first.text("/error/metadata/declineCode"), code, "{first:#?}");
         let order = request["orderId"].as_str().expect("an id");
         let payment = format!("SELECT id FROM payments WHERE order_id = '{order}'");
         let payment = app.database.sql(&payment).await[0][0].clone().expect("an id");
         assert_eq!(first.text("/error/metadata/paymentId"), payment, "{first:#?}");
         for protocol in PROTOCOLS {
-            let again = who.keyed(protocol, CHARGE, request.clone(), "one").await.refused("CARD_DECLINED");
+            let again = who.keyed(protocol, CHARGE, request.clone(), "one").await.failure("CARD_DECLINED");
             assert!(again.is_replayed() && !first.is_replayed(), "{again:#?}");
             assert_eq!(again.text("/error/message"), first.text("/error/message"));
             assert_eq!(again.text("/error/metadata/declineCode"), code, "{again:#?}");
@@ -101,13 +101,13 @@ async fn a_subscription_repeats_its_beginning_and_its_end() {
     let customer = &scene.cast.customer;
     let product = create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
     let wanted = json!({ "productId": product, "paymentMethod": "pm_card_visa" });
-    let first = customer.keyed(Protocol::Rest, SUBSCRIBE, wanted.clone(), "one").await.good();
+    let first = customer.keyed(Protocol::Rest, SUBSCRIBE, wanted.clone(), "one").await.success();
     assert_eq!(first.status, 201, "{first:#?}");
     let cancel = json!({ "subscriptionId": first.id(), "atPeriodEnd": true });
-    let ends = customer.keyed(Protocol::Rest, CANCEL, cancel.clone(), "two").await.good();
+    let ends = customer.keyed(Protocol::Rest, CANCEL, cancel.clone(), "two").await.success();
     repeats(customer, SUBSCRIBE, &wanted, "one", &first).await;
     let cancel_now = json!({ "subscriptionId": first.id() });
-    let ended = customer.keyed(Protocol::Rest, CANCEL, cancel_now.clone(), "three").await.good();
+    let ended = customer.keyed(Protocol::Rest, CANCEL, cancel_now.clone(), "three").await.success();
     assert_ne!(ends.body, ended.body);
     repeats(customer, CANCEL, &cancel, "two", &ends).await;
     repeats(customer, CANCEL, &cancel_now, "three", &ended).await;
@@ -123,9 +123,9 @@ async fn a_replay_is_one_statement_and_waits_for_no_lock() {
     let scene = crate::cases::Scene::new(&app).await;
     let customer = &scene.cast.customer;
     let request = charge_of(&scene).await;
-    let first = call_until_final(customer, Protocol::Rest, CHARGE, &request, "one").await.good();
+    let first = call_until_final(customer, Protocol::Rest, CHARGE, &request, "one").await.success();
     // The first repetition may look the token up.
-    customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.good();
+    customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await.success();
     let blocker = connect(&app.database.url).await;
     blocker
         .batch_execute("BEGIN; SELECT FROM payments FOR UPDATE; SELECT FROM orders FOR UPDATE")

@@ -15,18 +15,18 @@ async fn a_draft_is_a_secret_of_those_who_manage_it() {
     let request = json!({ "postId": id });
     for protocol in PROTOCOLS {
         for who in [&cast.agent, &cast.admin, &cast.service] {
-            let answer = who.call(protocol, "PostService.GetPost", request.clone()).await.good();
+            let answer = who.call(protocol, "PostService.GetPost", request.clone()).await.success();
             assert_eq!(answer.header("cache-control"), Some("private, no-cache"), "{protocol:?}");
         }
         for who in [&cast.anonymous, &cast.customer, &others.agent] {
-            who.call(protocol, "PostService.GetPost", request.clone()).await.refused("NOT_FOUND");
+            who.call(protocol, "PostService.GetPost", request.clone()).await.failure("NOT_FOUND");
         }
         for method in ["UpdatePost", "DeletePost", "PublishPost", "UnpublishPost"] {
             let request = json!({ "postId": id, "post": { "title": "Mine" } });
             let request = if method == "UpdatePost" { request } else { json!({ "postId": id }) };
             let method = format!("PostService.{method}");
-            others.agent.call(protocol, &method, request.clone()).await.refused("NOT_FOUND");
-            others.customer.call(protocol, &method, request).await.refused("PERMISSION_DENIED");
+            others.agent.call(protocol, &method, request.clone()).await.failure("NOT_FOUND");
+            others.customer.call(protocol, &method, request).await.failure("PERMISSION_DENIED");
         }
     }
 }
@@ -38,20 +38,20 @@ async fn a_published_post_is_everybodys_to_read_and_its_authors_to_change() {
     let (id, slug) = publish_post(&cast.agent).await;
     for protocol in PROTOCOLS {
         for who in [&cast.anonymous, &cast.customer, &others.agent, &cast.agent] {
-            let answer = who.call(protocol, "PostService.GetPost", json!({ "postId": id })).await.good();
+            let answer = who.call(protocol, "PostService.GetPost", json!({ "postId": id })).await.success();
             assert_eq!(
                 answer.header("cache-control"),
                 Some("public, max-age=60, stale-while-revalidate=60"),
                 "{protocol:?}"
             );
             assert!(answer.header("etag").is_some() && answer.header("last-modified").is_some());
-            let by_slug = who.call(protocol, "PostService.GetPostBySlug", json!({ "slug": slug })).await.good();
+            let by_slug = who.call(protocol, "PostService.GetPostBySlug", json!({ "slug": slug })).await.success();
             assert_eq!(by_slug.body, answer.body);
         }
-        let list = cast.anonymous.call(protocol, "PostService.ListPosts", json!({})).await.good();
+        let list = cast.anonymous.call(protocol, "PostService.ListPosts", json!({})).await.success();
         assert_eq!(list.header("cache-control"), Some("public, max-age=30, stale-while-revalidate=30"), "{protocol:?}");
         let change = json!({ "postId": id, "post": { "title": "Mine" } });
-        others.agent.call(protocol, "PostService.UpdatePost", change).await.refused("PERMISSION_DENIED");
+        others.agent.call(protocol, "PostService.UpdatePost", change).await.failure("PERMISSION_DENIED");
     }
 }
 
@@ -63,7 +63,7 @@ async fn a_bad_credential_is_refused_even_where_none_is_needed() {
     let bad = crate::support::Actor::bearer(&app.endpoint, "nonsense");
     for protocol in PROTOCOLS {
         // Otherwise an author whose token has expired would be told that a draft of theirs does not exist.
-        bad.call(protocol, "PostService.GetPost", json!({ "postId": id })).await.refused("INVALID_TOKEN");
+        bad.call(protocol, "PostService.GetPost", json!({ "postId": id })).await.failure("INVALID_TOKEN");
     }
 }
 
@@ -74,7 +74,7 @@ async fn drafts_are_listed_for_those_who_manage_them() {
     let (own, other) = (post(&cast.agent).await, post(&others.agent).await);
     publish_post(&cast.agent).await;
     let ids = |answer: crate::support::Answer| -> Vec<String> {
-        let list = answer.good();
+        let list = answer.success();
         list.data()
             .as_array()
             .into_iter()

@@ -33,7 +33,7 @@ fn title(answer: &Answer) -> String {
 
 async fn rename(author: &Actor, id: &str, title: &str) {
     let request = json!({ "postId": id, "post": { "title": title } });
-    author.call(Protocol::Rest, "PostService.UpdatePost", request).await.good();
+    author.call(Protocol::Rest, "PostService.UpdatePost", request).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,23 +46,23 @@ async fn what_authors_change_is_read_on_both_servers() {
     let reader = Actor::anonymous(&apps[1].endpoint);
     let by_slug = async || reader.call(Protocol::Rest, "PostService.GetPostBySlug", json!({ "slug": slug })).await;
     let listed = async || {
-        let list = reader.call(Protocol::Rest, "PostService.ListPosts", json!({})).await.good();
+        let list = reader.call(Protocol::Rest, "PostService.ListPosts", json!({})).await.success();
         list.data().as_array().and_then(|posts| Some(posts.first()?["title"].as_str()?.to_owned()))
     };
     for number in 0..5_u128 {
         let name = format!("Number {number}");
-        by_slug().await.good();
+        by_slug().await.success();
         listed().await;
         rename(&cast.agent, &id, &name).await;
-        assert_eq!(title(&read(&apps[0], &id).await.good()), name, "at once where it was changed");
+        assert_eq!(title(&read(&apps[0], &id).await.success()), name, "at once where it was changed");
         eventually("the other server follows", async || {
-            title(&read(&apps[1], &id).await.good()) == name
-                && title(&by_slug().await.good()) == name
+            title(&read(&apps[1], &id).await.success()) == name
+                && title(&by_slug().await.success()) == name
                 && listed().await.as_deref() == Some(&name)
         })
         .await;
     }
-    cast.agent.call(Protocol::Rest, "PostService.UnpublishPost", json!({ "postId": id })).await.good();
+    cast.agent.call(Protocol::Rest, "PostService.UnpublishPost", json!({ "postId": id })).await.success();
     assert_eq!(read(&apps[0], &id).await.status, 404);
     eventually("it is gone on the other server too", async || {
         read(&apps[1], &id).await.status == 404 && by_slug().await.status == 404 && listed().await.is_none()
@@ -85,7 +85,7 @@ async fn a_slug_that_moves_to_another_post_leads_there() {
     assert_eq!(lead().await, Some(first.clone()));
     let rename = async |id: &str, slug: &str| {
         let request = json!({ "postId": id, "post": { "slug": slug } });
-        cast.agent.call(Protocol::Rest, "PostService.UpdatePost", request).await.good();
+        cast.agent.call(Protocol::Rest, "PostService.UpdatePost", request).await.success();
     };
     rename(&first, "elsewhere").await;
     eventually("nothing has the slug", async || lead().await.is_none()).await;
@@ -117,7 +117,7 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
     };
     for app in &apps {
         outdate().await;
-        read(app, &id).await.good();
+        read(app, &id).await.success();
     }
     let readers = apps.each_ref().map(|app| Actor::anonymous(&app.endpoint));
     let mut counts = Vec::new();
@@ -143,22 +143,22 @@ async fn readers_get_the_same_answers_without_redis() {
     let apps = servers(&redis, &database).await;
     let cast = apps[0].cast().await;
     let (id, slug) = publish_post(&cast.agent).await;
-    let with = read(&apps[1], &id).await.good();
+    let with = read(&apps[1], &id).await.success();
     redis.crash();
     let readers = (0..50).map(|_| read(&apps[1], &id));
     for answer in join_all(readers).await {
-        assert_eq!(answer.good().body, with.body);
+        assert_eq!(answer.success().body, with.body);
     }
     let by_slug = json!({ "slug": slug });
     let reader = Actor::anonymous(&apps[0].endpoint);
-    assert_eq!(reader.call(Protocol::Rest, "PostService.GetPostBySlug", by_slug).await.good().body, with.body);
+    assert_eq!(reader.call(Protocol::Rest, "PostService.GetPostBySlug", by_slug).await.success().body, with.body);
     rename(&cast.agent, &id, "Without Redis").await;
-    assert_eq!(title(&read(&apps[0], &id).await.good()), "Without Redis");
+    assert_eq!(title(&read(&apps[0], &id).await.success()), "Without Redis");
     redis.restart().await.expect("it comes back");
     rename(&cast.agent, &id, "With it again").await;
     eventually("both servers follow", async || {
-        title(&read(&apps[0], &id).await.good()) == "With it again"
-            && title(&read(&apps[1], &id).await.good()) == "With it again"
+        title(&read(&apps[0], &id).await.success()) == "With it again"
+            && title(&read(&apps[1], &id).await.success()) == "With it again"
     })
     .await;
 }
@@ -171,12 +171,12 @@ async fn a_stranger_can_not_fill_redis() {
     let reader = Actor::anonymous(&app.endpoint);
     let read = async |method, request| reader.call(Protocol::Rest, method, request).await;
     for number in 0..5_u128 {
-        read("PostService.ListPosts", json!({ "tag": format!("tag-{number}") })).await.good();
-        read("PostService.ListPosts", json!({ "authorId": uuid::Uuid::from_u128(number) })).await.good();
-        read("PostService.ListPosts", json!({ "pageSize": 5 + number })).await.good();
-        read("PostService.ListPosts", json!({ "page": 2 + number })).await.good();
-        read("PostService.GetPostBySlug", json!({ "slug": format!("no-{number}") })).await.refused("NOT_FOUND");
-        read("PostService.GetPost", json!({ "postId": uuid::Uuid::from_u128(number) })).await.refused("NOT_FOUND");
+        read("PostService.ListPosts", json!({ "tag": format!("tag-{number}") })).await.success();
+        read("PostService.ListPosts", json!({ "authorId": uuid::Uuid::from_u128(number) })).await.success();
+        read("PostService.ListPosts", json!({ "pageSize": 5 + number })).await.success();
+        read("PostService.ListPosts", json!({ "page": 2 + number })).await.success();
+        read("PostService.GetPostBySlug", json!({ "slug": format!("no-{number}") })).await.failure("NOT_FOUND");
+        read("PostService.GetPost", json!({ "postId": uuid::Uuid::from_u128(number) })).await.failure("NOT_FOUND");
     }
     let mut connection = redis::Client::open(redis.url())
         .expect("a URL")
@@ -189,9 +189,9 @@ async fn a_stranger_can_not_fill_redis() {
         keys.len()
     };
     assert_eq!(stored().await, 0, "what strangers made up");
-    read("PostService.ListPosts", json!({})).await.good();
-    read("PostService.GetPostBySlug", json!({ "slug": slug })).await.good();
-    read("PostService.GetPost", json!({ "postId": id })).await.good();
+    read("PostService.ListPosts", json!({})).await.success();
+    read("PostService.GetPostBySlug", json!({ "slug": slug })).await.success();
+    read("PostService.GetPost", json!({ "postId": id })).await.success();
     eventually("what exists is stored", async || stored().await == 3).await;
 }
 
@@ -203,7 +203,7 @@ async fn a_known_post_is_not_sent_again() {
     let (id, _) = publish_post(&cast.agent).await;
     let request = json!({ "postId": id });
     for who in [&cast.anonymous, &cast.agent] {
-        let first = who.call(Protocol::Rest, "PostService.GetPost", request.clone()).await.good();
+        let first = who.call(Protocol::Rest, "PostService.GetPost", request.clone()).await.success();
         let tag = first.header("etag").expect("a tag").to_owned();
         let known = [("if-none-match", tag.as_str())];
         // Also from the response that is reused.
@@ -213,6 +213,6 @@ async fn a_known_post_is_not_sent_again() {
         }
     }
     rename(&cast.agent, &id, "Another title").await;
-    let changed = cast.anonymous.call(Protocol::Rest, "PostService.GetPost", request).await.good();
+    let changed = cast.anonymous.call(Protocol::Rest, "PostService.GetPost", request).await.success();
     assert_eq!((changed.status, title(&changed).as_str()), (200, "Another title"));
 }

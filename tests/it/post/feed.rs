@@ -21,8 +21,8 @@ async fn the_feed_has_what_is_published_and_nothing_else() {
     for title in ["First <b>", "Second & last"] {
         let request =
             json!({ "title": title, "body": "Text", "summary": "About \"it\" <i>", "tags": ["a&b"], "language": "de" });
-        let made = cast.agent.call(Protocol::Rest, "PostService.CreatePost", request).await.good();
-        cast.agent.call(Protocol::Rest, "PostService.PublishPost", json!({ "postId": made.id() })).await.good();
+        let made = cast.agent.call(Protocol::Rest, "PostService.CreatePost", request).await.success();
+        cast.agent.call(Protocol::Rest, "PostService.PublishPost", json!({ "postId": made.id() })).await.success();
         slugs.push(made.text("/data/slug"));
     }
     let url = format!("{}/feed.atom", app.endpoint.base());

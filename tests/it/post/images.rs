@@ -16,7 +16,7 @@ async fn status(app: &TestApp, image: &str) -> u16 {
 }
 
 async fn change(author: &Actor, what: &str, post: &str) {
-    author.call(Protocol::Rest, &format!("PostService.{what}Post"), json!({ "postId": post })).await.good();
+    author.call(Protocol::Rest, &format!("PostService.{what}Post"), json!({ "postId": post })).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,7 +24,7 @@ async fn an_image_is_public_while_a_published_post_shows_it() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let image = image(&cast.agent).await;
-    let create = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&image)).await.good();
+    let create = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&image)).await.success();
     let (post, address) = (create.id(), format!("/images/{image}"));
     assert!(create.text("/data/html").contains(&format!("<img src=\"{address}\" alt=\"A printer\"")), "{create:?}");
     assert_eq!(status(&app, &image).await, 404);
@@ -43,10 +43,10 @@ async fn an_image_is_public_while_a_published_post_shows_it() {
     assert_eq!(status(&app, &image).await, 200);
     // It can't be deleted while it is shown, and goes with the post.
     let delete = json!({ "fileId": image });
-    cast.agent.call(Protocol::Rest, "FileService.DeleteFile", delete.clone()).await.refused("FILE_IN_USE");
+    cast.agent.call(Protocol::Rest, "FileService.DeleteFile", delete.clone()).await.failure("FILE_IN_USE");
     change(&cast.agent, "Delete", &post).await;
     assert_eq!(status(&app, &image).await, 404);
-    cast.agent.call(Protocol::Rest, "FileService.GetFile", delete).await.refused("NOT_FOUND");
+    cast.agent.call(Protocol::Rest, "FileService.GetFile", delete).await.failure("NOT_FOUND");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,13 +54,14 @@ async fn an_edit_changes_what_is_shown() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let (first, second) = (image(&cast.agent).await, image(&cast.agent).await);
-    let post = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&first)).await.good().id();
+    let post = cast.agent.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&first)).await.success().id();
     change(&cast.agent, "Publish", &post).await;
     let patch = json!({ "postId": post, "post": { "body": post_with_image(&second)["body"] } });
-    cast.agent.call(Protocol::Rest, "PostService.UpdatePost", patch).await.good();
+    cast.agent.call(Protocol::Rest, "PostService.UpdatePost", patch).await.success();
     assert_eq!((status(&app, &first).await, status(&app, &second).await), (404, 200));
     // Another published post shows it too, so it stays.
-    let other = cast.admin.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&second)).await.good().id();
+    let other =
+        cast.admin.call(Protocol::Rest, "PostService.CreatePost", post_with_image(&second)).await.success().id();
     change(&cast.admin, "Publish", &other).await;
     change(&cast.agent, "Delete", &post).await;
     assert_eq!(status(&app, &second).await, 200);
@@ -74,7 +75,7 @@ async fn nothing_but_images_is_shown() {
     cast.agent
         .call(Protocol::Rest, "PostService.CreatePost", post_with_image(&file))
         .await
-        .refused("VALIDATION_FAILED");
+        .failure("VALIDATION_FAILED");
     assert_eq!(status(&app, &file).await, 404);
     for other in ["", "nonsense", "..%2f..%2fsecret_key"] {
         assert_eq!(status(&app, other).await, 404, "{other}");

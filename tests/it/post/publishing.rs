@@ -16,7 +16,7 @@ const EVENTS: &str = "SELECT count(*) FROM webhook_deliveries WHERE kind = 'cont
 async fn listen(app: &TestApp) {
     let cast = app.cast().await;
     let request = json!({ "url": "https://example.com/hooks", "eventTypes": ["content.post.published"] });
-    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good();
+    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +45,7 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
     for _ in 0..5 {
         let id = post(&cast.agent).await;
         let request = json!({ "postId": id, "publishTime": at.to_rfc3339() });
-        let answer = cast.agent.call(Protocol::Rest, "PostService.SchedulePost", request).await.good();
+        let answer = cast.agent.call(Protocol::Rest, "PostService.SchedulePost", request).await.success();
         assert_eq!(answer.data()["status"], "POST_STATUS_SCHEDULED");
         posts.push(id);
     }
@@ -61,12 +61,13 @@ async fn a_scheduled_post_is_published_once_and_not_before_its_time() {
     cast.anonymous
         .call(Protocol::Rest, "PostService.GetPost", json!({ "postId": posts[0] }))
         .await
-        .refused("NOT_FOUND");
+        .failure("NOT_FOUND");
     app.app.clock.advance(TimeDelta::minutes(3));
     publish().await;
     assert_eq!(app.database.number(EVENTS).await, 5);
     for id in posts {
-        let answer = cast.anonymous.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await.good();
+        let answer =
+            cast.anonymous.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await.success();
         assert_eq!(
             (answer.data()["status"].as_str(), answer.data()["version"].as_str()),
             (Some("POST_STATUS_PUBLISHED"), Some("3"))
@@ -83,11 +84,11 @@ async fn an_unpublished_post_is_gone_for_readers_and_can_come_back() {
     let (id, slug) = publish_post(&cast.agent).await;
     let (by_id, by_slug) = (json!({ "postId": id }), json!({ "slug": slug }));
     let listed = async || {
-        let list = cast.anonymous.call(Protocol::Rest, "PostService.ListPosts", json!({})).await.good();
+        let list = cast.anonymous.call(Protocol::Rest, "PostService.ListPosts", json!({})).await.success();
         list.data().as_array().is_some_and(|posts| posts.iter().any(|post| post["id"] == id.as_str()))
     };
     for step in ["UnpublishPost", "PublishPost", "DeletePost"] {
-        cast.agent.call(Protocol::Rest, &format!("PostService.{step}"), by_id.clone()).await.good();
+        cast.agent.call(Protocol::Rest, &format!("PostService.{step}"), by_id.clone()).await.success();
         let visible = step == "PublishPost";
         for (method, request) in [("GetPost", &by_id), ("GetPostBySlug", &by_slug)] {
             let answer = cast.anonymous.call(Protocol::Rest, &format!("PostService.{method}"), request.clone()).await;
@@ -103,8 +104,8 @@ async fn a_repeated_publish_is_replayed() {
     let cast = app.cast().await;
     let id = post(&cast.agent).await;
     let request = json!({ "postId": id });
-    let first = cast.agent.keyed(Protocol::Rest, "PostService.PublishPost", request.clone(), "once").await.good();
-    let second = cast.agent.keyed(Protocol::Grpc, "PostService.PublishPost", request, "once").await.good();
+    let first = cast.agent.keyed(Protocol::Rest, "PostService.PublishPost", request.clone(), "once").await.success();
+    let second = cast.agent.keyed(Protocol::Grpc, "PostService.PublishPost", request, "once").await.success();
     assert!(second.is_replayed() && !first.is_replayed());
     assert_eq!(first.body, second.body);
 }

@@ -44,7 +44,7 @@ async fn every_method_works_over_native_grpc() {
             let call = (case.call)(Scene::new(&app).await).await;
             // The token comes directly from the server: only the call itself is under test.
             call.who.token().await;
-            seen.push(call.send_as(&call.who.at(endpoint), Protocol::Grpc, case.method).await.good().comparable());
+            seen.push(call.send_as(&call.who.at(endpoint), Protocol::Grpc, case.method).await.success().comparable());
         }
         assert_eq!(seen[0], seen[1], "{}", method.name);
     }
@@ -58,7 +58,7 @@ async fn grpc_errors_keep_their_details_and_grpc_web_its_frames() {
     let envoy = app.endpoint.envoy().await.address();
     let refused =
         customer.at(&Endpoint::new(envoy)).call(Protocol::Grpc, "TicketService.CreateTicket", json!({})).await;
-    let fields = refused.refused("VALIDATION_FAILED").body["error"]["fields"].clone();
+    let fields = refused.failure("VALIDATION_FAILED").body["error"]["fields"].clone();
     assert_eq!(fields.as_object().map(serde_json::Map::len), Some(2), "{fields}");
 
     let mut answers = Vec::new();
@@ -180,7 +180,7 @@ async fn envoy_retries_only_safe_requests() {
     let post = || Raw::new("POST", "/api/v1/tickets").json(draft().to_string());
     let keyed = KEYS.map(|name| post().header(name, "one"));
     for raw in [Raw::new("GET", "/api/v1/me"), post()].into_iter().chain(keyed) {
-        let answer = raw.send(envoy.address()).await.refused("UNAVAILABLE");
+        let answer = raw.send(envoy.address()).await.failure("UNAVAILABLE");
         assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "{answer:#?}");
         assert!(answer.header("x-request-id").is_some_and(|id| id == answer.text("/error/requestId")), "{answer:#?}");
     }
@@ -197,7 +197,7 @@ async fn envoy_retries_only_safe_requests() {
 async fn an_unreachable_server_is_answered_as_unavailable() {
     let nowhere = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
     let envoy = start_envoy(envoy_options(&[nowhere])).await;
-    Raw::new("GET", "/api/v1/me").send(envoy.address()).await.refused("UNAVAILABLE");
+    Raw::new("GET", "/api/v1/me").send(envoy.address()).await.failure("UNAVAILABLE");
     let native =
         Actor::anonymous(&Endpoint::new(envoy.address())).call(Protocol::Grpc, "UserService.GetMe", json!({})).await;
     assert!(native.reason.contains("Unavailable") && !native.reason.contains('{'), "{native:#?}");
@@ -212,12 +212,12 @@ async fn envoys_own_answers_carry_cors_headers() {
     for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false)] {
         let allows = |answer: &Answer| answer.header("access-control-allow-origin") == Some(origin);
         let own = Raw::new("GET", "/api/v1/tickets?page=one").header("origin", origin).send(envoy.address()).await;
-        assert_eq!(allows(&own.clone().refused("MALFORMED_REQUEST")), allowed, "{own:#?}");
+        assert_eq!(allows(&own.clone().failure("MALFORMED_REQUEST")), allowed, "{own:#?}");
         let preflight = Raw::new("OPTIONS", "/api/v1/tickets").header("origin", origin);
         let preflight = preflight.header("access-control-request-method", "POST").send(envoy.address()).await;
         assert_eq!((preflight.status, allows(&preflight)), (200, allowed), "{preflight:#?}");
         let passed = Raw::new("GET", "/api/v1/me").header("origin", origin).send(envoy.address()).await;
-        assert_eq!(allows(&passed.clone().refused("UNAUTHENTICATED")), allowed, "{passed:#?}");
+        assert_eq!(allows(&passed.clone().failure("UNAUTHENTICATED")), allowed, "{passed:#?}");
     }
 }
 
@@ -244,17 +244,17 @@ async fn tokens_are_checked_at_the_edge_if_configured() {
     let good = cast.customer.token().await.expect("a token");
     let (head, signature) = good.rsplit_once('.').expect("a JWT");
     let forged = format!("{head}.{}", signature.chars().rev().collect::<String>());
-    let edge = request(forged.clone()).send(envoy.address()).await.refused("INVALID_TOKEN");
+    let edge = request(forged.clone()).send(envoy.address()).await.failure("INVALID_TOKEN");
     assert!(edge.header("ratelimit").is_none() && edge.header("www-authenticate").is_some(), "{edge:#?}");
     log_line(&envoy, "jwt_authn_access_denied").await;
-    request(good).send(envoy.address()).await.good();
-    request(cast.service.token().await.expect("a key")).send(envoy.address()).await.good();
-    Raw::new("GET", "/api/v1/tickets").send(envoy.address()).await.refused("UNAUTHENTICATED");
+    request(good).send(envoy.address()).await.success();
+    request(cast.service.token().await.expect("a key")).send(envoy.address()).await.success();
+    Raw::new("GET", "/api/v1/tickets").send(envoy.address()).await.failure("UNAUTHENTICATED");
     // A public method accepts any caller.
     let user = cast.customer.who();
     let login = json!({ "email": user.email, "password": user.password }).to_string();
     let login = Raw::new("POST", "/api/v1/auth/login").json(login).header("authorization", format!("Bearer {forged}"));
-    login.send(envoy.address()).await.good();
+    login.send(envoy.address()).await.success();
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn the_edge_distinguishes_expired_from_forged_tokens() {
         assert!(since.elapsed() < Duration::from_secs(60), "Envoy never refuses it");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let edge = request.send(envoy.address()).await.refused("TOKEN_EXPIRED");
+    let edge = request.send(envoy.address()).await.failure("TOKEN_EXPIRED");
     assert!(edge.header("www-authenticate").is_some(), "{edge:#?}");
 }
 
@@ -282,7 +282,7 @@ async fn each_request_is_logged_as_json_without_secrets() {
     let envoy = app.endpoint.envoy().await;
     let requests =
         Raw::new("GET", "/api/v1/tickets?query=classified").header("authorization", format!("Bearer {token}"));
-    let answer = requests.header("x-request-id", "mine").send(envoy.address()).await.good();
+    let answer = requests.header("x-request-id", "mine").send(envoy.address()).await.success();
     assert_eq!(answer.header("x-request-id"), Some("mine"));
     let line: Value = serde_json::from_str(&log_line(envoy, "\"mine\"").await).expect("JSON");
     assert_eq!(

@@ -39,7 +39,7 @@ impl World {
         let scene = Scene::new(app).await;
         let cast = &scene.cast;
         let ticket = scene.ticket().await;
-        let pair = sign_in(&scene.endpoint, cast.customer.who()).await.good();
+        let pair = sign_in(&scene.endpoint, cast.customer.who()).await.success();
         let user = |actor: &Actor| actor.who().id.to_string();
         let mut words = vec![
             ("«comment»", scene.comment(&ticket).await),

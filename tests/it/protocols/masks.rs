@@ -13,7 +13,7 @@ async fn through_rest(scene: &Scene, path: &str) -> Answer {
     let envoy = scene.endpoint.envoy().await.address();
     let token = scene.cast.customer.token().await.expect("a token");
     let get = Raw::new("GET", path).header("authorization", format!("Bearer {token}"));
-    let (direct, envoy) = (get.send(direct).await.good(), get.send(envoy).await.good());
+    let (direct, envoy) = (get.send(direct).await.success(), get.send(envoy).await.success());
     assert_eq!(direct.body, envoy.body, "{path}");
     direct
 }
@@ -44,7 +44,7 @@ async fn what_a_mask_leaves_out_is_absent() {
     assert_eq!(through_rest(&scene, &format!("/api/v1/tickets/{ticket}?readMask=*")).await.body, whole.body);
     for protocol in PROTOCOLS {
         let request = json!({ "ticketId": ticket, "readMask": "createTime" });
-        let found = scene.cast.customer.call(protocol, "TicketService.GetTicket", request).await.good();
+        let found = scene.cast.customer.call(protocol, "TicketService.GetTicket", request).await.success();
         assert_eq!(*found.data(), json!({ "createTime": whole.data()["createTime"] }), "{protocol:?}");
     }
 }
@@ -57,7 +57,7 @@ async fn a_field_that_does_not_exist_is_refused() {
     for protocol in PROTOCOLS {
         let request = json!({ "ticketId": ticket, "readMask": "subject,colour" });
         let refused = scene.cast.customer.call(protocol, "CommentService.ListComments", request).await;
-        let refused = refused.refused("VALIDATION_FAILED");
+        let refused = refused.failure("VALIDATION_FAILED");
         assert_eq!(refused.body["error"]["fields"], json!({ "readMask": "has no field \"subject\"" }), "{protocol:?}");
     }
 }

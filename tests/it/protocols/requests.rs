@@ -50,23 +50,23 @@ impl Sender {
 #[tokio::test(flavor = "multi_thread")]
 async fn unacceptable_requests_get_the_same_refusal() {
     let sender = Sender::new().await;
-    sender.get("/api/v1/nothing").await.refused("ROUTE_NOT_FOUND");
+    sender.get("/api/v1/nothing").await.failure("ROUTE_NOT_FOUND");
     sender.get("/nothing").await;
-    let wrong = sender.send(Raw::new("PUT", TICKETS).json("{}")).await.refused("METHOD_NOT_ALLOWED");
+    let wrong = sender.send(Raw::new("PUT", TICKETS).json("{}")).await.failure("METHOD_NOT_ALLOWED");
     assert_eq!(wrong.header("allow"), Some("GET, HEAD, POST"));
-    sender.get("/api/v1/tickets?colour=red").await.refused("MALFORMED_REQUEST");
-    sender.get("/api/v1/tickets?page=one").await.refused("MALFORMED_REQUEST");
-    sender.send(Raw::new("GET", TICKETS).header("accept", "text/html")).await.refused("NOT_ACCEPTABLE");
-    sender.send(Raw::new("GET", TICKETS).header("accept", "application/json;q=0")).await.refused("NOT_ACCEPTABLE");
+    sender.get("/api/v1/tickets?colour=red").await.failure("MALFORMED_REQUEST");
+    sender.get("/api/v1/tickets?page=one").await.failure("MALFORMED_REQUEST");
+    sender.send(Raw::new("GET", TICKETS).header("accept", "text/html")).await.failure("NOT_ACCEPTABLE");
+    sender.send(Raw::new("GET", TICKETS).header("accept", "application/json;q=0")).await.failure("NOT_ACCEPTABLE");
     let plain = Raw { body: b"{}".to_vec(), ..Raw::new("POST", TICKETS) };
-    sender.send(plain.clone().header("content-type", "text/plain")).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    sender.send(plain.clone().header("content-type", "text/plain")).await.failure("UNSUPPORTED_MEDIA_TYPE");
     let coded = plain.header("content-type", "application/json");
-    sender.send(coded.clone().header("content-encoding", "br")).await.refused("UNSUPPORTED_MEDIA_TYPE");
-    sender.send(coded.header("content-encoding", "gzip")).await.refused("MALFORMED_REQUEST");
-    sender.send(Raw::new("POST", TICKETS).json("{\"subject\":")).await.refused("MALFORMED_REQUEST");
-    sender.send(Raw::new("GET", TICKETS).header("x-request-timeout", "soon")).await.refused("MALFORMED_REQUEST");
+    sender.send(coded.clone().header("content-encoding", "br")).await.failure("UNSUPPORTED_MEDIA_TYPE");
+    sender.send(coded.header("content-encoding", "gzip")).await.failure("MALFORMED_REQUEST");
+    sender.send(Raw::new("POST", TICKETS).json("{\"subject\":")).await.failure("MALFORMED_REQUEST");
+    sender.send(Raw::new("GET", TICKETS).header("x-request-timeout", "soon")).await.failure("MALFORMED_REQUEST");
     let deep = format!("{{\"subject\":{}1{}}}", "[".repeat(200), "]".repeat(200));
-    sender.send(Raw::new("POST", TICKETS).json(deep)).await.refused("MALFORMED_REQUEST");
+    sender.send(Raw::new("POST", TICKETS).json(deep)).await.failure("MALFORMED_REQUEST");
 }
 
 /// Envoy drops them silently.
@@ -87,10 +87,10 @@ async fn unknown_and_read_only_fields_are_refused_by_name() {
         let raw = Raw::new(method, path).json(body);
         sender.send(raw.clone()).await;
         let direct = raw.header("authorization", format!("Bearer {}", sender.token));
-        let answer = direct.send(sender.app.endpoint.address).await.refused("MALFORMED_REQUEST");
+        let answer = direct.send(sender.app.endpoint.address).await.failure("MALFORMED_REQUEST");
         assert_eq!(answer.body["error"]["fields"], serde_json::json!({ field: fault }), "{method} {path}");
     }
-    let misspelt = sender.get("/api/v1/tickets?pagesize=1").await.refused("MALFORMED_REQUEST");
+    let misspelt = sender.get("/api/v1/tickets?pagesize=1").await.failure("MALFORMED_REQUEST");
     let fault = "unknown query parameter; did you mean \"pageSize\"?";
     assert_eq!(misspelt.body["error"]["fields"], serde_json::json!({ "pagesize": fault }));
 }
@@ -101,9 +101,9 @@ async fn unknown_enum_names_are_refused() {
     let sender = Sender::new().await;
     let body = r#"{"subject":"","body":"b","kind":"WISH","priority":"ASAP"}"#;
     for raw in [Raw::new("POST", TICKETS).json(body), Raw::new("GET", format!("{TICKETS}?order=UP&statuses=OPEN"))] {
-        sender.send(raw.clone()).await.refused("MALFORMED_REQUEST");
+        sender.send(raw.clone()).await.failure("MALFORMED_REQUEST");
         let direct = raw.header("authorization", format!("Bearer {}", sender.token));
-        direct.send(sender.app.endpoint.address).await.refused("VALIDATION_FAILED");
+        direct.send(sender.app.endpoint.address).await.failure("VALIDATION_FAILED");
     }
 }
 
@@ -114,13 +114,13 @@ async fn different_spellings_of_a_path_get_the_same_answer() {
     for path in
         [format!("{TICKETS}/{id}/"), format!("{TICKETS}/{id}//"), format!("{TICKETS}/{}", id.replace('-', "%2D"))]
     {
-        assert_eq!(sender.get(&path).await.good().id(), id, "{path}");
+        assert_eq!(sender.get(&path).await.success().id(), id, "{path}");
     }
     for path in ["/api/v1/tickets/a%2Fb", "/api/v1/tickets/", "/api/v1/tickets/%00", "/api/v1/tickets//comments"] {
         sender.get(path).await;
     }
-    sender.get("/api//v1/tickets").await.refused("ROUTE_NOT_FOUND");
-    sender.get("/api/v1/%74ickets").await.refused("ROUTE_NOT_FOUND");
+    sender.get("/api//v1/tickets").await.failure("ROUTE_NOT_FOUND");
+    sender.get("/api/v1/%74ickets").await.failure("ROUTE_NOT_FOUND");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,11 +162,11 @@ async fn a_body_does_not_overrule_the_path() {
         let body = format!("{{\"body\":\"Smoke.\",\"{member}\":\"{ticket}\"}}");
         Raw::new("POST", format!("{TICKETS}/{own}/comments")).json(body)
     };
-    sender.send(comment(&other, "ticket_id")).await.refused("MALFORMED_REQUEST");
+    sender.send(comment(&other, "ticket_id")).await.failure("MALFORMED_REQUEST");
     sender.send(comment(&other, "ticketId")).await;
-    let same = sender.send(comment(&own, "ticketId")).await.good();
+    let same = sender.send(comment(&own, "ticketId")).await.success();
     assert_eq!(same.text("/data/ticketId"), own);
-    let elsewhere = sender.get(&format!("{TICKETS}/{other}/comments")).await.good();
+    let elsewhere = sender.get(&format!("{TICKETS}/{other}/comments")).await.success();
     assert_eq!(elsewhere.data().as_array().map(Vec::len), Some(0), "{elsewhere:#?}");
 }
 
@@ -204,7 +204,7 @@ async fn bodies_at_and_above_the_size_limit_get_the_same_answer() {
     let addresses = [sender.app.endpoint.address, sender.app.endpoint.envoy().await.address()];
     for (path, limit, fits) in [("", LIMIT, "VALIDATION_FAILED"), ("/batch", 8 * LIMIT, "PERMISSION_DENIED")] {
         let path = format!("{TICKETS}{path}");
-        sender.send(Raw::new("POST", &path).json(body(limit))).await.refused(fits);
+        sender.send(Raw::new("POST", &path).json(body(limit))).await.failure(fits);
         for address in addresses {
             let answer = upload(address, &path, &sender.token, &body(limit + 1)).await;
             let refused = answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"PAYLOAD_TOO_LARGE\"");
@@ -221,7 +221,7 @@ async fn compressed_answers_have_the_same_content() {
         sender.scene.ticket().await;
     }
     let target = format!("{TICKETS}?accountId={}", sender.scene.account());
-    let plain = sender.get(&target).await.good();
+    let plain = sender.get(&target).await.success();
     let url = |address| format!("http://{address}{target}");
     for address in [sender.app.endpoint.address, sender.app.endpoint.envoy().await.address()] {
         let request = sender.app.endpoint.http.get(url(address)).bearer_auth(&sender.token);
@@ -240,7 +240,8 @@ async fn compressed_answers_have_the_same_content() {
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), plain.body, "{address}");
     }
     let draft = format!("{{\"subject\":\"Smoke\",\"body\":\"{}\"}}", "smoke ".repeat(500));
-    let id = sender.send(Raw::new("POST", TICKETS).json(draft)).await.good().id();
-    let ticket = sender.send(Raw::new("GET", format!("{TICKETS}/{id}")).header("accept-encoding", "gzip")).await.good();
+    let id = sender.send(Raw::new("POST", TICKETS).json(draft)).await.success().id();
+    let ticket =
+        sender.send(Raw::new("GET", format!("{TICKETS}/{id}")).header("accept-encoding", "gzip")).await.success();
     assert_eq!((ticket.header("etag"), ticket.header("content-encoding")), (Some("\"1\""), None));
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Answer, Endpoint, Process, Protocol, Running, TestDatabase,
+    Answer, ChildProcess, Endpoint, Process, Protocol, TestDatabase,
     actor::{envoy_options, start_envoy},
     eventually,
     people::Cast,
@@ -34,9 +34,9 @@ fn draft_of(account: &str) -> Value {
 /// Two instances behind an Envoy.
 struct Fleet {
     database: TestDatabase,
-    instances: Vec<(SocketAddr, Running)>,
+    instances: Vec<(SocketAddr, ChildProcess)>,
     /// What was replaced, for its log.
-    ended: Vec<Running>,
+    ended: Vec<ChildProcess>,
     envoy: Envoy,
 }
 
@@ -59,7 +59,7 @@ impl Fleet {
         let (since, clusters) = (Instant::now(), format!("http://{}/clusters", self.envoy.admin()));
         loop {
             let text = reqwest::get(&clusters).await.expect("a page").text().await.expect("text");
-            let is_good = |(address, _): &(SocketAddr, Running)| {
+            let is_good = |(address, _): &(SocketAddr, ChildProcess)| {
                 text.contains(&format!("mainstay::{address}::health_flags::healthy"))
             };
             if self.instances.iter().all(is_good) {
@@ -86,7 +86,7 @@ impl Fleet {
     fn explain(&self, answer: &Answer) -> String {
         let id = answer.body["error"]["requestId"].as_str().unwrap_or("no request id");
         let running = self.instances.iter().map(|(_, instance)| instance);
-        let logs: Vec<_> = self.ended.iter().chain(running).map(Running::log).collect();
+        let logs: Vec<_> = self.ended.iter().chain(running).map(ChildProcess::log).collect();
         let lines: Vec<_> = logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains(id)).collect();
         format!("{answer:#?}\n{}", lines.join("\n"))
     }
@@ -177,7 +177,8 @@ async fn a_dying_instance_costs_at_most_a_retry_and_repeats_no_write() {
         // A failed response says that the request may be retried, and the retry succeeds.
         if answer.status != 201 {
             assert!(may_be_retried(answer), "{}", fleet.explain(answer));
-            let again = agent.keyed(Protocol::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.good();
+            let again =
+                agent.keyed(Protocol::Rest, "TicketService.CreateTicket", draft_of(&account), key).await.success();
             assert_eq!(again.status, 201);
         }
     }

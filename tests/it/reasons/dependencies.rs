@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::seen::Seen;
+use super::seen::ReasonCoverage;
 use crate::webhook::outbound::endpoint;
 use crate::{
     cases::{draft, nothing, order::order, ticket},
@@ -20,10 +20,10 @@ async fn internal_error() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     app.database.sql("ALTER TABLE comments RENAME TO comments_elsewhere").await;
-    let mut seen = Seen::of("INTERNAL_ERROR");
+    let mut seen = ReasonCoverage::of("INTERNAL_ERROR");
     for protocol in PROTOCOLS {
         let failed = cast.customer.call(protocol, "CommentService.ListComments", json!({ "ticketId": id })).await;
-        let failed = seen.refused(protocol, failed);
+        let failed = seen.failure(protocol, failed);
         let said = failed.body.to_string();
         assert!(!said.contains("relation") && !said.contains("SELECT"), "nothing else is said: {said}");
     }
@@ -42,15 +42,15 @@ async fn unavailable() {
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     );
     server.batch_execute(&close).await.expect("the database closes");
-    let mut seen = Seen::of("UNAVAILABLE");
+    let mut seen = ReasonCoverage::of("UNAVAILABLE");
     for protocol in PROTOCOLS {
         let away = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
-        let away = seen.refused(protocol, away);
+        let away = seen.failure(protocol, away);
         assert!(away.header("retry-after").is_some(), "{away:#?}");
     }
     assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no balancer takes every instance out at once");
     server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("it opens");
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
 }
 
 /// No caller is left to receive the response, so the reason appears in the log and the metrics.
@@ -78,12 +78,12 @@ async fn client_closed_request() {
     // And no partial work remains.
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
     assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0);
-    let again = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request, "one").await.good();
+    let again = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request, "one").await.success();
     assert!(!again.is_replayed());
     cast.customer
         .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": nothing() }))
         .await
-        .refused("NOT_FOUND");
+        .failure("NOT_FOUND");
 }
 
 /// A receiver that accepts the connection and does not answer.
@@ -97,9 +97,9 @@ async fn upstream_timeout() {
     let test = |protocol| {
         scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", json!({ "endpointId": id }))
     };
-    let mut seen = Seen::of("UPSTREAM_TIMEOUT");
+    let mut seen = ReasonCoverage::of("UPSTREAM_TIMEOUT");
     for (protocol, answer) in PROTOCOLS.into_iter().zip(futures_util::future::join_all(PROTOCOLS.map(test)).await) {
-        assert_eq!(seen.refused(protocol, answer).status, 504);
+        assert_eq!(seen.failure(protocol, answer).status, 504);
     }
 }
 
@@ -107,11 +107,11 @@ async fn upstream_timeout() {
 async fn idempotency_key_expired() {
     let app = TestApp::start().await;
     let customer = app.cast().await.customer;
-    customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.good();
+    customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.success();
     app.database.sql("UPDATE idempotency_keys SET answer = NULL, created_at = created_at - interval '2 days'").await;
-    let mut seen = Seen::of("IDEMPOTENCY_KEY_EXPIRED");
+    let mut seen = ReasonCoverage::of("IDEMPOTENCY_KEY_EXPIRED");
     for protocol in PROTOCOLS {
-        seen.refused(protocol, customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await);
+        seen.failure(protocol, customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await);
     }
 }
 
@@ -136,14 +136,14 @@ async fn circuit_open() {
         if charge.reason == "CIRCUIT_OPEN" {
             break;
         }
-        assert_eq!(charge.good().status, 202, "a payment that started is pending");
+        assert_eq!(charge.success().status, 202, "a payment that started is pending");
         charges += 1;
         assert!(charges < 10, "the circuit does not open");
     }
     assert!(charges > 0, "it opens at a failure");
-    let mut seen = Seen::of("CIRCUIT_OPEN");
+    let mut seen = ReasonCoverage::of("CIRCUIT_OPEN");
     for protocol in PROTOCOLS {
-        let refused = seen.refused(protocol, charge(protocol, &format!("{protocol:?}")).await);
+        let refused = seen.failure(protocol, charge(protocol, &format!("{protocol:?}")).await);
         assert!(refused.headers.contains_key("retry-after"), "{refused:#?}");
     }
     let pending = app.database.number("SELECT count(*) FROM payments WHERE status = 1").await;

@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tonic_types::StatusExt as _;
 
-use super::seen::Seen;
+use super::seen::ReasonCoverage;
 use crate::{
     cases::{draft, ticket},
     support::{PROTOCOLS, Protocol, TestApp, database::connect, method},
@@ -21,14 +21,14 @@ async fn rate_limit_exceeded() {
     for _ in 0..4 {
         last = Some(cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await);
     }
-    let mut seen = Seen::of("RATE_LIMIT_EXCEEDED");
-    let refused = seen.refused(Protocol::Rest, last.expect("an answer"));
+    let mut seen = ReasonCoverage::of("RATE_LIMIT_EXCEEDED");
+    let refused = seen.failure(Protocol::Rest, last.expect("an answer"));
     assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|s| s >= 1));
     assert!(refused.header("ratelimit").is_some_and(|value| value.contains("r=0")), "{refused:#?}");
     let through = cast.customer.call(Protocol::Envoy, "UserService.GetMe", json!({})).await;
-    assert!(seen.refused(Protocol::Envoy, through).header("retry-after").is_some());
+    assert!(seen.failure(Protocol::Envoy, through).header("retry-after").is_some());
     let native = cast.customer.call(Protocol::Grpc, "UserService.GetMe", json!({})).await;
-    let native = seen.refused(Protocol::Grpc, native);
+    let native = seen.failure(Protocol::Grpc, native);
     assert!(native.header("retry-after").is_some());
     let mut request = tonic::Request::new(GetMeRequest::default());
     let token = format!("Bearer {}", cast.customer.token().await.expect("a token"));
@@ -37,7 +37,7 @@ async fn rate_limit_exceeded() {
     let quota = status.get_details_quota_failure().expect("details");
     assert_eq!(quota.violations.iter().map(|of| of.subject.as_str()).collect::<Vec<_>>(), ["read"]);
     assert_eq!(native.text("/error/metadata/policy"), "read");
-    cast.colleague.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    cast.colleague.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
 }
 
 /// The transaction lock that a running request holds on its key.
@@ -55,15 +55,15 @@ async fn idempotency_in_progress() {
     let other = connect(&app.database.url).await;
     let lock = lock(cast.customer.who().id, "one");
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).await.expect("the lock");
-    let mut seen = Seen::of("IDEMPOTENCY_IN_PROGRESS");
+    let mut seen = ReasonCoverage::of("IDEMPOTENCY_IN_PROGRESS");
     for protocol in PROTOCOLS {
         let since = Instant::now();
         let call = cast.customer.keyed(protocol, "TicketService.UpdateTicket", request.clone(), "one").await;
-        assert!(seen.refused(protocol, call).header("retry-after").is_some());
+        assert!(seen.failure(protocol, call).header("retry-after").is_some());
         assert!(since.elapsed() < Duration::from_millis(1500), "at once: {:?}", since.elapsed());
     }
     other.batch_execute("COMMIT").await.expect("the lock goes");
-    cast.customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await.good();
+    cast.customer.keyed(Protocol::Rest, "TicketService.UpdateTicket", request, "one").await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +71,7 @@ async fn conflict() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
-    let mut seen = Seen::of("CONFLICT");
+    let mut seen = ReasonCoverage::of("CONFLICT");
     for protocol in PROTOCOLS {
         let other = connect(&app.database.url).await;
         // The request holds its key's lock and waits for the ticket; the other transaction holds the ticket and waits for
@@ -85,7 +85,7 @@ async fn conflict() {
         app.database.locks_waited_for(1).await;
         let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.who().id, "one"));
         let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
-        seen.refused(protocol, ours.await.expect("no panic"));
+        seen.failure(protocol, ours.await.expect("no panic"));
         theirs.await.expect("no panic").expect("theirs goes on");
     }
 }
@@ -101,7 +101,7 @@ async fn deadline_exceeded() {
         .await
         .expect("the ticket");
     let request = json!({ "ticketId": id });
-    let mut seen = Seen::of("DEADLINE_EXCEEDED");
+    let mut seen = ReasonCoverage::of("DEADLINE_EXCEEDED");
     for (protocol, header) in [
         (Protocol::Rest, ("x-request-timeout", "0.2")),
         (Protocol::Envoy, ("x-request-timeout", "0.2")),
@@ -137,9 +137,9 @@ async fn overloaded() {
     app.database.locks_waited_for(1).await;
     let since = Instant::now();
     let calls = PROTOCOLS.map(|protocol| cast.customer.call(protocol, "TicketService.CreateTicket", draft()));
-    let mut seen = Seen::of("OVERLOADED");
+    let mut seen = ReasonCoverage::of("OVERLOADED");
     for (protocol, answer) in PROTOCOLS.into_iter().zip(futures_util::future::join_all(calls).await) {
-        assert!(seen.refused(protocol, answer).header("retry-after").is_some());
+        assert!(seen.failure(protocol, answer).header("retry-after").is_some());
     }
     assert!(since.elapsed() >= Duration::from_millis(900), "callers that come back at once are slowed");
     assert_eq!(app.endpoint.get("/livez").await.status, 200, "health is never refused");
@@ -147,6 +147,6 @@ async fn overloaded() {
     let patient =
         tokio::spawn(async move { customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await });
     other.batch_execute("ROLLBACK").await.expect("the ticket goes");
-    stuck.await.expect("no panic").good();
-    patient.await.expect("no panic").good();
+    stuck.await.expect("no panic").success();
+    patient.await.expect("no panic").success();
 }

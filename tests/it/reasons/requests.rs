@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use super::seen::Seen;
+use super::seen::ReasonCoverage;
 use crate::{
     cases::{draft, file::body},
     support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, actor::sign_in, rest},
@@ -31,10 +31,10 @@ async fn send_over(
 #[tokio::test]
 async fn route_not_found() {
     let app = TestApp::start().await;
-    let mut seen = Seen::of("ROUTE_NOT_FOUND");
+    let mut seen = ReasonCoverage::of("ROUTE_NOT_FOUND");
     for path in ["/api/v1/nothing", "/nothing", "/api/v2/tickets", "/docs/nothing.js"] {
         for protocol in REST {
-            seen.refused(protocol, send_over(&app, protocol, Method::GET, path, |request| request).await);
+            seen.failure(protocol, send_over(&app, protocol, Method::GET, path, |request| request).await);
         }
     }
     let mut grpc = tonic::client::Grpc::new(app.endpoint.channel.clone());
@@ -52,7 +52,7 @@ async fn the_domain_of_the_reasons_can_be_set() {
     let app = TestApp::builder().set("ERROR_DOMAIN", "api.example.com").start().await;
     let cast = app.cast().await;
     let who = json!({ "email": "nobody@example.com", "password": "wrong password" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.Login", who).await.refused("INVALID_CREDENTIALS");
+    cast.anonymous.call(Protocol::Rest, "AuthService.Login", who).await.failure("INVALID_CREDENTIALS");
     let mut grpc = tonic::client::Grpc::new(app.endpoint.channel.clone());
     grpc.ready().await.expect("connected");
     let path = http::uri::PathAndQuery::from_static("/mainstay.identity.v1.UserService/GetMe");
@@ -69,46 +69,46 @@ async fn refusals_name_what_would_do() {
     let metadata = |answer: &Answer, key: &str| answer.text(&format!("/error/metadata/{key}"));
     for protocol in PROTOCOLS {
         let refused = cast.customer.call(protocol, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await;
-        assert_eq!(metadata(&refused.refused("PERMISSION_DENIED"), "roles"), "admin");
+        assert_eq!(metadata(&refused.failure("PERMISSION_DENIED"), "roles"), "admin");
         let service = Actor::service(&cast.admin, &["support.tickets.read".to_owned()]);
-        let refused = service.call(protocol, "TicketService.CreateTicket", draft()).await.refused("PERMISSION_DENIED");
+        let refused = service.call(protocol, "TicketService.CreateTicket", draft()).await.failure("PERMISSION_DENIED");
         assert_eq!(metadata(&refused, "scope"), "support.tickets.write");
         assert!(refused.text("/error/message").contains("support.tickets.write"), "{refused:#?}");
     }
     let token = cast.customer.token().await.expect("a token");
     let auth = |request: RequestBuilder| request.bearer_auth(token.clone());
     let xml = |request| auth(request).header("content-type", "text/xml").body("<a/>");
-    let refused = send(&app, Method::POST, "/api/v1/tickets", xml).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    let refused = send(&app, Method::POST, "/api/v1/tickets", xml).await.failure("UNSUPPORTED_MEDIA_TYPE");
     assert_eq!(
         (metadata(&refused, "accepted"), refused.header("accept")),
         ("application/json".to_owned(), Some("application/json"))
     );
     let import = "/api/v1/tickets/import";
-    let refused = send(&app, Method::POST, import, xml).await.refused("UNSUPPORTED_MEDIA_TYPE");
+    let refused = send(&app, Method::POST, import, xml).await.failure("UNSUPPORTED_MEDIA_TYPE");
     assert!(metadata(&refused, "accepted").contains("text/csv"), "{refused:#?}");
     let html = |request| auth(request).header("accept", "text/html");
-    let refused = send(&app, Method::GET, "/api/v1/tickets", html).await.refused("NOT_ACCEPTABLE");
+    let refused = send(&app, Method::GET, "/api/v1/tickets", html).await.failure("NOT_ACCEPTABLE");
     assert_eq!(metadata(&refused, "available"), "application/json");
 }
 
 #[tokio::test]
 async fn method_not_allowed() {
     let app = TestApp::start().await;
-    let mut seen = Seen::of("METHOD_NOT_ALLOWED");
+    let mut seen = ReasonCoverage::of("METHOD_NOT_ALLOWED");
     for protocol in REST {
         let answer = send_over(&app, protocol, Method::PUT, "/api/v1/tickets", |request| request).await;
-        assert_eq!(seen.refused(protocol, answer).header("allow"), Some("GET, HEAD, POST"));
+        assert_eq!(seen.failure(protocol, answer).header("allow"), Some("GET, HEAD, POST"));
     }
-    send(&app, Method::POST, "/livez", |request| request).await.refused("METHOD_NOT_ALLOWED");
+    send(&app, Method::POST, "/livez", |request| request).await.failure("METHOD_NOT_ALLOWED");
 }
 
 #[tokio::test]
 async fn not_acceptable() {
     let app = TestApp::start().await;
-    let mut seen = Seen::of("NOT_ACCEPTABLE");
+    let mut seen = ReasonCoverage::of("NOT_ACCEPTABLE");
     for protocol in REST {
         let html = |request: RequestBuilder| request.header("accept", "text/html");
-        seen.refused(protocol, send_over(&app, protocol, Method::GET, "/api/v1/tickets", html).await);
+        seen.failure(protocol, send_over(&app, protocol, Method::GET, "/api/v1/tickets", html).await);
     }
 }
 
@@ -118,13 +118,13 @@ async fn unsupported_media_type() {
     let customer = app.cast().await.customer;
     let token = customer.token().await.expect("a token");
     let xml = |request: RequestBuilder| request.bearer_auth(&token).header("content-type", "text/xml").body("<a/>");
-    let mut seen = Seen::of("UNSUPPORTED_MEDIA_TYPE");
+    let mut seen = ReasonCoverage::of("UNSUPPORTED_MEDIA_TYPE");
     for protocol in REST {
-        seen.refused(protocol, send_over(&app, protocol, Method::POST, "/api/v1/tickets", xml).await);
+        seen.failure(protocol, send_over(&app, protocol, Method::POST, "/api/v1/tickets", xml).await);
     }
     // gRPC is one media type itself, but for what a file says that it is.
     let page = json!({ "name": "a.png", "file": body("image/png", "<script>alert(1)</script>") });
-    seen.refused(Protocol::Grpc, customer.call(Protocol::Grpc, "FileService.UploadFile", page).await);
+    seen.failure(Protocol::Grpc, customer.call(Protocol::Grpc, "FileService.UploadFile", page).await);
 }
 
 #[tokio::test]
@@ -141,10 +141,10 @@ async fn malformed_request() {
         let answer = send(&app, Method::GET, &format!("/api/v1/tickets?{query}"), auth).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{query}: {answer:#?}");
     }
-    let mut seen = Seen::of("MALFORMED_REQUEST");
+    let mut seen = ReasonCoverage::of("MALFORMED_REQUEST");
     for protocol in PROTOCOLS {
         let answer = cast.customer.keyed(protocol, "TicketService.CreateTicket", draft(), "two words").await;
-        seen.refused(protocol, answer);
+        seen.failure(protocol, answer);
     }
 }
 
@@ -163,20 +163,20 @@ async fn unknown_enum_names_are_listed_with_every_other_fault() {
     {
         let draft = json!({ "subject": "", "body": "Text", "kind": kind, "priority": priority });
         let refused = cast.customer.call(protocol, "TicketService.CreateTicket", draft).await;
-        let refused = refused.refused("VALIDATION_FAILED");
+        let refused = refused.failure("VALIDATION_FAILED");
         assert_eq!((refused.status, &refused.body["error"]["fields"]), (422, &fields), "{protocol:?}");
     }
     let one = |kind: &str| json!({ "subject": "One", "body": "Text", "kind": kind });
     let batch = json!({ "tickets": [one("TICKET_KIND_CHANGE"), one("ticket_kind_change"), one("WISH")] });
     let refused = cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await;
     let fields = json!({ "tickets[1].kind": kinds, "tickets[2].kind": kinds });
-    assert_eq!(refused.refused("VALIDATION_FAILED").body["error"]["fields"], fields);
+    assert_eq!(refused.failure("VALIDATION_FAILED").body["error"]["fields"], fields);
 
     let token = cast.customer.token().await.expect("a token");
     let query = "statuses=OPEN&statuses=TICKET_STATUS_OPEN&statuses=OPEN&statuses=7&order=UP&assigneeId=me";
     let path = format!("/api/v1/tickets?{query}");
     let refused = send(&app, Method::GET, &path, |request| request.bearer_auth(token)).await;
-    let fields = refused.refused("VALIDATION_FAILED").body["error"]["fields"].clone();
+    let fields = refused.failure("VALIDATION_FAILED").body["error"]["fields"].clone();
     let named: Vec<_> = fields.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();
     assert_eq!(named, ["statuses[0]", "statuses[2]", "statuses[3]", "assigneeId", "order"], "{fields}");
     let statuses = "must be one of TICKET_STATUS_OPEN, TICKET_STATUS_IN_PROGRESS, TICKET_STATUS_RESOLVED";
@@ -191,9 +191,9 @@ async fn payload_too_large() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let large = json!({ "subject": "Large", "body": "x".repeat(2 << 20) });
-    let mut seen = Seen::of("PAYLOAD_TOO_LARGE");
+    let mut seen = ReasonCoverage::of("PAYLOAD_TOO_LARGE");
     for protocol in PROTOCOLS {
-        seen.refused(protocol, cast.customer.call(protocol, "TicketService.CreateTicket", large.clone()).await);
+        seen.failure(protocol, cast.customer.call(protocol, "TicketService.CreateTicket", large.clone()).await);
     }
 }
 
@@ -201,11 +201,11 @@ async fn payload_too_large() {
 async fn token_expired() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     app.app.clock.advance(TimeDelta::minutes(6));
-    let mut seen = Seen::of("TOKEN_EXPIRED");
+    let mut seen = ReasonCoverage::of("TOKEN_EXPIRED");
     for protocol in PROTOCOLS {
-        let answer = seen.refused(protocol, cast.customer.call(protocol, "UserService.GetMe", json!({})).await);
+        let answer = seen.failure(protocol, cast.customer.call(protocol, "UserService.GetMe", json!({})).await);
         assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("invalid_token")), "{answer:#?}");
     }
 }
@@ -225,13 +225,13 @@ async fn invalid_token() {
         format!("{good}x"),
         "\u{7f}".to_owned(),
     ];
-    let mut seen = Seen::of("INVALID_TOKEN");
+    let mut seen = ReasonCoverage::of("INVALID_TOKEN");
     for token in forged.into_iter().filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic())) {
         for protocol in PROTOCOLS {
             let answer =
                 Actor::bearer(&app.endpoint, token.clone()).call(protocol, "TicketService.CreateTicket", draft()).await;
             assert_eq!(answer.reason, "INVALID_TOKEN", "{token}: {answer:#?}");
-            seen.refused(protocol, answer);
+            seen.failure(protocol, answer);
         }
     }
 }
@@ -240,14 +240,14 @@ async fn invalid_token() {
 async fn session_revoked() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let mut seen = Seen::of("SESSION_REVOKED");
+    let mut seen = ReasonCoverage::of("SESSION_REVOKED");
     for protocol in PROTOCOLS {
-        let pair = sign_in(&app.endpoint, cast.customer.who()).await.good();
+        let pair = sign_in(&app.endpoint, cast.customer.who()).await.success();
         Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
             .call(protocol, "AuthService.Logout", json!({}))
             .await
-            .good();
+            .success();
         let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-        seen.refused(protocol, cast.anonymous.call(protocol, "AuthService.Refresh", request).await);
+        seen.failure(protocol, cast.anonymous.call(protocol, "AuthService.Refresh", request).await);
     }
 }

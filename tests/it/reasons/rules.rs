@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::seen::Seen;
+use super::seen::ReasonCoverage;
 use crate::{
     support::{PROTOCOLS, Protocol, TestApp, webhook},
     webhook::inbound::{deliver, event_in_state, stored_event_id},
@@ -13,7 +13,7 @@ use crate::{
 async fn business_rule_violation() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("payment_intent.succeeded")).await.good();
+    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("payment_intent.succeeded")).await.success();
     let id = stored_event_id(&app.database).await;
     let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
     assert!(dead["failure"].as_str().is_some_and(|why| why.starts_with("BUSINESS_RULE_VIOLATION")), "{dead}");
@@ -24,8 +24,8 @@ async fn last_admin() {
     let app = TestApp::start().await;
     let admin = app.cast().await.admin;
     let request = json!({ "userId": admin.who().id.to_string(), "role": "ROLE_AGENT" });
-    let mut seen = Seen::of("LAST_ADMIN");
+    let mut seen = ReasonCoverage::of("LAST_ADMIN");
     for protocol in PROTOCOLS {
-        seen.refused(protocol, admin.call(protocol, "UserService.SetUserRole", request.clone()).await);
+        seen.failure(protocol, admin.call(protocol, "UserService.SetUserRole", request.clone()).await);
     }
 }

@@ -43,20 +43,20 @@ pub(super) const GAPS: [Gap; 5] = [
 ];
 
 /// The protocols through which one reason was seen. At its end, these and the gaps must be all there are.
-pub(super) struct Seen {
+pub(super) struct ReasonCoverage {
     reason: &'static str,
     protocols: Vec<Protocol>,
 }
 
-impl Seen {
+impl ReasonCoverage {
     pub(super) fn of(reason: &'static str) -> Self {
         Self { reason, protocols: Vec::new() }
     }
 
     /// Takes a response, which must be refused for the reason.
     #[track_caller]
-    pub(super) fn refused(&mut self, protocol: Protocol, answer: Answer) -> Answer {
-        let answer = answer.refused(self.reason);
+    pub(super) fn failure(&mut self, protocol: Protocol, answer: Answer) -> Answer {
+        let answer = answer.failure(self.reason);
         self.protocols.push(protocol);
         answer
     }
@@ -69,7 +69,7 @@ impl Seen {
     }
 }
 
-impl Drop for Seen {
+impl Drop for ReasonCoverage {
     fn drop(&mut self) {
         if std::thread::panicking() {
             return;

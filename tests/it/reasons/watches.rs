@@ -7,7 +7,7 @@ use mainstay_kernel::{
 };
 use serde_json::json;
 
-use super::seen::Seen;
+use super::seen::ReasonCoverage;
 use crate::{
     cases::ticket,
     support::{PROTOCOLS, Protocol, TestApp, eventually, method},
@@ -23,11 +23,11 @@ async fn resume_token_expired() {
         let snapshot = Snapshot::parse("5:5:", then).expect("a snapshot");
         app.app.resume_tokens.seal(&Cursor::whole(snapshot), &method(TICKETS).path)
     };
-    let mut seen = Seen::of("RESUME_TOKEN_EXPIRED");
+    let mut seen = ReasonCoverage::of("RESUME_TOKEN_EXPIRED");
     for protocol in PROTOCOLS {
         let request = json!({ "resumeToken": sealed(61) });
         let answer = cast.customer.call(protocol, TICKETS, request).await;
-        assert_eq!(seen.refused(protocol, answer).status, 410);
+        assert_eq!(seen.failure(protocol, answer).status, 410);
         let refused = Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(61)).await.err();
         assert_eq!(refused.as_deref(), Some("RESUME_TOKEN_EXPIRED"), "{protocol:?}: as Last-Event-ID");
         assert!(Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(59)).await.is_ok(), "{protocol:?}");
@@ -54,7 +54,7 @@ async fn watch_lagged() {
     let id = ticket(&cast.customer).await;
     while change_of(&quick.item().await).0 != id {}
     let mut seen = std::collections::HashSet::new();
-    let mut lagged = Seen::of("WATCH_LAGGED");
+    let mut lagged = ReasonCoverage::of("WATCH_LAGGED");
     while seen.len() < CHANGES + 1 {
         match slow.next().await {
             WatchEvent::Message(message) if message.as_object().is_some_and(|message| message.len() > 1) => {
@@ -90,7 +90,7 @@ async fn too_many_watches() {
     for _ in 0..32 {
         watches.push(Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await);
     }
-    let mut seen = Seen::of("TOO_MANY_WATCHES");
+    let mut seen = ReasonCoverage::of("TOO_MANY_WATCHES");
     for protocol in PROTOCOLS {
         let refused = Reader::try_open(&cast.customer, protocol, TICKETS, "").await.err();
         seen.code(protocol, &refused.expect("one too many"));

@@ -24,8 +24,8 @@ async fn of_several_hosts_the_one_that_accepts_writes_is_the_primary() {
     let app = TestApp::builder().on(&pair.database).set("DATABASE_URL", both).start().await;
     let Cast { customer, .. } = app.cast().await;
     for protocol in PROTOCOLS {
-        let made = customer.call(protocol, "TicketService.CreateTicket", draft()).await.good();
-        get(&customer, protocol, &made.id(), &[]).await.good();
+        let made = customer.call(protocol, "TicketService.CreateTicket", draft()).await.success();
+        get(&customer, protocol, &made.id(), &[]).await.success();
     }
 }
 
@@ -98,7 +98,7 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
     let ticket = kept.last().expect("a ticket");
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "After" } });
     for protocol in PROTOCOLS {
-        agent.call(protocol, "TicketService.UpdateTicket", change.clone()).await.good();
+        agent.call(protocol, "TicketService.UpdateTicket", change.clone()).await.success();
         assert_eq!(subject(&customer, protocol, ticket, &[]).await, "After");
     }
 }
@@ -109,7 +109,7 @@ async fn a_standby_that_was_promoted_is_no_replica() {
     let pair = Pair::start().await;
     let app = pair.app(ANY_LAG).await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let made = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good();
+    let made = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
     agent.token().await;
     eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
     pair.catch_up().await;

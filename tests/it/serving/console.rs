@@ -50,5 +50,5 @@ async fn files_with_a_hash_in_their_name_are_kept_for_good() {
     }
     assert!(count >= 2, "a script and a style sheet: {page}");
     // A page of another version must not take the page for a script.
-    assert_eq!(app.endpoint.get("/console/assets/gone.js").await.refused("ROUTE_NOT_FOUND").status, 404);
+    assert_eq!(app.endpoint.get("/console/assets/gone.js").await.failure("ROUTE_NOT_FOUND").status, 404);
 }

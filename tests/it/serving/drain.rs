@@ -37,7 +37,7 @@ async fn requests_in_flight_finish_and_new_ones_go_elsewhere() {
     eventually("new connections go elsewhere", async || TcpStream::connect(address).await.is_err()).await;
     locker.batch_execute("ROLLBACK").await.expect("the ticket goes");
     for call in calls {
-        call.await.expect("no panic").good();
+        call.await.expect("no panic").success();
     }
     let status = server.wait().await;
     assert!(status.success(), "{status}: {}", server.log());

@@ -18,11 +18,11 @@ async fn an_export_has_every_ticket_of_the_caller() {
     tickets.extend(vec![one(cast.stranger.who().account.to_string()); 20]);
     for _ in 0..2 {
         let request = json!({ "tickets": tickets });
-        cast.agent.call(Protocol::Grpc, "TicketService.BatchCreateTickets", request).await.good();
+        cast.agent.call(Protocol::Grpc, "TicketService.BatchCreateTickets", request).await.success();
     }
     for protocol in PROTOCOLS {
-        let all = cast.agent.call(protocol, "TicketService.ExportTickets", json!({})).await.good();
-        let own = cast.customer.call(protocol, "TicketService.ExportTickets", json!({})).await.good();
+        let all = cast.agent.call(protocol, "TicketService.ExportTickets", json!({})).await.success();
+        let own = cast.customer.call(protocol, "TicketService.ExportTickets", json!({})).await.success();
         let count = |answer: &crate::support::Answer| answer.body.as_array().map_or(0, Vec::len);
         assert_eq!((count(&all), count(&own)), (1000, 960), "{protocol:?}");
         let ids: std::collections::BTreeSet<_> =
@@ -53,11 +53,11 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
         "subject": "=HYPERLINK(\"http://evil.example\")", "body": "-1,\n\"two\"", "kind": "TICKET_KIND_PROBLEM",
         "priority": "TICKET_PRIORITY_URGENT", "queue": "@home", "language": "de-AT", "tags": ["a", "b c"],
     });
-    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.success();
     let mut first = None;
     for protocol in PROTOCOLS {
         let export = cast.agent.call(protocol, "TicketService.ExportTicketsCsv", json!({ "accountId": account }));
-        let export = export.await.good();
+        let export = export.await.success();
         let text = export.body.as_str().expect("a text").to_owned();
         assert!(
             text.contains(",\"'=HYPERLINK(\"\"http://evil.example\"\")\",\"'-1,\n\"\"two\"\"\",Problem,'@home,"),
@@ -72,10 +72,10 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
     }
     let other = cast.stranger.who().account.to_string();
     let request = json!({ "accountId": other, "file": file(&first.expect("a file")) });
-    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.good();
+    cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.success();
     let mut list = None;
     eventually("the import", async || {
-        let tickets = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.good();
+        let tickets = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
         let has_one = tickets.data().as_array().is_some_and(|tickets| tickets.len() == 1);
         list = Some(tickets);
         has_one

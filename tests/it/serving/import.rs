@@ -20,7 +20,7 @@ const ROWS: &str = "subject,body,answer,type,queue,priority,language,tag_1,tag_2
 async fn wait_for_end(who: &Actor, protocol: Protocol, id: &str) -> Answer {
     let since = Instant::now();
     loop {
-        let answer = who.call(protocol, "OperationService.GetOperation", json!({ "operationId": id })).await.good();
+        let answer = who.call(protocol, "OperationService.GetOperation", json!({ "operationId": id })).await.success();
         let state = answer.text("/data/state");
         if state.ends_with("SUCCEEDED") || state.ends_with("FAILED") {
             return answer;
@@ -38,7 +38,7 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = json!({ "accountId": account, "file": file(ROWS) });
         let began =
-            cast.agent.keyed(protocol, "TicketService.ImportTickets", request, &number.to_string()).await.good();
+            cast.agent.keyed(protocol, "TicketService.ImportTickets", request, &number.to_string()).await.success();
         assert_eq!(began.status, 202);
         assert!(began.header("retry-after").is_some(), "{began:#?}");
         assert_eq!(began.header("location"), Some(format!("/api/v1/operations/{}", began.id()).as_str()));
@@ -56,7 +56,7 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
             .agent
             .call(protocol, "OperationService.ListOperationErrors", json!({ "operationId": began.id() }))
             .await;
-        assert_eq!(errors.good().data()[0]["line"], "4");
+        assert_eq!(errors.success().data()[0]["line"], "4");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 2);
     assert_eq!(app.database.number("SELECT count(*) FROM comments").await, 1, "the answer is the first comment");
@@ -64,7 +64,7 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
         .customer
         .call(Protocol::Rest, "TicketService.ListTickets", json!({ "order": "TICKET_ORDER_PRIORITY_DESC" }))
         .await;
-    let list = list.good();
+    let list = list.success();
     assert_eq!(list.data()[0]["tags"], json!(["a", "b"]));
     assert_eq!(list.data()[1]["subject"], "No subject, but a body");
 }
@@ -85,14 +85,14 @@ async fn real_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
     let cast = app.cast().await;
     let request = json!({ "accountId": cast.customer.who().account.to_string(), "file": file(&tickets) });
     for (created, known) in [("2181", "0"), ("0", "2181")] {
-        let began = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request.clone()).await.good();
+        let began = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request.clone()).await.success();
         let done = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
         let progress = json!({
             "rowsTotal": "2182", "rowsDone": "2182", "rowsCreated": created, "rowsKnown": known, "rowsFailed": "1",
         });
         assert_eq!(done.data()["progress"], progress, "{done:#?}");
         let id = json!({ "operationId": began.id() });
-        let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", id).await.good();
+        let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", id).await.success();
         let cut = json!({
             "line": "2183", "code": "VALIDATION_FAILED", "message": "row ends in the middle: 3 of 15 fields",
         });
@@ -127,10 +127,10 @@ async fn an_upload_may_be_compressed() {
             let raw = raw.header("content-type", "text/csv").header("content-encoding", "gzip");
             Raw { body, ..raw }
         };
-        let began = upload(gzip.clone()).send(address).await.good();
+        let began = upload(gzip.clone()).send(address).await.success();
         let done = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
         assert_eq!(done.data()["progress"]["rowsFailed"], "1", "{done:#?}");
-        upload(ROWS.as_bytes().to_vec()).send(address).await.refused("MALFORMED_REQUEST");
+        upload(ROWS.as_bytes().to_vec()).send(address).await.failure("MALFORMED_REQUEST");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 2);
 }
@@ -140,10 +140,10 @@ async fn the_same_key_is_answered_with_the_current_state() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let request = json!({ "accountId": cast.customer.who().account.to_string(), "file": file(ROWS) });
-    let began = cast.agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request.clone(), "one").await.good();
+    let began = cast.agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request.clone(), "one").await.success();
     wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
     for protocol in PROTOCOLS {
-        let again = cast.agent.keyed(protocol, "TicketService.ImportTickets", request.clone(), "one").await.good();
+        let again = cast.agent.keyed(protocol, "TicketService.ImportTickets", request.clone(), "one").await.success();
         assert_eq!((again.id(), again.status), (began.id(), 200), "{again:#?}");
         assert!(again.is_replayed());
     }
@@ -166,7 +166,7 @@ async fn idle_uploads_leave_space_to_others() {
     let (first, _, idle) = futures_util::future::select_all(idle).await;
     assert_eq!(first.expect("no panic").expect("an answer").status(), 429, "a third one of one principal");
     let request = json!({ "accountId": account, "file": file(ROWS) });
-    let admitted = cast.admin.call(Protocol::Grpc, "TicketService.ImportTickets", request).await.good();
+    let admitted = cast.admin.call(Protocol::Grpc, "TicketService.ImportTickets", request).await.success();
     assert_eq!(admitted.status, 202);
     for upload in idle {
         let answer = upload.await.expect("no panic").expect("an answer");

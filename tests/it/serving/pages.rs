@@ -39,7 +39,7 @@ async fn what_operators_may_know_is_not_public() {
         let answer = app.private.get(path).await;
         assert_eq!(answer.status, 200, "{path}");
         assert!(answer.body.to_string().replace("\\\"", "\"").contains(holds), "{path}: {}", answer.body);
-        assert_eq!(app.endpoint.get(path).await.refused("ROUTE_NOT_FOUND").status, 404, "{path}");
+        assert_eq!(app.endpoint.get(path).await.failure("ROUTE_NOT_FOUND").status, 404, "{path}");
     }
 }
 
@@ -124,7 +124,7 @@ async fn a_valid_request_id_is_kept_and_an_invalid_one_replaced() {
     for (id, kept) in [("abc-123", true), ("a b", false), (&"x".repeat(200), false), ("a\"b", false)] {
         let request =
             app.endpoint.http.get(format!("{}/api/v1/tickets", app.endpoint.base())).header("x-request-id", id);
-        let answer = rest::read(request.send().await.expect("an answer")).await.refused("UNAUTHENTICATED");
+        let answer = rest::read(request.send().await.expect("an answer")).await.failure("UNAUTHENTICATED");
         assert_eq!(answer.header("x-request-id") == Some(id), kept, "{id}");
         assert_eq!(answer.header("x-request-id"), Some(answer.text("/error/requestId").as_str()));
     }

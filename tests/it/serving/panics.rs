@@ -34,8 +34,8 @@ async fn in_a_handler() {
     let id = ticket(&cast.customer).await;
     for protocol in [Protocol::Rest, Protocol::Grpc] {
         let answer = cast.customer.call(protocol, "TicketService.ResolveTicket", json!({ "ticketId": id })).await;
-        assert_eq!(answer.refused("INTERNAL_ERROR").status, 500, "{protocol:?}");
-        cast.customer.call(protocol, "TicketService.GetTicket", json!({ "ticketId": id })).await.good();
+        assert_eq!(answer.failure("INTERNAL_ERROR").status, 500, "{protocol:?}");
+        cast.customer.call(protocol, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
     }
     let token = cast.customer.token().await.expect("a token");
     let rest = Call::rest(Method::POST, format!("/api/v1/tickets/{id}/resolve"), &token, "{}");
@@ -53,7 +53,7 @@ async fn in_a_middleware_of_method_calls() {
     let caller = Actor::bearer(&server.endpoint, "x");
     for protocol in [Protocol::Rest, Protocol::Grpc] {
         let answer = caller.call(protocol, "UserService.GetMe", json!({})).await;
-        assert_eq!(answer.refused("INTERNAL_ERROR").status, 500, "{protocol:?}");
+        assert_eq!(answer.failure("INTERNAL_ERROR").status, 500, "{protocol:?}");
     }
     drop(cast);
     let (rest, grpc) = (Call::rest(Method::GET, "/api/v1/me", "x", ""), Call::grpc(GET_ME, "x", &[]));
@@ -67,7 +67,7 @@ async fn in_a_middleware_of_every_request() {
         let (_database, server, cast) = server(point).await;
         for protocol in [Protocol::Rest, Protocol::Grpc] {
             let answer = cast.anonymous.call(protocol, "UserService.GetMe", json!({})).await;
-            assert_eq!(answer.refused("INTERNAL_ERROR").status, 500, "{point}, {protocol:?}");
+            assert_eq!(answer.failure("INTERNAL_ERROR").status, 500, "{point}, {protocol:?}");
         }
         // No request on this server is spared, so all that others can notice is that the connection goes on.
         let (rest, grpc) = (Call::rest(Method::GET, "/api/v1/me", "", ""), Call::grpc(GET_ME, "", &[]));
@@ -86,13 +86,13 @@ async fn in_a_stream() {
     let (_database, server, cast) = server("export.page").await;
     ticket(&cast.customer).await;
     let export = "TicketService.ExportTickets";
-    cast.agent.call(Protocol::Grpc, export, json!({})).await.refused("INTERNAL_ERROR");
+    cast.agent.call(Protocol::Grpc, export, json!({})).await.failure("INTERNAL_ERROR");
     let token = cast.agent.token().await.expect("a token");
     let url = format!("{}/api/v1/tickets/export", server.endpoint.base());
     let answer = server.endpoint.http.get(url).bearer_auth(&token).send().await.expect("an answer");
     let text = answer.text().await.expect("a whole response");
     assert!(text.contains("INTERNAL_ERROR"), "{text}");
-    cast.agent.call(Protocol::Grpc, "TicketService.ExportTicketsCsv", json!({})).await.refused("INTERNAL_ERROR");
+    cast.agent.call(Protocol::Grpc, "TicketService.ExportTicketsCsv", json!({})).await.failure("INTERNAL_ERROR");
     let rest = Call::rest(Method::GET, "/api/v1/tickets/export", &token, "");
     let grpc = Call::grpc("/mainstay.support.v1.TicketService/ExportTickets", &token, &[]);
     assert_survived(&server, 3 + spare_others(&server, &[&rest, &grpc]).await).await;
@@ -102,7 +102,7 @@ async fn in_a_stream() {
 async fn in_a_body() {
     let (_database, server, cast) = server("response.piece").await;
     let grpc = cast.anonymous.call(Protocol::Grpc, "UserService.GetMe", json!({})).await;
-    grpc.refused("UNAUTHENTICATED");
+    grpc.failure("UNAUTHENTICATED");
     let mut health = tonic_health::pb::health_client::HealthClient::new(server.endpoint.channel.clone());
     let status = health.check(tonic_health::pb::HealthCheckRequest::default()).await.expect_err("no message");
     assert_eq!(status.code(), tonic::Code::Internal, "{status}");

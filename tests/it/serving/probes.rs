@@ -14,7 +14,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest,
 };
 
-use crate::support::{Process, TestApp, TestDatabase, process::Running, proxy::Proxy};
+use crate::support::{Process, TestApp, TestDatabase, process::ChildProcess, proxy::Proxy};
 
 /// Envoy checks health over gRPC, and a draining instance still accepts connections during the delay.
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +44,7 @@ async fn a_worker_has_metrics_and_health_on_a_listener_of_its_own() {
     let database = TestDatabase::new().await;
     let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port");
     let address = address.to_string();
-    let mut worker = Running::worker(&database, &[("METRICS_LISTEN_ADDR", &address)]).await;
+    let mut worker = ChildProcess::worker(&database, &[("METRICS_LISTEN_ADDR", &address)]).await;
     worker.wait_for_log("running background jobs").await;
     let since = Instant::now();
     let metrics = loop {

@@ -24,7 +24,7 @@ fn cookie(answer: &Answer) -> String {
 
 async fn sign_in(app: &TestApp, who: &Actor) -> Answer {
     let body = json!({ "email": who.who().email, "password": who.who().password });
-    send(own(app, Method::POST, "/session").json(&body)).await.good()
+    send(own(app, Method::POST, "/session").json(&body)).await.success()
 }
 
 async fn refresh(app: &TestApp, cookie: &str) -> Answer {
@@ -44,7 +44,7 @@ async fn the_refresh_token_is_only_in_the_cookie() {
     assert_eq!(signed.data().get("refreshToken"), None);
     assert_eq!(signed.header("cache-control"), Some("no-store"));
     let token = signed.text("/data/accessToken");
-    let me = Actor::bearer(&app.endpoint, token).call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    let me = Actor::bearer(&app.endpoint, token).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     assert_eq!(me.text("/data/email"), cast.customer.who().email);
 }
 
@@ -56,7 +56,7 @@ async fn the_cookie_is_secure_if_the_page_came_over_tls() {
     let base = app.endpoint.base();
     let secure = async |origin: String| {
         let request = app.endpoint.http.post(format!("{base}/session")).header("origin", origin);
-        let answer = send(request.json(&json!({ "email": who.email, "password": who.password }))).await.good();
+        let answer = send(request.json(&json!({ "email": who.email, "password": who.password }))).await.success();
         answer.header("set-cookie").is_some_and(|line| line.contains("; Secure"))
     };
     assert!(!secure(base.clone()).await);
@@ -68,13 +68,13 @@ async fn a_refresh_rotates_the_cookie_and_a_stolen_one_ends_the_session() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let first = cookie(&sign_in(&app, &cast.customer).await);
-    let second = cookie(&refresh(&app, &first).await.good());
+    let second = cookie(&refresh(&app, &first).await.success());
     assert_ne!(first, second);
-    let third = cookie(&refresh(&app, &second).await.good());
+    let third = cookie(&refresh(&app, &second).await.success());
     // The grace of concurrent refreshes covers one generation.
-    let reused = refresh(&app, &first).await.refused("SESSION_REVOKED");
+    let reused = refresh(&app, &first).await.failure("SESSION_REVOKED");
     assert!(reused.header("set-cookie").is_some_and(|line| line.contains("Max-Age=0")), "{reused:#?}");
-    refresh(&app, &third).await.refused("SESSION_REVOKED");
+    refresh(&app, &third).await.failure("SESSION_REVOKED");
 }
 
 #[tokio::test]
@@ -83,14 +83,14 @@ async fn signing_out_ends_the_session_and_clears_the_cookie() {
     let cast = app.cast().await;
     let signed = sign_in(&app, &cast.customer).await;
     let caller = Actor::bearer(&app.endpoint, signed.text("/data/accessToken"));
-    let out = send(own(&app, Method::DELETE, "/session").header("cookie", cookie(&signed))).await.good();
+    let out = send(own(&app, Method::DELETE, "/session").header("cookie", cookie(&signed))).await.success();
     assert_eq!(out.status, 204);
     assert!(out.header("set-cookie").is_some_and(|line| line.contains("Max-Age=0")), "{out:#?}");
-    refresh(&app, &cookie(&signed)).await.refused("SESSION_REVOKED");
-    caller.call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+    refresh(&app, &cookie(&signed)).await.failure("SESSION_REVOKED");
+    caller.call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     // Whoever has no session any more is signed out, too.
     for cookie in ["mainstay_session=nonsense", "other=1"] {
-        assert_eq!(send(own(&app, Method::DELETE, "/session").header("cookie", cookie)).await.good().status, 204);
+        assert_eq!(send(own(&app, Method::DELETE, "/session").header("cookie", cookie)).await.success().status, 204);
     }
 }
 
@@ -111,10 +111,10 @@ async fn a_page_of_another_origin_is_refused() {
         ] {
             let request = app.endpoint.http.request(method.clone(), format!("{base}{path}"));
             let answer = send(request.header("cookie", &cookie).header(name, value)).await;
-            assert_eq!(answer.refused("PERMISSION_DENIED").status, 403, "{method} {path} {name}: {value}");
+            assert_eq!(answer.failure("PERMISSION_DENIED").status, 403, "{method} {path} {name}: {value}");
         }
     }
-    refresh(&app, &cookie).await.good();
+    refresh(&app, &cookie).await.success();
 }
 
 #[tokio::test]
@@ -123,20 +123,20 @@ async fn the_cookie_is_no_credential_anywhere_else() {
     let cast = app.cast().await;
     let cookie = cookie(&sign_in(&app, &cast.admin).await);
     for path in ["/api/v1/me", "/api/v1/tickets", "/api/v1/sessions"] {
-        send(own(&app, Method::GET, path).header("cookie", &cookie)).await.refused("UNAUTHENTICATED");
+        send(own(&app, Method::GET, path).header("cookie", &cookie)).await.failure("UNAUTHENTICATED");
     }
     let request = own(&app, Method::POST, "/api/v1/auth/logout").header("cookie", &cookie);
-    send(request.json(&json!({}))).await.refused("UNAUTHENTICATED");
+    send(request.json(&json!({}))).await.failure("UNAUTHENTICATED");
 }
 
 #[tokio::test]
 async fn what_is_no_sign_in_is_refused() {
     let app = TestApp::start().await;
-    refresh(&app, "other=1").await.refused("UNAUTHENTICATED");
-    refresh(&app, "mainstay_session=nonsense").await.refused("INVALID_TOKEN");
+    refresh(&app, "other=1").await.failure("UNAUTHENTICATED");
+    refresh(&app, "mainstay_session=nonsense").await.failure("INVALID_TOKEN");
     let post = async |body: String| send(own(&app, Method::POST, "/session").body(body)).await;
-    post("{}".to_owned()).await.refused("MALFORMED_REQUEST");
-    post(json!({ "email": "no address", "password": "p" }).to_string()).await.refused("VALIDATION_FAILED");
-    post(json!({ "email": "nobody@example.com", "password": "p" }).to_string()).await.refused("INVALID_CREDENTIALS");
-    post("x".repeat(5000)).await.refused("PAYLOAD_TOO_LARGE");
+    post("{}".to_owned()).await.failure("MALFORMED_REQUEST");
+    post(json!({ "email": "no address", "password": "p" }).to_string()).await.failure("VALIDATION_FAILED");
+    post(json!({ "email": "nobody@example.com", "password": "p" }).to_string()).await.failure("INVALID_CREDENTIALS");
+    post("x".repeat(5000)).await.failure("PAYLOAD_TOO_LARGE");
 }

@@ -15,7 +15,7 @@ async fn the_list_shows_the_callers_sessions_and_marks_the_current_one() {
     new_session(&app, &cast.colleague).await;
     for protocol in PROTOCOLS {
         for pair in &pairs {
-            let list = caller(&app, pair).call(protocol, "SessionService.ListSessions", json!({})).await.good();
+            let list = caller(&app, pair).call(protocol, "SessionService.ListSessions", json!({})).await.success();
             let sessions = list.data().as_array().expect("a list");
             assert_eq!(sessions.len(), 2, "{list:#?}");
             let current: Vec<_> = sessions.iter().filter(|session| session["current"] == true).collect();
@@ -32,10 +32,10 @@ async fn revoking_a_session_ends_only_that_session() {
     for protocol in PROTOCOLS {
         let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
         let request = json!({ "sessionId": other.text("/data/sessionId") });
-        caller(&app, &mine).call(protocol, "SessionService.RevokeSession", request.clone()).await.good();
-        refresh(&app, &other, 0).await.refused("SESSION_REVOKED");
-        caller(&app, &mine).call(protocol, "SessionService.RevokeSession", request).await.good();
-        refresh(&app, &mine, 1).await.good();
+        caller(&app, &mine).call(protocol, "SessionService.RevokeSession", request.clone()).await.success();
+        refresh(&app, &other, 0).await.failure("SESSION_REVOKED");
+        caller(&app, &mine).call(protocol, "SessionService.RevokeSession", request).await.success();
+        refresh(&app, &mine, 1).await.success();
     }
 }
 
@@ -51,12 +51,12 @@ async fn a_reused_key_ends_no_session() {
         let [end_first, end_second] =
             [&first, &second].map(|pair| json!({ "sessionId": pair.text("/data/sessionId") }));
         let (me, key) = (caller(&app, &mine), unique());
-        me.keyed(protocol, REVOKE, end_first.clone(), &key).await.good();
-        me.keyed(protocol, REVOKE, end_second, &key).await.refused("IDEMPOTENCY_KEY_REUSED");
-        caller(&app, &second).call(protocol, "UserService.GetMe", json!({})).await.good();
-        refresh(&app, &second, 0).await.good();
-        me.keyed(protocol, REVOKE, end_first, &key).await.good();
-        refresh(&app, &first, 0).await.refused("SESSION_REVOKED");
+        me.keyed(protocol, REVOKE, end_first.clone(), &key).await.success();
+        me.keyed(protocol, REVOKE, end_second, &key).await.failure("IDEMPOTENCY_KEY_REUSED");
+        caller(&app, &second).call(protocol, "UserService.GetMe", json!({})).await.success();
+        refresh(&app, &second, 0).await.success();
+        me.keyed(protocol, REVOKE, end_first, &key).await.success();
+        refresh(&app, &first, 0).await.failure("SESSION_REVOKED");
     }
 }
 
@@ -66,12 +66,12 @@ async fn revoke_all_ends_every_session_of_the_user() {
     let cast = app.cast().await;
     let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     let colleague = new_session(&app, &cast.colleague).await;
-    caller(&app, &mine).call(Protocol::Rest, "SessionService.RevokeAllSessions", json!({})).await.good();
+    caller(&app, &mine).call(Protocol::Rest, "SessionService.RevokeAllSessions", json!({})).await.success();
     for (protocol, pair) in [&mine, &other].into_iter().enumerate() {
-        refresh(&app, pair, protocol).await.refused("SESSION_REVOKED");
+        refresh(&app, pair, protocol).await.failure("SESSION_REVOKED");
     }
-    refresh(&app, &colleague, 0).await.good();
-    refresh(&app, &new_session(&app, &cast.customer).await, 0).await.good();
+    refresh(&app, &colleague, 0).await.success();
+    refresh(&app, &new_session(&app, &cast.customer).await, 0).await.success();
 }
 
 #[tokio::test]
@@ -79,14 +79,14 @@ async fn a_new_role_is_in_the_next_token() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let pair = new_session(&app, &cast.customer).await;
-    caller(&app, &pair).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.refused("PERMISSION_DENIED");
+    caller(&app, &pair).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.failure("PERMISSION_DENIED");
     let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
-    cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.good();
+    cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.success();
     let refreshed = refresh(&app, &pair, 0).await;
     // Either the session continues with the new role, or the user must sign in again; the old role is gone in both
     // cases.
     let next = if refreshed.reason.is_empty() { refreshed } else { new_session(&app, &cast.customer).await };
-    caller(&app, &next).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.good();
+    caller(&app, &next).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.success();
 }
 
 /// When the session store is unreachable, the epoch in Postgres revokes the sessions: every refresh compares it.
@@ -100,8 +100,8 @@ async fn revoke_all_ends_sessions_while_redis_is_unreachable() {
     // Stopped rather than killed, so it continues with all its data.
     let stopped = nix::unistd::Pid::from_raw(redis.pid().expect("it runs").cast_signed());
     nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGSTOP).expect("it runs");
-    caller(&app, &pair).call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.refused("UNAVAILABLE");
-    caller(&app, &pair).call(Protocol::Grpc, "SessionService.RevokeAllSessions", json!({})).await.good();
+    caller(&app, &pair).call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.failure("UNAVAILABLE");
+    caller(&app, &pair).call(Protocol::Grpc, "SessionService.RevokeAllSessions", json!({})).await.success();
     nix::sys::signal::kill(stopped, nix::sys::signal::Signal::SIGCONT).expect("it runs");
     let since = std::time::Instant::now();
     loop {
@@ -124,8 +124,8 @@ async fn a_session_store_with_older_data_revives_no_session() {
     let sessions = app.app.part::<mainstay::identity::session::store::Sessions>();
     let user = UserId(cast.customer.who().id);
     let before = sessions.list(user).await.expect("here");
-    caller(&app, &mine).call(Protocol::Grpc, "AuthService.Logout", json!({})).await.good();
-    refresh(&app, &mine, 0).await.refused("SESSION_REVOKED");
+    caller(&app, &mine).call(Protocol::Grpc, "AuthService.Logout", json!({})).await.success();
+    refresh(&app, &mine, 0).await.failure("SESSION_REVOKED");
     // Long after every access token has expired.
     app.app.clock.advance(TimeDelta::days(2));
     app.database.sql("UPDATE revocations SET revoked_at = revoked_at - interval '2 days'").await;
@@ -133,8 +133,8 @@ async fn a_session_store_with_older_data_revives_no_session() {
     for session in &before {
         sessions.insert(session).await.expect("room");
     }
-    refresh(&app, &mine, 0).await.refused("SESSION_REVOKED");
-    refresh(&app, &other, 1).await.good();
+    refresh(&app, &mine, 0).await.failure("SESSION_REVOKED");
+    refresh(&app, &other, 1).await.success();
     // The revocation goes once the session would have ended anyway.
     app.database.sql("UPDATE revocations SET revoked_at = revoked_at - interval '92 days'").await;
     app.run_task("expire_revocations").await.expect("a run");

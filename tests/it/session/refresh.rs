@@ -13,10 +13,10 @@ async fn each_refresh_gives_a_new_pair() {
     let mut pair = new_session(&app, &cast.customer).await;
     let session = pair.text("/data/sessionId");
     for turn in 0..4 {
-        let next = refresh(&app, &pair, turn).await.good();
+        let next = refresh(&app, &pair, turn).await.success();
         assert_ne!(next.text("/data/refreshToken"), pair.text("/data/refreshToken"));
         assert_eq!(next.text("/data/sessionId"), session, "it stays one session");
-        caller(&app, &next).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.good();
+        caller(&app, &next).call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
         pair = next;
     }
 }
@@ -27,19 +27,19 @@ async fn a_reused_token_ends_every_session_of_the_user() {
     let cast = app.cast().await;
     let stolen = new_session(&app, &cast.customer).await;
     let other = new_session(&app, &cast.customer).await;
-    let latest = refresh(&app, &stolen, 0).await.good();
-    let latest = refresh(&app, &latest, 1).await.good();
+    let latest = refresh(&app, &stolen, 0).await.success();
+    let latest = refresh(&app, &latest, 1).await.success();
     // Past the grace period in which two tabs may refresh concurrently.
     app.app.clock.advance(TimeDelta::seconds(11));
     let reused = refresh(&app, &stolen, 0).await;
     assert!(["SESSION_REVOKED", "INVALID_TOKEN"].contains(&reused.reason.as_str()), "{reused:#?}");
-    refresh(&app, &latest, 1).await.refused("SESSION_REVOKED");
+    refresh(&app, &latest, 1).await.failure("SESSION_REVOKED");
     // Whoever stole one token may have stolen more.
-    refresh(&app, &other, 0).await.refused("SESSION_REVOKED");
+    refresh(&app, &other, 0).await.failure("SESSION_REVOKED");
     for pair in [&latest, &other] {
-        caller(&app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+        caller(&app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     }
-    refresh(&app, &new_session(&app, &cast.customer).await, 0).await.good();
+    refresh(&app, &new_session(&app, &cast.customer).await, 0).await.success();
 }
 
 #[tokio::test]
@@ -49,10 +49,10 @@ async fn a_session_ends_however_often_it_is_refreshed() {
     let mut pair = new_session(&app, &cast.customer).await;
     for turn in 0..2 {
         app.app.clock.advance(TimeDelta::minutes(80));
-        pair = refresh(&app, &pair, turn).await.good();
+        pair = refresh(&app, &pair, turn).await.success();
     }
     app.app.clock.advance(TimeDelta::minutes(21));
-    refresh(&app, &pair, 0).await.refused("SESSION_REVOKED");
+    refresh(&app, &pair, 0).await.failure("SESSION_REVOKED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +62,7 @@ async fn concurrent_refreshes_of_one_client_get_the_same_pair() {
     let pair = new_session(&app, &cast.customer).await;
     let answers = futures_util::future::join_all((0..8).map(|protocol| refresh(&app, &pair, protocol))).await;
     let tokens: std::collections::BTreeSet<_> =
-        answers.into_iter().map(|answer| answer.good().text("/data/refreshToken")).collect();
+        answers.into_iter().map(|answer| answer.success().text("/data/refreshToken")).collect();
     assert_eq!(tokens.len(), 1, "{tokens:?}");
 }
 
@@ -76,7 +76,7 @@ async fn a_forged_token_ends_nothing() {
     forged.push_str("AAAA");
     let answer = cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": forged })).await;
     assert!(["INVALID_TOKEN", "SESSION_REVOKED"].contains(&answer.reason.as_str()), "{answer:#?}");
-    refresh(&app, &pair, 0).await.good();
+    refresh(&app, &pair, 0).await.success();
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn an_access_token_refreshes_nothing() {
     let cast = app.cast().await;
     let pair = new_session(&app, &cast.customer).await;
     let request = json!({ "refreshToken": pair.text("/data/accessToken") });
-    cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", request).await.refused("INVALID_TOKEN");
+    cast.anonymous.call(Protocol::Rest, "AuthService.Refresh", request).await.failure("INVALID_TOKEN");
     let refresh = crate::support::Actor::bearer(&app.endpoint, pair.text("/data/refreshToken"));
-    refresh.call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("INVALID_TOKEN");
+    refresh.call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("INVALID_TOKEN");
 }

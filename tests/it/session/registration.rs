@@ -34,17 +34,17 @@ async fn a_token_creates_one_user_who_can_sign_in() {
         let email = format!("{}@example.com", unique());
         let [first, second] = [token(&app.database, &email).await, token(&app.database, &email).await];
         let weak = json!({ "token": first, "password": "password1234", "name": "Zoë" });
-        nobody.call(protocol, CONFIRM, weak).await.refused("VALIDATION_FAILED");
-        let made = nobody.call(protocol, CONFIRM, with(&first)).await.good();
+        nobody.call(protocol, CONFIRM, weak).await.failure("VALIDATION_FAILED");
+        let made = nobody.call(protocol, CONFIRM, with(&first)).await.success();
         assert_eq!((made.status, made.text("/data/email")), (201, email.clone()));
         for used in [&first, &second] {
-            nobody.call(protocol, CONFIRM, with(used)).await.refused("INVALID_TOKEN");
+            nobody.call(protocol, CONFIRM, with(used)).await.failure("INVALID_TOKEN");
         }
-        nobody.call(protocol, "AuthService.Login", json!({ "email": email, "password": PASSWORD })).await.good();
+        nobody.call(protocol, "AuthService.Login", json!({ "email": email, "password": PASSWORD })).await.success();
     }
     let late = token(&app.database, "late@example.com").await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));
-    nobody.call(Protocol::Rest, CONFIRM, with(&late)).await.refused("INVALID_TOKEN");
+    nobody.call(Protocol::Rest, CONFIRM, with(&late)).await.failure("INVALID_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +72,7 @@ async fn a_registration_does_not_reveal_whether_a_user_exists() {
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     let ask = async |protocol, request: &Value| {
         let before = proxy.statements();
-        let answer = cast.anonymous.call(protocol, REGISTER, request.clone()).await.good();
+        let answer = cast.anonymous.call(protocol, REGISTER, request.clone()).await.success();
         (answer.comparable(), proxy.statements() - before)
     };
     ask(Protocol::Grpc, &known).await;

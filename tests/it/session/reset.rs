@@ -36,17 +36,17 @@ async fn a_reset_sets_the_password_once_and_ends_every_session() {
         let password = format!("brand new {}", unique());
         let request = json!({ "token": token, "password": password });
         let short = json!({ "token": token, "password": "short" });
-        cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", short).await.refused("VALIDATION_FAILED");
-        cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request.clone()).await.good();
-        cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request).await.refused("INVALID_TOKEN");
+        cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", short).await.failure("VALIDATION_FAILED");
+        cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request.clone()).await.success();
+        cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request).await.failure("INVALID_TOKEN");
         for (protocol, pair) in pairs.iter().enumerate() {
-            refresh(&app, pair, protocol).await.refused("SESSION_REVOKED");
+            refresh(&app, pair, protocol).await.failure("SESSION_REVOKED");
         }
         let sign_in = |password: &str| json!({ "email": who.who().email, "password": password });
         let old = sign_in(&who.who().password);
-        cast.anonymous.call(protocol, "AuthService.Login", old).await.refused("INVALID_CREDENTIALS");
-        let pair = cast.anonymous.call(protocol, "AuthService.Login", sign_in(&password)).await.good();
-        caller(&app, &pair).call(protocol, "UserService.GetMe", json!({})).await.good();
+        cast.anonymous.call(protocol, "AuthService.Login", old).await.failure("INVALID_CREDENTIALS");
+        let pair = cast.anonymous.call(protocol, "AuthService.Login", sign_in(&password)).await.success();
+        caller(&app, &pair).call(protocol, "UserService.GetMe", json!({})).await.success();
     }
 }
 
@@ -72,10 +72,10 @@ async fn a_common_password_is_refused() {
     for (protocol, password) in PROTOCOLS.into_iter().zip(["password1234", "qwertyuiop12", "aaaaaaaaaaaa"]) {
         let request = json!({ "token": token, "password": password });
         let refused = cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request).await;
-        refused.refused("VALIDATION_FAILED");
+        refused.failure("VALIDATION_FAILED");
     }
     let request = json!({ "token": token, "password": "four words nobody else has" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.good();
+    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
 }
 
 /// Whoever waits for a slot to hash in does so for an unknown user too.
@@ -91,11 +91,11 @@ async fn a_sign_in_costs_the_same_for_an_unknown_user() {
         cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await
     };
     let (one, other) = tokio::join!(sign_in(&known), sign_in(&unknown));
-    one.refused("OVERLOADED");
-    other.refused("OVERLOADED");
+    one.failure("OVERLOADED");
+    other.failure("OVERLOADED");
     drop(slot);
-    sign_in(&known).await.refused("INVALID_CREDENTIALS");
-    sign_in(&unknown).await.refused("INVALID_CREDENTIALS");
+    sign_in(&known).await.failure("INVALID_CREDENTIALS");
+    sign_in(&unknown).await.failure("INVALID_CREDENTIALS");
 }
 
 /// Or else the time of an answer would tell whether a user exists: an answer without a hash takes a hundredth.
@@ -120,7 +120,7 @@ async fn an_expired_token_is_refused() {
     let token = token(&app.database, cast.customer.who()).await;
     app.app.clock.advance(chrono::TimeDelta::minutes(61));
     let request = json!({ "token": token, "password": "a brand new password" });
-    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.refused("INVALID_TOKEN");
+    cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.failure("INVALID_TOKEN");
 }
 
 /// Neither the response nor its cost depends on whether the address is known: for an unknown one, a mail without a
@@ -137,7 +137,7 @@ async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     let request_reset = async |protocol, who: &serde_json::Value| {
         let before = proxy.statements();
-        let answer = cast.anonymous.call(protocol, "AuthService.RequestPasswordReset", who.clone()).await.good();
+        let answer = cast.anonymous.call(protocol, "AuthService.RequestPasswordReset", who.clone()).await.success();
         (answer.comparable(), proxy.statements() - before)
     };
     request_reset(Protocol::Grpc, &known).await;

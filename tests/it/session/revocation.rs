@@ -16,7 +16,7 @@ async fn two_instances() -> (TestApp, TestApp) {
 /// Uses an access token on each instance, so that each has it in its cache.
 async fn use_token(apps: [&TestApp; 2], pair: &Answer) {
     for app in apps {
-        caller(app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+        caller(app, pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     }
 }
 
@@ -42,13 +42,13 @@ async fn a_logout_ends_the_access_token() {
     for pair in [&pair, &other] {
         use_token([&here, &there], pair).await;
     }
-    caller(&here, &pair).call(Protocol::Grpc, "AuthService.Logout", json!({})).await.good();
-    caller(&here, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+    caller(&here, &pair).call(Protocol::Grpc, "AuthService.Logout", json!({})).await.success();
+    caller(&here, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
     wait_until_refused(&there, &pair).await;
     use_token([&here, &there], &other).await;
     // An instance that starts later knows it too.
     let later = TestApp::builder().on(&here.database).start().await;
-    caller(&later, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.refused("SESSION_REVOKED");
+    caller(&later, &pair).call(Protocol::Rest, "UserService.GetMe", json!({})).await.failure("SESSION_REVOKED");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,9 +61,9 @@ async fn a_revoked_session_ends_its_access_token() {
     // Nobody but its user can end it.
     let stranger = new_session(&here, &cast.stranger).await;
     let refused = caller(&here, &stranger).call(Protocol::Rest, "SessionService.RevokeSession", request.clone()).await;
-    refused.refused("NOT_FOUND");
+    refused.failure("NOT_FOUND");
     use_token([&here, &there], &lost).await;
-    caller(&here, &mine).call(Protocol::Rest, "SessionService.RevokeSession", request).await.good();
+    caller(&here, &mine).call(Protocol::Rest, "SessionService.RevokeSession", request).await.success();
     for app in [&here, &there] {
         wait_until_refused(app, &lost).await;
     }
@@ -75,12 +75,12 @@ async fn a_stolen_refresh_token_ends_every_access_token_of_the_user() {
     let (here, there) = two_instances().await;
     let cast = here.cast().await;
     let (stolen, other) = (new_session(&here, &cast.customer).await, new_session(&here, &cast.customer).await);
-    let next = refresh(&here, &stolen, 0).await.good();
-    let latest = refresh(&here, &next, 1).await.good();
+    let next = refresh(&here, &stolen, 0).await.success();
+    let latest = refresh(&here, &next, 1).await.success();
     for pair in [&latest, &other] {
         use_token([&here, &there], pair).await;
     }
-    refresh(&here, &stolen, 0).await.refused("SESSION_REVOKED");
+    refresh(&here, &stolen, 0).await.failure("SESSION_REVOKED");
     for pair in [&latest, &other] {
         wait_until_refused(&here, pair).await;
         wait_until_refused(&there, pair).await;
@@ -94,6 +94,6 @@ async fn another_role_ends_the_access_tokens_of_the_old_one() {
     let pair = new_session(&here, &cast.customer).await;
     use_token([&here, &there], &pair).await;
     let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", request).await.good();
+    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", request).await.success();
     wait_until_refused(&there, &pair).await;
 }

@@ -40,7 +40,7 @@ async fn create_killed_at(point: &str, intended: bool, first: First) {
         assert_eq!(gateway.settled_books(&database).await, usize::from(intended), "the job alone, after {point}");
     }
     let customer = scene.cast.customer.at(&restarted.endpoint);
-    let retried = call_until_final(&customer, Protocol::Grpc, CREATE, &request, "one").await.good();
+    let retried = call_until_final(&customer, Protocol::Grpc, CREATE, &request, "one").await.success();
     assert_eq!((retried.status, retried.is_replayed()), (201, intended), "the retry after {point}");
     assert_eq!(retried.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
     assert_eq!(gateway.settled_books(&database).await, 1, "one payment after {point}");
@@ -66,7 +66,7 @@ async fn cancel_killed_at(point: &str, first: First) {
         assert_eq!(gateway.objects("subscription")[0]["status"], "canceled", "the job alone, after {point}");
     }
     let customer = scene.cast.customer.at(&restarted.endpoint);
-    let retried = call_until_final(&customer, Protocol::Rest, CANCEL, &request, "one").await.good();
+    let retried = call_until_final(&customer, Protocol::Rest, CANCEL, &request, "one").await.success();
     assert_eq!((retried.status, retried.text("/data/status").as_str()), (200, "SUBSCRIPTION_STATUS_CANCELLED"));
     assert_eq!(gateway.settled_books(&database).await, 1);
 }

@@ -19,7 +19,7 @@ async fn a_card_pays_for_everything_of_its_account() {
     for card in [&card, &card, &other] {
         let mut request = subscription_request(&scene).await;
         request["paymentMethod"] = card.as_str().into();
-        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request, &unique()).await.good();
+        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request, &unique()).await.success();
         assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE", "{made:#?}");
     }
     let mut cards: Vec<_> =
@@ -31,7 +31,7 @@ async fn a_card_pays_for_everything_of_its_account() {
     for card in [&card, &card, &gateway.card().await] {
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = card.as_str().into();
-        let charge = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &unique()).await.good();
+        let charge = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &unique()).await.success();
         assert_eq!(charge.text("/data/status"), "PAYMENT_STATUS_SUCCEEDED", "{charge:#?}");
     }
     assert_eq!(gateway.objects("customer").len(), 1);
@@ -51,7 +51,7 @@ async fn a_card_belongs_to_one_account() {
         call_until_final(customer, Protocol::Rest, CREATE, &one, &key),
         call_until_final(customer, Protocol::Grpc, CREATE, &two, &another)
     );
-    assert_eq!((one.good().status, two.good().status), (201, 201));
+    assert_eq!((one.success().status, two.success().status), (201, 201));
     let names = "SELECT count(DISTINCT customer_id) FROM subscriptions";
     assert_eq!((gateway.objects("customer").len(), app.database.number(names).await), (1, 1));
     let card = gateway.card().await;
@@ -59,7 +59,7 @@ async fn a_card_belongs_to_one_account() {
         let mut request = subscription_request(&scene).await;
         request["paymentMethod"] = card.as_str().into();
         let answer = who.keyed(Protocol::Rest, CREATE, request, &unique()).await;
-        if is_ours { drop(answer.good()) } else { drop(answer.refused("PAYMENT_FAILED")) }
+        if is_ours { drop(answer.success()) } else { drop(answer.failure("PAYMENT_FAILED")) }
     }
     assert_eq!((gateway.objects("customer").len(), gateway.objects("subscription").len()), (2, 3));
     gateway.settled_books(&app.database).await;
@@ -72,11 +72,11 @@ async fn a_charge_from_before_the_customer_existed_stays_the_same() {
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     let (request, key) = (charge_of(&scene).await, unique());
     gateway.behave(json!("hang_up_after"), 0).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.good();
+    let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
     gateway.behave_well().await;
     create_subscription(&scene).await;
-    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, &key).await.good();
+    let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, &key).await.success();
     assert_eq!((again.status, again.id()), (201, charge.id()));
     assert_eq!(gateway.settled_books(&app.database).await, 2);
 }
@@ -103,7 +103,7 @@ async fn a_customer_that_the_gateway_no_longer_knows_is_named() {
     create_subscription(&scene).await;
     app.database.sql("UPDATE gateway_customers SET customer_id = 'cus_deleted'").await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await;
-    charge.refused("PAYMENT_FAILED");
+    charge.failure("PAYMENT_FAILED");
     let code = "SELECT count(*) FROM payments WHERE failure_code = 'customer_missing'";
     assert_eq!(app.database.number(code).await, 1);
     let metrics = app.private.get("/metrics").await.body.to_string();
@@ -117,8 +117,12 @@ async fn a_worker_that_was_overtaken_attaches_no_customer() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     gateway.behave_at("POST /v1/customers", json!({ "refuse": 503 }), 0).await;
-    let made =
-        scene.cast.customer.keyed(Protocol::Rest, CREATE, subscription_request(&scene).await, &unique()).await.good();
+    let made = scene
+        .cast
+        .customer
+        .keyed(Protocol::Rest, CREATE, subscription_request(&scene).await, &unique())
+        .await
+        .success();
     assert_eq!(made.status, 202);
     gateway.behave_well().await;
     let slow = overtaken::<Subscription>(&app, "subscriptions").await;

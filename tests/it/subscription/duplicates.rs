@@ -49,7 +49,7 @@ async fn sixty_four_duplicates_subscribe_once_and_cancel_once() {
     let other = create_subscription(&scene).await.id();
     assert_eq!(one_did_it(all_at_once(&instances, &token, CANCEL, &cancel(&other, false)).await), other);
     let late =
-        call_until_final(&scene.cast.customer, Protocol::Rest, CANCEL, &cancel(&other, false), "one").await.good();
+        call_until_final(&scene.cast.customer, Protocol::Rest, CANCEL, &cancel(&other, false), "one").await.success();
     assert_eq!(late.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     assert_eq!(gateway.settled_books(&database).await, 2);
 }

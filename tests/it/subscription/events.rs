@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use mainstay::{
-    payments::{Found, Gateway, settlement::ops::GatewayRequest as _},
+    payments::{Gateway, Lookup, settlement::ops::GatewayRequest as _},
     subscriptions::{id::SubscriptionId, store},
 };
 use mainstay_kernel::caller::Visibility;
@@ -78,7 +78,7 @@ async fn a_deletion_cancels_and_older_events_do_not_revive() {
         .customer
         .call(Protocol::Grpc, CANCEL, cancel(&id, false))
         .await
-        .refused("SUBSCRIPTION_ALREADY_CANCELLED");
+        .failure("SUBSCRIPTION_ALREADY_CANCELLED");
     let revived =
         format!("UPDATE subscriptions SET status = 2, cancelled_at = NULL, next_sync_at = now() WHERE id = '{id}'");
     let client = crate::support::database::connect(&app.database.url).await;
@@ -90,7 +90,7 @@ async fn a_scheduled_cancellation_takes_effect_at_period_end() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, true)).await.good();
+    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, true)).await.success();
     let ended = gateway.change_subscription(&id, "renewed").await;
     assert_eq!(ended["status"], "canceled", "its period is over");
     deliver(&scene, &event(DELETED, &ended)).await;
@@ -129,7 +129,7 @@ async fn an_event_settles_a_pending_subscription() {
     let (app, scene) = start_app_with(&gateway, &ALONE).await;
     let request = super::subscription_request(&scene).await;
     gateway.behave_at("POST /v1/subscriptions", json!("hang_up_after"), 0).await;
-    let made = scene.cast.customer.keyed(Protocol::Rest, super::CREATE, request, "one").await.good();
+    let made = scene.cast.customer.keyed(Protocol::Rest, super::CREATE, request, "one").await.success();
     assert_eq!(made.status, 202, "{made:#?}");
     gateway.behave_well().await;
     let object = gateway.objects("subscription").pop().expect("it was made");
@@ -163,12 +163,12 @@ async fn endpoints_are_notified_of_changes() {
     let types = ["subscriptions.subscription.updated", "subscriptions.subscription.cancelled"];
     let endpoint =
         json!({ "url": "https://hooks.example.invalid/", "eventTypes": types, "accountId": scene.account() });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.good();
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();
     let id = create_subscription(&scene).await.id();
     let renewed = gateway.change_subscription(&id, "renewed").await;
     deliver(&scene, &event(UPDATED, &renewed)).await;
     agrees(&app.database, &id, &renewed).await;
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.good();
+    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
     let events = app
         .database
         .sql("SELECT kind, payload::json -> 'data' ->> 'version' FROM webhook_deliveries ORDER BY id")
@@ -224,7 +224,7 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
     let ours = create_subscription(&scene).await;
     let mut declined = subscription_request(&scene).await;
     declined["paymentMethod"] = "pm_card_visa_chargeDeclined".into();
-    scene.cast.customer.keyed(Protocol::Rest, CREATE, declined, &unique()).await.refused("CARD_DECLINED");
+    scene.cast.customer.keyed(Protocol::Rest, CREATE, declined, &unique()).await.failure("CARD_DECLINED");
     let failed = database.sql("SELECT id FROM subscriptions WHERE status = 5").await[0][0].clone().expect("an id");
     let calls = || server.log().matches("subscribed_twice").count();
     let object = |gateway_id: &str, id: &str| json!({ "object": "subscription", "id": gateway_id, "status": "active", "metadata": { "mainstay_subscription": id } });
@@ -257,11 +257,11 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     let read = async move |connection: &mut _| store::lock(connection, Visibility::All, id).await;
     let late = database.transaction(read).await.expect("stored");
     let gateway_id = late.state.gateway_id().expect("it began").to_owned();
-    let Found::Done(snapshot) = app.app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await else {
+    let Lookup::Done(snapshot) = app.app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await else {
         panic!("the gateway knows it")
     };
     gateway.behave_at("DELETE /v1/subscriptions", json!({ "refuse": 503 }), 0).await;
-    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&made.id(), false)).await.good();
+    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&made.id(), false)).await.success();
     assert_eq!(cancelled.status, 202, "{cancelled:#?}");
     let job = "SELECT count(*) FROM jobs WHERE kind = 'settle_subscription'";
     assert_eq!(app.database.number(job).await, 1);

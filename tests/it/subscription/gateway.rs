@@ -20,7 +20,7 @@ async fn a_subscription_starts_and_its_first_period_is_booked() {
     let (app, scene) = start_app(&gateway).await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = subscription_request(&scene).await;
-        let made = scene.cast.customer.keyed(protocol, CREATE, request.clone(), &unique()).await.good();
+        let made = scene.cast.customer.keyed(protocol, CREATE, request.clone(), &unique()).await.success();
         assert_eq!((made.status, made.is_replayed()), (201, false), "{made:#?}");
         assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
         assert_eq!(made.text("/data/productId"), request["productId"].as_str().expect("an id"));
@@ -43,12 +43,12 @@ async fn a_declined_card_leaves_no_subscription() {
         request["paymentMethod"] = card.into();
         let key = unique();
         let first =
-            scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.refused("CARD_DECLINED");
-        let again = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, &key).await.refused("CARD_DECLINED");
+            scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.failure("CARD_DECLINED");
+        let again = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, &key).await.failure("CARD_DECLINED");
         assert!(!first.is_replayed() && again.is_replayed(), "{card}");
         let failed = json!({ "statuses": ["SUBSCRIPTION_STATUS_FAILED"], "pageSize": 1 });
         let listed =
-            scene.cast.customer.call(Protocol::Grpc, "SubscriptionService.ListSubscriptions", failed).await.good();
+            scene.cast.customer.call(Protocol::Grpc, "SubscriptionService.ListSubscriptions", failed).await.success();
         assert_eq!(listed.text("/data/0/failureCode"), code);
     }
     assert_eq!(gateway.objects("subscription").len(), 0);
@@ -72,16 +72,16 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
     for (number, (at, behaviour)) in behaviours.into_iter().enumerate() {
         let (request, key) = (subscription_request(&scene).await, unique());
         gateway.behave_at(at, behaviour.clone(), 0).await;
-        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.good();
+        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.success();
         assert_eq!((made.status, made.text("/data/status").as_str()), (202, "SUBSCRIPTION_STATUS_PENDING"), "{at}");
         assert_eq!(made.header("location"), Some(format!("/api/v1/subscriptions/{}", made.id()).as_str()));
         // A subscription whose outcome is unknown can't be canceled.
         let refused = scene.cast.customer.call(Protocol::Grpc, CANCEL, cancel(&made.id(), false)).await;
-        refused.refused("SUBSCRIPTION_PENDING");
+        refused.failure("SUBSCRIPTION_PENDING");
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{at} {behaviour}");
         assert_eq!(gateway.objects("subscription").len(), number + 1, "{at} {behaviour}");
-        let again = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, &key).await.good();
+        let again = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, &key).await.success();
         assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, made.id()));
         assert_eq!(again.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
     }
@@ -95,13 +95,13 @@ async fn a_stored_failure_is_looked_up() {
     for (number, behaviour, attempts) in [(1, "move_and_break", 1), (2, "break", 2)] {
         let (request, key) = (subscription_request(&scene).await, unique());
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 1).await;
-        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.good();
+        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.success();
         assert_eq!(made.status, 202, "{behaviour}: {made:#?}");
         assert_eq!(gateway.settled_books(&app.database).await, number, "{behaviour}");
         let attempt = format!("SELECT attempt FROM subscriptions WHERE id = '{}'", made.id());
         assert_eq!(app.database.number(&attempt).await, attempts, "{behaviour}");
         assert_eq!((gateway.objects("subscription").len(), gateway.objects("customer").len()), (number, 1));
-        let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CREATE, &request, &key).await.good();
+        let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CREATE, &request, &key).await.success();
         assert_eq!(again.id(), made.id());
     }
 }
@@ -143,15 +143,15 @@ async fn a_subscription_is_cancelled_at_once_or_at_period_end() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
-    let later = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, true), "later").await.good();
+    let later = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, true), "later").await.success();
     assert_eq!(
         (later.text("/data/status").as_str(), &later.data()["cancelAtPeriodEnd"]),
         ("SUBSCRIPTION_STATUS_ACTIVE", &json!(true))
     );
-    let now = scene.cast.customer.keyed(Protocol::Rest, CANCEL, cancel(&id, false), "now").await.good();
+    let now = scene.cast.customer.keyed(Protocol::Rest, CANCEL, cancel(&id, false), "now").await.success();
     assert_eq!((now.status, now.text("/data/status").as_str()), (200, "SUBSCRIPTION_STATUS_CANCELLED"));
     assert!(now.data()["cancelTime"].is_string() && now.data()["cancelAtPeriodEnd"] == false, "{now:#?}");
-    let again = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, false), "now").await.good();
+    let again = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, false), "now").await.success();
     assert!(again.is_replayed());
     assert_eq!(again.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     agrees(&app.database, &id, &gateway.objects("subscription")[0]).await;
@@ -173,7 +173,8 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
     for (at, behaviour, at_period_end) in behaviours {
         let id = create_subscription(&scene).await.id();
         gateway.behave_at(at, behaviour.clone(), if at_period_end { 1 } else { 0 }).await;
-        let canceled = scene.cast.customer.keyed(Protocol::Rest, CANCEL, cancel(&id, at_period_end), &id).await.good();
+        let canceled =
+            scene.cast.customer.keyed(Protocol::Rest, CANCEL, cancel(&id, at_period_end), &id).await.success();
         if behaviour == json!("move_and_break") {
             // A look-up shows that the cancellation took effect.
             assert_eq!(canceled.status, 200, "{canceled:#?}");
@@ -184,7 +185,7 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
         }
         gateway.behave_well().await;
         gateway.settled_books(&app.database).await;
-        let again = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, at_period_end), &id).await.good();
+        let again = scene.cast.customer.keyed(Protocol::Grpc, CANCEL, cancel(&id, at_period_end), &id).await.success();
         let expected = if at_period_end { "SUBSCRIPTION_STATUS_ACTIVE" } else { "SUBSCRIPTION_STATUS_CANCELLED" };
         assert_eq!((again.status, again.text("/data/status").as_str()), (200, expected), "{at} {behaviour}");
         let theirs = gateway.objects("subscription").into_iter().find(|it| it["id"] == again.text("/data/gatewayId"));
@@ -194,13 +195,13 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
     let ids = [create_subscription(&scene).await.id(), create_subscription(&scene).await.id()];
     gateway.kill();
     for id in &ids {
-        let canceled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(id, false)).await.good();
+        let canceled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(id, false)).await.success();
         assert_eq!(canceled.status, 202, "{canceled:#?}");
     }
     gateway.restart().await;
     gateway.settled_books(&app.database).await;
     for id in &ids {
-        let found = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.good();
+        let found = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.success();
         assert_eq!(found.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     }
 }
@@ -213,12 +214,12 @@ async fn a_refused_cancellation_raises_an_alert_and_is_repeated() {
     let id = create_subscription(&scene).await.id();
     let alerted = alerts("cancellation_refused");
     gateway.behave_at("DELETE /v1/subscriptions/", json!({ "refuse": 400 }), 1).await;
-    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.good();
+    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
     assert_eq!(cancelled.status, 202, "{cancelled:#?}");
     assert!(cancelled.data()["pendingCancellation"].is_string(), "{cancelled:#?}");
     assert_eq!(alerts("cancellation_refused"), alerted + 1);
     assert_eq!(gateway.settled_books(&app.database).await, 1);
-    let found = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.good();
+    let found = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.success();
     assert_eq!(found.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     assert_eq!(alerts("cancellation_refused"), alerted + 1, "it was refused once");
 }

@@ -68,7 +68,7 @@ async fn an_overtaken_cancellation_is_confirmed() {
         // The query sees the previous state, although it starts later.
         subscription::sync(&app.app, subscription).await.expect("an answer");
     });
-    answer.good();
+    answer.success();
     let cancelled = gateway.objects("subscription").pop().expect("one");
     agrees(&app.database, &id, &cancelled).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);

@@ -52,7 +52,7 @@ async fn a_refund_of_an_invoice_that_no_event_reports_is_found_and_reversed() {
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
     // One that goes on is queried within a day anyway.
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.good();
+    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
     assert!(gateway.refund_at_console(&id, 400).await);
     let (good, said) = check(&app, &gateway).await;
     assert!(!good && said.contains(&format!("is a refund of an invoice of EUR 4.00 for {id}")), "{said}");

@@ -25,10 +25,10 @@ async fn a_subscription_is_renewed_monthly_until_it_ends() {
     let app = TestApp::builder().with_jobs().start().await;
     let scene = Scene::new(&app).await;
     let [goes_on, ends] = [create_subscription(&scene).await.id(), create_subscription(&scene).await.id()];
-    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&ends, true)).await.good();
+    scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&ends, true)).await.success();
     let mut fails = subscription_request(&scene).await;
     fails["paymentMethod"] = "pm_sandbox_renewal_declined".into();
-    let fails = scene.cast.customer.keyed(Protocol::Rest, CREATE, fails, &unique()).await.good().id();
+    let fails = scene.cast.customer.keyed(Protocol::Rest, CREATE, fails, &unique()).await.success().id();
     let first = stored_state(&app.database, &goes_on).await.1;
 
     pass(&app, 32).await;
@@ -56,7 +56,7 @@ async fn the_job_recovers_a_lost_answer() {
     let scene = Scene::new(&app).await;
     let mut request = subscription_request(&scene).await;
     request["paymentMethod"] = json!("pm_sandbox_error");
-    let made = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, "one").await.good();
+    let made = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, "one").await.success();
     assert_eq!(made.status, 202);
     idle(&app).await;
     assert_eq!((stored_state(&app.database, &made.id()).await.0, count_transactions(&app, &made.id()).await), (2, 1));

@@ -199,7 +199,7 @@ impl Actor {
                 let begin = || async {
                     match &self.endpoint.app {
                         Some(InProcess(app)) => begin_session(app, user).await,
-                        None => sign_in(&self.endpoint, user).await.good().text("/data/accessToken"),
+                        None => sign_in(&self.endpoint, user).await.success().text("/data/accessToken"),
                     }
                 };
                 Some(token.get_or_init(begin).await.clone())
@@ -259,7 +259,7 @@ async fn begin_session(app: &App, user: &User) -> String {
 async fn service_key(admin: &Actor, scopes: &[String], key: &OnceCell<(String, String)>) -> (String, String) {
     let make = || async {
         let request = json!({ "name": format!("test {}", unique()), "scopes": scopes });
-        let made = Box::pin(admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request)).await.good();
+        let made = Box::pin(admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request)).await.success();
         (made.id(), made.text("/secret"))
     };
     key.get_or_init(make).await.clone()

@@ -20,14 +20,14 @@ pub(crate) struct Answer {
 impl Answer {
     /// Returns the response, which must be a success.
     #[track_caller]
-    pub(crate) fn good(self) -> Self {
-        assert!(self.reason.is_empty(), "refused: {self:#?}");
+    pub(crate) fn success(self) -> Self {
+        assert!(self.reason.is_empty(), "an error: {self:#?}");
         self
     }
 
-    /// Returns the response, which must be refused for this reason.
+    /// Returns the response, which must be an error for this reason.
     #[track_caller]
-    pub(crate) fn refused(self, reason: &str) -> Self {
+    pub(crate) fn failure(self, reason: &str) -> Self {
         assert_eq!(self.reason, reason, "{self:#?}");
         self
     }

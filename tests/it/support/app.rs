@@ -113,7 +113,7 @@ impl Builder {
         if let Some(handlers) = self.handlers {
             app = app.with_part(handlers);
         }
-        identity::keep(&app).await;
+        identity::start(&app).await;
         let readiness = Readiness::default();
         let service = service::build(modules, &app, readiness.clone()).expect("the contract holds");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

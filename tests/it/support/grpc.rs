@@ -37,10 +37,10 @@ pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, hea
     }
     match exchange(channel, method, request).await {
         Ok((metadata, messages)) => {
-            let mut answer = good(method, &metadata, messages);
+            let mut answer = success(method, &metadata, messages);
             if let Some(mask) = mask {
                 let mask: Vec<_> = mask.iter().map(String::as_str).collect();
-                forget_defaults(&mut answer.body["data"], &mask);
+                remove_defaults(&mut answer.body["data"], &mask);
             }
             answer
         }
@@ -50,7 +50,7 @@ pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, hea
 
 /// Removes what is not in the mask and has a default value. On the wire such a field is absent, and only who knows the mask
 /// can tell that from its default.
-fn forget_defaults(value: &mut Value, mask: &[&str]) {
+fn remove_defaults(value: &mut Value, mask: &[&str]) {
     let is_default = |value: &Value| match value {
         Value::String(text) => text.is_empty() || text == "0" || text.ends_with("_UNSPECIFIED"),
         Value::Array(items) => items.is_empty(),
@@ -58,12 +58,12 @@ fn forget_defaults(value: &mut Value, mask: &[&str]) {
         other => *other == Value::Bool(false),
     };
     match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| forget_defaults(item, mask)),
+        Value::Array(items) => items.iter_mut().for_each(|item| remove_defaults(item, mask)),
         Value::Object(fields) => fields.retain(|name, value| {
             let within: Vec<_> =
                 mask.iter().filter_map(|path| path.strip_prefix(name.as_str())?.strip_prefix('.')).collect();
             if !within.is_empty() {
-                forget_defaults(value, &within);
+                remove_defaults(value, &within);
             }
             !is_default(value) || !within.is_empty() || mask.contains(&name.as_str()) || mask.contains(&"*")
         }),
@@ -137,8 +137,8 @@ fn decode(method: &Method, message: &Bytes) -> Value {
     message.serialize_with_options(serde_json::value::Serializer, &options).expect("JSON")
 }
 
-fn good(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Answer {
-    let headers = plain(metadata);
+fn success(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Answer {
+    let headers = ascii_headers(metadata);
     if let Some(file) = file(method, &messages) {
         return Answer { status: 200, reason: String::new(), headers, body: file.into() };
     }
@@ -169,8 +169,8 @@ fn read_error(status: &Status) -> Answer {
         info.map_or_else(|| format!("no reason ({:?}: {})", status.code(), status.message()), |i| i.reason.clone());
     let facts = Reason::from_code(&code).map(ReasonRef::facts);
     if let (Some(facts), Some(info)) = (facts, info) {
-        assert_eq!(info.domain, facts.domain, "{code} has a domain of its own");
-        assert_eq!(status.code(), facts.grpc, "{code} has a code of its own");
+        assert_eq!(info.domain, facts.domain, "the domain of {code} is not its module's");
+        assert_eq!(status.code(), facts.grpc, "the gRPC code of {code} is not the one in its facts");
     }
     let fields: BTreeMap<_, _> = details
         .bad_request()
@@ -185,10 +185,10 @@ fn read_error(status: &Status) -> Answer {
         "metadata": info.map(|info| info.metadata.iter().collect::<BTreeMap<_, _>>()).unwrap_or_default(),
     } });
     let status_code = facts.map_or(0, |facts| facts.http.as_u16());
-    Answer { status: status_code, reason: code, headers: plain(status.metadata()), body }
+    Answer { status: status_code, reason: code, headers: ascii_headers(status.metadata()), body }
 }
 
-fn plain(metadata: &MetadataMap) -> BTreeMap<String, String> {
+fn ascii_headers(metadata: &MetadataMap) -> BTreeMap<String, String> {
     let ascii = metadata.iter().filter_map(|entry| match entry {
         KeyAndValueRef::Ascii(name, value) => Some((name.to_string(), value.to_str().ok()?.to_owned())),
         KeyAndValueRef::Binary(..) => None,

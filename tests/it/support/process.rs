@@ -22,31 +22,31 @@ pub(crate) struct Process {
     pub(crate) endpoint: Endpoint,
     /// The private listener.
     pub(crate) private: Endpoint,
-    running: Running,
+    running: ChildProcess,
 }
 
 /// A `mainstay` process of any kind; killed on drop.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct ChildProcess {
     child: Child,
     log: Arc<Mutex<String>>,
 }
 
 impl Deref for Process {
-    type Target = Running;
+    type Target = ChildProcess;
 
-    fn deref(&self) -> &Running {
+    fn deref(&self) -> &ChildProcess {
         &self.running
     }
 }
 
 impl DerefMut for Process {
-    fn deref_mut(&mut self) -> &mut Running {
+    fn deref_mut(&mut self) -> &mut ChildProcess {
         &mut self.running
     }
 }
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Process {
     /// Starts a server on a database.
@@ -64,12 +64,12 @@ impl Process {
     }
 
     /// The process alone.
-    pub(crate) fn into_running(self) -> Running {
+    pub(crate) fn into_running(self) -> ChildProcess {
         self.running
     }
 }
 
-impl Running {
+impl ChildProcess {
     /// Starts a `mainstay worker` with additional variables.
     pub(crate) async fn worker(database: &TestDatabase, own: &[(&str, &str)]) -> Self {
         let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -85,7 +85,7 @@ impl Running {
     pub(crate) async fn wait_for_log(&self, what: &str) {
         let since = Instant::now();
         while !self.log().contains(what) {
-            assert!(since.elapsed() < READY_WITHIN, "the log lacks {what}:\n{}", self.log());
+            assert!(since.elapsed() < READY_TIMEOUT, "the log lacks {what}:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -115,7 +115,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         // The process may be gone already in tests that kill it.
         self.child.kill().ok();
@@ -136,14 +136,14 @@ pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &s
     let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.args(args).env_clear().envs(environment(database, &own).await).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(READY_WITHIN, command.output()).await;
+    let output = tokio::time::timeout(READY_TIMEOUT, command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{args:?} does not end")).expect("the binary runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).expect("text"))
 }
 
 /// Starts a command and collects its stderr.
-fn spawn(command: &str, values: Vec<(String, String)>) -> (Running, ChildStdout) {
+fn spawn(command: &str, values: Vec<(String, String)>) -> (ChildProcess, ChildStdout) {
     let mut mainstay = Command::new(env!("CARGO_BIN_EXE_mainstay"));
     mainstay.arg(command).envs(values).env("RUST_LOG", "info");
     mainstay.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -158,10 +158,10 @@ fn spawn(command: &str, values: Vec<(String, String)>) -> (Running, ChildStdout)
             lines.lock().expect("no reader panicked").push_str(&String::from_utf8_lossy(&piece[..length]));
         }
     });
-    (Running { child, log }, output)
+    (ChildProcess { child, log }, output)
 }
 
-fn start(values: Vec<(String, String)>) -> (Running, SocketAddr, SocketAddr) {
+fn start(values: Vec<(String, String)>) -> (ChildProcess, SocketAddr, SocketAddr) {
     let (running, output) = spawn("serve", values);
     let output = BufReader::new(output);
     let (found, address) = mpsc::channel();
@@ -176,7 +176,7 @@ fn start(values: Vec<(String, String)>) -> (Running, SocketAddr, SocketAddr) {
             lines.lock().expect("no reader panicked").push_str(&format!("{line}\n"));
         }
     });
-    let next = || address.recv_timeout(READY_WITHIN);
+    let next = || address.recv_timeout(READY_TIMEOUT);
     match (next(), next()) {
         (Ok(Ok(address)), Ok(Ok(private))) => (running, address, private),
         other => panic!("the server did not start ({other:?}):\n{}", running.log()),

@@ -31,12 +31,12 @@ async fn a_line_says_who_called_what_and_how_it_ended() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     for protocol in [Protocol::Rest, Protocol::Grpc] {
         let id = format!("request-{}", unique());
         let key = unique().to_string();
         let headers = [("x-request-id", id.as_str()), ("idempotency-key", key.as_str())];
-        let made = cast.customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await.good();
+        let made = cast.customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await.success();
         let line = line(&server, "the line", |line| line["span"]["id"] == id).await;
         assert_eq!(line["method"], "TicketService.CreateTicket", "{line}");
         assert_eq!(line["principal"], me.text("/data/id"), "{line}");
@@ -89,7 +89,7 @@ async fn a_defect_has_its_causes_and_a_backtrace() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
     database.sql("ALTER TABLE tickets RENAME TO mislaid").await;
     let answer = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await;
     assert!(!answer.body.to_string().contains("mislaid"), "{}", answer.body);

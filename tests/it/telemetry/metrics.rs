@@ -121,7 +121,7 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
     }
     let cast = Cast::new(&server.endpoint, &database).await;
     for protocol in PROTOCOLS {
-        cast.customer.call(protocol, "TicketService.ListTickets", json!({})).await.good();
+        cast.customer.call(protocol, "TicketService.ListTickets", json!({})).await.success();
     }
     for query in [
         "http_server_request_duration_seconds_count{http_request_method=\"GET\",http_route=\"/api/v1/tickets\",http_response_status_code=\"200\"} >= 1",

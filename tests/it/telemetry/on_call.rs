@@ -139,7 +139,8 @@ async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) 
     let scene = payment::scene_of(&server, &database).await;
     gateway.behave(json!({ "refuse": 401 }), 0).await;
     let request = payment::charge_of(&scene).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", request, "one").await.good();
+    let charge =
+        scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", request, "one").await.success();
     assert_eq!(charge.status, 202);
     let is_about_it =
         |event: &Event| event.is_raised() && event.body.to_string().contains("stripe: auth (credentials)");
@@ -200,7 +201,8 @@ async fn an_incident_outlasts_a_commit_that_fails() {
     let server = payment::process(&database, &gateway, &faulty).await;
     let scene = payment::scene_of(&server, &database).await;
     let request = payment::charge_of(&scene).await;
-    let charge = scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", request, "one").await.good();
+    let charge =
+        scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", request, "one").await.success();
     assert_eq!(charge.status, 202);
     let failed = async |times| server.log().matches("a worker will retry").count() >= times;
     eventually("the outcome can't be stored", async || failed(1).await).await;

@@ -22,11 +22,11 @@ fn traceparent() -> String {
 }
 
 async fn endpoint(cast: &Cast, receiver: &Receiver) {
-    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.good();
+    let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     let request = json!({
         "url": receiver.url(), "eventTypes": ["support.ticket.created"], "accountId": me.text("/data/accountId"),
     });
-    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good();
+    cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +50,7 @@ async fn a_trace_leads_from_the_caller_to_the_webhook() {
     let key = unique().to_string();
     let headers = [("traceparent", traceparent()), ("idempotency-key", key)];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-    cast.customer.call_with(Protocol::Rest, "TicketService.CreateTicket", draft(), &headers).await.good();
+    cast.customer.call_with(Protocol::Rest, "TicketService.CreateTicket", draft(), &headers).await.success();
 
     let of_trace = |span: &Span| span.trace == TRACE;
     let request = collector.wait_for("request", |span| of_trace(span) && span.parent == CALLER).await;
@@ -103,7 +103,7 @@ async fn a_charge_is_settled_under_the_trace_of_its_caller() {
     gateway.behave(json!({ "delay_after": 1500 }), 0).await;
     let headers = [("traceparent", traceparent()), ("idempotency-key", key)];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let charge = customer.call_with(Protocol::Rest, "PaymentService.ChargePayment", request, &headers).await.good();
+    let charge = customer.call_with(Protocol::Rest, "PaymentService.ChargePayment", request, &headers).await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&database).await, 1);
@@ -197,7 +197,7 @@ async fn a_server_that_exports_nothing_passes_the_trace_on() {
         let key = unique().to_string();
         let headers = [("traceparent", traceparent()), ("idempotency-key", key)];
         let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-        cast.customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await.good();
+        cast.customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await.success();
         let deliveries = receiver.wait_for(number + 1).await;
         assert_eq!(deliveries[number].header("traceparent"), traceparent(), "{protocol:?}");
     }

@@ -15,17 +15,19 @@ async fn a_failure_between_the_writes_leaves_neither() {
     let id = ticket(&cast.customer).await;
     let failing = Process::with(&database, &[("MAINSTAY_FAULTS", "ticket.between_writes=error")]).await;
     let customer = cast.customer.at(&failing.endpoint);
-    let before = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.good();
+    let before =
+        cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
     for protocol in PROTOCOLS {
         for (name, request) in [
             ("TicketService.ResolveTicket", json!({ "ticketId": id })),
             ("TicketService.UpdateTicket", json!({ "ticketId": id, "ticket": { "subject": "Another" } })),
         ] {
-            let failed = customer.keyed(protocol, name, request, name).await.refused("INTERNAL_ERROR");
+            let failed = customer.keyed(protocol, name, request, name).await.failure("INTERNAL_ERROR");
             assert!(!failed.body.to_string().contains("injected"), "nothing else is said: {failed:#?}");
         }
     }
-    let after = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.good();
+    let after =
+        cast.customer.call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": id })).await.success();
     assert_eq!(after.body, before.body);
     assert_eq!(database.number("SELECT count(*) FROM activities").await, 1);
     assert_eq!(database.number("SELECT count(*) FROM idempotency_keys").await, 0, "a 5xx is not stored");
@@ -33,7 +35,7 @@ async fn a_failure_between_the_writes_leaves_neither() {
     cast.customer
         .keyed(Protocol::Rest, "TicketService.ResolveTicket", request, "TicketService.ResolveTicket")
         .await
-        .good();
+        .success();
 }
 
 #[tokio::test]
@@ -45,7 +47,7 @@ async fn a_batch_is_all_or_nothing() {
     let mut tickets = vec![one(&account); 20];
     tickets.push(one(&crate::cases::nothing()));
     let request = json!({ "tickets": tickets });
-    cast.agent.call(Protocol::Grpc, "TicketService.BatchCreateTickets", request).await.refused("NOT_FOUND");
+    cast.agent.call(Protocol::Grpc, "TicketService.BatchCreateTickets", request).await.failure("NOT_FOUND");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
     assert_eq!(app.database.number("SELECT count(*) FROM activities").await, 0);
 }
@@ -56,7 +58,7 @@ async fn every_change_is_recorded_once_and_permanently() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     let step = async |who: &crate::support::Actor, name: &str, request: serde_json::Value| {
-        who.call(Protocol::Grpc, &format!("TicketService.{name}"), request).await.good();
+        who.call(Protocol::Grpc, &format!("TicketService.{name}"), request).await.success();
     };
     let agent = cast.agent.who().id.to_string();
     step(&cast.customer, "UpdateTicket", json!({ "ticketId": id, "ticket": { "subject": "Another" } })).await;

@@ -21,11 +21,11 @@ async fn a_batch_has_the_order_of_its_ids_and_all_of_them_or_none() {
         let batch = async |ids: Value| {
             cast.customer.call(protocol, "TicketService.BatchGetTickets", json!({ "ids": ids })).await
         };
-        let found = batch(json!(asked)).await.good();
+        let found = batch(json!(asked)).await.success();
         let found: Vec<_> =
             found.data().as_array().expect("tickets").iter().map(|ticket| ticket["id"].clone()).collect();
         assert_eq!(found, asked.map(|id| json!(id)), "{protocol:?}");
-        let refused = batch(json!([ids[0], foreign, ids[1], nothing()])).await.refused("NOT_FOUND");
+        let refused = batch(json!([ids[0], foreign, ids[1], nothing()])).await.failure("NOT_FOUND");
         let expected = json!({ "ids[1]": "there is no such ticket", "ids[3]": "there is no such ticket" });
         assert_eq!(refused.body["error"]["fields"], expected, "{protocol:?}");
     }

@@ -14,7 +14,7 @@ async fn a_known_version_is_not_sent_again_over_rest() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     let request = json!({ "ticketId": id });
-    let first = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.good();
+    let first = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.success();
     let tag = first.header("etag").expect("a tag").to_owned();
     let known = [(IF_NONE_MATCH.as_str(), tag.as_str())];
     let second = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request.clone(), &known).await;
@@ -22,7 +22,7 @@ async fn a_known_version_is_not_sent_again_over_rest() {
     assert!(second.body.is_null());
     // Native gRPC has no equivalent of 304, so the call returns the message.
     let native =
-        cast.customer.call_with(Protocol::Grpc, "TicketService.GetTicket", request.clone(), &known).await.good();
+        cast.customer.call_with(Protocol::Grpc, "TicketService.GetTicket", request.clone(), &known).await.success();
     assert_eq!(native.body, first.body);
 
     let masked = json!({ "ticketId": id, "readMask": "subject" });
@@ -30,7 +30,7 @@ async fn a_known_version_is_not_sent_again_over_rest() {
     assert_eq!(other.status, 200, "another representation has another tag");
     let change = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
     let next = [(IF_NONE_MATCH.as_str(), "\"2\"")];
-    let changed = cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &next).await.good();
+    let changed = cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &next).await.success();
     assert_eq!((changed.status, changed.header("etag")), (200, Some("\"2\"")), "a write always has its answer");
     let third = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request, &known).await;
     assert_eq!(third.status, 200);
@@ -42,7 +42,7 @@ async fn a_compressed_answer_has_a_tag_of_its_own() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let request = json!({ "ticketId": ticket(&cast.customer).await });
-    let plain = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.good();
+    let plain = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.success();
     let tag = plain.header("etag").expect("a tag").to_owned();
     let path = plain_path(&request);
     let token = cast.customer.token().await.expect("a token");
@@ -77,14 +77,14 @@ async fn if_match_lets_one_of_two_writers_through() {
     reasons.sort();
     assert_eq!(reasons, ["", "ETAG_MISMATCH"]);
     let any = [("if-match", "*")];
-    cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Three"), &any).await.good();
+    cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Three"), &any).await.success();
     let listed = [("if-match", "\"7\", \"3\"")];
-    cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Four"), &listed).await.good();
+    cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Four"), &listed).await.success();
     let weak = [("if-match", "W/\"4\"")];
     cast.customer
         .call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Five"), &weak)
         .await
-        .refused("ETAG_MISMATCH");
+        .failure("ETAG_MISMATCH");
 }
 
 /// A tag that is not ASCII is legal, and is none of ours: the change must not be made as if nothing had been asked. Several
@@ -120,10 +120,10 @@ async fn the_tag_of_any_form_names_the_version() {
     };
     // Long enough to be compressed.
     let long = |number: u32| format!("{number} {}", "It burns. ".repeat(500));
-    change(long(0), "\"1\"").await.good();
+    change(long(0), "\"1\"").await.success();
 
     let masked = json!({ "ticketId": id, "readMask": "subject" });
-    let masked = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", masked).await.good();
+    let masked = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", masked).await.success();
     let masked = masked.header("etag").expect("a tag").to_owned();
     let token = cast.customer.token().await.expect("a token");
     let path = plain_path(&json!({ "ticketId": id }));
@@ -133,10 +133,10 @@ async fn the_tag_of_any_form_names_the_version() {
     let coded = coded.headers()["etag"].to_str().expect("a tag").to_owned();
     assert!(masked != "\"2\"" && coded != "\"2\"" && masked != coded, "{masked} {coded}");
 
-    change(long(1), &masked).await.good();
-    change(long(2), &masked).await.refused("ETAG_MISMATCH");
-    change(long(2), &coded).await.refused("ETAG_MISMATCH");
+    change(long(1), &masked).await.success();
+    change(long(2), &masked).await.failure("ETAG_MISMATCH");
+    change(long(2), &coded).await.failure("ETAG_MISMATCH");
     // The tag of the next version in the same coding.
     let next = coded.replacen('2', "3", 1);
-    change(long(2), &next).await.good();
+    change(long(2), &next).await.success();
 }

@@ -10,7 +10,7 @@ async fn filters_select_tickets() {
     let cast = app.cast().await;
     let create = async |subject: &str, queue: &str, tags: &[&str], kind: &str| {
         let draft = json!({ "subject": subject, "body": "Text", "queue": queue, "tags": tags, "kind": kind });
-        cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.good()
+        cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success()
     };
     create("one", "Hardware", &["printer", "fire"], "TICKET_KIND_INCIDENT").await;
     let second = create("two", "Hardware", &["printer"], "TICKET_KIND_REQUEST").await.text("/data/createTime");
@@ -28,17 +28,17 @@ async fn filters_select_tickets() {
     ];
     for (filter, subjects) in cases {
         for protocol in PROTOCOLS {
-            let list = cast.customer.call(protocol, "TicketService.ListTickets", filter.clone()).await.good();
+            let list = cast.customer.call(protocol, "TicketService.ListTickets", filter.clone()).await.success();
             let found: Vec<_> = list.data().as_array().into_iter().flatten().map(|ticket| &ticket["subject"]).collect();
             assert_eq!(found, subjects, "{filter} over {protocol:?}");
             assert_eq!(list.text("/meta/total"), subjects.len().to_string(), "{filter} over {protocol:?}");
         }
-        let export = cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", filter.clone()).await.good();
+        let export = cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", filter.clone()).await.success();
         assert_eq!(export.body.as_array().map_or(0, Vec::len), subjects.len(), "{filter}: {export:#?}");
-        let file = cast.customer.call(Protocol::Rest, "TicketService.ExportTicketsCsv", filter.clone()).await.good();
+        let file = cast.customer.call(Protocol::Rest, "TicketService.ExportTicketsCsv", filter.clone()).await.success();
         let lines = file.body.as_str().map_or(0, |file| file.lines().count());
         assert_eq!(lines, 1 + subjects.len(), "{filter}: {file:#?}");
     }
     let nonsense = json!({ "createdFrom": "yesterday" });
-    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", nonsense).await.refused("MALFORMED_REQUEST");
+    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", nonsense).await.failure("MALFORMED_REQUEST");
 }

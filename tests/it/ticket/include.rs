@@ -17,12 +17,12 @@ async fn a_ticket_includes_what_was_asked_for_and_nothing_else() {
         let get = async |more: Value| {
             let mut request = json!({ "ticketId": ticket });
             request.as_object_mut().expect("fields").extend(more.as_object().expect("fields").clone());
-            customer.call(protocol, "TicketService.GetTicket", request).await.good()
+            customer.call(protocol, "TicketService.GetTicket", request).await.success()
         };
         let all = get(json!({ "include": "comments,activities,requester" })).await;
         let included = &all.data()["included"];
         let listed = json!({ "ticketId": ticket });
-        let listed = customer.call(protocol, "CommentService.ListComments", listed).await.good();
+        let listed = customer.call(protocol, "CommentService.ListComments", listed).await.success();
         assert_eq!(included["comments"]["data"], *listed.data(), "{protocol:?}");
         let kinds: Vec<_> =
             included["activities"]["data"].as_array().expect("some").iter().map(|a| &a["kind"]).collect();
@@ -38,7 +38,7 @@ async fn a_ticket_includes_what_was_asked_for_and_nothing_else() {
         assert!(plain.data().get("included").is_none() && plain.header("etag").is_some(), "{protocol:?}");
     }
     let request = json!({ "ticketId": ticket, "include": "comments" });
-    scene.cast.stranger.call(Protocol::Rest, "TicketService.GetTicket", request).await.refused("NOT_FOUND");
+    scene.cast.stranger.call(Protocol::Rest, "TicketService.GetTicket", request).await.failure("NOT_FOUND");
 }
 
 #[tokio::test]
@@ -50,20 +50,20 @@ async fn more_than_is_included_is_on_the_next_page_of_its_own_list() {
     for _ in 0..7 {
         comments.push(scene.comment(&ticket).await);
     }
-    let other = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.good().id();
+    let other = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success().id();
     let list =
-        customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "include": "comments" })).await.good();
+        customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "include": "comments" })).await.success();
     let ids = |page: &Value| -> Vec<Value> {
         page.as_array().expect("a list").iter().map(|item| item["id"].clone()).collect()
     };
     assert_eq!(ids(list.data()), [json!(other), json!(ticket)]);
     let large = json!({ "include": "comments", "pageSize": 100 });
-    let large = customer.call(Protocol::Grpc, "TicketService.ListTickets", large).await.good();
+    let large = customer.call(Protocol::Grpc, "TicketService.ListTickets", large).await.success();
     assert_eq!(large.body["meta"]["pageSize"], json!(20), "a page with comments is smaller");
     assert_eq!(list.data()[0]["included"]["comments"]["data"], json!([]));
     let first = &list.data()[1]["included"]["comments"];
     assert_eq!(ids(&first["data"]), comments[..5]);
     let next = json!({ "ticketId": ticket, "pageToken": first["meta"]["nextPageToken"] });
-    let next = customer.call(Protocol::Rest, "CommentService.ListComments", next).await.good();
+    let next = customer.call(Protocol::Rest, "CommentService.ListComments", next).await.success();
     assert_eq!(ids(next.data()), comments[5..]);
 }

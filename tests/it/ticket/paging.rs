@@ -20,7 +20,7 @@ async fn paging_returns_every_ticket_once() {
             json!({ "subject": format!("Number {number}"), "body": "Text", "accountId": account, "priority": format!("TICKET_PRIORITY_{priority}") })
         })
         .collect();
-    cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", json!({ "tickets": drafts })).await.good();
+    cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", json!({ "tickets": drafts })).await.success();
     for order in
         ["CREATE_TIME_DESC", "CREATE_TIME_ASC", "UPDATE_TIME_DESC", "UPDATE_TIME_ASC", "PRIORITY_DESC", "PRIORITY_ASC"]
     {
@@ -28,7 +28,7 @@ async fn paging_returns_every_ticket_once() {
             let mut request = json!({ "pageSize": 5, "order": format!("TICKET_ORDER_{order}"), "readMask": "id" });
             let (mut met, mut pages) = (Vec::new(), 0);
             loop {
-                let page = cast.customer.call(protocol, "TicketService.ListTickets", request.clone()).await.good();
+                let page = cast.customer.call(protocol, "TicketService.ListTickets", request.clone()).await.success();
                 met.extend(page.data().as_array().into_iter().flatten().map(|ticket| ticket["id"].clone()));
                 pages += 1;
                 let meta = &page.body["meta"];
@@ -49,12 +49,13 @@ async fn a_token_is_valid_only_for_its_own_list() {
     for _ in 0..3 {
         ticket(&cast.customer).await;
     }
-    let page = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await.good();
+    let page =
+        cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await.success();
     let token = page.text("/meta/nextPageToken");
     let other = json!({ "pageSize": 1, "pageToken": token, "statuses": ["TICKET_STATUS_RESOLVED"] });
-    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", other).await.refused("VALIDATION_FAILED");
+    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", other).await.failure("VALIDATION_FAILED");
     let both = json!({ "page": 2, "pageToken": token });
-    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", both).await.refused("VALIDATION_FAILED");
+    cast.customer.call(Protocol::Rest, "TicketService.ListTickets", both).await.failure("VALIDATION_FAILED");
     // A page token encodes a position, not permissions.
     let theirs = cast
         .stranger
@@ -74,15 +75,15 @@ async fn a_forged_token_is_refused() {
     for order in ["TICKET_ORDER_CREATE_TIME_DESC", "TICKET_ORDER_PRIORITY_ASC"] {
         let list =
             async |request: Value| cast.customer.call(Protocol::Rest, "TicketService.ListTickets", request).await;
-        let token = list(json!({ "pageSize": 1, "order": order })).await.good().text("/meta/nextPageToken");
+        let token = list(json!({ "pageSize": 1, "order": order })).await.success().text("/meta/nextPageToken");
         for at in 0..token.len() {
             let mut forged = token.clone().into_bytes();
             forged[at] = if forged[at] == b'7' { b'8' } else { b'7' };
             let forged = String::from_utf8(forged).expect("letters");
             let answer = list(json!({ "pageSize": 1, "order": order, "pageToken": forged })).await;
-            answer.refused("VALIDATION_FAILED");
+            answer.failure("VALIDATION_FAILED");
         }
-        list(json!({ "pageSize": 7, "order": order, "pageToken": token, "readMask": "id" })).await.good();
+        list(json!({ "pageSize": 7, "order": order, "pageToken": token, "readMask": "id" })).await.success();
     }
 }
 
@@ -93,9 +94,9 @@ async fn totals_are_exact() {
     let first = ticket(&cast.customer).await;
     ticket(&cast.colleague).await;
     ticket(&cast.stranger).await;
-    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": first })).await.good();
+    cast.customer.call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": first })).await.success();
     let total = async |who: &crate::support::Actor, request: Value| {
-        who.call(Protocol::Grpc, "TicketService.ListTickets", request).await.good().text("/meta/total")
+        who.call(Protocol::Grpc, "TicketService.ListTickets", request).await.success().text("/meta/total")
     };
     assert_eq!(total(&cast.agent, json!({})).await, "3");
     assert_eq!(total(&cast.customer, json!({})).await, "2");
@@ -115,8 +116,8 @@ async fn a_page_that_is_too_deep_points_to_the_token() {
             let request = json!({ "page": page, "pageSize": 100 });
             cast.agent.call(protocol, "TicketService.ListTickets", request).await
         };
-        page(101).await.good();
-        let refused = page(102).await.refused("VALIDATION_FAILED");
+        page(101).await.success();
+        let refused = page(102).await.failure("VALIDATION_FAILED");
         let fields = json!({ "page": "is too deep; use pageToken instead" });
         assert_eq!((refused.status, &refused.body["error"]["fields"]), (422, &fields), "{protocol:?}");
     }

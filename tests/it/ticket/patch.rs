@@ -20,16 +20,16 @@ async fn a_patch_follows_the_mask_or_changes_the_present_fields() {
             }
             cast.customer.call(protocol, "TicketService.UpdateTicket", request).await
         };
-        let changed = patch(json!({ "subject": "S", "tags": ["a", "b"] }), None).await.good();
+        let changed = patch(json!({ "subject": "S", "tags": ["a", "b"] }), None).await.success();
         assert_eq!((&changed.data()["subject"], &changed.data()["tags"]), (&json!("S"), &json!(["a", "b"])));
         assert_eq!(changed.text("/data/version"), "2");
-        let masked = patch(json!({ "subject": "T", "body": "not this" }), Some("subject")).await.good();
+        let masked = patch(json!({ "subject": "T", "body": "not this" }), Some("subject")).await.success();
         assert_eq!((&masked.data()["subject"], &masked.data()["body"]), (&json!("T"), &json!("It burns.")));
-        let cleared = patch(json!({}), Some("tags")).await.good();
+        let cleared = patch(json!({}), Some("tags")).await.success();
         assert_eq!(cleared.data()["tags"], json!([]), "clearing needs the mask");
-        patch(json!({ "subject": "U" }), Some("nothing")).await.refused("VALIDATION_FAILED");
-        patch(json!({}), None).await.refused("VALIDATION_FAILED");
+        patch(json!({ "subject": "U" }), Some("nothing")).await.failure("VALIDATION_FAILED");
+        patch(json!({}), None).await.failure("VALIDATION_FAILED");
         // A field without a default can't be cleared.
-        patch(json!({}), Some("subject")).await.refused("VALIDATION_FAILED");
+        patch(json!({}), Some("subject")).await.failure("VALIDATION_FAILED");
     }
 }

@@ -21,11 +21,11 @@ async fn envoy_terminates_tls_if_configured() {
         let stream = client.connect(envoy.address()).await.expect("a handshake");
         assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
         let answer = client.call(envoy.address(), Method::GET, "/api/v1/me", None).await.expect("an answer");
-        let answer = answer.refused("UNAUTHENTICATED");
+        let answer = answer.failure("UNAUTHENTICATED");
         assert_eq!(answer.header("strict-transport-security"), Some("max-age=31536000"), "{protocol}");
     }
     let mut endpoint = Endpoint::new(envoy.address());
     endpoint.channel = Client::trusting(&authority).channel(envoy.address());
     let native = Actor::anonymous(&endpoint).call(Protocol::Grpc, "UserService.GetMe", serde_json::json!({})).await;
-    native.refused("UNAUTHENTICATED");
+    native.failure("UNAUTHENTICATED");
 }

@@ -26,7 +26,7 @@ async fn the_log_of_every_server_is_live() {
             let id = unique();
             let headers = [("x-request-id", id.as_str())];
             let customer = cast.customer.at(endpoint);
-            customer.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &headers).await.good();
+            customer.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &headers).await.success();
             ids.push(id);
         }
         let mut seen = Vec::new();

@@ -20,13 +20,13 @@ async fn a_watch_ends_with_its_session_on_every_instance() {
     let there = TestApp::builder().on(&here.database).start().await;
     let cast = here.cast().await;
     for protocol in PROTOCOLS {
-        let pair = sign_in(&here.endpoint, cast.customer.who()).await.good();
+        let pair = sign_in(&here.endpoint, cast.customer.who()).await.success();
         let caller = |app: &TestApp| Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
         let mut readers = [
             Reader::open(&caller(&here), protocol, TICKETS, "").await,
             Reader::open(&caller(&there), protocol, TICKETS, "").await,
         ];
-        caller(&here).call(Protocol::Rest, "AuthService.Logout", json!({})).await.good();
+        caller(&here).call(Protocol::Rest, "AuthService.Logout", json!({})).await.success();
         let since = Instant::now();
         for reader in &mut readers {
             assert_eq!(reader.failure().await, "SESSION_REVOKED", "{protocol:?}");
@@ -42,7 +42,7 @@ async fn a_watch_ends_with_the_role_that_it_began_with() {
     let cast = app.cast().await;
     let mut reader = Reader::open(&cast.agent, Protocol::Rest, TICKETS, "").await;
     let role = json!({ "userId": cast.agent.who().id.to_string(), "role": "ROLE_CUSTOMER" });
-    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role).await.good();
+    cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role).await.success();
     let since = Instant::now();
     assert_eq!(reader.failure().await, "SESSION_REVOKED");
     assert!(since.elapsed() < SOON, "after {:?}", since.elapsed());
@@ -65,7 +65,7 @@ async fn a_watch_ends_before_its_deadline() {
         let request = json!({});
         let since = Instant::now();
         let headers = [("x-request-timeout", "2")];
-        let answer = cast.customer.call_with(protocol, TICKETS, request, &headers).await.good();
+        let answer = cast.customer.call_with(protocol, TICKETS, request, &headers).await.success();
         assert!((1..=2).contains(&since.elapsed().as_secs()), "{protocol:?}: after {:?}", since.elapsed());
         assert_eq!(answer.body.as_array().map(Vec::len), Some(1), "{answer:#?}");
     }

@@ -22,7 +22,7 @@ async fn whoever_began_an_operation_sees_it_to_its_end() {
             json!({ "accountId": account.to_string(), "file": file })
         };
         let account = cast.customer.who().account;
-        let id = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import(account)).await.good().id();
+        let id = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import(account)).await.success().id();
         for (reader, sees_all) in [(&mut own, false), (&mut admin, true)] {
             let mut versions = Vec::new();
             loop {
@@ -43,7 +43,7 @@ async fn whoever_began_an_operation_sees_it_to_its_end() {
         }
         let foreign_account = cast.stranger.who().account;
         let latest =
-            other.call(Protocol::Rest, "TicketService.ImportTickets", import(foreign_account)).await.good().id();
+            other.call(Protocol::Rest, "TicketService.ImportTickets", import(foreign_account)).await.success().id();
         theirs.push(latest.clone());
         // One that was begun over the previous protocol may still end.
         let mut seen = String::new();

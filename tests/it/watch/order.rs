@@ -122,6 +122,6 @@ async fn one_connection_reads_for_all_who_watch_and_none_for_nobody() {
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
     let request = json!({ "ticketId": id });
-    cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", request).await.good();
+    cast.agent.call(Protocol::Rest, "TicketService.ResolveTicket", request).await.success();
     assert_eq!(change_of(&reader.item().await), (id, Some("2".to_owned())));
 }

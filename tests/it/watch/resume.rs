@@ -34,7 +34,7 @@ async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
                 one["accountId"] = account.clone().into();
                 // Several in one transaction, now and then.
                 let batch = json!({ "tickets": vec![one; number % 3 + 1] });
-                who.call(Protocol::Grpc, "TicketService.BatchCreateTickets", batch).await.good();
+                who.call(Protocol::Grpc, "TicketService.BatchCreateTickets", batch).await.success();
             }
         }));
     }
@@ -106,7 +106,7 @@ async fn who_was_away_gets_each_ticket_as_it_is_now() {
     let id = ticket(&cast.customer).await;
     for subject in ["Two", "Three"] {
         let patch = json!({ "ticketId": id, "ticket": { "subject": subject } });
-        cast.agent.call(Protocol::Rest, "TicketService.UpdateTicket", patch).await.good();
+        cast.agent.call(Protocol::Rest, "TicketService.UpdateTicket", patch).await.success();
     }
     for protocol in PROTOCOLS {
         let mut reader = Reader::open(&cast.customer, protocol, TICKETS, &token(&first)).await;

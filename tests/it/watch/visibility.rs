@@ -38,7 +38,7 @@ async fn a_customer_sees_the_tickets_of_its_own_account() {
             if version.is_some() {
                 for id in [&foreign, &own] {
                     let delete = json!({ "ticketId": id });
-                    cast.admin.call(protocol, "TicketService.DeleteTicket", delete).await.good();
+                    cast.admin.call(protocol, "TicketService.DeleteTicket", delete).await.success();
                 }
             }
         }

@@ -66,7 +66,7 @@ async fn what_is_due_to_a_disabled_endpoint_is_given_up() {
     let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let disable = json!({ "endpointId": id, "endpoint": { "enabled": false } });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.good();
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.success();
     deliver(&app, job(&app).await).await;
     assert_eq!((delivery_state(&app).await, receiver.deliveries().len()), ((3, 0, 0), 0));
 }

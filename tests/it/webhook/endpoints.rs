@@ -24,21 +24,25 @@ async fn an_endpoint_that_keeps_failing_is_disabled() {
         let resend = json!({ "deliveryId": failed["id"] });
         let resent =
             scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
-        resent.await.refused("ENDPOINT_DISABLED");
+        resent.await.failure("ENDPOINT_DISABLED");
         scene
             .cast
             .agent
             .call(Protocol::Rest, "TicketService.ResolveTicket", json!({ "ticketId": ticket }))
             .await
-            .good();
+            .success();
         assert_eq!(list_deliveries(&scene, &id).await.len(), 1, "nothing more is delivered");
 
         receiver.answers(200);
         let enable = json!({ "endpointId": id, "endpoint": { "enabled": true } });
-        let enabled =
-            scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", enable).await.good();
+        let enabled = scene
+            .cast
+            .admin
+            .call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", enable)
+            .await
+            .success();
         assert_eq!(enabled.data()["failingSinceTime"], Value::Null);
-        scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.good();
+        scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.success();
         delivery_in_state(&scene, &id, "DELIVERED").await;
     }
 }
@@ -71,17 +75,17 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     admin
         .call(Protocol::Rest, "WebhookEndpointService.DeleteWebhookEndpoint", json!({ "endpointId": id }))
         .await
-        .good();
+        .success();
     assert!(app.database.number(left).await > 0);
     let read = json!({ "deliveryId": delivery });
     for (method, request) in [
         ("WebhookDeliveryService.GetWebhookDelivery", &read),
         ("WebhookDeliveryService.ListWebhookDeliveries", &json!({ "endpointId": id })),
     ] {
-        admin.call(Protocol::Rest, method, request.clone()).await.refused("NOT_FOUND");
+        admin.call(Protocol::Rest, method, request.clone()).await.failure("NOT_FOUND");
     }
     holder.batch_execute("COMMIT").await.expect("an end");
-    admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", read).await.refused("NOT_FOUND");
+    admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", read).await.failure("NOT_FOUND");
 
     eventually("the deliveries are removed", async || app.database.number(left).await == 0).await;
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_attempts").await, 0);
@@ -94,15 +98,15 @@ async fn an_endpoint_is_public_and_uses_tls() {
     let scene = Scene::new(&app).await;
     let admin = &scene.cast.admin;
     let request = json!({ "url": "https://example.com/hooks" });
-    let made = admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good().id();
+    let made = admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success().id();
     for url in ["http://example.com/", "https://127.0.0.1/", "https://[::1]/", "https://localhost/"] {
         for protocol in PROTOCOLS {
             let create =
                 admin.call(protocol, "WebhookEndpointService.CreateWebhookEndpoint", json!({ "url": url })).await;
-            create.refused("VALIDATION_FAILED");
+            create.failure("VALIDATION_FAILED");
             let update = json!({ "endpointId": made, "endpoint": { "url": url } });
             let update = admin.call(protocol, "WebhookEndpointService.UpdateWebhookEndpoint", update).await;
-            update.refused("VALIDATION_FAILED");
+            update.failure("VALIDATION_FAILED");
         }
     }
 }
@@ -117,7 +121,7 @@ async fn an_endpoint_that_moved_is_not_disabled_by_its_old_url() {
     scene.ticket().await;
     eventually("the old URL has the delivery", async || old.deliveries().len() == 1).await;
     let moved = json!({ "endpointId": id, "endpoint": { "url": new.url() } });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", moved).await.good();
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", moved).await.success();
     let delivered = delivery_in_state(&scene, &id, "DELIVERED").await;
     assert_eq!((delivered["attemptCount"].clone(), new.deliveries().len()), (json!(2), 1), "{delivered}");
     assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED");

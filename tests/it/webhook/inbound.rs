@@ -92,7 +92,7 @@ async fn event(admin: &Actor, id: &str) -> Value {
     admin
         .call(Protocol::Grpc, "InboundEventService.GetInboundEvent", json!({ "eventId": id }))
         .await
-        .good()
+        .success()
         .data()
         .clone()
 }
@@ -135,7 +135,7 @@ async fn an_event_received_a_hundred_times_is_processed_once() {
     let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!((&done["attempts"], &done["payload"]), (&json!(1), &json!(body)), "byte for byte");
     // The same event again, long after it was processed.
-    deliver(&cast.anonymous, Protocol::Rest, &body).await.good();
+    deliver(&cast.anonymous, Protocol::Rest, &body).await.success();
     stored_event_id(&app.database).await;
     let waiting = app.database.number("SELECT count(*) FROM jobs").await;
     assert_eq!((things(&app.database).await, waiting, maker.tried.load(Ordering::SeqCst)), (1, 0, 1));
@@ -155,10 +155,10 @@ async fn the_signature_covers_the_raw_bytes_on_every_protocol() {
         for other in [reordered, format!("{body}\n"), body.replace(':', ": ")] {
             let headers = [("stripe-signature", signature.as_str())];
             let answer = anonymous.call_with(protocol, RECEIVE, webhook_request("stripe", &other), &headers).await;
-            answer.refused("INVALID_SIGNATURE");
+            answer.failure("INVALID_SIGNATURE");
         }
         let spaced = format!("\n\t{} \r\n", body.replace(':', " :\t"));
-        deliver(&anonymous, protocol, &spaced).await.good();
+        deliver(&anonymous, protocol, &spaced).await.success();
         let kept =
             format!("SELECT count(*) FROM inbound_events WHERE payload = convert_to({}, 'UTF8')", quote(&spaced));
         assert_eq!(app.database.number(&kept).await, 1, "over {protocol:?}");
@@ -175,7 +175,7 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     let maker = Arc::new(Maker { fails: AtomicBool::new(true), ..Maker::default() });
     let app = start_app(&maker).await;
     let cast = app.cast().await;
-    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.good();
+    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.success();
     let id = stored_event_id(&app.database).await;
     let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
     assert_eq!((&dead["attempts"], maker.tried.load(Ordering::SeqCst)), (&json!(8), 8), "{dead}");
@@ -184,7 +184,7 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
 
     maker.fails.store(false, Ordering::SeqCst);
     let redrive = "InboundEventService.RedriveInboundEvent";
-    let again = cast.admin.keyed(Protocol::Rest, redrive, json!({ "eventId": id }), "again").await.good();
+    let again = cast.admin.keyed(Protocol::Rest, redrive, json!({ "eventId": id }), "again").await.success();
     assert_eq!((again.status, again.text("/data/state")), (202, "INBOUND_EVENT_STATE_PENDING".to_owned()));
     let polled = format!("/api/v1/inbound-events/{id}");
     assert_eq!((again.header("location"), again.header("retry-after")), (Some(&*polled), Some("1")), "{again:#?}");
@@ -192,13 +192,13 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     assert_eq!((&done["attempts"], &done["failure"]), (&json!(1), &Value::Null));
     assert_eq!(things(&app.database).await, 1);
     for protocol in PROTOCOLS {
-        let now = cast.admin.keyed(protocol, redrive, json!({ "eventId": id }), "again").await.good();
+        let now = cast.admin.keyed(protocol, redrive, json!({ "eventId": id }), "again").await.success();
         assert!(now.is_replayed(), "{now:#?}");
         // A 202 is followed to its current state.
         assert_eq!((now.status, now.text("/data/state")), (200, "INBOUND_EVENT_STATE_PROCESSED".to_owned()));
         assert_eq!((now.header("location"), now.header("retry-after")), (None, None), "{now:#?}");
     }
-    cast.admin.call(Protocol::Rest, redrive, json!({ "eventId": id })).await.refused("EVENT_PROCESSED");
+    cast.admin.call(Protocol::Rest, redrive, json!({ "eventId": id })).await.failure("EVENT_PROCESSED");
     assert_eq!(things(&app.database).await, 1);
 }
 
@@ -213,8 +213,11 @@ async fn many_dead_events_are_redriven_in_batches() {
     app.database.sql(dead).await;
     let redrive = json!({ "provider": "WEBHOOK_PROVIDER_STRIPE" });
     for (count, more) in [(500, true), (200, false), (0, false)] {
-        let answer =
-            cast.admin.call(Protocol::Rest, "InboundEventService.RedriveInboundEvents", redrive.clone()).await.good();
+        let answer = cast
+            .admin
+            .call(Protocol::Rest, "InboundEventService.RedriveInboundEvents", redrive.clone())
+            .await
+            .success();
         assert_eq!(answer.data(), &json!({ "count": count, "more": more }));
     }
     let left = "SELECT count(*) FROM inbound_events WHERE state = 4";
@@ -229,12 +232,15 @@ async fn an_event_without_a_handler_is_ignored_and_can_be_redriven_later() {
     let maker = Arc::<Maker>::default();
     let app = start_app(&maker).await;
     let cast = app.cast().await;
-    deliver(&cast.anonymous, Protocol::Grpc, &webhook::event("nobody.knows")).await.good();
+    deliver(&cast.anonymous, Protocol::Grpc, &webhook::event("nobody.knows")).await.success();
     let id = stored_event_id(&app.database).await;
     let ignored = event_in_state(&app.database, &cast.admin, &id, "IGNORED").await;
     assert_eq!((&ignored["failure"], things(&app.database).await), (&Value::Null, 0));
     app.database.sql("UPDATE inbound_events SET kind = 'thing.wanted'").await;
-    cast.admin.call(Protocol::Rest, "InboundEventService.RedriveInboundEvent", json!({ "eventId": id })).await.good();
+    cast.admin
+        .call(Protocol::Rest, "InboundEventService.RedriveInboundEvent", json!({ "eventId": id }))
+        .await
+        .success();
     event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
     assert_eq!(things(&app.database).await, 1);
 }
@@ -244,7 +250,7 @@ async fn a_worker_killed_while_processing_an_event_loses_nothing() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
-    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("ping")).await.good();
+    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("ping")).await.success();
     let id = stored_event_id(&database).await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
@@ -259,7 +265,7 @@ async fn an_event_that_kills_its_workers_is_given_up() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
-    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("ping")).await.good();
+    deliver(&cast.anonymous, Protocol::Rest, &webhook::event("ping")).await.success();
     let id = stored_event_id(&database).await;
     database.sql("UPDATE jobs SET max_attempts = 1").await;
     Process::with(&database, &[("MAINSTAY_FAULTS", "inbound_event.handle=kill")]).await.wait().await;
@@ -276,7 +282,7 @@ async fn concurrent_workers_process_an_event_once() {
         .start()
         .await;
     let anonymous = app.cast().await.anonymous;
-    deliver(&anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.good();
+    deliver(&anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.success();
     let id = mainstay::webhooks::id::InboundEventId::parse(&stored_event_id(&app.database).await).expect("an id");
     let runs =
         futures_util::future::join_all((0..4).map(|_| mainstay::webhooks::inbound_event::ops::process(&app.app, id)))

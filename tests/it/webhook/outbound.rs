@@ -33,7 +33,7 @@ pub(super) async fn start_app(own: &[(&str, &str)]) -> TestApp {
 pub(crate) async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
     let request = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
     let made =
-        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.good();
+        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
     (made.id(), made.text("/secret"))
 }
 
@@ -52,7 +52,7 @@ pub(super) async fn list_deliveries(scene: &Scene, endpoint: &str) -> Vec<Value>
         "WebhookDeliveryService.ListWebhookDeliveries",
         json!({ "endpointId": endpoint }),
     );
-    list.await.good().data().as_array().expect("a list").clone()
+    list.await.success().data().as_array().expect("a list").clone()
 }
 
 /// Waits until the only delivery of an endpoint is in a state, and returns it with its attempts.
@@ -68,7 +68,7 @@ pub(super) async fn delivery_in_state(scene: &Scene, endpoint: &str, state: &str
                 .admin
                 .call(Protocol::Rest, "WebhookDeliveryService.GetWebhookDelivery", request)
                 .await
-                .good()
+                .success()
                 .data()
                 .clone();
         }
@@ -79,7 +79,7 @@ pub(super) async fn delivery_in_state(scene: &Scene, endpoint: &str, state: &str
 
 pub(super) async fn status(scene: &Scene, endpoint: &str) -> Value {
     let request = json!({ "endpointId": endpoint });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.good().data()["status"].clone()
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.success().data()["status"].clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,8 +90,8 @@ async fn each_change_is_delivered_once_and_signed() {
     let (id, secret) = endpoint(&scene, &receiver, &["support.ticket.created", "support.ticket.resolved"]).await;
     let ticket = scene.ticket().await;
     let assign = json!({ "ticketId": ticket, "assigneeId": scene.cast.agent.who().id });
-    scene.cast.agent.call(Protocol::Rest, "TicketService.AssignTicket", assign).await.good();
-    scene.cast.agent.call(Protocol::Grpc, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.good();
+    scene.cast.agent.call(Protocol::Rest, "TicketService.AssignTicket", assign).await.success();
+    scene.cast.agent.call(Protocol::Grpc, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.success();
     // An event of another account, which the endpoint does not receive.
     Scene::new(&app).await.ticket().await;
     let mut deliveries = receiver.wait_for(2).await;
@@ -125,7 +125,7 @@ async fn an_unknown_event_type_does_not_mean_all_types() {
     );
     let get = json!({ "endpointId": id });
     let get = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", get).await;
-    assert_eq!(get.good().data()["eventTypes"], json!(["fleet.vehicle.sold"]));
+    assert_eq!(get.success().data()["eventTypes"], json!(["fleet.vehicle.sold"]));
     app.database.sql("UPDATE webhook_endpoints SET kinds = '{}'").await;
     scene.ticket().await;
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 1, "none means all");
@@ -139,13 +139,13 @@ async fn a_change_that_is_rolled_back_is_not_delivered() {
     endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
     let refused = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft());
-    refused.await.refused("OPEN_TICKET_LIMIT_REACHED");
+    refused.await.failure("OPEN_TICKET_LIMIT_REACHED");
     let rows = "SELECT (SELECT count(*) FROM webhook_deliveries) * 10 + (SELECT count(*) FROM jobs WHERE kind = 'deliver_webhook')";
     assert_eq!(app.database.number(rows).await, 11, "one delivery and its job, written with the ticket");
     app.database.sql("ALTER TABLE webhook_deliveries ADD CHECK (false) NOT VALID").await;
     let tickets = app.database.number("SELECT count(*) FROM tickets").await;
     let stranger = json!({ "accountId": scene.account(), "subject": "One", "body": "Text" });
-    scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", stranger).await.refused("INTERNAL_ERROR");
+    scene.cast.agent.call(Protocol::Rest, "TicketService.CreateTicket", stranger).await.failure("INTERNAL_ERROR");
     assert_eq!(
         app.database.number("SELECT count(*) FROM tickets").await,
         tickets,
@@ -174,7 +174,7 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
 
     let resend = json!({ "deliveryId": done["id"] });
     let name = "WebhookDeliveryService.ResendWebhookDelivery";
-    let resent = scene.cast.admin.keyed(Protocol::Rest, name, resend.clone(), "again").await.good();
+    let resent = scene.cast.admin.keyed(Protocol::Rest, name, resend.clone(), "again").await.success();
     let polled = format!("/api/v1/webhook-deliveries/{}", done["id"].as_str().expect("an id"));
     assert_eq!((resent.status, resent.header("location")), (202, Some(&*polled)), "{resent:#?}");
     assert_eq!(resent.header("retry-after"), Some("1"), "{resent:#?}");
@@ -183,7 +183,7 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     let done = delivery_in_state(&scene, &id, "DELIVERED").await;
     assert_eq!(done["attemptCount"], 4, "{done}");
     for protocol in PROTOCOLS {
-        let now = scene.cast.admin.keyed(protocol, name, resend.clone(), "again").await.good();
+        let now = scene.cast.admin.keyed(protocol, name, resend.clone(), "again").await.success();
         // A 202 is followed to its current state.
         assert!(now.is_replayed() && now.status == 200, "{now:#?}");
         assert_eq!(now.data()["attemptCount"], 4, "{now:#?}");
@@ -216,7 +216,7 @@ async fn both_secrets_sign_during_a_rotation() {
         .admin
         .call(Protocol::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate)
         .await
-        .good()
+        .success()
         .text("/secret");
     scene.ticket().await;
     let deliveries = receiver.wait_for(1).await;
@@ -234,7 +234,7 @@ async fn both_secrets_sign_during_a_rotation() {
         .admin
         .call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", json!({ "endpointId": id }))
         .await
-        .good();
+        .success();
     assert!(!shown.body.to_string().contains("whsec_"), "{shown:?}");
     let kept = app.database.sql("SELECT webhook_endpoints::text FROM webhook_endpoints").await;
     assert!(!format!("{kept:?}").contains(&second[6..]), "{kept:?}");
@@ -248,7 +248,8 @@ async fn a_test_event_is_signed_and_not_recorded() {
     let (id, secret) = endpoint(&scene, &receiver, &[]).await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = json!({ "endpointId": id });
-        let test = scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", request).await.good();
+        let test =
+            scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", request).await.success();
         assert_eq!(test.data()["status"], 202);
         let delivery = receiver.wait_for(number + 1).await.pop().expect("one");
         assert!(is_signed(&delivery, &secret) && delivery.body.contains("\"webhooks.endpoint.test\""), "{delivery:?}");

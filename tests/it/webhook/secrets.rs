@@ -16,7 +16,7 @@ async fn an_old_secret_that_can_not_be_unsealed_holds_nothing_up() {
     let receiver = Receiver::answering(&[204]).await;
     let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     let rotate = json!({ "endpointId": id, "overlapSeconds": 60 });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate).await.good();
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate).await.success();
     app.database.sql("UPDATE webhook_endpoints SET old_secret = '\\x00'").await;
     scene.ticket().await;
     delivery_in_state(&scene, &id, "DELIVERED").await;

@@ -25,7 +25,7 @@ pub(crate) enum Line {
     /// The new state of a Stripe object.
     Object { object: Value },
     /// A response stored under a key.
-    Kept { key: String, fingerprint: String, status: u16, body: Value },
+    StoredResponse { key: String, fingerprint: String, status: u16, body: Value },
 }
 
 /// A movement of money.
@@ -52,7 +52,7 @@ pub(crate) struct Event {
 
 /// A stored response.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct StoredResponse {
     pub(crate) fingerprint: String,
     pub(crate) status: u16,
     pub(crate) body: Value,
@@ -65,7 +65,7 @@ pub(crate) struct Books {
     pub(crate) movements: Vec<Movement>,
     events: Vec<Event>,
     delivered: HashSet<String>,
-    pub(crate) kept: HashMap<String, Kept>,
+    pub(crate) kept: HashMap<String, StoredResponse>,
     /// Objects with more state than money, by id.
     pub(crate) objects: BTreeMap<String, Value>,
     /// Refunds that the bank returned.
@@ -120,8 +120,8 @@ impl Books {
                 let id = object["id"].as_str().unwrap_or_default().to_owned();
                 self.objects.insert(id, object);
             }
-            Line::Kept { key, fingerprint, status, body } => {
-                self.kept.insert(key, Kept { fingerprint, status, body });
+            Line::StoredResponse { key, fingerprint, status, body } => {
+                self.kept.insert(key, StoredResponse { fingerprint, status, body });
             }
         }
     }

@@ -117,7 +117,7 @@ async fn once(
         lines.push(Line::Event(webhooks::declined_event(&books, requested, currency, &metadata(form))));
     }
     if is_kept {
-        lines.push(Line::Kept { key: key.to_owned(), fingerprint, status, body: body.clone() });
+        lines.push(Line::StoredResponse { key: key.to_owned(), fingerprint, status, body: body.clone() });
     }
     match books.write(lines) {
         Ok(()) => {

@@ -17,7 +17,7 @@ type Session = Schemas["Session"];
 export function SessionsPage() {
   const t = useText();
   const name = useName();
-  const [asking, setAsking] = useState(false);
+  const [isConfirming, setIsConfirming] = useState(false);
   const query = useQuery({ queryKey: ["sessions"], queryFn: ({ signal }) => read(api.GET("/api/v1/sessions", { signal })) });
   const columns: Column<Session>[] = [
     { name: "userAgent", label: name("userAgent"), cell: (session) => <>{browserOf(session.userAgent)} {session.current && <span className="badge good">{t("this one")}</span>}</> },
@@ -30,9 +30,9 @@ export function SessionsPage() {
     await signOut();
   };
   return (
-    <PageFrame title={t("Sessions")} actions={<button type="button" className="danger" onClick={() => setAsking(true)}>{t("Sign out everywhere")}</button>}>
+    <PageFrame title={t("Sessions")} actions={<button type="button" className="danger" onClick={() => setIsConfirming(true)}>{t("Sign out everywhere")}</button>}>
       <Table label={t("Sessions")} columns={columns} query={query} rowKey={(session) => session.id} />
-      {asking && <Confirm title={t("Sign out everywhere")} action={t("Sign out everywhere")} onClose={() => setAsking(false)} onConfirm={endAll}><p>{t("Every session ends, this one included.")}</p></Confirm>}
+      {isConfirming && <Confirm title={t("Sign out everywhere")} action={t("Sign out everywhere")} onClose={() => setIsConfirming(false)} onConfirm={endAll}><p>{t("Every session ends, this one included.")}</p></Confirm>}
     </PageFrame>
   );
 }

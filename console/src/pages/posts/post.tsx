@@ -1,4 +1,4 @@
-/** One post: the editor, and what readers are going to see. */
+/** One post: the editor and the preview. */
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
@@ -24,7 +24,7 @@ export function PostPage() {
   const { data, error, refetch } = useQuery({
     queryKey: ["post", id],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/posts/{postId}", { params: { path: { postId: id } }, signal }))).data,
-    // What is being written must not change under the writer's hands.
+    // A refetch would replace the text that is being edited.
     refetchOnWindowFocus: false,
   });
   const above = <Link to="/posts">{t("Posts")}</Link>;
@@ -53,12 +53,12 @@ function PostView({ post }: { post: Post }) {
 
 const IMAGES = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
-/** What is read out in the place of an image, until the author knows better. */
-function alternative(name: string): string {
+/** The first text alternative of an image, which the author may replace. */
+function altText(name: string): string {
   return name.replace(/\.\w+$/, "").replace(/[[\]\\_-]+/g, " ").trim();
 }
 
-/** The text, and beside it what the server makes of the version that is saved. */
+/** The text, and beside it the saved version as the server renders it. */
 function Editor({ post }: { post: Post }) {
   const t = useText();
   const name = useName();
@@ -89,7 +89,7 @@ function Editor({ post }: { post: Post }) {
   /** Puts an image where the cursor is. */
   const insert = ([file]: StoredFile[]) => {
     const { selectionStart: at = texts.body.length, selectionEnd: end = at } = text.current ?? {};
-    if (file) setTexts({ ...texts, body: `${texts.body.slice(0, at)}![${alternative(file.name)}](/images/${file.id})${texts.body.slice(end)}` });
+    if (file) setTexts({ ...texts, body: `${texts.body.slice(0, at)}![${altText(file.name)}](/images/${file.id})${texts.body.slice(end)}` });
   };
   return (
     <form className="editor" onSubmit={(event) => { event.preventDefault(); void save(); }}>

@@ -1,4 +1,4 @@
-/** What readers are going to see, as the server renders it. */
+/** A post as readers will see it, rendered by the server. */
 
 import { useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
@@ -9,10 +9,10 @@ import { linkTo } from "../../api/files";
 import { Problem } from "../../ui/problem";
 
 const IMAGE = /^\/images\/([0-9a-f-]{36})(?=$|[?#])/;
-/** Links last longer than this; a new link loads the image anew. */
+/** Less than a link is valid. A new link makes the browser load the image again. */
 const LINKS_MS = 60_000;
 
-/** Nothing for an image that was deleted, whose description is shown then. */
+/** The link of an image; empty if it was deleted, so that its alternative text is shown. */
 async function linkIfAny(id: string): Promise<string> {
   return await linkTo(id).catch((error: unknown) => {
     if (asApiError(error).status === 404) return "";
@@ -20,7 +20,7 @@ async function linkIfAny(id: string): Promise<string> {
   });
 }
 
-/** The document is nobody's yet: it loads no image. */
+/** Parses without loading the images, because the document is not part of the page. */
 function parse(html: string): Document {
   return new DOMParser().parseFromString(html, "text/html");
 }
@@ -30,7 +30,7 @@ function imageIds(html: string): string[] {
   return [...new Set(found.filter((id) => id !== undefined))].sort();
 }
 
-/** Shows images of ours from where the links lead. */
+/** Replaces the sources of our images by their links. */
 function withLinks(html: string, links: ReadonlyMap<string, string>): string {
   const page = parse(html);
   for (const image of page.images) {
@@ -44,7 +44,7 @@ function withLinks(html: string, links: ReadonlyMap<string, string>): string {
 
 export function Preview({ post }: { post: Schemas["Post"] }) {
   const html = post.html ?? "";
-  // Readers get the images of published posts at their own address; those of the others need the author's leave.
+  // The images of published posts are public; those of others need a link that the author is allowed to make.
   const isPublic = post.status === "POST_STATUS_PUBLISHED";
   const ids = useMemo(() => (isPublic ? [] : imageIds(html)), [isPublic, html]);
   const { data, error, refetch } = useQuery({

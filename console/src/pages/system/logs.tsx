@@ -6,7 +6,7 @@ import { useId, useState } from "react";
 
 import type { paths } from "../../../generated/api";
 import { api, read } from "../../api/client";
-import { Delayed } from "../../resource/filters";
+import { DebouncedInput } from "../../resource/filters";
 import { useName, useText, type Text } from "../../text";
 import { Degraded } from "../../ui/degraded";
 import { Badge, Id, localTime, None, short } from "../../ui/format";
@@ -132,7 +132,7 @@ function LogFilters() {
     <FilterBar>
       <div className="grow">
         <label htmlFor={`${id}-text`}>{t(LABELS.text)}</label>
-        <Delayed id={`${id}-text`} value={search["text"] ?? ""} onChange={(text) => set({ text })} />
+        <DebouncedInput id={`${id}-text`} value={search["text"] ?? ""} onChange={(text) => set({ text })} />
       </div>
       <div>
         <label htmlFor={`${id}-level`}>{t("At least as severe as")}</label>
@@ -150,7 +150,7 @@ function LogFilters() {
       {TEXTS.filter((field) => field !== "text").map((field) => (
         <div key={field}>
           <label htmlFor={`${id}-${field}`}>{t(LABELS[field])}</label>
-          <Delayed id={`${id}-${field}`} value={search[field] ?? ""} onChange={(text) => set({ [field]: text })} />
+          <DebouncedInput id={`${id}-${field}`} value={search[field] ?? ""} onChange={(text) => set({ [field]: text })} />
         </div>
       ))}
       {isFiltered && <Link className="button" to="." search={{} as never}>{t("Clear filters")}</Link>}

@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useId } from "react";
 
 import { api, read, type Schemas } from "../../api/client";
-import { Delayed } from "../../resource/filters";
+import { DebouncedInput } from "../../resource/filters";
 import { useName, useText } from "../../text";
 import { None } from "../../ui/format";
 import { PageFrame } from "../../ui/page";
@@ -36,7 +36,7 @@ export function SettingsPage() {
     <PageFrame title={t("Settings")}>
       <p className="lead">{t("As the server that answers read them when it started. They are changed in its environment or its configuration file; secrets are never shown.")}</p>
       <FilterBar>
-        <div className="grow"><label htmlFor={id}>{t("Search")}</label><Delayed id={id} value={search["query"] ?? ""} onChange={(query) => set({ query })} /></div>
+        <div className="grow"><label htmlFor={id}>{t("Search")}</label><DebouncedInput id={id} value={search["query"] ?? ""} onChange={(query) => set({ query })} /></div>
         <ChoiceFilter name="source" values={SOURCES} />
       </FilterBar>
       <Table label={t("Settings")} columns={columns} query={{ data: found && { data: found }, error, isPending, refetch }} rowKey={(one) => one.name} empty={t("Nothing found.")} />

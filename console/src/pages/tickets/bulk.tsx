@@ -1,4 +1,4 @@
-/** What is done to several tickets at once. Each is a request of its own; those that fail stay selected. */
+/** Actions on several tickets. Each ticket is a request of its own; those that fail stay selected. */
 
 import { useState, type ReactNode } from "react";
 
@@ -12,24 +12,24 @@ import { PRIORITIES, useChange, type Change, type Ticket } from "./api";
 
 type BulkProps = { tickets: readonly Ticket[]; all: boolean; isStaff: boolean; label: string; onAll: () => void; onNone: () => void; onDone: (failed: string[]) => void; children: ReactNode };
 
-/** Requests at once, so that a selection does not use up the user's rate limit in a moment. */
-const AT_ONCE = 4;
+/** Concurrent requests, so that a large selection does not use up the user's rate limit in a moment. */
+const CONCURRENCY = 4;
 
 export function BulkBar({ tickets, all, isStaff, label, onAll, onNone, onDone, children }: BulkProps) {
   const t = useText();
   const name = useName();
   const user = useUser();
   const { mutateAsync } = useChange();
-  const [asking, setAsking] = useState(false);
+  const [isConfirming, setIsConfirming] = useState(false);
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   const apply = async (change: Change) => {
     setBusy(true);
     setError(undefined);
     const failed: string[] = [];
-    const left = [...tickets];
-    const work = async () => {
-      for (let ticket = left.shift(); ticket; ticket = left.shift()) {
+    const queue = [...tickets];
+    const worker = async () => {
+      for (let ticket = queue.shift(); ticket; ticket = queue.shift()) {
         const { id } = ticket;
         await mutateAsync({ ticket, change }).catch((failure: unknown) => {
           failed.push(id);
@@ -37,33 +37,33 @@ export function BulkBar({ tickets, all, isStaff, label, onAll, onNone, onDone, c
         });
       }
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    await Promise.all(Array.from({ length: CONCURRENCY }, worker));
     setBusy(false);
     toast(t("Tickets changed: {count}", { count: tickets.length - failed.length }));
     onDone(failed);
   };
-  const none = tickets.length === 0 || busy;
+  const isDisabled = tickets.length === 0 || busy;
   return (
     <>
       <div className={tickets.length > 0 ? "bulk active" : "bulk"} role="group" aria-label={t("Selected tickets")}>
         <label><input type="checkbox" checked={all} onChange={onAll} /> {tickets.length > 0 ? t("{count} selected", { count: tickets.length }) : label}</label>
         {tickets.length > 0 && <>
-          {isStaff && <button type="button" disabled={none} onClick={() => void apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
-          <button type="button" disabled={none} onClick={() => setAsking(true)}>{t("Resolve")}</button>
-          <select aria-label={name("priority")} value="" disabled={none} onChange={(event) => {
+          {isStaff && <button type="button" disabled={isDisabled} onClick={() => void apply({ kind: "assign", assigneeId: user.id })}>{t("Assign to me")}</button>}
+          <button type="button" disabled={isDisabled} onClick={() => setIsConfirming(true)}>{t("Resolve")}</button>
+          <select aria-label={name("priority")} value="" disabled={isDisabled} onChange={(event) => {
             const priority = PRIORITIES.find((one) => one === event.target.value);
             if (priority) void apply({ kind: "patch", patch: { priority } });
           }}>
             <option value="">{t("Set priority …")}</option>
             {PRIORITIES.map((one) => <option key={one} value={one}>{name(one)}</option>)}
           </select>
-          <button type="button" className="quiet" disabled={none} onClick={onNone}>{t("Clear selection")}</button>
+          <button type="button" className="quiet" disabled={isDisabled} onClick={onNone}>{t("Clear selection")}</button>
         </>}
         {children}
       </div>
       {error !== undefined && <Problem error={error} />}
-      {asking && (
-        <Confirm title={t("Resolve the selected tickets ({count})?", { count: tickets.length })} action={t("Resolve")} onClose={() => setAsking(false)} onConfirm={() => apply({ kind: "resolve" })}>
+      {isConfirming && (
+        <Confirm title={t("Resolve the selected tickets ({count})?", { count: tickets.length })} action={t("Resolve")} onClose={() => setIsConfirming(false)} onConfirm={() => apply({ kind: "resolve" })}>
           <ul>{tickets.slice(0, 10).map((ticket) => <li key={ticket.id}>{ticket.subject}</li>)}{tickets.length > 10 && <li>…</li>}</ul>
         </Confirm>
       )}

@@ -1,4 +1,4 @@
-/** What is shown if a change of a ticket failed, above all if somebody else was faster. */
+/** Shows why a change of a ticket failed, and for a conflict the ways out of it. */
 
 import { useQueryClient } from "@tanstack/react-query";
 
@@ -10,7 +10,7 @@ import { ticketKey, type Change, type Ticket } from "./api";
 
 type ConflictProps = { error: unknown; change: Change; id: string; onClose: () => void; onRetry: () => void; onApply: (latest: Ticket) => void };
 
-export async function latestOf(id: string): Promise<Ticket> {
+export async function fetchLatest(id: string): Promise<Ticket> {
   return (await read(api.GET("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: id } } }))).data;
 }
 
@@ -18,15 +18,15 @@ export function Conflict({ error, id, onClose, onRetry, onApply }: ConflictProps
   const t = useText();
   const client = useQueryClient();
   const load = async () => {
-    const latest = await latestOf(id);
+    const latest = await fetchLatest(id);
     client.setQueryData(ticketKey(id), latest);
     onClose();
     return latest;
   };
-  const faster = [409, 412].includes(asApiError(error).status);
+  const isConflict = [409, 412].includes(asApiError(error).status);
   return (
-    <Problem error={error} {...(!faster && { onRetry })}>
-      {faster && (
+    <Problem error={error} {...(!isConflict && { onRetry })}>
+      {isConflict && (
         <p className="actions">
           <button type="button" onClick={() => void load()}>{t("Load the latest version")}</button>
           <button type="button" onClick={() => void load().then(onApply)}>{t("Apply mine to it")}</button>

@@ -130,7 +130,7 @@ function Delete({ ticket }: { ticket: Ticket }) {
   const t = useText();
   const client = useQueryClient();
   const navigate = useNavigate();
-  const [asking, setAsking] = useState(false);
+  const [isConfirming, setIsConfirming] = useState(false);
   const [search] = useLastSearch();
   const [chosen, setChosen] = useChosen();
   const remove = async () => {
@@ -142,9 +142,9 @@ function Delete({ ticket }: { ticket: Ticket }) {
   };
   return (
     <>
-      <button type="button" className="danger" onClick={() => setAsking(true)}>{t("Delete")}</button>
-      {asking && (
-        <Confirm title={t("Delete this ticket?")} action={t("Delete")} name={ticket.subject} onConfirm={remove} onClose={() => setAsking(false)}>
+      <button type="button" className="danger" onClick={() => setIsConfirming(true)}>{t("Delete")}</button>
+      {isConfirming && (
+        <Confirm title={t("Delete this ticket?")} action={t("Delete")} name={ticket.subject} onConfirm={remove} onClose={() => setIsConfirming(false)}>
           <p>{t("Its comments and its history go with it. This can't be undone.")}</p>
         </Confirm>
       )}

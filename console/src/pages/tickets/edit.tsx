@@ -1,4 +1,4 @@
-/** The form for a ticket. If somebody else was faster, both changes are merged, and only what collides is asked. */
+/** The form for a ticket. If somebody else saved first, both changes are merged, and only the fields that conflict are asked. */
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -12,7 +12,7 @@ import { Sheet } from "../../ui/dialog";
 import { Skeleton } from "../../ui/page";
 import { toast } from "../../ui/toast";
 import { ticketKey, useChange, type Ticket, type TicketPatch } from "./api";
-import { latestOf } from "./conflict";
+import { fetchLatest } from "./conflict";
 import { changed, Merge } from "./merge";
 
 const FIELDS = ["subject", "body", "kind", "priority", "queue", "language", "tags"] as const;
@@ -42,7 +42,7 @@ export function EditTicket({ ticket, onClose }: { ticket: Ticket; onClose: () =>
         await mutateAsync({ ticket: version, change: { kind: "patch", patch } });
       } catch (error) {
         if (asApiError(error).status !== 412) throw error;
-        const latest = await latestOf(version.id);
+        const latest = await fetchLatest(version.id);
         client.setQueryData(ticketKey(version.id), latest);
         setConflict({ mine: values, latest });
         return;

@@ -5,7 +5,7 @@ import { useId } from "react";
 
 import type { paths } from "../../../generated/api";
 import { api, read } from "../../api/client";
-import { Delayed } from "../../resource/filters";
+import { DebouncedInput } from "../../resource/filters";
 import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText, type Text } from "../../text";
 import { PRIORITIES, STATUSES } from "./api";
@@ -56,7 +56,7 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
     <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>
       <div className="grow">
         <label htmlFor={`${id}-query`}>{t("Search")}</label>
-        <Delayed id={`${id}-query`} placeholder={t("Whole words of the subject or the text")} value={search.query ?? ""} onChange={(query) => onChange({ query: query || undefined })} />
+        <DebouncedInput id={`${id}-query`} placeholder={t("Whole words of the subject or the text")} value={search.query ?? ""} onChange={(query) => onChange({ query: query || undefined })} />
       </div>
       <Choice label={name("status")} value={search.status} onChange={(status) => onChange({ status })}
         options={[["unresolved", t("Not resolved")], ...STATUSES.map((one): [string, string] => [one, name(one)])]} />

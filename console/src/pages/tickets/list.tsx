@@ -13,7 +13,7 @@ import { Table, type Column } from "../../ui/table";
 import type { Ticket } from "./api";
 import { BulkBar } from "./bulk";
 import { TicketFilters, filterOf, type TicketSearch } from "./filters";
-import { useLacking } from "./lacking";
+import { usePendingChanges } from "./pending-changes";
 import { useChosen, useLastSearch } from "./kept";
 import { NewTicket } from "./new";
 import { useAgents } from "./people";
@@ -39,7 +39,7 @@ export function TicketsPage() {
   const reveal = useRef<Reveal>(null);
   const triage = useTriage({ name: JSON.stringify(filter), rows, onReveal: (index) => reveal.current?.(index), onOpen: open, onSelect: toggle });
   const agents = useAgents().data ?? [];
-  const { lacking, showAll } = useLacking(filter, rows);
+  const { pending, showAll } = usePendingChanges(filter, rows);
   const columns: Column<Ticket>[] = [
     {
       name: "select",
@@ -58,7 +58,7 @@ export function TicketsPage() {
       <TicketViews search={search} />
       <TicketFilters search={search} onChange={set} />
       <BulkBar {...selection} isStaff={isStaff}><Total rows={rows} /></BulkBar>
-      <div role="status" className="lacking">{lacking > 0 && <button type="button" onClick={showAll}>{t("New or changed: {count}. Show", { count: lacking })}</button>}</div>
+      <div role="status" className="pending-changes">{pending > 0 && <button type="button" onClick={showAll}>{t("New or changed: {count}. Show", { count: pending })}</button>}</div>
       {rows.count > 0
         ? <EndlessTable ref={reveal} label={t("Tickets")} columns={columns} count={rows.count} at={rows.at} current={triage.current} start={triage.start} onCurrent={triage.mark} onLook={rows.look} />
         : <Table label={t("Tickets")} columns={columns} query={rows.first} rowKey={(ticket) => ticket.id} empty={t("No ticket matches.")} />}

@@ -31,7 +31,7 @@ export function EndpointsPage() {
   );
 }
 
-const WATCH_MS = 5000;
+const REFRESH_INTERVAL_MS = 5000;
 
 export function EndpointPage() {
   const t = useText();
@@ -56,7 +56,7 @@ export function EndpointPage() {
       <Action {...shared} id="WebhookEndpointService_DeleteWebhookEndpoint" label={t("Delete")} onDone={() => void navigate({ to: "/webhooks" })} />
     </>}>
       <Test endpointId={id} />
-      <Related title={t("Deliveries")} name={["deliveries", id]} columns={deliveries} refetchMs={WATCH_MS}
+      <Related title={t("Deliveries")} name={["deliveries", id]} columns={deliveries} refetchMs={REFRESH_INTERVAL_MS}
         fetch={(signal) => read(api.GET("/api/v1/webhook-endpoints/{endpointId}/deliveries", { params: { path, query: { pageSize: 50 } }, signal }))} />
       <Card title={t("Details")} actions={<Badge value={data.status} />}><Fields value={data} /></Card>
     </PageFrame>

@@ -9,7 +9,7 @@ use mainstay_dev_servers::{Options, Postgres, Redis, RedisOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid, getpid};
 
-use super::{GONE_WITHIN, Outcome, open_dir, query, wait_gone};
+use super::{EXIT_TIMEOUT, TestResult, open_dir, query, wait_for_exit};
 
 /// The directory of the helper process's cluster; only the helper has this variable.
 const HELPER_DIR: &str = "MAINSTAY_TEST_HELPER_DIR";
@@ -18,7 +18,7 @@ const HELPER_DIR: &str = "MAINSTAY_TEST_HELPER_DIR";
 #[tokio::test]
 #[ignore = "run by the tests that kill it"]
 #[expect(clippy::disallowed_methods, reason = "how the parent test talks to this process")]
-async fn helper_process() -> Outcome {
+async fn helper_process() -> TestResult {
     let home = std::env::var_os(HELPER_DIR).ok_or("started by hand")?;
     let persistent = Postgres::start(Options::persistent(home)).await?;
     let temporary = Postgres::start(Options::temporary()).await?;
@@ -77,35 +77,35 @@ impl Drop for Helper {
 }
 
 #[tokio::test]
-async fn no_server_outlives_a_killed_parent() -> Outcome {
+async fn no_server_outlives_a_killed_parent() -> TestResult {
     let dir = open_dir()?;
     let mut helper = Helper::start(&dir.path().join("postgres"))?;
     helper.kill()?;
-    wait_gone(&helper.pids).await;
+    wait_for_exit(&helper.pids).await;
     let since = Instant::now();
     while helper.temporary.exists() {
-        assert!(since.elapsed() < GONE_WITHIN, "{} is left over", helper.temporary.display());
+        assert!(since.elapsed() < EXIT_TIMEOUT, "{} is left over", helper.temporary.display());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn the_next_start_takes_over_immediately() -> Outcome {
+async fn the_next_start_takes_over_immediately() -> TestResult {
     let dir = open_dir()?;
     let home = dir.path().join("postgres");
     let mut helper = Helper::start(&home)?;
     helper.kill()?;
     let next = Postgres::start(Options::persistent(&home)).await?;
     assert_eq!(query(next.url(), "SELECT word FROM kept").await?, "still here");
-    wait_gone(&helper.pids).await;
+    wait_for_exit(&helper.pids).await;
     Ok(())
 }
 
 /// The watcher was killed too, by an operator or by the kernel when out of memory: the next start ends the orphan.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn an_orphan_without_a_watcher_is_ended_by_the_next_start() -> Outcome {
+async fn an_orphan_without_a_watcher_is_ended_by_the_next_start() -> TestResult {
     let dir = open_dir()?;
     let home = dir.path().join("postgres");
     let mut helper = Helper::start(&home)?;
@@ -117,7 +117,7 @@ async fn an_orphan_without_a_watcher_is_ended_by_the_next_start() -> Outcome {
     kill(helper.postgres, None)?;
     let next = Postgres::start(Options::persistent(&home)).await?;
     assert_eq!(query(next.url(), "SELECT word FROM kept").await?, "still here");
-    wait_gone(&helper.pids).await;
+    wait_for_exit(&helper.pids).await;
     Ok(())
 }
 

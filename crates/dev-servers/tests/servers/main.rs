@@ -13,11 +13,11 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tokio_postgres::NoTls;
 
-const GONE_WITHIN: Duration = Duration::from_secs(60);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// A directory that the account of a root run may enter.
+/// A directory that the unprivileged account of a server may enter when root runs the tests.
 fn open_dir() -> std::io::Result<tempfile::TempDir> {
     dir_with(0o755)
 }
@@ -42,10 +42,10 @@ fn pid_of(pid: u32) -> Pid {
     Pid::from_raw(i32::try_from(pid).expect("a pid fits"))
 }
 
-async fn wait_gone(pids: &[Pid]) {
+async fn wait_for_exit(pids: &[Pid]) {
     let since = Instant::now();
     while let Some(pid) = pids.iter().find(|pid| kill(**pid, None) != Err(Errno::ESRCH)) {
-        assert!(since.elapsed() < GONE_WITHIN, "process {pid} is still there");
+        assert!(since.elapsed() < EXIT_TIMEOUT, "process {pid} is still there");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -2,10 +2,10 @@
 
 use mainstay_dev_servers::{Options, PgBouncer, Postgres};
 
-use super::{Outcome, query};
+use super::{TestResult, query};
 
 #[tokio::test]
-async fn pgbouncer_leads_to_every_database_and_ends() -> Outcome {
+async fn pgbouncer_leads_to_every_database_and_ends() -> TestResult {
     let postgres = Postgres::start(Options::temporary()).await?;
     postgres.create_database("other", None).await?;
     let pooler = PgBouncer::start(postgres.url(), &[("pool_mode", "transaction")]).await?;

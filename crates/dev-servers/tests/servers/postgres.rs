@@ -7,10 +7,10 @@ use std::time::Duration;
 use mainstay_dev_servers::{Error, Options, Postgres};
 use nix::unistd::{getpgid, getpid};
 
-use super::{Outcome, dir_with, open_dir, pid_of, query, wait_gone};
+use super::{TestResult, dir_with, open_dir, pid_of, query, wait_for_exit};
 
 #[tokio::test]
-async fn data_survives_a_restart_and_the_directory_has_one_holder() -> Outcome {
+async fn data_survives_a_restart_and_the_directory_has_one_holder() -> TestResult {
     let dir = open_dir()?;
     let home = dir.path().join("postgres");
     let first = Postgres::start(Options::persistent(&home)).await?;
@@ -27,7 +27,7 @@ async fn data_survives_a_restart_and_the_directory_has_one_holder() -> Outcome {
     assert!(refused.contains(&format!("process {}", getpid())), "{refused}");
 
     first.stop().await;
-    wait_gone(&[pid]).await;
+    wait_for_exit(&[pid]).await;
     let again = Postgres::start(Options::persistent(&home)).await?;
     assert_eq!(query(again.url(), "SELECT word FROM kept").await?, "still here");
     let secret = std::fs::metadata(home.join("password"))?;
@@ -38,7 +38,7 @@ async fn data_survives_a_restart_and_the_directory_has_one_holder() -> Outcome {
 }
 
 #[tokio::test]
-async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> Outcome {
+async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> TestResult {
     let dir = open_dir()?;
     let home = dir.path().join("postgres");
     // A kill during initdb.
@@ -55,7 +55,7 @@ async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_lost_password_is_reported_not_replaced() -> Outcome {
+async fn a_lost_password_is_reported_not_replaced() -> TestResult {
     let dir = open_dir()?;
     let home = dir.path().join("postgres");
     Postgres::start(Options::persistent(&home)).await?.stop().await;
@@ -69,7 +69,7 @@ async fn a_lost_password_is_reported_not_replaced() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_root_run_reports_the_inaccessible_directory() -> Outcome {
+async fn a_root_run_reports_the_inaccessible_directory() -> TestResult {
     let dir = dir_with(0o700)?;
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
@@ -81,7 +81,7 @@ async fn a_root_run_reports_the_inaccessible_directory() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_temporary_cluster_can_restart_and_clone_and_is_removed() -> Outcome {
+async fn a_temporary_cluster_can_restart_and_clone_and_is_removed() -> TestResult {
     let mut postgres = Postgres::start(Options::temporary().set("work_mem", "5MB")).await?;
     let url = postgres.url().to_owned();
     assert_eq!(query(&url, "SHOW work_mem").await?, "5MB");
@@ -111,13 +111,13 @@ async fn a_temporary_cluster_can_restart_and_clone_and_is_removed() -> Outcome {
     let pid = pid_of(postgres.pid().ok_or("no pid")?);
     assert!(dir.parent().is_some_and(Path::exists));
     drop(postgres);
-    wait_gone(&[pid]).await;
+    wait_for_exit(&[pid]).await;
     assert!(!dir.parent().is_some_and(Path::exists), "{} is left over", dir.display());
     Ok(())
 }
 
 #[tokio::test]
-async fn a_standby_follows_until_it_is_promoted() -> Outcome {
+async fn a_standby_follows_until_it_is_promoted() -> TestResult {
     let primary = Postgres::start(Options::temporary().set("shared_buffers", "64MB")).await?;
     query(primary.url(), "CREATE TABLE kept AS SELECT 'before' AS word").await?;
     let standby = primary.standby().await?;
@@ -142,7 +142,7 @@ async fn a_standby_follows_until_it_is_promoted() -> Outcome {
 
 /// Whether there is room in memory depends on the machine.
 #[tokio::test]
-async fn a_cluster_in_memory_leaves_nothing_there() -> Outcome {
+async fn a_cluster_in_memory_leaves_nothing_there() -> TestResult {
     let postgres = Postgres::start(Options::in_memory()).await?;
     let dir = PathBuf::from(query(postgres.url(), "SHOW data_directory").await?);
     assert!(dir.starts_with("/dev/shm") || dir.starts_with(std::env::temp_dir().canonicalize()?), "{}", dir.display());

@@ -3,7 +3,7 @@
 use mainstay_dev_servers::{Redis, RedisOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Outcome, pid_of, wait_gone};
+use super::{TestResult, pid_of, wait_for_exit};
 
 /// Sends a command in Redis's inline protocol and returns the beginning of the reply.
 async fn command(url: &str, text: &str) -> std::io::Result<String> {
@@ -15,7 +15,7 @@ async fn command(url: &str, text: &str) -> std::io::Result<String> {
 }
 
 #[tokio::test]
-async fn redis_restarts_on_its_port_and_keeps_its_limit() -> Outcome {
+async fn redis_restarts_on_its_port_and_keeps_its_limit() -> TestResult {
     let mut server = Redis::start(RedisOptions { maxmemory_bytes: Some(1), ..RedisOptions::default() }).await?;
     let url = server.url();
     assert!(command(&url, "SET key value").await?.starts_with("-OOM"));
@@ -28,6 +28,6 @@ async fn redis_restarts_on_its_port_and_keeps_its_limit() -> Outcome {
     assert_eq!(command(&url, "PING").await?, "+PONG\r\n");
     let pid = pid_of(server.pid().ok_or("no pid")?);
     server.stop().await;
-    wait_gone(&[pid]).await;
+    wait_for_exit(&[pid]).await;
     Ok(())
 }

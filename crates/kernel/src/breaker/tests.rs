@@ -1,9 +1,9 @@
 use super::*;
 
-const REST: Duration = Duration::from_secs(1);
+const BACKOFF: Duration = Duration::from_secs(1);
 
 fn breaker() -> Arc<Breaker> {
-    Arc::new(Breaker::new("test", REST, 4 * REST))
+    Arc::new(Breaker::new("test", BACKOFF, 4 * BACKOFF))
 }
 
 #[test]
@@ -33,22 +33,22 @@ fn a_lost_connection_opens_it_at_once_and_a_probe_in_the_background_closes_it() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_call_probes_when_the_rest_is_over_and_the_rest_doubles() {
+async fn one_call_probes_when_the_backoff_is_over_and_the_backoff_doubles() {
     let breaker = breaker();
     assert!(breaker.record_failure(true));
-    for rest in [1, 2, 4, 4] {
-        let rest = rest * REST;
-        assert_eq!(breaker.clone().admit().expect_err("it is open"), rest);
-        tokio::time::advance(rest).await;
+    for backoff in [1, 2, 4, 4] {
+        let backoff = backoff * BACKOFF;
+        assert_eq!(breaker.clone().admit().expect_err("it is open"), backoff);
+        tokio::time::advance(backoff).await;
         assert_eq!(breaker.state(), Circuit::HalfOpen);
-        let probe = breaker.clone().admit().expect("the rest is over");
+        let probe = breaker.clone().admit().expect("the backoff is over");
         assert!(breaker.clone().admit().is_err(), "one probe at a time");
         probe.settle(Verdict::Unavailable);
     }
-    tokio::time::advance(4 * REST).await;
+    tokio::time::advance(4 * BACKOFF).await;
     drop(breaker.clone().admit().expect("a probe"));
     let next = breaker.clone().admit().expect("the probe that was given up has shown nothing");
-    let late = Admitted::new(breaker.clone(), false);
+    let late = AdmittedCall::new(breaker.clone(), false);
     next.settle(Verdict::Alive);
     late.settle(Verdict::Unavailable);
     assert_eq!(breaker.state(), Circuit::Closed);

@@ -26,7 +26,7 @@ const FLOOR_TTL: Duration = Duration::from_secs(3600);
 /// The values that this process has, and the floors of their tags.
 #[derive(Debug)]
 pub(super) struct Local {
-    entries: sync::Cache<Arc<str>, Checked>,
+    entries: sync::Cache<Arc<str>, CachedEntry>,
     floors: sync::Cache<Arc<str>, i64>,
     /// Values that were checked before are checked again: notices of changes may have been lost then.
     listening_since: Mutex<Instant>,
@@ -35,7 +35,7 @@ pub(super) struct Local {
 }
 
 #[derive(Debug, Clone)]
-struct Checked {
+struct CachedEntry {
     entry: Arc<Entry>,
     /// When it was last known not to be outdated.
     checked_at: Instant,
@@ -43,8 +43,8 @@ struct Checked {
 
 impl Local {
     pub(super) fn new(max_bytes: usize) -> Self {
-        let weight = |name: &Arc<str>, checked: &Checked| {
-            let bytes = name.len() + checked.entry.value.as_ref().map_or(0, bytes::Bytes::len) + OVERHEAD;
+        let weight = |name: &Arc<str>, cached: &CachedEntry| {
+            let bytes = name.len() + cached.entry.value.as_ref().map_or(0, bytes::Bytes::len) + OVERHEAD;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self {
@@ -61,14 +61,14 @@ impl Local {
 
     /// Returns a value that needs no check.
     pub(super) fn fresh(&self, key: &Key) -> Option<Arc<Entry>> {
-        let Checked { entry, checked_at } = self.entries.get(&key.name)?;
+        let CachedEntry { entry, checked_at } = self.entries.get(&key.name)?;
         let is_checked = checked_at.elapsed() < RECHECK && checked_at >= self.listening_since();
         (is_checked && entry.is_fresh() && entry.version >= self.floor(&key.tag)).then_some(entry)
     }
 
     /// Returns a value that may be served while its source is unavailable.
     pub(super) fn fallback(&self, key: &Key) -> Option<Arc<Entry>> {
-        let Checked { entry, .. } = self.entries.get(&key.name)?;
+        let CachedEntry { entry, .. } = self.entries.get(&key.name)?;
         Some(entry).filter(|entry| entry.is_kept() && entry.version >= self.floor(&key.tag))
     }
 
@@ -77,10 +77,10 @@ impl Local {
         if entry.version < self.floor(&key.tag) {
             return;
         }
-        let checked = Checked { entry: entry.clone(), checked_at: Instant::now() };
+        let cached = CachedEntry { entry: entry.clone(), checked_at: Instant::now() };
         self.entries.entry(key.name.clone()).and_compute_with(|known| match known {
-            Some(known) if known.value().entry.version > checked.entry.version => Op::Nop,
-            _ => Op::Put(checked),
+            Some(known) if known.value().entry.version > cached.entry.version => Op::Nop,
+            _ => Op::Put(cached),
         });
     }
 

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 
 /// What was read at the source.
 #[derive(Debug, Clone)]
-pub struct Loaded<V> {
+pub struct LoadedValue<V> {
     /// The value; `None`: there is none, which this process remembers too.
     pub value: Option<V>,
     /// The version: at least that of every change that the value contains, and below that of every change that it may
@@ -102,13 +102,13 @@ impl<V: Message + Default> Region<V> {
     /// Any error of `load`.
     pub async fn get<F>(&self, key: &str, tag: &str, load: impl Fn() -> F + Send + Sync + 'static) -> Result<Option<V>>
     where
-        F: Future<Output = Result<Loaded<V>>> + Send + 'static,
+        F: Future<Output = Result<LoadedValue<V>>> + Send + 'static,
     {
         let key = Key { name: self.tag(key).into(), tag: self.tag(tag).into(), ttl: self.ttl };
         let load = move || {
             let loaded = load();
             async move {
-                let Loaded { value, version } = loaded.await?;
+                let LoadedValue { value, version } = loaded.await?;
                 Ok((version, value.map(|value| Bytes::from(value.encode_to_vec()))))
             }
         };

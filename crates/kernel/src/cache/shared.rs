@@ -22,7 +22,7 @@ const FLOOR_TTL: Duration = Duration::from_secs(3600);
 /// A larger value is not worth its way to Redis.
 const MAX_VALUE_BYTES: usize = 1 << 20;
 /// The wait between two attempts to listen.
-const REST: Duration = Duration::from_millis(500);
+const RESUBSCRIBE_DELAY: Duration = Duration::from_millis(500);
 /// A subscription on which nothing was heard for so long is opened anew, because it may have died silently.
 const SILENCE: Duration = Duration::from_secs(60);
 
@@ -35,7 +35,7 @@ pub(super) struct Shared {
 }
 
 /// What Redis has under a key.
-pub(super) struct Found {
+pub(super) struct SharedEntry {
     /// The value, perhaps past its lifetime.
     pub(super) entry: Option<Entry>,
     /// The floor of the key's tag.
@@ -91,7 +91,7 @@ impl Shared {
     }
 
     /// Returns what is under a key, and takes the lease if there is nothing fresh.
-    pub(super) async fn get(&self, key: &Key) -> Result<Found, Unavailable> {
+    pub(super) async fn get(&self, key: &Key) -> Result<SharedEntry, Unavailable> {
         let token = u64::from_be_bytes(crate::secret::random());
         let args = [token.to_string(), millis(LEASE).to_string()];
         let sent_at = Instant::now();
@@ -100,7 +100,7 @@ impl Shared {
         let clock = RedisTime { ms: now_ms, at: Instant::now() };
         let entry = value.and_then(|value| read(&value, now_ms, sent_at));
         let write_back = WriteBack { shared: self.clone(), token: has_lease.then_some(token), clock };
-        Ok(Found { entry, floor, write_back })
+        Ok(SharedEntry { entry, floor, write_back })
     }
 
     /// Raises the floors of tags, and tells every process.
@@ -184,7 +184,7 @@ pub(super) async fn listen(shared: Shared, inner: Weak<Inner>) {
                     }
                 }
             }
-            Err(_) => sleep(REST).await,
+            Err(_) => sleep(RESUBSCRIBE_DELAY).await,
         }
     }
 }

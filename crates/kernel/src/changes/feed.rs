@@ -165,7 +165,7 @@ impl<E: Entry> Feed<E> {
         *reader = Some(cursor.clone());
         let receiver = self.0.sender.subscribe();
         drop(reader);
-        tokio::spawn(self.0.clone().keep(connection));
+        tokio::spawn(self.0.clone().run(connection));
         Ok((cursor, receiver))
     }
 
@@ -182,7 +182,7 @@ impl<E: Entry> Inner<E> {
     }
 
     /// Reads until nobody watches any more.
-    async fn keep(self: Arc<Self>, connection: Connection) {
+    async fn run(self: Arc<Self>, connection: Connection) {
         let mut connection = Some(connection);
         loop {
             let began = Instant::now();

@@ -35,7 +35,7 @@ pub enum Attempt {
 const MAX_SLOTS: u32 = 100;
 
 #[derive(QueryableByName)]
-struct Found {
+struct SlotRow {
     #[diesel(sql_type = Bool)]
     taken: bool,
     #[diesel(sql_type = Integer)]
@@ -72,7 +72,7 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
     let window_us = i64::try_from(quota.window.as_micros()).unwrap_or(i64::MAX / 4);
     // Another attempt took each slot that this one lost, so soon none is free, unless some expire meanwhile.
     for _ in 0..=slots.len() {
-        let found: Found = diesel::sql_query(SQL)
+        let found: SlotRow = diesel::sql_query(SQL)
             .bind::<Array<Binary>, _>(&slots)
             .bind::<BigInt, _>(window_us)
             .get_result(connection)

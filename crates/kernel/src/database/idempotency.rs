@@ -19,7 +19,7 @@ use crate::{
 /// A key and the response stored under it.
 #[derive(Debug, Clone, Insertable, Queryable, Selectable)]
 #[diesel(table_name = idempotency_keys, treat_none_as_default_value = false)]
-pub struct Stored {
+pub struct StoredAnswer {
     /// SHA-256 of principal, RPC and key.
     pub scope_hash: Vec<u8>,
     /// SHA-256 of the request.
@@ -37,7 +37,7 @@ pub struct Stored {
 }
 
 #[derive(QueryableByName)]
-struct Claimed {
+struct ClaimRow {
     #[diesel(sql_type = Bool)]
     locked: bool,
     #[diesel(sql_type = Nullable<Binary>)]
@@ -66,30 +66,30 @@ pub fn in_progress() -> Error {
 ///
 /// # Errors
 /// `IDEMPOTENCY_IN_PROGRESS` when another transaction holds the lock.
-pub async fn claim(connection: &Connection, scope_hash: &[u8; 32], lock: i64) -> Result<Option<Stored>> {
+pub async fn claim(connection: &Connection, scope_hash: &[u8; 32], lock: i64) -> Result<Option<StoredAnswer>> {
     const SQL: &str = "SELECT pg_try_advisory_xact_lock(?) AS locked, fingerprint, error_code, answer, operation_id, \
                        visibility, created_at FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys ON scope_hash = ?";
     let statement = Statement::new(SQL).bind::<BigInt, _>(lock).bind::<Binary, _>(scope_hash.as_slice());
-    let found: Claimed = statement.get_result(&mut &*connection).await?;
+    let found: ClaimRow = statement.get_result(&mut &*connection).await?;
     let (Some(fingerprint), Some(visibility), Some(created_at)) =
         (found.fingerprint, found.visibility, found.created_at)
     else {
         return if found.locked { Ok(None) } else { Err(in_progress()) };
     };
-    let Claimed { error_code, answer, operation_id, .. } = found;
+    let ClaimRow { error_code, answer, operation_id, .. } = found;
     let scope_hash = scope_hash.to_vec();
-    Ok(Some(Stored { scope_hash, fingerprint, error_code, answer, operation_id, visibility, created_at }))
+    Ok(Some(StoredAnswer { scope_hash, fingerprint, error_code, answer, operation_id, visibility, created_at }))
 }
 
 /// Stores a response; returns `false` if the key has one.
-pub async fn insert(connection: &mut Connection, stored: &Stored) -> Result<bool> {
+pub async fn insert(connection: &mut Connection, stored: &StoredAnswer) -> Result<bool> {
     let inserted = diesel::insert_into(idempotency_keys::table).values(stored).on_conflict_do_nothing();
     Ok(inserted.execute(connection).await? == 1)
 }
 
 /// Returns the response stored under a key.
-pub async fn find(connection: &Connection, scope_hash: &[u8; 32]) -> Result<Option<Stored>> {
-    let found = idempotency_keys::table.find(scope_hash.as_slice()).select(Stored::as_select());
+pub async fn find(connection: &Connection, scope_hash: &[u8; 32]) -> Result<Option<StoredAnswer>> {
+    let found = idempotency_keys::table.find(scope_hash.as_slice()).select(StoredAnswer::as_select());
     Ok(found.first(&mut &*connection).await.optional()?)
 }
 

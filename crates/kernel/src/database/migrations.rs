@@ -72,20 +72,24 @@ pub async fn run(connection: Connection, sets: &'static [Set]) -> anyhow::Result
     run_at_most(connection, sets, usize::MAX).await
 }
 
-/// Applies at most so many of the pending migrations, as [`run`] does: a test looks at what each of them changes.
+/// Applies at most `limit` of the pending migrations, as [`run`] does, so that a test can look at what each one changes.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn run_at_most(mut connection: Connection, sets: &'static [Set], most: usize) -> anyhow::Result<Vec<String>> {
+pub async fn run_at_most(
+    mut connection: Connection,
+    sets: &'static [Set],
+    limit: usize,
+) -> anyhow::Result<Vec<String>> {
     refuse_pooler(&mut connection).await?;
     // Waiting for another instance's long migration is not an error.
     connection.batch_execute("SET statement_timeout = 0").await?;
     diesel::sql_query("SELECT pg_advisory_lock($1)").bind::<BigInt, _>(LOCK).execute(&mut connection).await?;
     let mut applied = Vec::new();
     for set in sets {
-        enter(&mut connection, set.schema).await?;
-        let left = most - applied.len();
-        let (returned, names) = tokio::task::spawn_blocking(move || run_set(connection, set, left)).await??;
+        set_search_path(&mut connection, set.schema).await?;
+        let remaining = limit - applied.len();
+        let (returned, names) = tokio::task::spawn_blocking(move || run_set(connection, set, remaining)).await??;
         connection = returned;
         applied.extend(names);
     }
@@ -153,21 +157,21 @@ async fn applied(connection: &mut Connection, schema: &str) -> anyhow::Result<BT
 }
 
 /// Makes a schema the first of the search path, so that the tables of a module and of its versions are created there.
-async fn enter(connection: &mut Connection, schema: &str) -> anyhow::Result<()> {
+async fn set_search_path(connection: &mut Connection, schema: &str) -> anyhow::Result<()> {
     // The names are checked to be plain when the modules are registered.
     let path = if schema == PUBLIC { PUBLIC.to_owned() } else { format!("{schema}, {PUBLIC}") };
     let statements = format!("CREATE SCHEMA IF NOT EXISTS {schema}; SET search_path = {path}");
     Ok(connection.batch_execute(&statements).await?)
 }
 
-fn run_set(connection: Connection, set: &Set, most: usize) -> anyhow::Result<(Connection, Vec<String>)> {
+fn run_set(connection: Connection, set: &Set, limit: usize) -> anyhow::Result<(Connection, Vec<String>)> {
     let mut harness = AsyncMigrationHarness::new(connection);
     // `run_pending_migrations` takes the source by value, and the embedded one is only borrowed here.
     let migrations = set.read()?;
     let applied = harness.applied_migrations().map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut names = Vec::new();
     let pending = migrations.iter().filter(|migration| !applied.contains(&migration.name().version()));
-    for migration in pending.take(most) {
+    for migration in pending.take(limit) {
         let name = migration.name().to_string();
         harness.run_migration(&**migration).map_err(|error| anyhow::anyhow!("migration {name}: {error}"))?;
         names.push(name);

@@ -168,7 +168,7 @@ pub async fn watch<E: Entry, R, M: Send + 'static>(
         token => Some(tokens.open(token, method, app.clock.now())?),
     };
     let now = Instant::now();
-    let watching = Watching {
+    let watching = WatchStream {
         watch: feed.watch(from).await?,
         parts: VecDeque::new(),
         ready: VecDeque::new(),
@@ -195,7 +195,7 @@ pub fn end_at() -> Instant {
 
 type MessagesFn<E, M> = Box<dyn Fn(Page<E>, Seal) -> BoxFuture<'static, Result<Vec<M>>> + Send + Sync>;
 
-struct Watching<E: Entry, M> {
+struct WatchStream<E: Entry, M> {
     watch: Watch<E>,
     /// Parts of the last page of which the caller has taken nothing.
     parts: VecDeque<Page<E>>,
@@ -217,7 +217,7 @@ enum Step<E: Entry> {
     End,
 }
 
-impl<E: Entry, M> Watching<E, M> {
+impl<E: Entry, M> WatchStream<E, M> {
     async fn next(&mut self) -> Option<Result<M, Status>> {
         while !self.has_ended {
             if let Some(message) = self.ready.pop_front() {

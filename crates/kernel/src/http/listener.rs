@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{caller::PeerAddress, config, http::middleware::layer::Next};
-use connection::Served;
+use connection::ConnectionServer;
 use places::Places;
 use tls::Tls;
 
@@ -76,7 +76,7 @@ pub async fn serve<S: Next + Sync>(
     let connections = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = Places::new(bounds.connections, bounds.per_address, draining.clone());
-    let served = Served { protocols: connection::protocols(bounds.keep_alive), tls, service, bounds };
+    let server = ConnectionServer { protocols: connection::protocols(bounds.keep_alive), tls, service, bounds };
     let mut stop = std::pin::pin!(async {
         stop.await;
         tokio::time::sleep(bounds.drain_delay).await;
@@ -93,7 +93,7 @@ pub async fn serve<S: Next + Sync>(
         };
         if let Some((stream, peer, place)) = accepted {
             stream.set_nodelay(true).ok();
-            connections.spawn(served.clone().run(stream, PeerAddress(peer), place));
+            connections.spawn(server.clone().run(stream, PeerAddress(peer), place));
         }
     }
     if let Some(renewing) = renewing {

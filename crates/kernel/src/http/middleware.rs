@@ -156,7 +156,7 @@ pub fn stack(
 /// Notes whether a page is made while it is read: then it does not know its size.
 fn page(mut response: http::Response<axum::body::Body>) -> Response {
     if response.body().size_hint().exact().is_none() {
-        response.extensions_mut().insert(extensions::Streamed);
+        response.extensions_mut().insert(extensions::IsStream);
     }
     response.map(Body::new)
 }

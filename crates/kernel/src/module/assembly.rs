@@ -21,7 +21,7 @@ use crate::{
         health::Dependency,
         openapi::examples::{self, Examples},
     },
-    partitions::Partitioned,
+    partitions::PartitionedTable,
     queue::{
         Kind,
         rows::Rows,
@@ -56,7 +56,7 @@ pub struct Modules {
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
-    partitioned: Arc<[Partitioned]>,
+    partitioned: Arc<[PartitionedTable]>,
     measures: Vec<Measure>,
     handlers: Vec<HandlerEntry>,
     subscribers: Vec<Subscriber>,
@@ -260,7 +260,7 @@ impl Modules {
     }
 
     /// Returns the tables that are partitioned by month.
-    pub fn partitioned(&self) -> &[Partitioned] {
+    pub fn partitioned(&self) -> &[PartitionedTable] {
         &self.partitioned
     }
 

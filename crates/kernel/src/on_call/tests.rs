@@ -42,8 +42,8 @@ async fn a_service_that_is_back_is_found_although_there_is_no_alert() {
     let requests = || simulated.lock().expect("no panic").1.len();
 
     // Longer than it is tried.
-    let news = News::Raised { detail: "a test".to_owned() };
-    sink.send(Alert { provider: "jobs", cause: "loop_panicked", subject: "schedule".to_owned(), news }).await.ok();
+    let event = AlertEvent::Raised { detail: "a test".to_owned() };
+    sink.send(Alert { provider: "jobs", cause: "loop_panicked", subject: "schedule".to_owned(), event }).await.ok();
     tokio::time::sleep(2 * CALLS * LONGEST_WAIT).await;
     assert_ne!(client.circuit(), Circuit::Closed);
     let before = requests();

@@ -14,12 +14,12 @@ use crate::{
 };
 
 /// How long the circuit is open at first; doubled after each failed probe.
-const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(30);
+const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Makes the breaker of a provider, whatever its protocol.
 pub fn breaker(provider: &'static str) -> Arc<Breaker> {
-    Arc::new(Breaker::new(provider, FIRST_REST, LONGEST_REST))
+    Arc::new(Breaker::new(provider, INITIAL_BACKOFF, MAX_BACKOFF))
 }
 
 /// Sends nothing while the provider is known to be unavailable.
@@ -35,7 +35,7 @@ impl<S: Next> Middleware<Request, S> for BreakCircuit {
         Box::pin(async move {
             let admitted = this.breaker.admit();
             let admitted =
-                admitted.map_err(|rest| Error::not_sent(this.provider, "the circuit is open", Some(rest)))?;
+                admitted.map_err(|wait| Error::not_sent(this.provider, "the circuit is open", Some(wait)))?;
             let result = next.run(request).await;
             admitted.settle(verdict(&result));
             result

@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span};
 use crate::{
     outbound::{
         Error, Request, Response, span,
-        transport::{Failed, Transport},
+        transport::{Transport, TransportError},
     },
     telemetry::traces,
 };
@@ -58,8 +58,8 @@ impl Service<Request> for Classified {
         let span = open(provider, &mut request);
         let attempt = async move {
             let answer = transport.oneshot(request.map(Full::new)).await.map_err(|failed| match failed {
-                Failed::NotConnected(why) => Error::not_connected(provider, why),
-                Failed::Broken(why) => Error::invalid_response(provider, why),
+                TransportError::NotConnected(why) => Error::not_connected(provider, why),
+                TransportError::Broken(why) => Error::invalid_response(provider, why),
             })?;
             let (head, body) = answer.into_parts();
             let body = match max_answer {

@@ -12,7 +12,7 @@ use crate::{
     telemetry::metrics::touch,
 };
 
-/// What an attempt may come to.
+/// The outcomes of an attempt.
 const OUTCOMES: [&str; 6] = ["ok", "rate_limited", "auth", "rejected", "unavailable", "timed_out"];
 
 /// Observes the calls to one provider.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tower::service_fn;
 
 use crate::outbound::{
-    transport::{Failed, Incoming},
+    transport::{Incoming, TransportError},
     *,
 };
 
@@ -55,7 +55,7 @@ impl Provider {
         Client::over("test", bounds, BoxCloneSyncService::new(transport))
     }
 
-    async fn answer(&self) -> Result<http::Response<Incoming>, Failed> {
+    async fn answer(&self) -> Result<http::Response<Incoming>, TransportError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         self.times.lock().expect("no panic").push(Instant::now());
         let does = *self.does.lock().expect("no panic");
@@ -65,8 +65,8 @@ impl Provider {
             Does::AskForPatience(seconds) => answer.status(429).header("retry-after", seconds),
             Does::Remember(status) => answer.status(status).header("idempotent-replayed", "true"),
             Does::Hang => std::future::pending().await,
-            Does::RefuseConnections => return Err(Failed::NotConnected("refused".to_owned())),
-            Does::BreakOff => return Err(Failed::Broken("reset".to_owned())),
+            Does::RefuseConnections => return Err(TransportError::NotConnected("refused".to_owned())),
+            Does::BreakOff => return Err(TransportError::Broken("reset".to_owned())),
         };
         let body = Full::new(Bytes::new()).map_err(|never| match never {}).boxed();
         Ok(answer.body(body).expect("an answer"))
@@ -213,7 +213,7 @@ async fn the_circuit_opens_probes_and_closes() {
     assert_eq!(kind(&client, unkeyed()).await.0, Kind::Unavailable);
     assert_eq!((client.circuit(), provider.calls()), (Circuit::Open, 6));
     tokio::time::advance(Duration::from_millis(1500)).await;
-    assert_eq!(client.circuit(), Circuit::Open, "the rest doubles");
+    assert_eq!(client.circuit(), Circuit::Open, "the backoff doubles");
     tokio::time::advance(Duration::from_millis(501)).await;
 
     // Only one probe runs at a time, and an aborted one shows nothing.

@@ -27,7 +27,7 @@ pub(crate) type Incoming = BoxBody<Bytes, std::io::Error>;
 
 /// Why there was no response.
 #[derive(Debug)]
-pub(crate) enum Failed {
+pub(crate) enum TransportError {
     /// There was no connection, so nothing was sent.
     NotConnected(String),
     /// The connection broke after the request may have been sent.
@@ -35,9 +35,9 @@ pub(crate) enum Failed {
 }
 
 /// The type of all transports.
-pub(crate) type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Incoming>, Failed>;
+pub(crate) type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Incoming>, TransportError>;
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(60);
 
 /// Creates a transport that uses the network.
@@ -62,7 +62,7 @@ where
     R: Clone + Send + Sync + 'static,
     HttpConnector<R>: Service<Uri, Response = TokioIo<TcpStream>, Error: Into<BoxError>, Future: Send>,
 {
-    http.set_connect_timeout(Some(CONNECT_WITHIN));
+    http.set_connect_timeout(Some(CONNECT_TIMEOUT));
     http.set_nodelay(true);
     http.enforce_http(false);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -82,10 +82,10 @@ struct Network<C>(Client<C, Body>);
 
 impl<C: Connect + Clone + Send + Sync + 'static> Service<http::Request<Body>> for Network<C> {
     type Response = http::Response<Incoming>;
-    type Error = Failed;
-    type Future = BoxFuture<'static, Result<Self::Response, Failed>>;
+    type Error = TransportError;
+    type Future = BoxFuture<'static, Result<Self::Response, TransportError>>;
 
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Failed>> {
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), TransportError>> {
         std::task::Poll::Ready(Ok(()))
     }
 
@@ -99,12 +99,12 @@ impl<C: Connect + Clone + Send + Sync + 'static> Service<http::Request<Body>> fo
     }
 }
 
-fn classify(error: &ClientError) -> Failed {
+fn classify(error: &ClientError) -> TransportError {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         text = format!("{text}: {inner}");
         cause = inner.source();
     }
-    if error.is_connect() { Failed::NotConnected(text) } else { Failed::Broken(text) }
+    if error.is_connect() { TransportError::NotConnected(text) } else { TransportError::Broken(text) }
 }

@@ -10,7 +10,7 @@ use diesel_async::RunQueryDsl as _;
 use crate::{database::Connection, error::Result};
 
 #[derive(QueryableByName)]
-struct Changed {
+struct ChangedRow {
     #[diesel(sql_type = Bool)]
     changed: bool,
 }
@@ -18,7 +18,7 @@ struct Changed {
 /// Adds the partition of the month that a time is in; returns whether it was missing.
 pub(super) async fn add(connection: &mut Connection, table: &'static str, at: DateTime<Utc>) -> Result<bool> {
     let query = sql_query("SELECT add_partition($1::regclass, $2) AS changed");
-    let row: Changed = query.bind::<Text, _>(table).bind::<Timestamptz, _>(at).get_result(connection).await?;
+    let row: ChangedRow = query.bind::<Text, _>(table).bind::<Timestamptz, _>(at).get_result(connection).await?;
     Ok(row.changed)
 }
 
@@ -27,25 +27,25 @@ pub(super) async fn detach(
     connection: &mut Connection,
     table: &'static str,
     now: DateTime<Utc>,
-    kept: TimeDelta,
-    unfinished: &'static str,
+    retention: TimeDelta,
+    unless: &'static str,
 ) -> Result<bool> {
     let query = sql_query("SELECT detach_partition($1::regclass, $2, $3, $4) AS changed");
     let query = query.bind::<Text, _>(table).bind::<Timestamptz, _>(now);
-    let query = query.bind::<Interval, _>(kept).bind::<Text, _>(unfinished);
-    let row: Changed = query.get_result(connection).await?;
+    let query = query.bind::<Interval, _>(retention).bind::<Text, _>(unless);
+    let row: ChangedRow = query.get_result(connection).await?;
     Ok(row.changed)
 }
 
 /// Drops a partition that was detached; returns whether there was one.
 pub(super) async fn drop_detached(connection: &mut Connection, table: &'static str) -> Result<bool> {
     let query = sql_query("SELECT drop_detached($1::regclass) AS changed");
-    let row: Changed = query.bind::<Text, _>(table).get_result(connection).await?;
+    let row: ChangedRow = query.bind::<Text, _>(table).get_result(connection).await?;
     Ok(row.changed)
 }
 
 #[derive(QueryableByName)]
-struct Stray {
+struct StrayRow {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     time: Option<DateTime<Utc>>,
 }
@@ -57,12 +57,12 @@ pub(super) async fn stray_time(
     until: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
     let query = sql_query("SELECT stray_time($1::regclass, $2) AS time");
-    let row: Stray = query.bind::<Text, _>(table).bind::<Timestamptz, _>(until).get_result(connection).await?;
+    let row: StrayRow = query.bind::<Text, _>(table).bind::<Timestamptz, _>(until).get_result(connection).await?;
     Ok(row.time)
 }
 
 #[derive(QueryableByName)]
-struct State {
+struct StateRow {
     #[diesel(sql_type = Nullable<Timestamptz>)]
     until: Option<DateTime<Utc>>,
     #[diesel(sql_type = BigInt)]
@@ -77,6 +77,6 @@ pub(super) async fn state(
     now: DateTime<Utc>,
 ) -> Result<(Option<DateTime<Utc>>, i64)> {
     let query = sql_query("SELECT until, strays FROM partition_state($1::regclass, $2)");
-    let row: State = query.bind::<Text, _>(table).bind::<Timestamptz, _>(now).get_result(connection).await?;
+    let row: StateRow = query.bind::<Text, _>(table).bind::<Timestamptz, _>(now).get_result(connection).await?;
     Ok((row.until, row.strays))
 }

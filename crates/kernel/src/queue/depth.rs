@@ -74,7 +74,7 @@ impl Waiting {
 }
 
 #[derive(QueryableByName)]
-struct Counted {
+struct CountRow {
     #[diesel(sql_type = BigInt)]
     jobs: i64,
 }
@@ -86,6 +86,6 @@ struct Counted {
 pub async fn dead(connection: &mut Connection) -> Result<i64> {
     let sql =
         format!("SELECT count(*) AS jobs FROM (SELECT FROM jobs WHERE dead_at IS NOT NULL LIMIT {LIMIT}) AS dead");
-    let counted: Counted = diesel::sql_query(sql).get_result(connection).await?;
-    Ok(counted.jobs)
+    let row: CountRow = diesel::sql_query(sql).get_result(connection).await?;
+    Ok(row.jobs)
 }

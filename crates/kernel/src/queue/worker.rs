@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{Error, Result},
-    partitions::Partitioned,
+    partitions::PartitionedTable,
     queue::{
         Kind,
         outage::Outage,
@@ -60,7 +60,7 @@ pub struct Work {
     /// The scheduled tasks.
     pub tasks: &'static [Task],
     /// The tables that are partitioned by month, which are measured.
-    pub partitioned: &'static [Partitioned],
+    pub partitioned: &'static [PartitionedTable],
     /// What is measured beside the queue.
     pub measures: &'static [Measure],
 }
@@ -75,16 +75,16 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
     let schedule = {
         let (app, outage, stop) = (app.clone(), worker.outage.clone(), stop.clone());
         supervise("schedule", stop.clone(), move || {
-            schedule::keep(app.clone(), work.tasks, outage.clone(), stop.clone(), GRACE)
+            schedule::run_loop(app.clone(), work.tasks, outage.clone(), stop.clone(), GRACE)
         })
     };
     let schedule = tokio::spawn(schedule);
     let of = |worker: &Arc<Worker>| worker.clone();
     let (one, other) = (of(&worker), of(&worker));
-    let taking = tokio::spawn(supervise("take", stop.clone(), move || take::keep(one.clone())));
-    let depth = tokio::spawn(supervise("depth", stop.clone(), move || depth::keep(other.clone())));
+    let taking = tokio::spawn(supervise("take", stop.clone(), move || take::run_loop(one.clone())));
+    let depth = tokio::spawn(supervise("depth", stop.clone(), move || depth::run_loop(other.clone())));
     let (one, until) = (of(&worker), drained.clone());
-    let books = supervise("bookkeeping", drained.clone(), move || bookkeeping::keep(one.clone(), until.clone()));
+    let books = supervise("bookkeeping", drained.clone(), move || bookkeeping::run_loop(one.clone(), until.clone()));
     let books = tokio::spawn(books);
 
     stop.cancelled().await;

@@ -45,7 +45,7 @@ impl Entry {
 
     /// How far ahead the arrival time would be, had nothing been admitted in advance.
     fn backlog_us(&self, gcra: Gcra, now_us: i64) -> i64 {
-        let leased_us = gcra.cost_us.saturating_mul(self.lease.left(now_us).into());
+        let leased_us = gcra.cost_us.saturating_mul(self.lease.remaining(now_us).into());
         (gcra.backlog_us(self.arrives_us, now_us) - leased_us).max(0)
     }
 }
@@ -62,7 +62,7 @@ pub(crate) enum Precheck {
 /// What Redis answered: how far ahead of now each key is, and how many requests were admitted. A cluster may have admitted
 /// some of one key though the other is refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Granted {
+pub(crate) struct RedisGrant {
     pub(crate) admitted: bool,
     pub(crate) each: [(i64, u32); MAX_CHARGES],
 }
@@ -117,7 +117,7 @@ impl Arrivals {
         &self,
         charges: &[(Charge, Gcra)],
         asks: [u32; MAX_CHARGES],
-        answer: &Granted,
+        answer: &RedisGrant,
         now_us: i64,
     ) -> Verdict {
         let mut entries = self.lock();
@@ -216,8 +216,8 @@ mod tests {
     }
 
     /// An answer of Redis about one key.
-    fn answer(backlog_us: i64, granted: u32) -> Granted {
-        Granted { admitted: granted > 0, each: [(backlog_us, granted), (0, 0)] }
+    fn answer(backlog_us: i64, granted: u32) -> RedisGrant {
+        RedisGrant { admitted: granted > 0, each: [(backlog_us, granted), (0, 0)] }
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
         let verdict = arrivals.record(&[leased], [3, 0], &answer(3 * gcra().cost_us, 3), now_us);
         assert_eq!(verdict, Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0] }, "two are still to be spent");
         assert_eq!(arrivals.spend(&[leased, full], now_us), Precheck::AskRedis([0, 1]));
-        let refusal = Granted { admitted: false, each: [(0, 0), (gcra().horizon_us, 0)] };
+        let refusal = RedisGrant { admitted: false, each: [(0, 0), (gcra().horizon_us, 0)] };
         assert!(!arrivals.record(&[leased, full], [0, 1], &refusal, now_us).admitted);
         assert!(refuses(&arrivals, key(2), now_us));
         assert!(matches!(arrivals.spend(&[leased, full], now_us), Precheck::Decided(Verdict { admitted: false, .. })));
@@ -284,7 +284,7 @@ mod tests {
     fn what_a_cluster_admitted_in_vain_is_for_the_next_request() {
         let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
         let (ours, full) = ((key(1), gcra()), (key(2), gcra()));
-        let partly = Granted { admitted: false, each: [(gcra().cost_us, 1), (gcra().horizon_us, 0)] };
+        let partly = RedisGrant { admitted: false, each: [(gcra().cost_us, 1), (gcra().horizon_us, 0)] };
         let verdict = arrivals.record(&[ours, full], [1, 1], &partly, now_us);
         assert_eq!(verdict, Verdict { admitted: false, backlogs_us: [0, gcra().horizon_us] }, "nothing is spent");
         let spent = Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0] };

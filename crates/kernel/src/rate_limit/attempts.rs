@@ -68,12 +68,12 @@ impl AttemptLimit {
 /// An attempt that was counted: under which limits, and when. Without any it was counted in Postgres.
 #[derive(Debug, Default)]
 #[must_use = "an attempt that succeeded is taken back"]
-pub struct Counted(Vec<(AttemptLimit, i64)>);
+pub struct CountedAttempt(Vec<(AttemptLimit, i64)>);
 
-impl Counted {
-    /// An attempt that was counted under a limit at a time that [`Counted::at`] returned, so that it can be taken back
-    /// later, by whichever process.
-    pub fn stored(limit: AttemptLimit, at: DateTime<Utc>) -> Self {
+impl CountedAttempt {
+    /// Rebuilds an attempt from its limit and the time that [`CountedAttempt::at`] returned, so that any process can take it
+    /// back later.
+    pub fn restore(limit: AttemptLimit, at: DateTime<Utc>) -> Self {
         Self(vec![(limit, at.timestamp_micros())])
     }
 
@@ -94,14 +94,14 @@ impl Limiter {
     ///
     /// # Errors
     /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` when it can't be counted.
-    pub async fn attempt(&self, limits: &[AttemptLimit]) -> Result<Counted> {
+    pub async fn attempt(&self, limits: &[AttemptLimit]) -> Result<CountedAttempt> {
         let inner = &*self.0;
         // The keys of one script must be on one node.
         let together = match &inner.redis {
             Redis::Server(link) if link.is_cluster() => 1,
             _ => limits.len().max(1),
         };
-        let mut counted = Counted::default();
+        let mut counted = CountedAttempt::default();
         for group in limits.chunks(together) {
             let outcome = match &inner.redis {
                 Redis::Local(_) => Ok(inner.logs.attempt(group, inner.clock.now().timestamp_micros())),
@@ -123,7 +123,7 @@ impl Limiter {
     }
 
     /// Each limit by itself, because a statement that took slots of several could deadlock with another.
-    async fn attempt_postgres(&self, limits: &[AttemptLimit]) -> Result<Counted> {
+    async fn attempt_postgres(&self, limits: &[AttemptLimit]) -> Result<CountedAttempt> {
         metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
         for limit in limits {
             let (key, quota) = (limit.key.0, limit.quota);
@@ -139,11 +139,11 @@ impl Limiter {
                 return Err(refusal(limit, wait));
             }
         }
-        Ok(Counted::default())
+        Ok(CountedAttempt::default())
     }
 
     /// Takes an attempt back, so that it does not count. If that fails, it counts.
-    pub async fn take_back(&self, counted: Counted) {
+    pub async fn take_back(&self, counted: CountedAttempt) {
         let taken_back = counted.0.into_iter().map(|(limit, at_us)| async move {
             match &self.0.redis {
                 Redis::Local(_) => self.0.logs.take_back(&[limit], at_us),

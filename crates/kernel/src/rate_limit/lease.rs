@@ -15,7 +15,7 @@ const ASKING_US: i64 = 20_000;
 /// A lease of one key.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Lease {
-    left: u32,
+    remaining: u32,
     granted: u32,
     granted_at_us: i64,
     asked_at_us: i64,
@@ -23,22 +23,22 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Returns how many requests are left.
-    pub(crate) fn left(&self, now_us: i64) -> u32 {
-        if self.is_alive(now_us) { self.left } else { 0 }
+    pub(crate) fn remaining(&self, now_us: i64) -> u32 {
+        if self.is_alive(now_us) { self.remaining } else { 0 }
     }
 
     /// Spends one, if there is one.
     pub(crate) fn spend(&mut self, now_us: i64) -> bool {
-        let has_some = self.left(now_us) > 0;
+        let has_some = self.remaining(now_us) > 0;
         if has_some {
-            self.left -= 1;
+            self.remaining -= 1;
         }
         has_some
     }
 
     /// Takes back one that was spent on a request that another limit refused.
     pub(crate) fn refund(&mut self) {
-        self.left = (self.left + 1).min(self.granted);
+        self.remaining = (self.remaining + 1).min(self.granted);
     }
 
     /// Returns how many requests to ask for.
@@ -47,10 +47,10 @@ impl Lease {
             return 1;
         }
         self.asked_at_us = now_us;
-        if self.is_alive(now_us) && self.left == 0 {
+        if self.is_alive(now_us) && self.remaining == 0 {
             self.granted.saturating_mul(2).clamp(1, MAX_SIZE)
         } else {
-            (self.granted - self.left).clamp(1, MAX_SIZE)
+            (self.granted - self.remaining).clamp(1, MAX_SIZE)
         }
     }
 
@@ -60,12 +60,12 @@ impl Lease {
             return;
         }
         // Another request may have been granted a lease meanwhile: the larger rest stays, as part of its own lease.
-        let left = granted.saturating_sub(1);
-        let is_smaller = left < self.left(now_us);
+        let remaining = granted.saturating_sub(1);
+        let is_smaller = remaining < self.remaining(now_us);
         *self = if is_smaller {
             Self { asked_at_us: 0, ..*self }
         } else {
-            Self { left, granted, granted_at_us: now_us, asked_at_us: 0 }
+            Self { remaining, granted, granted_at_us: now_us, asked_at_us: 0 }
         };
     }
 
@@ -105,12 +105,12 @@ mod tests {
     fn what_is_left_is_lost_in_time() {
         let mut lease = Lease::default();
         lease.grant(10, 7);
-        assert_eq!(lease.left(7 + LIFE_US - 1), 9);
+        assert_eq!(lease.remaining(7 + LIFE_US - 1), 9);
         assert!(!lease.spend(7 + LIFE_US));
         assert!(!lease.spend(6), "the clock was set back");
         assert!(lease.spend(8));
         lease.refund();
-        assert_eq!(lease.left(8), 9);
+        assert_eq!(lease.remaining(8), 9);
     }
 
     #[test]
@@ -128,13 +128,13 @@ mod tests {
         let mut lease = Lease::default();
         lease.grant(10, 1_000_000);
         lease.grant(2, 1_050_000);
-        assert_eq!(lease.left(1_050_000), 9);
+        assert_eq!(lease.remaining(1_050_000), 9);
         lease.refund();
-        assert_eq!(lease.left(1_050_000), 10, "of the larger lease");
+        assert_eq!(lease.remaining(1_050_000), 10, "of the larger lease");
         // It ends in its own time; the next one is for what was spent of it.
         assert!(lease.spend(1_060_000) && lease.spend(1_060_000) && lease.spend(1_060_000));
         assert_eq!(lease.ask(1_000_000 + LIFE_US), 3);
         lease.grant(20, 2_000_000);
-        assert_eq!(lease.left(2_000_000), 19);
+        assert_eq!(lease.remaining(2_000_000), 19);
     }
 }

@@ -39,12 +39,12 @@ pub struct Decision {
 }
 
 impl Decision {
-    pub(crate) fn refused(policy: PolicyId, wait_us: i64) -> Self {
+    pub(crate) fn deny(policy: PolicyId, wait_us: i64) -> Self {
         let wait = Duration::from_millis(wait_us.unsigned_abs().div_ceil(1000).max(1));
         Self { allowed: false, remaining: 0, reset: wait, retry_after: Some(wait), policy }
     }
 
-    pub(crate) fn admitted(policy: PolicyId, remaining: u32, reset: Duration) -> Self {
+    pub(crate) fn allow(policy: PolicyId, remaining: u32, reset: Duration) -> Self {
         Self { allowed: true, remaining, reset, retry_after: None, policy }
     }
 
@@ -52,9 +52,9 @@ impl Decision {
     pub(crate) fn of(verdict: &Verdict, policy: PolicyId, gcra: Gcra, backlog_us: i64) -> Option<Self> {
         if verdict.admitted {
             let reset = Duration::from_micros(backlog_us.unsigned_abs());
-            return Some(Self::admitted(policy, gcra.remaining(backlog_us), reset));
+            return Some(Self::allow(policy, gcra.remaining(backlog_us), reset));
         }
-        Some(gcra.wait_us(backlog_us)).filter(|&wait_us| wait_us > 0).map(|wait_us| Self::refused(policy, wait_us))
+        Some(gcra.wait_us(backlog_us)).filter(|&wait_us| wait_us > 0).map(|wait_us| Self::deny(policy, wait_us))
     }
 
     /// Returns the stricter of two decisions.

@@ -38,12 +38,12 @@ use crate::{
     redis::{Script, Unavailable},
     telemetry::traces,
 };
-use connection::{Connection, Opened};
+use connection::{Connection, OpenConnection};
 use source::Source;
 
 /// The interval between two probes of a Redis that is unavailable.
-const REST: Duration = Duration::from_millis(500);
-/// The longest that a probe may take to connect; short, so that recovery is noticed within [`REST`] plus this.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
+/// The longest that a probe may take to connect; short, so that recovery is noticed within [`PROBE_INTERVAL`] plus this.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A connection to Redis, with a time-out and a circuit breaker. Cheap to clone.
@@ -94,13 +94,13 @@ impl RedisLink {
             .max_lifetime(None)
             .error_sink(failures.boxed_clone())
             .build_unchecked(manager);
-        let breaker = Arc::new(Breaker::new("redis", REST, REST));
+        let breaker = Arc::new(Breaker::new("redis", PROBE_INTERVAL, PROBE_INTERVAL));
         let connection = RwLock::default();
         let link = Self(Arc::new(Inner { source, pool, failures, generation, timeout, connection, breaker }));
         if let Err(cause) = link.0.connect().await {
             link.0.breaker.record_failure(true);
             tracing::warn!(cause, "Redis is unavailable; starting without it");
-            tokio::spawn(recover(Arc::downgrade(&link.0), REST, cause));
+            tokio::spawn(recover(Arc::downgrade(&link.0), PROBE_INTERVAL, cause));
         }
         Ok(link)
     }
@@ -243,7 +243,7 @@ fn name(command: &Cmd) -> &[u8] {
 impl Inner {
     fn connection(&self) -> Option<Connection> {
         let shared = self.connection.read().unwrap_or_else(PoisonError::into_inner);
-        shared.as_ref().map(|pooled| pooled.opened.shared())
+        shared.as_ref().map(|entry| entry.connection.shared())
     }
 
     /// Replaces the connection by a new one, on which Redis answers as fast as callers expect. The old one is never
@@ -291,9 +291,9 @@ impl ErrorSink<RedisError> for Failures {
 }
 
 /// Probes until Redis is available again or the link is dropped. Logs why it is not when that changes.
-async fn recover(link: Weak<Inner>, mut rest: Duration, mut logged: String) {
+async fn recover(link: Weak<Inner>, mut delay: Duration, mut logged: String) {
     loop {
-        tokio::time::sleep(rest).await;
+        tokio::time::sleep(delay).await;
         let Some(link) = link.upgrade() else { return };
         let Some(probe) = link.breaker.clone().probe() else { return };
         let Err(cause) = link.connect().await else {
@@ -306,7 +306,7 @@ async fn recover(link: Weak<Inner>, mut rest: Duration, mut logged: String) {
             logged = cause;
         }
         probe.settle(Verdict::Unavailable);
-        rest = REST;
+        delay = PROBE_INTERVAL;
     }
 }
 
@@ -318,26 +318,26 @@ struct Manager {
     generation: Arc<AtomicU64>,
 }
 
-struct Pooled {
-    opened: Opened,
+struct PoolEntry {
+    connection: OpenConnection,
     generation: u64,
 }
 
 impl ManageConnection for Manager {
-    type Connection = Pooled;
+    type Connection = PoolEntry;
     type Error = RedisError;
 
-    async fn connect(&self) -> RedisResult<Pooled> {
+    async fn connect(&self) -> RedisResult<PoolEntry> {
         let generation = self.generation.load(Ordering::Relaxed);
-        Ok(Pooled { opened: self.source.connect().await?, generation })
+        Ok(PoolEntry { connection: self.source.connect().await?, generation })
     }
 
-    async fn is_valid(&self, pooled: &mut Pooled) -> RedisResult<()> {
-        let check = timeout(self.timeout, pooled.opened.check()).await;
+    async fn is_valid(&self, entry: &mut PoolEntry) -> RedisResult<()> {
+        let check = timeout(self.timeout, entry.connection.check()).await;
         check.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
     }
 
-    fn has_broken(&self, pooled: &mut Pooled) -> bool {
-        pooled.generation != self.generation.load(Ordering::Relaxed)
+    fn has_broken(&self, entry: &mut PoolEntry) -> bool {
+        entry.generation != self.generation.load(Ordering::Relaxed)
     }
 }

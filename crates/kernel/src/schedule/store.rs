@@ -33,19 +33,19 @@ pub async fn register(connection: &mut Connection, names: &[&str]) -> Result<()>
     Ok(())
 }
 
-/// Claims a task at `now`; returns `false` if another worker has claimed it since `seen`.
+/// Claims a task at `now`, if it last started at `expected`; returns `false` if another worker has claimed it since.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn claim(
     connection: &mut Connection,
     name: &str,
-    seen: Option<DateTime<Utc>>,
+    expected: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<bool> {
     let target = scheduled_tasks::table
         .filter(scheduled_tasks::name.eq(name))
-        .filter(scheduled_tasks::last_started_at.is_not_distinct_from(seen));
+        .filter(scheduled_tasks::last_started_at.is_not_distinct_from(expected));
     let claimed = diesel::update(target).set(scheduled_tasks::last_started_at.eq(now)).execute(connection).await?;
     Ok(claimed == 1)
 }

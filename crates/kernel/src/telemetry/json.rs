@@ -57,7 +57,7 @@ pub(super) struct Members;
 
 impl<'w> FormatFields<'w> for Members {
     fn format_fields<R: RecordFields>(&self, to: Writer<'w>, fields: R) -> fmt::Result {
-        let mut members = Recorded { to, result: Ok(()) };
+        let mut members = MemberWriter { to, result: Ok(()) };
         fields.record(&mut members);
         members.result
     }
@@ -68,12 +68,12 @@ impl<'w> FormatFields<'w> for Members {
     }
 }
 
-struct Recorded<'w> {
+struct MemberWriter<'w> {
     to: Writer<'w>,
     result: fmt::Result,
 }
 
-impl Recorded<'_> {
+impl MemberWriter<'_> {
     fn member(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
         // A raw identifier, as `r#type`, is a keyword of Rust only.
         let name = field.name();
@@ -88,7 +88,7 @@ impl Recorded<'_> {
     }
 }
 
-impl Visit for Recorded<'_> {
+impl Visit for MemberWriter<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
         // JSON has neither infinity nor NaN.
         self.member(field, |to| if value.is_finite() { write!(to, "{value:?}") } else { to.write_str("null") });

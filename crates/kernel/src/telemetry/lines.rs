@@ -1,11 +1,11 @@
-//! The lines of the log: written to stderr, and sent to whoever keeps them too, so exactly what is written there, and as
-//! free of secrets.
+//! The lines of the log: written to stderr, and sent to a [`LineReceiver`], which stores them. Both get the same text, so
+//! the stored lines are as free of secrets as those on stderr.
 //!
-//! A busy server writes thousands of lines a second, and each `write` costs as much as to make the line. So a thread that
-//! runs tasks ([`write_together`]) leaves its lines together, and writes them at once before it sleeps: when there is nothing else to
-//! do, no line waits. All others write at once, and so do all for a warning or an error. Nothing is dropped: who logs waits
-//! while stderr takes nothing, as for any `write`. A process that is killed may take along what it has logged since it
-//! last slept, 4 KiB of it at most.
+//! A busy server writes thousands of lines a second, and each `write` costs as much as making the line. So a worker thread
+//! of the runtime ([`batch_writes`]) only adds its lines to a batch, and writes the batch before it parks: a line never waits
+//! longer than its thread is busy. Other threads write at once, and so does every thread for a warning or an error. stderr
+//! loses no line: like any `write`, logging blocks while stderr accepts nothing. A process that is killed may lose what its
+//! threads have logged since they last parked, at most 4 KiB.
 
 mod batch;
 
@@ -25,11 +25,11 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use batch::Batch;
 
-/// Lines that wait to be received; a further one is dropped.
-const MAX_WAITING: usize = 4096;
-/// A longer line is not received.
-const MAX_BYTES: usize = 16 << 10;
-/// So much is written into a pipe undivided, whoever else writes there (`PIPE_BUF` of Linux).
+/// How many lines may wait to be received; a further one is dropped.
+const CHANNEL_CAPACITY: usize = 4096;
+/// A longer line is written to stderr, and dropped for the receiver.
+const MAX_SENT_BYTES: usize = 16 << 10;
+/// A write of at most this size into a pipe is atomic (`PIPE_BUF` of Linux).
 const MAX_BATCH_BYTES: usize = 4096;
 
 static SENDER: OnceLock<mpsc::Sender<Bytes>> = OnceLock::new();
@@ -37,22 +37,22 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 static BATCH: Mutex<Batch> = Mutex::new(Batch::new(MAX_BATCH_BYTES));
 
 thread_local! {
-    /// Whether this thread runs tasks, and writes what it has left before it sleeps.
-    static WRITES_LATER: Cell<bool> = const { Cell::new(false) };
+    /// Whether this thread runs tasks, and so writes its batch when it parks.
+    static IS_BATCHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Has the threads of a runtime write their lines together.
-pub fn write_together(runtime: &mut runtime::Builder) -> &mut runtime::Builder {
-    let before_sleep = || {
-        WRITES_LATER.set(false);
-        write_out();
+/// Lets the worker threads of a runtime write their lines in batches.
+pub fn batch_writes(runtime: &mut runtime::Builder) -> &mut runtime::Builder {
+    let before_park = || {
+        IS_BATCHING.set(false);
+        flush();
     };
-    runtime.on_thread_park(before_sleep).on_thread_unpark(|| WRITES_LATER.set(true))
+    runtime.on_thread_park(before_park).on_thread_unpark(|| IS_BATCHING.set(true))
 }
 
-/// Writes the lines that were left. Unless somebody has them in hand, who then either writes them or does so before its
-/// sleep: nobody waits for a thread that waits for stderr.
-pub fn write_out() {
+/// Writes the batch, unless another thread holds it: that one writes it now or before it parks. So nobody waits for a
+/// thread that waits for stderr.
+pub fn flush() {
     let mut batch = match BATCH.try_lock() {
         Ok(batch) => batch,
         Err(TryLockError::Poisoned(batch)) => batch.into_inner(),
@@ -62,14 +62,14 @@ pub fn write_out() {
     batch.write_to(&mut io::stderr()).ok();
 }
 
-/// The lines of this process, in JSON, from now on.
+/// Receives the lines that this process logs from now on, in JSON.
 #[derive(Debug)]
-pub struct Lines(mpsc::Receiver<Bytes>);
+pub struct LineReceiver(mpsc::Receiver<Bytes>);
 
-impl Lines {
-    /// Returns the lines; `None` if somebody else has them.
-    pub fn receive() -> Option<Self> {
-        let (sender, receiver) = mpsc::channel(MAX_WAITING);
+impl LineReceiver {
+    /// Starts to receive; `None` if there is a receiver already.
+    pub fn subscribe() -> Option<Self> {
+        let (sender, receiver) = mpsc::channel(CHANNEL_CAPACITY);
         SENDER.set(sender).is_ok().then_some(Self(receiver))
     }
 
@@ -84,10 +84,10 @@ impl Lines {
     }
 }
 
-/// Makes the writers of lines.
-pub(super) struct Log;
+/// Makes the writer of a line.
+pub(super) struct LogWriter;
 
-impl<'w> MakeWriter<'w> for Log {
+impl<'w> MakeWriter<'w> for LogWriter {
     type Writer = Tee;
 
     fn make_writer(&'w self) -> Tee {
@@ -99,7 +99,7 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
-/// Writes lines to stderr, and sends each to [`Lines`] without waiting.
+/// Writes lines to stderr, and sends each to [`LineReceiver`] without waiting.
 pub(super) struct Tee {
     is_urgent: bool,
 }
@@ -113,14 +113,14 @@ impl Write for Tee {
     /// The log writes each line at once.
     fn write_all(&mut self, line: &[u8]) -> io::Result<()> {
         if let Some(sender) = SENDER.get() {
-            let is_sent = line.len() <= MAX_BYTES && sender.try_send(Bytes::copy_from_slice(line)).is_ok();
+            let is_sent = line.len() <= MAX_SENT_BYTES && sender.try_send(Bytes::copy_from_slice(line)).is_ok();
             if !is_sent {
                 DROPPED.fetch_add(1, Ordering::Relaxed);
             }
         }
         let mut batch = BATCH.lock().unwrap_or_else(PoisonError::into_inner);
         batch.add(line, &mut io::stderr())?;
-        if self.is_urgent || !WRITES_LATER.get() { batch.write_to(&mut io::stderr()) } else { Ok(()) }
+        if self.is_urgent || !IS_BATCHING.get() { batch.write_to(&mut io::stderr()) } else { Ok(()) }
     }
 
     fn flush(&mut self) -> io::Result<()> {

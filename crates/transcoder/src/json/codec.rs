@@ -7,7 +7,7 @@ use prost_reflect::{DescriptorPool, MessageDescriptor};
 use super::compile;
 use super::read::{self, ReadError};
 use super::schema::{Codec, MessageId};
-use super::write::{self, Printed, WriteError};
+use super::write::{self, PrintOptions, WriteError};
 
 /// The maximum nesting depth of objects and arrays, unless [`Codec::with_max_depth`] sets another.
 pub(crate) const MAX_DEPTH: u32 = 64;
@@ -43,7 +43,7 @@ impl Codec {
     pub fn write_json(&self, message: &MessageDescriptor, wire: &[u8], out: &mut Vec<u8>) -> Result<(), WriteError> {
         let id = self.id(message.full_name());
         let id = id.ok_or_else(|| WriteError::UnknownType(message.full_name().to_owned()))?;
-        write::write_message(self, id, Printed::default(), wire, out)
+        write::write_message(self, id, PrintOptions::default(), wire, out)
     }
 
     /// Appends the encoded message that `json` describes to `out`.

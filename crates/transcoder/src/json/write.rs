@@ -30,12 +30,12 @@ pub(crate) enum EnumFormat {
 
 /// What of a message is printed, and how.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Printed<'s> {
+pub(crate) struct PrintOptions<'s> {
     pub(crate) enums: EnumFormat,
     pub(crate) fields: &'s FieldSet,
 }
 
-impl Default for Printed<'_> {
+impl Default for PrintOptions<'_> {
     fn default() -> Self {
         Self { enums: EnumFormat::default(), fields: FieldSet::ALL }
     }
@@ -45,11 +45,11 @@ impl Default for Printed<'_> {
 pub(crate) fn write_message(
     codec: &Codec,
     message: MessageId,
-    printed: Printed<'_>,
+    options: PrintOptions<'_>,
     bytes: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), WriteError> {
-    let Printed { enums, fields } = printed;
+    let PrintOptions { enums, fields } = options;
     Writer { codec, enums, fields, out, occurrences: Vec::with_capacity(32) }.message(message, bytes, 0)
 }
 
@@ -58,13 +58,13 @@ pub(crate) fn write_field(
     codec: &Codec,
     message: MessageId,
     field: FieldId,
-    printed: Printed<'_>,
+    options: PrintOptions<'_>,
     bytes: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), WriteError> {
     let message = codec.message(message);
-    let fields = printed.fields.within(message.fields[usize::from(field)].number).unwrap_or(FieldSet::ALL);
-    let mut writer = Writer { codec, enums: printed.enums, fields, out, occurrences: Vec::new() };
+    let fields = options.fields.within(message.fields[usize::from(field)].number).unwrap_or(FieldSet::ALL);
+    let mut writer = Writer { codec, enums: options.enums, fields, out, occurrences: Vec::new() };
     writer.index_fields(message, bytes, 0)?;
     writer.occurrences.retain(|occurrence| occurrence.field == field);
     let field = &message.fields[usize::from(field)];

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use tonic::Status;
 
-use crate::json::{Codec, FieldId, MessageId, Printed, WriteError, write_field, write_message};
+use crate::json::{Codec, FieldId, MessageId, PrintOptions, WriteError, write_field, write_message};
 use crate::plan::Plan;
 use crate::wire::{Reader, Value};
 
@@ -12,13 +12,13 @@ use crate::wire::{Reader, Value};
 pub(super) fn put_json(
     codec: &Codec,
     plan: &Plan,
-    printed: Printed<'_>,
+    options: PrintOptions<'_>,
     message: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Status> {
     let written = match plan.response_body {
-        Some(field) => write_field(codec, plan.output, field, printed, message, out),
-        None => write_message(codec, plan.output, printed, message, out),
+        Some(field) => write_field(codec, plan.output, field, options, message, out),
+        None => write_message(codec, plan.output, options, message, out),
     };
     written.map_err(|error| not_json(&error))
 }

@@ -131,7 +131,7 @@ where
             self.put_id(&message, &mut out);
             out.extend_from_slice(self.prefix());
             let plan = &self.shared.plans[self.plan_index];
-            if let Err(status) = put_json(&self.shared.codec, plan, self.form.printed(), &message, &mut out) {
+            if let Err(status) = put_json(&self.shared.codec, plan, self.form.print_options(), &message, &mut out) {
                 out.truncate(start);
                 self.ended = true;
                 out.extend_from_slice(&self.error_event(status));

@@ -7,7 +7,7 @@ use fleet::{
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
     vehicle::service::Vehicles,
 };
-use mainstay_kernel::{app::App, module::Module, partitions::Partitioned, schedule::MINUTE};
+use mainstay_kernel::{app::App, module::Module, partitions::PartitionedTable, schedule::MINUTE};
 use mainstay_test_kit::TestDatabase;
 use protox::{
     Compiler, Error,
@@ -153,7 +153,7 @@ fn two_modules_of_one_name() {
 /// All at once, with the faults of other kinds.
 #[test]
 fn tables_that_another_module_has_partitioned() {
-    let twice = ["activities", "public.webhook_deliveries"].map(Partitioned::by_month);
+    let twice = ["activities", "public.webhook_deliveries"].map(PartitionedTable::by_month);
     let module = twice.into_iter().fold(fleet::module(), Module::partitioned);
     let faults = report(module.every(MINUTE, "forget_uploads", "A name of the product", |_| async { Ok(0) }));
     assert_names(

@@ -22,7 +22,7 @@ pub async fn intend(connection: &mut Connection, keys: &[String], delete_at: Dat
     Ok(())
 }
 
-/// Keeps objects, which must not be on their way out.
+/// Keeps objects, so that they are no longer to be deleted.
 ///
 /// # Errors
 /// `UNAVAILABLE` if one is being deleted: whoever wrote it took too long.
@@ -30,7 +30,7 @@ pub async fn keep(connection: &mut Connection, keys: &[String]) -> Result<()> {
     let target = stored_objects::table
         .filter(stored_objects::key.eq_any(keys))
         .filter(stored_objects::delete_at.is_not_null())
-        .filter(stored_objects::is_doomed.eq(false));
+        .filter(stored_objects::is_deleting.eq(false));
     let none = stored_objects::delete_at.eq(None::<DateTime<Utc>>);
     let updated = diesel::update(target).set(none).execute(connection).await?;
     if updated == keys.len() {
@@ -42,7 +42,7 @@ pub async fn keep(connection: &mut Connection, keys: &[String]) -> Result<()> {
 /// Gives up an object that nobody has kept.
 pub async fn abandon(connection: &mut Connection, key: &str, now: DateTime<Utc>) -> Result<()> {
     let target = stored_objects::table.find(key).filter(stored_objects::delete_at.is_not_null());
-    let target = target.filter(stored_objects::is_doomed.eq(false));
+    let target = target.filter(stored_objects::is_deleting.eq(false));
     diesel::update(target).set(stored_objects::delete_at.eq(now)).execute(connection).await?;
     Ok(())
 }
@@ -50,7 +50,7 @@ pub async fn abandon(connection: &mut Connection, key: &str, now: DateTime<Utc>)
 /// Gives objects up that were kept, from a time on.
 pub async fn release(connection: &mut Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
     let target = stored_objects::table.filter(stored_objects::key.eq_any(keys));
-    let target = target.filter(stored_objects::is_doomed.eq(false));
+    let target = target.filter(stored_objects::is_deleting.eq(false));
     diesel::update(target).set(stored_objects::delete_at.eq(delete_at)).execute(connection).await?;
     Ok(())
 }
@@ -99,7 +99,7 @@ pub async fn claim_deletable(
     retry_at: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<String>> {
-    const SQL: &str = "UPDATE stored_objects SET is_doomed = true, delete_at = $2 WHERE key = ANY (ARRAY( \
+    const SQL: &str = "UPDATE stored_objects SET is_deleting = true, delete_at = $2 WHERE key = ANY (ARRAY( \
                          SELECT key FROM stored_objects WHERE delete_at <= $1 ORDER BY delete_at LIMIT $3 \
                          FOR UPDATE SKIP LOCKED)) RETURNING key";
     let keys: Vec<Key> = diesel::sql_query(SQL)
@@ -114,7 +114,7 @@ pub async fn claim_deletable(
 /// Forgets objects that are no longer in the storage. Returns the space that they held.
 pub async fn forget(connection: &mut Connection, keys: &[String]) -> Result<Vec<(AccountId, i64)>> {
     let deletion = stored_objects::table.filter(stored_objects::key.eq_any(keys));
-    let deletion = diesel::delete(deletion.filter(stored_objects::is_doomed.eq(true)));
+    let deletion = diesel::delete(deletion.filter(stored_objects::is_deleting.eq(true)));
     let deletion = deletion.returning((stored_objects::account_id, stored_objects::size_bytes));
     let spaces: Vec<(Option<AccountId>, Option<i64>)> = deletion.get_results(connection).await?;
     Ok(spaces.into_iter().filter_map(|(account, bytes)| account.zip(bytes)).collect())

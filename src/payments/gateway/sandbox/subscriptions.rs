@@ -11,7 +11,7 @@ use crate::{
     payments::gateway::{
         Cancel, NewCustomer, Subscribe, Subscriptions,
         sandbox::{
-            Card, Found, Kind, Outcome, SLOW, Sandbox, card, declined, money, no_card,
+            Card, Kind, Lookup, Outcome, SLOW, Sandbox, card, declined, money, no_card,
             store::subscription::{self as store, Row},
             unknown_outcome,
         },
@@ -159,25 +159,25 @@ impl Subscriptions for Sandbox {
         async move { self.end(cancel).await.map_or_else(unknown_outcome, Outcome::Done) }.boxed()
     }
 
-    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>> {
+    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Lookup<Snapshot>> {
         async move {
             let found = async { self.stand(self.read(gateway_id.to_owned()).await?).await };
-            found.await.map_or_else(|error| Found::Unknown { why: error.detail() }, Found::Done)
+            found.await.map_or_else(|error| Lookup::Unknown { why: error.detail() }, Lookup::Done)
         }
         .boxed()
     }
 
-    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>> {
+    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Lookup<Snapshot>> {
         async move {
             let found = async {
                 let find =
                     self.database.autocommit(async move |connection| store::find(connection, subscription.0).await);
                 match find.await? {
-                    Some(row) => self.stand(row).await.map(Found::Done),
-                    None => Ok(Found::Nothing),
+                    Some(row) => self.stand(row).await.map(Lookup::Done),
+                    None => Ok(Lookup::Nothing),
                 }
             };
-            found.await.unwrap_or_else(|error: Error| Found::Unknown { why: error.detail() })
+            found.await.unwrap_or_else(|error: Error| Lookup::Unknown { why: error.detail() })
         }
         .boxed()
     }

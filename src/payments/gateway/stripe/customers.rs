@@ -23,7 +23,7 @@ use crate::payments::{
             Stripe,
             api::unknown,
             metadata::{ACCOUNT, field},
-            object::Named,
+            object::AnyObject,
         },
     },
     settlement::model::FailureKind,
@@ -39,7 +39,7 @@ struct Method {
 impl Stripe {
     /// Returns the id of an object found by one of our ids, if any.
     pub(crate) async fn search(&self, path: &str, name: &str, id: &str) -> anyhow::Result<Option<String>> {
-        let found: Vec<Named> = self.api.search(path, name, id).await?;
+        let found: Vec<AnyObject> = self.api.search(path, name, id).await?;
         Ok(found.into_iter().find(|object| object.metadata.names(name, id)).map(|object| object.id))
     }
 
@@ -54,7 +54,7 @@ impl Stripe {
         }
         let key = format!("{account}-customer-{}", newcomer.attempt);
         let created = self.api.post("/v1/customers", &[(&field(ACCOUNT), &account)], &key).await;
-        created.map_or_else(|outcome| outcome, |customer: Named| Outcome::Done(customer.id))
+        created.map_or_else(|outcome| outcome, |customer: AnyObject| Outcome::Done(customer.id))
     }
 
     /// Attaches a payment method to a customer and returns its id. Attaching it again changes nothing.

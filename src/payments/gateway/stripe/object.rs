@@ -51,7 +51,7 @@ enum Charge {
 
 /// Any object, with its metadata.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Named {
+pub(crate) struct AnyObject {
     pub(crate) id: String,
     #[serde(default)]
     pub(crate) metadata: Metadata,

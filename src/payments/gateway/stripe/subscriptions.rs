@@ -13,12 +13,12 @@ use crate::{
     payments::gateway::{
         Cancel, Kind, Movement, NewCustomer, Subscribe, Subscriptions,
         stripe::{
-            Found, Outcome, REFUNDS, Statement, Stripe,
+            Lookup, Outcome, REFUNDS, Statement, Stripe,
             amount::from_stripe,
             api::{Fields, List, Listed, unknown},
             format_amount,
             metadata::{Metadata, SUBSCRIPTION, field},
-            object::{Named, Refund},
+            object::{AnyObject, Refund},
         },
     },
     payments::settlement::model::Failure,
@@ -182,7 +182,7 @@ impl Stripe {
             ("product_data[name]", &wanted.product_name),
             (&field(SUBSCRIPTION), &id),
         ];
-        let price: Named = self.api.post("/v1/prices", &fields, &wanted.key("price")).await?;
+        let price: AnyObject = self.api.post("/v1/prices", &fields, &wanted.key("price")).await?;
         let fields = [
             ("customer", wanted.customer.as_str()),
             ("default_payment_method", &method),
@@ -190,11 +190,11 @@ impl Stripe {
             ("payment_behavior", "error_if_incomplete"),
             (&field(SUBSCRIPTION), &id),
         ];
-        Ok(self.api.post::<Named, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
+        Ok(self.api.post::<AnyObject, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
     }
 
     /// Requests the cancellation.
-    async fn end(&self, cancel: &Cancel) -> Outcome<Named> {
+    async fn end(&self, cancel: &Cancel) -> Outcome<AnyObject> {
         let path = format!("/v1/subscriptions/{}", cancel.gateway_id);
         let request = match cancel.how {
             Cancellation::Immediately => self.api.delete(&path, &cancel.key).await,
@@ -237,22 +237,22 @@ impl Subscriptions for Stripe {
         .boxed()
     }
 
-    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Found<Snapshot>> {
+    fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Lookup<Snapshot>> {
         async move {
             match self.stand(gateway_id).await {
-                Ok(snapshot) => Found::Done(snapshot),
-                Err(error) => Found::Unknown { why: format!("{error:#}") },
+                Ok(snapshot) => Lookup::Done(snapshot),
+                Err(error) => Lookup::Unknown { why: format!("{error:#}") },
             }
         }
         .boxed()
     }
 
-    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Found<Snapshot>> {
+    fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Lookup<Snapshot>> {
         async move {
             match self.search("/v1/subscriptions/search", SUBSCRIPTION, &subscription.to_string()).await {
                 Ok(Some(id)) => self.subscription(&id).await,
-                Ok(None) => Found::Nothing,
-                Err(error) => Found::Unknown { why: format!("{error:#}") },
+                Ok(None) => Lookup::Nothing,
+                Err(error) => Lookup::Unknown { why: format!("{error:#}") },
             }
         }
         .boxed()

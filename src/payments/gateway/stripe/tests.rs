@@ -91,7 +91,7 @@ fn intent(status: &str, payment: Uuid) -> Value {
 }
 
 /// Looks a payment up whose search finds these intents.
-async fn looked_up(intents: Vec<Value>, has_more: bool) -> (Found, usize) {
+async fn looked_up(intents: Vec<Value>, has_more: bool) -> (Lookup, usize) {
     let list = json!({ "data": intents, "has_more": has_more });
     let canceled = intent("canceled", Uuid::nil());
     let answers = vec![
@@ -108,13 +108,13 @@ async fn looked_up(intents: Vec<Value>, has_more: bool) -> (Found, usize) {
 #[tokio::test]
 async fn a_search_is_read_whole_and_only_for_what_is_ours() {
     let (ours, other) = (Uuid::nil(), Uuid::max());
-    assert_eq!(looked_up(vec![intent("succeeded", other)], false).await, (Found::Nothing, 1));
-    assert_eq!(looked_up(vec![intent("succeeded", ours)], false).await, (Found::Done("pi_1".to_owned()), 1));
+    assert_eq!(looked_up(vec![intent("succeeded", other)], false).await, (Lookup::Nothing, 1));
+    assert_eq!(looked_up(vec![intent("succeeded", ours)], false).await, (Lookup::Done("pi_1".to_owned()), 1));
     let cut = looked_up(vec![intent("canceled", ours)], true).await.0;
-    assert!(matches!(cut, Found::Unknown { .. }), "{cut:?}");
+    assert!(matches!(cut, Lookup::Unknown { .. }), "{cut:?}");
     let running = looked_up(vec![intent("processing", ours), intent("canceled", ours)], false).await.0;
-    assert!(matches!(running, Found::Unknown { .. }), "{running:?}");
-    assert_eq!(looked_up(vec![intent("requires_action", ours)], false).await, (Found::Nothing, 2), "it is cancelled");
+    assert!(matches!(running, Lookup::Unknown { .. }), "{running:?}");
+    assert_eq!(looked_up(vec![intent("requires_action", ours)], false).await, (Lookup::Nothing, 2), "it is cancelled");
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn only_the_refund_that_was_requested_is_found() {
         let metadata = json!({ "mainstay_refund": id });
         json!({ "id": "re_1", "status": "succeeded", "amount": 50, "currency": "eur", "metadata": metadata })
     };
-    for (id, expected) in [(Uuid::max(), Found::Nothing), (Uuid::nil(), Found::Done("re_1".to_owned()))] {
+    for (id, expected) in [(Uuid::max(), Lookup::Nothing), (Uuid::nil(), Lookup::Done("re_1".to_owned()))] {
         let list = json!({ "data": [refund(id)], "has_more": false });
         let (stripe, _) = stripe(vec![("GET /v1/refunds", 200, false, list)]).await;
         assert_eq!(stripe.find_refund(RefundId(Uuid::nil()), "pi_1").await, expected);
@@ -136,10 +136,10 @@ fn only_refused_requests_count_as_not_found() {
         let message = String::new();
         Outcome::Refused(Failure { kind: FailureKind::Declined, code: "canceled".to_owned(), message })
     };
-    assert_eq!(decisive_outcome(Ok(Vec::new())), Found::Nothing);
-    assert_eq!(decisive_outcome(Ok(vec![refused()])), Found::Nothing);
-    assert!(matches!(decisive_outcome(Err(anyhow::anyhow!("away"))), Found::Unknown { .. }));
-    assert!(matches!(decisive_outcome(Ok(vec![unknown("it is processing"), refused()])), Found::Unknown { .. }));
+    assert_eq!(decisive_outcome(Ok(Vec::new())), Lookup::Nothing);
+    assert_eq!(decisive_outcome(Ok(vec![refused()])), Lookup::Nothing);
+    assert!(matches!(decisive_outcome(Err(anyhow::anyhow!("away"))), Lookup::Unknown { .. }));
+    assert!(matches!(decisive_outcome(Ok(vec![unknown("it is processing"), refused()])), Lookup::Unknown { .. }));
     let done = Outcome::Done("pi_1".to_owned());
-    assert_eq!(decisive_outcome(Ok(vec![refused(), unknown("it is processing"), done])), Found::Done("pi_1".into()));
+    assert_eq!(decisive_outcome(Ok(vec![refused(), unknown("it is processing"), done])), Lookup::Done("pi_1".into()));
 }

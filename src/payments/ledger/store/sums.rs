@@ -37,12 +37,12 @@ pub async fn add(connection: &mut Connection, limit: i64) -> Result<usize> {
                 sales = known.sales + excluded.sales, refunds = known.refunds + excluded.refunds
         )
         SELECT count(*) AS count FROM taken";
-    let counted: Counted = sql_query(SQL).bind::<BigInt, _>(limit).get_result(connection).await?;
-    Ok(usize::try_from(counted.count).unwrap_or(0))
+    let row: CountRow = sql_query(SQL).bind::<BigInt, _>(limit).get_result(connection).await?;
+    Ok(usize::try_from(row.count).unwrap_or(0))
 }
 
 #[derive(QueryableByName)]
-struct Counted {
+struct CountRow {
     #[diesel(sql_type = BigInt)]
     count: i64,
 }

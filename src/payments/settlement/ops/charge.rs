@@ -9,7 +9,7 @@ use crate::{
     orders::{events::OrderPaid, order::ops as order},
     payments::{
         events::{PaymentFailed, PaymentSucceeded},
-        gateway::{Charge, Found, Gateway, Outcome},
+        gateway::{Charge, Gateway, Lookup, Outcome},
         ledger::{model::Posting, store as ledger},
         payment::{model::Payment, ops::event, store},
         settlement::{
@@ -84,7 +84,7 @@ impl GatewayRequest for Payment {
         gateway.charge(Charge { key, payment: self.id, order: self.order, amount: self.amount, method, customer }).await
     }
 
-    async fn find(&self, gateway: &dyn Gateway) -> Found {
+    async fn find(&self, gateway: &dyn Gateway) -> Lookup {
         gateway.find_charge(self.id).await
     }
 

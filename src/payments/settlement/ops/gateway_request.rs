@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::payments::{
-    gateway::{Found, Gateway, Outcome},
+    gateway::{Gateway, Lookup, Outcome},
     settlement::model::{AttemptLease, Failure},
 };
 use mainstay_kernel::{
@@ -94,7 +94,7 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     fn send(&self, gateway: &dyn Gateway) -> impl Future<Output = Outcome<Self::Done>> + Send;
 
     /// Looks up at the gateway whether it was done, under any key.
-    fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Found<Self::Done>> + Send;
+    fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Lookup<Self::Done>> + Send;
 
     /// Commits the gateway's answer, unless the gateway request is settled or, for a failure, a later attempt has
     /// started. Returns what the caller sees if this settled it; that is then [concluded](conclude).

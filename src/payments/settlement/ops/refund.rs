@@ -11,7 +11,7 @@ use crate::{
     },
     payments::{
         events::{RefundFailed, RefundSucceeded},
-        gateway::{Found, Gateway, Outcome, RefundRequest},
+        gateway::{Gateway, Lookup, Outcome, RefundRequest},
         ledger::{model::Posting, store as ledger},
         payment::{
             model::{Payment, Refund},
@@ -97,7 +97,7 @@ impl GatewayRequest for RefundIntent {
         gateway.refund(RefundRequest { key, refund: self.refund.id, charge_id, amount: self.refund.amount }).await
     }
 
-    async fn find(&self, gateway: &dyn Gateway) -> Found {
+    async fn find(&self, gateway: &dyn Gateway) -> Lookup {
         gateway.find_refund(self.refund.id, &self.charge_id).await
     }
 

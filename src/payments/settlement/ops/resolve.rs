@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use std::sync::Arc;
 
 use crate::payments::{
-    gateway::{Found, NewCustomer, Outcome},
+    gateway::{Lookup, NewCustomer, Outcome},
     settlement::{
         model::{Failure, FailureKind},
         ops::GatewayRequest,
@@ -66,10 +66,10 @@ pub(crate) async fn resolve<R: GatewayRequest>(app: &App, request: &R) -> Resolu
         return Resolution::Wait("what it did last can't be looked up yet".to_owned());
     }
     match request.find(gateway).await {
-        Found::Done(done) => Resolution::Done(done),
-        Found::Nothing if is_old || now - request.created_at() > LAST_ATTEMPT => Resolution::Failed(abandoned()),
-        Found::Nothing => Resolution::NextAttempt,
-        Found::Unknown { why } => Resolution::Wait(why),
+        Lookup::Done(done) => Resolution::Done(done),
+        Lookup::Nothing if is_old || now - request.created_at() > LAST_ATTEMPT => Resolution::Failed(abandoned()),
+        Lookup::Nothing => Resolution::NextAttempt,
+        Lookup::Unknown { why } => Resolution::Wait(why),
     }
 }
 

@@ -14,9 +14,9 @@ use crate::support::{
     ticket::{model::Ticket, store},
 };
 
-/// What is to be included.
+/// What a response includes beside the tickets.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct Includes {
     pub comments: bool,
     pub activities: bool,
     pub requester: bool,
@@ -24,9 +24,9 @@ pub struct Wanted {
     pub limit: i64,
 }
 
-impl Wanted {
-    /// Returns whether the tickets alone are wanted.
-    pub fn is_nothing(self) -> bool {
+impl Includes {
+    /// Returns whether nothing is included.
+    pub fn is_empty(self) -> bool {
         !(self.comments || self.activities || self.requester)
     }
 }
@@ -43,14 +43,14 @@ pub struct Included {
 }
 
 /// Returns what belongs to tickets that the caller reaches, in one round trip.
-pub async fn include(connection: &Connection, tickets: &[Ticket], wanted: Wanted) -> Result<Included> {
+pub async fn include(connection: &Connection, tickets: &[Ticket], includes: Includes) -> Result<Included> {
     let ids: Vec<_> = tickets.iter().map(|ticket| ticket.id).collect();
     let requesters: Vec<_> = tickets.iter().filter_map(|ticket| ticket.requester).collect();
-    let limit = wanted.limit + 1;
+    let limit = includes.limit + 1;
     let (comments, activities, requesters) = try_join!(
-        when(wanted.comments, comments::first(connection, &ids, limit)),
-        when(wanted.activities, comments::first_activities(connection, &ids, limit)),
-        when(wanted.requester, store::names(connection, &requesters)),
+        when(includes.comments, comments::first(connection, &ids, limit)),
+        when(includes.activities, comments::first_activities(connection, &ids, limit)),
+        when(includes.requester, store::names(connection, &requesters)),
     )?;
     let mut included = Included { requesters: requesters.into_iter().collect(), ..Included::default() };
     for comment in comments {

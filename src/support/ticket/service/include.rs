@@ -17,19 +17,18 @@ use crate::{
         },
         ticket::{
             model::Ticket,
-            ops::{Included, Wanted},
+            ops::{Included, Includes},
             service::convert,
         },
     },
 };
 
 /// Reads what is to be included, with at most `limit` comments and activities of each ticket.
-pub(super) fn wanted<M>(call: &Call<M>, limit: i64) -> Wanted {
-    let includes = |name| call.includes(name);
-    Wanted {
-        comments: includes("comments"),
-        activities: includes("activities"),
-        requester: includes("requester"),
+pub(super) fn includes<M>(call: &Call<M>, limit: i64) -> Includes {
+    Includes {
+        comments: call.includes("comments"),
+        activities: call.includes("activities"),
+        requester: call.includes("requester"),
         limit,
     }
 }
@@ -38,27 +37,27 @@ pub(super) fn wanted<M>(call: &Call<M>, limit: i64) -> Wanted {
 pub(super) fn tickets(
     app: &App,
     method: &Method,
-    wanted: Wanted,
+    includes: Includes,
     tickets: Vec<Ticket>,
     mut included: Included,
 ) -> Vec<pb::Ticket> {
     let one = |ticket: Ticket| {
         let (id, requester) = (ticket.id, ticket.requester);
         let message = convert::ticket(ticket);
-        if wanted.is_nothing() {
+        if includes.is_empty() {
             return message;
         }
         let ticket_id = id.to_string();
-        let comments = wanted.comments.then(|| {
+        let comments = includes.comments.then(|| {
             let request = pb::ListCommentsRequest { ticket_id: ticket_id.clone(), ..Default::default() };
             let rows = included.comments.remove(&id).unwrap_or_default();
-            let (rows, meta) = page(app, method, "ListComments", &request, wanted.limit, rows, Comment::key);
+            let (rows, meta) = page(app, method, "ListComments", &request, includes.limit, rows, Comment::key);
             pb::TicketComments { data: rows.into_iter().map(comment).collect(), meta }
         });
-        let activities = wanted.activities.then(|| {
+        let activities = includes.activities.then(|| {
             let request = pb::ListActivitiesRequest { ticket_id: ticket_id.clone(), ..Default::default() };
             let rows = included.activities.remove(&id).unwrap_or_default();
-            let (rows, meta) = page(app, method, "ListActivities", &request, wanted.limit, rows, Activity::key);
+            let (rows, meta) = page(app, method, "ListActivities", &request, includes.limit, rows, Activity::key);
             pb::TicketActivities { data: rows.into_iter().map(activity).collect(), meta }
         });
         let requester = requester.and_then(|id| {

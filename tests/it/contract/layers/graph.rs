@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::source::{Named, Source};
+use super::source::{NamedPath, Source};
 
 /// The files of one crate, by module.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl<'a> Graph<'a> {
     /// What a parent only exports from a child does not count. Neither does what a private child takes from its parent:
     /// they are one module, cut into files. A public child is a module of its own. Whoever takes a name from another
     /// module of the product needs the file that offers it too, for that file may change what it exports.
-    pub(super) fn needs(&self, from: &'a Source) -> BTreeMap<&'a [String], &'a Named> {
+    pub(super) fn needs(&self, from: &'a Source) -> BTreeMap<&'a [String], &'a NamedPath> {
         let mut needs = BTreeMap::new();
         for named in &from.paths {
             let Some((to, _)) = self.resolve(from, &named.segments) else { continue };

@@ -10,7 +10,7 @@ use super::token::{Token, tokens};
 
 /// A path that a file names, such as `crate::support::ticket::ops`, and the line where it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct NamedPath {
     pub(super) segments: Vec<String>,
     pub(super) line: usize,
     /// Whether `pub use` names it, so that others find it here.
@@ -24,9 +24,9 @@ pub(super) struct Source {
     pub(super) file: PathBuf,
     /// The modules that lead to it: empty for `lib.rs`.
     pub(super) module: Vec<String>,
-    pub(super) paths: Vec<Named>,
+    pub(super) paths: Vec<NamedPath>,
     /// What `use` brings into scope, by its name there.
-    pub(super) imports: BTreeMap<String, Named>,
+    pub(super) imports: BTreeMap<String, NamedPath>,
     /// The children that only this file and those below it see.
     pub(super) private: BTreeSet<String>,
     pub(super) tokens: Vec<Token>,
@@ -92,7 +92,7 @@ impl Source {
                 _ => break,
             }
         }
-        let named = Named { segments, line, exported };
+        let named = NamedPath { segments, line, exported };
         if let Some(name) = name.or_else(|| named.segments.last().cloned()) {
             self.imports.insert(name, named.clone());
         }
@@ -111,7 +111,7 @@ impl Source {
             segments.push(tokens[at].text.clone());
         }
         if segments.len() > 1 {
-            self.paths.push(Named { segments, line, exported: false });
+            self.paths.push(NamedPath { segments, line, exported: false });
         }
         at + 1
     }

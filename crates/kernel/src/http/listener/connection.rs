@@ -48,14 +48,14 @@ pub(super) fn protocols(keep_alive: Duration) -> Protocols {
 
 /// What all connections of a listener have in common.
 #[derive(Clone)]
-pub(super) struct Served<S> {
+pub(super) struct ConnectionServer<S> {
     pub(super) protocols: Protocols,
     pub(super) tls: Option<std::sync::Arc<Tls>>,
     pub(super) service: S,
     pub(super) bounds: Bounds,
 }
 
-impl<S: Next + Sync> Served<S> {
+impl<S: Next + Sync> ConnectionServer<S> {
     /// Serves a connection to its end.
     pub(super) async fn run(self, stream: TcpStream, peer: PeerAddress, place: Place) {
         place.connection.run(self.handshake(stream, peer, &place)).await;

@@ -5,8 +5,8 @@
 //! as much as the last token of its caller, which is kept for as long as a replica that is read may lag; beyond that every
 //! such replica is as far.
 //!
-//! A token that can't be read (of another version, or of nobody's) asks for more than any replica has: the primary is
-//! read, which has it all. So it is whenever the position is not known.
+//! A token that can't be parsed (because another version made it, or nobody did) counts as a position that no replica has
+//! reached: then the primary is read. So it is whenever the position is not known.
 
 use std::{
     collections::HashMap,
@@ -43,7 +43,7 @@ impl Consistency {
     pub fn new(app: &App) -> Option<Self> {
         let replicas = app.database.replicas()?.clone();
         replicas.watch();
-        let positions = StoredPositions { redis: app.redis.clone(), life: replicas.max_lag(), missed: Arc::default() };
+        let positions = StoredPositions { redis: app.redis.clone(), ttl: replicas.max_lag(), missed: Arc::default() };
         Some(Self { database: app.database.clone(), replicas, positions })
     }
 }
@@ -75,14 +75,14 @@ impl<S: Next> Middleware<Request, S> for Consistency {
             }
             Effect::Write => {
                 let arrival = request.extensions().get::<Arrival>().cloned();
-                let mut unknown = Unknown { positions: consistency.positions.clone(), arrival, principal };
+                let mut write = UnresolvedWrite { positions: consistency.positions.clone(), arrival, principal };
                 let response = next.run(request);
                 Box::pin(async move {
                     let mut response = response.await;
-                    if unknown.may_have_written() && !is_unavailable(&response) {
+                    if write.may_have_written() && !is_unavailable(&response) {
                         consistency.conclude(&mut response, principal).await;
                     }
-                    unknown.resolve();
+                    write.resolve();
                     Ok(response)
                 })
             }
@@ -104,17 +104,17 @@ impl Consistency {
     }
 }
 
-/// A request of which it is not known whether it has written. If it ends like that, because its caller left or its time was
-/// up, the next reads of its caller are those that say whether it has: they read the primary.
-struct Unknown {
+/// A request of which it is not known yet whether it has written. If it ends before that is known, because its caller left
+/// or its deadline passed, the next reads of its caller go to the primary, so that they show whether it has.
+struct UnresolvedWrite {
     positions: StoredPositions,
     arrival: Option<Arrival>,
     /// `None` once it is known.
     principal: Option<Uuid>,
 }
 
-impl Unknown {
-    /// There is a response.
+impl UnresolvedWrite {
+    /// Records that there is a response, so that nothing is unknown any more.
     fn resolve(&mut self) {
         self.principal = None;
     }
@@ -125,7 +125,7 @@ impl Unknown {
     }
 }
 
-impl Drop for Unknown {
+impl Drop for UnresolvedWrite {
     fn drop(&mut self) {
         let Some(principal) = self.principal.filter(|_| self.may_have_written()) else { return };
         let positions = self.positions.clone();
@@ -148,9 +148,9 @@ fn is_unavailable(response: &Response) -> bool {
     response.headers().get("grpc-status").is_some_and(|status| status == "14")
 }
 
-/// Keeps the furthest of two positions, as text that sorts as they do. KEYS: the caller's. ARGV: a position, its
-/// milliseconds.
-static KEEP: LazyLock<Script> = LazyLock::new(|| {
+/// Stores the further of two positions, as text that sorts as they do. KEYS: the caller's. ARGV: a position, its time to
+/// live in milliseconds.
+static STORE_MAX: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local kept = redis.call('GET', KEYS[1])
          if not kept or kept < ARGV[1] then kept = ARGV[1] end
@@ -162,16 +162,17 @@ static KEEP: LazyLock<Script> = LazyLock::new(|| {
 #[derive(Debug, Clone)]
 struct StoredPositions {
     redis: Redis,
-    life: Duration,
-    /// The callers of whose writes Redis may not know, until when. After that, a replica that is read has them.
+    ttl: Duration,
+    /// The callers of whose writes Redis may not know, and until when that matters: later, every replica that is read has
+    /// replayed them.
     missed: Arc<Mutex<HashMap<Uuid, Instant>>>,
 }
 
-/// How often it is tried again to store a position that Redis did not take, and how soon.
+/// How often storing a position is retried, and the first delay, which doubles.
 const RETRIES: u32 = 5;
-const RETRY_AFTER: Duration = Duration::from_millis(50);
-/// From how many on, those that are over are removed with each that is added.
-const MANY_MISSED: usize = 256;
+const RETRY_DELAY: Duration = Duration::from_millis(50);
+/// From this many missed callers on, each addition removes those whose time is over.
+const SWEEP_MIN_MISSED: usize = 256;
 
 impl StoredPositions {
     /// Returns the position up to which the caller has written. Where that is not known, no replica is far enough.
@@ -200,7 +201,7 @@ impl StoredPositions {
         let positions = self.clone();
         tokio::spawn(async move {
             for number in 0..RETRIES {
-                tokio::time::sleep(RETRY_AFTER * 2_u32.pow(number)).await;
+                tokio::time::sleep(RETRY_DELAY * 2_u32.pow(number)).await;
                 if positions.try_store(principal, position).await {
                     return;
                 }
@@ -212,10 +213,10 @@ impl StoredPositions {
     fn miss(&self, principal: Uuid) {
         let now = Instant::now();
         let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        if missed.len() >= MANY_MISSED {
+        if missed.len() >= SWEEP_MIN_MISSED {
             missed.retain(|_, until| now < *until);
         }
-        missed.insert(principal, now + self.life);
+        missed.insert(principal, now + self.ttl);
     }
 
     fn has_missed(&self, principal: Uuid) -> bool {
@@ -232,12 +233,12 @@ impl StoredPositions {
         let (key, text) = (key(principal), position.text());
         let stored = match &self.redis {
             Redis::Server(link) => {
-                let life_ms = u64::try_from(self.life.as_millis()).unwrap_or(u64::MAX >> 2);
-                link.script::<()>(&KEEP, &[key], &[text, life_ms.to_string()]).await
+                let ttl_ms = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX >> 2);
+                link.script::<()>(&STORE_MAX, &[key], &[text, ttl_ms.to_string()]).await
             }
             Redis::Local(local) => local.run(|table| {
                 let further = table.get(&key).and_then(self::text).filter(|stored| *stored > text);
-                table.set(&key, further.unwrap_or(text), self.life)
+                table.set(&key, further.unwrap_or(text), self.ttl)
             }),
         };
         stored.inspect_err(|error| tracing::debug!(cause = %error, "the position of a write was not kept")).is_ok()

@@ -21,7 +21,7 @@ use crate::{
     contract::Method,
     error::{Error, Reason},
     http::middleware::{
-        extensions::{Arrived, Expires},
+        extensions::{ArrivalTime, ResponseDeadline},
         layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
         timeout,
     },
@@ -38,14 +38,15 @@ impl<S: Next> Middleware<Request, S> for Deadline {
         };
         let allowed =
             timeout::requested_timeout(&request).map_or(method.deadline, |requested| requested.min(method.deadline));
-        let arrived = request.extensions().get::<Arrived>().map_or_else(Instant::now, |arrived| arrived.0.into_std());
+        let arrived =
+            request.extensions().get::<ArrivalTime>().map_or_else(Instant::now, |arrived| arrived.0.into_std());
         let deadline = arrived + allowed;
         let context = request.extensions().get::<Context>().cloned().unwrap_or_else(|| Context::new(""));
         let work = context.with_deadline(deadline).scope_all(|| next.run(request));
         Box::pin(async move {
             let answer = tokio::time::timeout_at(deadline.into(), work).await;
             let Ok(mut response) = answer else { return refuse(Reason::DeadlineExceeded.into()).await };
-            response.extensions_mut().insert(Expires(deadline));
+            response.extensions_mut().insert(ResponseDeadline(deadline));
             if method.descriptor.is_server_streaming() {
                 let end = tokio::time::sleep_until((deadline + GRACE).into());
                 response = response.map(|body| Body::new(Bounded { body: Some(body), end: Box::pin(end) }));

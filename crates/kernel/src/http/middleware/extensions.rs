@@ -5,21 +5,21 @@ use std::{sync::Arc, time::Instant};
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
-/// When a request arrived that had to wait for its turn: its deadline does not begin anew.
+/// When a request arrived that then waited for its turn: its deadline counts from here.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Arrived(pub(super) tokio::time::Instant);
+pub(super) struct ArrivalTime(pub(super) tokio::time::Instant);
 
 /// When the caller stops waiting for the last byte of a response.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Expires(pub(super) Instant);
+pub(super) struct ResponseDeadline(pub(super) Instant);
 
-/// A response is that of a watch which was let in. Refusals of one are like all others.
+/// Marks the response of a watch that was admitted; the refusal of a watch is a response like others.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Watching;
+pub(super) struct IsWatch;
 
-/// A page is made while it is read. Its body does not tell once it is compressed.
+/// Marks a page that is produced while it is read: its body no longer shows that once it is compressed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Streamed;
+pub(super) struct IsStream;
 
 /// Whom a response is for.
 #[derive(Debug, Clone, Copy)]

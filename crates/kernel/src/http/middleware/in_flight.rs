@@ -9,7 +9,7 @@
 //! anybody, and who must not keep the others out.
 
 mod body;
-mod counted;
+mod guard;
 mod unread;
 
 use std::{sync::Arc, time::Duration};
@@ -26,14 +26,14 @@ use crate::{
         exchange::Exchange,
         middleware::{
             envelope,
-            extensions::{Expires, Place, Principal, Streamed, Watching},
+            extensions::{IsStream, IsWatch, Place, Principal, ResponseDeadline},
             layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
             protocol,
         },
     },
 };
 use body::{BufferedBody, CountedBody};
-use counted::Counted;
+use guard::InFlightGuard;
 use unread::ResponseLimits;
 pub use unread::{Limits, Unread};
 
@@ -59,7 +59,7 @@ impl InFlight {
 impl<S: Next> Middleware<Request, S> for InFlight {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let exchange = Exchange::current();
-        let counted = Counted::new(self.requests.clone(), exchange.as_ref());
+        let in_flight = InFlightGuard::new(self.requests.clone(), exchange.as_ref());
         let (unread, protocol) = (self.unread.clone(), protocol::name(&request));
         let response = next.run(request);
         Box::pin(async move {
@@ -69,7 +69,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
             let limits = ResponseLimits {
                 exchange,
                 principal: response.extensions().get().map(|&Principal(principal)| principal),
-                deadline: response.extensions().get().map(|&Expires(deadline)| deadline),
+                deadline: response.extensions().get().map(|&ResponseDeadline(deadline)| deadline),
                 is_watch: is_watch(&response),
             };
             let stream_bytes = stream_bytes(&response);
@@ -79,7 +79,7 @@ impl<S: Next> Middleware<Request, S> for InFlight {
                 None => BufferedBody::complete(body).await,
             };
             drop((place, slot));
-            match unread.reserve(buffered.bytes(), limits, counted) {
+            match unread.reserve(buffered.bytes(), limits, in_flight) {
                 Some(guard) => Ok(Response::from_parts(parts, Body::new(CountedBody::new(buffered, Arc::new(guard))))),
                 None => {
                     let error = Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1));
@@ -111,7 +111,7 @@ impl<S: Next> Middleware<Request, S> for ReadFirst {
 }
 
 fn is_watch(response: &Response) -> bool {
-    response.extensions().get::<Watching>().is_some()
+    response.extensions().get::<IsWatch>().is_some()
 }
 
 /// What a response that is made while it is read counts for; `None` for one that is complete before. Health and
@@ -120,7 +120,7 @@ fn stream_bytes(response: &Response) -> Option<usize> {
     match response.extensions().get::<&'static Method>() {
         Some(_) if is_watch(response) => Some(WATCH_BYTES),
         Some(method) => method.descriptor.is_server_streaming().then_some(STREAM_BYTES),
-        None if response.extensions().get::<Streamed>().is_some() => Some(STREAM_BYTES.min(length(response))),
+        None if response.extensions().get::<IsStream>().is_some() => Some(STREAM_BYTES.min(length(response))),
         None => protocol::is_grpc(response).then_some(0),
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     caller::PeerCaller,
     contract::Method,
     http::middleware::{
-        extensions::Expires,
+        extensions::ResponseDeadline,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture},
         record,
     },
@@ -87,7 +87,7 @@ impl<S: Next> Middleware<Request, S> for Microcache {
             let Some(method) = public_method(&response) else { return Ok(response) };
             let (mut parts, body) = response.into_parts();
             // Nobody else has the deadline of this caller, and what is kept must not keep its slot.
-            parts.extensions.remove::<Expires>();
+            parts.extensions.remove::<ResponseDeadline>();
             parts.extensions.remove::<Slot>();
             let body = match body.collect().await {
                 Ok(body) => body.to_bytes(),
@@ -104,7 +104,7 @@ impl<S: Next> Middleware<Request, S> for Microcache {
 impl CachedResponse {
     fn response(&self) -> Response {
         let mut parts = self.parts.clone();
-        parts.extensions.insert(Expires(std::time::Instant::now() + self.method.deadline));
+        parts.extensions.insert(ResponseDeadline(std::time::Instant::now() + self.method.deadline));
         Response::from_parts(parts, Body::new(Full::new(self.body.clone())))
     }
 }

@@ -24,7 +24,7 @@ use crate::{
     },
     rate_limit::{Charge, Limiter, Work},
 };
-use due::Due;
+use due::PendingCharge;
 use headers::{describe, refusal};
 
 pub use due::Credentials;
@@ -49,7 +49,7 @@ impl<S: Next> Middleware<Request, S> for AddressLimit {
         let known = known.filter(|&credential| self.credentials.has_passed(credential));
         let Some(credential) = known else { return limit(&self.limiter, &[charge], None, request, next) };
         let Self { limiter, credentials } = self.clone();
-        let due = Due::new(charge);
+        let due = PendingCharge::new(charge);
         request.extensions_mut().insert(due.clone());
         let response = next.run(request);
         Box::pin(async move {
@@ -86,7 +86,7 @@ impl<S: Next> Middleware<Request, S> for PrincipalLimit {
             return next.pass(request);
         };
         let permit = extensions.get::<Permit>();
-        let due = extensions.get::<Due>();
+        let due = extensions.get::<PendingCharge>();
         // With a charge due, it is known to have passed.
         if permit.is_some()
             && due.is_none()
@@ -99,7 +99,7 @@ impl<S: Next> Middleware<Request, S> for PrincipalLimit {
             permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
         // A service has limits of its own, whatever else comes from its address.
         let has_own = principal.is_some() && permit.is_some_and(|permit| permit.caller().is_service());
-        let due = due.and_then(Due::take).filter(|_| !has_own);
+        let due = due.and_then(PendingCharge::take).filter(|_| !has_own);
         match (principal, due) {
             (Some(principal), Some(address)) => limit(&self.limiter, &[principal, address], id, request, next),
             (Some(charge), None) | (None, Some(charge)) => limit(&self.limiter, &[charge], id, request, next),

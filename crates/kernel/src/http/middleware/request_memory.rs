@@ -28,10 +28,10 @@ use crate::{
     error::{Error, Reason},
 };
 
-/// The size up to which a body is not counted: that of most.
+/// The size in bytes up to which a body is not counted; most are smaller.
 const SMALL: usize = 16 << 10;
-/// The part of the memory that one network gets.
-const NETWORK_SHARE: usize = 4;
+/// One network gets at most all memory divided by this.
+const NETWORK_SHARE_DIVISOR: usize = 4;
 
 /// A middleware that refuses a body for which there is no memory left.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub struct BoundRequestMemory {
 impl BoundRequestMemory {
     /// Allows `bytes` for all bodies.
     pub fn new(bytes: usize) -> Self {
-        Self { budget: Budget::new(bytes, bytes / NETWORK_SHARE) }
+        Self { budget: Budget::new(bytes, bytes / NETWORK_SHARE_DIVISOR) }
     }
 }
 
@@ -52,16 +52,16 @@ impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
         if announced.is_some_and(|bytes| bytes <= SMALL as u64) || is_stream(&request) {
             return next.pass(request);
         }
-        let counted = Arc::new(Counted {
+        let memory = Arc::new(MemoryUse {
             spent: Mutex::new(self.budget.open(rate_limit::client(&request))),
             is_refused: AtomicBool::new(false),
         });
-        let own = counted.clone();
-        let response = next.run(request.map(|body| Body::new(Counting { body, bytes: 0, counted: own })));
+        let own = memory.clone();
+        let response = next.run(request.map(|body| Body::new(CountingBody { body, bytes: 0, memory: own })));
         Box::pin(async move {
             // What was read is kept until there is a response.
             let response = response.await;
-            match counted.is_refused.load(Ordering::Relaxed) {
+            match memory.is_refused.load(Ordering::Relaxed) {
                 true => refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))).await,
                 false => Ok(response),
             }
@@ -74,19 +74,21 @@ fn is_stream(request: &Request) -> bool {
     route.is_some_and(|route| route.method.is_client_streaming())
 }
 
+/// The memory that one request takes of the budget.
 #[derive(Debug)]
-struct Counted {
+struct MemoryUse {
     spent: Mutex<Spent>,
     is_refused: AtomicBool,
 }
 
-struct Counting {
+/// A body whose bytes are counted as they are read.
+struct CountingBody {
     body: Body,
     bytes: usize,
-    counted: Arc<Counted>,
+    memory: Arc<MemoryUse>,
 }
 
-impl Counting {
+impl CountingBody {
     /// Returns whether there is memory for so many bytes more.
     fn count(&mut self, more: usize) -> bool {
         let before = self.bytes;
@@ -96,11 +98,11 @@ impl Counting {
             (true, false) => self.bytes,
             (false, false) => more,
         };
-        due == 0 || self.counted.spent.lock().unwrap_or_else(PoisonError::into_inner).add(due)
+        due == 0 || self.memory.spent.lock().unwrap_or_else(PoisonError::into_inner).add(due)
     }
 }
 
-impl HttpBody for Counting {
+impl HttpBody for CountingBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -111,7 +113,7 @@ impl HttpBody for Counting {
             return Poll::Ready(frame);
         }
         metrics::counter!("mainstay_requests_shed_total").increment(1);
-        self.counted.is_refused.store(true, Ordering::Relaxed);
+        self.memory.is_refused.store(true, Ordering::Relaxed);
         self.body = Body::empty();
         Poll::Ready(Some(Err(Error::new(Reason::Overloaded).into())))
     }

@@ -25,7 +25,7 @@ use crate::{
     database::Database,
     error::{Error, Reason},
     http::middleware::{
-        extensions::{Arrived, Place},
+        extensions::{ArrivalTime, Place},
         idempotency,
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
         protocol, rate_limit, timeout,
@@ -38,7 +38,7 @@ use line::{Line, Turn};
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// The part of the places for late bodies that one network gets.
-const NETWORK_SHARE: usize = 8;
+const NETWORK_SHARE_DIVISOR: usize = 8;
 
 /// A middleware that limits the requests that run at once, and those in flight.
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ impl Shed {
     pub fn new(max_in_flight: usize, database: Database) -> Self {
         let line = Line::new(max_in_flight, move || database.waits());
         let late = max_in_flight.div_ceil(2);
-        let late = Budget::new(late, late.div_ceil(NETWORK_SHARE));
+        let late = Budget::new(late, late.div_ceil(NETWORK_SHARE_DIVISOR));
         Self { line, places: Arc::new(Semaphore::new(max_in_flight)), late }
     }
 }
@@ -79,7 +79,7 @@ impl<S: Next> Middleware<Request, S> for Shed {
             let (request, share) = begin(request, turn, terms);
             return Box::pin(run(next.run(request), share, place));
         }
-        request.extensions_mut().insert(Arrived(Instant::now()));
+        request.extensions_mut().insert(ArrivalTime(Instant::now()));
         let mut next = next.clone();
         Box::pin(async move {
             let Some(turn) = line.enter(is_keyed, wait).await else { return overloaded().await };

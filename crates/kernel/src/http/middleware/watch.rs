@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Reason},
     http::middleware::{
         auth,
-        extensions::Watching,
+        extensions::IsWatch,
         layer::{Body, Middleware, Next, Request, ResponseFuture, refuse, trailers},
     },
 };
@@ -35,7 +35,7 @@ pub const MAX_WATCHES: usize = 10_000;
 /// The most watches of one caller.
 const MAX_PER_PRINCIPAL: usize = 32;
 /// How often access is checked again.
-const CHECK_EVERY: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// Checks in a row that may fail because Postgres is away, as it is when another one takes over.
 const MAX_FAILED_CHECKS: usize = 2;
 
@@ -85,7 +85,7 @@ impl<S: Next> Middleware<Request, S> for BoundWatch {
             let ends = [("access", access), ("drain", draining)];
             let mut response =
                 response.await.map(|body| Body::new(Watched { body, ends, outcome: "left", _place: place }));
-            response.extensions_mut().insert(Watching);
+            response.extensions_mut().insert(IsWatch);
             Ok(response)
         })
     }
@@ -95,7 +95,7 @@ impl<S: Next> Middleware<Request, S> for BoundWatch {
 async fn lost_access(authenticator: Arc<dyn Authenticator>, credential: String) -> Error {
     let mut failed = 0;
     loop {
-        tokio::time::sleep(CHECK_EVERY).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
         if authenticator.cached(&credential).is_some() {
             failed = 0;
             continue;
@@ -227,7 +227,7 @@ mod tests {
     async fn is_lost(reasons: &'static [Reason], reason: Reason, checks: u64) -> bool {
         let since = tokio::time::Instant::now();
         let error = lost_access(Arc::new(Refusing(Mutex::new(reasons))), "token".to_owned()).await;
-        error.reason() == reason && since.elapsed().as_secs() == checks * CHECK_EVERY.as_secs()
+        error.reason() == reason && since.elapsed().as_secs() == checks * CHECK_INTERVAL.as_secs()
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,7 +51,7 @@ fn a_module_has_one_handler_of_an_event() {
 
 #[test]
 fn a_table_is_partitioned_by_one_module() {
-    let by = |name, table| Module::new(name, b"").partitioned(Partitioned::by_month(table));
+    let by = |name, table| Module::new(name, b"").partitioned(PartitionedTable::by_month(table));
     let modules =
         [by("garage", "garage.trips"), by("fleet", "trips"), by("depot", "public.trips"), by("yard", "trips")];
     let cure = "register it once, in the module whose migration creates it";

@@ -12,8 +12,8 @@ use crate::{database::Connection, error::Result, fault, queue::store as queue};
 /// The interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(2500);
 
-/// Keeps the books until all jobs have ended.
-pub(super) async fn keep(worker: Arc<Worker>, drained: CancellationToken) {
+/// Records how jobs ended and extends leases, until all jobs have ended.
+pub(super) async fn run_loop(worker: Arc<Worker>, drained: CancellationToken) {
     let mut next = Instant::now() + HEARTBEAT;
     loop {
         let is_last = drained.is_cancelled();

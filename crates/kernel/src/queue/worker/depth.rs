@@ -15,7 +15,7 @@ use crate::{
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// Measures at intervals until the worker is stopped.
-pub(super) async fn keep(worker: Arc<Worker>) {
+pub(super) async fn run_loop(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         // An outage is reported by the loops that work.
         let mut found = depth::waiting(&worker.app, worker.work.jobs, worker.work.rows).await.unwrap_or_default();

@@ -20,7 +20,7 @@ where
         let mut task = tokio::spawn(run());
         let ended = match has_panicked {
             false => task.await,
-            true => match tokio::time::timeout(alert::QUIET, &mut task).await {
+            true => match tokio::time::timeout(alert::LOG_INTERVAL, &mut task).await {
                 Ok(ended) => ended,
                 Err(_) => {
                     alert::resolve("jobs", "loop_panicked", name);

@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// Takes jobs when this process added some, when a slot becomes free that may be wanted, and at intervals, until the
 /// worker is stopped.
-pub(super) async fn keep(worker: Arc<Worker>) {
+pub(super) async fn run_loop(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         let wait = match worker.take_due().await {
             Ok(_) => {

@@ -11,13 +11,13 @@ use redis::{
     from_redis_value,
 };
 
-/// What the pool opens and checks.
-pub(super) enum Opened {
+/// A connection as the pool opens and checks it.
+pub(super) enum OpenConnection {
     Server(Box<RedisConnectionManager>, MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
-impl Opened {
+impl OpenConnection {
     /// Returns what callers use, which all share one connection.
     pub(super) fn shared(&self) -> Connection {
         match self {
@@ -38,8 +38,8 @@ impl Opened {
     }
 }
 
-/// Checks that every primary answers, and says that the cluster is complete. One that can't be reached is missing among
-/// the answers, while the others count it until a replica has taken its place.
+/// Checks that every primary answers and reports a complete cluster. The primaries that answer count one that can't be
+/// reached in `cluster_size` until a replica has taken its place, so then there are fewer answers than that.
 async fn check(cluster: &mut ClusterConnection) -> RedisResult<()> {
     let primaries = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
     let answers = cluster.route_command(redis::cmd("CLUSTER").arg("INFO").to_owned(), primaries).await?;

@@ -13,7 +13,7 @@ use redis::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
-use super::connection::Opened;
+use super::connection::OpenConnection;
 use crate::config;
 
 /// The longest wait for one node of a cluster: a quarter of what a probe may take, because a node that is silent must not
@@ -87,15 +87,15 @@ impl Source {
     }
 
     /// Opens a connection for commands.
-    pub(super) async fn connect(&self) -> RedisResult<Opened> {
+    pub(super) async fn connect(&self) -> RedisResult<OpenConnection> {
         let server = match self {
             Self::Server(server) => Client::clone(server),
             Self::Sentinels(sentinels) => primary(sentinels).await?,
-            Self::Cluster(cluster, _) => return cluster.get_async_connection().await.map(Opened::Cluster),
+            Self::Cluster(cluster, _) => return cluster.get_async_connection().await.map(OpenConnection::Cluster),
         };
         let manager = RedisConnectionManager::new(server.get_connection_info().clone())?;
         let server = manager.connect().await?;
-        Ok(Opened::Server(Box::new(manager), server))
+        Ok(OpenConnection::Server(Box::new(manager), server))
     }
 
     /// Opens a connection for subscriptions; in a cluster to the first node that answers, because each passes on what is

@@ -18,9 +18,9 @@ use crate::http::middleware::layer::Body;
 
 /// How much is passed on at once. When all of it was passed on, at most this much is still to be written.
 const PIECE: usize = 16 << 10;
-/// After how many frames of a response other tasks go on. A compressor makes frames of 4 KiB, each in up to a
-/// millisecond; what is not compressed has one or two.
-const FRAMES_AT_ONCE: usize = 4;
+/// How many frames of a response are read before the task yields. A compressor makes frames of 4 KiB, each in up to a
+/// millisecond; a response that is not compressed has one or two.
+const FRAMES_PER_TURN: usize = 4;
 
 /// What is still to be sent of a response: what has been read of its body, and the body if there is more to read.
 #[derive(Default)]
@@ -47,7 +47,7 @@ impl BufferedBody {
             let Some(frame) = body.frame().now_or_never() else { break };
             buffered.push(frame);
             frames += 1;
-            if frames == FRAMES_AT_ONCE {
+            if frames == FRAMES_PER_TURN {
                 frames = 0;
                 tokio::task::yield_now().await;
             }

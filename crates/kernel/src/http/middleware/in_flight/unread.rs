@@ -12,7 +12,7 @@ use std::{
 use metrics::counter;
 use uuid::Uuid;
 
-use super::counted::Counted;
+use super::guard::InFlightGuard;
 use crate::{
     config,
     http::exchange::{Exchange, LINGER},
@@ -29,12 +29,12 @@ const MIN_STALL_TO_EVICT: Duration = Duration::from_millis(250);
 /// While memory is scarce, a principal is served without a pause as long as it leaves at most all bytes divided by this
 /// unread.
 const PRINCIPAL_SHARE_DIVISOR: usize = 64;
-/// That pause: the time between two responses for a principal that does not read.
+/// How long such a principal waits otherwise: the time between two of its responses while it does not read.
 const PAUSE: Duration = Duration::from_secs(10);
 /// The time that a response has, past its deadline, to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
-/// How often stalled responses are looked for.
-const TICK: Duration = Duration::from_millis(500);
+/// The interval between two searches for stalled responses.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 /// The value of `last_piece_ms` while the reader waits.
 const ALL_READ: u64 = u64::MAX;
 
@@ -115,7 +115,7 @@ pub(super) struct UnreadGuard {
     unread: Arc<Inner>,
     number: u64,
     last_piece_ms: Arc<AtomicU64>,
-    _counted: Counted,
+    _in_flight: InFlightGuard,
 }
 
 impl Unread {
@@ -140,7 +140,12 @@ impl Unread {
     }
 
     /// Reserves memory for a response; returns `None` if there is too little.
-    pub(super) fn reserve(&self, bytes: usize, limits: ResponseLimits, counted: Counted) -> Option<UnreadGuard> {
+    pub(super) fn reserve(
+        &self,
+        bytes: usize,
+        limits: ResponseLimits,
+        in_flight: InFlightGuard,
+    ) -> Option<UnreadGuard> {
         let inner = &*self.0;
         let now_ms = inner.now_ms();
         // Small responses are not charged: many of them must not leave too little for one that is.
@@ -171,7 +176,7 @@ impl Unread {
         }
         let last_piece_ms = Arc::new(AtomicU64::new(now_ms));
         state.responses.insert(number, Response { limits, bytes, last_piece_ms: last_piece_ms.clone() });
-        Some(UnreadGuard { unread: self.0.clone(), number, last_piece_ms, _counted: counted })
+        Some(UnreadGuard { unread: self.0.clone(), number, last_piece_ms, _in_flight: in_flight })
     }
 }
 
@@ -190,7 +195,7 @@ impl Inner {
         let limit_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(ALL_READ);
         let mut state = self.lock();
         let overdue = state.responses.iter().filter_map(|(&number, response)| {
-            let limit_ms = if response.is_to_end() { limit_ms.min(LINGER.as_millis() as u64) } else { limit_ms };
+            let limit_ms = if response.is_closing() { limit_ms.min(LINGER.as_millis() as u64) } else { limit_ms };
             let late = response.limits.deadline.is_some_and(|deadline| now > deadline + GRACE);
             let stalled = response.stalled_ms(now_ms).is_some_and(|stalled| stalled >= limit_ms);
             let reason = if late { "deadline" } else { "stalled" };
@@ -205,7 +210,7 @@ impl Inner {
 
 async fn sweep_periodically(unread: Weak<Inner>) {
     loop {
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(SWEEP_INTERVAL).await;
         let Some(unread) = unread.upgrade() else { return };
         unread.sweep();
     }
@@ -297,7 +302,7 @@ impl State {
 
 impl Response {
     /// Whether its connection is to close, because the server drains.
-    fn is_to_end(&self) -> bool {
+    fn is_closing(&self) -> bool {
         self.limits.exchange.as_ref().is_some_and(|exchange| exchange.connection().closing.is_cancelled())
     }
 
@@ -337,7 +342,7 @@ mod tests {
     /// Reserves memory for a response that no listener can end.
     fn reserve(unread: &Unread, principal: Uuid, bytes: usize) -> Option<UnreadGuard> {
         let limits = ResponseLimits { exchange: None, principal: Some(principal), deadline: None, is_watch: false };
-        unread.reserve(bytes, limits, Counted::new(Gauge::noop(), None))
+        unread.reserve(bytes, limits, InFlightGuard::new(Gauge::noop(), None))
     }
 
     #[tokio::test]

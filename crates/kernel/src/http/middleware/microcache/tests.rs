@@ -142,6 +142,6 @@ fn whoever_gets_a_cached_response_has_time_to_read_it() {
     let (called_at, body) = (Instant::now(), Bytes::new());
     let cached = CachedResponse { generation: 0, called_at, method: method(), parts, body };
     let before = std::time::Instant::now();
-    let expires = cached.response().extensions().get::<Expires>().expect("a deadline").0;
+    let expires = cached.response().extensions().get::<ResponseDeadline>().expect("a deadline").0;
     assert!(expires >= before + method().deadline);
 }

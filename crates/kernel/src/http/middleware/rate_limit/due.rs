@@ -2,7 +2,7 @@
 //!
 //! An address must be charged before authentication, which stops floods of forged credentials, and a principal after
 //! it. But a caller whose credential recently passed will most likely pass again, so its address is charged together
-//! with its principal. [`Due`] carries the charge inwards; the middleware that takes it makes it. If none did (the path
+//! with its principal. [`PendingCharge`] carries the charge inwards; the middleware that takes it makes it. If none did (the path
 //! did not exist, the token had just expired), the outer middleware makes it on the way out, and no longer trusts that
 //! credential until it has passed again.
 
@@ -23,9 +23,9 @@ use crate::rate_limit::Charge;
 
 /// A charge that is still to be made, once.
 #[derive(Debug, Clone)]
-pub(crate) struct Due(Arc<(Charge, AtomicBool)>);
+pub(crate) struct PendingCharge(Arc<(Charge, AtomicBool)>);
 
-impl Due {
+impl PendingCharge {
     pub(crate) fn new(charge: Charge) -> Self {
         Self(Arc::new((charge, AtomicBool::new(false))))
     }
@@ -40,22 +40,22 @@ impl Due {
 /// The number of credentials remembered at once.
 const MAX_CREDENTIALS: u64 = 16_384;
 /// How long a credential is remembered after its last use. It only affects when its address is charged.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Credentials that recently passed authentication, by a hash keyed per process. Clones share one cache.
 #[derive(Debug, Clone)]
-pub struct Credentials(Arc<Remembered>);
+pub struct Credentials(Arc<Inner>);
 
 #[derive(Debug)]
-struct Remembered {
+struct Inner {
     hasher: RandomState,
     passed: Cache<u64, ()>,
 }
 
 impl Default for Credentials {
     fn default() -> Self {
-        let passed = Cache::builder().max_capacity(MAX_CREDENTIALS).time_to_idle(REMEMBERED).build();
-        Self(Arc::new(Remembered { hasher: RandomState::new(), passed }))
+        let passed = Cache::builder().max_capacity(MAX_CREDENTIALS).time_to_idle(IDLE_TIMEOUT).build();
+        Self(Arc::new(Inner { hasher: RandomState::new(), passed }))
     }
 }
 

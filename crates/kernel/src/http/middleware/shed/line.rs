@@ -1,6 +1,6 @@
 //! The requests that run, and those that wait for their turn.
 //!
-//! The limit begins at [`MIN_LIMIT`]. Every [`ADJUST_EVERY`] it grows by an eighth while requests wait for their turn
+//! The limit begins at [`MIN_LIMIT`]. Every [`ADJUST_INTERVAL`] it grows by an eighth while requests wait for their turn
 //! but none for a connection of Postgres: then those that run wait for something else, such as a payment gateway, and
 //! there is room for more. While they wait for connections for longer than [`MAX_CONNECTION_WAIT`], more would only wait
 //! there, so it shrinks by a tenth.
@@ -27,7 +27,7 @@ const WAITING_PER_PLACE: usize = 4;
 /// Of so many turns, one is that of a request without a key, if one waits: a key is a header that anybody may send, and must
 /// not keep everybody else from being served.
 const OTHERS_EVERY: usize = 4;
-const ADJUST_EVERY: Duration = Duration::from_millis(100);
+const ADJUST_INTERVAL: Duration = Duration::from_millis(100);
 /// How long requests may wait for a connection on average before the limit shrinks.
 const MAX_CONNECTION_WAIT: Duration = Duration::from_millis(20);
 
@@ -136,7 +136,7 @@ impl Line {
 
     fn adjust(&self, state: &mut State) {
         let now = Instant::now();
-        if now - state.adjusted_at < ADJUST_EVERY {
+        if now - state.adjusted_at < ADJUST_INTERVAL {
             return;
         }
         state.adjusted_at = now;
@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(turns.len(), MIN_LIMIT);
         let grow = async |turns: &mut Vec<_>| {
             for _ in 0..40 {
-                tokio::time::advance(ADJUST_EVERY).await;
+                tokio::time::advance(ADJUST_INTERVAL).await;
                 turns.extend(line.enter(false, Duration::ZERO).await);
                 turns.extend(std::iter::from_fn(|| line.try_enter()));
             }
@@ -258,7 +258,7 @@ mod tests {
         turns.clear();
         wait_ms.store(50, Relaxed);
         for _ in 0..40 {
-            tokio::time::advance(ADJUST_EVERY).await;
+            tokio::time::advance(ADJUST_INTERVAL).await;
             drop(line.try_enter());
         }
         assert_eq!(grow(&mut turns).await, MIN_LIMIT, "more would only wait for connections");

@@ -11,17 +11,17 @@ use mainstay_kernel::{
     module::Modules,
 };
 
-/// How long a response may take that is being sent at the end.
-const LAST_RESPONSE: Duration = Duration::from_secs(2);
+/// How long `close` waits for responses that are still being sent.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The listener on `METRICS_LISTEN_ADDR`.
-pub(crate) struct Probes {
+pub(crate) struct PrivateListener {
     pub(crate) address: SocketAddr,
     stop: CancellationToken,
-    serving: JoinHandle<std::io::Result<()>>,
+    task: JoinHandle<std::io::Result<()>>,
 }
 
-impl Probes {
+impl PrivateListener {
     /// Starts to listen.
     ///
     /// # Errors
@@ -34,16 +34,16 @@ impl Probes {
         let listener =
             listener.map_err(|error| anyhow::anyhow!("METRICS_LISTEN_ADDR {address} can't be listened on: {error}"))?;
         let address = listener.local_addr()?;
-        let serving = axum::serve(listener, pages).with_graceful_shutdown(stop.clone().cancelled_owned());
-        Ok(Self { address, stop, serving: tokio::spawn(async move { serving.await }) })
+        let server = axum::serve(listener, pages).with_graceful_shutdown(stop.clone().cancelled_owned());
+        Ok(Self { address, stop, task: tokio::spawn(async move { server.await }) })
     }
 
     /// Stops listening once the last response is sent. Called when the drain is over, which can be observed here.
     pub(crate) async fn close(mut self) {
         self.stop.cancel();
         // A reader that stopped in the middle of a response must not hold up the shutdown.
-        if tokio::time::timeout(LAST_RESPONSE, &mut self.serving).await.is_err() {
-            self.serving.abort();
+        if tokio::time::timeout(DRAIN_TIMEOUT, &mut self.task).await.is_err() {
+            self.task.abort();
         }
     }
 }

@@ -1,4 +1,4 @@
-/** What a list of tickets lacks: those that came or changed since it was read, and that its filters let through. */
+/** The tickets that were created or changed since a list was read and match its filters, but are not among its rows yet. */
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
@@ -9,12 +9,12 @@ import type { TicketFilter } from "./filters";
 import type { TicketRows } from "./rows";
 import { useTicketWatch, type Changed } from "./watch";
 
-/** How often the server is asked, which counts against the agent's rate limit. */
-const ASK_MS = 2000;
+/** The least interval between two requests, which count against the agent's rate limit. */
+const CHECK_INTERVAL_MS = 2000;
 const PAGE_SIZE = 100;
 const MAX_PAGES = 5;
 
-/** Which of the changed tickets the filters let through. The server decides, as for the list; the latest changes come first there. */
+/** The ids of the changed tickets that match the filter. The server decides, as for the list: it returns the latest changes first. */
 async function matching(filter: TicketFilter, changed: readonly Ticket[]): Promise<Set<string>> {
   const ids = new Set(changed.map(({ id }) => id));
   const since = Math.min(...changed.map(({ updateTime }) => Date.parse(updateTime)));
@@ -31,8 +31,8 @@ async function matching(filter: TicketFilter, changed: readonly Ticket[]): Promi
   return found;
 }
 
-/** Whether a ticket's place is not among the rows that are loaded, so that it comes by itself with the others there. */
-function comesLater({ createTime }: Ticket, filter: TicketFilter, rows: TicketRows): boolean {
+/** Whether a ticket belongs into a page that is not loaded, with which it will appear. */
+function isInUnloadedPage({ createTime }: Ticket, filter: TicketFilter, rows: TicketRows): boolean {
   const order = filter.order ?? (filter.query === undefined ? "TICKET_ORDER_CREATE_TIME_DESC" : undefined);
   const sign = order === "TICKET_ORDER_CREATE_TIME_DESC" ? -1 : order === "TICKET_ORDER_CREATE_TIME_ASC" ? 1 : 0;
   const place = (ticket: Pick<Ticket, "createTime"> | undefined) => sign * Date.parse(ticket?.createTime ?? "");
@@ -41,62 +41,62 @@ function comesLater({ createTime }: Ticket, filter: TicketFilter, rows: TicketRo
     (page === 0 || at >= place(data[0])) && (meta.nextPageToken === undefined || at <= place(data.at(-1))));
 }
 
-export function useLacking(filter: TicketFilter, rows: TicketRows): { lacking: number; showAll: () => void } {
+export function usePendingChanges(filter: TicketFilter, rows: TicketRows): { pending: number; showAll: () => void } {
   const client = useQueryClient();
   const name = JSON.stringify(filter);
-  const [lacking, setLacking] = useState<ReadonlySet<string>>(new Set());
-  const waiting = useRef(new Map<string, Ticket | undefined>());
-  const asking = useRef(false);
+  const [pending, setPending] = useState<ReadonlySet<string>>(new Set());
+  const unchecked = useRef(new Map<string, Ticket | undefined>());
+  const isChecking = useRef(false);
   const list = useRef({ name, filter, rows });
   useEffect(() => {
     list.current = { name, filter, rows };
   });
-  const forget = () => {
-    waiting.current.clear();
-    setLacking(new Set());
+  const clear = () => {
+    unchecked.current.clear();
+    setPending(new Set());
   };
   useEffect(() => {
-    forget();
-    // The page is left.
-    return () => waiting.current.clear();
+    clear();
+    // The component unmounts, or the filter changes.
+    return () => unchecked.current.clear();
   }, [name]);
-  const ask = async () => {
-    if (asking.current) return;
-    asking.current = true;
-    while (waiting.current.size > 0) {
-      const changed = [...waiting.current];
+  const check = async () => {
+    if (isChecking.current) return;
+    isChecking.current = true;
+    while (unchecked.current.size > 0) {
+      const changed = [...unchecked.current];
       const { name, filter } = list.current;
-      waiting.current.clear();
+      unchecked.current.clear();
       try {
         const there = changed.flatMap(([, ticket]) => (ticket ? [ticket] : []));
         const found = there.length > 0 ? await matching(filter, there) : new Set();
-        if (list.current.name === name) setLacking((before) => merge(before, changed, found, filter, list.current.rows));
+        if (list.current.name === name) setPending((before) => merge(before, changed, found, filter, list.current.rows));
       } catch {
-        // Another change is asked about soon enough; one that is missed here still comes with the next reading of the list.
+        // The next change starts another check; what is missed here still appears when the list is read again.
       }
-      await new Promise((done) => setTimeout(done, ASK_MS));
+      await new Promise((done) => setTimeout(done, CHECK_INTERVAL_MS));
     }
-    asking.current = false;
+    isChecking.current = false;
   };
   const onChanged = (changed: Changed) => {
-    for (const [id, ticket] of changed) waiting.current.set(id, ticket);
-    void ask();
+    for (const [id, ticket] of changed) unchecked.current.set(id, ticket);
+    void check();
   };
   const showAll = () => {
-    forget();
+    clear();
     scrollTo({ top: 0 });
     void client.invalidateQueries({ queryKey: ["tickets"] });
   };
   useTicketWatch({ onChanged, onGap: showAll });
-  return { lacking: lacking.size, showAll };
+  return { pending: pending.size, showAll };
 }
 
 function merge(before: ReadonlySet<string>, changed: [string, Ticket | undefined][], found: ReadonlySet<unknown>, filter: TicketFilter, rows: TicketRows): ReadonlySet<string> {
   const after = new Set(before);
   for (const [id, ticket] of changed) {
     const isShown = rows.indexOf(id) >= 0;
-    // What stands there shows its change already; one that was deleted stands there wrongly.
-    if (ticket ? !isShown && found.has(id) && !comesLater(ticket, filter, rows) : isShown) after.add(id);
+    // A row that is shown follows its changes by itself, so only a deleted one counts.
+    if (ticket ? !isShown && found.has(id) && !isInUnloadedPage(ticket, filter, rows) : isShown) after.add(id);
     else after.delete(id);
   }
   return after;
