@@ -135,7 +135,7 @@ impl Cli {
             telemetry.flush();
             // A blocking task that hangs must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-            telemetry::lines::write_out();
+            telemetry::lines::write_last();
             result
         });
         match result {

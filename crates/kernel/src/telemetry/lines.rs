@@ -2,10 +2,13 @@
 //! free of secrets.
 //!
 //! A busy server writes thousands of lines a second, and each `write` costs as much as to make the line. So a thread that
-//! runs tasks ([`write_together`]) leaves its lines together, and writes them at once before it sleeps: when there is nothing else to
-//! do, no line waits. All others write at once, and so do all for a warning or an error. Nothing is dropped: who logs waits
-//! while stderr takes nothing, as for any `write`. A process that is killed may take along what it has logged since it
-//! last slept, 4 KiB of it at most.
+//! runs tasks ([`write_together`]) leaves its lines together, and writes them at once before it sleeps: when there is
+//! nothing else to do, no line waits. All others write at once, and so do all for a warning or an error. A process that is
+//! killed may take along what it has logged since it last slept, 4 KiB of it at most.
+//!
+//! Nobody waits for stderr: a collector of logs that hangs would stop the server. While it takes nothing, lines wait, 1 MiB
+//! of them, and further ones are dropped and counted. Those that wait are written with the next line, or before the next
+//! sleep of a thread.
 
 mod batch;
 
@@ -13,9 +16,10 @@ use std::{
     cell::Cell,
     io::{self, Write},
     sync::{
-        Mutex, OnceLock, PoisonError, TryLockError,
+        Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -23,18 +27,23 @@ use tokio::{runtime, sync::mpsc};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use batch::Batch;
+use batch::{Batch, Sink as _};
 
 /// Lines that wait to be received; a further one is dropped.
 const MAX_WAITING: usize = 4096;
 /// A longer line is not received.
 const MAX_BYTES: usize = 16 << 10;
-/// So much is written into a pipe undivided, whoever else writes there (`PIPE_BUF` of Linux).
+/// So much is written into a pipe undivided, whoever else writes there, and without a wait once the pipe is ready
+/// (`PIPE_BUF` of Linux).
 const MAX_BATCH_BYTES: usize = 4096;
+/// The bytes that wait for stderr; a further line is dropped.
+const MAX_UNWRITTEN_BYTES: usize = 1 << 20;
+/// How long the end of the process waits for stderr.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 static SENDER: OnceLock<mpsc::Sender<Bytes>> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
-static BATCH: Mutex<Batch> = Mutex::new(Batch::new(MAX_BATCH_BYTES));
+static BATCH: Mutex<Batch> = Mutex::new(Batch::new(MAX_BATCH_BYTES, MAX_UNWRITTEN_BYTES));
 
 thread_local! {
     /// Whether this thread runs tasks, and writes what it has left before it sleeps.
@@ -51,15 +60,35 @@ pub fn write_together(runtime: &mut runtime::Builder) -> &mut runtime::Builder {
 }
 
 /// Writes the lines that were left. Unless somebody has them in hand, who then either writes them or does so before its
-/// sleep: nobody waits for a thread that waits for stderr.
-pub fn write_out() {
+/// sleep.
+fn write_out() {
     let mut batch = match BATCH.try_lock() {
         Ok(batch) => batch,
         Err(TryLockError::Poisoned(batch)) => batch.into_inner(),
         Err(TryLockError::WouldBlock) => return,
     };
-    // What can't be written can't be logged either.
-    batch.write_to(&mut io::stderr()).ok();
+    let lost = batch.write_to(&mut io::stderr());
+    drop(batch);
+    count_lost(lost);
+}
+
+/// Writes the last lines, for which it waits up to a second while stderr takes nothing. To be called before the process
+/// ends.
+pub fn write_last() {
+    let (mut batch, deadline) = (lock(), Instant::now() + LAST_LINES);
+    while !batch.is_empty() && io::stderr().is_ready(deadline.saturating_duration_since(Instant::now())) {
+        batch.write_to(&mut io::stderr());
+    }
+}
+
+fn lock() -> MutexGuard<'static, Batch> {
+    BATCH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn count_lost(lines: usize) {
+    if lines > 0 {
+        metrics::counter!("mainstay_log_lines_dropped_total").increment(lines as u64);
+    }
 }
 
 /// The lines of this process, in JSON, from now on.
@@ -99,7 +128,8 @@ impl<'w> MakeWriter<'w> for Log {
     }
 }
 
-/// Writes lines to stderr, and sends each to [`Lines`] without waiting.
+/// Writes lines to stderr, and sends each to [`Lines`], without waiting for either. It never fails: who hears of a line that
+/// can't be written would write of that to stderr, too.
 pub(super) struct Tee {
     is_urgent: bool,
 }
@@ -118,13 +148,18 @@ impl Write for Tee {
                 DROPPED.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let mut batch = BATCH.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.add(line, &mut io::stderr())?;
-        if self.is_urgent || !WRITES_LATER.get() { batch.write_to(&mut io::stderr()) } else { Ok(()) }
+        let mut batch = lock();
+        let mut lost = batch.add(line, &mut io::stderr());
+        if self.is_urgent || !WRITES_LATER.get() {
+            lost += batch.write_to(&mut io::stderr());
+        }
+        drop(batch);
+        count_lost(lost);
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut batch = BATCH.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.write_to(&mut io::stderr())
+        count_lost(lock().write_to(&mut io::stderr()));
+        Ok(())
     }
 }
