@@ -3,6 +3,7 @@
 mod api;
 mod crashes;
 mod kinds;
+mod metrics;
 mod orders;
 mod pages;
 mod preview;

@@ -47,17 +47,24 @@ pub struct AttemptLimit {
     name: &'static str,
     key: Key,
     quota: Quota,
+    is_confidential: bool,
 }
 
 impl AttemptLimit {
     /// Limits the attempts of or on `who`. The `name` is shown to callers, and separates the keys of different limits.
     pub fn new(name: &'static str, who: &[u8], quota: Quota) -> Self {
-        Self { name, key: Key::new(name, who), quota }
+        Self { name, key: Key::new(name, who), quota, is_confidential: false }
     }
 
     /// Limits the attempts from the network of an IP address: the address itself, or an IPv6 address' /64.
     pub fn of_network(name: &'static str, address: IpAddr, quota: Quota) -> Self {
         Self::new(name, &network(address), quota)
+    }
+
+    /// Has no metric count a refusal, because that would tell something about `who`.
+    #[must_use]
+    pub fn confidential(self) -> Self {
+        Self { is_confidential: true, ..self }
     }
 
     fn window_us(&self) -> i64 {
@@ -161,7 +168,9 @@ impl Limiter {
 }
 
 fn refusal(limit: &AttemptLimit, wait: Duration) -> Error {
-    metrics::counter!("mainstay_rate_limited_total", "policy" => limit.name).increment(1);
+    if !limit.is_confidential {
+        metrics::counter!("mainstay_rate_limited_total", "policy" => limit.name).increment(1);
+    }
     // Rounded up, so that the retry is not too early.
     let wait = Duration::from_millis(u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1));
     Error::limited(limit.name, limit.quota, wait)

@@ -67,7 +67,7 @@ pub(super) const METRICS: &[Metric] = &[
     Metric::counter("mainstay_rate_limit_fallbacks_total", "Limits that were counted without Redis"),
     Metric::counter("mainstay_rate_limited_total", "Requests refused by a limit").labels(&[(
         "policy",
-        &["address", "read", "write", "bulk", "login", "login-network", "login-account", "mail"],
+        &["address", "read", "write", "bulk", "login", "login-network", "login-account", "mail-request"],
     )]),
     Metric::counter("mainstay_outbound_attempts_total", "Attempts of calls to providers, by outcome")
         .labels(&[("provider", &[]), ("outcome", &[])]),
