@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::Scene,
-    support::{Protocol, TestApp, eventually, mail::MailProvider, mail::well, unique},
+    support::{
+        Protocol, TestApp, eventually,
+        mail::{MailProvider, well},
+        unique,
+    },
 };
 
 /// More than an address gets mails of a kind.
