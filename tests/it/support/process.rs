@@ -154,7 +154,7 @@ pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &s
 /// Starts a command and collects its stderr.
 fn spawn(command: &str, values: Vec<(String, String)>) -> (Running, ChildStdout) {
     let mut mainstay = Command::new(env!("CARGO_BIN_EXE_mainstay"));
-    mainstay.arg(command).envs(values).env("RUST_LOG", "info");
+    mainstay.arg(command).env("RUST_LOG", "info").envs(values);
     mainstay.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = mainstay.spawn().expect("the binary runs");
     let (log, log_reader) = (Arc::new(Mutex::new(String::new())), Arc::<tokio::sync::Mutex<()>>::default());
