@@ -134,7 +134,7 @@ impl Cli {
             telemetry.flush();
             // A blocking task that hangs must not delay the exit.
             runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-            telemetry::lines::flush();
+            telemetry::lines::write_last();
             result
         });
         match result {

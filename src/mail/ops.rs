@@ -131,7 +131,7 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
             let links = Links(&app.config.section::<MailConfig>().brand);
             let unsubscribe = draft.notified.map(|user| links.unsubscribe(&suppression::unsubscribe_token(app, user)));
             let letter = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
-            let outgoing = Outgoing { id, kind: kind.name(), date: mail.created_at, to: draft.to, letter };
+            let outgoing = Outgoing { id, kind, date: mail.created_at, to: draft.to, letter };
             (Some(counted_at), app.part::<Arc<dyn Transport>>().send(&outgoing).await)
         }
         Err(failure) => (None, Err(failure)),
@@ -273,10 +273,11 @@ fn count(mail: &Mail, became: &'static str) {
     match became {
         "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),
         "tried" => tracing::warn!(mail = %id, kind, attempts, why, "a mail was not accepted and will be retried"),
-        // This is normal: any reset requested for an unknown address ends here.
-        "to_nobody" => tracing::debug!(mail = %id, kind, "a mail has no recipient"),
+        // This is normal: any reset requested for an unknown address ends here. Its line is counted, as that of one that
+        // was sent.
+        "to_nobody" => tracing::info!(mail = %id, kind, "a mail has no recipient"),
         // So is this: nobody can be kept from asking.
-        "withheld" => tracing::debug!(mail = %id, kind, why, "a mail was not sent"),
+        "withheld" => tracing::info!(mail = %id, kind, why, "a mail was not sent"),
         // It was said when the address was added.
         "suppressed" => tracing::info!(mail = %id, kind, why, "a mail was not sent"),
         _ => tracing::error!(mail = %id, kind, attempts, outcome = became, why, "a mail will not be sent"),

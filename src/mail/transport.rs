@@ -23,7 +23,7 @@ use lettre::{
 };
 
 use crate::mail::config::MailTransport;
-use crate::mail::{id::MailId, templates::Letter};
+use crate::mail::{id::MailId, model::Kind, templates::Letter};
 use mainstay_kernel::{breaker::Circuit, clock::Clock, config::Config};
 
 pub use outbox::Outbox;
@@ -34,7 +34,7 @@ pub use provider::Providers;
 pub struct Outgoing {
     /// The mail's id. The `Message-ID` is derived from it, so it is the same for every attempt.
     pub id: MailId,
-    pub kind: &'static str,
+    pub kind: Kind,
     /// When the mail was created.
     pub date: DateTime<Utc>,
     /// The recipient's address.
@@ -44,7 +44,7 @@ pub struct Outgoing {
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing").field("id", &self.id).field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("Outgoing").field("id", &self.id).field("kind", &self.kind.name()).finish_non_exhaustive()
     }
 }
 
@@ -100,7 +100,7 @@ struct Log;
 
 impl Transport for Log {
     fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>> {
-        tracing::info!(mail = %mail.id, kind = mail.kind, "a mail would go out");
+        tracing::info!(mail = %mail.id, kind = mail.kind.name(), "a mail would go out");
         std::future::ready(Ok(())).boxed()
     }
 }
@@ -173,7 +173,7 @@ mod tests {
         let date = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let (text, html) = ("one\ntwo".into(), "<p>1</p>".into());
         let letter = Letter { subject: subject.into(), text, html, unsubscribe: None };
-        Outgoing { id: MailId(uuid::Uuid::from_u128(7)), kind: "order_confirmation", date, to: to.into(), letter }
+        Outgoing { id: MailId(uuid::Uuid::from_u128(7)), kind: Kind::OrderConfirmation, date, to: to.into(), letter }
     }
 
     fn render(mail: &Outgoing) -> String {

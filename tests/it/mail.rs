@@ -4,6 +4,7 @@ mod api;
 mod crashes;
 mod due;
 mod kinds;
+mod metrics;
 mod orders;
 mod pages;
 mod preview;

@@ -48,12 +48,7 @@ impl Budget {
 
     /// Spends one, unless the network or all have none left.
     pub(crate) fn take(&self, address: std::net::IpAddr) -> Option<Spent> {
-        self.take_under(network(address))
-    }
-
-    /// Spends one under a key, unless whoever has the key or all have none left.
-    pub(crate) fn take_under(&self, key: Vec<u8>) -> Option<Spent> {
-        let mut spent = Spent { budget: self.clone(), key, amount: 0 };
+        let mut spent = self.open(address);
         spent.add(1).then_some(spent)
     }
 

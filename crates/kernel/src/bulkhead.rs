@@ -8,8 +8,11 @@
 //! How large a list is shows only once it was read. So it is estimated, from how many rows are asked for, and the mean
 //! size of a row in the latest responses of the method. What is likely to be small neither waits nor counts.
 
+mod places;
+
 use std::{
     collections::HashMap,
+    net::IpAddr,
     num::NonZero,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -23,17 +26,18 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    budget::{Budget, Spent},
     error::{Error, Reason, Result},
+    rate_limit::network,
 };
+use places::{Place, Places};
 
 /// From how many bytes on a message is large: it is decoded, encoded and transcoded in about a millisecond.
 const LARGE: usize = 256 << 10;
 /// The large responses that are made or wait at once, beyond which they are refused: a quarter of the requests that may
 /// always run at once, so that those which wait here leave enough turns to run to the others.
 const MAX_ENTERED: usize = 32;
-/// Those of one principal. All strangers count as one.
-const MAX_OF_PRINCIPAL: usize = 8;
+/// Those of one requester.
+const MAX_OF_REQUESTER: usize = 8;
 /// The longest that a response keeps a slot: several times what one of megabytes takes. One that takes longer waits for
 /// something else than a processor, such as a lock in Postgres, for which the others need not wait.
 const MAX_HELD: Duration = Duration::from_millis(25);
@@ -47,7 +51,7 @@ pub(crate) struct Bulkhead(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     slots: Arc<Semaphore>,
-    entered: Budget,
+    places: Places,
     /// The latest rows, by the path of their method.
     rows: Mutex<HashMap<&'static str, Rows>>,
 }
@@ -70,7 +74,26 @@ pub(crate) struct Admission {
 /// The slot of a large response, until all clones are dropped; an extension of the response.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
-    _held: Arc<(Spent, oneshot::Sender<()>)>,
+    _held: Arc<(Place, oneshot::Sender<()>)>,
+}
+
+/// Who asks for a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requester {
+    /// A principal, wherever it calls from.
+    Principal(Uuid),
+    /// Somebody without credentials, at an address: one of a network, as for the [limit](network) of addresses.
+    Anonymous(IpAddr),
+}
+
+impl Requester {
+    /// Whom the place counts for. Networks are shorter than ids.
+    fn key(self) -> Vec<u8> {
+        match self {
+            Self::Principal(principal) => principal.as_bytes().to_vec(),
+            Self::Anonymous(address) => network(address),
+        }
+    }
 }
 
 impl Default for Bulkhead {
@@ -82,33 +105,29 @@ impl Default for Bulkhead {
 
 impl Bulkhead {
     fn new(slots: usize) -> Self {
-        let entered = Budget::new(MAX_ENTERED, MAX_OF_PRINCIPAL);
-        Self(Arc::new(Inner { slots: Arc::new(Semaphore::new(slots)), entered, rows: Mutex::default() }))
+        let places = Places::new(MAX_ENTERED, MAX_OF_REQUESTER);
+        Self(Arc::new(Inner { slots: Arc::new(Semaphore::new(slots)), places, rows: Mutex::default() }))
     }
 
     /// Waits until a response of up to so many rows may be made, first come, first served, if it is likely to be large.
     ///
     /// # Errors
-    /// `OVERLOADED` if too many wait already.
-    pub(crate) async fn admit(&self, method: &'static str, rows: usize, principal: Option<Uuid>) -> Result<Admission> {
-        let slot = if self.estimate(method, rows) < LARGE { None } else { Some(self.enter(principal).await?) };
+    /// `OVERLOADED` if too many wait already, or if others who have fewer come while this one waits.
+    pub(crate) async fn admit(&self, method: &'static str, rows: usize, requester: Requester) -> Result<Admission> {
+        let slot = if self.estimate(method, rows) < LARGE { None } else { Some(self.enter(requester).await?) };
         Ok(Admission { bulkhead: self.clone(), method, slot })
     }
 
-    async fn enter(&self, principal: Option<Uuid>) -> Result<Slot> {
-        let key = principal.map(|principal| principal.as_bytes().to_vec()).unwrap_or_default();
-        let Some(entered) = self.0.entered.take_under(key) else {
-            counter!("mainstay_requests_shed_total").increment(1);
-            let message = "Too many large responses are asked for at once.";
-            return Err(Error::with_message(Reason::Overloaded, message).retry_after(Duration::from_secs(1)));
-        };
-        let permit = self.0.slots.clone().acquire_owned().await.map_err(Error::internal)?;
+    async fn enter(&self, requester: Requester) -> Result<Slot> {
+        let mut place = self.0.places.take(requester.key()).ok_or_else(overloaded)?;
+        let permit = place.wait(self.0.slots.clone().acquire_owned()).await.ok_or_else(overloaded)?;
+        let permit = permit.map_err(Error::internal)?;
         let (sender, ended) = oneshot::channel();
         tokio::spawn(async move {
             timeout(MAX_HELD, ended).await.ok();
             drop(permit);
         });
-        Ok(Slot { _held: Arc::new((entered, sender)) })
+        Ok(Slot { _held: Arc::new((place, sender)) })
     }
 
     /// The likely size of a response; 0 before the first one.
@@ -137,6 +156,12 @@ impl Bulkhead {
     }
 }
 
+fn overloaded() -> Error {
+    counter!("mainstay_requests_shed_total").increment(1);
+    let message = "Too many large responses are asked for at once.";
+    Error::with_message(Reason::Overloaded, message).retry_after(Duration::from_secs(1))
+}
+
 impl Admission {
     /// Notes how large the message is, and returns the slot if it is as large as was expected: what remains to be done
     /// with a small one does not need it.
@@ -148,14 +173,16 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+
     use futures_util::FutureExt as _;
     use tokio::time::Instant;
 
     use super::*;
 
     const METHOD: &str = "/shop.Shop/ListItems";
-    const ONE: Option<Uuid> = Some(Uuid::from_u128(1));
-    const OTHER: Option<Uuid> = Some(Uuid::from_u128(2));
+    const ONE: Requester = Requester::Principal(Uuid::from_u128(1));
+    const OTHER: Requester = Requester::Principal(Uuid::from_u128(2));
 
     /// One that knows that ten rows are large.
     async fn bulkhead(slots: usize) -> Bulkhead {
@@ -214,29 +241,57 @@ mod tests {
         assert_eq!(since.elapsed(), Duration::ZERO);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn few_wait_and_a_principal_keeps_only_itself_out() {
-        let bulkhead = bulkhead(1).await;
-        let enter = |principal| {
-            let mut waits = Box::pin(bulkhead.admit(METHOD, 10, principal));
-            let entered = waits.as_mut().now_or_never();
-            (waits, entered)
-        };
-        let is_refused = |entered: Option<Result<Admission>>| {
-            entered.is_some_and(|entered| entered.is_err_and(|error| error.reason() == Reason::Overloaded))
-        };
-        let mut kept: Vec<_> = (0..MAX_OF_PRINCIPAL).map(|_| enter(ONE)).collect();
-        assert!(kept.iter().skip(1).all(|(_, entered)| entered.is_none()), "they wait");
-        assert!(is_refused(enter(ONE).1));
-        assert!(enter(OTHER).1.is_none(), "it waits");
-        kept.pop();
-        kept.push(enter(ONE));
-        assert!(kept.last().is_some_and(|(_, entered)| entered.is_none()), "one had left");
-        for principal in 2..=MAX_ENTERED / MAX_OF_PRINCIPAL {
-            let principal = Some(Uuid::from_u128(principal as u128));
-            kept.extend((0..MAX_OF_PRINCIPAL).map(|_| enter(principal)));
+    type Waits<'b> = Pin<Box<dyn Future<Output = Result<Admission>> + 'b>>;
+
+    /// Asks for a large response; `Err` if it is refused at once.
+    fn enter(bulkhead: &Bulkhead, requester: Requester) -> Result<Waits<'_>> {
+        let mut waits: Waits<'_> = Box::pin(bulkhead.admit(METHOD, 10, requester));
+        match waits.as_mut().now_or_never() {
+            Some(Err(error)) => Err(error),
+            Some(Ok(admission)) => Ok(Box::pin(std::future::ready(Ok(admission)))),
+            None => Ok(waits),
         }
-        assert!(is_refused(enter(None).1), "all places are taken");
+    }
+
+    fn is_refused<T>(entered: Result<T>) -> bool {
+        entered.is_err_and(|error| error.reason() == Reason::Overloaded)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_wait_and_a_requester_keeps_only_itself_out() {
+        let bulkhead = bulkhead(1).await;
+        let at = |address: &str| Requester::Anonymous(address.parse().expect("an address"));
+        let same_network = |number| at(&format!("2001:db8::{number}"));
+        let mut kept = Vec::new();
+        for number in 0..MAX_OF_REQUESTER {
+            kept.push(enter(&bulkhead, ONE).expect("a place"));
+            kept.push(enter(&bulkhead, same_network(number)).expect("a place"));
+        }
+        assert!(is_refused(enter(&bulkhead, ONE)));
+        assert!(is_refused(enter(&bulkhead, same_network(99))));
+        for other in [OTHER, at("192.0.2.1"), at("2001:db8:1::1")] {
+            kept.push(enter(&bulkhead, other).expect("a place"));
+        }
+        let gone = kept.swap_remove(2);
+        drop(gone);
+        kept.push(enter(&bulkhead, ONE).expect("the place of the one that left"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_the_most_makes_room_for_a_newcomer() {
+        let bulkhead = bulkhead(1).await;
+        let principals = (1..).take(MAX_ENTERED / MAX_OF_REQUESTER).map(|id| Requester::Principal(Uuid::from_u128(id)));
+        let mut kept: Vec<_> = principals
+            .flat_map(|principal| [principal; MAX_OF_REQUESTER])
+            .map(|principal| enter(&bulkhead, principal).expect("a place"))
+            .collect();
+        let newcomer = enter(&bulkhead, Requester::Principal(Uuid::from_u128(99))).expect("a place");
+        assert!(is_refused(kept.pop().expect("it waited").await));
+        // All others get their turn, and then the newcomer.
+        for waits in kept {
+            drop(waits.await.expect("a slot"));
+        }
+        newcomer.await.expect("a slot");
     }
 
     #[tokio::test]

@@ -11,9 +11,12 @@ pub mod render;
 mod response;
 pub mod watch;
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use prost::Message;
@@ -23,8 +26,8 @@ use tonic::{Code, Extensions, Request, Response, Status, metadata::MetadataMap, 
 
 use crate::{
     app::App,
-    bulkhead::Admission,
-    caller::{IdempotencyKey, Permit},
+    bulkhead::{Admission, Requester},
+    caller::{ClientAddress, IdempotencyKey, Permit},
     contract::{Method, Validate, proto::common::v1::PageMeta},
     database::Connection,
     error::{Error, Reason, Result},
@@ -47,6 +50,8 @@ pub struct Call<M> {
     /// The method's policy.
     pub method: &'static Method,
     permit: Option<Permit>,
+    /// The address of the client. Requests without one bypassed the server's listener; all of them share one.
+    client: IpAddr,
     claim: Option<Claim>,
     /// The versions that If-Match allows, if it was sent.
     pub if_match: Option<Expected>,
@@ -102,10 +107,10 @@ impl<M: Message + Validate> Call<M> {
         let (metadata, extensions, message) = request.into_parts();
         message.check().map_err(|violations| Error::validation(violations.into_inner()))?;
         let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
-        let Call { method, permit, claim, if_match, last_event_id, .. } =
+        let Call { method, permit, client, claim, if_match, last_event_id, .. } =
             Call::take(&metadata, &extensions, fingerprint)?;
         let mask = ReadMask::read(method, &message)?;
-        Ok(Self { message, method, permit, claim, if_match, mask, last_event_id, rows: OnceLock::new() })
+        Ok(Self { message, method, permit, client, claim, if_match, mask, last_event_id, rows: OnceLock::new() })
     }
 }
 
@@ -125,6 +130,7 @@ impl Call<()> {
         let method = extensions.get::<&'static Method>().copied();
         let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("the middleware stack was bypassed")))?;
         let permit = extensions.get::<Permit>().cloned();
+        let client = extensions.get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address);
         let claim = match (extensions.get::<IdempotencyKey>(), &permit) {
             (Some(key), Some(permit)) => Some(Claim::new(method, permit, &key.0, fingerprint())),
             _ => None,
@@ -137,7 +143,7 @@ impl Call<()> {
         // One that is no text is no token either.
         let last_event_id = id.map(|id| id.to_str().unwrap_or("?").to_owned()).filter(|id| !id.is_empty());
         let (mask, rows) = (ReadMask::default(), OnceLock::new());
-        Ok(Self { message: (), method, permit, claim, if_match, mask, last_event_id, rows })
+        Ok(Self { message: (), method, permit, client, claim, if_match, mask, last_event_id, rows })
     }
 }
 
@@ -292,8 +298,8 @@ impl<M> Call<M> {
     }
 
     async fn admit_rows(&self, app: &App, rows: usize) -> Result<Admission> {
-        let principal = self.permit.as_ref().map(|permit| permit.caller().principal());
-        app.bulkhead.admit(&self.method.path, rows, principal).await
+        let principal = self.permit.as_ref().map(|permit| Requester::Principal(permit.caller().principal()));
+        app.bulkhead.admit(&self.method.path, rows, principal.unwrap_or(Requester::Anonymous(self.client))).await
     }
 
     /// Responds with the result of a unit of work.

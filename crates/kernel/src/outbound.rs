@@ -35,6 +35,7 @@ use bytes::Bytes;
 use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
 
 pub use error::{Error, Kind};
+pub use observe::Confidential;
 pub use receivers::Receivers;
 
 // For providers that do not use HTTP.

@@ -258,6 +258,33 @@ mod tests {
         assert!(sessions.list(UserId::generate(clock.now())).await.expect("here").is_empty());
     }
 
+    /// Without Redis, there is room for 100,000 sessions.
+    #[tokio::test]
+    async fn a_flood_of_sessions_ends_only_those_that_nobody_uses() {
+        let clock = Clock::default();
+        let local = Local::new(clock.clone());
+        let (sessions, clock, owner) = on(Redis::Local(local.clone()), clock);
+        let [idle, used] = [(); 2].map(|()| Session::begin(owner, 0, Device::default(), clock.now(), LIFE));
+        sessions.insert(&idle).await.expect("room");
+        sessions.insert(&used).await.expect("room");
+        let flood = |number: u32| {
+            clock.advance(TimeDelta::seconds(1));
+            local.run(|table| {
+                for other in 0..60_000 {
+                    table.set(&format!("session:other:{number}:{other}"), "", sessions.life).expect("room");
+                }
+            });
+            clock.advance(TimeDelta::seconds(1));
+        };
+        flood(1);
+        let found = sessions.find(owner, used.id).await.expect("here").expect("stored");
+        let Refresh::Rotated(next) = found.session.clone().refresh(1, clock.now(), LIFE) else { panic!("refused") };
+        assert!(sessions.replace(&found, &next).await.expect("here"));
+        flood(2);
+        assert!(sessions.find(owner, idle.id).await.expect("here").is_none(), "it was refreshed the longest ago");
+        assert_eq!(sessions.find(owner, used.id).await.expect("here").map(|found| found.session), Some(next));
+    }
+
     #[tokio::test]
     async fn removed_sessions_are_gone() {
         let (sessions, clock, user) = fixture();

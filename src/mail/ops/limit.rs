@@ -34,7 +34,9 @@ fn quota(kind: Kind) -> Quota {
 
 fn limit(kind: Kind, to: &str) -> AttemptLimit {
     let recipient = EmailAddress::parse(to).map_or_else(|_| to.to_owned(), String::from);
+    // An address without a user gets no mail, and so is never refused any.
     AttemptLimit::new("mail", &[kind.name().as_bytes(), &[0], recipient.as_bytes()].concat(), quota(kind))
+        .confidential()
 }
 
 /// Counts a mail, unless it was counted before; returns when. Only a process that dies before it has stored that may

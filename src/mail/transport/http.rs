@@ -11,7 +11,7 @@ use http::{HeaderMap, Uri, header};
 use mainstay_kernel::{
     breaker::Circuit,
     clock::Clock,
-    outbound::{self, Bounds, Kind},
+    outbound::{self, Bounds, Confidential, Kind},
 };
 
 use crate::mail::{
@@ -55,7 +55,10 @@ impl Api {
 
     /// Sends a mail.
     pub(super) async fn send(&self, mail: &Outgoing, from: &Sender) -> Result<(), Refusal> {
-        let request = self.request(mail, from)?;
+        let mut request = self.request(mail, from)?;
+        if mail.kind.is_for_anybody() {
+            request.extensions_mut().insert(Confidential);
+        }
         match self.client.send(request).await {
             Ok(_) => Ok(()),
             Err(error) => match refusal(&error, &mail.to) {

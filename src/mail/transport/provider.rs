@@ -11,7 +11,7 @@ use mainstay_kernel::{
     alert,
     breaker::{Breaker, Circuit, Verdict},
     clock::Clock,
-    outbound::{self, Call, Kind},
+    outbound::{self, Call, Confidential, Kind},
 };
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -132,8 +132,10 @@ impl Provider {
         let failure = |sent: &Result<(), Refusal>| sent.as_ref().err().map(|refusal| refusal.kind.name());
         let sent = outbound::traced(call, failure, client.send(&message)).await;
         let outcome = sent.as_ref().err().map_or("ok", |refusal| refusal.kind.name());
-        counter!("mainstay_outbound_attempts_total", "provider" => self.name, "outcome" => outcome).increment(1);
-        histogram!("mainstay_outbound_attempt_seconds", "provider" => self.name).record(began.elapsed());
+        if !mail.kind.is_for_anybody() || Confidential::is_counted(outcome) {
+            counter!("mainstay_outbound_attempts_total", "provider" => self.name, "outcome" => outcome).increment(1);
+            histogram!("mainstay_outbound_attempt_seconds", "provider" => self.name).record(began.elapsed());
+        }
         admitted.settle(match &sent {
             Err(Refusal { kind: Kind::Unavailable | Kind::TimedOut, .. }) => Verdict::Unavailable,
             _ => Verdict::Alive,

@@ -14,6 +14,8 @@ use nix::{
     unistd::Pid,
 };
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::{Endpoint, TestDatabase, app::environment};
 
 /// A `mainstay serve` process; killed on drop.
@@ -30,6 +32,8 @@ pub(crate) struct Process {
 pub(crate) struct ChildProcess {
     child: Child,
     log: Arc<Mutex<String>>,
+    /// Whoever holds it keeps the log from being read.
+    log_reader: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Deref for Process {
@@ -79,6 +83,11 @@ impl ChildProcess {
     /// The log so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("no reader panicked").clone()
+    }
+
+    /// Has nobody read what the process logs, beyond the next 4 KiB, until the guard is dropped.
+    pub(crate) async fn stop_reading_log(&self) -> OwnedMutexGuard<()> {
+        self.log_reader.clone().lock_owned().await
     }
 
     /// Waits until the log contains a text.
@@ -145,20 +154,21 @@ pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &s
 /// Starts a command and collects its stderr.
 fn spawn(command: &str, values: Vec<(String, String)>) -> (ChildProcess, ChildStdout) {
     let mut mainstay = Command::new(env!("CARGO_BIN_EXE_mainstay"));
-    mainstay.arg(command).envs(values).env("RUST_LOG", "info");
+    mainstay.arg(command).env("RUST_LOG", "info").envs(values);
     mainstay.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = mainstay.spawn().expect("the binary runs");
-    let log = Arc::new(Mutex::new(String::new()));
+    let (log, log_reader) = (Arc::new(Mutex::new(String::new())), Arc::<tokio::sync::Mutex<()>>::default());
     let mut errors = child.stderr.take().expect("piped");
     let output = child.stdout.take().expect("piped");
-    let lines = log.clone();
+    let (lines, may_read) = (log.clone(), log_reader.clone());
     std::thread::spawn(move || {
         let mut piece = [0; 4096];
         while let Ok(length @ 1..) = errors.read(&mut piece) {
+            drop(may_read.blocking_lock());
             lines.lock().expect("no reader panicked").push_str(&String::from_utf8_lossy(&piece[..length]));
         }
     });
-    (ChildProcess { child, log }, output)
+    (ChildProcess { child, log, log_reader }, output)
 }
 
 fn start(values: Vec<(String, String)>) -> (ChildProcess, SocketAddr, SocketAddr) {

@@ -1,5 +1,9 @@
-//! The log line of a request.
+//! The log line of a request, also where nobody reads the log.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
@@ -113,4 +117,57 @@ async fn a_probe_has_no_line_unless_it_fails() {
     server.endpoint.get("/livez/nowhere").await;
     line(&server, "what is no probe", |line| line["path"] == "/livez/nowhere").await;
     assert_eq!(lines(&server).len(), 1, "{}", server.log());
+}
+
+/// How many lines were dropped because stderr took none.
+async fn dropped(server: &Process) -> u64 {
+    let metrics =
+        server.private.http.get(format!("{}/metrics", server.private.base())).send().await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    let value = metrics.lines().find_map(|line| line.strip_prefix("mainstay_log_lines_dropped_total "));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no such metric in {metrics}"))
+}
+
+/// Makes requests that leave long lines, until more lines were dropped than before.
+async fn fill_log(server: &Process) {
+    let (path, before) = (format!("/{}", "nowhere/".repeat(25)), dropped(server).await);
+    let fill = async {
+        while dropped(server).await == before {
+            join_all((0..50).map(|_| server.endpoint.get(&path))).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(120), fill).await.expect("answers, and lines that were dropped");
+}
+
+/// Whatever collects the log may hang: requests are answered, and the server ends when it is asked to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_holds_up_nobody() {
+    let database = TestDatabase::new().await;
+    let mut server = Process::start(&database).await;
+    let cast = Cast::new(&server.endpoint, &database).await;
+    let unread = server.stop_reading_log().await;
+    let begun = server.log().len();
+    fill_log(&server).await;
+    for protocol in [Protocol::Rest, Protocol::Grpc] {
+        cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await.good();
+    }
+    drop(unread);
+    // What waited is written once there is room, and so is what comes after it.
+    eventually("the log goes on", async || {
+        server.endpoint.get("/somewhere/else").await;
+        server.log().contains("/somewhere/else")
+    })
+    .await;
+    let log = server.log();
+    // The first one may have begun before.
+    let lines: Vec<_> = log[begun..].split('\n').skip(1).collect();
+    let (_, whole) = lines.split_last().expect("lines");
+    assert!(whole.len() > 1000, "{} lines", whole.len());
+    for line in whole {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    let _unread = server.stop_reading_log().await;
+    fill_log(&server).await;
+    server.signal(Signal::SIGTERM);
+    assert!(server.wait().await.success());
 }

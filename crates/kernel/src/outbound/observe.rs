@@ -1,4 +1,6 @@
 //! Records metrics of every attempt, and raises an alert if the provider rejects our credentials, until it accepts them.
+//!
+//! A [`Confidential`] attempt is counted only if the provider is at fault.
 
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -14,6 +16,18 @@ use crate::{
 
 /// The outcomes of an attempt.
 const OUTCOMES: [&str; 6] = ["ok", "rate_limited", "auth", "rejected", "unavailable", "timed_out"];
+
+/// An extension of a request that nobody must learn of: neither that it was made, nor whether the provider rejects it.
+#[derive(Debug, Clone, Copy)]
+pub struct Confidential;
+
+impl Confidential {
+    /// Returns whether the outcome of such an attempt, by its name in the metrics, is counted: it says nothing but that the
+    /// provider does not work.
+    pub fn is_counted(outcome: &str) -> bool {
+        !matches!(outcome, "ok" | "rejected")
+    }
+}
 
 /// Observes the calls to one provider.
 #[derive(Debug, Clone)]
@@ -36,11 +50,14 @@ impl<S: Next> Middleware<Request, S> for Observe {
         let (this, next) = (self.clone(), next.clone());
         Box::pin(async move {
             let began = Instant::now();
+            let is_confidential = request.extensions().get::<Confidential>().is_some();
             let result = next.run(request).await;
             let outcome = result.as_ref().map_or_else(|error| error.kind.name(), |_| "ok");
-            counter!("mainstay_outbound_attempts_total", "provider" => this.provider, "outcome" => outcome)
-                .increment(1);
-            histogram!("mainstay_outbound_attempt_seconds", "provider" => this.provider).record(began.elapsed());
+            if !is_confidential || Confidential::is_counted(outcome) {
+                counter!("mainstay_outbound_attempts_total", "provider" => this.provider, "outcome" => outcome)
+                    .increment(1);
+                histogram!("mainstay_outbound_attempt_seconds", "provider" => this.provider).record(began.elapsed());
+            }
             match &result {
                 Err(error) if error.kind == Kind::Auth => {
                     alert::raise(this.provider, "auth", "credentials", &error.to_string())

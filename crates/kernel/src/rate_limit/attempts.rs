@@ -34,12 +34,8 @@ use crate::{
 
 static ATTEMPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("attempts.lua")));
 
-/// Maximum number of logs in this process. With ten attempts each they take less than 4 MiB.
+/// Maximum number of logs of one limit in this process. With ten attempts each they take less than 4 MiB.
 const MAX_LOGS: usize = 16_384;
-/// The interval between two searches for expired logs, when there is no room.
-const SWEEP_EVERY_US: i64 = 100_000;
-/// The key under which callers without room are counted together.
-const OVERFLOW_KEY: Key = Key([0; 16]);
 
 /// A limit on attempts under one key.
 #[derive(Debug, Clone, Copy)]
@@ -47,17 +43,24 @@ pub struct AttemptLimit {
     name: &'static str,
     key: Key,
     quota: Quota,
+    is_confidential: bool,
 }
 
 impl AttemptLimit {
     /// Limits the attempts of or on `who`. The `name` is shown to callers, and separates the keys of different limits.
     pub fn new(name: &'static str, who: &[u8], quota: Quota) -> Self {
-        Self { name, key: Key::new(name, who), quota }
+        Self { name, key: Key::new(name, who), quota, is_confidential: false }
     }
 
     /// Limits the attempts from the network of an IP address: the address itself, or an IPv6 address' /64.
     pub fn of_network(name: &'static str, address: IpAddr, quota: Quota) -> Self {
         Self::new(name, &network(address), quota)
+    }
+
+    /// Has no metric count a refusal, because that would tell something about `who`.
+    #[must_use]
+    pub fn confidential(self) -> Self {
+        Self { is_confidential: true, ..self }
     }
 
     fn window_us(&self) -> i64 {
@@ -161,7 +164,9 @@ impl Limiter {
 }
 
 fn refusal(limit: &AttemptLimit, wait: Duration) -> Error {
-    metrics::counter!("mainstay_rate_limited_total", "policy" => limit.name).increment(1);
+    if !limit.is_confidential {
+        metrics::counter!("mainstay_rate_limited_total", "policy" => limit.name).increment(1);
+    }
     // Rounded up, so that the retry is not too early.
     let wait = Duration::from_millis(u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX).max(1));
     Error::limited(limit.name, limit.quota, wait)
@@ -176,15 +181,12 @@ async fn attempt_redis(link: &RedisLink, limits: &[AttemptLimit]) -> Result<Outc
     })
 }
 
-/// The logs of a process without Redis.
+/// The logs of a process without Redis, by the name of the limit: whatever fills the table of one concerns no other.
 #[derive(Debug, Default)]
-pub(crate) struct Logs(Mutex<Table>);
+pub(crate) struct Logs(Mutex<HashMap<&'static str, Table>>);
 
 #[derive(Debug, Default)]
-struct Table {
-    by_key: HashMap<Key, Log>,
-    swept_at_us: i64,
-}
+struct Table(HashMap<Key, Log>);
 
 /// The attempts under one key.
 #[derive(Debug)]
@@ -217,32 +219,32 @@ impl Log {
         self.times_us.len() >= self.quota
     }
 
-    /// What makes room first: the fewest attempts, and the oldest of these.
-    fn rank(&self) -> (usize, i64) {
-        (self.times_us.len(), self.times_us.back().copied().unwrap_or_default())
+    /// What makes room first: the fewest attempts, and the oldest of these; last, what is used up.
+    fn rank(&self) -> (bool, usize, i64) {
+        (self.is_full(), self.times_us.len(), self.times_us.back().copied().unwrap_or_default())
     }
 }
 
 impl Logs {
     fn attempt(&self, limits: &[AttemptLimit], now_us: i64) -> Outcome {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let slots: Vec<_> = limits.iter().map(|limit| table.slot(limit.key, now_us)).collect();
-        for (number, slot) in slots.iter().enumerate() {
-            if let Some(wait_us) = table.by_key.get_mut(slot).and_then(|log| log.wait_us(now_us)) {
+        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (number, limit) in limits.iter().enumerate() {
+            let log = tables.get_mut(limit.name).and_then(|table| table.0.get_mut(&limit.key));
+            if let Some(wait_us) = log.and_then(|log| log.wait_us(now_us)) {
                 return Outcome::Refused { limit: number, wait_us };
             }
         }
-        for (limit, slot) in limits.iter().zip(slots) {
-            table.by_key.entry(slot).or_insert_with(|| Log::new(limit)).times_us.push_back(now_us);
+        for limit in limits {
+            let log = tables.entry(limit.name).or_default().log(limit, now_us);
+            log.times_us.push_back(now_us);
         }
         Outcome::At(now_us)
     }
 
     fn take_back(&self, limits: &[AttemptLimit], at_us: i64) {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for limit in limits {
-            // One that was counted without room of its own stays there.
-            if let Some(log) = table.by_key.get_mut(&limit.key)
+            if let Some(log) = tables.get_mut(limit.name).and_then(|table| table.0.get_mut(&limit.key))
                 && let Some(index) = log.times_us.iter().rposition(|&us| us == at_us)
             {
                 log.times_us.remove(index);
@@ -252,27 +254,22 @@ impl Logs {
 }
 
 impl Table {
-    /// The slot of a key: its own while there is room. Those with the fewest attempts make room; those with none left
-    /// never do, so no flood of keys frees a guesser or locks others out.
-    fn slot(&mut self, key: Key, now_us: i64) -> Key {
-        if self.by_key.len() < MAX_LOGS || self.by_key.contains_key(&key) {
-            return key;
+    /// The log of a key. If there is no room for a new one, a quarter makes room: what is expired, and then those with the
+    /// fewest attempts. Those with none left do so where all others are such. So a flood of keys locks nobody out, and has
+    /// to use up thousands of limits to free one guesser.
+    fn log(&mut self, limit: &AttemptLimit, now_us: i64) -> &mut Log {
+        if self.0.len() >= MAX_LOGS && !self.0.contains_key(&limit.key) {
+            self.0.retain(|_, log| !log.is_expired(now_us));
+            self.forget(self.0.len().saturating_sub(MAX_LOGS - MAX_LOGS / 4));
         }
-        if (now_us - self.swept_at_us).abs() >= SWEEP_EVERY_US {
-            self.swept_at_us = now_us;
-            self.by_key.retain(|_, log| !log.is_expired(now_us));
-            if self.by_key.len() >= MAX_LOGS {
-                self.forget(MAX_LOGS / 4);
-            }
-        }
-        if self.by_key.len() < MAX_LOGS { key } else { OVERFLOW_KEY }
+        self.0.entry(limit.key).or_insert_with(|| Log::new(limit))
     }
 
     fn forget(&mut self, count: usize) {
-        let mut ranks: Vec<_> = self.by_key.values().filter(|log| !log.is_full()).map(Log::rank).collect();
-        let Some(last) = ranks.len().checked_sub(1) else { return };
-        let (_, &mut highest, _) = ranks.select_nth_unstable(count.min(last));
-        self.by_key.retain(|_, log| log.is_full() || log.rank() > highest);
+        let Some(last) = count.checked_sub(1) else { return };
+        let mut ranks: Vec<_> = self.0.values().map(Log::rank).collect();
+        let (_, &mut highest, _) = ranks.select_nth_unstable(last);
+        self.0.retain(|_, log| log.rank() > highest);
     }
 }
 
@@ -294,6 +291,10 @@ mod tests {
             Outcome::At(_) => None,
             Outcome::Refused { wait_us, .. } => Some(*wait_us),
         }
+    }
+
+    fn count(logs: &Logs) -> usize {
+        logs.0.lock().unwrap()["test"].0.len()
     }
 
     #[test]
@@ -332,9 +333,9 @@ mod tests {
         for number in 1..MAX_LOGS as u32 + 100 {
             logs.attempt(&limits(number), 0);
         }
-        assert!(logs.0.lock().unwrap().by_key.len() <= MAX_LOGS + 1);
-        assert_eq!(wait_us(&logs.attempt(&limits(u32::MAX), SWEEP_EVERY_US)), None, "nobody is locked out");
-        assert!(wait_us(&logs.attempt(&limits(0), SWEEP_EVERY_US)).is_some(), "what is used up stays so");
+        assert!(count(&logs) <= MAX_LOGS);
+        assert_eq!(wait_us(&logs.attempt(&limits(u32::MAX), 1)), None, "nobody is locked out");
+        assert!(wait_us(&logs.attempt(&limits(0), 1)).is_some(), "what is used up stays so");
         assert_eq!(wait_us(&logs.attempt(&limits(0), 1_000_000_000)), None);
         assert!(wait_us(&logs.attempt(&day, 1_000_000_000)).is_some(), "each log has a window of its own");
     }
@@ -350,7 +351,25 @@ mod tests {
                 assert_eq!(wait_us(&other), None, "{number}");
             }
         }
-        assert!(logs.0.lock().unwrap().by_key.len() <= MAX_LOGS + 1);
+        assert!(count(&logs) <= MAX_LOGS);
+    }
+
+    /// One attempt uses up some limits for a day, such as that of the mail to an address that nobody has confirmed.
+    #[test]
+    fn a_flood_that_uses_up_a_limit_locks_nobody_out_and_frees_nobody_else() {
+        let (logs, once) = (Logs::default(), Quota { requests: 1, window: Duration::from_secs(86_400) });
+        let guesses = [AttemptLimit::new("login", b"ada@example.org", QUOTA)];
+        for _ in 0..9 {
+            assert_eq!(wait_us(&logs.attempt(&guesses, 0)), None);
+        }
+        for number in 0..4 * MAX_LOGS as u32 {
+            let (limits, now_us) = ([limit(number, once)], i64::from(number));
+            assert_eq!(wait_us(&logs.attempt(&limits, now_us)), None, "{number} has had no attempt");
+            assert!(wait_us(&logs.attempt(&limits, now_us)).is_some(), "{number} has had one");
+        }
+        assert!(count(&logs) <= MAX_LOGS);
+        assert_eq!(wait_us(&logs.attempt(&guesses, 1)), None);
+        assert!(wait_us(&logs.attempt(&guesses, 1)).is_some(), "what fills one limit is not forgotten of another");
     }
 
     proptest! {

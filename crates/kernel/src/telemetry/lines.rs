@@ -3,9 +3,11 @@
 //!
 //! A busy server writes thousands of lines a second, and each `write` costs as much as making the line. So a worker thread
 //! of the runtime ([`batch_writes`]) only adds its lines to a batch, and writes the batch before it parks: a line never waits
-//! longer than its thread is busy. Other threads write at once, and so does every thread for a warning or an error. stderr
-//! loses no line: like any `write`, logging blocks while stderr accepts nothing. A process that is killed may lose what its
-//! threads have logged since they last parked, at most 4 KiB.
+//! longer than its thread is busy. Other threads write at once, and so does every thread for a warning or an error. A process
+//! that is killed may lose what its threads have logged since they last parked, at most 4 KiB.
+//!
+//! Nobody waits for stderr: a collector of logs that hangs would stop the server. While stderr accepts nothing, up to 1 MiB of
+//! lines wait; further ones are dropped and counted. Those that wait are written with the next line, or before a thread parks.
 
 mod batch;
 
@@ -13,9 +15,10 @@ use std::{
     cell::Cell,
     io::{self, Write},
     sync::{
-        Mutex, OnceLock, PoisonError, TryLockError,
+        Mutex, MutexGuard, OnceLock, PoisonError, TryLockError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -23,18 +26,22 @@ use tokio::{runtime, sync::mpsc};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use batch::Batch;
+use batch::{Batch, Sink as _};
 
 /// How many lines may wait to be received; a further one is dropped.
 const CHANNEL_CAPACITY: usize = 4096;
 /// A longer line is written to stderr, and dropped for the receiver.
 const MAX_SENT_BYTES: usize = 16 << 10;
-/// A write of at most this size into a pipe is atomic (`PIPE_BUF` of Linux).
+/// A write of at most this size into a pipe is atomic, and does not block once the pipe is ready (`PIPE_BUF` of Linux).
 const MAX_BATCH_BYTES: usize = 4096;
+/// The bytes that wait for stderr; a further line is dropped.
+const MAX_UNWRITTEN_BYTES: usize = 1 << 20;
+/// How long the end of the process waits for stderr.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 static SENDER: OnceLock<mpsc::Sender<Bytes>> = OnceLock::new();
 static DROPPED: AtomicU64 = AtomicU64::new(0);
-static BATCH: Mutex<Batch> = Mutex::new(Batch::new(MAX_BATCH_BYTES));
+static BATCH: Mutex<Batch> = Mutex::new(Batch::new(MAX_BATCH_BYTES, MAX_UNWRITTEN_BYTES));
 
 thread_local! {
     /// Whether this thread runs tasks, and so writes its batch when it parks.
@@ -50,16 +57,35 @@ pub fn batch_writes(runtime: &mut runtime::Builder) -> &mut runtime::Builder {
     runtime.on_thread_park(before_park).on_thread_unpark(|| IS_BATCHING.set(true))
 }
 
-/// Writes the batch, unless another thread holds it: that one writes it now or before it parks. So nobody waits for a
-/// thread that waits for stderr.
-pub fn flush() {
+/// Writes the batch, unless another thread holds it: that one writes it now or before it parks.
+fn flush() {
     let mut batch = match BATCH.try_lock() {
         Ok(batch) => batch,
         Err(TryLockError::Poisoned(batch)) => batch.into_inner(),
         Err(TryLockError::WouldBlock) => return,
     };
-    // What can't be written can't be logged either.
-    batch.write_to(&mut io::stderr()).ok();
+    let lost = batch.write_to(&mut io::stderr());
+    drop(batch);
+    count_lost(lost);
+}
+
+/// Writes the last lines, for which it waits up to a second while stderr takes nothing. To be called before the process
+/// ends.
+pub fn write_last() {
+    let (mut batch, deadline) = (lock(), Instant::now() + LAST_LINES);
+    while !batch.is_empty() && io::stderr().is_ready(deadline.saturating_duration_since(Instant::now())) {
+        batch.write_to(&mut io::stderr());
+    }
+}
+
+fn lock() -> MutexGuard<'static, Batch> {
+    BATCH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn count_lost(lines: usize) {
+    if lines > 0 {
+        metrics::counter!("mainstay_log_lines_dropped_total").increment(lines as u64);
+    }
 }
 
 /// Receives the lines that this process logs from now on, in JSON.
@@ -99,7 +125,8 @@ impl<'w> MakeWriter<'w> for LogWriter {
     }
 }
 
-/// Writes lines to stderr, and sends each to [`LineReceiver`] without waiting.
+/// Writes lines to stderr, and sends each to [`LineReceiver`], without waiting for either. It never fails: whoever is told of
+/// a line that can't be written would write that to stderr, too.
 pub(super) struct Tee {
     is_urgent: bool,
 }
@@ -118,13 +145,18 @@ impl Write for Tee {
                 DROPPED.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let mut batch = BATCH.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.add(line, &mut io::stderr())?;
-        if self.is_urgent || !IS_BATCHING.get() { batch.write_to(&mut io::stderr()) } else { Ok(()) }
+        let mut batch = lock();
+        let mut lost = batch.add(line, &mut io::stderr());
+        if self.is_urgent || !IS_BATCHING.get() {
+            lost += batch.write_to(&mut io::stderr());
+        }
+        drop(batch);
+        count_lost(lost);
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut batch = BATCH.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.write_to(&mut io::stderr())
+        count_lost(lock().write_to(&mut io::stderr()));
+        Ok(())
     }
 }

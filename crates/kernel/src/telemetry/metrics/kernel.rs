@@ -67,7 +67,7 @@ pub(super) const METRICS: &[Metric] = &[
     Metric::counter("mainstay_rate_limit_fallbacks_total", "Limits that were counted without Redis"),
     Metric::counter("mainstay_rate_limited_total", "Requests refused by a limit").labels(&[(
         "policy",
-        &["address", "read", "write", "bulk", "login", "login-network", "login-account", "mail"],
+        &["address", "read", "write", "bulk", "login", "login-network", "login-account", "mail-request"],
     )]),
     Metric::counter("mainstay_outbound_attempts_total", "Attempts of calls to providers, by outcome")
         .labels(&[("provider", &[]), ("outcome", &[])]),
@@ -101,6 +101,7 @@ pub(super) const METRICS: &[Metric] = &[
     .labels(&[("certificate", &[])]),
     Metric::counter("mainstay_connections_closed_total", "Connections closed by this server, by reason")
         .labels(&[("reason", &["idle", "address", "silent", "stalled", "flood", "lingering"])]),
+    Metric::counter("mainstay_log_lines_dropped_total", "Lines of the log that stderr did not take"),
     Metric::gauge("mainstay_disk_available_bytes", "Room that is left on a disk").labels(&[("disk", &[])]),
     Metric::gauge("mainstay_disk_size_bytes", "Size of a disk").labels(&[("disk", &[])]),
     Metric::gauge("mainstay_build_info", "Always 1; the labels describe the program").labels(&[

@@ -1,0 +1,113 @@
+//! The metrics do not tell which addresses have a user.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::Scene,
+    support::{
+        Protocol, TestApp, eventually,
+        mail::{MailProvider, well},
+        unique,
+    },
+};
+
+/// More than an address gets mails of a kind.
+const REQUESTS: u64 = 6;
+const PROTOCOLS: [Protocol; 2] = [Protocol::Rest, Protocol::Grpc];
+const DONE: &str = "mainstay_jobs_total{kind=\"send_mail\",outcome=\"done\"}";
+/// What a mail takes, beside the work on everything else: nobody can tell whose it was.
+const MACHINERY: [&str; 2] = ["mainstay_postgres_", "process_"];
+
+/// Counters, and how often each histogram was recorded, by series.
+type Counts = BTreeMap<String, u64>;
+
+async fn counts(app: &TestApp) -> Counts {
+    let metrics = app.private.http.get(format!("{}/metrics", app.private.base())).send().await.expect("an answer");
+    let metrics = metrics.text().await.expect("text");
+    let counters = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"));
+    let counters: BTreeSet<&str> = counters.collect();
+    let count = |line: &str| {
+        let (series, value) = line.rsplit_once(' ')?;
+        let name = series.split('{').next().unwrap_or_default();
+        let is_count = counters.contains(name) || name.ends_with("_count");
+        let is_machinery = MACHINERY.iter().any(|start| name.starts_with(start));
+        Some((series.to_owned(), value.parse::<u64>().ok()?)).filter(|_| is_count && !is_machinery)
+    };
+    metrics.lines().filter(|line| !line.starts_with('#')).filter_map(count).collect()
+}
+
+/// The counts once so many mails were dealt with and nothing changes them any more.
+async fn settled_counts(app: &TestApp, done: u64) -> Counts {
+    let mut last = counts(app).await;
+    eventually("every mail is dealt with", async || {
+        let now = counts(app).await;
+        let is_settled = now == last && now.get(DONE).copied().unwrap_or_default() >= done;
+        last = now;
+        is_settled
+    })
+    .await;
+    last
+}
+
+/// How much each count grows by requests about an address.
+async fn growth(app: &TestApp, scene: &Scene, method: &str, request: &Value, mails: u64) -> Counts {
+    let before = settled_counts(app, 0).await;
+    let done = before.get(DONE).copied().unwrap_or_default();
+    for protocol in PROTOCOLS.into_iter().cycle().take(REQUESTS as usize) {
+        scene.cast.anonymous.call(protocol, method, request.clone()).await;
+    }
+    let after = settled_counts(app, done + mails).await;
+    let grown = after.into_iter().map(|(series, count)| {
+        let before = before.get(&series).copied().unwrap_or_default();
+        (series, count - before)
+    });
+    grown.filter(|(_, growth)| *growth > 0).collect()
+}
+
+/// Asserts that the counts grow alike for the address of a user and for one of nobody.
+async fn assert_alike(app: &TestApp, scene: &Scene, user: &str, case: &str) {
+    for (method, kind) in [
+        ("AuthService.RequestPasswordReset", Some("password_reset")),
+        ("AuthService.Register", Some("registration")),
+        ("AuthService.Login", None),
+    ] {
+        let request = |email: &str| match kind {
+            Some(_) => json!({ "email": email }),
+            None => json!({ "email": email, "password": "a wrong password" }),
+        };
+        let mails = if kind.is_some() { REQUESTS } else { 0 };
+        let known = growth(app, scene, method, &request(user), mails).await;
+        let nobody = format!("{}@example.com", unique());
+        let unknown = growth(app, scene, method, &request(&nobody), mails).await;
+        assert_eq!(known, unknown, "{method}, {case}");
+        if let Some(kind) = kind {
+            let sent = format!("mainstay_mails_total{{kind=\"{kind}\",outcome=\"sent\"}}");
+            assert_eq!(known.get(&sent), Some(&REQUESTS), "{method}, {case}: {known:#?}");
+        } else {
+            assert!(!known.is_empty(), "{method}, {case}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_metrics_do_not_tell_whether_an_address_has_a_user() {
+    for transport in ["smtp", "resend"] {
+        let (provider, rejecting) = match transport {
+            "smtp" => (MailProvider::start().await, json!({ "rcpt": "550 5.1.1 there is no such mailbox" })),
+            _ => (MailProvider::api().await, json!({ "status": 422, "body": { "message": "no such mailbox" } })),
+        };
+        let variables = match transport {
+            "smtp" => provider.variables(),
+            _ => provider.api_variables(transport),
+        };
+        let app = TestApp::builder().with_jobs().set_all(variables).start().await;
+        let scene = Scene::new(&app).await;
+        let users = [&scene.cast.customer, &scene.cast.colleague].map(|actor| actor.who().email.clone());
+        for (user, (behaviour, case)) in users.iter().zip([(well(), "accepted"), (rejecting, "rejected")]) {
+            provider.behave(&behaviour);
+            assert_alike(&app, &scene, user, &format!("{case} by {transport}")).await;
+        }
+    }
+}
