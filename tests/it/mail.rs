@@ -23,16 +23,25 @@ use crate::{
     support::{Process, TestApp, TestDatabase, mail::MailProvider, people::Cast},
 };
 
-/// Starts an app in this process that sends mail through a provider and runs jobs.
-async fn start_app(provider: &MailProvider) -> (TestApp, Scene) {
-    start_app_with(provider, &[]).await
+/// Starts a provider, and an app in this process that sends mail through it and runs jobs.
+async fn start() -> (MailProvider, TestApp, Scene) {
+    start_with(&[]).await
 }
 
-/// As [`start_app`], with additional variables.
-async fn start_app_with(provider: &MailProvider, own: &[(&str, &str)]) -> (TestApp, Scene) {
+/// As [`start`], with additional variables.
+async fn start_with(own: &[(&str, &str)]) -> (MailProvider, TestApp, Scene) {
+    let provider = MailProvider::start().await;
     let app = TestApp::builder().with_jobs().set_all(provider.variables()).set_all(own.iter().copied()).start().await;
     let scene = Scene::new(&app).await;
-    (app, scene)
+    (provider, app, scene)
+}
+
+/// As [`start`], but mail is sent only as a test says.
+async fn start_without_jobs() -> (MailProvider, TestApp, Scene) {
+    let provider = MailProvider::start().await;
+    let app = TestApp::builder().set_all(provider.variables()).start().await;
+    let scene = Scene::new(&app).await;
+    (provider, app, scene)
 }
 
 /// Starts a server process that sends mail through a provider.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, sync::Ar
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{SENT, count_in_state, header, process, scene_of, wait_for_mails};
+use super::{SENT, count_in_state, header, process, scene_of, start_without_jobs, wait_for_mails};
 use crate::{
     cases::order::order,
     support::{TestDatabase, mail::MailProvider},
@@ -56,9 +56,7 @@ async fn several_servers_send_each_mail_once() {
 /// A job that runs twice, as when a slow worker is taken for dead.
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_runs_of_a_job_send_a_mail_once() {
-    let provider = MailProvider::start().await;
-    let app = crate::support::TestApp::builder().set_all(provider.variables()).start().await;
-    let scene = crate::cases::Scene::new(&app).await;
+    let (provider, app, scene) = start_without_jobs().await;
     provider.behave(&json!({ "wait": 0.5 }));
     order(&scene).await;
     let id = super::text(&app.database, "SELECT id FROM mails").await;
