@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, sync::Ar
 
 use nix::sys::signal::Signal;
 
-use super::outbound::{delivery_in_state, endpoint};
+use super::{delivery_in_state, endpoint};
 use crate::{
     cases::Scene,
     support::{Process, TestDatabase, eventually, people::Cast, receiver::Receiver},
