@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::{
     cases::Scene,
-    support::{Process, TestApp, TestDatabase, mail::MailProvider, people::Cast},
+    support::{Process, TestApp, TestDatabase, mail::MailProvider},
 };
 
 /// Starts a provider, and an app in this process that sends mail through it and runs jobs.
@@ -50,12 +50,6 @@ async fn process(database: &TestDatabase, provider: &MailProvider, own: &[(&str,
     let mut all: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     all.extend(own);
     Process::with(database, &all).await
-}
-
-/// The scene of a server process.
-async fn scene_of(server: &Process, database: &std::sync::Arc<TestDatabase>) -> Scene {
-    let cast = Cast::new(&server.endpoint, database).await;
-    Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
 }
 
 const PENDING: i64 = 1;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{FAILED, GIVEN_UP, SENT, count_in_state, header, process, scene_of, start, text, wait_for_mails};
+use super::{FAILED, GIVEN_UP, SENT, count_in_state, header, process, start, text, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
     support::{PROTOCOLS, Protocol, TestApp, TestDatabase, mail::MailProvider, unique},
@@ -90,7 +90,7 @@ async fn many_duplicates_of_a_create_are_confirmed_once() {
 async fn an_order_that_is_not_placed_is_not_confirmed() {
     let (provider, database) = (MailProvider::start().await, std::sync::Arc::new(TestDatabase::new().await));
     let server = process(&database, &provider, &[("MAINSTAY_FAULTS", "effect.after=error")]).await;
-    let scene = scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     let request = json!({ "items": one_thing(&scene).await });
     scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "rolled-back").await.refused("INTERNAL_ERROR");
     let left = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM mails)
