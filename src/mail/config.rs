@@ -113,17 +113,7 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
-    use mainstay_kernel::config::Source;
-
-    fn faults(values: &[(&str, &str)]) -> Vec<String> {
-        let faults = crate::product()
-            .install()
-            .expect("they fit")
-            .config(Source::of(values.iter().copied()))
-            .err()
-            .unwrap_or_default();
-        faults.into_iter().map(|fault| fault.name).collect()
-    }
+    use crate::product::tests::refused as faults;
 
     #[test]
     fn a_provider_needs_its_url_and_a_name_to_send_in() {

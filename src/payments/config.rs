@@ -162,17 +162,7 @@ fn is_here(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mainstay_kernel::config::Source;
-
-    fn faults(values: &[(&str, &str)]) -> Vec<String> {
-        let faults = crate::product()
-            .install()
-            .expect("they fit")
-            .config(Source::of(values.iter().copied()))
-            .err()
-            .unwrap_or_default();
-        faults.into_iter().map(|fault| fault.name).collect()
-    }
+    use crate::product::tests::refused as faults;
 
     #[test]
     fn a_key_goes_out_encrypted_or_not_at_all() {
