@@ -71,4 +71,4 @@ impl Product {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

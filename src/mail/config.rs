@@ -113,55 +113,56 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
-    use mainstay_kernel::config::Source;
-
-    fn faults(values: &[(&str, &str)]) -> Vec<String> {
-        let faults = crate::product()
-            .install()
-            .expect("they fit")
-            .config(Source::of(values.iter().copied()))
-            .err()
-            .unwrap_or_default();
-        faults.into_iter().map(|fault| fault.name).collect()
-    }
+    use crate::product::tests::invalid_variables;
 
     #[test]
     fn a_provider_needs_its_url_and_a_sender() {
         let (smtp, from) = (("MAIL_TRANSPORT", "smtp"), ("MAIL_FROM", "Shop <no-reply@shop.example>"));
         let (url, public) = (("SMTP_URL", "smtps://u:p@mail.example"), ("PUBLIC_URL", "https://api.shop.example"));
-        assert_eq!(faults(&[smtp]), ["SMTP_URL", "MAIL_FROM", "PUBLIC_URL"]);
-        assert_eq!(faults(&[smtp, url]), ["MAIL_FROM", "PUBLIC_URL"]);
-        assert_eq!(faults(&[smtp, url, from, public]), [""; 0]);
+        assert_eq!(invalid_variables(&[smtp]), ["SMTP_URL", "MAIL_FROM", "PUBLIC_URL"]);
+        assert_eq!(invalid_variables(&[smtp, url]), ["MAIL_FROM", "PUBLIC_URL"]);
+        assert_eq!(invalid_variables(&[smtp, url, from, public]), [""; 0]);
         let fallback = ("SMTP_FALLBACK_URL", "smtp://mail.example");
-        assert_eq!(faults(&[smtp, url, from, public, fallback]), ["SMTP_FALLBACK_URL"], "for lack of MAIL_FALLBACK");
-        let second = ("MAIL_FALLBACK", "smtp");
-        assert_eq!(faults(&[smtp, url, from, public, second]), ["SMTP_FALLBACK_URL"]);
-        assert_eq!(faults(&[smtp, url, from, public, second, fallback]), ["SMTP_FALLBACK_URL"], "without tls=…");
-        assert_eq!(faults(&[smtp, url, from, public, ("MAIL_FALLBACK", "pigeon")]), ["MAIL_FALLBACK"]);
-        let resend = [("MAIL_FALLBACK", "resend"), ("RESEND_API_KEY", "re_1")];
-        assert_eq!(faults(&[smtp, url, from, public, resend[0]]), ["RESEND_API_KEY"]);
-        assert_eq!(faults(&[smtp, url, from, public, resend[0], resend[1]]), [""; 0]);
-        let base = ("RESEND_BASE_URL", "http://api.resend.example");
-        assert_eq!(faults(&[smtp, url, from, public, resend[0], resend[1], base]), ["RESEND_BASE_URL"]);
-        let ses = ("MAIL_TRANSPORT", "ses");
-        assert_eq!(faults(&[ses, from, public]), ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]);
         assert_eq!(
-            faults(&[smtp, from, public, ("SMTP_URL", "smtps://"), ("MAIL_TIMEOUT", "0s")]),
+            invalid_variables(&[smtp, url, from, public, fallback]),
+            ["SMTP_FALLBACK_URL"],
+            "for lack of MAIL_FALLBACK"
+        );
+        let second = ("MAIL_FALLBACK", "smtp");
+        assert_eq!(invalid_variables(&[smtp, url, from, public, second]), ["SMTP_FALLBACK_URL"]);
+        assert_eq!(
+            invalid_variables(&[smtp, url, from, public, second, fallback]),
+            ["SMTP_FALLBACK_URL"],
+            "without tls=…"
+        );
+        assert_eq!(invalid_variables(&[smtp, url, from, public, ("MAIL_FALLBACK", "pigeon")]), ["MAIL_FALLBACK"]);
+        let resend = [("MAIL_FALLBACK", "resend"), ("RESEND_API_KEY", "re_1")];
+        assert_eq!(invalid_variables(&[smtp, url, from, public, resend[0]]), ["RESEND_API_KEY"]);
+        assert_eq!(invalid_variables(&[smtp, url, from, public, resend[0], resend[1]]), [""; 0]);
+        let base = ("RESEND_BASE_URL", "http://api.resend.example");
+        assert_eq!(invalid_variables(&[smtp, url, from, public, resend[0], resend[1], base]), ["RESEND_BASE_URL"]);
+        let ses = ("MAIL_TRANSPORT", "ses");
+        assert_eq!(
+            invalid_variables(&[ses, from, public]),
+            ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+        );
+        assert_eq!(
+            invalid_variables(&[smtp, from, public, ("SMTP_URL", "smtps://"), ("MAIL_TIMEOUT", "0s")]),
             ["SMTP_URL", "MAIL_TIMEOUT"]
         );
         assert_eq!(
-            faults(&[("MAIL_TRANSPORT", "pigeon")]),
+            invalid_variables(&[("MAIL_TRANSPORT", "pigeon")]),
             ["MAIL_TRANSPORT", "MAIL_FROM", "PUBLIC_URL"],
             "whichever provider was meant, it needs these"
         );
-        assert_eq!(faults(&[("MAIL_FROM", "nobody")]), ["MAIL_FROM"]);
-        assert_eq!(faults(&[("MAIL_FROM", "Shop <a@b.example>\r\nBcc: c@d.example")]), ["MAIL_FROM"]);
-        assert_eq!(faults(&[("MAIL_TRANSPORT", "log")]), [""; 0]);
+        assert_eq!(invalid_variables(&[("MAIL_FROM", "nobody")]), ["MAIL_FROM"]);
+        assert_eq!(invalid_variables(&[("MAIL_FROM", "Shop <a@b.example>\r\nBcc: c@d.example")]), ["MAIL_FROM"]);
+        assert_eq!(invalid_variables(&[("MAIL_TRANSPORT", "log")]), [""; 0]);
         for bad in ["shop.example", "ftp://shop.example", "https://shop.example/?a=b", "https://u@shop.example/#x"] {
-            assert_eq!(faults(&[("APP_URL", bad)]), ["APP_URL"], "{bad}");
+            assert_eq!(invalid_variables(&[("APP_URL", bad)]), ["APP_URL"], "{bad}");
         }
         assert_eq!(
-            faults(&[("APP_COLOR", "red"), ("APP_LOGO_URL", "http://a.example/")]),
+            invalid_variables(&[("APP_COLOR", "red"), ("APP_LOGO_URL", "http://a.example/")]),
             ["APP_LOGO_URL", "APP_COLOR"]
         );
     }

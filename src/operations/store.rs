@@ -18,7 +18,7 @@ use mainstay_kernel::{
     database::{
         Connection, count,
         integrity::{corrupt, one_row},
-        seek::seek,
+        seek::newest_first,
         statement::Prepare as _,
         visibility::visible,
     },
@@ -142,8 +142,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Operation>> {
-    let query = seek(visible(visibility), start, "(operations.created_at, operations.id)", true);
-    let query = query.order((operations::created_at.desc(), operations::id.desc())).limit(limit);
+    let query = newest_first!(visible(visibility), operations::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Operation::try_from).collect()
 }

@@ -162,35 +162,36 @@ fn is_here(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use mainstay_kernel::config::Source;
-
-    fn faults(values: &[(&str, &str)]) -> Vec<String> {
-        let faults = crate::product()
-            .install()
-            .expect("they fit")
-            .config(Source::of(values.iter().copied()))
-            .err()
-            .unwrap_or_default();
-        faults.into_iter().map(|fault| fault.name).collect()
-    }
+    use crate::product::tests::invalid_variables;
 
     #[test]
     fn a_key_goes_out_encrypted_or_not_at_all() {
-        let stripe =
-            |url| faults(&[("PAYMENT_GATEWAY", "stripe"), ("STRIPE_SECRET_KEY", "sk_test"), ("STRIPE_BASE_URL", url)]);
+        let stripe = |url| {
+            invalid_variables(&[
+                ("PAYMENT_GATEWAY", "stripe"),
+                ("STRIPE_SECRET_KEY", "sk_test"),
+                ("STRIPE_BASE_URL", url),
+            ])
+        };
         for good in ["https://api.stripe.com", "http://127.0.0.1:9000", "http://[::1]:9000", "http://localhost:1"] {
             assert!(stripe(good).is_empty(), "{good}");
         }
         for bad in ["http://api.stripe.com", "http://10.0.0.1", "ftp://localhost", "nonsense"] {
             assert_eq!(stripe(bad), ["STRIPE_BASE_URL"], "{bad}");
         }
-        assert_eq!(faults(&[("PAYMENT_GATEWAY", "stripe")]), ["STRIPE_SECRET_KEY"]);
+        assert_eq!(invalid_variables(&[("PAYMENT_GATEWAY", "stripe")]), ["STRIPE_SECRET_KEY"]);
         for key in ["pk_live_1", "pk_test_1", "whsec_1", "nonsense"] {
-            assert_eq!(faults(&[("PAYMENT_GATEWAY", "stripe"), ("STRIPE_SECRET_KEY", key)]), ["STRIPE_SECRET_KEY"]);
+            assert_eq!(
+                invalid_variables(&[("PAYMENT_GATEWAY", "stripe"), ("STRIPE_SECRET_KEY", key)]),
+                ["STRIPE_SECRET_KEY"]
+            );
         }
-        assert_eq!(faults(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3500ms")]), ["GATEWAY_TIMEOUT"]);
-        assert!(faults(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3501ms")]).is_empty());
-        assert_eq!(faults(&[("PAYMENT_GATEWAY", "cash")]), ["PAYMENT_GATEWAY"]);
-        assert!(faults(&[]).is_empty());
+        assert_eq!(
+            invalid_variables(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3500ms")]),
+            ["GATEWAY_TIMEOUT"]
+        );
+        assert!(invalid_variables(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3501ms")]).is_empty());
+        assert_eq!(invalid_variables(&[("PAYMENT_GATEWAY", "cash")]), ["PAYMENT_GATEWAY"]);
+        assert!(invalid_variables(&[]).is_empty());
     }
 }

@@ -20,7 +20,8 @@ fn faults(values: &[(&str, &str)]) -> Vec<ConfigError> {
     modules().config(Source::of(values.iter().copied())).err().unwrap_or_default()
 }
 
-fn names(values: &[(&str, &str)]) -> Vec<String> {
+/// The names of the variables that are refused, of all modules.
+pub(crate) fn invalid_variables(values: &[(&str, &str)]) -> Vec<String> {
     faults(values).into_iter().map(|fault| fault.name).collect()
 }
 
@@ -45,7 +46,7 @@ fn every_fault_is_named_at_once() {
         ("FILES_URL_LIFETIME", "2d"),
         ("FILES_TIMEOUT", "0s"),
     ];
-    let found: BTreeSet<_> = names(&bad).into_iter().collect();
+    let found: BTreeSet<_> = invalid_variables(&bad).into_iter().collect();
     let expected: BTreeSet<_> = bad.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(found, expected);
 }
@@ -65,13 +66,16 @@ fn there_is_room_for_one_of_each() {
         "WEBHOOK_CONCURRENCY",
         "MAIL_CONCURRENCY",
     ];
-    assert_eq!(names(&none.map(|name| (name, "0"))), none);
-    assert_eq!(names(&[("REDIS_TIMEOUT", "0s"), ("MAX_UNREAD_BYTES", "0")]), ["MAX_UNREAD_BYTES", "REDIS_TIMEOUT"]);
+    assert_eq!(invalid_variables(&none.map(|name| (name, "0"))), none);
+    assert_eq!(
+        invalid_variables(&[("REDIS_TIMEOUT", "0s"), ("MAX_UNREAD_BYTES", "0")]),
+        ["MAX_UNREAD_BYTES", "REDIS_TIMEOUT"]
+    );
 }
 
 #[test]
 fn a_url_of_another_kind_is_refused() {
-    let url = |name, url| names(&[(name, url), ("SINGLE_INSTANCE", "true")]).contains(&name.to_owned());
+    let url = |name, url| invalid_variables(&[(name, url), ("SINGLE_INSTANCE", "true")]).contains(&name.to_owned());
     for good in ["postgres://localhost/m", "postgresql://u:p@[::1]:5433/m", "postgres:///m?host=/run/postgresql"] {
         assert!(!url("DATABASE_URL", good), "{good}");
     }
@@ -79,8 +83,9 @@ fn a_url_of_another_kind_is_refused() {
         assert!(url("DATABASE_URL", bad), "{bad}");
     }
     let primary = ("DATABASE_URL", "postgres://localhost/m");
-    let replicas =
-        |urls| names(&[primary, ("DATABASE_REPLICA_URLS", urls)]).contains(&"DATABASE_REPLICA_URLS".to_owned());
+    let replicas = |urls| {
+        invalid_variables(&[primary, ("DATABASE_REPLICA_URLS", urls)]).contains(&"DATABASE_REPLICA_URLS".to_owned())
+    };
     for good in ["postgres://r1/m", "postgres://r1/m, postgresql://u:p@r2:5433/m"] {
         assert!(!replicas(good), "{good}");
     }
@@ -101,7 +106,11 @@ fn a_url_of_another_kind_is_refused() {
     }
     for good in ["redis://s1:26379", "redis://:p@s1:26379, rediss://s2:26379"] {
         assert!(!url("REDIS_SENTINELS", good), "{good}");
-        assert_eq!(names(&[("REDIS_SENTINELS", good)]), ["REDIS_URL"], "the name of the primary is missing");
+        assert_eq!(
+            invalid_variables(&[("REDIS_SENTINELS", good)]),
+            ["REDIS_URL"],
+            "the name of the primary is missing"
+        );
     }
     for bad in ["s1:26379", "redis://s1:26379,", "redis://s1:26379 redis://s2:26379", "http://s1"] {
         assert!(url("REDIS_SENTINELS", bad), "{bad}");
@@ -116,7 +125,7 @@ fn a_url_of_another_kind_is_refused() {
 
 #[test]
 fn the_nodes_of_a_cluster_have_one_database_and_no_sentinels() {
-    let of_nodes = |urls| names(&[("REDIS_CLUSTER", "true"), ("REDIS_URL", urls)]);
+    let of_nodes = |urls| invalid_variables(&[("REDIS_CLUSTER", "true"), ("REDIS_URL", urls)]);
     for good in ["redis://n1:6379", "redis://:p@n1:6379, redis://:p@n2:6379", "rediss://n1/0,rediss://n2"] {
         assert_eq!(of_nodes(good), [""; 0], "{good}");
     }
@@ -131,31 +140,35 @@ fn the_nodes_of_a_cluster_have_one_database_and_no_sentinels() {
     ] {
         assert_eq!(of_nodes(bad), ["REDIS_URL"], "{bad}");
     }
-    assert_eq!(names(&[("REDIS_CLUSTER", "true")]), ["REDIS_URL"]);
-    assert_eq!(names(&[("REDIS_CLUSTER", "perhaps")]), ["REDIS_CLUSTER"]);
-    assert_eq!(names(&[("REDIS_URL", "redis://n1,redis://n2")]), ["REDIS_URL"], "one server has one address");
+    assert_eq!(invalid_variables(&[("REDIS_CLUSTER", "true")]), ["REDIS_URL"]);
+    assert_eq!(invalid_variables(&[("REDIS_CLUSTER", "perhaps")]), ["REDIS_CLUSTER"]);
+    assert_eq!(
+        invalid_variables(&[("REDIS_URL", "redis://n1,redis://n2")]),
+        ["REDIS_URL"],
+        "one server has one address"
+    );
     let all = [("REDIS_CLUSTER", "true"), ("REDIS_URL", "redis://n1/1"), ("REDIS_SENTINELS", "redis://s1:26379")];
-    assert_eq!(names(&all), ["REDIS_URL", "REDIS_CLUSTER"], "every fault is named");
+    assert_eq!(invalid_variables(&all), ["REDIS_URL", "REDIS_CLUSTER"], "every fault is named");
 }
 
 /// The start must not find out what the check of the configuration knows.
 #[test]
 fn a_primary_that_sentinels_watch_has_a_name() {
     let sentinels = ("REDIS_SENTINELS", "redis://s1:26379");
-    assert_eq!(names(&[("REDIS_URL", "redis://primary"), sentinels]), [""; 0]);
-    assert_eq!(names(&[("REDIS_URL", "unix:///run/redis.sock")]), [""; 0]);
-    assert_eq!(names(&[("REDIS_URL", "unix:///run/redis.sock"), sentinels]), ["REDIS_URL"]);
+    assert_eq!(invalid_variables(&[("REDIS_URL", "redis://primary"), sentinels]), [""; 0]);
+    assert_eq!(invalid_variables(&[("REDIS_URL", "unix:///run/redis.sock")]), [""; 0]);
+    assert_eq!(invalid_variables(&[("REDIS_URL", "unix:///run/redis.sock"), sentinels]), ["REDIS_URL"]);
 }
 
 #[test]
 fn an_on_call_service_takes_alerts_in_a_form_that_is_known() {
-    assert_eq!(names(&[("ON_CALL_FORMAT", "opsgenie")]), [""; 0]);
-    assert_eq!(names(&[("ON_CALL_FORMAT", "smoke signals")]), ["ON_CALL_FORMAT"]);
+    assert_eq!(invalid_variables(&[("ON_CALL_FORMAT", "opsgenie")]), [""; 0]);
+    assert_eq!(invalid_variables(&[("ON_CALL_FORMAT", "smoke signals")]), ["ON_CALL_FORMAT"]);
 }
 
 #[test]
 fn health_is_not_where_everybody_is() {
-    let both = |address| names(&[("LISTEN_ADDR", address), ("METRICS_LISTEN_ADDR", address)]);
+    let both = |address| invalid_variables(&[("LISTEN_ADDR", address), ("METRICS_LISTEN_ADDR", address)]);
     assert_eq!(both("127.0.0.1:1"), ["METRICS_LISTEN_ADDR"]);
     assert_eq!(both("127.0.0.1:0"), [""; 0]);
 }
@@ -177,10 +190,10 @@ fn no_fault_shows_a_secret() {
 fn a_database_of_ones_own_needs_what_instances_share() {
     let url = ("DATABASE_URL", "postgres://localhost/mainstay");
     let key = ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=");
-    assert_eq!(names(&[url]), ["FILES_URL", "REDIS_URL", "SECRET_KEY"]);
+    assert_eq!(invalid_variables(&[url]), ["FILES_URL", "REDIS_URL", "SECRET_KEY"]);
     let files = ("FILES_URL", "s3://key:secret@s3.example/shop");
-    assert_eq!(names(&[url, key, files, ("SINGLE_INSTANCE", "true")]), [""; 0]);
-    assert_eq!(names(&[url, key, files, ("REDIS_URL", "redis://localhost")]), [""; 0]);
+    assert_eq!(invalid_variables(&[url, key, files, ("SINGLE_INSTANCE", "true")]), [""; 0]);
+    assert_eq!(invalid_variables(&[url, key, files, ("REDIS_URL", "redis://localhost")]), [""; 0]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use mainstay_kernel::{
     database::{
         Connection, count,
         integrity::{corrupt, one_row},
-        seek::seek,
+        seek::{newest_first, seek},
         statement::Prepare as _,
         visibility::visible,
     },
@@ -225,9 +225,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Subscription>> {
-    let query = matching(visibility, filter);
-    let query = seek(query, start, "(subscriptions.created_at, subscriptions.id)", true);
-    let query = query.order((subscriptions::created_at.desc(), subscriptions::id.desc())).limit(limit);
+    let query = newest_first!(matching(visibility, filter), subscriptions::created_at, start, limit);
     let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(connection).await?;
     rows.into_iter().map(Subscription::try_from).collect()
 }

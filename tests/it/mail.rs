@@ -23,19 +23,28 @@ use serde_json::Value;
 
 use crate::{
     cases::Scene,
-    support::{Process, TestApp, TestDatabase, mail::MailProvider, people::Cast},
+    support::{Process, TestApp, TestDatabase, mail::MailProvider},
 };
 
-/// Starts an app in this process that sends mail through a provider and runs jobs.
-async fn start_app(provider: &MailProvider) -> (TestApp, Scene) {
-    start_app_with(provider, &[]).await
+/// Starts a provider, and an app in this process that sends mail through it and runs jobs.
+async fn start() -> (MailProvider, TestApp, Scene) {
+    start_with(&[]).await
 }
 
-/// As [`start_app`], with additional variables.
-async fn start_app_with(provider: &MailProvider, own: &[(&str, &str)]) -> (TestApp, Scene) {
+/// As [`start`], with additional variables.
+async fn start_with(own: &[(&str, &str)]) -> (MailProvider, TestApp, Scene) {
+    let provider = MailProvider::start().await;
     let app = TestApp::builder().with_jobs().set_all(provider.variables()).set_all(own.iter().copied()).start().await;
     let scene = Scene::new(&app).await;
-    (app, scene)
+    (provider, app, scene)
+}
+
+/// As [`start`], but mail is sent only as a test says.
+async fn start_without_jobs() -> (MailProvider, TestApp, Scene) {
+    let provider = MailProvider::start().await;
+    let app = TestApp::builder().set_all(provider.variables()).start().await;
+    let scene = Scene::new(&app).await;
+    (provider, app, scene)
 }
 
 /// Starts a server process that sends mail through a provider.
@@ -44,12 +53,6 @@ async fn process(database: &TestDatabase, provider: &MailProvider, own: &[(&str,
     let mut all: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     all.extend(own);
     Process::with(database, &all).await
-}
-
-/// The scene of a server process.
-async fn scene_of(server: &Process, database: &std::sync::Arc<TestDatabase>) -> Scene {
-    let cast = Cast::new(&server.endpoint, database).await;
-    Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
 }
 
 const PENDING: i64 = 1;

@@ -17,10 +17,7 @@ mod lookup;
 mod refund;
 mod replay;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use mainstay::payments::settlement::ops::GatewayRequest;
 use mainstay_kernel::database::Connection;
@@ -30,9 +27,7 @@ pub(crate) use ledger::check;
 
 use crate::{
     cases::{Scene, order::order},
-    support::{
-        Actor, Answer, Process, Protocol, TestApp, TestDatabase, eventually, gateway::FakeGateway, people::Cast,
-    },
+    support::{Actor, Answer, Process, Protocol, TestApp, TestDatabase, eventually, gateway::FakeGateway},
 };
 
 const CHARGE: &str = "PaymentService.ChargePayment";
@@ -74,12 +69,6 @@ pub(crate) async fn process(database: &TestDatabase, gateway: &FakeGateway, own:
     let mut all: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     all.extend(own);
     Process::with(database, &all).await
-}
-
-/// The scene of a server process.
-pub(crate) async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
-    let cast = Cast::new(&server.endpoint, database).await;
-    Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
 }
 
 /// A request to charge a new order of 4.50 EUR.

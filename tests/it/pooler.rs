@@ -8,7 +8,7 @@ use mainstay_dev_servers::PgBouncer;
 use serde_json::json;
 
 use crate::{
-    cases::draft,
+    cases::{Scene, draft},
     operation, payment,
     support::{
         PROTOCOLS, Protocol, TestDatabase,
@@ -59,7 +59,7 @@ async fn a_server_works_behind_a_pooler_by_transaction() {
     let gateway = FakeGateway::start().await;
     let own = [("DATABASE_URL", url.as_str()), ("DATABASE_POOL_SIZE", "12"), ("OPEN_TICKET_LIMIT", "1000")];
     let server = payment::process(&database, &gateway, &own).await;
-    let scene = payment::scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
     customer.token().await;
 

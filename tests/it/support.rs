@@ -12,6 +12,7 @@ pub(crate) mod mail;
 pub(crate) mod people;
 pub(crate) mod process;
 pub(crate) mod proxy;
+mod python;
 pub(crate) mod raw;
 pub(crate) mod receiver;
 pub(crate) mod rest;

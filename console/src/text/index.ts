@@ -69,15 +69,6 @@ function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-/** Returns the prefix that all values of an enum share, up to an underscore. */
-export function commonPrefix(values: readonly string[]): string {
-  let prefix = values[0] ?? "";
-  for (const value of values) {
-    while (!value.startsWith(prefix)) prefix = prefix.slice(0, -1);
-  }
-  return prefix.slice(0, prefix.lastIndexOf("_") + 1);
-}
-
 /** What people say for names that only programs have. */
 const PLAIN: Readonly<Record<string, string>> = {
   "Create time": "Created", "Update time": "Changed", "Resolve time": "Resolved", "Publish time": "Published", "Pay time": "Paid",

@@ -15,6 +15,7 @@
 
 mod cursor;
 mod feed;
+mod read;
 mod store;
 mod token;
 mod watch;
@@ -32,6 +33,7 @@ use crate::{
 
 pub use cursor::{Cursor, Snapshot};
 pub use feed::{Feed, Read, ReadFn};
+pub use read::{EntryRow, read};
 pub(crate) use store::delete_expired;
 pub use token::ResumeTokens;
 pub use watch::{Page, Watch};
@@ -94,5 +96,5 @@ pub async fn note(connection: &Connection, changes: &[Change]) -> Result<()> {
 
 /// Opens the feed of all changes.
 pub(crate) fn open(database: &Database) -> Feed<RecordedChange> {
-    Feed::new(database.clone(), |connection, cursor| Box::pin(store::read(connection, cursor)))
+    Feed::new(database.clone(), |connection, cursor| Box::pin(read::<store::Row>(connection, cursor)))
 }

@@ -198,14 +198,6 @@ impl Config {
     pub fn section<S: Section>(&self) -> &S {
         self.sections.get()
     }
-
-    /// Changes the section of a module, for tests.
-    ///
-    /// # Panics
-    /// If no registered module has this section.
-    pub fn section_mut<S: Section>(&mut self) -> &mut S {
-        self.sections.get_mut()
-    }
 }
 
 impl Server {

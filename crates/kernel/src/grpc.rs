@@ -23,6 +23,7 @@ use prost::Message;
 use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
 use tonic::{Code, Extensions, Request, Response, Status, metadata::MetadataMap, service::Routes};
+use uuid::Uuid;
 
 use crate::{
     app::App,
@@ -202,6 +203,29 @@ impl<M> Call<M> {
         render: impl FnOnce(T) -> R,
     ) -> Reply<R> {
         let answer = self.run(app, decide, |value| (render(value), ())).await?;
+        self.respond(answer)
+    }
+
+    /// As [`Call::write`], for a write whose response is a pending operation. A repeated request with the same key is
+    /// answered by what has become of that: `read` finds it by the id of the operation, unless the final response is stored.
+    ///
+    /// # Errors
+    /// As [`Call::write`], and any error of `read`.
+    pub async fn start<T, R: Message + Default>(
+        &mut self,
+        app: &App,
+        decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+        read: impl AsyncFnOnce(&mut Connection, Permit, Uuid) -> Result<T>,
+        render: fn(T) -> R,
+    ) -> Reply<R> {
+        let answer = match self.run(app, decide, |value| (render(value), ())).await? {
+            Answer::Pending(id) => {
+                let permit = self.permit()?;
+                let current = app.database.autocommit(async |connection| read(connection, permit, id).await).await?;
+                Answer::Replayed(render(current))
+            }
+            answer => answer,
+        };
         self.respond(answer)
     }
 

@@ -2,6 +2,19 @@
 
 /// Defines an enum whose variants have numbers: those of the contract's enum, if there is one, and of the database. Where
 /// they also have names, for logs, metrics and paths, as in `One = 1 => "one"`, the enum lists its variants and names.
+///
+/// ```
+/// mainstay_kernel::numbered::numbered! {
+///     Stage {
+///         First = 1 => "first",
+///         Last = 3 => "last",
+///     }
+/// }
+///
+/// assert_eq!(Stage::ALL.map(Stage::number), [1, 3]);
+/// assert_eq!([1, 2, 3].map(Stage::from_number), [Some(Stage::First), None, Some(Stage::Last)]);
+/// assert_eq!(Stage::NAMES, Stage::ALL.map(Stage::name));
+/// ```
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __numbered {

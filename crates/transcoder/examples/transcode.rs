@@ -1,7 +1,7 @@
 //! Serves REST for a gRPC server that has none, from its descriptor set.
 //!
 //! ```text
-//! protoc --include_imports --descriptor_set_out=shop.pb shop.proto      # or: buf build -o shop.pb
+//! protoc -I. -Igoogleapis --include_imports --descriptor_set_out=shop.pb shop.proto      # or: buf build -o shop.pb
 //! cargo run -p mainstay-transcoder --example transcode -- \
 //!     --descriptor-set shop.pb --upstream http://127.0.0.1:50051 --listen 127.0.0.1:8080
 //! curl http://127.0.0.1:8080/v1/items/7

@@ -10,6 +10,28 @@ use prost_reflect::MethodDescriptor;
 use crate::rule::Route;
 
 /// The API's conventions. Clones must be cheap: each stream keeps one.
+///
+/// ```
+/// use mainstay_transcoder::{Dialect, Failure, RequestHead, StatusDialect};
+///
+/// /// Answers 201 to whatever creates something.
+/// #[derive(Clone)]
+/// struct ShopDialect(StatusDialect);
+///
+/// impl Dialect for ShopDialect {
+///     fn error_response(&self, request: &RequestHead, failure: Failure) -> http::Response<bytes::Bytes> {
+///         self.0.error_response(request, failure)
+///     }
+///
+///     fn success_status(
+///         &self,
+///         method: &prost_reflect::MethodDescriptor,
+///         _: &http::response::Parts,
+///     ) -> http::StatusCode {
+///         if method.name().starts_with("Create") { http::StatusCode::CREATED } else { http::StatusCode::OK }
+///     }
+/// }
+/// ```
 pub trait Dialect: Clone + Send + Sync + 'static {
     /// Renders a failure: the transcoder's own, or the upstream's status.
     ///

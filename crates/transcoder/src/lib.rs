@@ -1,41 +1,27 @@
-//! REST for gRPC services: a tower [`Service`](tower::Service) that serves the `google.api.http` rules of a descriptor
-//! set over any gRPC upstream.
+#![doc = include_str!("../README.md")]
+//!
+//! # What is where
 //!
 //! ```text
 //! request  ─▶ rule ─▶ body + query + path → message ─▶ application/grpc ─▶ upstream (tonic routes, a channel, …)
 //! response ◀─ JSON, NDJSON, server-sent events or bytes ◀─ messages, then a status ◀─┘
 //! ```
 //!
-//! [`Transcoder`] needs a descriptor pool with the services and their options, the upstream, and a [`Dialect`]: the
-//! conventions of the API, such as how a failure looks. [`StatusDialect`] is one for any gRPC server. The upstream
-//! decides who may call; the transcoder only converts.
-//!
-//! ```no_run
-//! use mainstay_transcoder::{Limits, StatusDialect, Transcoder};
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let descriptors = std::fs::read("shop.pb")?; // protoc --include_imports --descriptor_set_out=shop.pb shop.proto
-//! let pool = mainstay_transcoder::descriptor_pool(&descriptors)?;
-//! let upstream = tonic::transport::Endpoint::from_static("http://127.0.0.1:50051").connect_lazy();
-//! let dialect = StatusDialect::new(&pool, 4 << 20);
-//! let service = Transcoder::new(&pool, &["shop.v1.Shop"], upstream, dialect, Limits::default())?;
-//! # let _ = axum::Router::<()>::new().fallback_service(service);
-//! # Ok(())
-//! # }
-//! ```
-//!
-//! # What is where
-//!
-//! - [`Transcoder`]: the service; `call`: one request on its way through all that follows, to the upstream and back.
-//! - [`RuleTable`] (`rule`, `template`, `trie`): the rules, read, checked and indexed at start-up; usable alone, to
-//!   describe the routes or to find the gRPC method of a path.
-//! - [`descriptor_pool`]: the descriptor set, with its edition files rewritten as proto2 or proto3.
-//! - `plan`: a route resolved against the descriptors, so that a request looks nothing up by name but its own fields.
-//! - `request_body`, `bindings`, `splitter`: the body, the path and the query become the bytes of messages.
-//! - `response`: messages become one document, a large one on tokio's threads for blocking work, or a stream. An
-//!   upstream that leaves fields out says so with a [`json::FieldSet`] in the extensions of its response.
-//! - [`json`]: protobuf JSON directly from and to wire bytes; usable alone.
-//! - `frame`, `wire`: the two layers of gRPC's encoding. `headers`, `media_type`: what crosses over in headers.
+//! - [`Transcoder`]: the service. It needs a descriptor pool with the services and their options, the upstream, and a
+//!   [`Dialect`]. The upstream decides who may call; the transcoder only converts.
 //! - [`Dialect`], [`StatusDialect`]: what an API decides for itself.
+//! - [`Limits`]: the bounds on the cost of one call.
+//! - [`descriptor_pool`]: the descriptor set, with its edition files rewritten as proto2 or proto3.
+//! - [`RuleTable`]: the rules, read, checked and indexed at start-up; usable alone, to describe the routes or to find the
+//!   gRPC method of a path.
+//! - [`json`]: protobuf JSON directly from and to wire bytes; usable alone. An upstream that leaves fields out says so
+//!   with a [`json::FieldSet`] in the extensions of its response.
+//!
+//! Inside: `call` is one request on its way to the upstream and back. `rule`, `template` and `trie` are the rules; a
+//! `plan` is a route resolved against the descriptors, so that a request looks nothing up by name but its own fields.
+//! Body, path and query become the bytes of messages in `request_body`, `bindings` and `splitter`; messages become one
+//! document, a large one on tokio's threads for blocking work, or a stream in `response`. `frame` and `wire` are the two
+//! layers of gRPC's encoding; `headers` and `media_type` are what crosses over in headers.
 //!
 //! # Streams
 //!

@@ -22,7 +22,8 @@ pub struct StatusDialect {
 }
 
 impl StatusDialect {
-    /// Creates the dialect. `pool` should contain the detail types; an unknown one is shown by its `@type` alone.
+    /// Creates the dialect. `pool` should contain the types of the details of failures; an unknown one is shown by its
+    /// `@type` alone. `max_body_bytes` bounds the body of every request; see [`Dialect::max_body_bytes`].
     pub fn new(pool: &DescriptorPool, max_body_bytes: usize) -> Self {
         Self { codec: Arc::new(Codec::new(pool)), max_body_bytes, timeout_header: None, event_id_field: None }
     }

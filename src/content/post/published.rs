@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// How old a post may be that a reader is given, whatever is lost between the servers.
-pub const POST_TTL: Duration = Duration::from_secs(300);
+const POST_TTL: Duration = Duration::from_secs(300);
 /// How old a list may be, and the feed.
-pub const LIST_TTL: Duration = Duration::from_secs(60);
+const LIST_TTL: Duration = Duration::from_secs(60);
 /// The tag of every list: each change may concern any of them.
 const LISTS: &str = "all";
 

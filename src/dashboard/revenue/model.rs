@@ -11,7 +11,7 @@ use mainstay_kernel::{
 };
 
 /// The most periods of one answer, which has as many comparison periods before them.
-pub const MAX_PERIODS: usize = 100;
+const MAX_PERIODS: usize = 100;
 /// The years in which every period begins, the comparison periods too, and in which the day after the last one is. In all
 /// of them, the days of every time zone begin on a quarter of an hour of UTC.
 const YEARS: std::ops::RangeInclusive<i32> = 2000..=2099;

@@ -16,7 +16,7 @@ use mainstay_kernel::{
         condition::Condition,
         count,
         integrity::{corrupt, one_row},
-        seek::seek,
+        seek::newest_first,
         violated_foreign_key,
     },
     error::{Error, Result},
@@ -227,8 +227,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<File>> {
-    let query = matching(visibility, filter).order((files::created_at.desc(), files::id.desc())).limit(limit);
-    let query = seek(query, start, "(files.created_at, files.id)", true);
+    let query = newest_first!(matching(visibility, filter), files::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(File::try_from).collect()
 }

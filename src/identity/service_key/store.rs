@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 
 use crate::{identity::service_key::model::ServiceKey, schema::service_keys};
 use mainstay_kernel::{
-    database::{Connection, count, seek::seek},
+    database::{Connection, count, seek::newest_first},
     error::{Error, Result},
     id::{ServiceKeyId, UserId},
     page::{Start, Total},
@@ -80,8 +80,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<ServiceKey>> {
-    let query = seek(matching(created_by), start, "(service_keys.created_at, service_keys.id)", true);
-    let query = query.order((service_keys::created_at.desc(), service_keys::id.desc())).limit(limit);
+    let query = newest_first!(matching(created_by), service_keys::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     Ok(rows.into_iter().map(ServiceKey::from).collect())
 }

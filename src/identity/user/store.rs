@@ -18,7 +18,7 @@ use mainstay_kernel::{
     database::{
         Connection, count,
         integrity::{corrupt, one_row},
-        seek::seek,
+        seek::newest_first,
         visibility::visible,
     },
     error::{Error, Reason, Result},
@@ -252,8 +252,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<User>> {
-    let query = matching(visibility, filter).order((users::created_at.desc(), users::id.desc())).limit(limit);
-    let query = seek(query, start, "(users.created_at, users.id)", true);
+    let query = newest_first!(matching(visibility, filter), users::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(User::try_from).collect()
 }

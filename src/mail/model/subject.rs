@@ -153,10 +153,4 @@ mod tests {
             assert_eq!(Subject::of_parts(kind, id, parent), Some(subject));
         }
     }
-
-    #[test]
-    fn all_kinds_are_listed_by_their_numbers() {
-        assert_eq!(Kind::ALL.map(Kind::number), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-        assert_eq!(Kind::from_number(11), None);
-    }
 }

@@ -22,7 +22,7 @@ use mainstay_kernel::{
     database::{
         Connection, count,
         integrity::{corrupt, one_row, rows_touched},
-        seek::seek,
+        seek::newest_first,
         statement::{MAX_PREPARED_ROWS, Prepare as _},
         visibility::visible,
     },
@@ -183,9 +183,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Itemized>> {
-    let query = matching(visibility, filter);
-    let query = seek(query, start, "(orders.created_at, orders.id)", true);
-    let query = query.order((orders::created_at.desc(), orders::id.desc())).limit(limit);
+    let query = newest_first!(matching(visibility, filter), orders::created_at, start, limit);
     let rows = query.select(Row::as_select()).load(connection).await?;
     complete(connection, rows).await
 }

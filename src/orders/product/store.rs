@@ -10,7 +10,7 @@ use crate::{
     schema::products,
 };
 use mainstay_kernel::{
-    database::{Connection, count, integrity::one_row, seek::seek},
+    database::{Connection, count, integrity::one_row, seek::newest_first},
     error::{Error, Result},
     money::Money,
     page::{Start, Total},
@@ -105,8 +105,7 @@ pub async fn update(connection: &mut Connection, product: &Product) -> Result<()
 /// Returns at most `limit` products on offer, newest first.
 pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Product>> {
     let query = products::table.filter(products::archived_at.is_null()).into_boxed();
-    let query = seek(query, start, "(products.created_at, products.id)", true);
-    let query = query.order((products::created_at.desc(), products::id.desc())).limit(limit);
+    let query = newest_first!(query, products::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Product::try_from).collect()
 }

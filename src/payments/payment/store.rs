@@ -26,7 +26,7 @@ use mainstay_kernel::{
     database::{
         Connection, count,
         integrity::{corrupt, one_row},
-        seek::seek,
+        seek::newest_first,
         statement::Prepare as _,
         visibility::visible,
     },
@@ -196,9 +196,7 @@ pub async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Payment>> {
-    let query = matching(visibility, filter);
-    let query = seek(query, start, "(payments.created_at, payments.id)", true);
-    let query = query.order((payments::created_at.desc(), payments::id.desc())).limit(limit);
+    let query = newest_first!(matching(visibility, filter), payments::created_at, start, limit);
     let rows: Vec<CustomerRow> = query.select(CustomerRow::as_select()).load(connection).await?;
     rows.into_iter().map(Payment::try_from).collect()
 }

@@ -23,7 +23,7 @@ use mainstay_kernel::{
     database::{
         Connection, count,
         integrity::{corrupt, one_row},
-        seek::seek,
+        seek::newest_first,
         statement::Prepare as _,
         visibility::visible,
     },
@@ -169,8 +169,7 @@ pub async fn out_of_line(
 /// Returns at most `limit` refunds of a payment, newest first.
 pub async fn list(connection: &mut Connection, payment: PaymentId, start: Start, limit: i64) -> Result<Vec<Refund>> {
     let query = refunds::table.filter(refunds::payment_id.eq(payment)).into_boxed();
-    let query = seek(query, start, "(refunds.created_at, refunds.id)", true);
-    let query = query.order((refunds::created_at.desc(), refunds::id.desc())).limit(limit);
+    let query = newest_first!(query, refunds::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Refund::try_from).collect()
 }

@@ -17,7 +17,6 @@ use mainstay_kernel::{
     error::{Error, Reason, Result},
     grpc::{Call, Reply, unreadable},
     id::AccountId,
-    unit_of_work::Answer,
     upload::{Spool, Upload},
 };
 
@@ -45,21 +44,13 @@ pub(crate) async fn import(
         .chain_update(file.hash());
     let mut call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
     let (permit, now) = (call.permit()?, app.clock.now());
-    let result = call.run(
+    call.start(
         app,
         async move |connection| ops::begin(connection, permit, account, format, file, now).await,
-        |operation| (message(operation), ()),
-    );
-    let answer = match result.await? {
-        Answer::Pending(id) => {
-            let (permit, id) = (call.permit()?, OperationId(id));
-            let current =
-                app.database.read(async move |connection| operation::get(connection, &permit, id).await).await?;
-            Answer::Replayed(message(current))
-        }
-        answer => answer,
-    };
-    call.respond(answer)
+        async |connection, permit, id| operation::get(connection, &permit, OperationId(id)).await,
+        message,
+    )
+    .await
 }
 
 fn message(operation: Operation) -> pb::ImportTicketsResponse {

@@ -21,7 +21,7 @@ use mainstay_kernel::{
         count,
         integrity::{corrupt, one_row},
         optional_column::optional,
-        seek::seek,
+        seek::newest_first,
         statement::{MAX_PREPARED_ROWS, Prepare as _},
     },
     error::{Error, Result},
@@ -180,8 +180,7 @@ pub async fn list(
     limit: i64,
     payloads: bool,
 ) -> Result<Vec<Delivery>> {
-    let query = seek(matching(endpoint, state), start, "(webhook_deliveries.created_at, webhook_deliveries.id)", true);
-    let query = query.order((webhook_deliveries::created_at.desc(), webhook_deliveries::id.desc())).limit(limit);
+    let query = newest_first!(matching(endpoint, state), webhook_deliveries::created_at, start, limit);
     let query = query.select((Row::as_select(), optional(webhook_deliveries::payload, payloads)));
     let rows: Vec<(Row, String)> = query.load(connection).await?;
     rows.into_iter().map(Delivery::try_from).collect()

@@ -26,7 +26,6 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::AccountId,
-    unit_of_work::Answer,
 };
 
 #[derive(Debug, Clone)]
@@ -277,20 +276,13 @@ impl WebhookDeliveryService for Webhooks {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
         let now = self.app.clock.now();
-        let resent = call.run(
+        call.start(
             &self.app,
             async move |connection| delivery::resend(connection, permit, id, now).await,
-            |resent| (resend_response(resent), ()),
-        );
-        let answer = match resent.await? {
-            Answer::Pending(_) => {
-                let permit = call.permit()?;
-                let current = async move |connection: &mut _| delivery::get(connection, permit, id, true).await;
-                Answer::Replayed(resend_response(self.app.database.query(current).await?))
-            }
-            answer => answer,
-        };
-        call.respond(answer)
+            async |connection, permit, id| delivery::get(connection, permit, WebhookDeliveryId(id), true).await,
+            resend_response,
+        )
+        .await
     }
 }
 

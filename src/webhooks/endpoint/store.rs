@@ -13,7 +13,7 @@ use mainstay_kernel::{
     database::{
         Connection, count,
         integrity::{corrupt, one_row},
-        seek::seek,
+        seek::newest_first,
         violated_foreign_key,
     },
     error::{Error, Result},
@@ -143,9 +143,7 @@ pub async fn delete(connection: &mut Connection, id: WebhookEndpointId) -> Resul
 
 /// Returns at most `limit` endpoints, newest first.
 pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Result<Vec<Endpoint>> {
-    let query = webhook_endpoints::table.into_boxed();
-    let query = seek(query, start, "(webhook_endpoints.created_at, webhook_endpoints.id)", true);
-    let query = query.order((webhook_endpoints::created_at.desc(), webhook_endpoints::id.desc())).limit(limit);
+    let query = newest_first!(webhook_endpoints::table.into_boxed(), webhook_endpoints::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Endpoint::try_from).collect()
 }

@@ -13,7 +13,6 @@ use mainstay_kernel::{
     app::App,
     error::{Error, Reason, Result},
     grpc::{Call, Reply, render::time},
-    unit_of_work::Answer,
 };
 
 #[derive(Debug, Clone)]
@@ -124,20 +123,13 @@ impl InboundEventService for InboundEvents {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
         let now = self.app.clock.now();
-        let redriven = call.run(
+        call.start(
             &self.app,
             async move |connection| ops::redrive(connection, permit, id, now).await,
-            |event| (redrive_response(event), ()),
-        );
-        let answer = match redriven.await? {
-            Answer::Pending(_) => {
-                let permit = call.permit()?;
-                let current = async move |connection: &mut _| ops::get(connection, permit, id, true).await;
-                Answer::Replayed(redrive_response(self.app.database.query(current).await?))
-            }
-            answer => answer,
-        };
-        call.respond(answer)
+            async |connection, permit, id| ops::get(connection, permit, InboundEventId(id), true).await,
+            redrive_response,
+        )
+        .await
     }
 
     async fn redrive_inbound_events(

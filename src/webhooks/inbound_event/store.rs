@@ -10,7 +10,9 @@ use crate::{
     webhooks::inbound_event::model::{Filter, InboundEvent, Provider, State},
 };
 use mainstay_kernel::{
-    database::{Connection, count, integrity::corrupt, optional_column::optional, seek::seek, statement::Prepare as _},
+    database::{
+        Connection, count, integrity::corrupt, optional_column::optional, seek::newest_first, statement::Prepare as _,
+    },
     error::{Error, Result},
     page::{Start, Total},
 };
@@ -145,8 +147,7 @@ fn matching<'q>(filter: Filter) -> Boxed<'q> {
 
 /// Returns at most `limit` events, newest first, without their payloads.
 pub async fn list(connection: &mut Connection, filter: Filter, start: Start, limit: i64) -> Result<Vec<InboundEvent>> {
-    let query = seek(matching(filter), start, "(inbound_events.received_at, inbound_events.id)", true);
-    let query = query.order((inbound_events::received_at.desc(), inbound_events::id.desc())).limit(limit);
+    let query = newest_first!(matching(filter), inbound_events::received_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(|row| row.with(Vec::new())).collect()
 }

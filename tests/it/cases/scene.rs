@@ -5,7 +5,11 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use crate::support::{Actor, Answer, Endpoint, Protocol, TestApp, TestDatabase, people::Cast, unique};
+use crate::support::{
+    Actor, Answer, Endpoint, Process, Protocol, TestApp, TestDatabase,
+    people::{Cast, User},
+    unique,
+};
 
 /// A request and its expected outcome.
 pub(crate) struct Case {
@@ -69,6 +73,12 @@ impl Scene {
         Self { cast: app.cast().await, endpoint: app.endpoint.clone(), database: app.database.clone() }
     }
 
+    /// Creates a scene at a server process.
+    pub(crate) async fn at(server: &Process, database: &Arc<TestDatabase>) -> Self {
+        let cast = Cast::new(&server.endpoint, database).await;
+        Self { cast, endpoint: server.endpoint.clone(), database: database.clone() }
+    }
+
     /// The id of the customer's account.
     pub(crate) fn account(&self) -> String {
         self.cast.customer.who().account.to_string()
@@ -103,6 +113,19 @@ impl Scene {
 pub(crate) fn file(text: &str) -> Value {
     use base64::{Engine as _, prelude::BASE64_STANDARD};
     json!({ "contentType": "text/csv", "data": BASE64_STANDARD.encode(text) })
+}
+
+/// Inserts tickets of a user, each a second older than the one before, with bodies of this many bytes.
+pub(crate) async fn add_tickets(database: &TestDatabase, user: &User, count: usize, body_bytes: usize) {
+    let User { id, account, .. } = user;
+    let insert = format!(
+        "INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language,
+             created_at, updated_at)
+         SELECT gen_random_uuid(), '{account}', '{id}', 'Smoke', rpad('', {body_bytes}, 'smoke '), 1, 1, 1, 'Other', 'en',
+             at, at
+         FROM (SELECT now() - n * interval '1 second' AS at FROM generate_series(1, {count}) AS n) AS times"
+    );
+    database.sql(&insert).await;
 }
 
 /// Creates a ticket for a caller who has an account.

@@ -11,13 +11,15 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::{
-    cases::file::body,
+    cases::{add_tickets, file::body},
     support::{Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, database, people::Cast},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What the client lets the server send on a stream before it reads.
 const WINDOW: u32 = 1000;
+/// The size of a ticket's body.
+const BODY_BYTES: usize = 18_000;
 
 /// An HTTP/2 connection whose streams stall one by one, not together.
 async fn connect(endpoint: &Endpoint) -> SendRequest<Bytes> {
@@ -66,19 +68,6 @@ async fn read((status, mut body): (u16, RecvStream)) -> (u16, usize) {
     (status, length)
 }
 
-async fn add_tickets(database: &TestDatabase, cast: &Cast, count: usize) {
-    let user = cast.customer.who();
-    database
-        .sql(&format!(
-            "INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language,
-                 created_at, updated_at)
-             SELECT gen_random_uuid(), '{}', '{}', 'Smoke', repeat('smoke ', 3000), 1, 1, 1, 'Other', 'en', now(), now()
-             FROM generate_series(1, {count})",
-            user.account, user.id
-        ))
-        .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_takes_nothing_is_cut_off_alone() {
     let app = TestApp::builder().set("WRITE_TIMEOUT", "1s").start().await;
@@ -110,7 +99,7 @@ async fn the_last_bytes_are_not_waited_for_either() {
 async fn a_deadline_holds_to_the_last_byte() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    add_tickets(&app.database, &cast, 100).await;
+    add_tickets(&app.database, cast.customer.who(), 100, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str()), ("x-request-timeout", "1")];
     let mut client = connect(&app.endpoint).await;
@@ -211,7 +200,7 @@ async fn a_download_that_nobody_reads_gives_way() {
 async fn nothing_more_is_made_for_who_does_not_read() {
     let app = TestApp::builder().set("MAX_UNREAD_BYTES", "8MiB").set("WRITE_TIMEOUT", "10m").start().await;
     let cast = app.cast().await;
-    add_tickets(&app.database, &cast, 100).await;
+    add_tickets(&app.database, cast.customer.who(), 100, BODY_BYTES).await;
     let service = Actor::service(&cast.admin, &["support.tickets.read".to_owned()]);
     let mut tokens = Vec::new();
     for actor in [&cast.agent, &cast.customer, &cast.admin, &service] {
@@ -245,7 +234,7 @@ async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     const TICKETS: usize = 20;
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    add_tickets(&app.database, &cast, TICKETS).await;
+    add_tickets(&app.database, cast.customer.who(), TICKETS, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str())];
     let client = connect(&app.endpoint).await;
@@ -301,7 +290,7 @@ async fn what_nobody_reads_is_bounded() {
     let database = TestDatabase::new().await;
     let server = Process::with(&database, &[("MAX_UNREAD_BYTES", "32MiB"), ("WRITE_TIMEOUT", "10m")]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    add_tickets(&database, &cast, 100).await;
+    add_tickets(&database, cast.customer.who(), 100, BODY_BYTES).await;
     let who = [&cast.agent, &cast.customer, &cast.admin];
     let mut tokens = Vec::new();
     for actor in who {

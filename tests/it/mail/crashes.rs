@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, sync::Ar
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{SENT, count_in_state, header, process, scene_of, wait_for_mails};
+use super::{SENT, count_in_state, header, process, start_without_jobs, wait_for_mails};
 use crate::{
-    cases::order::order,
+    cases::{Scene, order::order},
     support::{TestDatabase, mail::MailProvider},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 async fn a_mail_whose_sender_died_before_recording_it_is_sent_again_with_the_same_message_id() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &provider, &[("JOBS_IN_SERVE", "false")]).await;
-    let scene = scene_of(&healthy, &database).await;
+    let scene = Scene::at(&healthy, &database).await;
     order(&scene).await;
     let fault = ("MAINSTAY_FAULTS", "mail.handed_over=kill");
     let mut doomed = process(&database, &provider, &[fault]).await;
@@ -38,7 +38,7 @@ async fn a_mail_whose_sender_died_before_recording_it_is_sent_again_with_the_sam
 async fn several_servers_send_each_mail_once() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     let servers = [process(&database, &provider, &[]).await, process(&database, &provider, &[]).await];
-    let scene = scene_of(&servers[0], &database).await;
+    let scene = Scene::at(&servers[0], &database).await;
     provider.behave(&json!({ "wait": 0.5 }));
     for _ in 0..12 {
         order(&scene).await;
@@ -57,9 +57,7 @@ async fn several_servers_send_each_mail_once() {
 /// A mail that two workers take, as when a slow one is taken for dead.
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_attempts_send_a_mail_once() {
-    let provider = MailProvider::start().await;
-    let app = crate::support::TestApp::builder().set_all(provider.variables()).start().await;
-    let scene = crate::cases::Scene::new(&app).await;
+    let (provider, app, scene) = start_without_jobs().await;
     provider.behave(&json!({ "wait": 0.5 }));
     order(&scene).await;
     let id = super::text(&app.database, "SELECT id FROM mails").await;

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{SENT, header, start_app, wait_for_at_least, wait_for_mails};
+use super::{SENT, header, start, start_with, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::{order::create_recurring_product, payment::paid, subscription::create_subscription},
-    support::{Protocol, euro, mail::MailProvider, unique},
+    support::{Protocol, euro, unique},
 };
 
 fn body_text(mail: &Value) -> &str {
@@ -34,8 +34,7 @@ async fn speak_german(scene: &crate::cases::Scene) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_confirmed_paid_and_refunded_in_german() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     speak_german(&scene).await;
     let payment = paid(&scene).await.success();
     let refund = json!({ "paymentId": payment.id(), "amount": euro(150) });
@@ -55,8 +54,7 @@ async fn an_order_is_confirmed_paid_and_refunded_in_german() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     create_subscription(&scene).await.success();
     let fails = json!({
         "productId": create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_sandbox_renewal_declined",
@@ -87,8 +85,7 @@ async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let draft = json!({ "subject": "Smoke <b> & fire\u{2003}!", "body": "Secret text" });
     let ticket = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id();
     let comment = async |who: &crate::support::Actor, body: &str| {
@@ -115,8 +112,7 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_from_a_new_place_is_reported_once() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = super::start_app_with(&provider, &[("TRUSTED_PROXY_HOPS", "1")]).await;
+    let (provider, app, scene) = start_with(&[("TRUSTED_PROXY_HOPS", "1")]).await;
     let user = scene.cast.customer.who();
     let sign_in = async |address: &str, agent: &str| {
         let request = json!({ "email": user.email, "password": user.password });

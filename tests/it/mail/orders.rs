@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, count_in_state, give_up, header, process, scene_of, start_app, text, wait_for_mails};
+use super::{FAILED, SENT, count_in_state, give_up, header, process, start, text, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
     support::{PROTOCOLS, Protocol, TestApp, TestDatabase, mail::MailProvider, unique},
@@ -21,8 +21,7 @@ async fn one_thing(scene: &Scene) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_confirmed_once_with_what_was_ordered() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let desk = product(&scene, "Grüße <b>&</b> 🔥", 39_900, "EUR").await;
     let lamp = product(&scene, "Lamp", 5, "EUR").await;
     let items = json!([{ "productId": desk, "quantity": 2 }, { "productId": lamp, "quantity": 10 }]);
@@ -56,8 +55,7 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_is_confirmed_once() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let item = json!([{ "productId": product(&scene, "A thing", 1500, "JPY").await, "quantity": 1 }]);
     let order = scene.cast.customer.call(Protocol::Rest, CREATE, json!({ "items": item })).await.success();
     let (id, number) = (order.id(), order.text("/data/number").to_owned());
@@ -78,8 +76,7 @@ async fn a_payment_is_confirmed_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_duplicates_of_a_create_are_confirmed_once() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let request = json!({ "items": one_thing(&scene).await });
     let create = |number: usize| scene.cast.customer.keyed(PROTOCOLS[number % 2], CREATE, request.clone(), "once");
     let answers = futures_util::future::join_all((0..64).map(create)).await;
@@ -93,7 +90,7 @@ async fn many_duplicates_of_a_create_are_confirmed_once() {
 async fn an_order_that_is_not_placed_is_not_confirmed() {
     let (provider, database) = (MailProvider::start().await, std::sync::Arc::new(TestDatabase::new().await));
     let server = process(&database, &provider, &[("MAINSTAY_FAULTS", "effect.after=error")]).await;
-    let scene = scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     let request = json!({ "items": one_thing(&scene).await });
     scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "rolled-back").await.failure("INTERNAL_ERROR");
     let left = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM mails)";
@@ -106,8 +103,7 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn staff_name_the_recipient_of_the_confirmation() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let (items, account) = (one_thing(&scene).await, scene.account());
     let with = |email: Option<&str>| match email {
         Some(email) => json!({ "items": items, "accountId": account, "confirmationEmail": email }),

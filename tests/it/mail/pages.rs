@@ -2,13 +2,8 @@
 
 use serde_json::json;
 
-use super::{SENT, start_app, wait_for_mails};
-use crate::support::{
-    Protocol, TestApp,
-    mail::{MailProvider, token},
-    people::PASSWORD,
-    unique,
-};
+use super::{SENT, start, wait_for_mails};
+use crate::support::{Protocol, TestApp, mail::token, people::PASSWORD, unique};
 
 struct Page {
     status: u16,
@@ -37,8 +32,7 @@ async fn post(app: &TestApp, path: &str, fields: &[(&str, &str)], site: &str) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_reset_without_a_script() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let who = scene.cast.customer.who();
     let form = get(&app, "/reset-password").await;
     assert!(form.status == 200 && form.html.contains("type=\"email\"") && form.html.contains("lang=\"de\""));
@@ -74,8 +68,7 @@ async fn a_password_is_reset_without_a_script() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_is_created_without_a_script() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let email = format!("{}@example.com", unique());
     let nobody = post(&app, "/register", &[("email", "nobody")], "same-origin").await;
     assert_eq!(nobody.status, 422);

@@ -3,12 +3,15 @@
 use mainstay::mail::ops;
 use serde_json::json;
 
-use super::{GIVEN_UP, SENT, count_in_state, give_up, only_mail, wait_for_at_least, wait_for_mails};
+use super::{
+    FAILED, GIVEN_UP, SENT, count_in_state, give_up, only_mail, start, start_without_jobs, wait_for_at_least,
+    wait_for_mails,
+};
 use crate::{
-    cases::{Scene, order::order},
+    cases::order::order,
     support::{
-        Protocol, TestApp,
-        mail::{MailProvider, token, well},
+        Protocol,
+        mail::{token, well},
         people::PASSWORD,
         unique,
     },
@@ -16,9 +19,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redriven_mail_is_sent_even_days_later() {
-    let provider = MailProvider::start().await;
-    let app = TestApp::builder().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (provider, app, scene) = start_without_jobs().await;
     order(&scene).await;
     let id = give_up(&app).await;
     app.app.clock.advance(chrono::TimeDelta::days(3));
@@ -36,8 +37,7 @@ async fn a_redriven_mail_is_sent_even_days_later() {
 /// A mail that was given up is a dead letter like any other.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_was_given_up_is_listed_and_redriven_with_the_dead_jobs() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = super::start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let admin = &scene.cast.admin;
     provider.behave(&json!({ "rcpt": "450 4.2.0 later" }));
     order(&scene).await;
@@ -69,9 +69,7 @@ async fn a_mail_that_was_given_up_is_listed_and_redriven_with_the_dead_jobs() {
 /// The link in a mail about a registration is good for as long as the mail says, from when it was redriven.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redriven() {
-    let provider = MailProvider::start().await;
-    let app = TestApp::builder().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (provider, app, scene) = start_without_jobs().await;
     let who = &scene.cast.anonymous;
     let email = format!("{}@example.com", unique());
     who.call(Protocol::Rest, "AuthService.Register", json!({ "email": email })).await.success();
@@ -88,14 +86,13 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
 /// A dead job that is redriven late must not send what a provider has refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_mail_is_not_sent_by_a_late_job() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = super::start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     provider.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
     order(&scene).await;
-    wait_for_mails(&app.database, super::FAILED, 1).await;
+    wait_for_mails(&app.database, FAILED, 1).await;
     provider.behave(&well());
     let id = only_mail(&app.database).await;
     ops::redrive_given_up(&app.app, id).await.expect("nothing to do");
     ops::deliver(&app.app, id).await.expect("nothing to do");
-    assert_eq!((count_in_state(&app.database, super::FAILED).await, provider.mails().len()), (1, 0));
+    assert_eq!((count_in_state(&app.database, FAILED).await, provider.mails().len()), (1, 0));
 }

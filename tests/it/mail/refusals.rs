@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    FAILED, PENDING, SENT, count_in_state, header, start_app, start_app_with, text, wait_for_at_least, wait_for_mails,
+    FAILED, PENDING, SENT, count_in_state, header, start, start_with, text, wait_for_at_least, wait_for_mails,
 };
 use crate::{
     cases::order::order,
@@ -25,8 +25,7 @@ async fn health(app: &TestApp) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orders_placed_during_an_outage_are_confirmed_after_it() {
-    let mut provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (mut provider, app, scene) = start().await;
     provider.kill();
     assert_eq!(health(&app).await, "ok");
     for _ in 0..3 {
@@ -42,8 +41,7 @@ async fn orders_placed_during_an_outage_are_confirmed_after_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejection_is_final_and_its_record_names_nobody() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let email = scene.cast.customer.who().email.clone();
     provider.behave(&json!({ "rcpt": format!("550 5.1.1 <{email}>: there is no such user") }));
     order(&scene).await;
@@ -68,8 +66,7 @@ async fn temporary_failures_are_retried() {
         json!({ "data": "hang" }),
         json!({ "data": "421 4.3.2 going down" }),
     ] {
-        let provider = MailProvider::start().await;
-        let (app, scene) = start_app(&provider).await;
+        let (provider, app, scene) = start().await;
         provider.behave(&behaviour);
         order(&scene).await;
         wait_for_at_least(&app.database, ATTEMPTS, 2).await;
@@ -84,8 +81,7 @@ async fn temporary_failures_are_retried() {
 /// SMTP has no way to ask whether a mail was accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_accepted_without_an_answer_is_sent_again_with_the_same_message_id() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     provider.behave(&json!({ "data": "drop" }));
     order(&scene).await;
     provider.takes(1).await;
@@ -99,8 +95,7 @@ async fn a_mail_accepted_without_an_answer_is_sent_again_with_the_same_message_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn outdated_mail_is_not_sent() {
-    let mut provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (mut provider, app, scene) = start().await;
     provider.kill();
     order(&scene).await;
     wait_for_at_least(&app.database, ATTEMPTS, 1).await;
@@ -112,8 +107,8 @@ async fn outdated_mail_is_not_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_fallback_provider_takes_what_the_first_one_refuses() {
-    let (mut first, second) = (MailProvider::start().await, MailProvider::start().await);
-    let (app, scene) = start_app_with(&first, &[("MAIL_FALLBACK", "smtp"), ("SMTP_FALLBACK_URL", &second.url())]).await;
+    let second = MailProvider::start().await;
+    let (mut first, app, scene) = start_with(&[("MAIL_FALLBACK", "smtp"), ("SMTP_FALLBACK_URL", &second.url())]).await;
     order(&scene).await;
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!((first.mails().len(), second.mails().len()), (1, 0), "the first provider is tried first");

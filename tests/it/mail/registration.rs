@@ -4,12 +4,12 @@ use mainstay::mail::{id::MailId, ops};
 use mainstay_kernel::queue::worker;
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, count_in_state, start_app, wait_for_at_least, wait_for_mails};
+use super::{FAILED, SENT, count_in_state, start, start_without_jobs, wait_for_at_least, wait_for_mails};
 use crate::{
-    cases::{Scene, order::order},
+    cases::order::order,
     support::{
         PROTOCOLS, Protocol, TestApp, TestDatabase, eventually,
-        mail::{MailProvider, token, well},
+        mail::{token, well},
         modules,
         people::PASSWORD,
         unique,
@@ -29,8 +29,7 @@ fn text(mail: &Value) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mail_to_a_new_address_has_a_token_and_the_mail_to_a_user_has_none() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let email = format!("{}@example.com", unique());
         scene.cast.anonymous.call(protocol, REGISTER, json!({ "email": email.to_uppercase() })).await.success();
@@ -65,8 +64,7 @@ async fn wait_for_counts(database: &TestDatabase, sent: i64, failed: i64) {
 /// However often somebody asks, an address that nobody has confirmed gets one mail, and a user a few.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_can_fill_the_mailbox_of_somebody_else() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let stranger = format!("{}@example.com", unique());
     for number in 0..4 {
         let spelling = if number % 2 == 0 { stranger.clone() } else { stranger.to_uppercase() };
@@ -91,9 +89,7 @@ async fn nobody_can_fill_the_mailbox_of_somebody_else() {
 /// A mail that its provider refused was not got, so it does not count among those that the address gets.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
-    let provider = MailProvider::start().await;
-    let app = TestApp::builder().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (provider, app, scene) = start_without_jobs().await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     provider.behave(&json!({ "rcpt": "550 5.1.1 not yet" }));
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.success();
@@ -115,9 +111,7 @@ async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
 /// Whichever attempt it is that the provider refuses for good.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
-    let provider = MailProvider::start().await;
-    let app = TestApp::builder().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (provider, app, scene) = start_without_jobs().await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     provider.behave(&json!({ "rcpt": "451 4.3.0 later" }));
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.success();
@@ -141,9 +135,7 @@ async fn a_mail_that_was_refused_at_a_later_attempt_does_not_count() {
 /// counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_was_attempted_and_not_counted_is_counted() {
-    let provider = MailProvider::start().await;
-    let app = TestApp::builder().set_all(provider.variables()).start().await;
-    let scene = Scene::new(&app).await;
+    let (_provider, app, scene) = start_without_jobs().await;
     let request = json!({ "email": format!("{}@example.com", unique()) });
     for _ in 0..2 {
         scene.cast.anonymous.call(Protocol::Rest, REGISTER, request.clone()).await.success();

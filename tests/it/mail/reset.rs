@@ -2,19 +2,14 @@
 
 use serde_json::json;
 
-use super::{FAILED, SENT, start_app, text, wait_for_mails};
-use crate::support::{
-    PROTOCOLS, Protocol,
-    mail::{MailProvider, token},
-    unique,
-};
+use super::{FAILED, SENT, start, text, wait_for_mails};
+use crate::support::{PROTOCOLS, Protocol, mail::token, unique};
 
 const REQUEST: &str = "AuthService.RequestPasswordReset";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_of_the_mail_sets_the_password() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let email = scene.cast.customer.who().email.clone();
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         // Addresses are case-insensitive.
@@ -42,8 +37,7 @@ async fn the_token_of_the_mail_sets_the_password() {
 /// An unknown address gets a mail without a recipient, so the request itself does the same work.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_address_gets_no_mail() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app(&provider).await;
+    let (provider, app, scene) = start().await;
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     scene.cast.anonymous.call(Protocol::Rest, REQUEST, unknown).await.success();
     wait_for_mails(&app.database, FAILED, 1).await;

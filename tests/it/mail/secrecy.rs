@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{SENT, process, scene_of, wait_for_at_least, wait_for_mails};
+use super::{SENT, process, wait_for_at_least, wait_for_mails};
 use crate::{
-    cases::order::{order, product},
+    cases::{
+        Scene,
+        order::{order, product},
+    },
     support::{Process, Protocol, TestDatabase, mail::MailProvider, mail::well, unique},
 };
 
@@ -15,7 +18,7 @@ async fn neither_log_nor_table_reveals_the_mail() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     // The most verbose level, for the SMTP crate too.
     let server = process(&database, &provider, &[("RUST_LOG", "info,mainstay=trace,lettre=trace")]).await;
-    let scene = scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     let email = scene.cast.customer.who().email.clone();
     let other = format!("{}@other.example", unique());
 
@@ -59,7 +62,7 @@ async fn neither_log_nor_table_reveals_the_mail() {
 async fn the_log_transport_logs_no_text() {
     let database = Arc::new(TestDatabase::new().await);
     let server = Process::with(&database, &[("MAIL_TRANSPORT", "log")]).await;
-    let scene = scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     order(&scene).await;
     let email = scene.cast.customer.who().email.clone();
     scene

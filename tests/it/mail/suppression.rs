@@ -8,10 +8,10 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use mainstay::mail::{id::MailId, ops, suppression::ops as suppression};
 use serde_json::{Value, json};
 
-use super::{FAILED, SENT, count_in_state, header, start_app_with, text, wait_for_at_least, wait_for_mails};
+use super::{FAILED, SENT, count_in_state, header, start, start_with, text, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::{Scene, order::order, webhook::webhook_request},
-    support::{Protocol, TestApp, mail::MailProvider, unique, webhook},
+    support::{Protocol, TestApp, unique, webhook},
 };
 
 const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
@@ -40,8 +40,7 @@ async fn wait_until_processed(app: &TestApp, count: i64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_bounced_is_sent_nothing_until_an_operator_says_so() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app_with(&provider, &[]).await;
+    let (provider, app, scene) = start().await;
     let email = scene.cast.customer.who().email.clone();
     resend(&scene, "email.bounced", &email, "Transient").await;
     wait_until_processed(&app, 1).await;
@@ -75,9 +74,8 @@ async fn an_address_that_bounced_is_sent_nothing_until_an_operator_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
-    let provider = MailProvider::start().await;
     let (pair, public) = sendgrid_key();
-    let (app, scene) = start_app_with(&provider, &[("WEBHOOK_KEYS_SENDGRID", &public)]).await;
+    let (provider, app, scene) = start_with(&[("WEBHOOK_KEYS_SENDGRID", &public)]).await;
     let email = scene.cast.customer.who().email.clone();
     let deliver = async |events: &Value, signed: &str| {
         let (body, at) = (events.to_string(), app.app.clock.now().timestamp().to_string());
@@ -108,8 +106,7 @@ async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
-    let provider = MailProvider::start().await;
-    let (app, scene) = start_app_with(&provider, &[]).await;
+    let (provider, app, scene) = start().await;
     scene.ticket().await;
     wait_for_mails(&app.database, SENT, 1).await;
     let mails = provider.mails();

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{PENDING, SENT, count_in_state, process, scene_of, text, wait_for_at_least, wait_for_mails};
+use super::{PENDING, SENT, count_in_state, process, text, wait_for_at_least, wait_for_mails};
 use crate::{
-    cases::order::order,
+    cases::{Scene, order::order},
     support::{
         TestDatabase,
         mail::{Encryption, MailProvider},
@@ -27,7 +27,7 @@ async fn is_encrypted(how: &'static str) {
 
     // A server that does not trust the provider's authority refuses to send.
     let wary = process(&database, &provider, &[]).await;
-    let scene = scene_of(&wary, &database).await;
+    let scene = Scene::at(&wary, &database).await;
     order(&scene).await;
     wait_for_at_least(&database, "SELECT max(attempts) FROM mails", 1).await;
     wait_for_at_least(&database, "SELECT count(failure) FROM mails", 1).await;
@@ -58,7 +58,7 @@ async fn mail_is_not_sent_without_encryption() {
     let (provider, database) = (MailProvider::start().await, Arc::new(TestDatabase::new().await));
     let url = provider.url().replace("tls=none", "tls=required");
     let server = process(&database, &provider, &[("SMTP_URL", &url)]).await;
-    let scene = scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     order(&scene).await;
     wait_for_at_least(&database, "SELECT count(failure) FROM mails", 1).await;
     let why = text(&database, "SELECT failure FROM mails").await;

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, process, scene_of};
+use super::{CHARGE, FakeGateway, REFUND, process};
 use crate::{
     cases::{Scene, nothing, order, order::create_recurring_product},
     support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase, euro, unique},
@@ -66,7 +66,7 @@ impl World {
     async fn new(seed: u64) -> Self {
         let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
         let servers = vec![server(&database, &gateway).await, server(&database, &gateway).await];
-        let scene = scene_of(&servers[0], &database).await;
+        let scene = Scene::at(&servers[0], &database).await;
         for who in [&scene.cast.customer, &scene.cast.agent] {
             who.token().await;
         }

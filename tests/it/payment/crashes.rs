@@ -5,8 +5,11 @@ use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
-use crate::support::{Protocol, TestDatabase, euro};
+use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, process};
+use crate::{
+    cases::Scene,
+    support::{Protocol, TestDatabase, euro},
+};
 
 /// What runs first after the crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +22,7 @@ enum First {
 async fn charge_killed_at(point: &str, intended: bool, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
-    let scene = scene_of(&healthy, &database).await;
+    let scene = Scene::at(&healthy, &database).await;
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     let fault = format!("{point}=kill");
@@ -49,7 +52,7 @@ async fn charge_killed_at(point: &str, intended: bool, first: First) {
 async fn refund_killed_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
-    let scene = scene_of(&healthy, &database).await;
+    let scene = Scene::at(&healthy, &database).await;
     let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("450") });
     scene.cast.agent.token().await;
     let fault = format!("{point}=kill");

@@ -10,8 +10,11 @@ use nix::{
 };
 use serde_json::Value;
 
-use super::{CHARGE, FakeGateway, call_until_final, charge_of, process, scene_of};
-use crate::support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase};
+use super::{CHARGE, FakeGateway, call_until_final, charge_of, process};
+use crate::{
+    cases::Scene,
+    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase},
+};
 
 const DUPLICATES: usize = 64;
 
@@ -33,7 +36,7 @@ async fn all_at_once(
 async fn sixty_four_duplicates_charge_once() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let instances = [process(&database, &gateway, &[]).await, process(&database, &gateway, &[]).await];
-    let scene = scene_of(&instances[0], &database).await;
+    let scene = Scene::at(&instances[0], &database).await;
     let request = charge_of(&scene).await;
     let token = scene.cast.customer.token().await.expect("a token");
     let answers = all_at_once(&instances, &token, &request, |_| "one".to_owned()).await;
@@ -58,7 +61,7 @@ async fn sixty_four_duplicates_charge_once() {
 async fn an_order_is_paid_once_whatever_the_keys() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let instances = [process(&database, &gateway, &[]).await, process(&database, &gateway, &[]).await];
-    let scene = scene_of(&instances[0], &database).await;
+    let scene = Scene::at(&instances[0], &database).await;
     let request = charge_of(&scene).await;
     let token = scene.cast.customer.token().await.expect("a token");
     let answers = all_at_once(&instances, &token, &request, |number| format!("key-{number}")).await;
@@ -78,7 +81,7 @@ async fn duplicates_without_redis(go: impl FnOnce(&mut Redis)) {
     let url = redis.url();
     let own = [("REDIS_URL", url.as_str())];
     let instances = [process(&database, &gateway, &own).await, process(&database, &gateway, &own).await];
-    let scene = scene_of(&instances[0], &database).await;
+    let scene = Scene::at(&instances[0], &database).await;
     let request = charge_of(&scene).await;
     let token = scene.cast.customer.token().await.expect("a token");
     let calls = all_at_once(&instances, &token, &request, |_| "one".to_owned());

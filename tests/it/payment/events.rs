@@ -6,7 +6,7 @@ use super::{CHARGE, FakeGateway, REFUND, charge_of, paid, start_app_with};
 use crate::{
     cases::Scene,
     support::{Protocol, euro, eventually, receiver::Receiver, unique},
-    webhook::outbound::endpoint,
+    webhook::endpoint,
 };
 
 const TYPES: [&str; 6] = [

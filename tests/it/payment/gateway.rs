@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, start_app};
-use crate::support::{PROTOCOLS, Protocol, euro, eventually, unique};
+use crate::{
+    cases::Scene,
+    support::{PROTOCOLS, Protocol, euro, eventually, unique},
+};
 
 /// Within one call: the gateway is called again under the same key, and the caller notices nothing.
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +67,7 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
 async fn a_retry_settles_an_unknown_outcome() {
     let gateway = FakeGateway::start().await;
     let app = crate::support::TestApp::builder().set_all(gateway.variables()).start().await;
-    let scene = crate::cases::Scene::new(&app).await;
+    let scene = Scene::new(&app).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!("hang_up_after"), 3).await;
     let charge = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request.clone(), "one").await.success();
@@ -103,7 +106,7 @@ async fn a_short_deadline_returns_a_pending_payment() {
         .set("GATEWAY_TIMEOUT", "3s")
         .start()
         .await;
-    let scene = crate::cases::Scene::new(&app).await;
+    let scene = Scene::new(&app).await;
     let request = charge_of(&scene).await;
     gateway.behave(json!({ "delay_before": 2500 }), 1).await;
     let headers = [("idempotency-key", "one"), ("x-request-timeout", "2")];
@@ -140,7 +143,7 @@ async fn a_rejected_api_key_raises_an_alert() {
     let gateway = FakeGateway::start().await;
     let database = std::sync::Arc::new(crate::support::TestDatabase::new().await);
     let server = super::process(&database, &gateway, &[("PAYMENT_RETRY_WAIT", "100ms")]).await;
-    let scene = super::scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     gateway.behave(json!({ "refuse": 401 }), 0).await;
     let request = charge_of(&scene).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.success();
@@ -190,7 +193,7 @@ async fn an_idle_app_notices_that_the_gateway_is_back() {
     let mut gateway = FakeGateway::start().await;
     // Without jobs, so that only the requests of this test call the gateway.
     let app = crate::support::TestApp::builder().set_all(gateway.variables()).start().await;
-    let scene = crate::cases::Scene::new(&app).await;
+    let scene = Scene::new(&app).await;
     gateway.kill();
     let since = Instant::now();
     for number in 0.. {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, DUE, FakeGateway, REFUND, call_until_final, charge_of, paid, process, scene_of};
+use super::{CHARGE, DUE, FakeGateway, REFUND, call_until_final, charge_of, paid, process};
 use crate::{
     cases::{Scene, order::create_recurring_product},
     support::{Protocol, TestDatabase, euro, eventually, unique},
@@ -30,7 +30,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let own = [("JOBS_IN_SERVE", "false"), ("ACCESS_TOKEN_TTL", "1d")];
     let first = process(&database, &gateway, &own).await;
-    let scene = scene_of(&first, &database).await;
+    let scene = Scene::at(&first, &database).await;
     let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
     // While the gateway is reachable: a payment and two subscriptions.
     let payment = paid(&scene).await.id();

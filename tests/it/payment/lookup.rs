@@ -9,8 +9,11 @@ use serde_json::json;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{ALONE, CHARGE, FakeGateway, call_until_final, charge_of, process, scene_of, start_app, start_app_with};
-use crate::support::{Protocol, TestApp, TestDatabase, eventually};
+use super::{ALONE, CHARGE, FakeGateway, call_until_final, charge_of, process, start_app, start_app_with};
+use crate::{
+    cases::Scene,
+    support::{Protocol, TestApp, TestDatabase, eventually},
+};
 
 /// Makes every waiting job and payment due immediately, until the guard is dropped. Workers use the clock of Postgres, so
 /// advancing the app's clock makes nothing due.
@@ -179,7 +182,7 @@ async fn an_unconfirmed_intent_is_cancelled() {
 async fn an_alert_is_raised_when_the_lookup_fails() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let server = process(&database, &gateway, &[]).await;
-    let scene = scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     gateway.behave(json!("move_and_break"), 1).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);

@@ -10,7 +10,10 @@ use mainstay::proto::support::v1::{
 use serde_json::Value;
 use tonic::{Request, Streaming};
 
-use crate::support::{Actor, Endpoint, Process, Protocol, TestDatabase, people::Cast};
+use crate::{
+    cases::add_tickets,
+    support::{Actor, Endpoint, Process, Protocol, TestDatabase, people::Cast},
+};
 
 const TICKETS: usize = 16_000;
 /// The size of a ticket's body; with `TICKETS` tickets, 80 MB for each reader.
@@ -102,19 +105,6 @@ async fn every_kind(who: &Actor, envoy: &Endpoint) -> Vec<Reading> {
     all
 }
 
-async fn add_tickets(database: &TestDatabase, who: &Actor) {
-    let user = who.who();
-    database
-        .sql(&format!(
-            "INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language,
-                 created_at, updated_at)
-             SELECT gen_random_uuid(), '{}', '{}', 'Smoke', repeat('smoke ', {BODY} / 6), 1, 1, 1, 'Other', 'en', at, at
-             FROM (SELECT now() - n * interval '1 second' AS at FROM generate_series(1, {TICKETS}) AS n) AS times",
-            user.account, user.id
-        ))
-        .await;
-}
-
 /// Process statistics from Linux's /proc. Other systems have no such source for these tests.
 #[cfg(target_os = "linux")]
 mod process {
@@ -158,7 +148,7 @@ async fn slow_readers_cost_no_memory_and_receive_an_error_in_mid_stream() {
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
     let agent = &cast.agent;
-    add_tickets(&database, &cast.customer).await;
+    add_tickets(&database, cast.customer.who(), TICKETS, BODY).await;
     let envoy = server.endpoint.envoy().await;
     let through = Endpoint::new(envoy.address());
     let pids = [server.pid(), envoy.pid()];

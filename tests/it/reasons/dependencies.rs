@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::seen::ReasonCoverage;
-use crate::webhook::outbound::endpoint;
+use crate::webhook::endpoint;
 use crate::{
     cases::{draft, nothing, order::order, ticket},
     support::{

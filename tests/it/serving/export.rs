@@ -5,8 +5,8 @@ use serde_json::json;
 use tonic::Request;
 
 use crate::{
-    cases::file,
-    support::{Actor, Endpoint, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, eventually, people::Cast},
+    cases::{add_tickets, file},
+    support::{Endpoint, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, eventually, people::Cast},
 };
 
 #[tokio::test]
@@ -87,27 +87,14 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
     }
 }
 
-/// Fills the file up to several pages, of which a reader that stops reading gets the first ones.
-async fn add_tickets(database: &TestDatabase, who: &Actor) {
-    let user = who.who();
-    database
-        .sql(&format!(
-            "INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language,
-                 created_at, updated_at)
-             SELECT gen_random_uuid(), '{}', '{}', 'Smoke', repeat('smoke ', 3000), 1, 1, 1, 'Other', 'en', at, at
-             FROM (SELECT now() - n * interval '1 second' AS at FROM generate_series(1, 4000) AS n) AS times",
-            user.account, user.id
-        ))
-        .await;
-}
-
 /// The text has no place for an error: whoever takes a part for the whole would lose tickets without noticing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_csv_file_that_fails_in_the_middle_breaks_off() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    add_tickets(&database, &cast.customer).await;
+    // Several pages: a reader that stops reading gets the first ones.
+    add_tickets(&database, cast.customer.who(), 4000, 18_000).await;
     let token = cast.agent.token().await.expect("a token");
     let envoy = Endpoint::new(server.endpoint.envoy().await.address());
     let mut files = Vec::new();

@@ -9,7 +9,8 @@ use super::{
     subscription_request,
 };
 use crate::{
-    payment::{process, scene_of},
+    cases::Scene,
+    payment::process,
     support::{Protocol, TestDatabase, eventually},
 };
 
@@ -24,7 +25,7 @@ enum First {
 async fn create_killed_at(point: &str, intended: bool, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
-    let scene = scene_of(&healthy, &database).await;
+    let scene = Scene::at(&healthy, &database).await;
     let request = subscription_request(&scene).await;
     scene.cast.customer.token().await;
     let fault = format!("{point}=kill");
@@ -52,7 +53,7 @@ async fn create_killed_at(point: &str, intended: bool, first: First) {
 async fn cancel_killed_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
-    let scene = scene_of(&healthy, &database).await;
+    let scene = Scene::at(&healthy, &database).await;
     let request = cancel(&create_subscription(&scene).await.id(), false);
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
@@ -75,7 +76,7 @@ async fn cancel_killed_at(point: &str, first: First) {
 async fn sync_killed_at(point: &str) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let idle = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
-    let scene = scene_of(&idle, &database).await;
+    let scene = Scene::at(&idle, &database).await;
     let id = create_subscription(&scene).await.id();
     let renewed = gateway.change_subscription(&id, "renewed").await;
     deliver(&scene, &event("customer.subscription.updated", &renewed)).await;

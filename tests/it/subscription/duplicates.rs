@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{CANCEL, CREATE, FakeGateway, call_until_final, cancel, create_subscription, subscription_request};
 use crate::{
-    payment::{process, scene_of},
+    cases::Scene,
+    payment::process,
     support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase},
 };
 
@@ -36,7 +37,7 @@ fn one_did_it(answers: Vec<Answer>) -> String {
 async fn sixty_four_duplicates_subscribe_once_and_cancel_once() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let instances = [process(&database, &gateway, &[]).await, process(&database, &gateway, &[]).await];
-    let scene = scene_of(&instances[0], &database).await;
+    let scene = Scene::at(&instances[0], &database).await;
     let request = subscription_request(&scene).await;
     let token = scene.cast.customer.token().await.expect("a token");
     let id = one_did_it(all_at_once(&instances, &token, CREATE, &request).await);

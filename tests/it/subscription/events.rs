@@ -15,7 +15,8 @@ use super::{
     subscription_request,
 };
 use crate::{
-    payment::{DUE, process, scene_of, start_app_with},
+    cases::Scene,
+    payment::{DUE, process, start_app_with},
     support::{Protocol, TestDatabase, eventually, unique},
 };
 
@@ -220,7 +221,7 @@ async fn a_check_reports_a_second_subscription_at_the_gateway() {
 async fn an_unexpected_live_subscription_raises_an_alert() {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let server = process(&database, &gateway, &[]).await;
-    let scene = scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     let ours = create_subscription(&scene).await;
     let mut declined = subscription_request(&scene).await;
     declined["paymentMethod"] = "pm_card_visa_chargeDeclined".into();

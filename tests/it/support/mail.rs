@@ -1,13 +1,14 @@
 //! A mail provider as a process, whose behavior a test controls.
 
 use std::{
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
+    ffi::OsStr,
+    process::Child,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+
+use super::python;
 
 /// A provider; the process and the mail it accepted end with this value.
 #[derive(Debug)]
@@ -75,24 +76,13 @@ impl MailProvider {
 
     /// Restarts the provider after [`MailProvider::kill`], on the same port.
     pub(crate) async fn restart(&mut self) {
-        #[expect(clippy::disallowed_methods, reason = "how `make test` passes the path of its Python")]
-        let python = std::env::var("MAIL_SERVER_PYTHON").expect("MAIL_SERVER_PYTHON, which scripts/test sets");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes").join(self.program).join("server.py");
-        let mut command = Command::new(python);
-        command.arg("-W").arg("ignore").arg(script).arg(self.directory.path()).arg(self.port.to_string());
+        let port = self.port.to_string();
+        let mut arguments = vec![self.directory.path().as_os_str(), OsStr::new(&port)];
         if let Some(Encryption { how, certificate, key }) = &self.encryption {
-            command.args([certificate.as_str(), key.as_str(), how]);
+            arguments.extend([certificate.as_str(), key.as_str(), how].map(OsStr::new));
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("Python runs");
-        let output = child.stdout.take().expect("piped");
-        let line = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(output).read_line(&mut line).map(|_| line)
-        });
-        let line = line.await.expect("no panic").expect("a line");
-        self.child = Some(child);
-        self.port = line.trim().parse().unwrap_or_else(|_| panic!("the provider did not start: {line:?}"));
+        let (child, port) = python::start("MAIL_SERVER_PYTHON", self.program, &arguments).await;
+        (self.child, self.port) = (Some(child), port);
     }
 
     /// Kills the provider.

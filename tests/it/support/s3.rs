@@ -1,15 +1,13 @@
 //! An S3 server as a process, which a test can kill or make hang.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-};
+use std::{ffi::OsStr, process::Child};
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+
+use super::python;
 
 /// The only bucket.
 const BUCKET: &str = "mainstay-tests";
@@ -35,20 +33,9 @@ impl S3 {
     }
 
     async fn on(port: u16) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "how `make test` passes the path of its Python")]
-        let python = std::env::var("S3_SERVER_PYTHON").expect("S3_SERVER_PYTHON, which scripts/test sets");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes/s3_server/server.py");
-        let mut command = Command::new(python);
-        command.arg("-W").arg("ignore").arg(script).arg(port.to_string()).arg(BUCKET);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("Python runs");
-        let output = child.stdout.take().expect("piped");
-        let line = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            BufReader::new(output).read_line(&mut line).map(|_| line)
-        });
-        let line = line.await.expect("no panic").expect("a line");
-        let port = line.trim().parse().unwrap_or_else(|_| panic!("the server did not start: {line:?}"));
+        let port = port.to_string();
+        let arguments = [port.as_str(), BUCKET].map(OsStr::new);
+        let (child, port) = python::start("S3_SERVER_PYTHON", "s3_server", &arguments).await;
         Self { child, port }
     }
 

@@ -149,7 +149,7 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
     let begun = server.log().len();
     fill_log(&server).await;
     for protocol in [Protocol::Rest, Protocol::Grpc] {
-        cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await.good();
+        cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await.success();
     }
     drop(unread);
     // What waited is written once there is room, and so is what comes after it.

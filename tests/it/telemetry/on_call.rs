@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
 use crate::{
+    cases::Scene,
     payment,
     support::{Process, Protocol, TestDatabase, eventually, gateway::FakeGateway},
 };
@@ -136,7 +137,7 @@ async fn rejected_and_accepted(format: &str, path: &str) -> (Event, Vec<Event>) 
         ("PAYMENT_RETRY_WAIT", "100ms"),
     ];
     let server = payment::process(&database, &gateway, &own).await;
-    let scene = payment::scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     gateway.behave(json!({ "refuse": 401 }), 0).await;
     let request = payment::charge_of(&scene).await;
     let charge =
@@ -199,7 +200,7 @@ async fn an_incident_outlasts_a_commit_that_fails() {
     let own = [("ON_CALL_URL", url.as_str()), ("ON_CALL_ROUTING_KEY", KEY)];
     let faulty = [own[0], own[1], ("MAINSTAY_FAULTS", "outcome.before_commit=error")];
     let server = payment::process(&database, &gateway, &faulty).await;
-    let scene = payment::scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     let request = payment::charge_of(&scene).await;
     let charge =
         scene.cast.customer.keyed(Protocol::Rest, "PaymentService.ChargePayment", request, "one").await.success();

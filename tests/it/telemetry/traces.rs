@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::otlp::{Collector, Span};
 use crate::{
-    cases::{draft, file::upload},
-    payment::{self, charge_of, scene_of},
+    cases::{Scene, draft, file::upload},
+    payment::{self, charge_of},
     support::{
         PROTOCOLS, Process, Protocol, TestDatabase, eventually, gateway::FakeGateway, mail::MailProvider, people::Cast,
         process, receiver::Receiver, unique,
@@ -98,7 +98,7 @@ async fn a_charge_is_settled_under_the_trace_of_its_caller() {
     let mut own = vec![("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "100")];
     own.extend(mail.iter().map(|(name, value)| (*name, value.as_str())));
     let server = payment::process(&database, &gateway, &own).await;
-    let scene = scene_of(&server, &database).await;
+    let scene = Scene::at(&server, &database).await;
     let (customer, request, key) = (&scene.cast.customer, charge_of(&scene).await, unique().to_string());
     gateway.behave(json!({ "delay_after": 1500 }), 0).await;
     let headers = [("traceparent", traceparent()), ("idempotency-key", key)];

@@ -9,7 +9,7 @@ use mainstay_kernel::{database::Connection, error::Error, events::Event, id::Acc
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::outbound::endpoint;
+use super::endpoint;
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, receiver::Receiver},

@@ -1,10 +1,16 @@
-//! Endpoints: what URL they may have, when a failing one is disabled, and what happens when one moves or is removed.
+//! Endpoints: what URL they may have, that none reaches a private network, when a failing one is disabled, and what
+//! happens when one moves or is removed.
 
 use std::time::Duration;
 
+use mainstay::webhooks::{
+    delivery::{job::DeliverWebhook, ops::deliver_due},
+    id::{WebhookDeliveryId, WebhookEndpointId},
+};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
-use super::outbound::{delivery_in_state, endpoint, list_deliveries, start_app, status};
+use super::{delivery_in_state, endpoint, list_deliveries, start_app, status};
 use crate::{
     cases::Scene,
     support::{PROTOCOLS, Protocol, TestApp, database::connect, eventually, receiver::Receiver},
@@ -144,4 +150,33 @@ async fn an_endpoint_whose_removal_is_undone_misses_no_event() {
     };
     tokio::join!(scene.ticket(), undo);
     delivery_in_state(&scene, &id, "DELIVERED").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_networks_are_not_reachable() {
+    let allowed = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
+    let scene = Scene::new(&allowed).await;
+    let receiver = Receiver::answering(&[200]).await;
+    let (id, _) = endpoint(&scene, &receiver, &[]).await;
+    // The same endpoint in an app that does not allow private addresses: whatever URL is stored, the app does not
+    // connect.
+    let strict = TestApp::builder().on(&allowed.database).set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
+    for url in
+        [receiver.url(), receiver.url().replace("127.0.0.1", "localhost"), receiver.url().replace("127.0.0.1", "127.1")]
+    {
+        let delivery = mainstay_kernel::id::new(strict.app.clock.now());
+        let stored = format!(
+            "UPDATE webhook_endpoints SET url = '{url}';
+             INSERT INTO webhook_deliveries VALUES ('{delivery}', '{id}', '{delivery}', 'support.ticket.created', '{{}}', 1, 0, 0, now(), 1, now(), now())"
+        );
+        allowed.database.sql(&stored).await;
+        let endpoint = WebhookEndpointId(id.parse().expect("an id"));
+        let job = DeliverWebhook { delivery: WebhookDeliveryId(delivery), endpoint };
+        deliver_due(&strict.app, job, &CancellationToken::new()).await.expect("written down");
+        let attempts =
+            format!("SELECT failure FROM webhook_attempts WHERE delivery_id = '{delivery}' AND status IS NULL");
+        let failure = allowed.database.sql(&attempts).await[0][0].clone().expect("a failure");
+        assert!(failure.contains("not a public one"), "{url}: {failure}");
+    }
+    assert_eq!(receiver.deliveries().len(), 0, "{:?}", receiver.deliveries());
 }

@@ -1,86 +1,12 @@
-//! Outbound deliveries: committed with the change that caused them or not at all, signed, retried after failures, and
-//! never sent to private networks.
+//! Outbound deliveries: committed with the change that caused them or not at all, signed, and retried after failures.
 
-use std::time::{Duration, Instant};
-
-use aws_lc_rs::hmac;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use mainstay::webhooks::delivery::job::DeliverWebhook;
-use mainstay::webhooks::id::{WebhookDeliveryId, WebhookEndpointId};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
+use super::{delivery_in_state, endpoint, is_signed, list_deliveries, start_app, status};
 use crate::{
     cases::{Scene, draft},
-    support::{
-        PROTOCOLS, Protocol, TestApp, eventually,
-        receiver::{Delivery, Receiver},
-    },
+    support::{PROTOCOLS, Protocol, TestApp, eventually, receiver::Receiver},
 };
-
-/// Starts an app that delivers to receivers on this machine, with short waits.
-pub(super) async fn start_app(own: &[(&str, &str)]) -> TestApp {
-    TestApp::builder()
-        .set("WEBHOOK_ALLOW_PRIVATE", "true")
-        .set("WEBHOOK_FIRST_WAIT", "1ms")
-        .with_jobs()
-        .set_all(own.iter().copied())
-        .start()
-        .await
-}
-
-/// Creates an endpoint and returns its id and secret.
-pub(crate) async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
-    let request = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
-    let made =
-        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
-    (made.id(), made.text("/secret"))
-}
-
-/// Whether one of the signatures was made with a secret.
-fn is_signed(delivery: &Delivery, secret: &str) -> bool {
-    let secret = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").expect("a prefix")).expect("base64");
-    let text = format!("{}.{}.{}", delivery.header("webhook-id"), delivery.header("webhook-timestamp"), delivery.body);
-    let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), text.as_bytes());
-    let wanted = format!("v1,{}", BASE64_STANDARD.encode(made));
-    delivery.header("webhook-signature").split(' ').any(|signature| signature == wanted)
-}
-
-pub(super) async fn list_deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
-    let list = scene.cast.admin.call(
-        Protocol::Grpc,
-        "WebhookDeliveryService.ListWebhookDeliveries",
-        json!({ "endpointId": endpoint }),
-    );
-    list.await.success().data().as_array().expect("a list").clone()
-}
-
-/// Waits until the only delivery of an endpoint is in a state, and returns it with its attempts.
-pub(super) async fn delivery_in_state(scene: &Scene, endpoint: &str, state: &str) -> Value {
-    let since = Instant::now();
-    loop {
-        if let [delivery] = list_deliveries(scene, endpoint).await.as_slice()
-            && delivery["state"] == format!("WEBHOOK_DELIVERY_STATE_{state}")
-        {
-            let request = json!({ "deliveryId": delivery["id"] });
-            return scene
-                .cast
-                .admin
-                .call(Protocol::Rest, "WebhookDeliveryService.GetWebhookDelivery", request)
-                .await
-                .success()
-                .data()
-                .clone();
-        }
-        assert!(since.elapsed() < Duration::from_secs(60), "not {state}: {:?}", list_deliveries(scene, endpoint).await);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-pub(super) async fn status(scene: &Scene, endpoint: &str) -> Value {
-    let request = json!({ "endpointId": endpoint });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.success().data()["status"].clone()
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_change_is_delivered_once_and_signed() {
@@ -204,42 +130,6 @@ async fn a_delivery_fails_after_its_last_attempt() {
     assert_eq!(app.database.number("SELECT count(*) FROM jobs").await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn both_secrets_sign_during_a_rotation() {
-    let app = start_app(&[]).await;
-    let scene = Scene::new(&app).await;
-    let receiver = Receiver::answering(&[200]).await;
-    let (id, first) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
-    let rotate = json!({ "endpointId": id, "overlapSeconds": 60 });
-    let second = scene
-        .cast
-        .admin
-        .call(Protocol::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate)
-        .await
-        .success()
-        .text("/secret");
-    scene.ticket().await;
-    let deliveries = receiver.wait_for(1).await;
-    assert!(
-        is_signed(&deliveries[0], &first) && is_signed(&deliveries[0], &second) && first != second,
-        "{deliveries:?}"
-    );
-    app.app.clock.advance(chrono::TimeDelta::seconds(61));
-    scene.ticket().await;
-    let deliveries = receiver.wait_for(2).await;
-    assert!(!is_signed(&deliveries[1], &first) && is_signed(&deliveries[1], &second), "{deliveries:?}");
-    // Neither secret is readable anywhere.
-    let shown = scene
-        .cast
-        .admin
-        .call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", json!({ "endpointId": id }))
-        .await
-        .success();
-    assert!(!shown.body.to_string().contains("whsec_"), "{shown:?}");
-    let kept = app.database.sql("SELECT webhook_endpoints::text FROM webhook_endpoints").await;
-    assert!(!format!("{kept:?}").contains(&second[6..]), "{kept:?}");
-}
-
 #[tokio::test]
 async fn a_test_event_is_signed_and_not_recorded() {
     let app = TestApp::start().await;
@@ -255,34 +145,4 @@ async fn a_test_event_is_signed_and_not_recorded() {
         assert!(is_signed(&delivery, &secret) && delivery.body.contains("\"webhooks.endpoint.test\""), "{delivery:?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_deliveries").await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn private_networks_are_not_reachable() {
-    let allowed = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
-    let scene = Scene::new(&allowed).await;
-    let receiver = Receiver::answering(&[200]).await;
-    let (id, _) = endpoint(&scene, &receiver, &[]).await;
-    // The same endpoint in an app that does not allow private addresses: whatever URL is stored, the app does not
-    // connect.
-    let strict = TestApp::builder().on(&allowed.database).set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;
-    for url in
-        [receiver.url(), receiver.url().replace("127.0.0.1", "localhost"), receiver.url().replace("127.0.0.1", "127.1")]
-    {
-        let delivery = mainstay_kernel::id::new(strict.app.clock.now());
-        let stored = format!(
-            "UPDATE webhook_endpoints SET url = '{url}';
-             INSERT INTO webhook_deliveries VALUES ('{delivery}', '{id}', '{delivery}', 'support.ticket.created', '{{}}', 1, 0, 0, now(), 1, now(), now())"
-        );
-        allowed.database.sql(&stored).await;
-        let endpoint = WebhookEndpointId(id.parse().expect("an id"));
-        let job = DeliverWebhook { delivery: WebhookDeliveryId(delivery), endpoint };
-        let stop = CancellationToken::new();
-        mainstay::webhooks::delivery::ops::deliver_due(&strict.app, job, &stop).await.expect("written down");
-        let attempts =
-            format!("SELECT failure FROM webhook_attempts WHERE delivery_id = '{delivery}' AND status IS NULL");
-        let failure = allowed.database.sql(&attempts).await[0][0].clone().expect("a failure");
-        assert!(failure.contains("not a public one"), "{url}: {failure}");
-    }
-    assert_eq!(receiver.deliveries().len(), 0, "{:?}", receiver.deliveries());
 }

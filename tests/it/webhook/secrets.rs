@@ -1,12 +1,48 @@
-//! Secrets of endpoints that were sealed under another SECRET_KEY.
+//! Secrets of endpoints: their rotation, and those that were sealed under another SECRET_KEY.
 
 use serde_json::json;
 
-use super::outbound::{delivery_in_state, endpoint};
+use super::{delivery_in_state, endpoint, is_signed, start_app};
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, receiver::Receiver},
 };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_secrets_sign_during_a_rotation() {
+    let app = start_app(&[]).await;
+    let scene = Scene::new(&app).await;
+    let receiver = Receiver::answering(&[200]).await;
+    let (id, first) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let rotate = json!({ "endpointId": id, "overlapSeconds": 60 });
+    let second = scene
+        .cast
+        .admin
+        .call(Protocol::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate)
+        .await
+        .success()
+        .text("/secret");
+    scene.ticket().await;
+    let deliveries = receiver.wait_for(1).await;
+    assert!(
+        is_signed(&deliveries[0], &first) && is_signed(&deliveries[0], &second) && first != second,
+        "{deliveries:?}"
+    );
+    app.app.clock.advance(chrono::TimeDelta::seconds(61));
+    scene.ticket().await;
+    let deliveries = receiver.wait_for(2).await;
+    assert!(!is_signed(&deliveries[1], &first) && is_signed(&deliveries[1], &second), "{deliveries:?}");
+    // Neither secret is readable anywhere.
+    let shown = scene
+        .cast
+        .admin
+        .call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", json!({ "endpointId": id }))
+        .await
+        .success();
+    assert!(!shown.body.to_string().contains("whsec_"), "{shown:?}");
+    let kept = app.database.sql("SELECT webhook_endpoints::text FROM webhook_endpoints").await;
+    assert!(!format!("{kept:?}").contains(&second[6..]), "{kept:?}");
+}
 
 /// A secret that is being replaced and can't be read any more is left out; the new one signs alone.
 #[tokio::test(flavor = "multi_thread")]

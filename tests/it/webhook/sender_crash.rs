@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, sync::Ar
 
 use nix::sys::signal::Signal;
 
-use super::outbound::{delivery_in_state, endpoint};
+use super::{delivery_in_state, endpoint};
 use crate::{
     cases::Scene,
-    support::{Process, TestDatabase, eventually, people::Cast, receiver::Receiver},
+    support::{Process, TestDatabase, eventually, receiver::Receiver},
 };
 
 async fn process(database: &TestDatabase, own: &[(&str, &str)]) -> Process {
@@ -16,16 +16,11 @@ async fn process(database: &TestDatabase, own: &[(&str, &str)]) -> Process {
     Process::with(database, &all).await
 }
 
-async fn scene_of(server: &Process, database: &Arc<TestDatabase>) -> Scene {
-    let cast = Cast::new(&server.endpoint, database).await;
-    Scene { cast, endpoint: server.endpoint.clone(), database: database.clone() }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
     let database = Arc::new(TestDatabase::new().await);
     let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
-    let scene = scene_of(&healthy, &database).await;
+    let scene = Scene::at(&healthy, &database).await;
     let receiver = Receiver::answering(&[204]).await;
     let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
@@ -53,7 +48,7 @@ async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
 async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() {
     let database = Arc::new(TestDatabase::new().await);
     let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
-    let scene = scene_of(&healthy, &database).await;
+    let scene = Scene::at(&healthy, &database).await;
     let receiver = Receiver::answering(&[500, 204]).await;
     let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
@@ -77,7 +72,7 @@ async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() 
 async fn two_workers_do_not_send_the_same_delivery() {
     let database = Arc::new(TestDatabase::new().await);
     let quiet = process(&database, &[("JOBS_IN_SERVE", "false"), ("OPEN_TICKET_LIMIT", "100")]).await;
-    let scene = scene_of(&quiet, &database).await;
+    let scene = Scene::at(&quiet, &database).await;
     // Slow enough for the second worker to arrive while the first one is sending.
     let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
     endpoint(&scene, &receiver, &["support.ticket.created"]).await;

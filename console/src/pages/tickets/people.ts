@@ -2,10 +2,8 @@
 
 import { useQuery } from "@tanstack/react-query";
 
-import { api, read, type Schemas } from "../../api/client";
+import { api, read } from "../../api/client";
 import { useIsStaff } from "../../shell/user";
-
-export type Person = Schemas["User"];
 
 /** The most on one page, which are all of nearly every account. */
 const PAGE_SIZE = 100;

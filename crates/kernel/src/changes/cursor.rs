@@ -54,17 +54,17 @@ impl Cursor {
     }
 
     /// The end of what was read as a whole, and what ran before it: the transactions that may not have been read.
-    pub fn unread(&self) -> (i64, &[i64]) {
+    pub(super) fn unread(&self) -> (i64, &[i64]) {
         (self.from.end, &self.from.running)
     }
 
     /// The position after which to go on.
-    pub fn after(&self) -> (i64, i64) {
+    pub(super) fn after(&self) -> (i64, i64) {
         self.part.as_ref().map_or((0, 0), |(_, after)| *after)
     }
 
     /// The end of what is to be read now, and what ran before it; `None`: all there is.
-    pub fn until(&self) -> Option<(i64, &[i64])> {
+    pub(super) fn until(&self) -> Option<(i64, &[i64])> {
         self.part.as_ref().map(|(until, _)| (until.end, until.running.as_slice()))
     }
 

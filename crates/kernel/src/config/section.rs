@@ -4,12 +4,13 @@ use std::{
     any::{Any, TypeId, type_name},
     collections::HashMap,
     fmt,
+    sync::Arc,
 };
 
 use super::source::{Reader, Variable};
 
 /// A section of the configuration, read from variables of its own.
-pub trait Section: Any + fmt::Debug + Clone + Send + Sync {
+pub trait Section: Any + fmt::Debug + Send + Sync {
     /// The variables.
     const VARIABLES: &'static [Variable];
 
@@ -23,46 +24,24 @@ pub trait Section: Any + fmt::Debug + Clone + Send + Sync {
 pub struct SectionReader {
     id: TypeId,
     pub(crate) variables: &'static [Variable],
-    read: fn(&mut Reader) -> Box<dyn Value>,
+    read: fn(&mut Reader) -> Arc<dyn Value>,
 }
 
 impl SectionReader {
     /// Returns the reader of a section.
     pub fn of<S: Section>() -> Self {
-        Self { id: TypeId::of::<S>(), variables: S::VARIABLES, read: |read| Box::new(S::read(read)) }
+        Self { id: TypeId::of::<S>(), variables: S::VARIABLES, read: |read| Arc::new(S::read(read)) }
     }
 }
 
 /// A section without its type.
-trait Value: fmt::Debug + Send + Sync {
-    fn any(&self) -> &dyn Any;
-    fn any_mut(&mut self) -> &mut dyn Any;
-    fn boxed_clone(&self) -> Box<dyn Value>;
-}
+trait Value: Any + fmt::Debug + Send + Sync {}
 
-impl<S: Section> Value for S {
-    fn any(&self) -> &dyn Any {
-        self
-    }
-
-    fn any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Value> {
-        Box::new(self.clone())
-    }
-}
+impl<S: Section> Value for S {}
 
 /// The sections of all modules, by type.
-#[derive(Debug)]
-pub(super) struct Sections(HashMap<TypeId, Box<dyn Value>>);
-
-impl Clone for Sections {
-    fn clone(&self) -> Self {
-        Self(self.0.iter().map(|(id, value)| (*id, value.boxed_clone())).collect())
-    }
-}
+#[derive(Debug, Clone)]
+pub(super) struct Sections(HashMap<TypeId, Arc<dyn Value>>);
 
 impl Sections {
     pub(super) fn read(sections: &[SectionReader], read: &mut Reader) -> Self {
@@ -70,12 +49,10 @@ impl Sections {
     }
 
     pub(super) fn get<S: Section>(&self) -> &S {
-        let value = self.0.get(&TypeId::of::<S>()).and_then(|value| (**value).any().downcast_ref());
-        value.unwrap_or_else(|| panic!("no module has the section {}", type_name::<S>()))
-    }
-
-    pub(super) fn get_mut<S: Section>(&mut self) -> &mut S {
-        let value = self.0.get_mut(&TypeId::of::<S>()).and_then(|value| (**value).any_mut().downcast_mut());
+        let value = self.0.get(&TypeId::of::<S>()).and_then(|value| {
+            let value: &dyn Any = &**value;
+            value.downcast_ref()
+        });
         value.unwrap_or_else(|| panic!("no module has the section {}", type_name::<S>()))
     }
 }

@@ -43,7 +43,7 @@ enum Step {
 
 impl Path<'_> {
     /// The request itself.
-    pub const ROOT: Path<'static> = Path { step: Step::Root, parent: None };
+    const ROOT: Path<'static> = Path { step: Step::Root, parent: None };
 
     /// Returns the path of a field of this message.
     #[must_use]

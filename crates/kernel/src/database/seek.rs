@@ -17,3 +17,18 @@ where
         Start::After(key) => query.filter(Condition::beyond(columns, descending, key)),
     }
 }
+
+/// Begins a list where its page does, newest first: the rows of a boxed query in the order of a column of times and, where
+/// those are equal, of the id, at most `limit` of them. The column is written once, as `payments::created_at`, so that the
+/// page begins by the order that the list has.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __newest_first {
+    ($query:expr, $table:ident :: $time:ident, $start:expr, $limit:expr) => {{
+        const COLUMNS: &str =
+            concat!("(", stringify!($table), ".", stringify!($time), ", ", stringify!($table), ".id)");
+        let ordered = $query.order(($table::$time.desc(), $table::id.desc())).limit($limit);
+        $crate::database::seek::seek(ordered, $start, COLUMNS, true)
+    }};
+}
+pub use crate::__newest_first as newest_first;

@@ -7,7 +7,7 @@ use mainstay_kernel::{
     database::{
         Connection, count,
         integrity::{corrupt, one_row},
-        seek::seek,
+        seek::newest_first,
         violated_unique,
     },
     error::{Error, Reason, Result},
@@ -107,8 +107,7 @@ pub(super) async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<Vehicle>> {
-    let query = seek(of_status(status), start, "(vehicles.created_at, vehicles.id)", true);
-    let query = query.order((vehicles::created_at.desc(), vehicles::id.desc())).limit(limit);
+    let query = newest_first!(of_status(status), vehicles::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     rows.into_iter().map(Row::try_into).collect()
 }

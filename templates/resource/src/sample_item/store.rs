@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, condition::Condition, count, integrity::one_row, seek::seek, violated_foreign_key},
+    database::{Connection, condition::Condition, count, integrity::one_row, seek::newest_first, violated_foreign_key},
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
@@ -98,8 +98,7 @@ pub(super) async fn list(
     start: Start,
     limit: i64,
 ) -> Result<Vec<SampleItem>> {
-    let query = seek(visible(visibility), start, "(sample_items.created_at, sample_items.id)", true);
-    let query = query.order((sample_items::created_at.desc(), sample_items::id.desc())).limit(limit);
+    let query = newest_first!(visible(visibility), sample_items::created_at, start, limit);
     let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
     Ok(rows.into_iter().map(SampleItem::from).collect())
 }

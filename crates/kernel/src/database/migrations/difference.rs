@@ -41,7 +41,7 @@ impl Difference {
     }
 
     /// Whether a later program has migrated the database.
-    pub fn is_ahead(&self) -> bool {
+    fn is_ahead(&self) -> bool {
         !self.unknown.is_empty()
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The request id header.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A middleware that opens the context of a request and leaves it as an extension. It takes the caller's id if that is
 /// acceptable, or else generates one.

@@ -1,0 +1,85 @@
+//! Reads an append-only table in the order of its commits.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    deserialize::QueryableByName,
+    pg::Pg,
+    sql_types::{Array, BigInt, Nullable, Text, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
+
+use super::{BATCH, Cursor, Read, Snapshot};
+use crate::{
+    database::{Connection, statement::Statement},
+    error::{Error, Result},
+};
+
+/// The columns of an entry, beside its position. Each of them may be NULL: where no entry follows, a row has the snapshot
+/// alone.
+pub trait EntryRow: QueryableByName<Pg> + Send + 'static {
+    /// The append-only table. Its columns `writer` and `number` are the position, of which an index begins with both.
+    const TABLE: &'static str;
+    /// What is made of a row.
+    type Entry;
+
+    /// Returns the entry at a position; `None` if its columns are NULL.
+    fn entry(self, position: (i64, i64)) -> Option<Self::Entry>;
+}
+
+#[derive(QueryableByName)]
+struct Row<R> {
+    #[diesel(sql_type = Text)]
+    snapshot: String,
+    #[diesel(sql_type = Timestamptz)]
+    taken_at: DateTime<Utc>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    writer: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number: Option<i64>,
+    #[diesel(embed)]
+    rest: R,
+}
+
+impl<R: EntryRow> Row<R> {
+    fn entry(self) -> Option<R::Entry> {
+        self.rest.entry((self.writer?, self.number?))
+    }
+}
+
+/// Reads what follows a cursor, at most [`BATCH`] entries, and the snapshot that it is read in. `None` for the cursor reads
+/// the snapshot alone.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn read<R: EntryRow>(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<Read<R::Entry>> {
+    let table = R::TABLE;
+    // Of both branches each is the range of an index, in its order.
+    let sql = format!(
+        "WITH news AS ( \
+            SELECT * FROM {table} WHERE writer = ANY(?) AND (writer, number) > (?, ?) \
+            UNION ALL SELECT * FROM {table} WHERE writer >= ? AND (writer, number) > (?, ?)) \
+        SELECT pg_current_snapshot()::text AS snapshot, now() AS taken_at, news.* \
+        FROM (SELECT) AS one LEFT JOIN ( \
+            SELECT * FROM news WHERE writer < pg_snapshot_xmax(pg_current_snapshot())::text::bigint \
+                AND writer < ? AND writer <> ALL(?) ORDER BY writer, number LIMIT ?) AS news ON true \
+        ORDER BY news.writer, news.number"
+    );
+    let (end, running) = cursor.map_or((i64::MAX, &[][..]), Cursor::unread);
+    let (until, still_running) = cursor.and_then(Cursor::until).unwrap_or((i64::MAX, &[]));
+    let (writer, number) = cursor.map_or((0, 0), Cursor::after);
+    let statement = Statement::new(&sql)
+        .bind::<Array<BigInt>, _>(running)
+        .bind::<BigInt, _>(writer)
+        .bind::<BigInt, _>(number)
+        .bind::<BigInt, _>(end)
+        .bind::<BigInt, _>(writer)
+        .bind::<BigInt, _>(number)
+        .bind::<BigInt, _>(until)
+        .bind::<Array<BigInt>, _>(still_running)
+        .bind::<BigInt, _>(i64::try_from(BATCH).unwrap_or(i64::MAX));
+    let rows: Vec<Row<R>> = statement.load(connection).await?;
+    let first = rows.as_slice().first().ok_or_else(|| Error::internal(anyhow::anyhow!("no snapshot")))?;
+    let snapshot = Snapshot::parse(&first.snapshot, first.taken_at);
+    let snapshot = snapshot.ok_or_else(|| Error::internal(anyhow::anyhow!("the snapshot {}", first.snapshot)))?;
+    Ok(Read { snapshot, entries: rows.into_iter().filter_map(Row::entry).collect() })
+}

@@ -1,0 +1,28 @@
+//! Servers in Python, as processes.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// Starts a program below `tests/processes` with the interpreter that a variable names, and returns it with the port that
+/// it prints once it listens. Nothing ends it but its owner.
+pub(crate) async fn start(interpreter: &str, program: &str, arguments: &[&OsStr]) -> (Child, u16) {
+    #[expect(clippy::disallowed_methods, reason = "how `make test` passes the path of its Python")]
+    let python = std::env::var(interpreter).unwrap_or_else(|_| panic!("no {interpreter}, which scripts/test sets"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/processes").join(program).join("server.py");
+    let mut command = Command::new(python);
+    command.arg("-W").arg("ignore").arg(script).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("Python runs");
+    let output = child.stdout.take().expect("piped");
+    let line = tokio::task::spawn_blocking(move || {
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).map(|_| line)
+    });
+    let line = line.await.expect("no panic").expect("a line");
+    let port = line.trim().parse().unwrap_or_else(|_| panic!("{program} did not start: {line:?}"));
+    (child, port)
+}
