@@ -3,6 +3,7 @@
 mod masks;
 mod openapi;
 mod reasons;
+mod settings;
 mod validation;
 
 use std::collections::BTreeSet;
