@@ -233,6 +233,16 @@ version() {
   sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml
 }
 
+# Prints the tag of the release before this one; of a tagged commit it is the tag before. Fails if there is none.
+previous_release() {
+  git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null
+}
+
+# Whether the clone lacks the history, and so the tags.
+is_shallow() {
+  [ "$(git rev-parse --is-shallow-repository)" != false ]
+}
+
 # Prints what CHANGELOG.md says of a version, without its heading; fails if that is nothing.
 release_notes() { # VERSION
   awk -v version="$1" '
