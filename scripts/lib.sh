@@ -66,6 +66,17 @@ venv_path() {
   printf '%s\n' "$TOOLS/venv-$(cksum <"$1" | cut -d ' ' -f 1)"
 }
 
+# Creates the virtual environment of a requirements file.
+install_venv() {
+  venv=$(venv_path "$1")
+  [ ! -e "$venv/whole" ] || return 0
+  step "installing $1 below $TOOLS"
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1"
+  touch "$venv/whole"
+}
+
 # Where Node.js is that scripts/setup installs if the system has none that is new enough.
 NODE_BIN=$(venv_path "$NODE_REQUIREMENTS")/node-bin
 if [ -x "$NODE_BIN/node" ]; then
