@@ -365,8 +365,8 @@ mod tests {
     #[test]
     fn a_duration_has_an_end() {
         assert_eq!(duration("36500d"), Ok(LONGEST));
-        for text in ["36501d", "18446744073709551615d", "18446744073709551615ms"] {
-            assert_eq!(duration(text), Err("must be at most 36500d".to_owned()), "{text}");
+        for text in ["36501d".to_owned(), format!("{}d", u64::MAX), format!("{}ms", u64::MAX)] {
+            assert_eq!(duration(&text), Err("must be at most 36500d".to_owned()), "{text}");
         }
     }
 
