@@ -77,12 +77,16 @@ install_venv() {
   touch "$venv/whole"
 }
 
-# Where Node.js is that scripts/setup installs if the system has none that is new enough.
+# Where Node.js is that scripts/setup installs if the system has none that is new enough. On the PATH before that, because
+# a script that calls scripts/setup goes on with what it installs.
 NODE_BIN=$(venv_path "$NODE_REQUIREMENTS")/node-bin
-if [ -x "$NODE_BIN/node" ]; then
-  PATH=$NODE_BIN:$PATH
-  export PATH
-fi
+case $PATH in
+  "$NODE_BIN":*) ;;
+  *)
+    PATH=$NODE_BIN:$PATH
+    export PATH
+    ;;
+esac
 
 # Prints the directory of the console's packages, whether or not they are installed. Other locks use other directories.
 console_packages() {
