@@ -35,8 +35,8 @@ scaffold: ## Write a repository with `mainstay new` and `mainstay add`, and run 
 	@scripts/setup test
 	@scripts/scaffold
 
-upgrade: ## Serve the previous release and this version together over one database
-	@scripts/upgrade
+upgrade: ## Serve the previous release and this version together over one database (ARGS=REVISION for another one)
+	@scripts/upgrade $(ARGS)
 
 bench: ## Measure throughput, latency and CPU, compared to a bare server and pgbench (ARGS=--quick is shorter)
 	@scripts/bench $(ARGS)
@@ -59,7 +59,7 @@ release: ## Build what a release publishes: program, Debian package, image, bill
 setup: ## Only install the dependencies of `make test` and `make run`
 	@scripts/setup test
 
-lint: ## Formatting, clippy, dependency rules, secrets in the sources
+lint: ## Formatting, clippy, dependency rules, workflows, secrets in the sources
 	@scripts/lint
 
 fmt: ## Format Rust and Protobuf sources

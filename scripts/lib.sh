@@ -7,11 +7,14 @@ CONFORMANCE_VERSION=33.2.0
 REDOCLY_VERSION=2.77.0
 # That of Debian 12, for the programs of releases.
 OLDEST_GLIBC=${OLDEST_GLIBC:-2.36}
-OLDEST_NODE=20
+OLDEST_NODE=20.19
+# The first that pools prepared statements by transaction.
+OLDEST_PGBOUNCER=1.21
 OLDEST_PYTHON=3.10
 ENVOY_REQUIREMENTS=deploy/envoy/requirements.txt
 KUBERNETES_REQUIREMENTS=deploy/kubernetes/requirements.txt
 LINT_REQUIREMENTS=scripts/requirements.txt
+NODE_REQUIREMENTS=scripts/requirements-node.txt
 MAIL_SERVER_REQUIREMENTS=tests/processes/mail_server/requirements.txt
 S3_SERVER_REQUIREMENTS=tests/processes/s3_server/requirements.txt
 
@@ -63,6 +66,28 @@ venv_path() {
   printf '%s\n' "$TOOLS/venv-$(cksum <"$1" | cut -d ' ' -f 1)"
 }
 
+# Creates the virtual environment of a requirements file.
+install_venv() {
+  venv=$(venv_path "$1")
+  [ ! -e "$venv/whole" ] || return 0
+  step "installing $1 below $TOOLS"
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$1"
+  touch "$venv/whole"
+}
+
+# Where Node.js is that scripts/setup installs if the system has none that is new enough. On the PATH before that, because
+# a script that calls scripts/setup goes on with what it installs.
+NODE_BIN=$(venv_path "$NODE_REQUIREMENTS")/node-bin
+case $PATH in
+  "$NODE_BIN":*) ;;
+  *)
+    PATH=$NODE_BIN:$PATH
+    export PATH
+    ;;
+esac
+
 # Prints the directory of the console's packages, whether or not they are installed. Other locks use other directories.
 console_packages() {
   npm_packages console
@@ -103,18 +128,21 @@ unpack_debian_13() { # NAME PACKAGE...
   rm -rf "$debian_13"
   mkdir -p "$debian_13/lists/partial" "$debian_13/archives/partial"
   : >"$debian_13/status"
-  sed 's/bookworm/trixie/g' /etc/apt/sources.list.d/debian.sources >"$debian_13/debian.sources"
+  sources=$(debian_12_sources) || return
+  # The format is told by the end of the name.
+  sed 's/bookworm/trixie/g' "$sources" >"$debian_13/$(basename "$sources")"
   cat >"$debian_13/apt.conf" <<EOF
 Dir::State "$debian_13"; Dir::State::status "$debian_13/status"; Dir::Cache "$debian_13";
-Dir::Etc::sourcelist "$debian_13/debian.sources"; Dir::Etc::sourceparts "-";
+Dir::Etc::sourcelist "$debian_13/$(basename "$sources")"; Dir::Etc::sourceparts "-";
 APT::Sandbox::User "$(id -un)";
 EOF
+  # Joined by &&, because a caller who goes on without it switches `set -e` off.
   (
-    cd "$debian_13"
-    APT_CONFIG=$debian_13/apt.conf apt-get update -qq
-    APT_CONFIG=$debian_13/apt.conf apt-get download -qq "$@"
-    for package in ./*.deb; do dpkg -x "$package" root; done
-    touch whole
+    cd "$debian_13" &&
+      APT_CONFIG=$debian_13/apt.conf apt-get update -qq &&
+      APT_CONFIG=$debian_13/apt.conf apt-get download -qq "$@" &&
+      for package in ./*.deb; do dpkg -x "$package" root || exit; done &&
+      touch whole
   )
 }
 
@@ -123,15 +151,30 @@ debian_13_loader() { # NAME
   find "$TOOLS/debian-13-$1/root" -name 'ld-linux-*.so.*' -path '*-linux-gnu/*' | head -n 1
 }
 
-is_debian_12() {
+# Prints the name and version of the system, such as debian-12, ubuntu-24.04 or fedora-43; nothing on macOS.
+system() {
   # shellcheck disable=SC1091 # a file of the system
-  (. /etc/os-release && [ "$ID-${VERSION_ID:-}" = debian-12 ]) 2>/dev/null && [ -r /etc/apt/sources.list.d/debian.sources ]
+  [ ! -r /etc/os-release ] || (. /etc/os-release && printf '%s-%s\n' "$ID" "${VERSION_ID:-}")
 }
 
-# Prints the path of a PgBouncer that can pool prepared statements by transaction, as 1.21 was the first to do.
+# Prints the file that names the mirrors of Debian 12; fails on another system.
+debian_12_sources() {
+  [ "$(system)" = debian-12 ] || return 1
+  for sources in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
+    if grep -qs bookworm "$sources"; then
+      printf '%s\n' "$sources"
+      return
+    fi
+  done
+  return 1
+}
+
+# Prints the path of a PgBouncer that is new enough for the tests.
 pgbouncer_path() {
   for pgbouncer in "$(command -v pgbouncer)" /usr/sbin/pgbouncer "$TOOLS/debian-13-pgbouncer/pgbouncer"; do
-    if [ -x "$pgbouncer" ] && "$pgbouncer" --version | awk -F '[ .]' '/^PgBouncer/ { new = $2 > 1 || $3 >= 21 } END { exit !new }'; then
+    if [ -x "$pgbouncer" ] && "$pgbouncer" --version 2>/dev/null | awk -F '[ .]' -v oldest="$OLDEST_PGBOUNCER" '
+      /^PgBouncer/ { split(oldest, least, "."); new = $2 > least[1] || ($2 == least[1] && $3 >= least[2]) }
+      END { exit !new }'; then
       printf '%s\n' "$pgbouncer"
       return
     fi
@@ -179,8 +222,13 @@ debug_program() {
 # Exports where the tests find the programs that they start.
 export_test_servers() {
   ENVOY_BIN=$(envoy_path)
-  PGBOUNCER_BIN=$(pgbouncer_path)
-  export ENVOY_BIN PGBOUNCER_BIN
+  export ENVOY_BIN
+  # Without one, scripts/test leaves out its tests.
+  if PGBOUNCER_BIN=$(pgbouncer_path); then
+    export PGBOUNCER_BIN
+  else
+    unset PGBOUNCER_BIN
+  fi
   # The Python interpreters of the mail server and of the S3 server that the tests use.
   MAIL_SERVER_PYTHON=$(venv_path "$MAIL_SERVER_REQUIREMENTS")/bin/python
   S3_SERVER_PYTHON=$(venv_path "$S3_SERVER_REQUIREMENTS")/bin/python
@@ -198,6 +246,16 @@ run_with_servers() {
 # Prints the version of the workspace.
 version() {
   sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml
+}
+
+# Prints the tag of the release before this one; of a tagged commit it is the tag before. Fails if there is none.
+previous_release() {
+  git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null
+}
+
+# Whether the clone lacks the history, and so the tags.
+is_shallow() {
+  [ "$(git rev-parse --is-shallow-repository)" != false ]
 }
 
 # Prints what CHANGELOG.md says of a version, without its heading; fails if that is nothing.

@@ -159,7 +159,7 @@ impl Cli {
             Command::Add(command) => command.run()?,
             Command::Import(command) => return command.run().await,
             Command::Config(ConfigCommand::Check) => return Ok(config_check::run(&modules.settings(source))),
-            Command::Serve(command) => return command.run(modules, read(modules, source)?).await,
+            Command::Serve(command) => return command.run(modules, read_for_serving(modules, source)?).await,
             Command::Worker(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
             Command::Jobs(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
             Command::Seed(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
@@ -210,6 +210,13 @@ fn for_operator<T>(result: mainstay_kernel::error::Result<T>) -> anyhow::Result<
 
 fn read(modules: &Modules, source: Source) -> anyhow::Result<Config> {
     modules.config(source).map_err(unusable)
+}
+
+/// Reads the configuration and the files that it names, so that whoever starts the server learns all that is wrong at once.
+fn read_for_serving(modules: &Modules, source: Source) -> anyhow::Result<Config> {
+    let settings = modules.settings(source);
+    let errors = config_check::errors(&settings);
+    if errors.is_empty() { settings.usable().map_err(unusable) } else { Err(unusable(errors)) }
 }
 
 fn unusable(errors: Vec<ConfigError>) -> anyhow::Error {

@@ -11,14 +11,8 @@ use crate::{cli::print, mail::open_templates};
 
 /// Prints the values in effect, then all errors, also those of the files that the configuration names.
 pub(crate) fn run(settings: &Settings) -> ExitCode {
-    let (mut errors, config) = (settings.errors.clone(), settings.tentative());
-    print(&table(config.settings()));
-    if let Some(tls) = config.server.tls.clone() {
-        errors.extend(Tls::open(tls).err().unwrap_or_default());
-    }
-    if let Err(error) = open_templates(config.section()) {
-        errors.push(ConfigError { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
-    }
+    print(&table(settings.tentative().settings()));
+    let errors = errors(settings);
     if errors.is_empty() {
         print("\nThe configuration is usable.\n");
         return ExitCode::SUCCESS;
@@ -28,6 +22,18 @@ pub(crate) fn run(settings: &Settings) -> ExitCode {
         eprintln!("  {error}");
     }
     ExitCode::FAILURE
+}
+
+/// Returns all errors, also those of the files that the configuration names.
+pub(crate) fn errors(settings: &Settings) -> Vec<ConfigError> {
+    let (mut errors, config) = (settings.errors.clone(), settings.tentative());
+    if let Some(tls) = config.server.tls.clone() {
+        errors.extend(Tls::open(tls).err().unwrap_or_default());
+    }
+    if let Err(error) = open_templates(config.section()) {
+        errors.push(ConfigError { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
+    }
+    errors
 }
 
 fn table(settings: &[Setting]) -> String {

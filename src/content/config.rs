@@ -21,6 +21,10 @@ impl Section for ContentConfig {
     ];
 
     fn read(read: &mut Reader) -> Self {
-        Self { feed_title: read.parse("FEED_TITLE"), post_url: read.parse("POST_URL") }
+        let post_url: String = read.parse("POST_URL");
+        if !post_url.contains("{slug}") {
+            read.fault("POST_URL", "must contain {slug}: otherwise all posts of the feed have one address");
+        }
+        Self { feed_title: read.parse("FEED_TITLE"), post_url }
     }
 }

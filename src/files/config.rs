@@ -52,11 +52,11 @@ impl Section for FilesConfig {
     fn read(read: &mut Reader) -> Self {
         let files = Self {
             location: location(read),
-            max_file_bytes: read.bytes("MAX_FILE_BYTES"),
+            max_file_bytes: read.positive_bytes("MAX_FILE_BYTES"),
             quota_bytes: read.bytes("FILES_QUOTA"),
             url_lifetime: read.duration("FILES_URL_LIFETIME"),
             timeout: read.duration("FILES_TIMEOUT"),
-            spool_bytes: read.bytes("UPLOAD_SPOOL"),
+            spool_bytes: read.positive_bytes("UPLOAD_SPOOL"),
             max_uploads: read.positive("MAX_UPLOADS"),
         };
         if files.url_lifetime < Duration::from_secs(1) || files.url_lifetime > LONGEST_LIFETIME {

@@ -39,8 +39,12 @@ impl Section for IdentityConfig {
     ];
 
     fn read(read: &mut Reader) -> Self {
+        let issuer: String = read.parse("TOKEN_ISSUER");
+        if issuer.is_empty() {
+            read.fault("TOKEN_ISSUER", "must not be empty: it tells this deployment's tokens from others'");
+        }
         Self {
-            issuer: read.parse("TOKEN_ISSUER"),
+            issuer,
             access_ttl: read.positive_duration("ACCESS_TOKEN_TTL"),
             refresh_ttl: read.positive_duration("REFRESH_TOKEN_TTL"),
             session_max_age: read.positive_duration("SESSION_MAX_AGE"),

@@ -158,6 +158,7 @@ mod tests {
         assert_eq!(invalid_variables(&[("MAIL_FROM", "nobody")]), ["MAIL_FROM"]);
         assert_eq!(invalid_variables(&[("MAIL_FROM", "Shop <a@b.example>\r\nBcc: c@d.example")]), ["MAIL_FROM"]);
         assert_eq!(invalid_variables(&[("MAIL_TRANSPORT", "log")]), [""; 0]);
+        assert_eq!(invalid_variables(&[("MAIL_TRANSPORT", "log"), resend[0]]), ["MAIL_FALLBACK"], "nothing is sent");
         for bad in ["shop.example", "ftp://shop.example", "https://shop.example/?a=b", "https://u@shop.example/#x"] {
             assert_eq!(invalid_variables(&[("APP_URL", bad)]), ["APP_URL"], "{bad}");
         }

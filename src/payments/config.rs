@@ -71,22 +71,18 @@ impl Section for PaymentsConfig {
     fn read(read: &mut Reader) -> Self {
         let payments = Self {
             gateway: gateway(read),
-            attempt_timeout: read.duration("GATEWAY_TIMEOUT"),
-            max_concurrency: read.parse("GATEWAY_MAX_IN_FLIGHT"),
+            attempt_timeout: read.positive_duration("GATEWAY_TIMEOUT"),
+            max_concurrency: read.positive("GATEWAY_MAX_IN_FLIGHT"),
             settle: read.duration("PAYMENT_SETTLE_TIMEOUT"),
-            retry_wait: read.duration("PAYMENT_RETRY_WAIT"),
-            lookup_lag: read.duration("GATEWAY_LOOKUP_LAG"),
+            retry_wait: read.positive_duration("PAYMENT_RETRY_WAIT"),
+            lookup_lag: read.positive_duration("GATEWAY_LOOKUP_LAG"),
         };
-        if payments.settle < COMMIT_TIME * 2 || payments.attempt_timeout.is_zero() || payments.max_concurrency == 0 {
-            let why = "must be at least 1s, 1ms and 1";
-            read.fault("PAYMENT_SETTLE_TIMEOUT, GATEWAY_TIMEOUT, GATEWAY_MAX_IN_FLIGHT", why);
+        if payments.settle < COMMIT_TIME * 2 {
+            read.fault("PAYMENT_SETTLE_TIMEOUT", "must be at least 1s");
         }
         if payments.attempt_timeout >= payments.settle.saturating_sub(COMMIT_TIME) {
             // Otherwise the whole call would end first, and the circuit breaker would never see an attempt time out.
             read.fault("GATEWAY_TIMEOUT", "must be shorter than PAYMENT_SETTLE_TIMEOUT less 500ms");
-        }
-        if payments.retry_wait.is_zero() || payments.lookup_lag.is_zero() {
-            read.fault("PAYMENT_RETRY_WAIT, GATEWAY_LOOKUP_LAG", "must be at least 1ms");
         }
         payments
     }
@@ -128,23 +124,33 @@ fn delta(duration: Duration) -> TimeDelta {
 fn gateway(read: &mut Reader) -> Gateway {
     let name: String = read.parse("PAYMENT_GATEWAY");
     let (secret_key, base_url) = (read.secret("STRIPE_SECRET_KEY"), read.parse::<String>("STRIPE_BASE_URL"));
-    match (name.as_str(), secret_key) {
-        ("sandbox", _) => return Gateway::Sandbox,
-        ("stripe", Some(secret_key)) if !is_secret_key(&secret_key) => {
+    match name.as_str() {
+        "sandbox" => return Gateway::Sandbox,
+        "stripe" => {}
+        _ => {
+            read.fault("PAYMENT_GATEWAY", "must be stripe or sandbox");
+            return Gateway::Sandbox;
+        }
+    }
+    match &secret_key {
+        None => read.fault("STRIPE_SECRET_KEY", "needed for PAYMENT_GATEWAY=stripe"),
+        Some(key) if !is_secret_key(key) => {
             let why =
                 "must be a secret key (sk_…) or a restricted one (rk_…); those that begin with pk_ are for browsers";
             read.fault("STRIPE_SECRET_KEY", why);
         }
-        ("stripe", Some(secret_key)) => match base_url.parse::<Url>() {
-            Ok(base_url) if base_url.scheme() == "https" || (base_url.scheme() == "http" && is_here(&base_url)) => {
-                return Gateway::Stripe { secret_key, base_url };
-            }
-            _ => read.fault("STRIPE_BASE_URL", "must be an https URL, or an http one of this machine"),
-        },
-        ("stripe", None) => read.fault("STRIPE_SECRET_KEY", "needed for PAYMENT_GATEWAY=stripe"),
-        _ => read.fault("PAYMENT_GATEWAY", "must be stripe or sandbox"),
+        Some(_) => {}
     }
-    Gateway::Sandbox
+    let is_safe = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_here(url));
+    let base_url = base_url.parse::<Url>().ok().filter(is_safe);
+    if base_url.is_none() {
+        read.fault("STRIPE_BASE_URL", "must be an https URL, or an http one of this machine");
+    }
+    match (secret_key, base_url) {
+        (Some(secret_key), Some(base_url)) => Gateway::Stripe { secret_key, base_url },
+        // What is missing is recorded as a fault.
+        _ => Gateway::Sandbox,
+    }
 }
 
 fn is_secret_key(key: &SecretString) -> bool {
@@ -192,6 +198,15 @@ mod tests {
         );
         assert!(invalid_variables(&[("GATEWAY_TIMEOUT", "3s"), ("PAYMENT_SETTLE_TIMEOUT", "3501ms")]).is_empty());
         assert_eq!(invalid_variables(&[("PAYMENT_GATEWAY", "cash")]), ["PAYMENT_GATEWAY"]);
+        let both = [("PAYMENT_GATEWAY", "stripe"), ("STRIPE_SECRET_KEY", "pk_live_1"), ("STRIPE_BASE_URL", "nonsense")];
+        assert_eq!(invalid_variables(&both), ["STRIPE_SECRET_KEY", "STRIPE_BASE_URL"]);
+        let none = [
+            ("GATEWAY_TIMEOUT", "0s"),
+            ("GATEWAY_MAX_IN_FLIGHT", "0"),
+            ("PAYMENT_RETRY_WAIT", "0s"),
+            ("GATEWAY_LOOKUP_LAG", "0s"),
+        ];
+        assert_eq!(invalid_variables(&none), none.map(|(name, _)| name), "each by its own name");
         assert!(invalid_variables(&[]).is_empty());
     }
 }

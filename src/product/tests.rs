@@ -3,6 +3,7 @@
 mod masks;
 mod openapi;
 mod reasons;
+mod settings;
 mod validation;
 
 use std::collections::BTreeSet;
@@ -46,9 +47,29 @@ fn every_fault_is_named_at_once() {
         ("FILES_URL_LIFETIME", "2d"),
         ("FILES_TIMEOUT", "0s"),
     ];
-    let found: BTreeSet<_> = invalid_variables(&bad).into_iter().collect();
-    let expected: BTreeSet<_> = bad.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let all = invalid_variables(&bad);
+    let found: BTreeSet<_> = all.iter().map(String::as_str).collect();
+    let expected: BTreeSet<_> = bad.iter().map(|(name, _)| *name).collect();
     assert_eq!(found, expected);
+    assert_eq!(all.len(), bad.len(), "none is named twice: {all:?}");
+}
+
+#[test]
+fn what_could_never_work_is_refused() {
+    for (name, value) in [
+        ("DATABASE_STATEMENT_TIMEOUT", "25d"),
+        ("MAX_RECEIVED_BYTES", "3MiB"),
+        ("OPEN_TICKET_LIMIT", "0"),
+        ("MAX_IMPORT_BYTES", "0"),
+        ("MAX_FILE_BYTES", "0"),
+        ("UPLOAD_SPOOL", "0"),
+        ("TOKEN_ISSUER", ""),
+        ("POST_URL", "https://shop.example/posts"),
+        ("WEBHOOK_FIRST_WAIT", "0s"),
+        ("REFRESH_TOKEN_TTL", "40000d"),
+    ] {
+        assert_eq!(invalid_variables(&[(name, value)]), [name], "{value}");
+    }
 }
 
 #[test]

@@ -31,8 +31,8 @@ impl Section for SupportConfig {
 
     fn read(read: &mut Reader) -> Self {
         Self {
-            open_ticket_limit: read.parse("OPEN_TICKET_LIMIT"),
-            max_import_bytes: read.bytes("MAX_IMPORT_BYTES"),
+            open_ticket_limit: read.positive("OPEN_TICKET_LIMIT"),
+            max_import_bytes: read.positive_bytes("MAX_IMPORT_BYTES"),
             imports: read.positive("IMPORT_CONCURRENCY"),
             activity_retention: read.optional_duration("ACTIVITIES_KEPT"),
         }

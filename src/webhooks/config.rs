@@ -84,7 +84,7 @@ impl Section for WebhooksConfig {
             secrets,
             allow_private: read.parse("WEBHOOK_ALLOW_PRIVATE"),
             concurrency: read.positive("WEBHOOK_CONCURRENCY"),
-            first_wait: read.duration("WEBHOOK_FIRST_WAIT"),
+            first_wait: read.positive_duration("WEBHOOK_FIRST_WAIT"),
             patience: read.duration("WEBHOOK_PATIENCE"),
         }
     }

@@ -87,15 +87,17 @@ pub(super) const SES_URL: Variable =
 /// Reads the transport, with its providers.
 pub(super) fn transport(read: &mut Reader) -> MailTransport {
     let (first, second): (String, Option<String>) = (read.parse(TRANSPORT.name), read.optional(FALLBACK.name));
-    let is_provider = !matches!(first.as_str(), "outbox" | "log");
+    if second.is_some() && matches!(first.as_str(), "outbox" | "log") {
+        read.fault(FALLBACK.name, format!("has no effect beside {}={first}, which sends no mail", TRANSPORT.name));
+    }
     let first = match first.as_str() {
         "outbox" => return MailTransport::Outbox,
         "log" => return MailTransport::Log,
         kind => provider(read, TRANSPORT.name, kind, SMTP_URL.name),
     };
     let second = match second.as_deref() {
-        Some(kind) if is_provider => Some(provider(read, FALLBACK.name, kind, SMTP_FALLBACK_URL.name)),
-        _ => {
+        Some(kind) => Some(provider(read, FALLBACK.name, kind, SMTP_FALLBACK_URL.name)),
+        None => {
             if read.secret(SMTP_FALLBACK_URL.name).is_some() {
                 read.fault(SMTP_FALLBACK_URL.name, "has no effect without MAIL_FALLBACK=smtp");
             }

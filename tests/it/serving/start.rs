@@ -135,11 +135,13 @@ async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
         ("TLS_CERT", "/nowhere/tls.crt"),
         ("TLS_KEY", "/nowhere/tls.key"),
     ];
-    let (good, text) = process::run(&["config", "check"], &database, &bad).await;
-    assert!(!good && !text.contains("hunter2"), "{text}");
-    let (_, faults) = text.split_once("is not usable").expect("a verdict");
-    for (name, _) in bad.iter().filter(|(name, _)| !["PAYMENT_GATEWAY", "TLS_KEY"].contains(name)) {
-        assert!(faults.contains(&format!("  {name}: ")), "{name} is not among the faults:{faults}");
+    for command in [&["config", "check"][..], &["serve"]] {
+        let (good, text) = process::run(command, &database, &bad).await;
+        assert!(!good && !text.contains("hunter2"), "{command:?}: {text}");
+        let (_, faults) = text.split_once("is not usable").expect("a verdict");
+        for (name, _) in bad.iter().filter(|(name, _)| !["PAYMENT_GATEWAY", "TLS_KEY"].contains(name)) {
+            assert!(faults.contains(&format!("  {name}: ")), "{command:?}: {name} is not among the faults:{faults}");
+        }
     }
 }
 

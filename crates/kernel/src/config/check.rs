@@ -11,6 +11,12 @@ use super::{Config, separate, source::Reader};
 /// The time of a few measurements of the lag: under a smaller bound, a replica would seem to lag most of the time.
 const MIN_LAG: Duration = Duration::from_millis(300);
 
+/// One network gets a quarter of the memory for requests that are being received.
+const NETWORK_SHARE: usize = 4;
+
+/// Postgres counts the milliseconds of a time-out in 31 bits, and refuses each connection that asks for more.
+const LONGEST_STATEMENT: Duration = Duration::from_secs(24 * 86_400);
+
 /// Records every fault.
 pub(super) fn run(config: &Config, read: &mut Reader) {
     for origin in config.server.allowed_origins.iter().filter(|origin| !is_origin(origin)) {
@@ -28,6 +34,14 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     }
     if config.database.url.as_ref().is_some_and(|url| !is_postgres(url)) {
         read.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/database");
+    }
+    if config.database.statement_timeout > LONGEST_STATEMENT {
+        read.fault("DATABASE_STATEMENT_TIMEOUT", "must be at most 24d, the longest that Postgres knows");
+    }
+    if config.server.max_request_bytes > config.server.max_received_bytes / NETWORK_SHARE {
+        let why = "must be at least four times MAX_REQUEST_BYTES: one network may use a quarter of it, and would be refused \
+                   its largest requests for ever";
+        read.fault("MAX_RECEIVED_BYTES", why);
     }
     check_replicas(config, read);
     check_redis(config, read);

@@ -138,8 +138,12 @@ impl Source {
         source
     }
 
+    /// Records an error once, however often its value is read.
     fn error(&mut self, name: &str, message: impl Into<String>) {
-        self.errors.push(ConfigError { name: name.to_owned(), message: message.into() });
+        let error = ConfigError { name: name.to_owned(), message: message.into() };
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
     }
 }
 
@@ -241,7 +245,7 @@ impl Reader {
         path
     }
 
-    /// Reads a duration: a number with a unit (ms, s, m, h, d).
+    /// Reads a duration: a number with a unit (ms, s, m, h, d), at most 36,500 days.
     pub fn duration(&mut self, name: &str) -> Duration {
         self.convert(name, duration)
     }
@@ -310,6 +314,9 @@ impl Reader {
     }
 }
 
+/// 36,500 days: added to the present, it is still a time for Postgres and for the clock of the system.
+const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let wrong = || "must be a number with a unit: ms, s, m, h or d".to_owned();
@@ -322,7 +329,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         "d" => 86_400_000,
         _ => return Err(wrong()),
     };
-    number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)
+    let value = number.checked_mul(unit_ms).map(Duration::from_millis);
+    value.filter(|value| *value <= LONGEST).ok_or_else(|| "must be at most 36500d".to_owned())
 }
 
 fn bytes(text: &str) -> Result<usize, String> {
@@ -352,5 +360,22 @@ mod tests {
             let expected: &[&str] = if is_positive { &[] } else { &["COUNT: must be at least 1"] };
             assert_eq!(errors, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_duration_has_an_end() {
+        assert_eq!(duration("36500d"), Ok(LONGEST));
+        for text in ["36501d".to_owned(), format!("{}d", u64::MAX), format!("{}ms", u64::MAX)] {
+            assert_eq!(duration(&text), Err("must be at most 36500d".to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_twice_is_wrong_once() {
+        let variable = Variable::plain("WAIT", "5s", "Something that is waited for");
+        let mut read = Reader::new(Source::of([("WAIT", "soon")]), vec![variable]);
+        read.duration("WAIT");
+        read.positive_duration("WAIT");
+        assert_eq!(read.finish().1.len(), 1);
     }
 }

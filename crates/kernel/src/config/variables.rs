@@ -61,7 +61,11 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::secret("DATABASE_URL", "Postgres; if absent, a private one is started"),
     Variable::plain("DATABASE_POOL_SIZE", "16", "Size of the Postgres connection pool"),
     Variable::plain("DATABASE_POOL_WAIT", "800ms", "Maximum wait for a pooled connection"),
-    Variable::plain("DATABASE_STATEMENT_TIMEOUT", "60s", "Upper bound on any statement; request deadlines are shorter"),
+    Variable::plain(
+        "DATABASE_STATEMENT_TIMEOUT",
+        "60s",
+        "Upper bound on any statement, at most 24d; request deadlines are shorter",
+    ),
     Variable::secret(
         "DATABASE_REPLICA_URLS",
         "Replicas of Postgres, separated by commas, from which requests that only read are served; if absent, the primary is read",

@@ -1,0 +1,100 @@
+//! The settings that documents, manifests and templates name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::CommandFactory as _;
+
+use super::modules;
+use crate::cli::Cli;
+
+/// Begin as settings of the server do, and are of its tests and of `make`.
+const OTHERS: [&str; 3] = ["MAINSTAY_FUZZ_ROUNDS", "MAINSTAY_FUZZ_SEED", "MAINSTAY_PATH"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Adds the files of a folder and of those in it.
+fn add_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("a file").path();
+        if path.is_dir() { add_files(&path, files) } else { files.push(path) }
+    }
+}
+
+/// Adds the variables that options of a command may be given in.
+fn add_options(command: &clap::Command, names: &mut BTreeSet<String>) {
+    names.extend(command.get_arguments().filter_map(|option| Some(option.get_env()?.to_string_lossy().into_owned())));
+    for command in command.get_subcommands() {
+        add_options(command, names);
+    }
+}
+
+/// The names in a text that have an underscore, as nearly all settings do; `WEBHOOK_SECRETS_*` is `WEBHOOK_SECRETS_`.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|letter: char| !(letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_'));
+    words.filter(|word| word.contains('_') && word.starts_with(|first: char| first.is_ascii_uppercase()))
+}
+
+/// What belongs together begins alike: `DATABASE`, `MAIL`, `RATE`.
+fn beginning(name: &str) -> &str {
+    name.split('_').next().unwrap_or_default()
+}
+
+/// Whoever sets a variable that does not exist learns nothing of it, because the environment is full of others.
+#[test]
+fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
+    let variables = modules().variables();
+    let beginnings: BTreeSet<_> = variables.iter().map(|variable| beginning(variable.name)).collect();
+    let mut known: BTreeSet<String> = variables.iter().map(|variable| variable.name.to_owned()).collect();
+    known.extend(variables.iter().filter(|one| one.secret).map(|one| format!("{}_FILE", one.name)));
+    known.extend(OTHERS.map(str::to_owned));
+    add_options(&Cli::command(), &mut known);
+    // Reasons of errors, and values of fields.
+    let values = modules().contract.descriptors.all_enums().flat_map(|one| one.values().collect::<Vec<_>>());
+    for value in values {
+        known.insert(value.name().trim_start_matches("REASON_").to_owned());
+    }
+
+    let mut files: Vec<_> = ["README.md", "CONTRIBUTING.md", ".env.example"].map(|name| root().join(name)).into();
+    for folder in ["deploy", "docs", "templates"] {
+        add_files(&root().join(folder), &mut files);
+    }
+    let mut unknown: BTreeMap<String, &Path> = BTreeMap::new();
+    for file in &files {
+        let text = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        // Pictures are no text.
+        let Ok(text) = String::from_utf8(text) else { continue };
+        for name in names(&text).filter(|name| beginnings.contains(beginning(name))) {
+            let is_family = name.ends_with('_') && known.iter().any(|one| one.starts_with(name));
+            if !is_family && !known.contains(name) {
+                unknown.insert(name.to_owned(), file);
+            }
+        }
+    }
+    assert!(unknown.is_empty(), "there are no such settings: {unknown:?}");
+}
+
+/// Those of the ConfigMap, whatever they begin with.
+#[test]
+fn kubernetes_sets_what_exists() {
+    let manifest = fs::read_to_string(root().join("deploy/kubernetes/config.yaml")).expect("a file");
+    let (_, data) = manifest.split_once("\ndata:\n").expect("the data of the ConfigMap");
+    let keys: Vec<_> = data.lines().filter_map(|line| Some(line.strip_prefix("  ")?.split_once(": ")?.0)).collect();
+    let keys: Vec<_> = keys.into_iter().filter(|key| !key.starts_with('#')).collect();
+    assert!(keys.contains(&"DRAIN_DELAY"), "{keys:?}");
+    for key in keys {
+        assert!(modules().variables().iter().any(|variable| variable.name == key), "there is no setting {key}");
+    }
+}
+
+#[test]
+fn names_are_found_in_prose_and_in_code() {
+    let text = "Set `MAIL_FROM` (`WEBHOOK_SECRETS_*`), INSTANCES, `${DPKG_ROOT:-}` and -e TLS_CERT=/a_b/C.pem.";
+    let found: Vec<_> = names(text).collect();
+    assert_eq!(found, ["MAIL_FROM", "WEBHOOK_SECRETS_", "DPKG_ROOT", "TLS_CERT"]);
+}
