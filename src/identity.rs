@@ -61,6 +61,8 @@ pub(crate) fn module() -> Module {
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
         .pages([("/.well-known/jwks.json", get(jwks))])
         .pages(browser::pages())
+        .command::<signing_key::command::Keys>()
+        .command::<user::command::Users>()
         .every(
             HOUR,
             "expire_revocations",

@@ -1,5 +1,6 @@
 //! Mail: what is written, and how it is sent.
 
+mod command;
 pub mod config;
 pub mod id;
 pub mod job;
@@ -23,6 +24,7 @@ use mainstay_kernel::{
 };
 
 use self::{
+    command::Mail,
     config::MailConfig,
     job::{SendBulkMail, SendMail},
     model::Kind,
@@ -39,6 +41,7 @@ pub(crate) fn module() -> Module {
         .part(|app| open_templates(app.config.section()))
         .pages(preview::pages())
         .pages(pages::pages())
+        .command::<Mail>()
         .queue::<SendMail>()
         .queue::<SendBulkMail>()
         .on_every_event(|connection, events, now| Box::pin(ops::send_about(connection, events, now)))

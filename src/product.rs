@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mainstay_kernel::{
     database::migrations::{PUBLIC, Set},
@@ -56,13 +55,13 @@ impl Product {
     /// Every fault, with its cure.
     pub fn install(self) -> Result<&'static Modules, Vec<Fault>> {
         let migrations = Set { schema: PUBLIC, migrations: MIGRATIONS };
-        Modules::install(Some(migrations), self.modules)
+        Modules::install(Some(migrations), &cli::command_names(), self.modules)
     }
 
     /// Runs the command line: `serve`, `worker`, `migrate` and the others.
     pub fn run(self) -> ExitCode {
         match self.install() {
-            Ok(modules) => cli::Cli::parse().run(modules),
+            Ok(modules) => cli::run(modules),
             Err(faults) => {
                 eprintln!("mainstay: the modules do not fit together:");
                 for fault in faults {

@@ -12,6 +12,7 @@
 //!         .queue::<Recharge>()
 //!         .every(HOUR, "fleet.expire_leases", "Ends leases whose time is over", expire_leases)
 //!         .on::<OrderPaid>(grant_lease)
+//!         .command::<LeasesCommand>()
 //! }
 //! ```
 
@@ -27,6 +28,7 @@ use tonic::{server::NamedService, service::Routes};
 use crate::{
     app::App,
     caller::Authenticator,
+    command::{self, Command},
     config::{Section, SectionReader},
     error::Result,
     events::{self, EventKind, Subscriber},
@@ -64,6 +66,7 @@ pub struct Module {
     service_names: Vec<&'static str>,
     services: Vec<AddService>,
     pages: Vec<Page>,
+    commands: Vec<command::Entry>,
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
@@ -99,6 +102,7 @@ impl Module {
             service_names: Vec::new(),
             services: Vec::new(),
             pages: Vec::new(),
+            commands: Vec::new(),
             jobs: Vec::new(),
             rows: Vec::new(),
             tasks: Vec::new(),
@@ -164,6 +168,12 @@ impl Module {
     /// first segment of a page's path: the segment says which of both a request is for.
     pub fn pages(mut self, pages: impl IntoIterator<Item = (&'static str, MethodRouter<App>)>) -> Self {
         self.pages.extend(pages);
+        self
+    }
+
+    /// Adds a command to the program, beside `serve`, `migrate` and the others.
+    pub fn command<C: Command>(mut self) -> Self {
+        self.commands.push(command::Entry::of::<C>());
         self
     }
 

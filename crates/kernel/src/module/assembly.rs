@@ -14,6 +14,7 @@ use super::{AddService, Module, OpenAuthenticator, OpenPart, Page};
 use crate::{
     app::App,
     caller::Authenticator,
+    command,
     config::{Config, SectionReader, Settings, Source, Variable},
     contract::{self, Contract},
     database::migrations::{self, Set},
@@ -54,6 +55,7 @@ pub struct Modules {
     authenticator: OpenAuthenticator,
     services: Vec<AddService>,
     pages: Vec<Page>,
+    commands: Vec<command::Entry>,
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
@@ -78,7 +80,7 @@ impl fmt::Debug for Modules {
 struct Identity {
     name: &'static str,
     descriptors: &'static [u8],
-    registered: [usize; 9],
+    registered: [usize; 10],
 }
 
 impl Identity {
@@ -86,6 +88,7 @@ impl Identity {
         let registered = [
             module.services.len(),
             module.pages.len(),
+            module.commands.len(),
             module.jobs.len(),
             module.rows.len(),
             module.tasks.len(),
@@ -103,21 +106,25 @@ static INSTALLED: OnceLock<Modules> = OnceLock::new();
 static INSTALLING: Mutex<()> = Mutex::new(());
 
 impl Modules {
-    /// Checks the modules and makes them those of this process. A second call with the same modules, as in tests, returns
-    /// the first.
+    /// Checks the modules and makes them those of this process, whose program has these commands of its own. A second call
+    /// with the same modules, as in tests, returns the first.
     ///
     /// # Errors
     /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes and pages, undeclared scopes,
-    /// reasons or events that exist twice, handlers of undeclared events, services without implementation, jobs and tasks
-    /// that exist twice, tables that are partitioned twice, forgotten migrations, no authenticator or more than one.
-    pub fn install(product: Option<Set>, modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
+    /// reasons or events that exist twice, handlers of undeclared events, services without implementation, jobs, tasks and
+    /// commands that exist twice, tables that are partitioned twice, forgotten migrations, no authenticator or more than one.
+    pub fn install(
+        product: Option<Set>,
+        commands: &[String],
+        modules: Vec<Module>,
+    ) -> Result<&'static Self, Vec<Fault>> {
         let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(installed) = INSTALLED.get()
             && installed.identities.iter().eq(&modules.iter().map(Identity::of).collect::<Vec<_>>())
         {
             return Ok(installed);
         }
-        let assembled = Self::assemble(product, modules)?;
+        let assembled = Self::assemble(product, commands, modules)?;
         events::install(assembled.handlers.clone(), assembled.subscribers.clone());
         examples::install(assembled.examples.clone());
         INSTALLED.set(assembled).map_err(|_| vec![Fault("a process has one list of modules".to_owned())])?;
@@ -132,8 +139,8 @@ impl Modules {
         INSTALLED.get().expect("the modules are installed before anything is served")
     }
 
-    fn assemble(product: Option<Set>, modules: Vec<Module>) -> Result<Self, Vec<Fault>> {
-        let mut faults = check::modules(&modules);
+    fn assemble(product: Option<Set>, commands: &[String], modules: Vec<Module>) -> Result<Self, Vec<Fault>> {
+        let mut faults = check::modules(&modules, commands);
         let descriptors: Vec<_> = modules.iter().map(|module| (module.name, module.descriptors)).collect();
         let contract = match Contract::read(&descriptors) {
             Ok(contract) => {
@@ -161,6 +168,7 @@ impl Modules {
             authenticator,
             services: Vec::new(),
             pages: Vec::new(),
+            commands: Vec::new(),
             jobs: vec![Kind::of::<HandleEvent>()],
             rows: Vec::new(),
             tasks: sweep::tasks(partitioned.clone()),
@@ -188,6 +196,7 @@ impl Modules {
         self.parts.extend(module.parts);
         self.services.extend(module.services);
         self.pages.extend(module.pages);
+        self.commands.extend(module.commands);
         self.jobs.extend(module.jobs);
         self.rows.extend(module.rows);
         self.tasks.extend(module.tasks);
@@ -271,6 +280,11 @@ impl Modules {
     /// Returns the migrations, in the order in which they run.
     pub fn migrations(&self) -> &[Set] {
         &self.migrations
+    }
+
+    /// Returns the commands that the modules add to the program.
+    pub fn commands(&self) -> &[command::Entry] {
+        &self.commands
     }
 
     pub(crate) fn open_authenticator(&self, app: &App) -> Arc<dyn Authenticator> {

@@ -1,6 +1,7 @@
 //! The module in a whole server: over REST, gRPC and Envoy.
 
 mod background;
+mod commands;
 mod contract;
 mod leases;
 mod seam;

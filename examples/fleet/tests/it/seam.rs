@@ -1,14 +1,24 @@
 //! Mistakes of a module: each stops the start, with a message that names the cure.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use axum::routing::get;
+use clap::Parser;
 use fleet::{
-    lease::service::Leases,
+    lease::{command::LeasesCommand, service::Leases},
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
     vehicle::service::Vehicles,
 };
-use mainstay_kernel::{app::App, module::Module, partitions::Partitioned, schedule::MINUTE};
+use mainstay_kernel::{
+    app::App,
+    command::{Command, Program},
+    module::Module,
+    partitions::Partitioned,
+    schedule::MINUTE,
+};
 use protox::{
     Compiler, Error,
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
@@ -158,6 +168,27 @@ fn a_module_that_says_nothing_of_its_tables() {
     // It has another fault, and this one no longer.
     let faults = report(Module::new("fleet", fleet::proto::DESCRIPTORS).without_migrations());
     assert!(!faults.contains("migrations"), "{faults}");
+}
+
+/// A command with a name that is taken.
+#[derive(Debug, Parser)]
+struct Serve {}
+
+impl Command for Serve {
+    const NAME: &'static str = "serve";
+
+    async fn run(self, _: &mut dyn Program) -> anyhow::Result<ExitCode> {
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[test]
+fn commands_of_one_name() {
+    let faults = report(fleet::module().command::<Serve>().command::<LeasesCommand>());
+    let cure = "give it another `Command::NAME`";
+    let of_program = "the module fleet registers the command serve, which the program has already";
+    let of_module = "the module fleet registers the command leases, which the module fleet has already";
+    assert_names(&faults, &[of_program, of_module, cure]);
 }
 
 #[test]

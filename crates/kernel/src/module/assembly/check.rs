@@ -10,9 +10,11 @@ use crate::{
     module::Module,
 };
 
-/// Checks the modules.
-pub(super) fn modules(modules: &[Module]) -> Vec<Fault> {
-    [check(modules), check_partitioned(modules), check_migrations(modules)].concat()
+/// Checks the modules of a program that has these commands of its own.
+pub(super) fn modules(modules: &[Module], commands: &[String]) -> Vec<Fault> {
+    let checks =
+        [check(modules), check_partitioned(modules), check_migrations(modules), check_commands(modules, commands)];
+    checks.concat()
 }
 
 /// Checks the modules against their contract.
@@ -111,6 +113,21 @@ fn check_migrations(modules: &[Module]) -> Vec<Fault> {
             ))
         })
         .collect()
+}
+
+/// Checks that each command has a name of its own, which is not that of a command of the program either.
+fn check_commands(modules: &[Module], program: &[String]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut owners: HashMap<_, _> = program.iter().map(|name| (name.as_str(), "the program".to_owned())).collect();
+    for (module, command) in modules.iter().flat_map(|module| module.commands.iter().map(move |one| (module, one))) {
+        if let Some(owner) = owners.insert(command.name, format!("the module {}", module.name)) {
+            faults.push(Fault(format!(
+                "the module {} registers the command {}, which {owner} has already: give it another `Command::NAME`",
+                module.name, command.name
+            )));
+        }
+    }
+    faults
 }
 
 /// Checks what the modules say beside their contracts.
