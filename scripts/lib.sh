@@ -4,6 +4,7 @@
 BUF_VERSION=1.75.0
 CARGO_FUZZ_VERSION=0.13.2
 CONFORMANCE_VERSION=33.2.0
+NEXTEST_VERSION=0.9.143
 REDOCLY_VERSION=2.77.0
 # That of Debian 12, for the programs of releases.
 OLDEST_GLIBC=${OLDEST_GLIBC:-2.36}
@@ -30,6 +31,11 @@ if ! command -v cargo >/dev/null 2>&1 && [ -x "$HOME/.cargo/bin/cargo" ]; then
   PATH=$HOME/.cargo/bin:$PATH
   export PATH
 fi
+
+# The runner of the tests: cargo finds its subcommands on the PATH. One that is installed already comes first.
+NEXTEST_ROOT=$TOOLS/cargo-nextest-$NEXTEST_VERSION
+PATH=$PATH:$NEXTEST_ROOT/bin
+export PATH
 
 step() {
   printf '\n==> %s\n' "$*" >&2

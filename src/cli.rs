@@ -1,18 +1,12 @@
-//! The command line.
+//! The command line: the commands of the whole program, and those that modules add.
 
 mod config_check;
-mod dashboard;
 mod envoy;
-mod import;
-mod jobs;
-mod ledger;
-mod mail;
 mod migrate;
 mod notify;
-mod password;
 mod private_listener;
+mod program;
 mod scaffold;
-mod seed;
 mod serve;
 mod worker;
 
@@ -20,12 +14,12 @@ use crate::mail::config::{MailConfig, MailTransport};
 use crate::payments::config::PaymentsConfig;
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use mainstay_kernel::{
     app::App,
+    command::print,
     config::{Config, ConfigError, Source},
-    error::Reason,
     http::openapi,
     module::Modules,
     telemetry,
@@ -37,13 +31,11 @@ use mainstay_kernel::{
 /// prints its URLs. Configuration comes from the environment and an optional file; `mainstay config check` lists every
 /// variable.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, arg_required_else_help = true)]
-pub struct Cli {
+#[command(version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+struct Options {
     /// A TOML file with the same names as the environment variables, which take precedence.
     #[arg(long, global = true, env = "MAINSTAY_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    #[command(subcommand)]
-    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
@@ -52,16 +44,8 @@ enum Command {
     Serve(serve::Serve),
     /// Run background jobs only, until SIGINT or SIGTERM.
     Worker(worker::Worker),
-    /// Inspect and redrive dead jobs.
-    #[command(subcommand)]
-    Jobs(jobs::Jobs),
     /// Migrate the database to the schema of this version.
     Migrate(migrate::Migrate),
-    /// Fill the database with generated tickets.
-    Seed(seed::Seed),
-    /// Import a file through a running server.
-    #[command(subcommand)]
-    Import(import::Import),
     /// Print the OpenAPI 3.1 document.
     Openapi(OpenApi),
     /// Print the descriptor set (a binary FileDescriptorSet) for proxies and generic clients.
@@ -71,21 +55,6 @@ enum Command {
     /// Inspect the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Inspect the ledger.
-    #[command(subcommand)]
-    Ledger(ledger::Ledger),
-    /// Maintain what the dashboard shows.
-    #[command(subcommand)]
-    Dashboard(dashboard::Dashboard),
-    /// See what mail looks like, what was not sent, and to whom no mail is sent.
-    #[command(subcommand)]
-    Mail(mail::Mail),
-    /// Manage the keys that sign access tokens.
-    #[command(subcommand)]
-    Keys(Keys),
-    /// Manage users.
-    #[command(subcommand)]
-    Users(Users),
     New(scaffold::New),
     #[command(subcommand)]
     Add(scaffold::Add),
@@ -104,108 +73,65 @@ enum ConfigCommand {
     Check,
 }
 
-#[derive(Debug, Subcommand)]
-enum Keys {
-    /// Create a new signing key; tokens signed with the previous one stay valid.
-    Rotate,
+/// The program as clap sees it, without the commands of modules.
+fn own() -> clap::Command {
+    Command::augment_subcommands(Options::command())
 }
 
-#[derive(Debug, Subcommand)]
-enum Users {
-    /// Create an admin; the password is read from MAINSTAY_PASSWORD, or from a file.
-    CreateAdmin {
-        /// The e-mail address to sign in with.
-        email: String,
-        /// The display name of the user.
-        #[arg(long, default_value = "Admin")]
-        name: String,
-        #[command(flatten)]
-        password: password::Password,
-    },
+/// Returns the names of the program's own commands, which no module's command may have.
+pub(crate) fn command_names() -> Vec<String> {
+    let own = own();
+    let names = own.get_subcommands().map(|command| command.get_name().to_owned());
+    // clap adds this one when it reads a command line.
+    names.chain(["help".to_owned()]).collect()
 }
 
-impl Cli {
-    /// Runs the command.
-    pub fn run(self, modules: &'static Modules) -> ExitCode {
-        let runtime = telemetry::lines::batch_writes(tokio::runtime::Builder::new_multi_thread().enable_all()).build();
-        let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-            let telemetry = runtime.block_on(async { telemetry::start() })?;
-            let result = runtime.block_on(self.dispatch(modules));
-            telemetry.flush();
-            // A blocking task that hangs must not delay the exit.
-            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-            telemetry::lines::write_last();
-            result
-        });
-        match result {
-            Ok(code) => code,
-            Err(error) => {
-                eprintln!("mainstay: {error:#}");
-                ExitCode::FAILURE
-            }
+/// Reads the command line, and runs the command.
+pub(crate) fn run(modules: &'static Modules) -> ExitCode {
+    let all = modules.commands().iter().fold(own(), |all, command| all.subcommand(command.describe()));
+    let matches = all.get_matches();
+    let runtime = telemetry::lines::batch_writes(tokio::runtime::Builder::new_multi_thread().enable_all()).build();
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let telemetry = runtime.block_on(async { telemetry::start() })?;
+        let result = runtime.block_on(dispatch(modules, matches));
+        telemetry.flush();
+        // A blocking task that hangs must not delay the exit.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+        telemetry::lines::write_last();
+        result
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("mainstay: {error:#}");
+            ExitCode::FAILURE
         }
     }
-
-    async fn dispatch(self, modules: &'static Modules) -> anyhow::Result<ExitCode> {
-        let source = Source::read(self.config.as_deref(), &modules.variables());
-        match self.command {
-            Command::Openapi(command) => print(&format!("{:#}\n", openapi::document(command.server.as_deref()))),
-            Command::Descriptors => {
-                use std::io::Write as _;
-                std::io::stdout().write_all(&modules.contract.encoded)?;
-            }
-            Command::Envoy(command) => print(&command.configuration(&read(modules, source)?)),
-            Command::New(command) => command.run(modules)?,
-            Command::Add(command) => command.run()?,
-            Command::Import(command) => return command.run().await,
-            Command::Config(ConfigCommand::Check) => return Ok(config_check::run(&modules.settings(source))),
-            Command::Serve(command) => return command.run(modules, read_for_serving(modules, source)?).await,
-            Command::Worker(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
-            Command::Jobs(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
-            Command::Seed(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
-            Command::Migrate(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
-            Command::Ledger(command) => {
-                return command.run(Instance::open(modules, read(modules, source)?).await?).await;
-            }
-            Command::Dashboard(command) => {
-                return command.run(Instance::open(modules, read(modules, source)?).await?).await;
-            }
-            Command::Mail(command) => command.run(modules, read(modules, source)?).await?,
-            Command::Keys(Keys::Rotate) => {
-                let instance = Instance::open(modules, read(modules, source)?).await?;
-                migrate::require(&instance.app).await?;
-                let id = for_operator(crate::identity::signing_key::ops::rotate(&instance.app).await)?;
-                println!("New access tokens will be signed with {id} once every instance has published it.");
-                instance.close().await;
-            }
-            Command::Users(Users::CreateAdmin { email, name, password }) => {
-                let password = password.read()?;
-                let instance = Instance::open(modules, read(modules, source)?).await?;
-                migrate::require(&instance.app).await?;
-                let created = crate::identity::user::ops::create_admin(&instance.app, &email, &name, password).await;
-                println!("{} may sign in as {email}.", for_operator(created)?);
-                instance.close().await;
-            }
-        }
-        Ok(ExitCode::SUCCESS)
-    }
 }
 
-/// Converts an application error into a command-line error: for an operator, the cause of a server's error is the
-/// message, not what callers are told.
-fn for_operator<T>(result: mainstay_kernel::error::Result<T>) -> anyhow::Result<T> {
-    result.map_err(|error| {
-        let fields: Vec<_> = error.fields().iter().map(|(field, message)| format!("{field} {message}")).collect();
-        let what = match error.source() {
-            Some(_) if error.reason() == Reason::InternalError => "",
-            Some(_) if error.reason() == Reason::Unavailable => "Postgres, Redis or a provider does not answer",
-            _ => error.message(),
-        };
-        let cause = error.source().map(|source| format!("{source:#}"));
-        let parts = [Some(what.to_owned()), Some(fields.join(", ")), cause];
-        let parts: Vec<_> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-        anyhow::anyhow!("{}", parts.join(": "))
-    })
+async fn dispatch(modules: &'static Modules, mut matches: ArgMatches) -> anyhow::Result<ExitCode> {
+    let Options { config } = Options::from_arg_matches_mut(&mut matches)?;
+    let source = Source::read(config.as_deref(), &modules.variables());
+    let name = matches.subcommand_name().unwrap_or_default();
+    if let Some(command) = modules.commands().iter().find(|command| command.name == name) {
+        let (_, matches) = matches.remove_subcommand().unwrap_or_default();
+        return program::run(command, matches, modules, source).await;
+    }
+    match Command::from_arg_matches_mut(&mut matches)? {
+        Command::Openapi(command) => print(&format!("{:#}\n", openapi::document(command.server.as_deref()))),
+        Command::Descriptors => {
+            use std::io::Write as _;
+            std::io::stdout().write_all(&modules.contract.encoded)?;
+        }
+        Command::Envoy(command) => print(&command.configuration(&read(modules, source)?)),
+        Command::New(command) => command.run(modules)?,
+        Command::Add(command) => command.run()?,
+        Command::Config(ConfigCommand::Check) => return Ok(config_check::run(&modules.settings(source))),
+        Command::Serve(command) => return command.run(modules, read_for_serving(modules, source)?).await,
+        Command::Worker(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
+        Command::Migrate(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn read(modules: &Modules, source: Source) -> anyhow::Result<Config> {
@@ -222,12 +148,6 @@ fn read_for_serving(modules: &Modules, source: Source) -> anyhow::Result<Config>
 fn unusable(errors: Vec<ConfigError>) -> anyhow::Error {
     let errors: Vec<_> = errors.iter().map(|error| format!("\n  {error}")).collect();
     anyhow::anyhow!("the configuration is not usable:{}", errors.concat())
-}
-
-/// Prints to a reader that may stop early, as `head` does.
-fn print(text: &str) {
-    use std::io::Write as _;
-    std::io::stdout().write_all(text.as_bytes()).ok();
 }
 
 /// Warns of what only pretends to do its work, beside a database that is not a private one.

@@ -6,12 +6,11 @@
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use axum::{
-    Router,
     body::Bytes,
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, header},
     response::Response,
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use mainstay_kernel::{
     app::App,
@@ -38,7 +37,7 @@ fn policy(storage: Option<&str>) -> String {
 struct Files;
 
 pub(crate) fn module() -> Module {
-    Module::new("console", crate::proto::DESCRIPTOR_SET).pages(pages)
+    Module::new("console", crate::proto::DESCRIPTOR_SET).part(Console::open).pages(pages())
 }
 
 struct Console {
@@ -46,16 +45,16 @@ struct Console {
     policy: HeaderValue,
 }
 
-type Shared = State<Arc<Console>>;
+impl Console {
+    fn open(app: &App) -> anyhow::Result<Self> {
+        let assets = Files::iter().map(|name| (name.to_string(), Arc::new(asset(name)))).collect();
+        let policy = policy(files::direct_origin(&app.config));
+        Ok(Self { assets, policy: policy.try_into()? })
+    }
+}
 
-fn pages(app: &App) -> Router {
-    let assets = Files::iter().map(|name| (name.to_string(), Arc::new(asset(name)))).collect();
-    let policy = policy(files::direct_origin(&app.config)).try_into().expect("the origin of a URL is ASCII");
-    Router::new()
-        .route("/console", get(page))
-        .route("/console/", get(page))
-        .route("/console/{*path}", get(file))
-        .with_state(Arc::new(Console { assets, policy }))
+fn pages() -> [(&'static str, MethodRouter<App>); 3] {
+    [("/console", get(page)), ("/console/", get(page)), ("/console/{*path}", get(file))]
 }
 
 fn asset(name: Cow<'static, str>) -> Asset {
@@ -82,7 +81,8 @@ fn is_hashed(path: &str) -> bool {
 }
 
 /// The page, which finds out by its address what to show.
-async fn page(State(console): Shared, headers: HeaderMap) -> Response {
+async fn page(State(app): State<App>, headers: HeaderMap) -> Response {
+    let console = app.part::<Console>();
     let page = console.assets.get("index.html").expect("the build has a page").clone();
     let mut response = page.response(&headers).await;
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, console.policy.clone());
@@ -90,10 +90,10 @@ async fn page(State(console): Shared, headers: HeaderMap) -> Response {
 }
 
 /// A file; or the page, for an address within it. A file of another version is not found.
-async fn file(State(console): Shared, Path(path): Path<String>, headers: HeaderMap) -> Response {
-    match console.assets.get(&path) {
+async fn file(State(app): State<App>, Path(path): Path<String>, headers: HeaderMap) -> Response {
+    match app.part::<Console>().assets.get(&path) {
         Some(asset) if path != "index.html" => asset.clone().response(&headers).await,
         None if is_hashed(&path) => tonic::Status::from(Error::new(Reason::RouteNotFound)).into_http(),
-        _ => page(State(console), headers).await,
+        _ => page(State(app.clone()), headers).await,
     }
 }

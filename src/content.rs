@@ -24,7 +24,7 @@ pub(crate) fn module() -> Module {
         .config::<ContentConfig>()
         .service(|app| PostServiceServer::new(Posts { app: app.clone() }))
         .part(|app| Ok(Published::new(&app.cache)))
-        .pages(feed::pages)
+        .pages(feed::pages())
         .queue::<PublishPost>()
         .on::<PostUpdated>(jobs::outdate)
         .on::<PostPublished>(jobs::outdate)

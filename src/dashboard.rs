@@ -1,5 +1,6 @@
 //! The dashboard: what people look at to see how the business and the servers do.
 
+mod command;
 pub mod config;
 mod examples;
 pub mod overview;
@@ -10,6 +11,7 @@ pub mod system_log;
 use mainstay_kernel::{module::Module, telemetry::metrics::Metric};
 
 use self::{
+    command::Dashboard,
     config::DashboardConfig,
     overview::{cached::Overviews, service::OverviewRpc},
     revenue::service::Revenues,
@@ -35,6 +37,7 @@ pub(crate) fn module() -> Module {
         .service(|app| RevenueServiceServer::new(Revenues { app: app.clone() }))
         .service(|app| SettingServiceServer::new(SettingRpcs { app: app.clone() }))
         .service(|app| SystemLogServiceServer::new(SystemLogRpcs { app: app.clone() }))
+        .command::<Dashboard>()
         .metrics([Metric::counter(
             "mainstay_system_log_lines_total",
             "Lines of the log that were stored, or not: more than are stored per second, or than wait, or the store was unavailable",

@@ -42,8 +42,8 @@ pub(crate) fn module() -> Module {
         .part(|app| Ok(Links::new(&app.secret)))
         .part(|_| Ok(avatar::Painter::default()))
         .service(|app| FileServiceServer::new(Files { app: app.clone() }))
-        .pages(pages::pages)
-        .pages(avatar::pages)
+        .pages(pages::pages())
+        .pages(avatar::pages())
         .every(MINUTE, "expire_files", "Deletes uploads that were not completed, and unused files", jobs::expire_files)
         .every(
             MINUTE,

@@ -18,7 +18,13 @@ pub mod user;
 
 use std::sync::Arc;
 
-use axum::{Json, Router, http::header, routing::get};
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use mainstay_kernel::{app::App, module::Module, schedule::HOUR, telemetry::metrics::Metric};
 
 use self::{
@@ -53,7 +59,10 @@ pub(crate) fn module() -> Module {
         .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
         .service(|app| UserServiceServer::new(Users { app: app.clone() }))
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
-        .pages(pages)
+        .pages([("/.well-known/jwks.json", get(jwks))])
+        .pages(browser::pages())
+        .command::<signing_key::command::Keys>()
+        .command::<user::command::Users>()
         .every(
             HOUR,
             "expire_revocations",
@@ -82,10 +91,7 @@ pub async fn start(app: &App) {
     revocation::ops::watch(app).await;
 }
 
-/// The public keys that verify access tokens (RFC 7517), and the sign-in of browsers.
-fn pages(app: &App) -> Router {
-    let keys = app.clone();
-    let jwks =
-        move || async move { ([(header::CACHE_CONTROL, "public, max-age=60")], Json(keys.part::<Tokens>().jwks())) };
-    Router::new().route("/.well-known/jwks.json", get(jwks)).merge(browser::pages(app))
+/// The public keys that verify access tokens (RFC 7517).
+async fn jwks(State(app): State<App>) -> Response {
+    ([(header::CACHE_CONTROL, "public, max-age=60")], Json(app.part::<Tokens>().jwks())).into_response()
 }

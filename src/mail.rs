@@ -1,5 +1,6 @@
 //! Mail: what is written, and how it is sent.
 
+mod command;
 pub mod config;
 pub mod id;
 pub mod job;
@@ -23,6 +24,7 @@ use mainstay_kernel::{
 };
 
 use self::{
+    command::Mail,
     config::MailConfig,
     job::SendMail,
     jobs::{BulkMails, UrgentMails},
@@ -38,8 +40,9 @@ pub(crate) fn module() -> Module {
         .config::<MailConfig>()
         .part(|app| transport::open(&app.config, &app.clock))
         .part(|app| open_templates(app.config.section()))
-        .pages(preview::pages)
-        .pages(pages::pages)
+        .pages(preview::pages())
+        .pages(pages::pages())
+        .command::<Mail>()
         .due_rows::<UrgentMails>()
         .due_rows::<BulkMails>()
         .queue::<SendMail>()

@@ -17,7 +17,7 @@ use mainstay_kernel::{
     schedule::HOUR,
 };
 
-use self::{dead_job::service::DeadJobs, kind::Kinds, service::Operations};
+use self::{dead_job::command::Jobs, dead_job::service::DeadJobs, kind::Kinds, service::Operations};
 use crate::proto::{
     DESCRIPTOR_SET,
     operations::v1::{dead_job_service_server::DeadJobServiceServer, operation_service_server::OperationServiceServer},
@@ -32,6 +32,7 @@ pub(crate) fn module() -> Module {
         .part(|_| Ok(Kinds::new(Modules::installed().contributions::<OperationKind>().copied())))
         .service(|app| OperationServiceServer::new(Operations { app: app.clone() }))
         .service(|app| DeadJobServiceServer::new(DeadJobs { app: app.clone() }))
+        .command::<Jobs>()
         .every(HOUR, "forget_operations", "Removes operations 30 days after they ended", jobs::forget_operations)
         .examples(examples::by_name)
 }

@@ -28,7 +28,7 @@ use self::{
     config::PaymentsConfig,
     gateway::{sandbox::Sandbox, stripe::Stripe},
     id::PaymentId,
-    ledger::check_job::CheckLedger,
+    ledger::{check_job::CheckLedger, command::Ledger},
     payment::{model::Payment, service::Payments},
     refund::{ops::RefundIntent, search_job::FindRefunds, service::Refunds, sync_job::SyncRefunds},
     stripe_events::PaymentEvents,
@@ -101,6 +101,7 @@ pub(crate) fn module() -> Module {
             "Compares what was booked in the last 3 days with the gateway's books",
             jobs::check_ledger,
         )
+        .command::<Ledger>()
         .contribute::<Arc<dyn Handler>>(Arc::new(PaymentEvents))
         .dependency(Dependency { name: "gateway", is_available: |app| Box::pin(gateway_is_available(app)) })
         .alerts(ALERTS.map(|cause| ("gateway", cause)))

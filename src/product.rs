@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use mainstay_kernel::{
     database::migrations::{PUBLIC, Set},
@@ -25,19 +24,22 @@ pub struct Product {
 
 /// Returns Mainstay's own modules. A module may use the parts of those before it.
 pub fn product() -> Product {
-    Product { modules: Vec::new() }
-        .with(identity::module())
-        .with(operations::module())
-        .with(files::module())
-        .with(support::module())
-        .with(content::module())
-        .with(orders::module())
-        .with(payments::module())
-        .with(subscriptions::module())
-        .with(webhooks::module())
-        .with(mail::module())
-        .with(dashboard::module())
-        .with(console::module())
+    let modules = [
+        identity::module(),
+        operations::module(),
+        files::module(),
+        support::module(),
+        content::module(),
+        orders::module(),
+        payments::module(),
+        subscriptions::module(),
+        webhooks::module(),
+        mail::module(),
+        dashboard::module(),
+        console::module(),
+    ];
+    // Their tables are those of MIGRATIONS.
+    Product { modules: modules.map(Module::without_migrations).into() }
 }
 
 impl Product {
@@ -52,13 +54,14 @@ impl Product {
     /// # Errors
     /// Every fault, with its cure.
     pub fn install(self) -> Result<&'static Modules, Vec<Fault>> {
-        Modules::install(Some(Set { schema: PUBLIC, migrations: MIGRATIONS }), self.modules)
+        let migrations = Set { schema: PUBLIC, migrations: MIGRATIONS };
+        Modules::install(Some(migrations), &cli::command_names(), self.modules)
     }
 
     /// Runs the command line: `serve`, `worker`, `migrate` and the others.
     pub fn run(self) -> ExitCode {
         match self.install() {
-            Ok(modules) => cli::Cli::parse().run(modules),
+            Ok(modules) => cli::run(modules),
             Err(faults) => {
                 eprintln!("mainstay: the modules do not fit together:");
                 for fault in faults {

@@ -16,7 +16,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use mainstay_kernel::{module::Module, partitions::PartitionedTable, schedule::MINUTE};
 
-use self::{comment::service::Comments, config::SupportConfig, import::job::ImportTickets, ticket::service::Tickets};
+use self::{
+    comment::service::Comments,
+    config::SupportConfig,
+    import::{command::Import, job::ImportTickets},
+    seed::command::Seed,
+    ticket::service::Tickets,
+};
 use crate::operations::{OperationKind, model::Kind};
 use crate::proto::{
     DESCRIPTOR_SET,
@@ -33,6 +39,8 @@ pub(crate) fn module() -> Module {
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
         .service(|app| ActivityServiceServer::new(Comments { app: app.clone() }))
         .queue::<ImportTickets>()
+        .command::<Import>()
+        .command::<Seed>()
         .contribute(OperationKind {
             kind: Kind::ImportTickets,
             on_cancel: |connection, cancelled, now| Box::pin(import::ops::cancel(connection, cancelled, now)),

@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use mainstay_kernel::{
+    command::print,
     config::{ConfigError, Origin, Setting, Settings},
     http::listener::tls::Tls,
 };
 
-use crate::{cli::print, mail::open_templates};
+use crate::mail::open_templates;
 
 /// Prints the values in effect, then all errors, also those of the files that the configuration names.
 pub(crate) fn run(settings: &Settings) -> ExitCode {

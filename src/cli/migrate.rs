@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::{Instance, for_operator};
+use crate::cli::Instance;
 use mainstay_kernel::{
     app::App,
+    command::for_operator,
     database::{ConnectFailure, migrations},
     module::Modules,
     partitions,

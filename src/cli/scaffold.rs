@@ -5,6 +5,7 @@
 
 mod changes;
 mod edit;
+mod git;
 mod name;
 mod sources;
 mod template;
@@ -65,7 +66,7 @@ impl New {
         let versions = fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
         changes.create(self.folder.join("Cargo.lock"), versions);
         changes.write()?;
-        println!("{} has a back end of your own. Next:\n", self.folder.display());
+        println!("{} has a back end of your own. {} Next:\n", self.folder.display(), git::init(&self.folder));
         println!("  cd {}", self.folder.display());
         println!("  cargo run -- add resource purchase_order    # or what you need");
         println!("  make test");
@@ -109,7 +110,10 @@ fn add(root: &Path, resource: &Resource, now: DateTime<Utc>) -> anyhow::Result<V
     changes.edit(root.join("src/schema.rs"), |text| {
         let table = format!("{module}.{plural} (");
         if text.contains(&table) {
-            bail!("there is a table {plural} already")
+            bail!(
+                "there is a table {plural} already: choose another name for the resource, or another --plural; to write \
+                 the table anew, take it out of this file and its migration out of migrations/ first"
+            )
         }
         Ok(format!("{text}{}", snippet("schema.rs")))
     })?;

@@ -10,12 +10,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
-    Instance, for_operator,
+    Instance,
     migrate::{NewerDatabase, SchemaCheck},
     notify::Notify,
     private_listener::PrivateListener,
 };
 use mainstay_kernel::{
+    command::for_operator,
     config::Config,
     http::{health::Readiness, listener as server, service},
     module::Modules,

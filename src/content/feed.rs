@@ -2,11 +2,10 @@
 
 use atom_syndication::{Category, Entry, Feed, FixedDateTime, Generator, Link, Person, Text};
 use axum::{
-    Router,
     extract::State,
     http::header,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use chrono::{DateTime, Utc};
 use mainstay_kernel::app::App;
@@ -20,8 +19,8 @@ use crate::content::{
 const ENTRIES: i64 = 50;
 const PATH: &str = "/feed.atom";
 
-pub(super) fn pages(app: &App) -> Router {
-    Router::new().route(PATH, get(page)).with_state(app.clone())
+pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 1] {
+    [(PATH, get(page))]
 }
 
 async fn page(State(app): State<App>) -> Response {

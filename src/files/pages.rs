@@ -7,12 +7,11 @@
 mod range;
 
 use axum::{
-    Router,
     body::Body,
     extract::{Path, Query, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{get, put},
+    routing::{MethodRouter, get, put},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use mainstay_kernel::{
@@ -38,12 +37,8 @@ use range::Requested;
 /// Nothing in a file may run, load or be framed.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
 
-pub(super) fn pages(app: &App) -> Router {
-    Router::new()
-        .route("/files/uploads/{file_id}", put(upload))
-        .route("/files/{file_id}", get(download))
-        .route("/images/{file_id}", get(image))
-        .with_state(app.clone())
+pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
+    [("/files/uploads/{file_id}", put(upload)), ("/files/{file_id}", get(download)), ("/images/{file_id}", get(image))]
 }
 
 /// The query of a link.

@@ -1,5 +1,6 @@
 //! The keys that sign access tokens.
 
+pub(crate) mod command;
 pub mod keys;
 pub mod model;
 pub mod ops;

@@ -1,5 +1,6 @@
 //! Users: people who sign in.
 
+pub(crate) mod command;
 pub mod model;
 pub mod ops;
 pub mod service;

@@ -11,11 +11,11 @@ mod view;
 use std::{net::IpAddr, time::Duration};
 
 use axum::{
-    Extension, Router,
+    Extension,
     extract::{Request, State},
     http::{HeaderMap, Uri},
     response::Response,
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use mainstay_kernel::{
     app::App,
@@ -41,12 +41,12 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most characters of a name, as in the contract.
 const MAX_NAME_CHARS: usize = 100;
 
-pub(super) fn pages(app: &App) -> Router {
-    Router::new()
-        .route(links::RESET, get(show_reset).post(submit_reset))
-        .route(links::REGISTER, get(show_registration).post(submit_registration))
-        .route(links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe))
-        .with_state(app.clone())
+pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
+    [
+        (links::RESET, get(show_reset).post(submit_reset)),
+        (links::REGISTER, get(show_registration).post(submit_registration)),
+        (links::UNSUBSCRIBE, get(show_unsubscription).post(unsubscribe)),
+    ]
 }
 
 /// Returns the token of a link.

@@ -4,13 +4,15 @@
 use std::fmt::Write as _;
 
 use axum::{
-    Router,
     extract::{Path, State},
     http::{StatusCode, header},
     response::{Html, IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
-use mainstay_kernel::app::App;
+use mainstay_kernel::{
+    app::App,
+    error::{Error, Reason},
+};
 
 use crate::{
     identity::user::model::Language,
@@ -25,14 +27,17 @@ use crate::{
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src https:; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the pages. They are those of developers: where mail goes to a provider, there are none.
-pub(super) fn pages(app: &App) -> Router {
-    match app.config.section::<MailConfig>().transport {
-        MailTransport::Outbox | MailTransport::Log => {
-            Router::new().route("/dev/mail", get(index)).route("/dev/mail/{file}", get(mail)).with_state(app.clone())
-        }
-        _ => Router::new(),
-    }
+/// Returns the pages. They are those of developers: where mail goes to a provider, nothing is found there.
+pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 2] {
+    [("/dev/mail", get(index)), ("/dev/mail/{file}", get(mail))]
+}
+
+fn is_for_developers(app: &App) -> bool {
+    matches!(app.config.section::<MailConfig>().transport, MailTransport::Outbox | MailTransport::Log)
+}
+
+fn not_found() -> Response {
+    tonic::Status::from(Error::new(Reason::RouteNotFound)).into_http()
 }
 
 fn page(body: Html<String>) -> Response {
@@ -41,6 +46,9 @@ fn page(body: Html<String>) -> Response {
 }
 
 async fn index(State(app): State<App>) -> Response {
+    if !is_for_developers(&app) {
+        return not_found();
+    }
     let languages: Vec<_> = app.part::<Templates>().languages().collect();
     let mut rows = String::new();
     for name in templates::names() {
@@ -61,6 +69,9 @@ async fn index(State(app): State<App>) -> Response {
 }
 
 async fn mail(State(app): State<App>, Path(file): Path<String>) -> Response {
+    if !is_for_developers(&app) {
+        return not_found();
+    }
     let mut parts = file.split('.');
     let (Some(name), Some(tag), Some(format)) = (parts.next(), parts.next(), parts.next()) else {
         return StatusCode::NOT_FOUND.into_response();

@@ -1,4 +1,5 @@
 //! Dead jobs: those that used up their attempts.
 
+pub(crate) mod command;
 pub mod ops;
 pub mod service;

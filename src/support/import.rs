@@ -1,5 +1,6 @@
 //! Imports of tickets from files.
 
+pub(crate) mod command;
 pub mod job;
 pub mod model;
 pub mod ops;

@@ -1,4 +1,5 @@
 //! Generated tickets, for trials and benchmarks.
 
+pub(crate) mod command;
 pub mod ops;
 pub mod store;

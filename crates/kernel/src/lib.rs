@@ -6,6 +6,7 @@
 //! # What a module is
 //!
 //! - [`module`]: the seam; what a domain brings, and the list of all modules of a process.
+//! - [`command`]: what a command of a module is, and what it gets from the program.
 //! - [`contract`]: what is read from the `.proto` files; policies, error reasons, field rules.
 //! - [`app`]: the dependencies of a request, and the parts that modules add.
 //!
@@ -56,6 +57,7 @@ pub mod cache;
 pub mod caller;
 pub mod changes;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod context;
 pub mod contract;

@@ -12,6 +12,7 @@
 //!         .queue::<Recharge>()
 //!         .every(HOUR, "fleet.expire_leases", "Ends leases whose time is over", expire_leases)
 //!         .on::<OrderPaid>(grant_lease)
+//!         .command::<LeasesCommand>()
 //! }
 //! ```
 
@@ -19,6 +20,7 @@ mod assembly;
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
+use axum::routing::MethodRouter;
 use diesel_migrations::EmbeddedMigrations;
 use futures_util::future::BoxFuture;
 use tonic::{server::NamedService, service::Routes};
@@ -26,6 +28,7 @@ use tonic::{server::NamedService, service::Routes};
 use crate::{
     app::App,
     caller::Authenticator,
+    command::{self, Command},
     config::{Section, SectionReader},
     error::Result,
     events::{self, EventKind, Subscriber},
@@ -45,7 +48,8 @@ pub use assembly::{Fault, Modules};
 
 type OpenPart = Box<dyn Fn(App) -> BoxFuture<'static, anyhow::Result<App>> + Send + Sync>;
 type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;
-type Pages = fn(&App) -> axum::Router;
+/// An HTTP page, with its path.
+type Page = (&'static str, MethodRouter<App>);
 /// Opens what identifies callers.
 pub type OpenAuthenticator = fn(&App) -> Arc<dyn Authenticator>;
 
@@ -55,12 +59,14 @@ pub struct Module {
     name: &'static str,
     descriptors: &'static [u8],
     migrations: Option<EmbeddedMigrations>,
+    is_without_migrations: bool,
     sections: Vec<SectionReader>,
     parts: Vec<OpenPart>,
     authenticator: Option<OpenAuthenticator>,
     service_names: Vec<&'static str>,
     services: Vec<AddService>,
-    pages: Vec<Pages>,
+    pages: Vec<Page>,
+    commands: Vec<command::Entry>,
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
@@ -89,12 +95,14 @@ impl Module {
             name,
             descriptors,
             migrations: None,
+            is_without_migrations: false,
             sections: Vec::new(),
             parts: Vec::new(),
             authenticator: None,
             service_names: Vec::new(),
             services: Vec::new(),
             pages: Vec::new(),
+            commands: Vec::new(),
             jobs: Vec::new(),
             rows: Vec::new(),
             tasks: Vec::new(),
@@ -113,6 +121,13 @@ impl Module {
     /// Adds migrations. They run in a schema with the module's name, with a table of versions of its own.
     pub fn migrations(mut self, migrations: EmbeddedMigrations) -> Self {
         self.migrations = Some(migrations);
+        self
+    }
+
+    /// Says that the module brings no migrations: it has no tables, or they are among the product's own, in the schema
+    /// `public`. A module that says neither this nor [`Module::migrations`] stops the start: it has forgotten its tables.
+    pub fn without_migrations(mut self) -> Self {
+        self.is_without_migrations = true;
         self
     }
 
@@ -149,9 +164,16 @@ impl Module {
         self
     }
 
-    /// Adds HTTP pages beside the API.
-    pub fn pages(mut self, open: Pages) -> Self {
-        self.pages.push(open);
+    /// Adds HTTP pages beside the API, with their paths as axum writes them. No route of the contract may begin with the
+    /// first segment of a page's path: the segment says which of both a request is for.
+    pub fn pages(mut self, pages: impl IntoIterator<Item = (&'static str, MethodRouter<App>)>) -> Self {
+        self.pages.extend(pages);
+        self
+    }
+
+    /// Adds a command to the program, beside `serve`, `migrate` and the others.
+    pub fn command<C: Command>(mut self) -> Self {
+        self.commands.push(command::Entry::of::<C>());
         self
     }
 

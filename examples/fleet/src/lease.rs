@@ -1,5 +1,6 @@
 //! Leases.
 
+pub mod command;
 pub mod model;
 pub mod ops;
 pub mod service;

@@ -21,7 +21,7 @@ use mainstay_kernel::{module::Module, schedule::MINUTE};
 
 use crate::{
     config::FleetConfig,
-    lease::service::Leases,
+    lease::{command::LeasesCommand, service::Leases},
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
     vehicle::{job::Recharge, service::Vehicles},
 };
@@ -40,5 +40,6 @@ pub fn module() -> Module {
         .queue::<Recharge>()
         .every(MINUTE, "fleet.expire_leases", "Ends leases whose time is over", jobs::expire_leases)
         .on::<OrderPaid>(jobs::grant_lease)
+        .command::<LeasesCommand>()
         .examples(examples::by_name)
 }

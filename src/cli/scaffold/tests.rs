@@ -57,7 +57,7 @@ fn a_repository_and_its_resources_are_written() {
     assert!(read(&root, "proto/book_shop/v1/invoice_service.proto").contains("// Creates an invoice."));
     assert!(read(&root, "migrations/1970-01-01-000001_create_delivery_notes/up.sql").contains("TABLE delivery_notes"));
 
-    for (path, text) in tree(&root) {
+    for (path, text) in tree(&root).into_iter().filter(|(path, _)| !path.starts_with(root.join(".git"))) {
         let (path, text) = (path.to_string_lossy().to_lowercase(), String::from_utf8_lossy(&text).to_lowercase());
         for word in ["sample_item", "sampleitem", "sample item", "sample-item", "my_module", "mainstay_path"] {
             assert!(!path.contains(word) && !text.contains(word), "{path} has {word}");
@@ -91,8 +91,27 @@ fn nothing_is_overwritten_or_half_written() {
     let schema = read(&root, "src/schema.rs");
     fs::write(root.join("src/schema.rs"), schema.replace("shop.books", "shop.authors")).expect("a schema");
     let error = add_named(&root, "author").expect_err("there is such a table");
-    assert!(format!("{error:#}").contains("there is a table authors already"), "{error:#}");
+    for part in ["schema.rs", "there is a table authors already: choose another name", "--plural", "migrations/"] {
+        assert!(format!("{error:#}").contains(part), "{part}: {error:#}");
+    }
     add_named(parent.path(), "book").expect_err("this is no repository");
+}
+
+/// `make test` needs git.
+#[test]
+fn a_repository_of_its_own_is_made_unless_there_is_one_around_it() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let alone = parent.path().join("book_shop");
+    new(&alone).expect("a repository");
+    assert!(alone.join(".git").is_dir());
+    assert_eq!(read(&alone, ".gitignore"), "/target\n");
+    assert!(git::init(&alone).contains("belongs to the git repository"), "it is one by now");
+
+    let within = alone.join("tea_shop");
+    new(&within).expect("a repository in another");
+    assert!(!within.join(".git").exists());
+    let nowhere = git::init(&parent.path().join("missing"));
+    assert!(nowhere.contains("`git init` makes it one"), "{nowhere}");
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! Avatars, for the pages that show them. The URL is what one has to know.
 
 use axum::{
-    Router,
     body::Body,
     extract::{Path, State},
     http::header,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use futures_util::TryStreamExt as _;
 use mainstay_kernel::{
@@ -18,8 +17,8 @@ use uuid::Uuid;
 use super::{ops, picture::SIZES};
 use crate::files::storage::Storage;
 
-pub(crate) fn pages(app: &App) -> Router {
-    Router::new().route("/avatars/{id}/{size}", get(page)).with_state(app.clone())
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 1] {
+    [("/avatars/{id}/{size}", get(page))]
 }
 
 async fn page(State(app): State<App>, Path((id, size)): Path<(String, String)>) -> Response {

@@ -19,13 +19,13 @@ use std::{
 };
 
 use axum::{
-    Extension, Json, Router,
+    Extension, Json,
     body::Bytes,
     extract::{DefaultBodyLimit, Request, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{MethodRouter, post},
 };
 use mainstay_kernel::{
     app::App,
@@ -49,14 +49,16 @@ use crate::identity::{
 const MAX_BODY_BYTES: usize = 4096;
 const DEADLINE: Duration = Duration::from_secs(5);
 
-pub(crate) fn pages(app: &App) -> Router {
-    Router::new()
-        .route("/session", post(sign_in).delete(sign_out))
-        .route("/session/refresh", post(refresh))
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .layer(axum::middleware::from_fn(limit_time))
-        .layer(axum::middleware::from_fn(origin::require_same))
-        .with_state(app.clone())
+pub(crate) fn pages() -> [(&'static str, MethodRouter<App>); 2] {
+    [("/session", post(sign_in).delete(sign_out)), ("/session/refresh", post(refresh))]
+        .map(|(path, page)| (path, guarded(page)))
+}
+
+/// Puts a page behind what the middleware of method calls would check.
+fn guarded(page: MethodRouter<App>) -> MethodRouter<App> {
+    let page: MethodRouter<App> = page.layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+    let page: MethodRouter<App> = page.layer(axum::middleware::from_fn(limit_time));
+    page.layer(axum::middleware::from_fn(origin::require_same))
 }
 
 /// Limits the time of a request, as the middleware of method calls does.

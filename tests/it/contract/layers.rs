@@ -51,7 +51,8 @@ fn machinery() -> Vec<String> {
 }
 
 /// What a file of a module is for, by the first of these names in its path.
-const LAYERS: [&str; 10] = ["model", "store", "service", "ops", "id", "event", "events", "job", "jobs", "config"];
+const LAYERS: [&str; 11] =
+    ["model", "store", "service", "command", "ops", "id", "event", "events", "job", "jobs", "config"];
 
 fn layer(module: &[String]) -> Option<&'static str> {
     // A crate with a single resource has these files beside its `lib.rs`.
@@ -114,7 +115,7 @@ fn a_model_does_no_io_and_knows_no_protocol() {
         let system = path[0] == "std" && path.get(1).is_some_and(|name| SYSTEM.contains(&name.as_str()));
         let machinery = path[0] == "mainstay_kernel" && path.get(1).is_some_and(|name| !PLAIN.contains(&name.as_str()));
         let ours = graph.resolve(from, path).is_some_and(|(to, _)| {
-            matches!(layer(&to.module), Some("store" | "service" | "ops" | "job" | "jobs" | "config"))
+            matches!(layer(&to.module), Some("store" | "service" | "command" | "ops" | "job" | "jobs" | "config"))
         });
         let outside = OUTSIDE.contains(&path[0].as_str());
         layer(&from.module) == Some("model")
@@ -128,7 +129,7 @@ fn a_store_knows_no_protocol_and_no_caller_of_its_own() {
     none(&breaches(|graph, from, path| {
         let above = graph
             .resolve(from, path)
-            .is_some_and(|(to, _)| matches!(layer(&to.module), Some("service" | "ops" | "jobs")));
+            .is_some_and(|(to, _)| matches!(layer(&to.module), Some("service" | "command" | "ops" | "jobs")));
         let outside = OUTSIDE.contains(&path[0].as_str());
         layer(&from.module) == Some("store") && (outside || above || is_message(graph, from, path))
     }));
@@ -138,18 +139,19 @@ fn a_store_knows_no_protocol_and_no_caller_of_its_own() {
 fn operations_know_no_protocol_and_no_service() {
     const OUTSIDE: [&str; 3] = ["axum", "prost", "tonic"];
     none(&breaches(|graph, from, path| {
-        let above = graph.resolve(from, path).is_some_and(|(to, _)| layer(&to.module) == Some("service"));
+        let above =
+            graph.resolve(from, path).is_some_and(|(to, _)| matches!(layer(&to.module), Some("service" | "command")));
         let outside = OUTSIDE.contains(&path[0].as_str());
         layer(&from.module) == Some("ops") && (outside || above || is_message(graph, from, path))
     }));
 }
 
 #[test]
-fn a_service_leaves_the_database_to_the_operations() {
+fn a_service_and_a_command_leave_the_database_to_the_operations() {
     none(&breaches(|graph, from, path| {
         let store = graph.resolve(from, path).is_some_and(|(to, _)| layer(&to.module) == Some("store"));
         let outside = ["diesel", "diesel_async", "tokio_postgres"].contains(&path[0].as_str());
-        layer(&from.module) == Some("service") && (store || outside)
+        matches!(layer(&from.module), Some("service" | "command")) && (store || outside)
     }));
 }
 

@@ -1,4 +1,4 @@
-//! The excerpts in README.md and CONTRIBUTING.md match the files they quote.
+//! The excerpts in README.md, CONTRIBUTING.md and that of the example match the files they quote.
 
 use std::path::Path;
 
@@ -7,15 +7,16 @@ fn lines(text: &str) -> Vec<&str> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect()
 }
 
-/// The file and the lines of each code fence marked `file=`.
+/// The file and the lines of each code fence marked `file=`. Code of a contract or a module has to be marked.
 fn excerpts(text: &str) -> Vec<(&str, Vec<&str>)> {
     let mut found = Vec::new();
     let mut fences = text.split("```");
     // Fences alternate: the text before a fence, then its content.
     while let (Some(_), Some(fence)) = (fences.next(), fences.next()) {
         let Some((head, body)) = fence.split_once('\n') else { continue };
-        if let Some((_, file)) = head.split_once(" file=") {
-            found.push((file.trim(), lines(body)));
+        match head.split_once(" file=") {
+            Some((_, file)) => found.push((file.trim(), lines(body))),
+            None => assert!(!["proto", "rust"].contains(&head.trim()), "name the file with `file=`:\n{body}"),
         }
     }
     found
@@ -37,10 +38,10 @@ fn quotes(source: &str, excerpt: &[&str]) -> bool {
 fn every_excerpt_matches_its_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut stale = Vec::new();
-    for document in ["README.md", "CONTRIBUTING.md"] {
+    for (document, steps) in [("README.md", 4), ("CONTRIBUTING.md", 4), ("examples/fleet/README.md", 3)] {
         let text = std::fs::read_to_string(root.join(document)).unwrap_or_else(|error| panic!("{document}: {error}"));
         let excerpts = excerpts(&text);
-        assert!(excerpts.len() >= 4, "{document} has an excerpt for each step: {excerpts:?}");
+        assert!(excerpts.len() >= steps, "{document} has an excerpt for each step: {excerpts:?}");
         for (file, excerpt) in excerpts {
             let source = std::fs::read_to_string(root.join(file));
             if !source.is_ok_and(|source| quotes(&source, &excerpt)) {

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
     body::Bytes,
     extract::State,
     http::{HeaderMap, HeaderValue, header},
@@ -23,17 +22,19 @@ use crate::http::asset::{Asset, Caching};
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// Returns the routes of the reference page and of the OpenAPI document, which is rendered when it is first asked for.
-pub fn router<S: Clone + Send + Sync + 'static>(document: fn() -> &'static str) -> Router<S> {
+/// Returns the reference page, what it loads, and the OpenAPI document, which is rendered when it is first asked for: each
+/// with its path.
+pub fn pages(document: fn() -> &'static str) -> [(&'static str, MethodRouter); 5] {
     let page = || Bytes::from_static(include_bytes!("docs/page.html"));
     let start = || Bytes::from_static(include_bytes!("docs/start.js"));
     let mark = || Bytes::from_static(include_bytes!("docs/mark.svg"));
-    Router::new()
-        .route("/openapi.json", file("application/json", move || Bytes::from_static(document().as_bytes())))
-        .route("/docs", file("text/html; charset=utf-8", page).layer(axum::middleware::map_response(restrict)))
-        .route("/docs/start.js", file("text/javascript; charset=utf-8", start))
-        .route("/docs/scalar.js", file("text/javascript; charset=utf-8", scalar))
-        .route("/docs/mark.svg", file("image/svg+xml", mark))
+    [
+        ("/openapi.json", file("application/json", move || Bytes::from_static(document().as_bytes()))),
+        ("/docs", file("text/html; charset=utf-8", page).layer(axum::middleware::map_response(restrict))),
+        ("/docs/start.js", file("text/javascript; charset=utf-8", start)),
+        ("/docs/scalar.js", file("text/javascript; charset=utf-8", scalar)),
+        ("/docs/mark.svg", file("image/svg+xml", mark)),
+    ]
 }
 
 /// Scalar's script, which its crate embeds.
@@ -41,10 +42,7 @@ fn scalar() -> Bytes {
     scalar_api_reference::get_asset("scalar.js").expect("the crate holds its script").into()
 }
 
-fn file<S: Clone + Send + Sync + 'static>(
-    media_type: &'static str,
-    load: impl Fn() -> Bytes + Send + Sync + 'static,
-) -> MethodRouter<S> {
+fn file(media_type: &'static str, load: impl Fn() -> Bytes + Send + Sync + 'static) -> MethodRouter {
     get(async |State(asset): State<Arc<Asset>>, headers: HeaderMap| asset.response(&headers).await)
         .with_state(Arc::new(Asset::new(media_type, Caching::Revalidate, load)))
 }

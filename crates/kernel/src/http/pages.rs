@@ -1,34 +1,29 @@
 //! Pages outside the API: liveness and documents for everybody, health and metrics for operators.
 
+pub(crate) mod own;
+
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Redirect, Response},
-    routing::get,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{MethodRouter, get},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::json;
 
 use crate::{
     app::App,
     error::{Error, Reason},
-    http::{
-        docs,
-        health::{Health, Readiness},
-        openapi,
-    },
+    http::health::{Health, Readiness},
     module::Modules,
     telemetry,
 };
 
 /// Returns the pages for everybody, with those of the modules.
 pub fn public(modules: &Modules, app: &App, readiness: Readiness) -> Router {
-    probes(readiness)
-        .route("/", get(root))
-        .merge(docs::router(openapi::json))
+    router(own::pages(readiness))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .merge(modules.pages(app))
@@ -42,41 +37,17 @@ pub fn private(modules: &'static Modules, app: &App, readiness: Readiness) -> Ro
         health: Health::new(app.clone(), modules.dependencies()),
     };
     let pages = Router::new().route("/health", get(health)).route("/metrics", get(metrics));
-    pages.with_state(Arc::new(state)).merge(probes(readiness))
+    pages.with_state(Arc::new(state)).merge(router(own::probes(readiness)))
+}
+
+fn router(pages: impl IntoIterator<Item = (&'static str, MethodRouter)>) -> Router {
+    pages.into_iter().fold(Router::new(), |router, (path, page)| router.route(path, page))
 }
 
 struct Private {
     app: App,
     metrics: PrometheusHandle,
     health: Health,
-}
-
-fn probes(readiness: Readiness) -> Router {
-    Router::new()
-        .route("/livez", get(|| async { Json(json!({ "status": "ok" })) }))
-        .route("/readyz", get(readyz).with_state(readiness))
-}
-
-/// Says where to go: a browser goes to the reference.
-async fn root(headers: HeaderMap) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    if accept.contains("text/html") {
-        return Redirect::temporary("/docs").into_response();
-    }
-    Json(json!({ "data": {
-        "docs": "/docs",
-        "openapi": "/openapi.json",
-        "grpc": "grpc.reflection.v1.ServerReflection lists the services on this port",
-        "health": "/readyz",
-    } }))
-    .into_response()
-}
-
-/// Returns 503 once the drain has begun. A failed dependency does not count: it would take out every instance at once.
-async fn readyz(State(readiness): State<Readiness>) -> Response {
-    let ready = readiness.is_ready();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "status": if ready { "ok" } else { "draining" } }))).into_response()
 }
 
 async fn health(State(pages): State<Arc<Private>>) -> Response {

@@ -1,20 +1,22 @@
 //! All modules of a process, checked against each other.
 
+mod check;
+
 use std::{
     any::Any,
-    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use tonic::service::Routes;
 
-use super::{AddService, Module, OpenAuthenticator, OpenPart, Pages};
+use super::{AddService, Module, OpenAuthenticator, OpenPart, Page};
 use crate::{
     app::App,
     caller::Authenticator,
+    command,
     config::{Config, SectionReader, Settings, Source, Variable},
-    contract::{self, Contract, Policies},
+    contract::{self, Contract},
     database::migrations::{self, Set},
     events::{self, HandleEvent, HandlerEntry, Subscriber},
     http::{
@@ -52,7 +54,8 @@ pub struct Modules {
     parts: Vec<OpenPart>,
     authenticator: OpenAuthenticator,
     services: Vec<AddService>,
-    pages: Vec<Pages>,
+    pages: Vec<Page>,
+    commands: Vec<command::Entry>,
     jobs: Vec<Kind>,
     rows: Vec<Rows>,
     tasks: Vec<Task>,
@@ -77,7 +80,7 @@ impl fmt::Debug for Modules {
 struct Identity {
     name: &'static str,
     descriptors: &'static [u8],
-    registered: [usize; 9],
+    registered: [usize; 10],
 }
 
 impl Identity {
@@ -85,6 +88,7 @@ impl Identity {
         let registered = [
             module.services.len(),
             module.pages.len(),
+            module.commands.len(),
             module.jobs.len(),
             module.rows.len(),
             module.tasks.len(),
@@ -102,21 +106,25 @@ static INSTALLED: OnceLock<Modules> = OnceLock::new();
 static INSTALLING: Mutex<()> = Mutex::new(());
 
 impl Modules {
-    /// Checks the modules and makes them those of this process. A second call with the same modules, as in tests, returns
-    /// the first.
+    /// Checks the modules and makes them those of this process, whose program has these commands of its own. A second call
+    /// with the same modules, as in tests, returns the first.
     ///
     /// # Errors
-    /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes, undeclared scopes, reasons
-    /// or events that exist twice, handlers of undeclared events, services without implementation, jobs and tasks that
-    /// exist twice, tables that are partitioned twice, no authenticator or more than one.
-    pub fn install(product: Option<Set>, modules: Vec<Module>) -> Result<&'static Self, Vec<Fault>> {
+    /// Every fault: modules of one name, methods without policy or HTTP rule, colliding routes and pages, undeclared scopes,
+    /// reasons or events that exist twice, handlers of undeclared events, services without implementation, jobs, tasks and
+    /// commands that exist twice, tables that are partitioned twice, forgotten migrations, no authenticator or more than one.
+    pub fn install(
+        product: Option<Set>,
+        commands: &[String],
+        modules: Vec<Module>,
+    ) -> Result<&'static Self, Vec<Fault>> {
         let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(installed) = INSTALLED.get()
             && installed.identities.iter().eq(&modules.iter().map(Identity::of).collect::<Vec<_>>())
         {
             return Ok(installed);
         }
-        let assembled = Self::assemble(product, modules)?;
+        let assembled = Self::assemble(product, commands, modules)?;
         events::install(assembled.handlers.clone(), assembled.subscribers.clone());
         examples::install(assembled.examples.clone());
         INSTALLED.set(assembled).map_err(|_| vec![Fault("a process has one list of modules".to_owned())])?;
@@ -131,14 +139,12 @@ impl Modules {
         INSTALLED.get().expect("the modules are installed before anything is served")
     }
 
-    fn assemble(product: Option<Set>, modules: Vec<Module>) -> Result<Self, Vec<Fault>> {
-        let mut faults = check(&modules);
+    fn assemble(product: Option<Set>, commands: &[String], modules: Vec<Module>) -> Result<Self, Vec<Fault>> {
+        let mut faults = check::modules(&modules, commands);
         let descriptors: Vec<_> = modules.iter().map(|module| (module.name, module.descriptors)).collect();
         let contract = match Contract::read(&descriptors) {
             Ok(contract) => {
-                faults.extend(check_services(&contract, &modules));
-                faults.extend(check_names(&contract, &modules));
-                faults.extend(check_handlers(&modules, &contract.policies));
+                faults.extend(check::against_contract(&modules, &contract));
                 Some(contract)
             }
             Err(found) => {
@@ -162,6 +168,7 @@ impl Modules {
             authenticator,
             services: Vec::new(),
             pages: Vec::new(),
+            commands: Vec::new(),
             jobs: vec![Kind::of::<HandleEvent>()],
             rows: Vec::new(),
             tasks: sweep::tasks(partitioned.clone()),
@@ -189,6 +196,7 @@ impl Modules {
         self.parts.extend(module.parts);
         self.services.extend(module.services);
         self.pages.extend(module.pages);
+        self.commands.extend(module.commands);
         self.jobs.extend(module.jobs);
         self.rows.extend(module.rows);
         self.tasks.extend(module.tasks);
@@ -274,6 +282,11 @@ impl Modules {
         &self.migrations
     }
 
+    /// Returns the commands that the modules add to the program.
+    pub fn commands(&self) -> &[command::Entry] {
+        &self.commands
+    }
+
     pub(crate) fn open_authenticator(&self, app: &App) -> Arc<dyn Authenticator> {
         (self.authenticator)(app)
     }
@@ -283,112 +296,9 @@ impl Modules {
     }
 
     pub(crate) fn pages(&self, app: &App) -> axum::Router {
-        self.pages.iter().fold(axum::Router::new(), |router, pages| router.merge(pages(app)))
+        let pages = self.pages.iter().cloned();
+        pages.fold(axum::Router::new(), |router, (path, page)| router.route(path, page)).with_state(app.clone())
     }
-}
-
-/// Checks that every service of the contract has an implementation.
-fn check_services(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
-    let served: HashSet<_> = modules.iter().flat_map(|module| &module.service_names).copied().collect();
-    let missing = contract.services().filter(|service| !served.contains(service.full_name()));
-    missing
-        .map(|service| Fault(format!("no module serves {}: add it with `Module::service`", service.full_name())))
-        .collect()
-}
-
-/// Checks that each module with services has the name that its contract gives it: its tables are in the schema of the one,
-/// its scopes and events begin with the other.
-fn check_names(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
-    let declared: Vec<_> = contract.policies.module_names().collect();
-    let served = modules.iter().filter(|module| !module.service_names.is_empty());
-    let misnamed = served.filter(|module| !declared.contains(&module.name));
-    misnamed
-        .map(|module| {
-            Fault(format!(
-                "no module.proto declares the module {}, only {}: give it the same name there and in `Module::new`",
-                module.name,
-                declared.join(", ")
-            ))
-        })
-        .collect()
-}
-
-/// Checks that each handled kind of event is declared, and handled at most once by each module: handlers are found by
-/// module and kind.
-fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut seen = HashSet::new();
-    for entry in modules.iter().flat_map(|module| &module.handlers) {
-        let HandlerEntry { module, kind, .. } = entry;
-        if policies.event(kind).is_none() {
-            faults.push(Fault(format!(
-                "module {module} handles the event {kind}, which no module declares, only {}: handle one of them, or \
-                 declare it in the module.proto of the module that publishes it",
-                policies.event_names()
-            )));
-        }
-        if !seen.insert((module, kind)) {
-            faults.push(Fault(format!("module {module} handles the event {kind} twice: do both in one handler")));
-        }
-    }
-    faults
-}
-
-/// Checks what the modules say beside their contracts.
-fn check(modules: &[Module]) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut names = HashSet::new();
-    for module in modules {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-        if module.name.is_empty() || !module.name.chars().all(plain) {
-            let name = module.name;
-            faults.push(Fault(format!("module {name:?}: use lower-case letters, digits and _ in its name")));
-        }
-        if !names.insert(module.name) {
-            let name = module.name;
-            faults.push(Fault(format!(
-                "two modules are named {name}: add it once, or rename one in its `Module::new` and its contract"
-            )));
-        }
-    }
-    let authenticators = modules.iter().filter(|module| module.authenticator.is_some()).count();
-    if authenticators != 1 {
-        faults.push(Fault(format!(
-            "{authenticators} modules register an authenticator: register exactly one with `Module::authenticator`"
-        )));
-    }
-    let names = |module: &Module| {
-        let rows = module.rows.iter().map(|rows| rows.name);
-        module.jobs.iter().map(|kind| kind.name).chain(rows).collect::<Vec<_>>()
-    };
-    let jobs = modules.iter().flat_map(names);
-    let tasks = modules.iter().flat_map(|module| module.tasks.iter().map(|task| task.name));
-    for (what, names) in [("job", jobs.collect::<Vec<_>>()), ("scheduled task", tasks.collect())] {
-        let mut seen = HashSet::new();
-        for name in names.into_iter().filter(|name| !seen.insert(*name)) {
-            faults.push(Fault(format!("the {what} {name} is registered twice: begin its name with its module's")));
-        }
-    }
-    faults.extend(check_partitioned(modules));
-    faults
-}
-
-/// Checks that each table is partitioned by one module: two would not agree on how long its rows are kept.
-fn check_partitioned(modules: &[Module]) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut owners = HashMap::new();
-    for (module, table) in modules.iter().flat_map(|module| module.partitioned.iter().map(move |table| (module, table)))
-    {
-        if let Some(owner) = owners.insert(table.table(), module.name) {
-            faults.push(Fault(format!(
-                "the table {} is partitioned twice, by the modules {owner} and {}: register it once, in the module whose \
-                 migration creates it",
-                table.table(),
-                module.name
-            )));
-        }
-    }
-    faults
 }
 
 #[cfg(test)]

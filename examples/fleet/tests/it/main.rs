@@ -1,13 +1,15 @@
 //! The module in a whole server: over REST, gRPC and Envoy.
 
 mod background;
+mod commands;
 mod contract;
 mod leases;
 mod seam;
 mod vehicles;
 
-use mainstay_test_kit::{Client, TestServer};
+use mainstay_test_kit::{Client, TestDatabase, TestServer};
 use serde_json::{Value, json};
+use tokio::process::Command;
 
 /// Starts a server with the module.
 async fn start() -> TestServer {
@@ -27,4 +29,16 @@ async fn lease(customer: &Client, vehicle: &Value) -> Value {
 /// Returns the path of a resource.
 fn path(collection: &str, resource: &Value) -> String {
     format!("/api/v1/{collection}/{}", resource["id"].as_str().expect("an id"))
+}
+
+/// Runs the program on a database.
+async fn run(arguments: &[&str], database: &TestDatabase) -> std::process::Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_fleet"));
+    program.args(arguments).env("DATABASE_URL", database.url()).env("SINGLE_INSTANCE", "true");
+    program
+        .env("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=")
+        .env("FILES_URL", "file:///tmp/mainstay-test-files")
+        .env("LISTEN_ADDR", "127.0.0.1:0")
+        .env("METRICS_LISTEN_ADDR", "127.0.0.1:0");
+    program.kill_on_drop(true).output().await.expect("the program runs")
 }

@@ -1,21 +1,31 @@
 //! Mistakes of a module: each stops the start, with a message that names the cure.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
+use axum::routing::get;
+use clap::Parser;
 use fleet::{
-    lease::service::Leases,
+    lease::{command::LeasesCommand, service::Leases},
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
     vehicle::service::Vehicles,
 };
-use mainstay_kernel::{app::App, module::Module, partitions::PartitionedTable, schedule::MINUTE};
+use mainstay_kernel::{
+    app::App,
+    command::{Command, Program},
+    module::Module,
+    partitions::PartitionedTable,
+    schedule::MINUTE,
+};
 use mainstay_test_kit::TestDatabase;
 use protox::{
     Compiler, Error,
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
 };
-use tokio::process::Command;
 
-use crate::start;
+use crate::{run, start};
 
 /// One of the module's files, with a change.
 struct Changed {
@@ -124,6 +134,64 @@ fn faults_of_policies_and_routes_are_reported_together() {
     assert_names(&faults, &["there is no scope \"fleet.vehicles.reed\"", "give one of them another path"]);
 }
 
+/// A request for such a path is for a page: the route would never be reached, or take the place of the others below it.
+#[test]
+fn a_route_where_pages_are() {
+    for (path, page) in [
+        ("/docs", "the page /docs of every server"),
+        ("/openapi.json", "the page /openapi.json of every server"),
+        ("/livez", "the page /livez of every server"),
+        ("/console", "the page /console of the module console"),
+        ("/console/vehicles", "the page /console of the module console"),
+        ("/", "the page / of every server"),
+    ] {
+        let route = format!("get: \"{path}\"");
+        let faults = faults("fleet/v1/vehicle_service.proto", "get: \"/api/v1/vehicles\"", &route);
+        let collides = format!("fleet.v1.VehicleService.ListVehicles: GET {path} collides with {page}");
+        assert_names(&faults, &[&collides, &format!("such as /api/v1{path}")]);
+    }
+}
+
+#[test]
+fn a_page_of_another_module() {
+    let faults = report(fleet::module().pages([("/feed.atom", get(async || "Vehicles"))]));
+    let both = "the module fleet registers the page /feed.atom, which is one of the module content";
+    assert_names(&faults, &[both, "give it another path"]);
+}
+
+#[test]
+fn a_module_that_says_nothing_of_its_tables() {
+    let vehicles = |app: &App| VehicleServiceServer::new(Vehicles::new(app));
+    let leases = |app: &App| LeaseServiceServer::new(Leases::new(app));
+    let module = Module::new("fleet", fleet::proto::DESCRIPTORS).service(vehicles).service(leases);
+    let cure = "add its folder with `Module::migrations`, or say `Module::without_migrations`";
+    assert_names(&report(module), &["module fleet registers no migrations", cure]);
+    // It has another fault, and this one no longer.
+    let faults = report(Module::new("fleet", fleet::proto::DESCRIPTORS).without_migrations());
+    assert!(!faults.contains("migrations"), "{faults}");
+}
+
+/// A command with a name that is taken.
+#[derive(Debug, Parser)]
+struct Serve {}
+
+impl Command for Serve {
+    const NAME: &'static str = "serve";
+
+    async fn run(self, _: &mut dyn Program) -> anyhow::Result<ExitCode> {
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+#[test]
+fn commands_of_one_name() {
+    let faults = report(fleet::module().command::<Serve>().command::<LeasesCommand>());
+    let cure = "give it another `Command::NAME`";
+    let of_program = "the module fleet registers the command serve, which the program has already";
+    let of_module = "the module fleet registers the command leases, which the module fleet has already";
+    assert_names(&faults, &[of_program, of_module, cure]);
+}
+
 #[test]
 fn a_service_without_implementation() {
     let module = Module::new("fleet", fleet::proto::DESCRIPTORS);
@@ -166,23 +234,11 @@ fn tables_that_another_module_has_partitioned() {
     );
 }
 
-/// Runs the program on a database.
-async fn run(command: &str, database: &TestDatabase) -> std::process::Output {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_fleet"));
-    program.arg(command).env("DATABASE_URL", database.url()).env("SINGLE_INSTANCE", "true");
-    program
-        .env("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=")
-        .env("FILES_URL", "file:///tmp/mainstay-test-files")
-        .env("LISTEN_ADDR", "127.0.0.1:0")
-        .env("METRICS_LISTEN_ADDR", "127.0.0.1:0");
-    program.kill_on_drop(true).output().await.expect("the program runs")
-}
-
 #[tokio::test]
 async fn a_migration_that_did_not_run() {
     let server = start().await;
     server.database().sql("DROP SCHEMA fleet CASCADE").await;
-    let served = run("serve", server.database()).await;
+    let served = run(&["serve"], server.database()).await;
     let error = String::from_utf8_lossy(&served.stderr);
     assert!(!served.status.success(), "{error}");
     assert_names(
@@ -191,7 +247,7 @@ async fn a_migration_that_did_not_run() {
     );
 
     server.admin().await.get("/api/v1/vehicles").await.failure(500, "INTERNAL_ERROR");
-    let migrated = run("migrate", server.database()).await;
+    let migrated = run(&["migrate"], server.database()).await;
     assert_names(&String::from_utf8_lossy(&migrated.stdout), &["applied 2026-11-22-000001_create_fleet"]);
     assert_eq!(server.admin().await.get("/api/v1/vehicles").await.status, 200);
 }

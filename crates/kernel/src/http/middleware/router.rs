@@ -19,12 +19,25 @@ use crate::http::middleware::{
 /// Returns the path prefixes of the contract's routes, up to the second slash: `/api/`.
 pub fn prefixes(rules: &RuleTable) -> Arc<[String]> {
     let templates = rules.routes().map(|route| route.template.to_string());
-    let prefix = |template: String| match template.trim_start_matches('/').split('/').next().unwrap_or_default() {
-        // A rule that begins with a variable may match any path.
-        first if first.starts_with(['{', '*']) => "/".to_owned(),
-        first => format!("/{first}/"),
+    let prefix = |template: String| match first_segment(&template) {
+        None => "/".to_owned(),
+        Some(first) => format!("/{first}/"),
     };
     templates.map(prefix).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Whether the router could take a request for one of two paths, whose segments may be variables, for one for the other.
+pub fn share_first_segment(path: &str, other: &str) -> bool {
+    match (first_segment(path), first_segment(other)) {
+        (Some(first), Some(other)) => first == other,
+        _ => true,
+    }
+}
+
+/// Returns the first segment of a path; `None` for a variable, which may be any.
+fn first_segment(path: &str) -> Option<&str> {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    (!first.starts_with(['{', '*'])).then_some(first)
 }
 
 /// The services that a request may be for.

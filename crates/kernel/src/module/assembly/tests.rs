@@ -1,8 +1,11 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 
-use super::*;
+use super::{
+    check::{check_handlers, check_partitioned},
+    *,
+};
 use crate::{
-    contract::policy::tests,
+    contract::{Policies, policy::tests},
     error::Result,
     events::{Event, EventKind},
 };

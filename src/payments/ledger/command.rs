@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::Parser;
+use mainstay_kernel::command::{Command, Program, for_operator, print};
 
-use crate::{
-    cli::{Instance, for_operator, print},
-    payments::ledger::ops::{self as ledger, Report},
-};
+use crate::payments::ledger::ops::{self as ledger, Report};
 
 /// Inspect the ledger.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Parser)]
 pub(crate) enum Ledger {
     /// Check the ledger for consistency and against the gateway; fails if they differ.
     Check {
@@ -20,16 +18,13 @@ pub(crate) enum Ledger {
     },
 }
 
-impl Ledger {
-    pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<ExitCode> {
+impl Command for Ledger {
+    const NAME: &'static str = "ledger";
+
+    async fn run(self, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
         let Self::Check { json } = self;
-        let checked = async {
-            super::migrate::require(&instance.app).await?;
-            for_operator(ledger::check(&instance.app).await)
-        };
-        let report = checked.await;
-        instance.close().await;
-        let report = report?;
+        let app = program.open().await?;
+        let report = for_operator(ledger::check(&app).await)?;
         print(&if json { format!("{}\n", serde_json::to_string(&report)?) } else { sentences(&report) });
         Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

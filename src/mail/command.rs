@@ -1,21 +1,24 @@
 //! `mainstay mail`.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::ExitCode};
 
-use clap::Subcommand;
-use mainstay_kernel::{clock::Clock, config::Config, module::Modules};
+use clap::Parser;
+use mainstay_kernel::{
+    clock::Clock,
+    command::{Command, Program, for_operator},
+    config::Config,
+};
 use serde_json::json;
 
-use crate::{
-    cli::{Instance, for_operator, migrate},
-    mail::{config::MailConfig, id::MailId, open_templates, ops, preview, suppression::ops as suppression, templates},
+use crate::mail::{
+    config::MailConfig, id::MailId, open_templates, ops, preview, suppression::ops as suppression, templates,
 };
 
 /// The most mails or addresses that one command lists.
 const MAX_LISTED: i64 = 500;
 
 /// See what mail looks like, what was not sent, and to whom no mail is sent.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Parser)]
 pub(crate) enum Mail {
     /// Write every mail, with samples, in every language, and name every fault of the templates.
     Preview(Preview),
@@ -48,14 +51,16 @@ pub(crate) struct Preview {
     out: Option<PathBuf>,
 }
 
-impl Mail {
-    pub(crate) async fn run(self, modules: &'static Modules, config: Config) -> anyhow::Result<()> {
+impl Command for Mail {
+    const NAME: &'static str = "mail";
+
+    async fn run(self, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
         if let Self::Preview(preview) = self {
-            return preview.run(&config);
+            preview.run(&program.config()?)?;
+            return Ok(ExitCode::SUCCESS);
         }
-        let instance = Instance::open(modules, config).await?;
-        migrate::require(&instance.app).await?;
-        let database = &instance.app.database;
+        let app = program.open().await?;
+        let database = &app.database;
         match self {
             Self::Preview(_) => {}
             Self::Failed => {
@@ -71,10 +76,7 @@ impl Mail {
             }
             Self::Redrive { ids } => {
                 let ids = ids.iter().map(|id| MailId::parse(id)).collect::<mainstay_kernel::error::Result<Vec<_>>>();
-                println!(
-                    "{} mails are sent again",
-                    for_operator(ops::redrive(&instance.app, for_operator(ids)?).await)?
-                );
+                println!("{} mails are sent again", for_operator(ops::redrive(&app, for_operator(ids)?).await)?);
             }
             Self::Suppressions => {
                 let all = database.autocommit(async |connection| suppression::list(connection, MAX_LISTED).await).await;
@@ -92,8 +94,7 @@ impl Mail {
                 );
             }
         }
-        instance.close().await;
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }
 

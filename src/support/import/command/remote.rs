@@ -13,7 +13,7 @@ use tonic::{
     transport::{Channel, ClientTlsConfig},
 };
 
-use crate::cli::import::Credentials;
+use super::Credentials;
 use crate::proto::{
     identity::v1::{LoginRequest, auth_service_client::AuthServiceClient},
     operations::v1::{

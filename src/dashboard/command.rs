@@ -2,31 +2,26 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
+use clap::Parser;
+use mainstay_kernel::command::{Command, Program, for_operator, print};
 
-use crate::{
-    cli::{Instance, for_operator, print},
-    payments::ledger::ops::sums::{self, Rebuilt},
-};
+use crate::payments::ledger::ops::sums::{self, Rebuilt};
 
 /// Maintain what the dashboard shows.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Parser)]
 pub(crate) enum Dashboard {
     /// Compare the sums behind revenue with the ledger and make them anew; fails if they differed. Safe while servers
     /// run.
     Rebuild,
 }
 
-impl Dashboard {
-    pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<ExitCode> {
+impl Command for Dashboard {
+    const NAME: &'static str = "dashboard";
+
+    async fn run(self, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
         let Self::Rebuild = self;
-        let rebuilt = async {
-            super::migrate::require(&instance.app).await?;
-            for_operator(sums::rebuild(&instance.app).await)
-        };
-        let rebuilt = rebuilt.await;
-        instance.close().await;
-        let rebuilt = rebuilt?;
+        let app = program.open().await?;
+        let rebuilt = for_operator(sums::rebuild(&app).await)?;
         print(&sentences(&rebuilt));
         Ok(if rebuilt.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

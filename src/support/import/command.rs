@@ -5,15 +5,16 @@ mod remote;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand};
+use clap::{Args, Parser};
 use indicatif::{ProgressBar, ProgressStyle};
+use mainstay_kernel::command::{Command, Program};
 use secrecy::SecretString;
 
 use crate::proto::operations::v1::{Operation, OperationState};
 use remote::{Remote, Upload};
 
 /// Import a file through a running server.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Parser)]
 pub(crate) enum Import {
     /// Import tickets from a CSV file with a header, or from NDJSON. Importing the same file again adds nothing.
     Tickets(Tickets),
@@ -52,11 +53,13 @@ pub(crate) struct Credentials {
 /// The interval between two queries of the progress.
 const POLL: Duration = Duration::from_millis(300);
 
-impl Import {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        match self {
-            Self::Tickets(command) => command.run().await,
-        }
+impl Command for Import {
+    const NAME: &'static str = "import";
+
+    /// It works on no database: a server does the import.
+    async fn run(self, _: &mut dyn Program) -> anyhow::Result<ExitCode> {
+        let Self::Tickets(tickets) = self;
+        tickets.run().await
     }
 }
 

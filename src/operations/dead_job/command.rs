@@ -1,15 +1,18 @@
 //! `mainstay jobs`.
 
-use clap::Subcommand;
-use mainstay_kernel::queue::dead;
+use std::process::ExitCode;
 
-use crate::cli::{Instance, for_operator};
+use clap::Parser;
+use mainstay_kernel::{
+    command::{Command, Program, for_operator},
+    queue::dead,
+};
 
 /// Dead jobs that one command lists or redrives.
 const BATCH: i64 = 500;
 
 /// Inspect and redrive dead jobs: those that used up their attempts.
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Parser)]
 pub(crate) enum Jobs {
     /// List dead jobs, the last one first, one JSON object per line; at most 500.
     Dead {
@@ -28,9 +31,12 @@ pub(crate) enum Jobs {
     },
 }
 
-impl Jobs {
-    pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
-        let database = &instance.app.database;
+impl Command for Jobs {
+    const NAME: &'static str = "jobs";
+
+    async fn run(self, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
+        let app = program.open().await?;
+        let database = &app.database;
         match self {
             Self::Dead { kind } => {
                 let list = async move |connection: &mut _| dead::list(connection, kind.as_deref(), BATCH).await;
@@ -44,7 +50,6 @@ impl Jobs {
                 println!("{} jobs run again", for_operator(database.autocommit(redrive).await)?);
             }
         }
-        instance.close().await;
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }

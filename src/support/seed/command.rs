@@ -1,17 +1,15 @@
 //! `mainstay seed`.
 
-use std::time::Instant;
+use std::{process::ExitCode, time::Instant};
 
-use clap::Args;
+use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
+use mainstay_kernel::command::{Command, Program, for_operator};
 
-use crate::{
-    cli::{Instance, for_operator},
-    support::seed::ops::{self as seed, Plan},
-};
+use crate::support::seed::ops::{self as seed, Plan};
 
 /// Fill the database with generated tickets. Each run adds more.
-#[derive(Debug, Args)]
+#[derive(Debug, Parser)]
 pub(crate) struct Seed {
     /// How many tickets to add.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i64).range(1..=100_000_000))]
@@ -24,19 +22,20 @@ pub(crate) struct Seed {
     history: bool,
 }
 
-impl Seed {
-    pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
+impl Command for Seed {
+    const NAME: &'static str = "seed";
+
+    async fn run(self, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
+        let app = program.open().await?;
         let began = Instant::now();
-        crate::cli::migrate::apply(&instance.app).await?;
         let style = "{bar:40} {human_pos}/{human_len} tickets, {per_sec}, {eta} left";
         let bar = ProgressBar::new(self.tickets.unsigned_abs()).with_style(ProgressStyle::with_template(style)?);
         let plan = Plan { tickets: self.tickets, accounts: self.accounts.into(), history: self.history };
-        for_operator(seed::run(&instance.app, plan, |count| bar.inc(count.unsigned_abs())).await)?;
+        for_operator(seed::run(&app, plan, |count| bar.inc(count.unsigned_abs())).await)?;
         bar.finish();
         eprintln!("Updating statistics …");
-        for_operator(seed::tidy(&instance.app).await)?;
+        for_operator(seed::tidy(&app).await)?;
         println!("{} tickets in {:.1} s", self.tickets, began.elapsed().as_secs_f64());
-        instance.close().await;
-        Ok(())
+        Ok(ExitCode::SUCCESS)
     }
 }

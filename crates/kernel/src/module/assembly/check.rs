@@ -1,0 +1,187 @@
+//! What stops the start: modules that do not fit together.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::Fault;
+use crate::{
+    contract::{Contract, Policies},
+    events::HandlerEntry,
+    http::{middleware::router, pages::own},
+    module::Module,
+};
+
+/// Checks the modules of a program that has these commands of its own.
+pub(super) fn modules(modules: &[Module], commands: &[String]) -> Vec<Fault> {
+    let checks =
+        [check(modules), check_partitioned(modules), check_migrations(modules), check_commands(modules, commands)];
+    checks.concat()
+}
+
+/// Checks the modules against their contract.
+pub(super) fn against_contract(modules: &[Module], contract: &Contract) -> Vec<Fault> {
+    let checks = [
+        check_services(contract, modules),
+        check_names(contract, modules),
+        check_handlers(modules, &contract.policies),
+        check_pages(contract, modules),
+    ];
+    checks.concat()
+}
+
+/// Checks that every service of the contract has an implementation.
+fn check_services(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
+    let served: HashSet<_> = modules.iter().flat_map(|module| &module.service_names).copied().collect();
+    let missing = contract.services().filter(|service| !served.contains(service.full_name()));
+    missing
+        .map(|service| Fault(format!("no module serves {}: add it with `Module::service`", service.full_name())))
+        .collect()
+}
+
+/// Checks that each module with services has the name that its contract gives it: its tables are in the schema of the one,
+/// its scopes and events begin with the other.
+fn check_names(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
+    let declared: Vec<_> = contract.policies.module_names().collect();
+    let served = modules.iter().filter(|module| !module.service_names.is_empty());
+    let misnamed = served.filter(|module| !declared.contains(&module.name));
+    misnamed
+        .map(|module| {
+            Fault(format!(
+                "no module.proto declares the module {}, only {}: give it the same name there and in `Module::new`",
+                module.name,
+                declared.join(", ")
+            ))
+        })
+        .collect()
+}
+
+/// Checks that each handled kind of event is declared, and handled at most once by each module: handlers are found by
+/// module and kind.
+pub(super) fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut seen = HashSet::new();
+    for entry in modules.iter().flat_map(|module| &module.handlers) {
+        let HandlerEntry { module, kind, .. } = entry;
+        if policies.event(kind).is_none() {
+            faults.push(Fault(format!(
+                "module {module} handles the event {kind}, which no module declares, only {}: handle one of them, or \
+                 declare it in the module.proto of the module that publishes it",
+                policies.event_names()
+            )));
+        }
+        if !seen.insert((module, kind)) {
+            faults.push(Fault(format!("module {module} handles the event {kind} twice: do both in one handler")));
+        }
+    }
+    faults
+}
+
+/// Checks that each page has a path of its own, and that no route of the contract is where pages are: it would never be
+/// reached, or take their place.
+fn check_pages(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut owners: BTreeMap<_, _> = own::paths().map(|path| (path, "of every server".to_owned())).collect();
+    for (module, path) in modules.iter().flat_map(|module| module.pages.iter().map(move |(path, _)| (module, *path))) {
+        if let Some(owner) = owners.insert(path, format!("of the module {}", module.name)) {
+            let name = module.name;
+            faults.push(Fault(format!(
+                "the module {name} registers the page {path}, which is one {owner}: give it another path"
+            )));
+        }
+    }
+    for route in contract.rules.routes() {
+        let template = route.template.to_string();
+        if let Some((path, owner)) = owners.iter().find(|(path, _)| router::share_first_segment(path, &template)) {
+            faults.push(Fault(format!(
+                "{}: {route} collides with the page {path} {owner}: begin the path with a segment that is no page's, such \
+                 as /api/v1{template}",
+                route.method.full_name()
+            )));
+        }
+    }
+    faults
+}
+
+/// Checks that each module says where its tables are: those that were forgotten would be missed by its first request.
+fn check_migrations(modules: &[Module]) -> Vec<Fault> {
+    let forgotten = modules.iter().filter(|module| module.migrations.is_none() && !module.is_without_migrations);
+    forgotten
+        .map(|module| {
+            Fault(format!(
+                "module {} registers no migrations: add its folder with `Module::migrations`, or say \
+                 `Module::without_migrations` if it has no tables",
+                module.name
+            ))
+        })
+        .collect()
+}
+
+/// Checks that each command has a name of its own, which is not that of a command of the program either.
+fn check_commands(modules: &[Module], program: &[String]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut owners: HashMap<_, _> = program.iter().map(|name| (name.as_str(), "the program".to_owned())).collect();
+    for (module, command) in modules.iter().flat_map(|module| module.commands.iter().map(move |one| (module, one))) {
+        if let Some(owner) = owners.insert(command.name, format!("the module {}", module.name)) {
+            faults.push(Fault(format!(
+                "the module {} registers the command {}, which {owner} has already: give it another `Command::NAME`",
+                module.name, command.name
+            )));
+        }
+    }
+    faults
+}
+
+/// Checks what the modules say beside their contracts.
+fn check(modules: &[Module]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut names = HashSet::new();
+    for module in modules {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        if module.name.is_empty() || !module.name.chars().all(plain) {
+            let name = module.name;
+            faults.push(Fault(format!("module {name:?}: use lower-case letters, digits and _ in its name")));
+        }
+        if !names.insert(module.name) {
+            let name = module.name;
+            faults.push(Fault(format!(
+                "two modules are named {name}: add it once, or rename one in its `Module::new` and its contract"
+            )));
+        }
+    }
+    let authenticators = modules.iter().filter(|module| module.authenticator.is_some()).count();
+    if authenticators != 1 {
+        faults.push(Fault(format!(
+            "{authenticators} modules register an authenticator: register exactly one with `Module::authenticator`"
+        )));
+    }
+    let names = |module: &Module| {
+        let rows = module.rows.iter().map(|rows| rows.name);
+        module.jobs.iter().map(|kind| kind.name).chain(rows).collect::<Vec<_>>()
+    };
+    let jobs = modules.iter().flat_map(names);
+    let tasks = modules.iter().flat_map(|module| module.tasks.iter().map(|task| task.name));
+    for (what, names) in [("job", jobs.collect::<Vec<_>>()), ("scheduled task", tasks.collect())] {
+        let mut seen = HashSet::new();
+        for name in names.into_iter().filter(|name| !seen.insert(*name)) {
+            faults.push(Fault(format!("the {what} {name} is registered twice: begin its name with its module's")));
+        }
+    }
+    faults
+}
+
+/// Checks that each table is partitioned by one module: two would not agree on how long its rows are kept.
+pub(super) fn check_partitioned(modules: &[Module]) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut owners = HashMap::new();
+    for (module, table) in modules.iter().flat_map(|module| module.partitioned.iter().map(move |table| (module, table)))
+    {
+        if let Some(owner) = owners.insert(table.table(), module.name) {
+            faults.push(Fault(format!(
+                "the table {} is partitioned twice, by the modules {owner} and {}: register it once, in the module whose \
+                 migration creates it",
+                table.table(),
+                module.name
+            )));
+        }
+    }
+    faults
+}

@@ -1,0 +1,39 @@
+//! `mainstay users`.
+
+mod password;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use mainstay_kernel::command::{Command, Program, for_operator};
+
+use crate::identity::user::ops;
+use password::Password;
+
+/// Manage users.
+#[derive(Debug, Parser)]
+pub(crate) enum Users {
+    /// Create an admin; the password is read from MAINSTAY_PASSWORD, or from a file.
+    CreateAdmin {
+        /// The e-mail address to sign in with.
+        email: String,
+        /// The display name of the user.
+        #[arg(long, default_value = "Admin")]
+        name: String,
+        #[command(flatten)]
+        password: Password,
+    },
+}
+
+impl Command for Users {
+    const NAME: &'static str = "users";
+
+    async fn run(self, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
+        let Self::CreateAdmin { email, name, password } = self;
+        let password = password.read()?;
+        let app = program.open().await?;
+        let created = for_operator(ops::create_admin(&app, &email, &name, password).await)?;
+        println!("{created} may sign in as {email}.");
+        Ok(ExitCode::SUCCESS)
+    }
+}
