@@ -86,10 +86,14 @@ pub(crate) fn command_names() -> Vec<String> {
     names.chain(["help".to_owned()]).collect()
 }
 
+/// The program as clap sees it, with the commands of modules.
+pub(crate) fn command_line(modules: &Modules) -> clap::Command {
+    modules.commands().iter().fold(own(), |all, command| all.subcommand(command.describe()))
+}
+
 /// Reads the command line, and runs the command.
 pub(crate) fn run(modules: &'static Modules) -> ExitCode {
-    let all = modules.commands().iter().fold(own(), |all, command| all.subcommand(command.describe()));
-    let matches = all.get_matches();
+    let matches = command_line(modules).get_matches();
     let runtime = telemetry::lines::batch_writes(tokio::runtime::Builder::new_multi_thread().enable_all()).build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         let telemetry = runtime.block_on(async { telemetry::start() })?;

@@ -82,7 +82,10 @@ async fn script(world: &World) -> anyhow::Result<String> {
     let cycle = |&begin: &usize| {
         let length = statements[begin..].iter().position(ends)? + 1;
         let cycle = &statements[begin..begin + length];
-        (cycle[1..].iter().all(|statement| !takes(statement)) && cycle.iter().any(is_event)).then_some(cycle)
+        // A scheduled task that is in the midst of its transaction belongs to another cycle.
+        let count = |sql: &str| cycle.iter().filter(|statement| statement.sql() == sql).count();
+        let is_whole = count("BEGIN") == count("COMMIT") && cycle[1..].iter().all(|statement| !takes(statement));
+        (is_whole && cycle.iter().any(is_event)).then_some(cycle)
     };
     // Scheduled tasks run in between; the shortest of many cycles has none of their statements.
     let cycle = begins.iter().filter_map(cycle).min_by_key(|cycle| cycle.len()).with_context(|| {

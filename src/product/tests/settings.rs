@@ -6,10 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::CommandFactory as _;
-
 use super::modules;
-use crate::cli::Cli;
+use crate::cli::command_line;
 
 /// Begin as settings of the server do, and are of its tests and of `make`.
 const OTHERS: [&str; 3] = ["MAINSTAY_FUZZ_ROUNDS", "MAINSTAY_FUZZ_SEED", "MAINSTAY_PATH"];
@@ -53,7 +51,7 @@ fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
     let mut known: BTreeSet<String> = variables.iter().map(|variable| variable.name.to_owned()).collect();
     known.extend(variables.iter().filter(|one| one.secret).map(|one| format!("{}_FILE", one.name)));
     known.extend(OTHERS.map(str::to_owned));
-    add_options(&Cli::command(), &mut known);
+    add_options(&command_line(modules()), &mut known);
     // Reasons of errors, and values of fields.
     let values = modules().contract.descriptors.all_enums().flat_map(|one| one.values().collect::<Vec<_>>());
     for value in values {

@@ -19,7 +19,6 @@ use mainstay_kernel::{
     partitions::PartitionedTable,
     schedule::MINUTE,
 };
-use mainstay_test_kit::TestDatabase;
 use protox::{
     Compiler, Error,
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
