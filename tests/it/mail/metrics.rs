@@ -16,7 +16,7 @@ use crate::{
 /// More than an address gets mails of a kind.
 const REQUESTS: u64 = 6;
 const PROTOCOLS: [Protocol; 2] = [Protocol::Rest, Protocol::Grpc];
-const DONE: &str = "mainstay_jobs_total{kind=\"send_mail\",outcome=\"done\"}";
+const DONE: &str = "mainstay_jobs_total{kind=\"send_urgent_mail\",outcome=\"done\"}";
 /// What a mail takes, beside the work on everything else: nobody can tell whose it was.
 const MACHINERY: [&str; 2] = ["mainstay_postgres_", "process_"];
 
