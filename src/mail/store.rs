@@ -160,5 +160,7 @@ pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let done = mails::table.filter(mails::state.ne(State::Pending.number())).filter(mails::finished_at.lt(before));
     let ids: Vec<MailId> = done.select(mails::id).limit(limit).load(connection).await?;
-    Ok(diesel::delete(mails::table.filter(mails::id.eq_any(ids))).execute(connection).await?)
+    // One that was redriven meanwhile is not finished any more.
+    let still_done = mails::table.filter(mails::id.eq_any(&ids)).filter(mails::finished_at.lt(before));
+    Ok(diesel::delete(still_done).execute(connection).await?)
 }

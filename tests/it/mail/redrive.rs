@@ -4,13 +4,15 @@ use mainstay::mail::ops;
 use serde_json::json;
 
 use super::{
-    FAILED, GIVEN_UP, SENT, count_in_state, give_up, only_mail, start, start_without_jobs, wait_for_at_least,
+    FAILED, GIVEN_UP, PENDING, SENT, count_in_state, give_up, only_mail, start, start_without_jobs, wait_for_at_least,
     wait_for_mails,
 };
 use crate::{
     cases::order::order,
     support::{
         Protocol,
+        database::connect,
+        eventually,
         mail::{token, well},
         people::PASSWORD,
         unique,
@@ -51,6 +53,12 @@ async fn a_mail_that_was_given_up_is_listed_and_redriven_with_the_dead_jobs() {
     )
     .await;
     wait_for_mails(&app.database, GIVEN_UP, 1).await;
+    eventually("it is counted", async || {
+        let metrics = app.private.http.get(format!("{}/metrics", app.private.base())).send().await.expect("an answer");
+        let metrics = metrics.text().await.expect("text");
+        metrics.contains("mainstay_jobs_total{kind=\"send_mail\",outcome=\"dead\"} 1\n")
+    })
+    .await;
     provider.behave(&well());
     let list = json!({ "kind": "send_mail" });
     let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list.clone()).await.success();
@@ -95,4 +103,22 @@ async fn a_rejected_mail_is_not_sent_by_a_late_job() {
     ops::redrive_given_up(&app.app, id).await.expect("nothing to do");
     ops::deliver(&app.app, id).await.expect("nothing to do");
     assert_eq!((count_in_state(&app.database, FAILED).await, provider.mails().len()), (1, 0));
+}
+
+/// The mail is old enough to be removed, and is to be sent after all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_is_being_redriven_is_not_removed() {
+    let (_provider, app, scene) = start_without_jobs().await;
+    order(&scene).await;
+    give_up(&app).await;
+    app.app.clock.advance(chrono::TimeDelta::days(31));
+    let operator = connect(&app.database.url).await;
+    let redrive = "BEGIN; UPDATE mails SET state = 1, finished_at = NULL, due_at = now()";
+    operator.batch_execute(redrive).await.expect("redriven");
+    let commit = async {
+        app.database.locks_waited_for(1).await;
+        operator.batch_execute("COMMIT").await.expect("a commit");
+    };
+    let (removed, ()) = tokio::join!(app.run_task("forget_mails"), commit);
+    assert_eq!((removed.expect("done"), count_in_state(&app.database, PENDING).await), (0, 1));
 }
