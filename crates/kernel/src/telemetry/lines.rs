@@ -26,14 +26,15 @@ use tokio::{runtime, sync::mpsc};
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
-use batch::{Batch, Sink as _};
+use batch::Batch;
 
 /// How many lines may wait to be received; a further one is dropped.
 const CHANNEL_CAPACITY: usize = 4096;
 /// A longer line is written to stderr, and dropped for the receiver.
 const MAX_SENT_BYTES: usize = 16 << 10;
-/// A write of at most this size into a pipe is atomic, and does not block once the pipe is ready (`PIPE_BUF` of Linux).
-const MAX_BATCH_BYTES: usize = 4096;
+/// A write of at most this size into a pipe is atomic, and does not block once the pipe is ready: `PIPE_BUF`, which is
+/// 4096 on Linux, and on other systems at least as much as POSIX requires.
+const MAX_BATCH_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 /// The bytes that wait for stderr; a further line is dropped.
 const MAX_UNWRITTEN_BYTES: usize = 1 << 20;
 /// How long the end of the process waits for stderr.
@@ -72,10 +73,7 @@ fn flush() {
 /// Writes the last lines, for which it waits up to a second while stderr takes nothing. To be called before the process
 /// ends.
 pub fn write_last() {
-    let (mut batch, deadline) = (lock(), Instant::now() + LAST_LINES);
-    while !batch.is_empty() && io::stderr().is_ready(deadline.saturating_duration_since(Instant::now())) {
-        batch.write_to(&mut io::stderr());
-    }
+    lock().write_until(Instant::now() + LAST_LINES, &mut io::stderr());
 }
 
 fn lock() -> MutexGuard<'static, Batch> {

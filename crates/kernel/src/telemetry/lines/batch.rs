@@ -3,14 +3,15 @@
 use std::{
     io::{self, Write},
     os::fd::AsFd as _,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Where lines are written to.
 pub(super) trait Sink: Write {
-    /// Returns whether it takes as much as is written at once without a wait, now or within `wait`.
+    /// Returns whether it takes as much as is written at once without a wait, now or within `wait`, which a signal may
+    /// shorten.
     fn is_ready(&self, wait: Duration) -> bool;
 }
 
@@ -24,7 +25,7 @@ impl Sink for io::Stderr {
 }
 
 /// Lines that were not written yet. It keeps their order. Lines are divided between two writes only if they are longer
-/// than what is written at once.
+/// than what is written at once, or if the sink takes less.
 #[derive(Debug)]
 pub(super) struct Batch {
     lines: Vec<u8>,
@@ -58,11 +59,15 @@ impl Batch {
         let (mut written, mut lost) = (0, 0);
         while written < self.lines.len() && out.is_ready(Duration::ZERO) {
             let end = self.end_of_piece(written);
-            if out.write_all(&self.lines[written..end]).is_err() {
-                lost = self.lines[written..].iter().filter(|byte| **byte == b'\n').count();
-                written = self.lines.len();
-            } else {
-                written = end;
+            match out.write(&self.lines[written..end]) {
+                Ok(taken @ 1..) => written += taken,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Whoever shares it made it non-blocking, and it has less room than it said.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Ok(_) | Err(_) => {
+                    lost = self.lines[written..].iter().filter(|byte| **byte == b'\n').count();
+                    written = self.lines.len();
+                }
             }
         }
         self.lines.drain(..written);
@@ -72,8 +77,17 @@ impl Batch {
         lost
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+    /// Writes the lines, and waits until `deadline` for a sink that takes nothing.
+    pub(super) fn write_until(&mut self, deadline: Instant, out: &mut impl Sink) {
+        while !self.lines.is_empty() {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                return;
+            }
+            if out.is_ready(wait) {
+                self.write_to(out);
+            }
+        }
     }
 
     /// Where that which is written at once from `start` on ends: after the last line that fits, or within the first one.
@@ -88,6 +102,8 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     /// Notes what each call writes, takes nothing, or fails.
@@ -95,12 +111,17 @@ mod tests {
         calls: Vec<String>,
         /// How many more calls it takes.
         room: usize,
+        /// How many bytes each of them takes; none: it would have to wait.
+        bytes: usize,
+        /// How many waits signals end.
+        signals: Cell<usize>,
         is_closed: bool,
     }
 
     impl Default for Written {
         fn default() -> Self {
-            Self { calls: Vec::new(), room: usize::MAX, is_closed: false }
+            let (room, bytes, signals) = (usize::MAX, usize::MAX, Cell::new(0));
+            Self { calls: Vec::new(), room, bytes, signals, is_closed: false }
         }
     }
 
@@ -110,9 +131,13 @@ mod tests {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
             assert!(self.room > 0, "it would wait");
+            let taken = bytes.len().min(self.bytes);
+            if taken == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             self.room -= 1;
-            self.calls.push(String::from_utf8(bytes.to_vec()).expect("text"));
-            Ok(bytes.len())
+            self.calls.push(String::from_utf8(bytes[..taken].to_vec()).expect("text"));
+            Ok(taken)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -121,7 +146,11 @@ mod tests {
     }
 
     impl Sink for Written {
-        fn is_ready(&self, _: Duration) -> bool {
+        fn is_ready(&self, wait: Duration) -> bool {
+            if !wait.is_zero() && self.signals.get() > 0 {
+                self.signals.set(self.signals.get() - 1);
+                return false;
+            }
             self.room > 0
         }
     }
@@ -163,6 +192,34 @@ mod tests {
         written.room = usize::MAX;
         assert_eq!(batch.write_to(&mut written), 0);
         assert_eq!(written.calls, ["one\ntwo\n", "three\n", "four\nsix\n"]);
-        assert!(batch.is_empty());
+        assert!(batch.lines.is_empty());
+    }
+
+    /// A terminal, or a socket that its other end made non-blocking.
+    #[test]
+    fn what_is_taken_in_part_is_neither_lost_nor_repeated() {
+        let (mut batch, mut written) = (Batch::new(10, 100), Written { bytes: 3, ..Written::default() });
+        for line in ["one\n", "two\n"] {
+            assert_eq!(batch.add(line.as_bytes(), &mut written), 0);
+        }
+        assert_eq!(batch.write_to(&mut written), 0);
+        assert_eq!(written.calls, ["one", "\ntw", "o\n"]);
+        assert_eq!(batch.add(b"three\n", &mut written), 0);
+        written.bytes = 0;
+        assert_eq!(batch.write_to(&mut written), 0, "it waits");
+        written.bytes = usize::MAX;
+        assert_eq!(batch.write_to(&mut written), 0);
+        assert_eq!(written.calls[3..], ["three\n"]);
+    }
+
+    #[test]
+    fn the_last_lines_wait_until_the_deadline_whatever_signals_come() {
+        let (mut batch, signals) = (Batch::new(10, 100), Cell::new(2));
+        let mut written = Written { signals, ..Written::default() };
+        assert_eq!(batch.add(b"last\n", &mut written), 0);
+        batch.write_until(Instant::now(), &mut written);
+        assert!(written.calls.is_empty(), "its time is up");
+        batch.write_until(Instant::now() + Duration::from_secs(60), &mut written);
+        assert_eq!((written.calls, batch.lines.len()), (vec!["last\n".to_owned()], 0));
     }
 }
