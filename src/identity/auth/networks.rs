@@ -177,6 +177,17 @@ mod tests {
         assert!(networks.contains(&ada, new).await);
     }
 
+    #[tokio::test]
+    async fn an_account_that_nobody_uses_leaves_redis() {
+        let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
+        let (networks, ada) = (KnownNetworks::new(server(&redis).await, LIFE), email("ada@example.org"));
+        networks.remember(&ada, address(0)).await;
+        let Redis::Server(link) = &networks.redis else { panic!("a server") };
+        let (account, _) = names(&ada, address(0));
+        let ttl_ms: i64 = link.cmd(redis::cmd("PTTL").arg(account)).await.expect("an answer");
+        assert!((1..=3_600_000).contains(&ttl_ms), "{ttl_ms}");
+    }
+
     /// One account signs in from more networks than the stand-in has room for.
     #[tokio::test]
     async fn many_networks_of_one_account_end_no_session() {

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeSet, os::unix::process::ExitStatusExt as _, sync::Arc};
 
+use mainstay::mail::ops;
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{SENT, count_in_state, header, process, start_without_jobs, wait_for_mails};
+use super::{SENT, count_in_state, header, only_mail, process, start_without_jobs, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
     support::{TestDatabase, mail::MailProvider},
@@ -69,4 +70,21 @@ async fn concurrent_attempts_send_a_mail_once() {
     deliver().await.expect("nothing is left to do");
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
+}
+
+/// A worker that was taken for dead comes to its end while another one has the mail.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_failure_of_an_earlier_attempt_does_not_end_the_present_one() {
+    let (provider, app, scene) = start_without_jobs().await;
+    provider.behave(&json!({ "rcpt": "hang" }));
+    order(&scene).await;
+    let id = only_mail(&app.database).await;
+    let next_attempt = async {
+        wait_for_at_least(&app.database, "SELECT attempts FROM mails", 1).await;
+        app.database.sql("UPDATE mails SET attempts = 2, leases = 2").await;
+    };
+    let (ended, ()) = tokio::join!(ops::deliver(&app.app, id), next_attempt);
+    ended.expect("the first attempt ends without an error");
+    let leased = "SELECT count(*) FROM mails WHERE leases = 2 AND failure IS NULL AND leased_until IS NOT NULL";
+    assert_eq!((provider.attempts(), app.database.number(leased).await), (1, 1));
 }

@@ -1,9 +1,11 @@
 //! Providers that do not accept mail: temporarily, permanently, or without an answer.
 
+use mainstay::mail::ops;
 use serde_json::json;
 
 use super::{
-    FAILED, PENDING, SENT, count_in_state, header, start, start_with, text, wait_for_at_least, wait_for_mails,
+    FAILED, PENDING, SENT, count_in_state, header, only_mail, start, start_with, start_without_jobs, text,
+    wait_for_at_least, wait_for_mails,
 };
 use crate::{
     cases::order::order,
@@ -103,6 +105,16 @@ async fn outdated_mail_is_not_sent() {
     wait_for_mails(&app.database, FAILED, 1).await;
     provider.restart().await;
     assert_eq!(provider.mails().len(), 0);
+}
+
+/// However well its provider is by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_nobody_tried_in_time_is_not_sent() {
+    let (provider, app, scene) = start_without_jobs().await;
+    order(&scene).await;
+    app.app.clock.advance(chrono::TimeDelta::hours(25));
+    ops::deliver(&app.app, only_mail(&app.database).await).await.expect("it ends");
+    assert_eq!((count_in_state(&app.database, FAILED).await, provider.mails().len()), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
