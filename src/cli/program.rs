@@ -39,15 +39,23 @@ impl Running {
         if let Some(instance) = &self.instance {
             return Ok(instance.app.clone());
         }
-        let opened = Instance::open(self.modules, self.config()?).await?;
-        let instance = self.instance.insert(opened);
-        if instance.is_private() {
-            migrate::apply(&instance.app).await?;
-        } else {
-            migrate::require(&instance.app).await?;
+        let instance = Instance::open(self.modules, self.config()?).await?;
+        // A command that goes on all the same must not get it by a second call.
+        if let Err(fault) = prepare(&instance).await {
+            instance.close().await;
+            return Err(fault);
         }
-        Ok(instance.app.clone())
+        Ok(self.instance.insert(instance).app.clone())
     }
+}
+
+/// Brings the private Postgres to the schema of this program, and checks that it is that of the database: a later version
+/// may have migrated either.
+async fn prepare(instance: &Instance) -> anyhow::Result<()> {
+    if instance.is_private() {
+        migrate::apply(&instance.app).await?;
+    }
+    migrate::require(&instance.app).await
 }
 
 impl Program for Running {
