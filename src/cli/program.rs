@@ -1,6 +1,6 @@
 //! The program around the command of a module.
 
-use std::process::ExitCode;
+use std::{cell::OnceCell, process::ExitCode};
 
 use clap::ArgMatches;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
@@ -20,7 +20,7 @@ pub(crate) async fn run(
     modules: &'static Modules,
     source: Source,
 ) -> anyhow::Result<ExitCode> {
-    let mut running = Running { modules, source, instance: None };
+    let mut running = Running { modules, source, config: OnceCell::new(), instance: None };
     let result = command.run(matches, &mut running).await;
     if let Some(instance) = running.instance {
         instance.close().await;
@@ -31,6 +31,8 @@ pub(crate) async fn run(
 struct Running {
     modules: &'static Modules,
     source: Source,
+    /// Read once: the file of a secret may be a pipe.
+    config: OnceCell<Config>,
     instance: Option<Instance>,
 }
 
@@ -60,7 +62,11 @@ async fn prepare(instance: &Instance) -> anyhow::Result<()> {
 
 impl Program for Running {
     fn config(&self) -> anyhow::Result<Config> {
-        super::read(self.modules, self.source.clone())
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
+        let config = super::read(self.modules, self.source.clone())?;
+        Ok(self.config.get_or_init(|| config).clone())
     }
 
     fn open(&mut self) -> LocalBoxFuture<'_, anyhow::Result<App>> {
