@@ -259,9 +259,9 @@ previous_release() {
   git describe --tags --abbrev=0 --match 'v[0-9]*' HEAD^ 2>/dev/null
 }
 
-# Whether the clone lacks the history, and so the tags.
+# Whether this is a clone that lacks the history, and so the tags.
 is_shallow() {
-  [ "$(git rev-parse --is-shallow-repository)" != false ]
+  [ "$(git rev-parse --is-shallow-repository 2>/dev/null)" = true ]
 }
 
 # Prints what CHANGELOG.md says of a version, without its heading; fails if that is nothing.

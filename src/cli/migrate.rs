@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::Instance;
 use mainstay_kernel::{
     app::App,
-    command::for_operator,
+    command::{for_operator, print},
     database::{ConnectFailure, migrations},
     module::Modules,
     partitions,
@@ -21,10 +21,10 @@ impl Migrate {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let applied = apply(&instance.app).await?;
         for migration in &applied {
-            println!("applied {migration}");
+            print(&format!("applied {migration}\n"));
         }
         if applied.is_empty() {
-            println!("no pending migrations");
+            print("no pending migrations\n");
         }
         instance.close().await;
         Ok(())
@@ -50,7 +50,7 @@ pub(crate) struct NewerDatabase {
 
 /// Checks that Postgres answers and has the schema of this program, for a command that needs both.
 pub(crate) async fn require(app: &App) -> anyhow::Result<()> {
-    check(app, NewerDatabase { allowed: false }).await?
+    check(app, None).await?
 }
 
 /// The interval between two checks of the schema while Postgres is unavailable.
@@ -68,7 +68,7 @@ impl SchemaCheck {
     /// What differs between the database and this program, with both versions and the cure; a refusal by Postgres that
     /// lasts until somebody changes a setting.
     pub(crate) async fn begin(app: &App, newer_database: NewerDatabase) -> anyhow::Result<Self> {
-        let failure = match check(app, newer_database).await {
+        let failure = match check(app, Some(newer_database)).await {
             Ok(Ok(())) => return Ok(Self(None)),
             Ok(Err(difference)) => return Err(difference),
             Err(failure) if failure.is_lasting() => return Err(failure.into()),
@@ -79,7 +79,7 @@ impl SchemaCheck {
         Ok(Self(Some(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(RETRY_INTERVAL).await;
-                match check(&app, newer_database).await {
+                match check(&app, Some(newer_database)).await {
                     Ok(Ok(())) => std::future::pending().await,
                     Ok(Err(difference)) => return difference,
                     Err(failure) if failure.is_lasting() => return failure.into(),
@@ -106,17 +106,22 @@ impl Drop for SchemaCheck {
     }
 }
 
-/// Compares the schema of the database with this program's.
-async fn check(app: &App, newer_database: NewerDatabase) -> Result<anyhow::Result<()>, ConnectFailure> {
+/// Compares the schema of the database with this program's. `None`: for a command, which has no options for it.
+async fn check(app: &App, newer_database: Option<NewerDatabase>) -> Result<anyhow::Result<()>, ConnectFailure> {
+    let allowed = newer_database.is_some_and(|newer_database| newer_database.allowed);
+    let [migrate, go_back] = match newer_database {
+        Some(_) => [
+            "run this program's `migrate` before, or start it with --migrate",
+            "start the program that migrated it, or this one with --allow-newer-database",
+        ],
+        None => ["run this program's `migrate` before", "use the program that migrated it"],
+    };
     let mut connection = app.database.dedicated().await?;
     let found = migrations::differences(&mut connection, Modules::installed().migrations()).await;
     Ok(found.and_then(|differences| {
-        let differences = differences.into_iter().filter(|found| found.is_behind() || !newer_database.allowed);
+        let differences = differences.into_iter().filter(|found| found.is_behind() || !allowed);
         let (behind, ahead): (Vec<_>, Vec<_>) = differences.partition(migrations::Difference::is_behind);
-        let cures = [
-            (behind, "run this program's `migrate` before, or start it with --migrate"),
-            (ahead, "start the program that migrated it, or this one with --allow-newer-database"),
-        ];
+        let cures = [(behind, migrate), (ahead, go_back)];
         let faults = cures.iter().filter(|(found, _)| !found.is_empty());
         let faults = faults.map(|(found, cure)| {
             let found: Vec<_> = found.iter().map(ToString::to_string).collect();

@@ -1,6 +1,6 @@
 //! The program around the command of a module.
 
-use std::process::ExitCode;
+use std::{cell::OnceCell, process::ExitCode};
 
 use clap::ArgMatches;
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
@@ -20,7 +20,7 @@ pub(crate) async fn run(
     modules: &'static Modules,
     source: Source,
 ) -> anyhow::Result<ExitCode> {
-    let mut running = Running { modules, source, instance: None };
+    let mut running = Running { modules, source, config: OnceCell::new(), instance: None };
     let result = command.run(matches, &mut running).await;
     if let Some(instance) = running.instance {
         instance.close().await;
@@ -31,6 +31,8 @@ pub(crate) async fn run(
 struct Running {
     modules: &'static Modules,
     source: Source,
+    /// Read once: the file of a secret may be a pipe.
+    config: OnceCell<Config>,
     instance: Option<Instance>,
 }
 
@@ -39,20 +41,32 @@ impl Running {
         if let Some(instance) = &self.instance {
             return Ok(instance.app.clone());
         }
-        let opened = Instance::open(self.modules, self.config()?).await?;
-        let instance = self.instance.insert(opened);
-        if instance.is_private() {
-            migrate::apply(&instance.app).await?;
-        } else {
-            migrate::require(&instance.app).await?;
+        let instance = Instance::open(self.modules, self.config()?).await?;
+        // A command that goes on all the same must not get it by a second call.
+        if let Err(fault) = prepare(&instance).await {
+            instance.close().await;
+            return Err(fault);
         }
-        Ok(instance.app.clone())
+        Ok(self.instance.insert(instance).app.clone())
     }
+}
+
+/// Brings the private Postgres to the schema of this program, and checks that it is that of the database: a later version
+/// may have migrated either.
+async fn prepare(instance: &Instance) -> anyhow::Result<()> {
+    if instance.is_private() {
+        migrate::apply(&instance.app).await?;
+    }
+    migrate::require(&instance.app).await
 }
 
 impl Program for Running {
     fn config(&self) -> anyhow::Result<Config> {
-        super::read(self.modules, self.source.clone())
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
+        let config = super::read(self.modules, self.source.clone())?;
+        Ok(self.config.get_or_init(|| config).clone())
     }
 
     fn open(&mut self) -> LocalBoxFuture<'_, anyhow::Result<App>> {

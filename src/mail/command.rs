@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 use clap::Parser;
 use mainstay_kernel::{
     clock::Clock,
-    command::{Command, Program, for_operator},
+    command::{Command, Program, for_operator, print},
     config::Config,
 };
 use serde_json::json;
@@ -71,27 +71,26 @@ impl Command for Mail {
                         "id": mail.id, "kind": mail.subject.kind().name(), "attempts": mail.attempts,
                         "failure": mail.failure, "createTime": mail.created_at, "failTime": mail.finished_at,
                     });
-                    println!("{line}");
+                    print(&format!("{line}\n"));
                 }
             }
             Self::Redrive { ids } => {
                 let ids = ids.iter().map(|id| MailId::parse(id)).collect::<mainstay_kernel::error::Result<Vec<_>>>();
-                println!("{} mails are sent again", for_operator(ops::redrive(&app, for_operator(ids)?).await)?);
+                let redriven = for_operator(ops::redrive(&app, for_operator(ids)?).await)?;
+                print(&format!("{redriven} mails are sent again\n"));
             }
             Self::Suppressions => {
                 let all = database.autocommit(async |connection| suppression::list(connection, MAX_LISTED).await).await;
                 for one in for_operator(all)? {
                     let reason = one.reason.name();
-                    println!("{}", json!({ "address": one.address, "reason": reason, "createTime": one.created_at }));
+                    let line = json!({ "address": one.address, "reason": reason, "createTime": one.created_at });
+                    print(&format!("{line}\n"));
                 }
             }
             Self::Unsuppress { address } => {
                 let remove = async move |connection: &mut _| suppression::remove(connection, &address).await;
                 let removed = for_operator(database.autocommit(remove).await)?;
-                println!(
-                    "{}",
-                    if removed { "mail to the address is sent again" } else { "the address was not listed" }
-                );
+                print(if removed { "mail to the address is sent again\n" } else { "the address was not listed\n" });
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -112,7 +111,7 @@ impl Preview {
                 let letter = preview::write(&written, mail, name, tag, now);
                 let letter = letter.ok_or_else(|| anyhow::anyhow!("{tag} is not a language tag"))?;
                 match &out {
-                    None => println!("Subject: {}\n\n{}", letter.subject, letter.text),
+                    None => print(&format!("Subject: {}\n\n{}\n", letter.subject, letter.text)),
                     Some(directory) => {
                         fs::create_dir_all(directory)?;
                         fs::write(directory.join(format!("{name}.{tag}.html")), letter.html)?;

@@ -165,7 +165,8 @@ impl Module {
     }
 
     /// Adds HTTP pages beside the API, with their paths as axum writes them. No route of the contract may begin with the
-    /// first segment of a page's path: the segment says which of both a request is for.
+    /// first segment of a page's path: the segment says which of both a request is for. A page whose path begins with a
+    /// variable gets what is for no route and no other page.
     pub fn pages(mut self, pages: impl IntoIterator<Item = (&'static str, MethodRouter<App>)>) -> Self {
         self.pages.extend(pages);
         self

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use mainstay_kernel::command::{Command, Program, for_operator};
+use mainstay_kernel::command::{Command, Program, for_operator, print};
 
 use crate::identity::signing_key::ops;
 
@@ -21,7 +21,7 @@ impl Command for Keys {
         let Self::Rotate = self;
         let app = program.open().await?;
         let id = for_operator(ops::rotate(&app).await)?;
-        println!("New access tokens will be signed with {id} once every instance has published it.");
+        print(&format!("New access tokens will be signed with {id} once every instance has published it.\n"));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -5,7 +5,7 @@ mod password;
 use std::process::ExitCode;
 
 use clap::Parser;
-use mainstay_kernel::command::{Command, Program, for_operator};
+use mainstay_kernel::command::{Command, Program, for_operator, print};
 
 use crate::identity::user::ops;
 use password::Password;
@@ -33,7 +33,7 @@ impl Command for Users {
         let password = password.read()?;
         let app = program.open().await?;
         let created = for_operator(ops::create_admin(&app, &email, &name, password).await)?;
-        println!("{created} may sign in as {email}.");
+        print(&format!("{created} may sign in as {email}.\n"));
         Ok(ExitCode::SUCCESS)
     }
 }

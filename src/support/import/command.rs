@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::{Args, Parser};
 use indicatif::{ProgressBar, ProgressStyle};
-use mainstay_kernel::command::{Command, Program};
+use mainstay_kernel::command::{Command, Program, print};
 use secrecy::SecretString;
 
 use crate::proto::operations::v1::{Operation, OperationState};
@@ -78,10 +78,10 @@ impl Tickets {
             }
             page_token = page.meta.and_then(|meta| meta.next_page_token);
         }
-        println!(
-            "{} tickets created, {} already known, {} rows invalid",
+        print(&format!(
+            "{} tickets created, {} already known, {} rows invalid\n",
             progress.rows_created, progress.rows_known, progress.rows_failed
-        );
+        ));
         if let Some(failure) = &ended.failure {
             anyhow::bail!("the import failed: {} ({})", failure.message, failure.code);
         }

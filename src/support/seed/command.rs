@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Instant};
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use mainstay_kernel::command::{Command, Program, for_operator};
+use mainstay_kernel::command::{Command, Program, for_operator, print};
 
 use crate::support::seed::ops::{self as seed, Plan};
 
@@ -35,7 +35,7 @@ impl Command for Seed {
         bar.finish();
         eprintln!("Updating statistics …");
         for_operator(seed::tidy(&app).await)?;
-        println!("{} tickets in {:.1} s", self.tickets, began.elapsed().as_secs_f64());
+        print(&format!("{} tickets in {:.1} s\n", self.tickets, began.elapsed().as_secs_f64()));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,5 +1,7 @@
 //! Developers see every mail, and nobody else does.
 
+use std::process::{Command, Stdio};
+
 use crate::support::{TestApp, mail::MailProvider};
 
 async fn get(app: &TestApp, path: &str) -> (u16, String, String) {
@@ -31,4 +33,15 @@ async fn there_is_no_preview_where_mail_is_sent() {
     let app = TestApp::builder().set_all(provider.variables()).start().await;
     assert_eq!(get(&app, "/dev/mail").await.0, 404);
     assert_eq!(get(&app, "/dev/mail/refund.en.html").await.0, 404);
+}
+
+/// As `head` does.
+#[test]
+fn a_reader_of_the_command_may_stop_early() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    command.args(["mail", "preview"]).env_clear().stdin(Stdio::null()).stdout(writer);
+    let ran = command.output().expect("the program runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }

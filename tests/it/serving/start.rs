@@ -32,6 +32,9 @@ async fn a_database_that_does_not_fit_is_refused_with_both_versions() {
             assert!(text.contains(part), "{command} does not say {part}:\n{text}");
         }
     }
+    // A command has no such option, and names none.
+    let (good, text) = process::run(&["jobs", "dead"], &newer, &[]).await;
+    assert!(!good && text.contains("use the program that migrated it") && !text.contains("--allow"), "{text}");
     let back = Process::with(&newer, &[("MAINSTAY_ALLOW_NEWER_DATABASE", "true")]).await;
     assert_eq!(back.endpoint.get("/readyz").await.status, 200);
 }

@@ -133,7 +133,7 @@ fn faults_of_policies_and_routes_are_reported_together() {
     assert_names(&faults, &["there is no scope \"fleet.vehicles.reed\"", "give one of them another path"]);
 }
 
-/// A request for such a path is for a page: the route would never be reached, or take the place of the others below it.
+/// The route would take the place of the page, and of the others below it.
 #[test]
 fn a_route_where_pages_are() {
     for (path, page) in [
@@ -156,6 +156,16 @@ fn a_page_of_another_module() {
     let faults = report(fleet::module().pages([("/feed.atom", get(async || "Vehicles"))]));
     let both = "the module fleet registers the page /feed.atom, which is one of the module content";
     assert_names(&faults, &[both, "give it another path"]);
+    // The router can't tell them apart by the names of their variables.
+    let faults = report(fleet::module().pages([("/files/{name}", get(async || "Vehicles"))]));
+    assert_names(&faults, &["the module fleet registers the page /files/{name}, which is one of the module files"]);
+}
+
+#[test]
+fn a_page_for_all_other_paths_is_no_fault() {
+    // The other fault is the only one.
+    let faults = report(fleet::module().pages([("/{*path}", get(async || "Vehicles"))]).command::<Serve>());
+    assert!(faults.contains("the command serve") && !faults.contains("page"), "{faults}");
 }
 
 #[test]

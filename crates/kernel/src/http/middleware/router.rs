@@ -16,34 +16,40 @@ use crate::http::middleware::{
     protocol,
 };
 
-/// Returns the path prefixes of the contract's routes, up to the second slash: `/api/`.
+/// Returns the first segments of the contract's routes, as prefixes of paths: `/api`. Of a rule that begins with a variable,
+/// which may match any path, it is empty.
 pub fn prefixes(rules: &RuleTable) -> Arc<[String]> {
     let templates = rules.routes().map(|route| route.template.to_string());
-    let prefix = |template: String| match first_segment(&template) {
-        None => "/".to_owned(),
-        Some(first) => format!("/{first}/"),
-    };
+    let prefix = |template: String| first_segment(&template).map_or_else(String::new, |first| format!("/{first}"));
     templates.map(prefix).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Whether the router could take a request for one of two paths, whose segments may be variables, for one for the other.
-pub fn share_first_segment(path: &str, other: &str) -> bool {
-    match (first_segment(path), first_segment(other)) {
-        (Some(first), Some(other)) => first == other,
-        _ => true,
-    }
+/// Whether a path is that of a prefix, or below it.
+fn is_within(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns the first segment of a path; `None` for a variable, which may be any.
-fn first_segment(path: &str) -> Option<&str> {
+/// Whether a route of the contract takes requests from a page, both by their paths. A page whose first segment is a variable
+/// keeps those that no route takes.
+pub fn hides(template: &str, page: &str) -> bool {
+    let first = first_segment(template);
+    first.is_none() || first == first_segment(page)
+}
+
+/// Returns the first segment of a path; `None` for a variable that may be any. `{name=shelves/*}` begins with `shelves`.
+fn first_segment(path: &str) -> Option<String> {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    (!first.starts_with(['{', '*'])).then_some(first)
+    let pattern = match first.strip_prefix('{') {
+        Some(variable) => variable.split_once('=')?.1,
+        None => first,
+    };
+    (!pattern.starts_with('*')).then(|| pattern.replace('}', ""))
 }
 
 /// The services that a request may be for.
 #[derive(Debug, Clone)]
 pub struct Router<G, W, P, R> {
-    /// The path prefixes of REST; every other path is a page.
+    /// The path prefixes of REST; what is not within one is a page.
     pub prefixes: Arc<[String]>,
     /// Native gRPC.
     pub grpc: G,
@@ -75,8 +81,45 @@ impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R>
                 Err(error) => refuse(error),
             },
             "grpc-web" => self.grpc_web.pass(request),
-            _ if self.prefixes.iter().any(|prefix| request.uri().path().starts_with(prefix)) => self.rest.pass(request),
+            _ if self.prefixes.iter().any(|prefix| is_within(request.uri().path(), prefix)) => self.rest.pass(request),
             _ => self.pages.pass(request),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{first_segment, hides, is_within};
+
+    #[test]
+    fn a_path_begins_with_a_segment_or_with_a_variable() {
+        for (path, first) in [
+            ("/", Some("")),
+            ("/vehicles", Some("vehicles")),
+            ("/vehicles:search", Some("vehicles:search")),
+            ("/api/v1/{id}", Some("api")),
+            ("/{name=shelves/*}", Some("shelves")),
+            ("/{name=shelves}/books", Some("shelves")),
+            ("/{id}/books", None),
+            ("/{name=**}", None),
+            ("/*/books", None),
+            ("/{*path}", None),
+        ] {
+            assert_eq!(first_segment(path).as_deref(), first, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_route_is_reached_also_if_it_has_one_segment() {
+        assert!(is_within("/vehicles", "/vehicles") && is_within("/vehicles/1", "/vehicles"));
+        assert!(!is_within("/vehicles:search", "/vehicles") && !is_within("/", "/vehicles"));
+        assert!(is_within("/vehicles", "") && is_within("/", ""), "a rule that may match any path");
+    }
+
+    #[test]
+    fn a_page_for_all_other_paths_is_hidden_only_by_such_a_route() {
+        assert!(hides("/docs/{id}", "/docs") && hides("/{id}", "/docs") && hides("/{id}", "/{*path}"));
+        assert!(!hides("/api/v1/tickets", "/docs") && !hides("/api/v1/tickets", "/{*path}"));
+        assert!(!hides("/{name=shelves/*}", "/docs"));
     }
 }

@@ -75,13 +75,15 @@ pub(super) fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fau
     faults
 }
 
-/// Checks that each page has a path of its own, and that no route of the contract is where pages are: it would never be
-/// reached, or take their place.
+/// Checks that each page has a path of its own, and that no route of the contract is where pages are: it would take their
+/// place.
 fn check_pages(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut owners: BTreeMap<_, _> = own::paths().map(|path| (path, "of every server".to_owned())).collect();
+    let of_server = own::paths().map(|path| (shape(path), (path, "of every server".to_owned())));
+    let mut owners: BTreeMap<_, _> = of_server.collect();
     for (module, path) in modules.iter().flat_map(|module| module.pages.iter().map(move |(path, _)| (module, *path))) {
-        if let Some(owner) = owners.insert(path, format!("of the module {}", module.name)) {
+        let of_module = format!("of the module {}", module.name);
+        if let Some((_, owner)) = owners.insert(shape(path), (path, of_module)) {
             let name = module.name;
             faults.push(Fault(format!(
                 "the module {name} registers the page {path}, which is one {owner}: give it another path"
@@ -90,7 +92,7 @@ fn check_pages(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
     }
     for route in contract.rules.routes() {
         let template = route.template.to_string();
-        if let Some((path, owner)) = owners.iter().find(|(path, _)| router::share_first_segment(path, &template)) {
+        if let Some((path, owner)) = owners.values().find(|(path, _)| router::hides(&template, path)) {
             faults.push(Fault(format!(
                 "{}: {route} collides with the page {path} {owner}: begin the path with a segment that is no page's, such \
                  as /api/v1{template}",
@@ -99,6 +101,16 @@ fn check_pages(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Returns a page's path without the names of its variables: the router can't tell two paths apart by these.
+fn shape(path: &str) -> String {
+    let segments = path.split('/').map(|segment| match segment {
+        rest if rest.starts_with("{*") => "{*}",
+        variable if variable.starts_with('{') => "{}",
+        literal => literal,
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// Checks that each module says where its tables are: those that were forgotten would be missed by its first request.
