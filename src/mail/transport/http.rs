@@ -16,7 +16,7 @@ use mainstay_kernel::{
 
 use crate::mail::{
     config::Provider,
-    transport::{Failure, Outgoing, Sender, refusal::Refusal},
+    transport::{Failure, OutgoingMail, Sender, refusal::Refusal},
 };
 
 /// A client of one provider.
@@ -54,7 +54,7 @@ impl Api {
     }
 
     /// Sends a mail.
-    pub(super) async fn send(&self, mail: &Outgoing, from: &Sender) -> Result<(), Refusal> {
+    pub(super) async fn send(&self, mail: &OutgoingMail, from: &Sender) -> Result<(), Refusal> {
         let mut request = self.request(mail, from)?;
         if mail.kind.is_for_anybody() {
             request.extensions_mut().insert(Confidential);
@@ -68,7 +68,7 @@ impl Api {
         }
     }
 
-    fn request(&self, mail: &Outgoing, from: &Sender) -> Result<outbound::Request, Refusal> {
+    fn request(&self, mail: &OutgoingMail, from: &Sender) -> Result<outbound::Request, Refusal> {
         let written = from.write(mail).map_err(|failure| match failure {
             Failure::Rejected(why) | Failure::Withheld(why) | Failure::Unavailable(why) => {
                 Refusal { kind: Kind::Rejected, why }
