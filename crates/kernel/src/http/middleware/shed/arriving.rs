@@ -21,7 +21,7 @@ use tonic::Status;
 
 use super::line::{Line, Turn};
 use crate::{
-    budget::{Budget, Spent},
+    budget::{Budget, Reservation},
     error::{Error, Reason},
     http::middleware::layer::Body,
 };
@@ -99,7 +99,7 @@ pub(super) struct Arriving {
     /// How long it may still be late; `None` until it is.
     patience: Option<Pin<Box<Sleep>>>,
     /// Held while the body is late.
-    place: Option<Spent>,
+    place: Option<Reservation>,
     /// Set once the body is whole.
     whole: Option<Whole>,
 }
