@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::{
     cases::draft,
     support::{
-        Actor, Answer, PROTOCOLS, Protocol, TestApp, TestDatabase,
+        Actor, PROTOCOLS, Protocol, Response, TestApp, TestDatabase,
         database::{connect, sql},
         eventually,
         people::Cast,
@@ -84,7 +84,7 @@ impl Pair {
     }
 }
 
-async fn get(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)]) -> Answer {
+async fn get(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)]) -> Response {
     who.call_with(protocol, "TicketService.GetTicket", json!({ "ticketId": ticket }), headers).await
 }
 

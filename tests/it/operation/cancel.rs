@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::{begin, large, wait_for_end};
 use crate::{
     cases::Scene,
-    support::{Actor, Answer, Protocol, TestApp, database::connect, eventually, receiver::Receiver},
+    support::{Actor, Protocol, Response, TestApp, database::connect, eventually, receiver::Receiver},
 };
 
-async fn cancel(who: &Actor, operation: &str) -> Answer {
+async fn cancel(who: &Actor, operation: &str) -> Response {
     who.call(Protocol::Rest, "OperationService.CancelOperation", json!({ "operationId": operation })).await
 }
 

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::{
     cases::post::publish_post,
-    support::{Actor, Answer, Protocol, TestApp, TestDatabase, eventually, proxy::Proxy},
+    support::{Actor, Protocol, Response, TestApp, TestDatabase, eventually, proxy::Proxy},
 };
 
 async fn servers(redis: &Redis, database: &Arc<TestDatabase>) -> [TestApp; 2] {
@@ -23,11 +23,11 @@ async fn servers(redis: &Redis, database: &Arc<TestDatabase>) -> [TestApp; 2] {
     [start().await, start().await]
 }
 
-async fn read(app: &TestApp, id: &str) -> Answer {
+async fn read(app: &TestApp, id: &str) -> Response {
     Actor::anonymous(&app.endpoint).call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await
 }
 
-fn title(answer: &Answer) -> String {
+fn title(answer: &Response) -> String {
     answer.text("/data/title")
 }
 
