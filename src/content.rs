@@ -26,9 +26,9 @@ pub(crate) fn module() -> Module {
         .part(|app| Ok(Published::new(&app.cache)))
         .pages(feed::pages())
         .queue::<PublishPost>()
-        .on::<PostUpdated>(jobs::outdate)
-        .on::<PostPublished>(jobs::outdate)
-        .on::<PostUnpublished>(jobs::outdate)
-        .on::<PostDeleted>(jobs::outdate)
+        .on::<PostUpdated>(jobs::invalidate)
+        .on::<PostPublished>(jobs::invalidate)
+        .on::<PostUnpublished>(jobs::invalidate)
+        .on::<PostDeleted>(jobs::invalidate)
         .examples(examples::by_name)
 }

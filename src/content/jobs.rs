@@ -12,11 +12,11 @@ use crate::content::{
 
 /// Tells every server that a post has changed. The server that changed it has done so already, unless it failed right
 /// after the commit.
-pub(super) fn outdate<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<()>> {
+pub(super) fn invalidate<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let id = PostId(event.resource);
         let stale = app.database.autocommit(async move |connection| ops::stale_entries(connection, id).await).await?;
-        app.part::<Published>().outdate(&stale).await
+        app.part::<Published>().invalidate(&stale).await
     })
 }
 

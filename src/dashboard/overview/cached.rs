@@ -23,7 +23,7 @@ use crate::{
 const TTL: Duration = Duration::from_secs(10);
 /// How old that of background work may be, which changes faster.
 const WORK_TTL: Duration = Duration::from_secs(5);
-/// Nothing outdates an overview but time.
+/// Nothing invalidates an overview but time.
 const TAG: &str = "all";
 
 /// The overviews. Cheap to clone.

@@ -107,16 +107,16 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
     let (id, _) = publish_post(&cast.agent).await;
     // Prepares the statements of both servers.
     let mut revision = 100;
-    let mut outdate = async || {
+    let mut invalidate = async || {
         revision += 1;
         database.sql(&format!("UPDATE content_revision SET revision = {revision}")).await;
         let stale = StaleEntries { id: PostId(id.parse().expect("an id")), slugs: Vec::new(), revision };
         for app in &apps {
-            app.app.part::<Published>().outdate(&stale).await.expect("Redis answers");
+            app.app.part::<Published>().invalidate(&stale).await.expect("Redis answers");
         }
     };
     for app in &apps {
-        outdate().await;
+        invalidate().await;
         read(app, &id).await.success();
     }
     let readers = apps.each_ref().map(|app| Actor::anonymous(&app.endpoint));
@@ -124,7 +124,7 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
     // On a machine so busy that reading the post takes longer than the lease to read it, each server reads it once.
     while counts.last() != Some(&2) {
         assert!(counts.len() < 4, "the revision and the post, once: {counts:?} statements");
-        outdate().await;
+        invalidate().await;
         let before = proxy.statements();
         let calls = (0..1000)
             .map(|number| readers[number % 2].call(Protocol::Grpc, "PostService.GetPost", json!({ "postId": id })));

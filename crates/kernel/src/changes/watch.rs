@@ -12,9 +12,9 @@ pub struct Watch<E: Entry> {
     feed: Feed<E>,
     cursor: Cursor,
     receiver: Receiver<Arc<Batch<E>>>,
-    /// It has not yet read what it had missed when it began.
+    /// Whether it still has to read what it missed before it began.
     is_behind: bool,
-    /// It has read that, and nothing else since: what was read for all meanwhile, it may have missed.
+    /// Whether it has read that and taken no batch since: of what was read for all meanwhile, it may have missed some.
     has_caught_up: bool,
 }
 
