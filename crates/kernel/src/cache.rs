@@ -1,10 +1,11 @@
 //! Cache-aside, for what many read and few change: a layer in this process, then Redis, then the source.
 //!
 //! A value carries a **version**, from 1, that grows with every change to it. Whoever commits a change
-//! [invalidates](Cache::invalidate) the tags of the values that it concerns, with the version of the change: Redis keeps
-//! that version per tag as a floor, and publishes it to every process. No layer keeps a value below the floor of its tag. So an older value never replaces
-//! a newer one, however late its reader writes it back, and a value that no longer exists stays away. A source that
-//! answers below the floor again and again, such as a restored backup, is believed, and its answers are not kept.
+//! [invalidates](Cache::invalidate) the tags of the values that it concerns, with the version of the change: Redis
+//! keeps that version per tag as a floor, and publishes it to every process. No layer keeps a value below the floor of
+//! its tag. So an older value never replaces a newer one, however late its reader writes it back, and a value that no
+//! longer exists stays away. A source that answers below the floor again and again, such as a restored backup, is
+//! believed, and its answers are not kept.
 //!
 //! The **promise**: nobody is given a value that was replaced longer ago than the lifetime of its [`Region`], whatever is
 //! lost. A value's age counts from before it was read at its source, and copies don't extend it. If only the notices are
