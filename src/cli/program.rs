@@ -20,21 +20,22 @@ pub(crate) async fn run(
     modules: &'static Modules,
     source: Source,
 ) -> anyhow::Result<ExitCode> {
-    let mut running = Running { modules, source, instance: None };
-    let result = command.run(matches, &mut running).await;
-    if let Some(instance) = running.instance {
+    let mut program = LazyProgram { modules, source, instance: None };
+    let result = command.run(matches, &mut program).await;
+    if let Some(instance) = program.instance {
         instance.close().await;
     }
     result
 }
 
-struct Running {
+/// Reads and opens only what the command asks for.
+struct LazyProgram {
     modules: &'static Modules,
     source: Source,
     instance: Option<Instance>,
 }
 
-impl Running {
+impl LazyProgram {
     async fn open_once(&mut self) -> anyhow::Result<App> {
         if let Some(instance) = &self.instance {
             return Ok(instance.app.clone());
@@ -50,7 +51,7 @@ impl Running {
     }
 }
 
-impl Program for Running {
+impl Program for LazyProgram {
     fn config(&self) -> anyhow::Result<Config> {
         super::read(self.modules, self.source.clone())
     }
