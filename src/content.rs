@@ -23,7 +23,7 @@ pub(crate) fn module() -> Module {
     Module::new("content", DESCRIPTOR_SET)
         .config::<ContentConfig>()
         .service(|app| PostServiceServer::new(Posts { app: app.clone() }))
-        .part(|app| Ok(Published::new(&app.cache)))
+        .part(|app| Ok(PublishedPosts::new(&app.cache)))
         .pages(feed::pages())
         .queue::<PublishPost>()
         .on::<PostUpdated>(jobs::invalidate)

@@ -32,7 +32,7 @@ const LISTS: &str = "all";
 
 /// The published posts. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Published {
+pub struct PublishedPosts {
     cache: Cache,
     posts: Region<pb::Post>,
     /// The id of the post with a slug. Only a hint: it is the post that says which slug it has.
@@ -41,7 +41,7 @@ pub struct Published {
     feed: Region<String>,
 }
 
-impl Published {
+impl PublishedPosts {
     pub fn new(cache: &Cache) -> Self {
         Self {
             posts: cache.region("content.posts", POST_TTL),
@@ -126,10 +126,10 @@ impl Published {
     }
 }
 
-impl Published {
-    /// As [`Published::invalidate`], for a change that is about to be reported: a failure must not turn it into an error, and
-    /// the job that handles its event tries again.
-    pub async fn outdate_now(&self, stale: &StaleEntries) {
+impl PublishedPosts {
+    /// As [`PublishedPosts::invalidate`], for a change that is about to be reported: a failure must not turn it into an error,
+    /// and the job that handles its event tries again.
+    pub async fn invalidate_now(&self, stale: &StaleEntries) {
         if let Err(error) = self.invalidate(stale).await {
             tracing::debug!(post = %stale.id, error = error.detail(), "other servers were not told of a change");
         }

@@ -18,7 +18,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 use crate::files::{
@@ -204,12 +204,12 @@ pub async fn delete(
     connection: &mut Connection,
     permit: Permit,
     id: FileId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     limits: Limits,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let file = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), file.version)?;
+    ExpectedVersions::check(expected.as_ref(), file.version)?;
     if store::is_linked(connection, id).await? {
         return Err(crate::proto::files::v1::Reason::FileInUse.into());
     }

@@ -8,7 +8,7 @@ use futures_util::{
 };
 use mainstay::content::{
     id::PostId,
-    post::{ops::StaleEntries, published::Published},
+    post::{ops::StaleEntries, published::PublishedPosts},
 };
 use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
@@ -112,7 +112,7 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
         database.sql(&format!("UPDATE content_revision SET revision = {revision}")).await;
         let stale = StaleEntries { id: PostId(id.parse().expect("an id")), slugs: Vec::new(), revision };
         for app in &apps {
-            app.app.part::<Published>().invalidate(&stale).await.expect("Redis answers");
+            app.app.part::<PublishedPosts>().invalidate(&stale).await.expect("Redis answers");
         }
     };
     for app in &apps {
