@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::load::Done;
+use crate::load::Measurement;
 
 /// What was done in a round.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +25,9 @@ impl Rate {
     }
 }
 
-impl From<&Done> for Rate {
-    fn from(done: &Done) -> Self {
-        Self { count: done.requests(), wall: done.wall, cpu: done.cpu }
+impl From<&Measurement> for Rate {
+    fn from(measurement: &Measurement) -> Self {
+        Self { count: measurement.requests(), wall: measurement.wall, cpu: measurement.cpu }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The targets, beside what was measured over HTTP/1.1 (docs/performance.md says which are met).
 
-use crate::{calls::Operation, contender::Contender, load::Done};
+use crate::{calls::Operation, contender::Contender, load::Measurement};
 
 /// The targets of an operation.
 struct Goal {
@@ -31,10 +31,10 @@ impl Operation {
 pub(crate) const HEAD: &str = "| REST, HTTP/1.1 | requests/s | target | CPU, × Express | target | Postgres CPU ms | target |\n\
                                |---|--:|--:|--:|--:|--:|--:|";
 
-/// The row of an operation that has targets; `done` returns the sum of a contender's rounds.
-pub(crate) fn row(operation: Operation, done: impl Fn(Contender) -> Option<Done>) -> Option<String> {
-    let (goal, served) = (operation.goal()?, done(Contender::Rest1)?);
-    let peer_ms = done(Contender::Peer).and_then(|peer| peer.cpu_ms());
+/// The row of an operation that has targets; `sum_of` returns the sum of a contender's rounds.
+pub(crate) fn row(operation: Operation, sum_of: impl Fn(Contender) -> Option<Measurement>) -> Option<String> {
+    let (goal, served) = (operation.goal()?, sum_of(Contender::Rest1)?);
+    let peer_ms = sum_of(Contender::Peer).and_then(|peer| peer.cpu_ms());
     let of_peer = served.cpu_ms().zip(peer_ms).map(|(served, peer)| served / peer);
     let postgres_ms = served.postgres_ms().map(|per_thousand| per_thousand / 1000.0);
     let show = |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));

@@ -12,7 +12,7 @@ use crate::{
 
 /// The result of a contender in one or more rounds.
 #[derive(Debug, Clone)]
-pub(crate) struct Done {
+pub(crate) struct Measurement {
     /// Latencies in microseconds.
     pub(crate) latency: Histogram<u64>,
     /// The duration.
@@ -23,7 +23,7 @@ pub(crate) struct Done {
     pub(crate) postgres: Option<Duration>,
 }
 
-impl Done {
+impl Measurement {
     pub(crate) fn none() -> Self {
         let latency = Histogram::new(3).expect("three digits are allowed");
         let none = Some(Duration::ZERO);
@@ -68,20 +68,20 @@ pub(crate) async fn run(
     target: &Target,
     operation: Operation,
     length: Duration,
-) -> anyhow::Result<Done> {
-    let began = Instant::now();
+) -> anyhow::Result<Measurement> {
+    let start = Instant::now();
     let workers = clients.iter().cloned().enumerate().map(|(number, client)| {
         let target = target.clone();
-        tokio::spawn(worker(client, target, operation, began + length, number * STRIDE))
+        tokio::spawn(worker(client, target, operation, start + length, number * STRIDE))
     });
     let workers: Vec<_> = workers.collect();
     // Whoever measures CPU times adds them.
-    let mut done = Done { cpu: None, postgres: None, ..Done::none() };
+    let mut measurement = Measurement { cpu: None, postgres: None, ..Measurement::none() };
     for latency in try_join_all(workers).await? {
-        done.latency.add(&latency?)?;
+        measurement.latency.add(&latency?)?;
     }
-    done.wall = began.elapsed();
-    Ok(done)
+    measurement.wall = start.elapsed();
+    Ok(measurement)
 }
 
 async fn worker(

@@ -140,9 +140,9 @@ pub(crate) async fn run(world: &World, options: &Options, operation: Operation) 
 async fn calm(world: &World, options: &Options, operation: Operation, callers: usize) -> anyhow::Result<Rate> {
     let clients = vec![Contender::Rest1.client(world).await?; callers];
     let cpu = world.server.cpu();
-    let mut done = load::run(&clients, &world.target, operation, options.round()).await?;
-    done.cpu = world.server.cpu().zip(cpu).map(|(after, before)| after - before);
-    Ok(Rate::from(&done))
+    let mut measurement = load::run(&clients, &world.target, operation, options.round()).await?;
+    measurement.cpu = world.server.cpu().zip(cpu).map(|(after, before)| after - before);
+    Ok(Rate::from(&measurement))
 }
 
 /// Opens the connections of this many callers.

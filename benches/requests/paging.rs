@@ -23,7 +23,7 @@ use crate::{
 
 /// Median latencies in microseconds of sequential requests: for the caller, and of the statements alone.
 #[derive(Debug, Clone)]
-pub(crate) struct Pages {
+pub(crate) struct PageLatencies {
     pub(crate) names: [&'static str; 3],
     pub(crate) served_us: [u64; 3],
     pub(crate) statements_us: [u64; 3],
@@ -33,16 +33,16 @@ pub(crate) struct Pages {
 
 const NAMES: [&str; 3] = ["page 1, exact total", "page 2 by token, no total", "page by token, far down"];
 
-pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Pages> {
+pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<PageLatencies> {
     let deep = i64::from(options.tickets()) * 9 / 10;
     let length = options.round() * options.rounds().min(2);
-    let served_us = served(world, deep, length).await?;
-    let statements_us = statements(world, deep, length).await?;
-    Ok(Pages { names: NAMES, served_us, statements_us, deep })
+    let served_us = measure_server(world, deep, length).await?;
+    let statements_us = measure_statements(world, deep, length).await?;
+    Ok(PageLatencies { names: NAMES, served_us, statements_us, deep })
 }
 
 /// Measures through the server. Like a caller, it obtains the token of the deep page by walking there.
-async fn served(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
+async fn measure_server(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
     let Client::Grpc { channel, token } = Client::grpc(world.server.port, &world.token).await? else {
         anyhow::bail!("asked for gRPC");
     };
@@ -61,8 +61,8 @@ async fn served(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u
     }
     let tokens = [String::new(), second, far];
     let mut times = histograms()?;
-    let began = Instant::now();
-    while began.elapsed() < length {
+    let start_time = Instant::now();
+    while start_time.elapsed() < length {
         for (token, times) in tokens.iter().zip(&mut times) {
             let sent = Instant::now();
             next(20, token.clone()).await?;
@@ -73,9 +73,9 @@ async fn served(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u
 }
 
 /// Measures the store's statements on one connection.
-async fn statements(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
+async fn measure_statements(world: &World, deep: i64, length: Duration) -> anyhow::Result<[u64; 3]> {
     let connection = AsyncPgConnection::establish(world.postgres.url()).await?;
-    let plain = |error: mainstay_kernel::error::Error| anyhow::anyhow!("{:?}", error.source());
+    let to_anyhow = |error: mainstay_kernel::error::Error| anyhow::anyhow!("{:?}", error.source());
     let mut starts = vec![Start::Offset(0)];
     for offset in [20, deep] {
         let sql = "SELECT extract(epoch FROM created_at)::float8, id FROM tickets ORDER BY created_at DESC, id DESC OFFSET $1 LIMIT 1";
@@ -86,14 +86,16 @@ async fn statements(world: &World, deep: i64, length: Duration) -> anyhow::Resul
     }
     let (all, filter) = (Visibility::All, Filter::default());
     let mut times = histograms()?;
-    let began = Instant::now();
-    while began.elapsed() < length {
+    let start_time = Instant::now();
+    while start_time.elapsed() < length {
         for (start, times) in starts.iter().zip(&mut times) {
             let sent = Instant::now();
             if matches!(start, Start::Offset(_)) {
-                ticket::total(&connection, all, &filter).await.map_err(plain)?;
+                ticket::total(&connection, all, &filter).await.map_err(to_anyhow)?;
             }
-            ticket::list(&connection, all, &filter, Order::CreateTimeDesc, *start, 21, true).await.map_err(plain)?;
+            ticket::list(&connection, all, &filter, Order::CreateTimeDesc, *start, 21, true)
+                .await
+                .map_err(to_anyhow)?;
             times.record(sent.elapsed().as_nanos() as u64)?;
         }
     }

@@ -8,10 +8,10 @@ use crate::{
     contender::Contender,
     goals,
     jobs::Jobs,
-    load::Done,
+    load::Measurement,
     options::Options,
     overload::Overload,
-    paging::Pages,
+    paging::PageLatencies,
     pgbench::Alone,
     rounds::Rounds,
 };
@@ -22,7 +22,7 @@ pub(crate) struct Report {
     measured: Vec<(Operation, Rounds)>,
     alone: Vec<(Operation, Alone)>,
     jobs: Option<Jobs>,
-    pages: Option<Pages>,
+    pages: Option<PageLatencies>,
     overloads: Vec<Overload>,
     comparisons: Vec<Comparison>,
 }
@@ -62,7 +62,7 @@ impl Report {
         self.jobs = Some(jobs);
     }
 
-    pub(crate) fn pages(&mut self, pages: Pages) {
+    pub(crate) fn pages(&mut self, pages: PageLatencies) {
         self.pages = Some(pages);
     }
 
@@ -98,9 +98,9 @@ impl Report {
         table("| ratio of server CPU per request | all rounds | single rounds |\n|---|--:|--:|", rows);
         let head = "| | per second | CPU ms / 1,000 | limit | per second | CPU ms / 1,000 | ratio, all rounds | single rounds |\n\
                     |---|--:|--:|---|--:|--:|--:|--:|";
-        table(head, self.comparisons().map(compared));
+        table(head, self.comparisons().map(comparison_row));
         let head = "| | refused or late/s | p50 ms | p99 ms | server MiB before | connected | at most |\n|---|--:|--:|--:|--:|--:|--:|";
-        table(head, self.overloads.iter().map(overloaded));
+        table(head, self.overloads.iter().map(overload_row));
         let Some(pages) = &self.pages else { return };
         let times = pages.names.iter().zip(pages.served_us).zip(pages.statements_us);
         let rows = times.map(|((name, served), statements)| format!("| {name} | {served} | {statements} |"));
@@ -114,11 +114,11 @@ impl Report {
     /// The rows of an operation, by contender.
     fn operation(&self, operation: Operation, rounds: &Rounds) -> Vec<String> {
         let mut rows = Vec::new();
-        for (contender, done) in operation.contenders().iter().zip(rounds) {
-            let done = sum(done);
-            let (p50, p99, cpu) = (done.quantile_ms(0.5), done.quantile_ms(0.99), or_dash(done.cpu_ms()));
-            let (name, per_second) = (contender.name(), done.per_second());
-            let postgres = or_dash(done.postgres_ms());
+        for (contender, rounds) in operation.contenders().iter().zip(rounds) {
+            let total = sum(rounds);
+            let (p50, p99, cpu) = (total.quantile_ms(0.5), total.quantile_ms(0.99), or_dash(total.cpu_ms()));
+            let (name, per_second) = (contender.name(), total.per_second());
+            let postgres = or_dash(total.postgres_ms());
             rows.push(format!(
                 "| {} | {name} | {per_second:.0} | {p50:.2} | {p99:.2} | {cpu} | {postgres} |",
                 operation.name()
@@ -136,12 +136,12 @@ impl Report {
             .measured
             .iter()
             .map(|(operation, rounds)| {
-                let contenders: Vec<_> = operation.contenders().iter().zip(rounds).map(|(contender, done)| {
-                let done = sum(done);
+                let contenders: Vec<_> = operation.contenders().iter().zip(rounds).map(|(contender, rounds)| {
+                let total = sum(rounds);
                 json!({
-                    "name": contender.name(), "requestsPerSecond": done.per_second(), "p50Ms": done.quantile_ms(0.5),
-                    "p99Ms": done.quantile_ms(0.99), "serverCpuMsPer1000": done.cpu_ms(),
-                    "postgresCpuMsPer1000": done.postgres_ms(),
+                    "name": contender.name(), "requestsPerSecond": total.per_second(), "p50Ms": total.quantile_ms(0.5),
+                    "p99Ms": total.quantile_ms(0.99), "serverCpuMsPer1000": total.cpu_ms(),
+                    "postgresCpuMsPer1000": total.postgres_ms(),
                 })
             }).collect();
                 let alone = self.alone.iter().find(|(measured, _)| measured == operation);
@@ -167,12 +167,12 @@ impl Report {
             })
         });
         let of_alone = self.of_alone().into_iter().map(|(label, ratio)| json!({"name": label, "ratio": ratio}));
-        let comparisons = self.comparisons().map(|compared| {
-            let (served, alone) = (comparison::sum(&compared.served), comparison::sum(&compared.alone));
-            let (all, low, high) = compared.ratio();
+        let comparisons = self.comparisons().map(|comparison| {
+            let (served, alone) = (comparison::sum(&comparison.served), comparison::sum(&comparison.alone));
+            let (all, low, high) = comparison.ratio();
             json!({
-                "name": compared.name, "perSecond": served.per_second(), "cpuMsPer1000": served.cpu_ms(),
-                "limit": {"name": compared.limit, "perSecond": alone.per_second(), "cpuMsPer1000": alone.cpu_ms()},
+                "name": comparison.name, "perSecond": served.per_second(), "cpuMsPer1000": served.cpu_ms(),
+                "limit": {"name": comparison.limit, "perSecond": alone.per_second(), "cpuMsPer1000": alone.cpu_ms()},
                 "ratio": {"all": all, "low": low, "high": high},
             })
         });
@@ -197,9 +197,9 @@ impl Report {
         let mut ratios = Vec::new();
         for (operation, rounds) in &self.measured {
             let Some((_, alone)) = self.alone.iter().find(|(measured, _)| measured == operation) else { continue };
-            for (contender, done) in operation.contenders().iter().zip(rounds) {
+            for (contender, rounds) in operation.contenders().iter().zip(rounds) {
                 let label = format!("{}: {}", operation.name(), contender.name());
-                ratios.push((label, sum(done).per_second() / alone.per_second));
+                ratios.push((label, sum(rounds).per_second() / alone.per_second));
             }
         }
         ratios.extend(self.jobs.map(|jobs| ("job".to_owned(), jobs.per_second / jobs.alone.per_second)));
@@ -219,7 +219,7 @@ impl Report {
             for (above, below) in pairs {
                 let of = |contender| of(*operation, rounds, contender);
                 let (Some(above_rounds), Some(below_rounds)) = (of(above), of(below)) else { continue };
-                let ratio = |a: &Done, b: &Done| Some(a.cpu_ms()? / b.cpu_ms()?);
+                let ratio = |a: &Measurement, b: &Measurement| Some(a.cpu_ms()? / b.cpu_ms()?);
                 let single: Vec<_> = above_rounds.iter().zip(below_rounds).filter_map(|(a, b)| ratio(a, b)).collect();
                 let Some(all) = ratio(&sum(above_rounds), &sum(below_rounds)) else { continue };
                 let (low, high) =
@@ -232,7 +232,7 @@ impl Report {
 }
 
 /// The rounds of a contender, if it takes part.
-fn of(operation: Operation, rounds: &Rounds, contender: Contender) -> Option<&[Done]> {
+fn of(operation: Operation, rounds: &Rounds, contender: Contender) -> Option<&[Measurement]> {
     let index = operation.contenders().iter().position(|one| *one == contender)?;
     rounds.get(index).map(Vec::as_slice)
 }
@@ -257,18 +257,18 @@ fn jobs(jobs: &Jobs) -> [String; 2] {
     ]
 }
 
-fn compared(compared: &Comparison) -> String {
-    let Comparison { name, limit, .. } = compared;
-    let (served, alone) = (comparison::sum(&compared.served), comparison::sum(&compared.alone));
+fn comparison_row(comparison: &Comparison) -> String {
+    let Comparison { name, limit, .. } = comparison;
+    let (served, alone) = (comparison::sum(&comparison.served), comparison::sum(&comparison.alone));
     let (served_cpu, alone_cpu) = (or_dash(served.cpu_ms()), or_dash(alone.cpu_ms()));
     let (served, alone) = (served.per_second(), alone.per_second());
-    let (all, low, high) = compared.ratio();
+    let (all, low, high) = comparison.ratio();
     format!(
         "| {name} | {served:.0} | {served_cpu} | {limit} | {alone:.0} | {alone_cpu} | {all:.3} | {low:.3} to {high:.3} |"
     )
 }
 
-fn overloaded(overload: &Overload) -> String {
+fn overload_row(overload: &Overload) -> String {
     let memory = overload.memory.map_or("- | - | -".to_owned(), |memory| {
         format!("{:.0} | {:.0} | {:.0}", memory.before, memory.connected, memory.most)
     });
@@ -277,14 +277,14 @@ fn overloaded(overload: &Overload) -> String {
     format!("| {name} | {refused:.0} | {p50:.0} | {p99:.0} | {memory} |")
 }
 
-fn sum(rounds: &[Done]) -> Done {
-    rounds.iter().fold(Done::none(), |mut sum, round| {
+fn sum(rounds: &[Measurement]) -> Measurement {
+    rounds.iter().fold(Measurement::none(), |mut sum, round| {
         sum.add(round);
         sum
     })
 }
 
-fn page_ratios(pages: &Pages) -> [(&'static str, f64); 4] {
+fn page_ratios(pages: &PageLatencies) -> [(&'static str, f64); 4] {
     let ratio = |times: &[u64; 3], above: usize| times[above] as f64 / times[1] as f64;
     [
         ("page 1 with its total / page alone, served", ratio(&pages.served_us, 0)),

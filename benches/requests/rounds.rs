@@ -7,7 +7,7 @@ use crate::{
     children::Server,
     clients::Client,
     contender::Contender,
-    load::{self, Done},
+    load::{self, Measurement},
     options::Options,
     world::World,
 };
@@ -41,7 +41,7 @@ impl Contender {
 }
 
 /// The results of each contender by round, in the order of [`Operation::contenders`].
-pub(crate) type Rounds = Vec<Vec<Done>>;
+pub(crate) type Rounds = Vec<Vec<Measurement>>;
 
 /// Runs one contender.
 pub(crate) async fn round(
@@ -50,14 +50,14 @@ pub(crate) async fn round(
     contender: Contender,
     operation: Operation,
     length: Duration,
-) -> anyhow::Result<Done> {
+) -> anyhow::Result<Measurement> {
     let clients = contender.clients(world, options).await?;
     let server = contender.server(world);
     let (before, postgres_before) = (server.cpu(), world.postgres_cpu());
-    let mut done = load::run(&clients, &world.target, operation, length).await?;
-    done.cpu = server.cpu().zip(before).map(|(after, before)| after - before);
-    done.postgres = world.postgres_cpu().zip(postgres_before).map(|(after, before)| after - before);
-    Ok(done)
+    let mut measurement = load::run(&clients, &world.target, operation, length).await?;
+    measurement.cpu = server.cpu().zip(before).map(|(after, before)| after - before);
+    measurement.postgres = world.postgres_cpu().zip(postgres_before).map(|(after, before)| after - before);
+    Ok(measurement)
 }
 
 /// Runs all contenders forwards, backwards, forwards …, after one short warm-up round.
@@ -71,9 +71,9 @@ pub(crate) async fn run(world: &World, options: &Options, operation: Operation) 
         }
         for index in order {
             let length = if number == 0 { options.round() / 2 } else { options.round() };
-            let done = round(world, options, contenders[index], operation, length).await?;
+            let measurement = round(world, options, contenders[index], operation, length).await?;
             if number > 0 {
-                rounds[index].push(done);
+                rounds[index].push(measurement);
             }
         }
     }

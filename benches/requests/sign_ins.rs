@@ -13,14 +13,14 @@ use crate::{
     children::cpu,
     comparison::{Comparison, Rate},
     contender::Contender,
-    load::Done,
+    load::Measurement,
     options::Options,
     rounds,
     world::{EMAIL, World},
 };
 
 /// Returns the rounds of the sign-ins, too.
-pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<(Vec<Done>, Comparison)> {
+pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<(Vec<Measurement>, Comparison)> {
     let customers: Vec<_> = (0..options.concurrency()).map(|worker| Target::email(worker * STRIDE)).collect();
     let enroll = "UPDATE users SET password_hash = admins.password_hash FROM users AS admins \
                   WHERE admins.email = $1 AND users.email = ANY ($2)";
@@ -28,19 +28,19 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<(Vec
     let sign_in = |length| rounds::round(world, options, Contender::Rest1, Operation::SignIn, length);
     // The first sign-in of each customer also sends a mail, because it comes from a new network.
     sign_in(options.round() / 2).await?;
-    let (mut done, mut alone) = (Vec::new(), Vec::new());
+    let (mut measurements, mut alone) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds() {
-        done.push(sign_in(options.round()).await?);
+        measurements.push(sign_in(options.round()).await?);
         let length = options.round();
         alone.push(tokio::task::spawn_blocking(move || verify(length)).await??);
     }
     let comparison = Comparison {
         name: "sign-in".to_owned(),
         limit: "argon2 alone".to_owned(),
-        served: done.iter().map(Rate::from).collect(),
+        served: measurements.iter().map(Rate::from).collect(),
         alone,
     };
-    Ok((done, comparison))
+    Ok((measurements, comparison))
 }
 
 /// Verifies a password on every CPU, again and again.

@@ -10,8 +10,8 @@ CREATE TABLE mails (
     kind smallint NOT NULL CHECK (kind BETWEEN 1 AND 10),
     -- What the mail is about: the request for a reset, the order, the payment, and so on. The address and the text are
     -- derived from it when the mail is sent, and stored nowhere.
-    subject_id uuid NOT NULL,
-    -- What the subject belongs to: the user of a reset or a sign-in, the subscription, the ticket of a reply. If the
+    topic_id uuid NOT NULL,
+    -- What the topic belongs to: the user of a reset or a sign-in, the subscription, the ticket of a reply. If the
     -- address of a reset is unknown, some other id: the request costs the same, so that its duration doesn't reveal who
     -- has a user here. No reference for that reason.
     parent_id uuid,
@@ -40,8 +40,8 @@ CREATE TABLE mails (
     CONSTRAINT mails_leased_check CHECK (state = 1 OR leased_until IS NULL),
     CONSTRAINT mails_finished_check CHECK ((state = 1) = (finished_at IS NULL)),
     CONSTRAINT mails_due_check CHECK ((state = 1) = (due_at IS NOT NULL)),
-    -- One mail of a kind per subject, however often its cause is processed.
-    CONSTRAINT mails_subject_key UNIQUE (kind, subject_id)
+    -- One mail of a kind per topic, however often its cause is processed.
+    CONSTRAINT mails_topic_key UNIQUE (kind, topic_id)
 );
 -- Find the mail to send: that which somebody waits for, and all other mail, so that much of the one delays none of the other.
 CREATE INDEX mails_urgent_due_idx ON mails (due_at) WHERE due_at IS NOT NULL AND kind IN (1, 4, 8);

@@ -20,15 +20,16 @@ pub(crate) async fn run(
     modules: &'static Modules,
     source: Source,
 ) -> anyhow::Result<ExitCode> {
-    let mut running = Running { modules, source, config: OnceCell::new(), instance: None };
-    let result = command.run(matches, &mut running).await;
-    if let Some(instance) = running.instance {
+    let mut program = LazyProgram { modules, source, config: OnceCell::new(), instance: None };
+    let result = command.run(matches, &mut program).await;
+    if let Some(instance) = program.instance {
         instance.close().await;
     }
     result
 }
 
-struct Running {
+/// Reads and opens only what the command asks for.
+struct LazyProgram {
     modules: &'static Modules,
     source: Source,
     /// Read once: the file of a secret may be a pipe.
@@ -36,7 +37,7 @@ struct Running {
     instance: Option<Instance>,
 }
 
-impl Running {
+impl LazyProgram {
     async fn open_once(&mut self) -> anyhow::Result<App> {
         if let Some(instance) = &self.instance {
             return Ok(instance.app.clone());
@@ -60,7 +61,7 @@ async fn prepare(instance: &Instance) -> anyhow::Result<()> {
     migrate::require(&instance.app).await
 }
 
-impl Program for Running {
+impl Program for LazyProgram {
     fn config(&self) -> anyhow::Result<Config> {
         if let Some(config) = self.config.get() {
             return Ok(config.clone());

@@ -12,7 +12,7 @@ use mainstay_kernel::app::App;
 
 use crate::content::{
     config::ContentConfig,
-    post::{model::Post, published::Published},
+    post::{model::Post, published::PublishedPosts},
 };
 
 /// Posts in the feed.
@@ -24,7 +24,7 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 1] {
 }
 
 async fn page(State(app): State<App>) -> Response {
-    match app.part::<Published>().feed(&app, ENTRIES, render).await {
+    match app.part::<PublishedPosts>().feed(&app, ENTRIES, render).await {
         Ok(feed) => {
             let headers = [
                 (header::CONTENT_TYPE, "application/atom+xml; charset=utf-8"),

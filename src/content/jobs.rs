@@ -7,16 +7,16 @@ use tokio_util::sync::CancellationToken;
 use crate::content::{
     id::PostId,
     job::PublishPost,
-    post::{ops, published::Published},
+    post::{ops, published::PublishedPosts},
 };
 
 /// Tells every server that a post has changed. The server that changed it has done so already, unless it failed right
 /// after the commit.
-pub(super) fn outdate<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<()>> {
+pub(super) fn invalidate<'a>(app: &'a App, event: &'a Event) -> BoxFuture<'a, Result<()>> {
     Box::pin(async move {
         let id = PostId(event.resource);
         let stale = app.database.autocommit(async move |connection| ops::stale_entries(connection, id).await).await?;
-        app.part::<Published>().outdate(&stale).await
+        app.part::<PublishedPosts>().invalidate(&stale).await
     })
 }
 
@@ -24,7 +24,7 @@ impl Handler for PublishPost {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         let now = app.clock.now();
         if let Some(stale) = ops::publish_due(&app.database, self.post, now).await? {
-            app.part::<Published>().outdate_now(&stale).await;
+            app.part::<PublishedPosts>().invalidate_now(&stale).await;
         }
         Ok(())
     }

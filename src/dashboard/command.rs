@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use mainstay_kernel::command::{Command, Program, for_operator, print};
 
-use crate::payments::ledger::ops::sums::{self, Rebuilt};
+use crate::payments::ledger::ops::sums::{self, RebuildReport};
 
 /// Maintain what the dashboard shows.
 #[derive(Debug, Parser)]
@@ -27,8 +27,8 @@ impl Command for Dashboard {
     }
 }
 
-fn sentences(rebuilt: &Rebuilt) -> String {
-    let Rebuilt { sums, faults } = rebuilt;
+fn sentences(rebuilt: &RebuildReport) -> String {
+    let RebuildReport { sums, faults } = rebuilt;
     let mut text: String = faults.iter().map(|fault| format!("{fault}.\n")).collect();
     text += &match faults.len() {
         0 => "The sums agreed with the ledger.\n".to_owned(),

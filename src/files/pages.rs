@@ -32,7 +32,7 @@ use crate::files::{
     storage::Storage,
 };
 
-use range::Requested;
+use range::RequestedRange;
 
 /// Nothing in a file may run, load or be framed.
 const POLICY: &str = "default-src 'none'; frame-ancestors 'none'; sandbox";
@@ -146,9 +146,9 @@ async fn content(app: &App, file: File, headers: &HeaderMap, cache_control: &str
     let tag = format!("\"{}\"", ops::hex(&file.sha256.unwrap_or_default()));
     let requested = range::read(headers, &tag, size);
     let (status, range) = match requested {
-        Requested::Whole => (StatusCode::OK, 0..size),
-        Requested::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
-        Requested::Nothing => {
+        RequestedRange::Whole => (StatusCode::OK, 0..size),
+        RequestedRange::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        RequestedRange::Nothing => {
             let range = [(header::CONTENT_RANGE, format!("bytes */{size}"))];
             return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
         }

@@ -68,7 +68,7 @@ impl Command for Mail {
                     database.autocommit(async |connection| ops::list_failed(connection, MAX_LISTED).await).await;
                 for mail in for_operator(failed)? {
                     let line = json!({
-                        "id": mail.id, "kind": mail.subject.kind().name(), "attempts": mail.attempts,
+                        "id": mail.id, "kind": mail.topic.kind().name(), "attempts": mail.attempts,
                         "failure": mail.failure, "createTime": mail.created_at, "failTime": mail.finished_at,
                     });
                     print(&format!("{line}\n"));

@@ -1,7 +1,7 @@
 //! What mails say, before it is put into words.
 
+mod locale;
 pub mod samples;
-mod words;
 
 use chrono::{DateTime, Utc};
 use minijinja::{Value, context};
@@ -9,7 +9,7 @@ use minijinja::{Value, context};
 use crate::orders::order::model::{Item, OrderNumber};
 use mainstay_kernel::money::Money;
 
-use words::Words;
+use locale::Locale;
 
 /// What a mail says. It may hold a secret in its link.
 #[derive(Clone)]
@@ -75,51 +75,51 @@ impl Content {
 
     /// Returns what the template is given, with amounts and times as a language writes them.
     pub(super) fn values(&self, language: &str) -> Value {
-        let words = Words::of(language);
+        let locale = Locale::of(language);
         match self {
             Self::PasswordReset { link, until } | Self::Registration { link, until } => {
-                context! { link, until => words.time(*until) }
+                context! { link, until => locale.time(*until) }
             }
             Self::AlreadyRegistered { link } => context! { link },
-            Self::SignIn { at, address, device, link } => context! { at => words.time(*at), address, device, link },
+            Self::SignIn { at, address, device, link } => context! { at => locale.time(*at), address, device, link },
             Self::OrderConfirmation { number, at, items, total, link } => context! {
-                number => number.to_string(), at => words.time(*at), total => words.money(*total), link,
-                items_ordered => items.iter().map(|item| item_values(item, words)).collect::<Vec<_>>(),
+                number => number.to_string(), at => locale.time(*at), total => locale.money(*total), link,
+                items_ordered => items.iter().map(|item| item_values(item, locale)).collect::<Vec<_>>(),
             },
             Self::PaymentReceipt { number, amount, at, payment, link } => context! {
-                number => number.to_string(), amount => words.money(*amount), at => words.time(*at), payment, link,
+                number => number.to_string(), amount => locale.money(*amount), at => locale.time(*at), payment, link,
             },
             Self::Refund { number, amount, at, refund, link } => context! {
-                number => number.to_string(), amount => words.money(*amount), at => words.time(*at), refund, link,
+                number => number.to_string(), amount => locale.money(*amount), at => locale.time(*at), refund, link,
             },
             Self::SubscriptionReceipt { product, amount, at, period_end, invoice } => context! {
-                product => one_line(product), amount => words.money(*amount), at => words.time(*at),
-                period_end => words.time(*period_end), invoice,
+                product => one_line(product), amount => locale.money(*amount), at => locale.time(*at),
+                period_end => locale.time(*period_end), invoice,
             },
             Self::SubscriptionUnpaid { product, amount, at, link } => context! {
-                product => one_line(product), amount => words.money(*amount), at => words.time(*at), link,
+                product => one_line(product), amount => locale.money(*amount), at => locale.time(*at), link,
             },
             Self::TicketReceived { title, at, ticket, link } => {
-                context! { title => one_line(title), at => words.time(*at), ticket, link }
+                context! { title => one_line(title), at => locale.time(*at), ticket, link }
             }
             Self::TicketReply { title, reply, at, ticket, link } => context! {
-                title => one_line(title), at => words.time(*at), ticket, link,
+                title => one_line(title), at => locale.time(*at), ticket, link,
                 reply => reply.chars().take(MAX_REPLY_CHARS).collect::<String>(),
             },
         }
     }
 }
 
-fn item_values(item: &Item, words: Words) -> Value {
+fn item_values(item: &Item, locale: Locale) -> Value {
     // The order's total is within bounds, so the amounts of its items are too.
-    let amount = item.amount().map(|amount| words.money(amount)).unwrap_or_default();
-    let (name, unit_price) = (one_line(&item.name), words.money(item.unit_price));
+    let amount = item.amount().map(|amount| locale.money(amount)).unwrap_or_default();
+    let (name, unit_price) = (one_line(&item.name), locale.money(item.unit_price));
     context! { name, quantity => item.quantity, unit_price, amount }
 }
 
 /// Returns what a link that ends notifications says.
 pub(super) fn unsubscribe_label(language: &str) -> &'static str {
-    Words::of(language).unsubscribe()
+    Locale::of(language).unsubscribe()
 }
 
 /// Writes what somebody entered on one line.

@@ -1,6 +1,6 @@
 //! Mail: one for each event that a recipient is notified of.
 
-mod subject;
+mod topic;
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::mail::id::MailId;
 use mainstay_kernel::numbered::numbered;
 
-pub use subject::{Kind, Subject};
+pub use topic::{Kind, Topic};
 
 numbered! {
     /// The state of a mail.
@@ -30,7 +30,7 @@ numbered! {
 pub struct Mail {
     /// The id, from which the `Message-ID` is derived.
     pub id: MailId,
-    pub subject: Subject,
+    pub topic: Topic,
     pub state: State,
     /// The number of attempts started.
     pub attempts: i32,
@@ -54,10 +54,10 @@ pub struct Mail {
 
 impl Mail {
     /// Creates a pending mail.
-    pub fn about(subject: Subject, now: DateTime<Utc>) -> Self {
+    pub fn about(topic: Topic, now: DateTime<Utc>) -> Self {
         Self {
             id: MailId::generate(now),
-            subject,
+            topic,
             state: State::Pending,
             attempts: 0,
             failure: None,
@@ -65,7 +65,7 @@ impl Mail {
             leases: 0,
             due_at: Some(now),
             counted_at: None,
-            expires_at: now + subject.kind().lifetime(),
+            expires_at: now + topic.kind().lifetime(),
             created_at: now,
             finished_at: None,
         }
@@ -139,7 +139,7 @@ impl Mail {
             attempts: 0,
             failure: None,
             due_at: Some(now),
-            expires_at: now + self.subject.kind().lifetime(),
+            expires_at: now + self.topic.kind().lifetime(),
             finished_at: None,
             ..self
         }
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn an_attempt_takes_and_releases_the_lease() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
+        let mail = Mail::about(Topic::OrderConfirmation(OrderId(Uuid::nil())), now);
         assert_eq!(mail.expires_at, now + TimeDelta::days(1));
         let leased = mail.with_attempt(now, FIRST_DELAY);
         assert_eq!((leased.attempts, leased.leased_until, leased.due_at), (1, Some(now), Some(now)));
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn attempts_without_an_outcome_are_due_later_and_later_until_the_mail_is_hopeless() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let mut mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
+        let mut mail = Mail::about(Topic::OrderConfirmation(OrderId(Uuid::nil())), now);
         let mut delays = Vec::new();
         while !mail.is_hopeless() {
             mail = mail.with_attempt(now, FIRST_DELAY);
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn a_mail_that_was_redriven_has_all_its_time() {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
-        let mail = Mail::about(Subject::OrderConfirmation(OrderId(Uuid::nil())), now);
+        let mail = Mail::about(Topic::OrderConfirmation(OrderId(Uuid::nil())), now);
         let (later, id) = (now + TimeDelta::days(3), mail.id);
         let counted = Mail { counted_at: Some(now), ..mail.with_attempt(now, FIRST_DELAY) };
         assert_eq!(counted.clone().mark_rejected("550".into(), now).redrive(later).counted_at, None);

@@ -1,7 +1,7 @@
 //! Mail: what is sent, and how it is delivered.
 //!
 //! A mail is a row, inserted in the transaction of its cause ([`send`]): no mail is sent unless its cause commits, no cause
-//! commits without its mail, and each cause has one mail. The row stores only the subject; address and text are composed
+//! commits without its mail, and each cause has one mail. The row stores only the topic; address and text are composed
 //! when the mail is sent and are never stored, so there are no secrets in it. Workers take the rows that are due. An attempt
 //! takes a lease on the row, so that no two attempts run at once, and sends the mail outside any transaction.
 //!
@@ -39,11 +39,11 @@ use crate::{
         id::MailId,
         job::SendMail,
         links::Links,
-        model::{Kind, Mail, State, Subject, max_retry_delay},
+        model::{Kind, Mail, State, Topic, max_retry_delay},
         store,
         suppression::ops as suppression,
         templates::Templates,
-        transport::{Failure, Outgoing, Transport},
+        transport::{Failure, OutgoingMail, Transport},
     },
     orders::{events::OrderCreated, id::OrderId},
     payments::{
@@ -57,12 +57,12 @@ use compose::Draft;
 /// The part of a lease that is reserved for committing the outcome.
 const COMMIT_TIME: TimeDelta = TimeDelta::seconds(5);
 
-/// Sends a mail, within the caller's transaction, unless there is already one about its subject.
+/// Sends a mail, within the caller's transaction, unless there is already one about its topic.
 ///
 /// # Errors
 /// Any database error.
-pub async fn send(connection: &mut Connection, subject: Subject, now: DateTime<Utc>) -> Result<()> {
-    send_all(connection, &[subject], now).await
+pub async fn send(connection: &mut Connection, topic: Topic, now: DateTime<Utc>) -> Result<()> {
+    send_all(connection, &[topic], now).await
 }
 
 /// Sends the mails that events call for, in the transaction that publishes them. Whether there is a recipient is found
@@ -71,22 +71,22 @@ pub async fn send(connection: &mut Connection, subject: Subject, now: DateTime<U
 /// # Errors
 /// Any database error.
 pub async fn send_about(connection: &Connection, events: &[Event], now: DateTime<Utc>) -> Result<()> {
-    send_all(connection, &events.iter().filter_map(subject_of).collect::<Vec<_>>(), now).await
+    send_all(connection, &events.iter().filter_map(topic_of).collect::<Vec<_>>(), now).await
 }
 
-fn subject_of(event: &Event) -> Option<Subject> {
+fn topic_of(event: &Event) -> Option<Topic> {
     match &*event.kind {
-        OrderCreated::NAME => Some(Subject::OrderConfirmation(OrderId(event.resource))),
-        PaymentSucceeded::NAME => Some(Subject::PaymentReceipt(PaymentId(event.resource))),
-        RefundSucceeded::NAME => Some(Subject::Refund(RefundId(event.resource))),
-        TicketCreated::NAME => Some(Subject::TicketReceived(TicketId(event.resource))),
+        OrderCreated::NAME => Some(Topic::OrderConfirmation(OrderId(event.resource))),
+        PaymentSucceeded::NAME => Some(Topic::PaymentReceipt(PaymentId(event.resource))),
+        RefundSucceeded::NAME => Some(Topic::Refund(RefundId(event.resource))),
+        TicketCreated::NAME => Some(Topic::TicketReceived(TicketId(event.resource))),
         _ => None,
     }
 }
 
 /// Stores mails, in one statement. The workers of this process are told of them after the commit.
-async fn send_all(connection: &Connection, subjects: &[Subject], now: DateTime<Utc>) -> Result<()> {
-    let mails: Vec<_> = subjects.iter().map(|subject| Mail::about(*subject, now)).collect();
+async fn send_all(connection: &Connection, topics: &[Topic], now: DateTime<Utc>) -> Result<()> {
+    let mails: Vec<_> = topics.iter().map(|topic| Mail::about(*topic, now)).collect();
     store::insert(connection, &mails).await
 }
 
@@ -123,15 +123,15 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
         Ok(draft) => draft,
         Err(withheld) => return record(app, mail, withheld).await.map(drop),
     };
-    let (kind, to) = (mail.subject.kind(), draft.to.clone());
+    let (kind, to) = (mail.topic.kind(), draft.to.clone());
     // Once, because the one mail that an address gets may need several attempts.
     let (counted_at, sent) = match limit::admit(app, &mail, &to).await {
         Ok(counted_at) => {
-            let draft = compose::complete(app, mail.subject, draft).await;
+            let draft = compose::complete(app, mail.topic, draft).await;
             let links = Links(&app.config.section::<MailConfig>().brand);
             let unsubscribe = draft.notified.map(|user| links.unsubscribe(&suppression::unsubscribe_token(app, user)));
             let letter = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
-            let outgoing = Outgoing { id, kind, date: mail.created_at, to: draft.to, letter };
+            let outgoing = OutgoingMail { id, kind, date: mail.created_at, to: draft.to, letter };
             (Some(counted_at), app.part::<Arc<dyn Transport>>().send(&outgoing).await)
         }
         Err(failure) => (None, Err(failure)),
@@ -186,7 +186,7 @@ async fn draft(app: &App, mail: &Mail) -> Result<Result<Draft, Outcome>> {
         let Some(draft) = compose::draft(connection, &app.secret, mail, links, now).await? else {
             return Ok(Err(Outcome::Withheld("to_nobody", "there is no recipient".to_owned())));
         };
-        let is_notification = mail.subject.kind().is_notification();
+        let is_notification = mail.topic.kind().is_notification();
         Ok::<_, Error>(match suppression::reason(connection, &draft.to, is_notification).await? {
             Some(reason) => Err(Outcome::Withheld("suppressed", reason.failure().to_owned())),
             None => Ok(draft),
@@ -267,8 +267,8 @@ async fn redrive_in(app: &App, ids: Vec<MailId>, states: &'static [State]) -> Re
 
 /// Logs and counts the outcome of a mail, without its content or recipient.
 fn count(mail: &Mail, became: &'static str) {
-    let (id, kind, attempts, why) = (mail.id, mail.subject.kind().name(), mail.attempts, mail.failure.as_deref());
-    metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => counted_as(mail.subject.kind(), became))
+    let (id, kind, attempts, why) = (mail.id, mail.topic.kind().name(), mail.attempts, mail.failure.as_deref());
+    metrics::counter!("mainstay_mails_total", "kind" => kind, "outcome" => counted_as(mail.topic.kind(), became))
         .increment(1);
     match became {
         "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     mail::{
         id::MailId,
-        model::{Kind, Mail, State, Subject},
+        model::{Kind, Mail, State, Topic},
     },
     schema::mails,
 };
@@ -31,7 +31,7 @@ use mainstay_kernel::{
 struct Row {
     id: MailId,
     kind: i16,
-    subject_id: Uuid,
+    topic_id: Uuid,
     parent_id: Option<Uuid>,
     state: i16,
     attempts: i32,
@@ -46,11 +46,11 @@ struct Row {
 
 impl From<&Mail> for Row {
     fn from(mail: &Mail) -> Self {
-        let (kind, subject_id, parent_id) = mail.subject.parts();
+        let (kind, topic_id, parent_id) = mail.topic.parts();
         Self {
             id: mail.id,
             kind: kind.number(),
-            subject_id,
+            topic_id,
             parent_id,
             state: mail.state.number(),
             attempts: mail.attempts,
@@ -73,13 +73,13 @@ impl TryFrom<Stored> for Mail {
 
     fn try_from((row, due_at): Stored) -> Result<Self> {
         let kind = Kind::from_number(row.kind.into());
-        let subject = kind.and_then(|kind| Subject::of_parts(kind, row.subject_id, row.parent_id));
-        let (Some(subject), Some(state)) = (subject, State::from_number(row.state.into())) else {
+        let topic = kind.and_then(|kind| Topic::of_parts(kind, row.topic_id, row.parent_id));
+        let (Some(topic), Some(state)) = (topic, State::from_number(row.state.into())) else {
             return Err(corrupt("mails", row.id, "a number"));
         };
         Ok(Self {
             id: row.id,
-            subject,
+            topic,
             state,
             attempts: row.attempts,
             failure: row.failure,
@@ -94,12 +94,12 @@ impl TryFrom<Stored> for Mail {
     }
 }
 
-/// Stores new mails, which are due at once, but for those whose kind and subject another one has.
+/// Stores new mails, which are due at once, but for those whose kind and topic another one has.
 pub async fn insert(mut connection: &Connection, mails: &[Mail]) -> Result<()> {
     if mails.is_empty() {
         return Ok(());
     }
-    let target = (mails::kind, mails::subject_id);
+    let target = (mails::kind, mails::topic_id);
     let trace = traceparent();
     let values =
         |mail: &Mail| (Row::from(mail), mails::due_at.eq(diesel::dsl::now), mails::traceparent.eq(trace.clone()));

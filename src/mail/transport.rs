@@ -31,7 +31,7 @@ pub use provider::Providers;
 
 /// A letter to be sent. Its `Debug` output shows neither the address nor the text.
 #[derive(Clone)]
-pub struct Outgoing {
+pub struct OutgoingMail {
     /// The mail's id. The `Message-ID` is derived from it, so it is the same for every attempt.
     pub id: MailId,
     pub kind: Kind,
@@ -42,9 +42,9 @@ pub struct Outgoing {
     pub letter: Letter,
 }
 
-impl fmt::Debug for Outgoing {
+impl fmt::Debug for OutgoingMail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing").field("id", &self.id).field("kind", &self.kind.name()).finish_non_exhaustive()
+        f.debug_struct("OutgoingMail").field("id", &self.id).field("kind", &self.kind.name()).finish_non_exhaustive()
     }
 }
 
@@ -69,7 +69,7 @@ pub trait Transport: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// Why the mail was not accepted; [`Failure::Rejected`] only if every provider rejected it.
-    fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>>;
+    fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), Failure>>;
 
     /// Returns the state of the circuit.
     fn circuit(&self) -> Circuit {
@@ -99,7 +99,7 @@ pub fn open(config: &Config, clock: &Clock) -> anyhow::Result<Arc<dyn Transport>
 struct Log;
 
 impl Transport for Log {
-    fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>> {
+    fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), Failure>> {
         tracing::info!(mail = %mail.id, kind = mail.kind.name(), "a mail would go out");
         std::future::ready(Ok(())).boxed()
     }
@@ -126,13 +126,13 @@ impl Sender {
     }
 
     /// Returns the `Message-ID`, which is the same for every attempt.
-    fn message_id(&self, mail: &Outgoing) -> String {
+    fn message_id(&self, mail: &OutgoingMail) -> String {
         format!("<{}@{}>", mail.id, self.domain())
     }
 
     /// Returns the headers that say what the mail is to programs: `Auto-Submitted` (RFC 3834) prevents automatic
     /// replies, `List-Unsubscribe` (RFC 8058) ends notifications.
-    fn automation_headers(&self, mail: &Outgoing) -> Vec<(&'static str, String)> {
+    fn automation_headers(&self, mail: &OutgoingMail) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
         if let Some(url) = &mail.letter.unsubscribe {
             headers.push(("List-Unsubscribe", format!("<{url}>")));
@@ -142,7 +142,7 @@ impl Sender {
     }
 
     /// Writes a mail as MIME (RFC 5322, RFC 2045): text and HTML, with encoded headers (RFC 2047).
-    fn write(&self, mail: &Outgoing) -> Result<Message, Failure> {
+    fn write(&self, mail: &OutgoingMail) -> Result<Message, Failure> {
         // The parser's message is dropped, because it might quote the address.
         let to: Address = mail.to.parse().map_err(|_| Failure::Rejected("invalid address".to_owned()))?;
         let Letter { subject, text, html, .. } = &mail.letter;
@@ -169,14 +169,20 @@ mod tests {
         Sender::new("Mainstay <no-reply@shop.example>".parse().expect("a mailbox"))
     }
 
-    pub(crate) fn mail(to: &str, subject: &str) -> Outgoing {
+    pub(crate) fn mail(to: &str, subject: &str) -> OutgoingMail {
         let date = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let (text, html) = ("one\ntwo".into(), "<p>1</p>".into());
         let letter = Letter { subject: subject.into(), text, html, unsubscribe: None };
-        Outgoing { id: MailId(uuid::Uuid::from_u128(7)), kind: Kind::OrderConfirmation, date, to: to.into(), letter }
+        OutgoingMail {
+            id: MailId(uuid::Uuid::from_u128(7)),
+            kind: Kind::OrderConfirmation,
+            date,
+            to: to.into(),
+            letter,
+        }
     }
 
-    fn render(mail: &Outgoing) -> String {
+    fn render(mail: &OutgoingMail) -> String {
         String::from_utf8(sender().write(mail).expect("written").formatted()).expect("ASCII")
     }
 

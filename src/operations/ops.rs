@@ -15,7 +15,7 @@ use mainstay_kernel::{
     database::Connection,
     error::Result,
     page::{Start, Total},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 // For the modules that carry operations out.
@@ -80,11 +80,11 @@ pub async fn cancel(
     permit: Permit,
     kinds: &Kinds,
     id: OperationId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     now: DateTime<Utc>,
 ) -> Result<Operation> {
     let operation = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), operation.version)?;
+    ExpectedVersions::check(expected.as_ref(), operation.version)?;
     let Some(cancelled) = operation.clone().cancel(now)? else { return Ok(operation) };
     (kinds.of(cancelled.kind)?.on_cancel)(connection, &cancelled, now).await?;
     Ok(cancelled)

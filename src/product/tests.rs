@@ -55,7 +55,7 @@ fn every_fault_is_named_at_once() {
 }
 
 #[test]
-fn what_could_never_work_is_refused() {
+fn values_out_of_range_are_refused() {
     for (name, value) in [
         ("DATABASE_STATEMENT_TIMEOUT", "25d"),
         ("MAX_RECEIVED_BYTES", "3MiB"),
@@ -73,8 +73,8 @@ fn what_could_never_work_is_refused() {
 }
 
 #[test]
-fn there_is_room_for_one_of_each() {
-    let none = [
+fn capacities_of_zero_are_refused() {
+    let names = [
         "MAX_IN_FLIGHT",
         "MAX_CONNECTIONS",
         "DATABASE_POOL_SIZE",
@@ -87,7 +87,7 @@ fn there_is_room_for_one_of_each() {
         "WEBHOOK_CONCURRENCY",
         "MAIL_CONCURRENCY",
     ];
-    assert_eq!(invalid_variables(&none.map(|name| (name, "0"))), none);
+    assert_eq!(invalid_variables(&names.map(|name| (name, "0"))), names);
     assert_eq!(
         invalid_variables(&[("REDIS_TIMEOUT", "0s"), ("MAX_UNREAD_BYTES", "0")]),
         ["MAX_UNREAD_BYTES", "REDIS_TIMEOUT"]
@@ -96,37 +96,38 @@ fn there_is_room_for_one_of_each() {
 
 #[test]
 fn a_url_of_another_kind_is_refused() {
-    let url = |name, url| invalid_variables(&[(name, url), ("SINGLE_INSTANCE", "true")]).contains(&name.to_owned());
+    let is_refused =
+        |name, url| invalid_variables(&[(name, url), ("SINGLE_INSTANCE", "true")]).contains(&name.to_owned());
     for good in ["postgres://localhost/m", "postgresql://u:p@[::1]:5433/m", "postgres:///m?host=/run/postgresql"] {
-        assert!(!url("DATABASE_URL", good), "{good}");
+        assert!(!is_refused("DATABASE_URL", good), "{good}");
     }
     for bad in ["mysql://localhost/m", "http://localhost/m", "localhost:5432", "host=localhost", "postgres:///m"] {
-        assert!(url("DATABASE_URL", bad), "{bad}");
+        assert!(is_refused("DATABASE_URL", bad), "{bad}");
     }
     let primary = ("DATABASE_URL", "postgres://localhost/m");
-    let replicas = |urls| {
+    let are_refused = |urls| {
         invalid_variables(&[primary, ("DATABASE_REPLICA_URLS", urls)]).contains(&"DATABASE_REPLICA_URLS".to_owned())
     };
     for good in ["postgres://r1/m", "postgres://r1/m, postgresql://u:p@r2:5433/m"] {
-        assert!(!replicas(good), "{good}");
+        assert!(!are_refused(good), "{good}");
     }
     for bad in ["mysql://r1/m", "r1:5432", "postgres://r1/m,", "postgres://r1/m, http://r2/m", "postgres://r1,r2/m"] {
-        assert!(replicas(bad), "{bad}");
+        assert!(are_refused(bad), "{bad}");
     }
     for good in ["https://alerts.example.com/v2", "http://localhost:9093", "http://127.0.0.1:9093", "http://[::1]/v2"] {
-        assert!(!url("ON_CALL_URL", good), "{good}");
+        assert!(!is_refused("ON_CALL_URL", good), "{good}");
     }
     for bad in ["http://alerts.example.com", "ftp://localhost", "alerts.example.com", "https://", "localhost:9093"] {
-        assert!(url("ON_CALL_URL", bad), "{bad}");
+        assert!(is_refused("ON_CALL_URL", bad), "{bad}");
     }
     for good in ["redis://localhost:6379", "rediss://:p@cache/1"] {
-        assert!(!url("REDIS_URL", good), "{good}");
+        assert!(!is_refused("REDIS_URL", good), "{good}");
     }
     for bad in ["http://localhost", "localhost:6379", "postgres://localhost/m", "memcached://localhost"] {
-        assert!(url("REDIS_URL", bad), "{bad}");
+        assert!(is_refused("REDIS_URL", bad), "{bad}");
     }
     for good in ["redis://s1:26379", "redis://:p@s1:26379, rediss://s2:26379"] {
-        assert!(!url("REDIS_SENTINELS", good), "{good}");
+        assert!(!is_refused("REDIS_SENTINELS", good), "{good}");
         assert_eq!(
             invalid_variables(&[("REDIS_SENTINELS", good)]),
             ["REDIS_URL"],
@@ -134,13 +135,13 @@ fn a_url_of_another_kind_is_refused() {
         );
     }
     for bad in ["s1:26379", "redis://s1:26379,", "redis://s1:26379 redis://s2:26379", "http://s1"] {
-        assert!(url("REDIS_SENTINELS", bad), "{bad}");
+        assert!(is_refused("REDIS_SENTINELS", bad), "{bad}");
     }
     for good in ["https://app.example.com", "http://localhost:5173, https://app.example.com:8443"] {
-        assert!(!url("ALLOWED_ORIGINS", good), "{good}");
+        assert!(!is_refused("ALLOWED_ORIGINS", good), "{good}");
     }
     for bad in ["*", "https://*.example.com", "https://app.example.com/", "app.example.com", "null", "ftp://x"] {
-        assert!(url("ALLOWED_ORIGINS", bad), "{bad}");
+        assert!(is_refused("ALLOWED_ORIGINS", bad), "{bad}");
     }
 }
 
@@ -188,7 +189,7 @@ fn an_on_call_service_takes_alerts_in_a_form_that_is_known() {
 }
 
 #[test]
-fn health_is_not_where_everybody_is() {
+fn health_needs_an_address_of_its_own() {
     let both = |address| invalid_variables(&[("LISTEN_ADDR", address), ("METRICS_LISTEN_ADDR", address)]);
     assert_eq!(both("127.0.0.1:1"), ["METRICS_LISTEN_ADDR"]);
     assert_eq!(both("127.0.0.1:0"), [""; 0]);
@@ -208,7 +209,7 @@ fn no_fault_shows_a_secret() {
 }
 
 #[test]
-fn a_database_of_ones_own_needs_what_instances_share() {
+fn an_external_database_needs_what_instances_share() {
     let url = ("DATABASE_URL", "postgres://localhost/mainstay");
     let key = ("SECRET_KEY", "dGVzdHMgc2VhbCB0aGVpciBrZXlzIHdpdGggdGhpcyE=");
     assert_eq!(invalid_variables(&[url]), ["FILES_URL", "REDIS_URL", "SECRET_KEY"]);
@@ -232,7 +233,7 @@ fn the_documentation_has_every_variable() {
 }
 
 #[test]
-fn what_belongs_together_is_demanded_together() {
+fn variables_that_belong_together_are_required_together() {
     let texts = |values: &[(&str, &str)]| faults(values).iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(texts(&[("TLS_CERT", "a.pem")]), ["TLS_KEY: needed beside TLS_CERT"]);
     assert_eq!(texts(&[("TLS_KEY", "a.pem")]), ["TLS_CERT: needed beside TLS_KEY"]);

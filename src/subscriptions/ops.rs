@@ -21,7 +21,7 @@ use mainstay_kernel::{
     id::AccountId,
     page::{Start, Total},
     queue as jobs,
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 // For mail, which has no caller.
@@ -69,11 +69,11 @@ pub async fn cancel(
     permit: Permit,
     context: IntentContext,
     id: SubscriptionId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     how: Cancellation,
 ) -> Result<Subscription> {
     let subscription = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), subscription.version)?;
+    ExpectedVersions::check(expected.as_ref(), subscription.version)?;
     let subscription = subscription.cancel(how, context.now, context.until())?;
     context.check_gateway(&subscription.gateway)?;
     store::update(connection, &subscription, context.now).await?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     cases::{self, Call, Scene},
-    support::{Actor, Answer, Protocol, TestApp, methods, people::every_scope, rest},
+    support::{Actor, Protocol, Response, TestApp, methods, people::every_scope, rest},
 };
 
 /// Methods that refuse a caller who can reach the resource but did not create it, unless the caller is an admin.
@@ -145,7 +145,7 @@ fn owner(scene: &Scene, call: &Call) -> Who {
     found.unwrap_or_else(|| panic!("the valid request has an unexpected caller: {:?}", call.who)).1
 }
 
-fn fits(expected: &Expected, answer: &Answer) -> bool {
+fn fits(expected: &Expected, answer: &Response) -> bool {
     match expected {
         Expected::Good => answer.reason.is_empty(),
         Expected::Empty => {

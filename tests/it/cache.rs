@@ -129,7 +129,7 @@ async fn a_change_is_seen_everywhere_at_once() {
             source.read(region).await.expect("a value");
         }
         let version = source.change();
-        caches[0].outdate(&[regions[0].tag("one")], version).await.expect("Redis answers");
+        caches[0].invalidate(&[regions[0].tag("one")], version).await.expect("Redis answers");
         assert_eq!(source.read(&regions[0]).await.expect("a value"), version, "who changes it sees it");
         crate::support::eventually("the other process sees it", async || {
             source.read(&regions[1]).await.expect("a value") == version
@@ -170,7 +170,7 @@ async fn nobody_reads_what_was_replaced_longer_ago_than_the_promise() {
                 let fate = rng().random_range(0..3);
                 if fate > 0 {
                     sleep(Duration::from_millis(fate * 20)).await;
-                    cache.outdate(std::slice::from_ref(&tag), version).await.ok();
+                    cache.invalidate(std::slice::from_ref(&tag), version).await.ok();
                 }
                 let wait = rng().random_range(0..60);
                 sleep(Duration::from_millis(wait)).await;
@@ -212,7 +212,7 @@ async fn a_lost_notice_is_made_up_for_within_the_recheck() {
         source.read(region).await.expect("a value");
     }
     let version = source.change();
-    // As `outdate` leaves Redis, without its notice.
+    // As `invalidate` leaves Redis, without its notice.
     let client = redis::Client::open(redis.url()).expect("a URL");
     let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
     let keys: Vec<String> = redis::cmd("KEYS").arg("cache:*:value:*").query_async(&mut connection).await.expect("keys");
@@ -239,7 +239,7 @@ async fn a_value_outlives_its_source_for_a_while_but_not_its_end() {
     assert_eq!(source.read(&region).await.expect("kept"), 1);
     assert_eq!(source.read(&other_region).await.expect("kept in Redis"), 1);
     let version = source.change();
-    cache.outdate(&[region.tag("one")], version).await.expect("Redis answers");
+    cache.invalidate(&[region.tag("one")], version).await.expect("Redis answers");
     assert_eq!(source.read(&region).await.map_err(|error| error.reason().facts().code), Err("UNAVAILABLE"));
     source.is_unavailable.store(false, Relaxed);
     assert_eq!(source.read(&region).await.expect("a value"), version);
@@ -259,7 +259,7 @@ async fn a_failure_is_told_to_all_who_wait_and_not_kept() {
     assert_eq!(source.read(&region).await.expect("a value"), 1);
 }
 
-/// A load that outdates the value before it ends: what was read is older than a change that is committed.
+/// A load that invalidates the value before it ends: what was read is older than a change that is committed.
 fn outdated_meanwhile(
     cache: &Cache,
     region: &Region<i64>,
@@ -271,7 +271,7 @@ fn outdated_meanwhile(
         Box::pin(async move {
             let read = source.version();
             if read == 1 {
-                cache.outdate(&[tag], source.change()).await?;
+                cache.invalidate(&[tag], source.change()).await?;
             }
             end(read)
         })

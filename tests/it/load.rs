@@ -90,7 +90,7 @@ async fn what_was_acknowledged_holds_under_load_and_faults() {
     report.phase(driver.run(phase("Redis is lost"), redis_loss(&mut world, settings.phase / 2)).await);
     let overload = Phase { name: "10 × overload", factor: OVERLOAD, ..undisturbed };
     report.phase(driver.run(overload, tokio::time::sleep(settings.phase)).await);
-    let memory = memory::watch(world.pids());
+    let memory = memory::sample(world.pids());
     report.phase(driver.run(Phase { name: "soak", length: settings.soak, factor: 1.0 }, async {}).await);
     report.memory(memory.stop().await);
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::file,
-    support::{Actor, Answer, Protocol, TestDatabase},
+    support::{Actor, Protocol, Response, TestDatabase},
 };
 
 /// A file of more than one batch: every tenth row is a duplicate, every hundredth is invalid.
@@ -42,7 +42,7 @@ pub(crate) async fn wait_for_end(agent: &Actor, id: &str) -> Value {
     let since = Instant::now();
     loop {
         // A server that is being replaced does not answer.
-        let answer: Answer =
+        let answer: Response =
             agent.call(Protocol::Rest, "OperationService.GetOperation", json!({ "operationId": id })).await;
         if answer.status == 200 && !answer.data()["finishTime"].is_null() {
             return answer.data().clone();

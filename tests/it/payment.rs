@@ -27,7 +27,7 @@ pub(crate) use ledger::check;
 
 use crate::{
     cases::{Scene, order::order},
-    support::{Actor, Answer, Process, Protocol, TestApp, TestDatabase, eventually, gateway::FakeGateway},
+    support::{Actor, Process, Protocol, Response, TestApp, TestDatabase, eventually, gateway::FakeGateway},
 };
 
 const CHARGE: &str = "PaymentService.ChargePayment";
@@ -83,7 +83,7 @@ pub(crate) async fn call_until_final(
     method: &str,
     request: &Value,
     key: &str,
-) -> Answer {
+) -> Response {
     let since = Instant::now();
     loop {
         let answer = who.keyed(protocol, method, request.clone(), key).await;
@@ -98,7 +98,7 @@ pub(crate) async fn call_until_final(
 }
 
 /// Creates a payment of 4.50 EUR that succeeds.
-async fn paid(scene: &Scene) -> Answer {
+async fn paid(scene: &Scene) -> Response {
     let request = charge_of(scene).await;
     call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, &crate::support::unique()).await.success()
 }

@@ -34,7 +34,7 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
     let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
     let request = json!({ "ticketId": made.id() });
     let post = json!({ "postId": publish_post(&cast.agent).await.0 });
-    // The job of the publication outdates what was read before it.
+    // The job of the publication invalidates what was read before it.
     eventually("no job is left", async || database.number("SELECT count(*) FROM jobs").await == 0).await;
     let read_post = async |protocol| cast.anonymous.call(protocol, "PostService.GetPost", post.clone()).await;
     read_post(Protocol::Grpc).await.success();

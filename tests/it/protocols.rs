@@ -14,13 +14,13 @@ use futures_util::{StreamExt as _, stream};
 
 use crate::{
     cases::{self, Case, Expected, Scene},
-    support::{Answer, PROTOCOLS, Protocol, Raw, TestApp},
+    support::{PROTOCOLS, Protocol, Raw, Response, TestApp},
 };
 
 /// More cases at once than cores: a case mostly waits.
 const CONCURRENCY: usize = 4;
 
-async fn run(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, String> {
+async fn run(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Response, String> {
     // New users for each protocol, so that the second protocol does not meet the data of the first.
     let call = (case.call)(Scene::new(app).await).await;
     let answer = call.send(protocol, case.method).await;
@@ -47,7 +47,7 @@ async fn run(app: &TestApp, case: &Case, protocol: Protocol) -> Result<Answer, S
 }
 
 /// Returns the header that the status of a response goes with, if it is missing.
-fn missing_header(answer: &Answer) -> Option<&'static str> {
+fn missing_header(answer: &Response) -> Option<&'static str> {
     let header = match answer.status {
         401 => "www-authenticate",
         429 | 503 => "retry-after",

@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mainstay_dev_servers::{Frozen, Options, Postgres};
+use mainstay_dev_servers::{FreezeGuard, Options, Postgres};
 use serde_json::json;
 
 use crate::{
     cases::draft,
     support::{
-        Actor, Answer, PROTOCOLS, Protocol, TestApp, TestDatabase,
+        Actor, PROTOCOLS, Protocol, Response, TestApp, TestDatabase,
         database::{connect, sql},
         eventually,
         people::Cast,
@@ -84,7 +84,7 @@ impl Pair {
     }
 }
 
-async fn get(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)]) -> Answer {
+async fn get(who: &Actor, protocol: Protocol, ticket: &str, headers: &[(&str, &str)]) -> Response {
     who.call_with(protocol, "TicketService.GetTicket", json!({ "ticketId": ticket }), headers).await
 }
 
@@ -216,7 +216,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     pair.catch_up().await;
     eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
     let receiver = pair.ask_standby("pid FROM pg_stat_activity WHERE backend_type = 'walreceiver'").await;
-    let stopped = Frozen::process(receiver.parse().expect("a process"));
+    let stopped = FreezeGuard::process(receiver.parse().expect("a process"));
     pair.rename_tickets("Renamed").await;
 
     // Whoever takes any lag reads it, but for what they wrote or have a token for.

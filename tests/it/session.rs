@@ -11,20 +11,20 @@ mod service_key;
 
 use serde_json::json;
 
-use crate::support::{Actor, Answer, PROTOCOLS, TestApp, actor::sign_in};
+use crate::support::{Actor, PROTOCOLS, Response, TestApp, actor::sign_in};
 
 /// Signs in the customer of `app`.
-async fn new_session(app: &TestApp, who: &Actor) -> Answer {
+async fn new_session(app: &TestApp, who: &Actor) -> Response {
     sign_in(&app.endpoint, who.who()).await.success()
 }
 
 /// Refreshes with the refresh token of `pair` over the given protocol.
-async fn refresh(app: &TestApp, pair: &Answer, protocol: usize) -> Answer {
+async fn refresh(app: &TestApp, pair: &Response, protocol: usize) -> Response {
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
     Actor::anonymous(&app.endpoint).call(PROTOCOLS[protocol % 2], "AuthService.Refresh", request).await
 }
 
 /// A caller with the access token of `pair`.
-fn caller(app: &TestApp, pair: &Answer) -> Actor {
+fn caller(app: &TestApp, pair: &Response) -> Actor {
     Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
 }

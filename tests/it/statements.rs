@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     cases::{self, Scene},
-    support::{Answer, Protocol, TestApp, TestDatabase, methods, proxy::Proxy},
+    support::{Protocol, Response, TestApp, TestDatabase, methods, proxy::Proxy},
 };
 
 /// The number of statements of a method, including BEGIN and COMMIT.
@@ -129,7 +129,7 @@ fn statements(method: &str) -> u64 {
     found.unwrap_or_else(|| panic!("{method} is not in the table")).1
 }
 
-async fn count_statements(proxy: &Proxy, call: impl Future<Output = Answer>) -> (Answer, u64) {
+async fn count_statements(proxy: &Proxy, call: impl Future<Output = Response>) -> (Response, u64) {
     let before = proxy.statements();
     let answer = call.await;
     (answer, proxy.statements() - before)

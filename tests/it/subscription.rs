@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     cases::{Scene, order::create_recurring_product, webhook::webhook_request},
     payment::{LEFT, call_until_final, start_app},
-    support::{Answer, Protocol, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
+    support::{Protocol, Response, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
 };
 
 const CREATE: &str = "SubscriptionService.CreateSubscription";
@@ -27,7 +27,7 @@ async fn subscription_request(scene: &Scene) -> Value {
 }
 
 /// Creates a subscription that starts.
-async fn create_subscription(scene: &Scene) -> Answer {
+async fn create_subscription(scene: &Scene) -> Response {
     let request = subscription_request(scene).await;
     call_until_final(&scene.cast.customer, Protocol::Rest, CREATE, &request, &unique()).await.success()
 }

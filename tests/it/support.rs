@@ -1,7 +1,6 @@
 //! Shared test support: servers, a database per test, the app in process or as processes, and its callers.
 
 pub(crate) mod actor;
-pub(crate) mod answer;
 pub(crate) mod app;
 mod contract;
 pub(crate) mod database;
@@ -15,6 +14,7 @@ pub(crate) mod proxy;
 mod python;
 pub(crate) mod raw;
 pub(crate) mod receiver;
+pub(crate) mod response;
 pub(crate) mod rest;
 pub(crate) mod s3;
 pub(crate) mod servers;
@@ -23,11 +23,11 @@ mod values;
 pub(crate) mod webhook;
 
 pub(crate) use actor::{Actor, Endpoint, PROTOCOLS, Protocol};
-pub(crate) use answer::Answer;
 pub(crate) use app::TestApp;
 pub(crate) use contract::{method, methods, modules, policies};
 pub(crate) use database::TestDatabase;
 pub(crate) use eventually::eventually;
 pub(crate) use process::{ChildProcess, Process};
 pub(crate) use raw::Raw;
+pub(crate) use response::Response;
 pub(crate) use values::{euro, unique};

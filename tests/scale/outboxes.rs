@@ -31,7 +31,7 @@ const SEED: &str = "
         'support.ticket.created', '{}', CASE n % 1000 WHEN 0 THEN 3 WHEN 1 THEN 1 ELSE 2 END, 1, 1,
         CASE WHEN n % 1000 = 1 THEN now() END, now() - n * interval '1 second', now()
     FROM generate_series(1, 100000) AS n;
-    INSERT INTO mails (id, kind, subject_id, state, attempts, expires_at, created_at, finished_at)
+    INSERT INTO mails (id, kind, topic_id, state, attempts, expires_at, created_at, finished_at)
     SELECT gen_random_uuid(), 2, gen_random_uuid(), CASE WHEN n % 1000 = 0 THEN 3 ELSE 2 END, 1, now(), now(),
         now() - n * interval '1 second'
     FROM generate_series(1, 50000) AS n;

@@ -115,9 +115,9 @@ impl ClusterDir {
         if self.temporary {
             initdb.arg("--no-sync");
         }
-        let made = self.make("initdb", initdb);
+        let result = self.run_tool("initdb", initdb);
         remove_all(&secret)?;
-        made?;
+        result?;
         std::fs::rename(&new, self.cluster()).map_err(Error::io("naming", &new))
     }
 
@@ -128,11 +128,11 @@ impl ClusterDir {
         let mut basebackup = Command::new(&binaries.basebackup);
         basebackup.arg("--pgdata").arg(self.cluster()).args(["--dbname", url, "--write-recovery-conf"]);
         basebackup.args(["--checkpoint", "fast", "--wal-method", "stream", "--no-sync"]);
-        self.make("pg_basebackup", basebackup)
+        self.run_tool("pg_basebackup", basebackup)
     }
 
     /// Runs a program that makes the cluster.
-    fn make(&self, name: &str, mut program: Command) -> Result<(), Error> {
+    fn run_tool(&self, name: &str, mut program: Command) -> Result<(), Error> {
         clean_environment(&mut program);
         if let Some(account) = &self.account {
             account.run(&mut program);
@@ -203,8 +203,8 @@ fn write_secret(path: &Path, secret: &str) -> Result<(), Error> {
 
 /// Removes a file, or a directory and its content, if it exists.
 fn remove_all(path: &Path) -> Result<(), Error> {
-    let gone = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    match gone {
+    let result = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match result {
         Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(Error::io("removing", path)(why)),
         _ => Ok(()),
     }

@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 pub use envoy::Envoy;
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Options, Postgres};
-pub use process::Frozen;
+pub use process::FreezeGuard;
 pub use redis::{Redis, RedisOptions};
 pub use redis_cluster::RedisCluster;
 

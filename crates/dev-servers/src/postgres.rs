@@ -8,7 +8,7 @@ use tokio_postgres::NoTls;
 use crate::binaries::PostgresBinaries;
 use crate::cluster_dir::ClusterDir;
 use crate::launch::{launch, url};
-use crate::process::{Frozen, ServerProcess};
+use crate::process::{FreezeGuard, ServerProcess};
 use crate::{Error, memory_dir, temporary_dir, temporary_dir_in};
 
 /// The database that [`Postgres::url`] names.
@@ -187,8 +187,8 @@ impl Postgres {
 
     /// Stops all processes of the server with SIGSTOP, as a machine that hangs would, until the value is dropped.
     #[must_use]
-    pub fn freeze(&self) -> Frozen {
-        Frozen::new(self.pid())
+    pub fn freeze(&self) -> FreezeGuard {
+        FreezeGuard::new(self.pid())
     }
 
     /// Kills the postmaster with SIGKILL, to test a crash; its sessions end by themselves.

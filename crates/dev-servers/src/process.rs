@@ -172,9 +172,9 @@ impl Drop for ServerProcess {
 
 /// Processes that are stopped, such as all of a server; they go on when this value is dropped.
 #[derive(Debug)]
-pub struct Frozen(Vec<Pid>);
+pub struct FreezeGuard(Vec<Pid>);
 
-impl Frozen {
+impl FreezeGuard {
     /// Stops one process of a server, such as the one that receives what a standby replays, and its children.
     #[must_use]
     pub fn process(pid: u32) -> Self {
@@ -184,9 +184,9 @@ impl Frozen {
     /// Stops a process, and then its children: it begins no more of them.
     pub(crate) fn new(server: Option<u32>) -> Self {
         let server = server.and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
-        let mut frozen = Self(Vec::new());
+        let mut guard = Self(Vec::new());
         if let Some(server) = server {
-            frozen.stop(server);
+            guard.stop(server);
             let children = Command::new("ps").args(["-A", "-o", "pid=", "-o", "ppid="]).output();
             let children = children.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
             for line in children.unwrap_or_default().lines() {
@@ -194,11 +194,11 @@ impl Frozen {
                 if let (Some(child), Some(parent)) = (ids.next(), ids.next())
                     && parent == server
                 {
-                    frozen.stop(child);
+                    guard.stop(child);
                 }
             }
         }
-        frozen
+        guard
     }
 
     fn stop(&mut self, pid: Pid) {
@@ -208,7 +208,7 @@ impl Frozen {
     }
 }
 
-impl Drop for Frozen {
+impl Drop for FreezeGuard {
     fn drop(&mut self) {
         for pid in &self.0 {
             // A stopped process keeps its id unless somebody killed it, and its server waits for its end.

@@ -71,8 +71,8 @@ fn end(provider: &'static str, cause: &'static str, subject: String, cooldown: D
 }
 
 fn hand_over(alert: Alert) {
-    if let Some(Err(refused)) = SINK.get().map(|sink| sink.try_send(alert)) {
-        refused.into_inner().give_up("too many alerts wait");
+    if let Some(Err(error)) = SINK.get().map(|sink| sink.try_send(alert)) {
+        error.into_inner().give_up("too many alerts wait");
     }
 }
 
@@ -153,8 +153,8 @@ impl RecentAlerts {
         should_log
     }
 
-    /// Records that an alert is over, and returns whether that is news: it was raised here, and not for as long as `cooldown`, or
-    /// nothing was known of it. Of concurrent calls, only one returns `true`.
+    /// Records that an alert is over, and returns whether to say so: it was raised here, at least `cooldown` ago, or nothing was
+    /// known of it. Of concurrent calls, only one returns `true`.
     fn should_resolve(&self, key: AlertKey, now: Instant, cooldown: Duration) -> bool {
         // Most calls end here, at each success of a provider.
         if self.0.get(&key).is_some_and(|known| !known.is_open) {
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_is_told_once_and_after_some_calm() {
+    fn an_alert_is_resolved_once_and_after_the_cooldown() {
         let (alerts, now) = (RecentAlerts::default(), Instant::now());
         let one = || ("test", "auth", "credentials".to_owned());
         let raise = |after| alerts.should_log(one(), now + Duration::from_secs(after));

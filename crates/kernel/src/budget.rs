@@ -1,4 +1,4 @@
-//! What one of those who share something may have of it, and all of them together.
+//! A budget that callers share, with a bound for each and one for all of them together.
 //!
 //! Callers whom nobody knows yet share by their network: an IPv4 address, or the /64 of an IPv6 one, of which a
 //! subscriber has at least one.
@@ -29,7 +29,7 @@ struct State {
 
 /// A part of a [`Budget`], which is given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Spent {
+pub(crate) struct Reservation {
     budget: Budget,
     key: Vec<u8>,
     amount: usize,
@@ -41,15 +41,15 @@ impl Budget {
         Self(Arc::new(Inner { total, each, state: Mutex::default() }))
     }
 
-    /// Spends nothing yet, for a caller at an address.
-    pub(crate) fn open(&self, address: std::net::IpAddr) -> Spent {
-        Spent { budget: self.clone(), key: network(address), amount: 0 }
+    /// Opens an empty reservation for a caller at an address.
+    pub(crate) fn open(&self, address: std::net::IpAddr) -> Reservation {
+        Reservation { budget: self.clone(), key: network(address), amount: 0 }
     }
 
-    /// Spends one, unless the network or all have none left.
-    pub(crate) fn take(&self, address: std::net::IpAddr) -> Option<Spent> {
-        let mut spent = self.open(address);
-        spent.add(1).then_some(spent)
+    /// Reserves one, unless the network or all have none left.
+    pub(crate) fn take(&self, address: std::net::IpAddr) -> Option<Reservation> {
+        let mut reservation = self.open(address);
+        reservation.add(1).then_some(reservation)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -57,8 +57,8 @@ impl Budget {
     }
 }
 
-impl Spent {
-    /// Spends more; returns whether there was as much. If not, nothing changes.
+impl Reservation {
+    /// Reserves more; returns whether there was as much. If not, nothing changes.
     pub(crate) fn add(&mut self, more: usize) -> bool {
         let mut state = self.budget.lock();
         let own = state.by_key.get(&self.key).copied().unwrap_or_default();
@@ -72,7 +72,7 @@ impl Spent {
     }
 }
 
-impl Drop for Spent {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if self.amount == 0 {
             return;

@@ -1,10 +1,11 @@
 //! Cache-aside, for what many read and few change: a layer in this process, then Redis, then the source.
 //!
-//! A value carries a **version**, from 1, that grows with every change to it. Whoever commits a change [outdates](Cache::outdate)
-//! the tags of the values that it concerns, with the version of the change: Redis keeps that version per tag as a floor,
-//! and publishes it to every process. No layer keeps a value below the floor of its tag. So an older value never replaces
-//! a newer one, however late its reader writes it back, and a value that no longer exists stays away. A source that
-//! answers below the floor again and again, such as a restored backup, is believed, and its answers are not kept.
+//! A value carries a **version**, from 1, that grows with every change to it. Whoever commits a change
+//! [invalidates](Cache::invalidate) the tags of the values that it concerns, with the version of the change: Redis
+//! keeps that version per tag as a floor, and publishes it to every process. No layer keeps a value below the floor of
+//! its tag. So an older value never replaces a newer one, however late its reader writes it back, and a value that no
+//! longer exists stays away. A source that answers below the floor again and again, such as a restored backup, is
+//! believed, and its answers are not kept.
 //!
 //! The **promise**: nobody is given a value that was replaced longer ago than the lifetime of its [`Region`], whatever is
 //! lost. A value's age counts from before it was read at its source, and copies don't extend it. If only the notices are
@@ -88,12 +89,12 @@ impl Entry {
     }
 
     /// Whether it may be served while its source is unavailable.
-    fn is_kept(&self) -> bool {
+    fn is_within_grace(&self) -> bool {
         self.age() < self.ttl + GRACE
     }
 }
 
-/// What is cached under which name, for how long, and what outdates it.
+/// What is cached under which name, for how long, and what invalidates it.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
     name: Arc<str>,
@@ -115,7 +116,7 @@ pub(crate) enum Origin {
 
 impl Cache {
     /// Makes a cache that keeps at most `max_bytes` in this process, and listens for what other processes of the same
-    /// `scope` outdate.
+    /// `scope` invalidate.
     pub fn new(redis: &Redis, max_bytes: usize, scope: &str) -> Self {
         let shared = match redis {
             Redis::Server(link) => Some(Shared::new(link.clone(), scope)),
@@ -133,12 +134,12 @@ impl Cache {
         Region::new(self.clone(), name, ttl)
     }
 
-    /// Declares the values with these tags outdated that are older than `version`. Called after the commit of a change,
+    /// Invalidates the values with these tags that are older than `version`. Called after the commit of a change,
     /// and before it is reported.
     ///
     /// # Errors
     /// `UNAVAILABLE` if Redis could not be told: other processes may then serve what they have for its lifetime.
-    pub async fn outdate(&self, tags: &[String], version: i64) -> Result<()> {
+    pub async fn invalidate(&self, tags: &[String], version: i64) -> Result<()> {
         for tag in tags {
             self.0.local.raise(tag, version);
         }
@@ -252,7 +253,7 @@ impl Inner {
     }
 }
 
-/// What Redis said.
+/// What was found in Redis.
 enum SharedLookup {
     Fresh(Arc<Entry>),
     Miss {

@@ -32,7 +32,7 @@ use crate::{
 };
 
 pub use cursor::{Cursor, Snapshot};
-pub use feed::{Feed, Read, ReadFn};
+pub use feed::{EntryBatch, Feed, ReadFn};
 pub use read::{EntryRow, read};
 pub(crate) use store::delete_expired;
 pub use token::ResumeTokens;

@@ -94,7 +94,7 @@ pub(crate) fn traceparent() -> Option<Arc<str>> {
     CONTEXT.try_with(|context| context.traceparent.clone()).ok().flatten()
 }
 
-/// Records why the current request fails. What is refused without a cause once more on the way out tells nothing new.
+/// Records why the current request fails. A later failure without a cause, such as that of a layer further out, is ignored.
 ///
 /// # Errors
 /// The failure, outside of any request, and if one was recorded before and this one has a cause.
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_failure_is_recorded_once_and_another_is_one_that_has_a_cause() {
+    async fn the_first_failure_is_recorded_and_a_later_one_with_a_cause_is_returned() {
         let failure = |code, cause: Option<&str>| Failure { code, cause: cause.map(str::to_owned), backtrace: None };
         assert!(fail(failure("OVERLOADED", None)).is_err(), "there is no request");
         let context = Context::new("1");
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_begins_a_future_is_within_its_context() {
+    async fn a_future_is_created_within_its_context() {
         let of_future = Context::new("this one").scope_all(|| {
             let at_first = request_id();
             async move { (at_first, request_id()) }

@@ -34,7 +34,7 @@ use crate::{
     error::{Error, Reason, Result},
     page::{Key, Total},
     unit_of_work::{self, Answer, Claim},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 use self::page::Pager;
@@ -55,7 +55,7 @@ pub struct Call<M> {
     client: IpAddr,
     claim: Option<Claim>,
     /// The versions that If-Match allows, if it was sent.
-    pub if_match: Option<Expected>,
+    pub if_match: Option<ExpectedVersions>,
     mask: ReadMask,
     last_event_id: Option<String>,
     /// The admission of the rows that were read, and how many they are.
@@ -88,7 +88,7 @@ pub fn unreadable(status: Status) -> Status {
 
 /// Parses If-Match (RFC 9110, 13.1.1). Returns `None` for `*`, which any existing resource fulfills. A weak tag, or one
 /// of another form, matches nothing.
-fn if_match(header: &str) -> Option<Expected> {
+fn if_match(header: &str) -> Option<ExpectedVersions> {
     if header.trim() == "*" {
         return None;
     }
@@ -96,7 +96,7 @@ fn if_match(header: &str) -> Option<Expected> {
         let tag = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
         tag.split(['-', '.']).next()?.parse().ok()
     };
-    Some(Expected(header.split(',').filter_map(version).collect()))
+    Some(ExpectedVersions(header.split(',').filter_map(version).collect()))
 }
 
 impl<M: Message + Validate> Call<M> {

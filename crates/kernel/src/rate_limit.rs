@@ -84,18 +84,18 @@ impl Limiter {
     pub async fn charge(&self, charges: &[Charge]) -> Decision {
         match self.try_charge(charges) {
             Ok(decision) => decision,
-            Err(question) => self.ask(question).await,
+            Err(charges) => self.charge_via_redis(charges).await,
         }
     }
 
     /// As [`Limiter::charge`], without a wait.
     ///
     /// # Errors
-    /// What Redis must be [asked](Limiter::ask): only then are the charges made.
+    /// The charges that only Redis can decide, which [`Limiter::charge_via_redis`] makes.
     ///
     /// # Panics
     /// As [`Limiter::charge`].
-    pub(crate) fn try_charge(&self, charges: &[Charge]) -> Result<Decision, Question> {
+    pub(crate) fn try_charge(&self, charges: &[Charge]) -> Result<Decision, RedisCharges> {
         assert!((1..=MAX_CHARGES).contains(&charges.len()), "one or two charges");
         let inner = &*self.0;
         let shared = inner.limits(charges, |policy| policy.shared);
@@ -109,15 +109,15 @@ impl Limiter {
             Precheck::Decided(verdict) => Ok(self.decide(shared, &verdict)),
             Precheck::AskRedis(asks) => {
                 let each = std::array::from_fn(|index| charges[index.min(charges.len() - 1)]);
-                Err(Question { link: link.clone(), charges: each, count: charges.len(), asks, asked_us: now_us })
+                Err(RedisCharges { link: link.clone(), charges: each, count: charges.len(), asks, asked_us: now_us })
             }
         }
     }
 
-    /// Makes the charges of a question.
-    pub(crate) async fn ask(&self, question: Question) -> Decision {
+    /// Asks Redis, which makes the charges.
+    pub(crate) async fn charge_via_redis(&self, charges: RedisCharges) -> Decision {
         let inner = &*self.0;
-        let Question { link, charges, count, asks, asked_us } = question;
+        let RedisCharges { link, charges, count, asks, asked_us } = charges;
         let charges = &charges[..count];
         let shared = inner.limits(charges, |policy| policy.shared);
         let shared = &shared[..count];
@@ -165,7 +165,7 @@ impl Inner {
 
 /// Charges for which Redis must be asked.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct RedisCharges {
     link: RedisLink,
     charges: [Charge; MAX_CHARGES],
     count: usize,

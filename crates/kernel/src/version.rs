@@ -4,9 +4,9 @@ use crate::error::{Reason, Result};
 
 /// The versions that a caller accepts; the resource must have one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected(pub Vec<i64>);
+pub struct ExpectedVersions(pub Vec<i64>);
 
-impl Expected {
+impl ExpectedVersions {
     /// Checks that a resource has an accepted version.
     ///
     /// # Errors

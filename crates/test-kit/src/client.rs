@@ -10,7 +10,7 @@ use tonic::{
     transport::Channel,
 };
 
-use crate::Answer;
+use crate::Response;
 
 /// A caller of the server, over REST and gRPC.
 #[derive(Debug, Clone)]
@@ -62,22 +62,22 @@ impl Client {
     }
 
     /// Sends a GET request.
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> Response {
         self.send(Method::GET, path, None).await
     }
 
     /// Sends a POST request.
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub async fn post(&self, path: &str, body: Value) -> Response {
         self.send(Method::POST, path, Some(body)).await
     }
 
     /// Sends a PATCH request.
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+    pub async fn patch(&self, path: &str, body: Value) -> Response {
         self.send(Method::PATCH, path, Some(body)).await
     }
 
     /// Sends a DELETE request.
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub async fn delete(&self, path: &str) -> Response {
         self.send(Method::DELETE, path, None).await
     }
 
@@ -85,7 +85,7 @@ impl Client {
     ///
     /// # Panics
     /// If the server does not respond.
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
@@ -96,7 +96,7 @@ impl Client {
         if let Some(body) = &body {
             request = request.json(body);
         }
-        Answer::read(request.send().await.expect("the server responds")).await
+        Response::read(request.send().await.expect("the server responds")).await
     }
 
     /// Returns a channel for a generated gRPC client, which sends the caller's token: `VehicleServiceClient::new(…)`.

@@ -12,24 +12,24 @@
 //! - [`Client`]: a caller of some role, over REST ([`Client::post`]) and gRPC ([`Client::grpc`]).
 //! - [`TestServer::check_access`]: calls every method of a package as every kind of caller.
 //! - [`check_migrations`]: lets the version before each migration go on after it, as in a rolling upgrade.
-//! - [`Answer`]: a REST response, and what tests expect of it.
+//! - [`Response`]: a REST response, and what tests expect of it.
 //! - [`TestDatabase`]: a copy of a migrated template. Postgres is the one in `MAINSTAY_TEST_DATABASE_URL`, else one
 //!   that the first test of a process starts. Redis is the in-process stand-in.
 //!
 //! A process has one list of modules, so all tests of a process serve the same product.
 
 mod access;
-mod answer;
 mod client;
 mod database;
 mod envoy;
 mod people;
+mod response;
 mod server;
 mod unique;
 mod upgrade;
 
-pub use answer::Answer;
 pub use client::{Bearer, Client};
 pub use database::TestDatabase;
+pub use response::Response;
 pub use server::{Builder, TestServer};
 pub use upgrade::check_migrations;

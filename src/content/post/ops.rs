@@ -13,7 +13,7 @@ use mainstay_kernel::{
     id::{AccountId, UserId},
     page::{Start, Total},
     queue,
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 use crate::{
@@ -178,7 +178,7 @@ pub struct Target {
     pub permit: Permit,
     pub id: PostId,
     /// The versions that the caller accepts.
-    pub expected: Option<Expected>,
+    pub expected: Option<ExpectedVersions>,
 }
 
 impl Target {
@@ -191,7 +191,7 @@ impl Target {
         if !manages(&post) {
             return Err(Error::with_message(Reason::PermissionDenied, "Only its author may change this post."));
         }
-        Expected::check(self.expected.as_ref(), post.version)?;
+        ExpectedVersions::check(self.expected.as_ref(), post.version)?;
         Ok(post)
     }
 }

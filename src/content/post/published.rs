@@ -32,7 +32,7 @@ const LISTS: &str = "all";
 
 /// The published posts. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Published {
+pub struct PublishedPosts {
     cache: Cache,
     posts: Region<pb::Post>,
     /// The id of the post with a slug. Only a hint: it is the post that says which slug it has.
@@ -41,7 +41,7 @@ pub struct Published {
     feed: Region<String>,
 }
 
-impl Published {
+impl PublishedPosts {
     pub fn new(cache: &Cache) -> Self {
         Self {
             posts: cache.region("content.posts", POST_TTL),
@@ -119,18 +119,18 @@ impl Published {
     ///
     /// # Errors
     /// `UNAVAILABLE` if other servers could not be told.
-    pub async fn outdate(&self, stale: &StaleEntries) -> Result<()> {
+    pub async fn invalidate(&self, stale: &StaleEntries) -> Result<()> {
         let mut tags = vec![self.posts.tag(&stale.id.to_string()), self.lists.tag(LISTS), self.feed.tag(LISTS)];
         tags.extend(stale.slugs.iter().map(|slug| self.slugs.tag(slug)));
-        self.cache.outdate(&tags, stale.revision).await
+        self.cache.invalidate(&tags, stale.revision).await
     }
 }
 
-impl Published {
-    /// As [`Published::outdate`], for a change that is about to be reported: a failure must not turn it into an error, and
-    /// the job that handles its event tries again.
-    pub async fn outdate_now(&self, stale: &StaleEntries) {
-        if let Err(error) = self.outdate(stale).await {
+impl PublishedPosts {
+    /// As [`PublishedPosts::invalidate`], for a change that is about to be reported: a failure must not turn it into an error,
+    /// and the job that handles its event tries again.
+    pub async fn invalidate_now(&self, stale: &StaleEntries) {
+        if let Err(error) = self.invalidate(stale).await {
             tracing::debug!(post = %stale.id, error = error.detail(), "other servers were not told of a change");
         }
     }

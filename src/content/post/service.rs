@@ -18,7 +18,7 @@ use crate::{
             convert,
             model::{Filter, List, Name, Post},
             ops::{self, PostChange},
-            published::Published,
+            published::PublishedPosts,
         },
     },
     proto::content::v1::{self as pb, post_service_server::PostService},
@@ -37,7 +37,7 @@ fn target<M>(call: &Call<M>, post_id: &str) -> Result<ops::Target> {
 impl Posts {
     /// Returns a post that the caller may see. Whoever may see drafts sees the current state, all others the cache.
     async fn find<M>(&self, call: &Call<M>, name: Name) -> Result<pb::Post> {
-        let Some(viewer) = call.viewer() else { return self.app.part::<Published>().get(&self.app, name).await };
+        let Some(viewer) = call.viewer() else { return self.app.part::<PublishedPosts>().get(&self.app, name).await };
         let text = call.asks_for("body") || call.asks_for("html");
         let found = async move |connection: &mut Connection| ops::get(connection, viewer, name, text).await;
         Ok(convert::post(self.app.database.autocommit(found).await?))
@@ -54,7 +54,7 @@ impl Posts {
         let answer = match answer {
             Answer::Fresh(message, stale) => {
                 if let Some(stale) = stale {
-                    self.app.part::<Published>().outdate_now(&stale).await;
+                    self.app.part::<PublishedPosts>().invalidate_now(&stale).await;
                 }
                 Answer::Fresh(message, ())
             }
@@ -100,7 +100,7 @@ impl PostService for Posts {
         let author = author_id.as_deref().map(UserId::parse).transpose()?;
         let filter = Filter { tag: tag.clone(), author, query: query.trim().to_owned() };
         let pager = call.pager(&self.app)?;
-        call.read(self.app.part::<Published>().list(&self.app, filter, pager).await?)
+        call.read(self.app.part::<PublishedPosts>().list(&self.app, filter, pager).await?)
     }
 
     async fn list_drafts(&self, request: Request<pb::ListDraftsRequest>) -> Reply<pb::ListDraftsResponse> {

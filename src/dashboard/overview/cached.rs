@@ -23,7 +23,7 @@ use crate::{
 const TTL: Duration = Duration::from_secs(10);
 /// How old that of background work may be, which changes faster.
 const WORK_TTL: Duration = Duration::from_secs(5);
-/// Nothing outdates an overview but time.
+/// Nothing invalidates an overview but time.
 const TAG: &str = "all";
 
 /// The overviews. Cheap to clone.
@@ -160,7 +160,7 @@ fn sign_ins(hours: &[Hour], now: DateTime<Utc>) -> pb::SignInOverview {
 }
 
 fn work(work: ops::Work, now: DateTime<Utc>) -> pb::WorkOverview {
-    let lane = |lane: mainstay_kernel::queue::depth::Waiting| pb::LaneDepth {
+    let lane = |lane: mainstay_kernel::queue::depth::LaneDepth| pb::LaneDepth {
         lane: lane.lane,
         due_count: lane.due,
         #[expect(clippy::cast_possible_truncation, reason = "milliseconds of this era fit")]

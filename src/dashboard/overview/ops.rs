@@ -5,7 +5,7 @@ use mainstay_kernel::{
     app::App,
     error::Result,
     module::Modules,
-    queue::depth::{self, Waiting},
+    queue::depth::{self, LaneDepth},
 };
 
 use crate::{
@@ -30,7 +30,7 @@ pub struct Sales {
 /// The statistics of background work.
 #[derive(Debug, Clone)]
 pub struct Work {
-    pub lanes: Vec<Waiting>,
+    pub lanes: Vec<LaneDepth>,
     pub dead_jobs: i64,
     /// The number of deliveries by state.
     pub deliveries: Vec<(i16, i64)>,
@@ -75,12 +75,12 @@ pub async fn sign_ins(app: &App, since: DateTime<Utc>) -> Result<Vec<Hour>> {
 /// Any error of Postgres.
 pub async fn work(app: &App, since: DateTime<Utc>) -> Result<Work> {
     let work = Modules::installed().work();
-    let lanes = depth::waiting(app, work.jobs, work.rows).await?;
+    let lanes = depth::by_lane(app, work.jobs, work.rows).await?;
     app.database
         .query(async move |connection| {
             Ok(Work {
                 lanes,
-                dead_jobs: depth::dead(connection).await?,
+                dead_jobs: depth::count_dead(connection).await?,
                 deliveries: deliveries::by_state(connection, since).await?,
                 disabled_endpoints: deliveries::disabled_endpoints(connection).await?,
             })

@@ -50,7 +50,7 @@ fn keys(id: Uuid) -> Vec<String> {
     SIZES.map(|size| key(id, size)).into()
 }
 
-/// Draws what was uploaded, and stores it as an orphan-to-be.
+/// Draws what was uploaded, and stores it. Unless somebody keeps the objects, they are deleted after an hour.
 ///
 /// # Errors
 /// `UNSUPPORTED_MEDIA_TYPE`, `OVERLOADED` while too many others do the same, and the errors of the storage.
@@ -62,8 +62,8 @@ pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
     let drawn = draw(app.part::<Painter>(), bytes).await?;
     let id = Uuid::new_v8(random());
     let delete_at = app.clock.now() + ORPHAN_AGE;
-    let note = async move |connection: &mut Connection| objects::intend(connection, &keys(id), delete_at).await;
-    app.database.autocommit(note).await?;
+    let register = async move |connection: &mut Connection| objects::register(connection, &keys(id), delete_at).await;
+    app.database.autocommit(register).await?;
     fault::point("avatar.noted")?;
     for (size, bytes) in drawn {
         if let Err(error) = app.part::<Storage>().put_bytes(&key(id, size), Bytes::from(bytes)).await {

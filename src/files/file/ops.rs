@@ -1,7 +1,8 @@
 //! Files: who may upload, read and delete which, within the space of an account.
 //!
-//! The storage and Postgres can't commit together. So an object is noted before it is written, as an orphan-to-be; the
-//! transaction that records the file keeps it; and what nobody keeps is deleted. Nothing is written twice to one place.
+//! The storage and Postgres can't commit together. So an object is registered before it is written, with the time at which
+//! it is to be deleted; the transaction that records the file keeps it; and what nobody keeps is deleted. Nothing is written
+//! twice to one place.
 
 mod content;
 mod links;
@@ -17,7 +18,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 use crate::files::{
@@ -32,7 +33,7 @@ use crate::files::{
 
 pub use content::{abandon, receive, store_upload};
 pub use links::{attach, detach, replace, set_public};
-pub(crate) use store::{claim_deletable, intend, keep, release};
+pub(crate) use store::{claim_deletable, keep, register, release};
 pub(crate) use transfer::hex;
 pub use transfer::{Target, download, upload_target};
 
@@ -96,7 +97,7 @@ pub async fn announce(
     let account = account(&permit, draft.account)?;
     let file = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
     store::insert(connection, &file).await?;
-    store::intend(connection, &[File::upload_key(id)], now + limits.url_lifetime + UPLOAD_GRACE).await?;
+    store::register(connection, &[File::upload_key(id)], now + limits.url_lifetime + UPLOAD_GRACE).await?;
     store::reserve(connection, account, file.size_bytes, limits.quota_bytes).await?;
     Ok(file)
 }
@@ -203,12 +204,12 @@ pub async fn delete(
     connection: &mut Connection,
     permit: Permit,
     id: FileId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     limits: Limits,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let file = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), file.version)?;
+    ExpectedVersions::check(expected.as_ref(), file.version)?;
     if store::is_linked(connection, id).await? {
         return Err(crate::proto::files::v1::Reason::FileInUse.into());
     }

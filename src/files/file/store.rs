@@ -33,7 +33,7 @@ use crate::{
     schema::{file_links, files},
 };
 
-pub use objects::{abandon, claim_deletable, end_upload, forget, hold_space, intend, keep, release};
+pub use objects::{abandon, claim_deletable, end_upload, forget, hold_space, keep, register, release};
 pub use usage::{give_back, reserve};
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]

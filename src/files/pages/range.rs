@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 /// What a `Range` header asks for (RFC 9110, section 14.2).
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Requested {
+pub(super) enum RequestedRange {
     /// Everything. So are several ranges, which only cost more than that.
     Whole,
     Part(Range<u64>),
@@ -15,29 +15,29 @@ pub(super) enum Requested {
 }
 
 /// Reads `Range` and `If-Range`.
-pub(super) fn read(headers: &HeaderMap, tag: &str, size: u64) -> Requested {
+pub(super) fn read(headers: &HeaderMap, tag: &str, size: u64) -> RequestedRange {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|wanted| wanted != tag) {
-        return Requested::Whole;
+        return RequestedRange::Whole;
     }
     match text(header::RANGE).and_then(|range| range.trim().strip_prefix("bytes=")) {
         Some(range) => part(range, size),
-        None => Requested::Whole,
+        None => RequestedRange::Whole,
     }
 }
 
-fn part(range: &str, size: u64) -> Requested {
+fn part(range: &str, size: u64) -> RequestedRange {
     // Not `parse` alone, which takes a sign.
     let number = |text: &str| text.parse::<u64>().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
-    let Some((first, last)) = range.split_once('-') else { return Requested::Whole };
+    let Some((first, last)) = range.split_once('-') else { return RequestedRange::Whole };
     let (first, last) = (first.trim(), last.trim());
     let range = match (number(first), number(last)) {
         (Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(size),
         (Some(first), None) if last.is_empty() => first..size,
         (None, Some(count)) if first.is_empty() => size.saturating_sub(count)..size,
-        _ => return Requested::Whole,
+        _ => return RequestedRange::Whole,
     };
-    if range.start < range.end { Requested::Part(range) } else { Requested::Nothing }
+    if range.start < range.end { RequestedRange::Part(range) } else { RequestedRange::Nothing }
 }
 
 #[cfg(test)]
@@ -49,22 +49,22 @@ mod tests {
     #[test]
     fn one_range_is_served() {
         for (range, expected) in [
-            ("0-0", Requested::Part(0..1)),
-            ("2-5", Requested::Part(2..6)),
-            ("2-", Requested::Part(2..10)),
-            ("-3", Requested::Part(7..10)),
-            ("-30", Requested::Part(0..10)),
-            ("8-99", Requested::Part(8..10)),
-            ("0-18446744073709551615", Requested::Part(0..10)),
-            ("10-", Requested::Nothing),
-            ("99-100", Requested::Nothing),
-            ("-0", Requested::Nothing),
-            ("5-2", Requested::Whole),
-            ("0-1,3-4", Requested::Whole),
-            ("+1-2", Requested::Whole),
-            ("a-b", Requested::Whole),
-            ("-", Requested::Whole),
-            ("", Requested::Whole),
+            ("0-0", RequestedRange::Part(0..1)),
+            ("2-5", RequestedRange::Part(2..6)),
+            ("2-", RequestedRange::Part(2..10)),
+            ("-3", RequestedRange::Part(7..10)),
+            ("-30", RequestedRange::Part(0..10)),
+            ("8-99", RequestedRange::Part(8..10)),
+            ("0-18446744073709551615", RequestedRange::Part(0..10)),
+            ("10-", RequestedRange::Nothing),
+            ("99-100", RequestedRange::Nothing),
+            ("-0", RequestedRange::Nothing),
+            ("5-2", RequestedRange::Whole),
+            ("0-1,3-4", RequestedRange::Whole),
+            ("+1-2", RequestedRange::Whole),
+            ("a-b", RequestedRange::Whole),
+            ("-", RequestedRange::Whole),
+            ("", RequestedRange::Whole),
         ] {
             assert_eq!(part(range, 10), expected, "{range}");
         }
@@ -74,12 +74,12 @@ mod tests {
     fn a_range_of_another_version_is_none() {
         let mut headers = HeaderMap::new();
         headers.insert(header::RANGE, HeaderValue::from_static("bytes=1-2"));
-        assert_eq!(read(&headers, "\"a\"", 10), Requested::Part(1..3));
+        assert_eq!(read(&headers, "\"a\"", 10), RequestedRange::Part(1..3));
         headers.insert(header::IF_RANGE, HeaderValue::from_static("\"a\""));
-        assert_eq!(read(&headers, "\"a\"", 10), Requested::Part(1..3));
+        assert_eq!(read(&headers, "\"a\"", 10), RequestedRange::Part(1..3));
         headers.insert(header::IF_RANGE, HeaderValue::from_static("\"b\""));
-        assert_eq!(read(&headers, "\"a\"", 10), Requested::Whole);
+        assert_eq!(read(&headers, "\"a\"", 10), RequestedRange::Whole);
         headers.insert(header::RANGE, HeaderValue::from_static("pages=1-2"));
-        assert_eq!(read(&headers, "\"a\"", 10), Requested::Whole);
+        assert_eq!(read(&headers, "\"a\"", 10), RequestedRange::Whole);
     }
 }

@@ -22,9 +22,9 @@ pub struct Revocation {
     pub epoch: Option<i32>,
 }
 
-/// What an access token stands on.
+/// The claims of an access token that a revocation is about.
 #[derive(Debug, Clone, Copy)]
-pub struct Grounds {
+pub struct TokenClaims {
     pub user: UserId,
     pub session: SessionId,
     pub epoch: i32,
@@ -32,35 +32,35 @@ pub struct Grounds {
 
 /// The revocations of the last minutes, as this instance knows them.
 #[derive(Debug, Default)]
-pub struct Revoked {
+pub struct RevocationSet {
     by_subject: HashMap<Uuid, (Option<i32>, Instant)>,
-    /// When the news began to be read that were read last.
+    /// When the last read began.
     read_at: Option<Instant>,
 }
 
-impl Revoked {
-    /// Adds the news that were read beginning at `read_at`, and forgets what is older than `life`, which is longer than a
-    /// token lives.
-    pub fn learn(&mut self, news: Vec<Revocation>, read_at: Instant, life: Duration) {
+impl RevocationSet {
+    /// Adds the revocations that were read beginning at `read_at`, and forgets what is older than `life`, which is longer
+    /// than a token lives.
+    pub fn learn(&mut self, revocations: Vec<Revocation>, read_at: Instant, life: Duration) {
         self.by_subject.retain(|_, (_, learned_at)| read_at.saturating_duration_since(*learned_at) < life);
-        for Revocation { subject, epoch } in news {
+        for Revocation { subject, epoch } in revocations {
             self.by_subject.insert(subject, (epoch, read_at));
         }
         self.read_at = Some(read_at);
     }
 
     /// Returns whether a token that was found good at `checked_at` still is, as far as this instance knows.
-    pub fn allows(&self, token: Grounds, checked_at: Instant, now: Instant) -> bool {
+    pub fn allows(&self, token: TokenClaims, checked_at: Instant, now: Instant) -> bool {
         let known_at = self.read_at.map_or(checked_at, |read_at| read_at.max(checked_at));
         now.saturating_duration_since(known_at) < MAX_STALENESS && !self.ends(token)
     }
 
-    /// Returns the time since the last news; `None` before the first.
+    /// Returns the time since the last read; `None` before the first.
     pub fn age(&self, now: Instant) -> Option<Duration> {
         self.read_at.map(|read_at| now.saturating_duration_since(read_at))
     }
 
-    fn ends(&self, token: Grounds) -> bool {
+    fn ends(&self, token: TokenClaims) -> bool {
         if self.by_subject.is_empty() {
             return false;
         }
@@ -75,33 +75,33 @@ mod tests {
 
     const LIFE: Duration = Duration::from_secs(400);
 
-    fn token(epoch: i32) -> Grounds {
-        Grounds { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch }
+    fn token(epoch: i32) -> TokenClaims {
+        TokenClaims { user: UserId(Uuid::from_u128(1)), session: SessionId(Uuid::from_u128(2)), epoch }
     }
 
     #[test]
     fn a_session_and_an_earlier_epoch_end_their_tokens() {
         let now = Instant::now();
-        let mut revoked = Revoked::default();
-        assert!(revoked.allows(token(3), now, now));
-        revoked.learn(vec![Revocation { subject: Uuid::from_u128(1), epoch: Some(4) }], now, LIFE);
-        assert!(!revoked.allows(token(3), now, now) && revoked.allows(token(4), now, now));
-        revoked.learn(vec![Revocation { subject: Uuid::from_u128(2), epoch: None }], now, LIFE);
-        assert!(!revoked.allows(token(4), now, now));
-        revoked.learn(Vec::new(), now + LIFE, LIFE);
-        assert!(revoked.by_subject.is_empty(), "every token has expired by now");
+        let mut revocations = RevocationSet::default();
+        assert!(revocations.allows(token(3), now, now));
+        revocations.learn(vec![Revocation { subject: Uuid::from_u128(1), epoch: Some(4) }], now, LIFE);
+        assert!(!revocations.allows(token(3), now, now) && revocations.allows(token(4), now, now));
+        revocations.learn(vec![Revocation { subject: Uuid::from_u128(2), epoch: None }], now, LIFE);
+        assert!(!revocations.allows(token(4), now, now));
+        revocations.learn(Vec::new(), now + LIFE, LIFE);
+        assert!(revocations.by_subject.is_empty(), "every token has expired by now");
     }
 
     #[test]
     fn without_news_a_token_is_trusted_for_a_moment_only() {
-        let (then, mut revoked) = (Instant::now(), Revoked::default());
-        assert!(revoked.allows(token(0), then, then));
-        assert!(!revoked.allows(token(0), then, then + MAX_STALENESS), "never any news");
-        revoked.learn(Vec::new(), then + MAX_STALENESS, LIFE);
-        assert!(revoked.allows(token(0), then, then + MAX_STALENESS), "nothing was revoked since");
-        assert!(!revoked.allows(token(0), then, then + 2 * MAX_STALENESS), "the news is old");
+        let (then, mut revocations) = (Instant::now(), RevocationSet::default());
+        assert!(revocations.allows(token(0), then, then));
+        assert!(!revocations.allows(token(0), then, then + MAX_STALENESS), "never any news");
+        revocations.learn(Vec::new(), then + MAX_STALENESS, LIFE);
+        assert!(revocations.allows(token(0), then, then + MAX_STALENESS), "nothing was revoked since");
+        assert!(!revocations.allows(token(0), then, then + 2 * MAX_STALENESS), "the news is old");
         assert!(
-            revoked.allows(token(0), then + 2 * MAX_STALENESS, then + 2 * MAX_STALENESS),
+            revocations.allows(token(0), then + 2 * MAX_STALENESS, then + 2 * MAX_STALENESS),
             "just checked in Postgres"
         );
     }

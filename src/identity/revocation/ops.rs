@@ -12,7 +12,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 use crate::identity::{
-    revocation::{known::KnownRevocations, model::Revoked, store},
+    revocation::{known::KnownRevocations, model::RevocationSet, store},
     tokens::Tokens,
 };
 use mainstay_kernel::{
@@ -70,7 +70,7 @@ pub async fn watch(app: &App) {
 /// What the task needs; not a whole [`App`], which it would otherwise keep alive.
 struct Watcher {
     database: Database,
-    known: Weak<RwLock<Revoked>>,
+    known: Weak<RwLock<RevocationSet>>,
     life: Duration,
 }
 

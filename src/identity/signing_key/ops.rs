@@ -1,11 +1,11 @@
 //! The keys that sign access tokens: loaded, rotated by age or on request, and refreshed on every instance.
 
-use crate::identity::config::IdentityConfig;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
 use crate::identity::{
+    config::IdentityConfig,
     signing_key::{
         keys::{Ring, SealedKey},
         model::{CLOCK_MARGIN, Life, PUBLICATION_LEAD},
@@ -50,21 +50,22 @@ pub async fn start_refresh(app: &App) {
     let mut rotation = Some(KeyRotation::of(app));
     let (database, clock, age) = (app.database.clone(), app.clock.clone(), age(app));
     let (dropped, upgrade) = (app.part::<Tokens>().dropped(), app.part::<Tokens>().downgrade());
-    let mut wait = refresh_and_wait(rotation.take()).await;
+    let mut delay = refresh_once(rotation.take()).await;
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 () = dropped.cancelled() => return,
-                () = tokio::time::sleep(wait) => {}
+                () = tokio::time::sleep(delay) => {}
             }
             let rotation =
                 upgrade().map(|tokens| KeyRotation { database: database.clone(), clock: clock.clone(), age, tokens });
-            wait = refresh_and_wait(rotation).await;
+            delay = refresh_once(rotation).await;
         }
     });
 }
 
-async fn refresh_and_wait(rotation: Option<KeyRotation>) -> Duration {
+/// Refreshes the keys, and returns the delay until the next time.
+async fn refresh_once(rotation: Option<KeyRotation>) -> Duration {
     let Some(rotation) = rotation else { return REFRESH_INTERVAL };
     match rotation.refresh().await {
         Ok(()) => REFRESH_INTERVAL,
@@ -115,17 +116,17 @@ impl KeyRotation {
         Ok(())
     }
 
-    /// Creates a key if one is due, or always if `anyway`. Only one instance rotates; the others use the key it
+    /// Creates a key if one is due, or always if `force`. Only one instance rotates; the others use the key it
     /// created.
-    async fn rotate(&self, anyway: bool) -> Result<String> {
+    async fn rotate(&self, force: bool) -> Result<String> {
         let (now, age, tokens) = (self.clock.now(), self.age, self.tokens.clone());
-        let rotated = self.database.transaction(async move |connection: &mut Connection| {
+        let rotation = self.database.transaction(async move |connection: &mut Connection| {
             store::lock(connection).await?;
             let retired_after = now - tokens.life() - CLOCK_MARGIN;
             let sealed = store::list(connection, retired_after).await?;
             check_secret(&sealed, &tokens, now)?;
             let ring = Ring::open(sealed, tokens.secret())?;
-            if let Some(key) = ring.signing(now).filter(|_| !anyway && !ring.wants_rotation(now, age)) {
+            if let Some(key) = ring.signing(now).filter(|_| !force && !ring.wants_rotation(now, age)) {
                 return Ok(key.id().to_owned());
             }
             let key = SealedKey::generate(tokens.secret(), Life::begin(now, ring.signing(now).is_none()))?;
@@ -133,7 +134,7 @@ impl KeyRotation {
             store::rotate(connection, key, retired_after).await?;
             Ok::<_, Error>(id)
         });
-        let id = rotated.await?;
+        let id = rotation.await?;
         tracing::info!(key = id, "a signing key is in use");
         Ok(id)
     }

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::identity::{
-    revocation::{known::KnownRevocations, model::Grounds},
+    revocation::{known::KnownRevocations, model::TokenClaims},
     tokens::{Access, Cache, LEEWAY},
 };
 use mainstay_kernel::caller::Caller;
@@ -56,8 +56,8 @@ impl VerifiedTokens {
         let entry = self.0.get(hash)?;
         let age = now - entry.verified_at;
         let Access { user, session, epoch, expires_at, .. } = entry.access;
-        let grounds = Grounds { user, session, epoch };
-        let is_fresh = age < MAX_AGE && now < expires_at + LEEWAY && revocations.allow(grounds, entry.checked_at);
+        let claims = TokenClaims { user, session, epoch };
+        let is_fresh = age < MAX_AGE && now < expires_at + LEEWAY && revocations.allow(claims, entry.checked_at);
         if !is_fresh || (age >= RENEW && !entry.renewing.swap(true, Ordering::Relaxed)) {
             return None;
         }

@@ -22,7 +22,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::UserId,
     page::{Start, Total},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 // For other modules, which have no caller.
@@ -74,12 +74,12 @@ pub async fn update(
     connection: &mut Connection,
     permit: Permit,
     id: UserId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<User> {
     let user = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), user.version)?;
+    ExpectedVersions::check(expected.as_ref(), user.version)?;
     let patched = user.clone().apply(patch, now);
     if patched != user {
         store::update(connection, &patched).await?;
@@ -95,12 +95,12 @@ pub async fn set_avatar(
     connection: &mut Connection,
     permit: Permit,
     id: UserId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     new: Option<Avatar>,
     now: DateTime<Utc>,
 ) -> Result<User> {
     let user = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), user.version)?;
+    ExpectedVersions::check(expected.as_ref(), user.version)?;
     if user.avatar == new {
         return Ok(user);
     }
@@ -118,12 +118,12 @@ pub async fn set_role(
     connection: &mut Connection,
     _permit: Permit,
     id: UserId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     role: Role,
     now: DateTime<Utc>,
 ) -> Result<User> {
     let (user, admins) = store::lock_with_admins(connection, id).await?;
-    Expected::check(expected.as_ref(), user.version)?;
+    ExpectedVersions::check(expected.as_ref(), user.version)?;
     if user.role == role {
         return Ok(user);
     }

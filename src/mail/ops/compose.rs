@@ -20,7 +20,7 @@ use crate::{
     mail::{
         letters::Content,
         links::Links,
-        model::{Mail, Subject},
+        model::{Mail, Topic},
     },
     orders::order::{
         model::Order,
@@ -68,18 +68,18 @@ pub(super) async fn draft(
     links: Links<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<Draft>> {
-    let found = match mail.subject {
-        Subject::PasswordReset { user, .. } => reset(connection, secret, mail, user, links, now).await,
-        Subject::Registration(id) => registration(connection, secret, mail, id, links).await,
-        Subject::SignIn { user, .. } => sign_in(connection, mail, user, links).await,
-        Subject::OrderConfirmation(id) => {
+    let found = match mail.topic {
+        Topic::PasswordReset { user, .. } => reset(connection, secret, mail, user, links, now).await,
+        Topic::Registration(id) => registration(connection, secret, mail, id, links).await,
+        Topic::SignIn { user, .. } => sign_in(connection, mail, user, links).await,
+        Topic::OrderConfirmation(id) => {
             let order = read_order(connection, Visibility::All, id).await?;
             let items = items(connection, &order).await?;
             let (number, total, link) = (order.number, order.total, links.order(order.id));
             let content = Content::OrderConfirmation { number, at: order.created_at, items, total, link };
             to_customer(connection, &order, content).await
         }
-        Subject::PaymentReceipt(id) => {
+        Topic::PaymentReceipt(id) => {
             let payment = read_payment(connection, Visibility::All, id).await?;
             let order = read_order(connection, Visibility::All, payment.order).await?;
             let (number, at, link) = (order.number, mail.created_at, links.order(order.id));
@@ -87,7 +87,7 @@ pub(super) async fn draft(
             let content = Content::PaymentReceipt { number, amount: payment.amount, at, payment: payment_id, link };
             to_customer(connection, &order, content).await
         }
-        Subject::Refund(id) => {
+        Topic::Refund(id) => {
             let refund = read_refund(connection, Visibility::All, id).await?;
             let payment = read_payment(connection, Visibility::All, refund.payment).await?;
             let order = read_order(connection, Visibility::All, payment.order).await?;
@@ -95,7 +95,7 @@ pub(super) async fn draft(
             let content = Content::Refund { number, amount: refund.amount, at, refund: id.to_string(), link };
             to_customer(connection, &order, content).await
         }
-        Subject::SubscriptionReceipt { invoice, subscription } => {
+        Topic::SubscriptionReceipt { invoice, subscription } => {
             let Some(amount) = ledger::amount(connection, invoice).await? else { return Ok(None) };
             to_subscriber(connection, subscription, |subscription| Content::SubscriptionReceipt {
                 period_end: subscription.state.period().map_or(mail.created_at, |period| period.end),
@@ -106,7 +106,7 @@ pub(super) async fn draft(
             })
             .await
         }
-        Subject::SubscriptionUnpaid { subscription, .. } => {
+        Topic::SubscriptionUnpaid { subscription, .. } => {
             to_subscriber(connection, subscription, |subscription| Content::SubscriptionUnpaid {
                 product: subscription.product_name,
                 amount: subscription.price,
@@ -115,7 +115,7 @@ pub(super) async fn draft(
             })
             .await
         }
-        Subject::TicketReceived(id) => {
+        Topic::TicketReceived(id) => {
             let content = |ticket: Ticket| Content::TicketReceived {
                 title: ticket.content.subject,
                 at: ticket.created_at,
@@ -124,7 +124,7 @@ pub(super) async fn draft(
             };
             to_requester(connection, id, content).await
         }
-        Subject::TicketReply { comment, ticket } => reply(connection, comment, ticket, links).await,
+        Topic::TicketReply { comment, ticket } => reply(connection, comment, ticket, links).await,
     };
     match found {
         Err(error) if error.reason() == Reason::NotFound => Ok(None),
@@ -133,8 +133,8 @@ pub(super) async fn draft(
 }
 
 /// Adds what is not in Postgres.
-pub(super) async fn complete(app: &App, subject: Subject, draft: Draft) -> Draft {
-    let (Subject::SignIn { session: id, user }, Content::SignIn { at, link, .. }) = (subject, &draft.content) else {
+pub(super) async fn complete(app: &App, topic: Topic, draft: Draft) -> Draft {
+    let (Topic::SignIn { session: id, user }, Content::SignIn { at, link, .. }) = (topic, &draft.content) else {
         return draft;
     };
     // Without it, the mail still says what it has to.

@@ -49,7 +49,7 @@ pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<U
         return Ok(at);
     }
     let unavailable = || Failure::Unavailable("the mails of the recipient can't be counted".to_owned());
-    let counted = match app.limiter.attempt(&[limit(mail.subject.kind(), to)]).await {
+    let counted = match app.limiter.attempt(&[limit(mail.topic.kind(), to)]).await {
         Ok(counted) => counted,
         Err(error) if error.reason() == Reason::RateLimitExceeded => {
             return Err(Failure::Withheld("the recipient has had too many mails of this kind".to_owned()));

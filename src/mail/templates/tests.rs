@@ -55,7 +55,7 @@ fn values_are_escaped_in_html_and_nowhere_else() {
 }
 
 #[test]
-fn a_language_without_a_template_is_looked_up() {
+fn a_language_without_a_template_falls_back() {
     assert!(letter("refund", "de-AT-1996").text.contains("39,95 EUR"));
     assert!(letter("refund", "fr-CA").text.contains("EUR 39.95"));
 }
@@ -106,10 +106,10 @@ fn every_fault_of_a_directory_is_named() {
     assert!(found[1].starts_with("refund.de.j2, line 2: syntax error"), "{found:#?}");
     let broken = faults(&[("layout.html", "{% if %}"), ("refund.de.j2", "{{ nope }}")]);
     assert!(broken.len() == 1 && broken[0].starts_with("layout.html, line 1: syntax error"), "{broken:#?}");
-    let (lacking, unknown) = (blocks("no link"), blocks("{{ totl }}"));
+    let (without_link, with_unknown_value) = (blocks("no link"), blocks("{{ totl }}"));
     let found = faults(&[
-        ("password_reset.de.j2", &lacking),
-        ("order_confirmation.en.j2", &unknown),
+        ("password_reset.de.j2", &without_link),
+        ("order_confirmation.en.j2", &with_unknown_value),
         ("refund.en.j2", "{% block subject %}x{% endblock %}"),
         ("unknown.txt", ""),
     ]);

@@ -16,7 +16,7 @@ use mainstay_kernel::{
 
 use crate::mail::{
     config::Provider,
-    transport::{Failure, Outgoing, Sender, refusal::Refusal},
+    transport::{Failure, OutgoingMail, Sender, refusal::Refusal},
 };
 
 /// A client of one provider.
@@ -33,7 +33,7 @@ impl fmt::Debug for Api {
 }
 
 impl Api {
-    /// Creates a client, which takes up to `longest` per mail.
+    /// Creates a client, which takes up to `timeout` per mail.
     ///
     /// # Errors
     /// If the system has no root certificates.
@@ -41,11 +41,11 @@ impl Api {
         name: &'static str,
         provider: Provider,
         clock: Clock,
-        longest: Duration,
+        timeout: Duration,
         max_concurrency: usize,
     ) -> anyhow::Result<Self> {
         // One attempt: the mail is attempted again later, perhaps at another provider.
-        let bounds = Bounds { total: longest, attempt_timeout: longest, max_concurrency, max_attempts: 1 };
+        let bounds = Bounds { total: timeout, attempt_timeout: timeout, max_concurrency, max_attempts: 1 };
         Ok(Self { provider, client: outbound::Client::new(name, bounds)?, clock })
     }
 
@@ -54,7 +54,7 @@ impl Api {
     }
 
     /// Sends a mail.
-    pub(super) async fn send(&self, mail: &Outgoing, from: &Sender) -> Result<(), Refusal> {
+    pub(super) async fn send(&self, mail: &OutgoingMail, from: &Sender) -> Result<(), Refusal> {
         let mut request = self.request(mail, from)?;
         if mail.kind.is_for_anybody() {
             request.extensions_mut().insert(Confidential);
@@ -68,8 +68,8 @@ impl Api {
         }
     }
 
-    fn request(&self, mail: &Outgoing, from: &Sender) -> Result<outbound::Request, Refusal> {
-        let written = from.write(mail).map_err(|failure| match failure {
+    fn request(&self, mail: &OutgoingMail, from: &Sender) -> Result<outbound::Request, Refusal> {
+        let message = from.write(mail).map_err(|failure| match failure {
             Failure::Rejected(why) | Failure::Withheld(why) | Failure::Unavailable(why) => {
                 Refusal { kind: Kind::Rejected, why }
             }
@@ -80,14 +80,14 @@ impl Api {
             Provider::SendGrid { url, .. } => (format!("{url}/v3/mail/send"), request::sendgrid(mail, from)),
             Provider::Ses { url, .. } => (
                 format!("{url}/v2/email/outbound-emails"),
-                request::ses(mail, from, &STANDARD.encode(written.formatted())),
+                request::ses(mail, from, &STANDARD.encode(message.formatted())),
             ),
             Provider::Smtp(_) => return Err(misconfigured("it speaks SMTP")),
         };
         let (uri, body): (Uri, Bytes) =
-            (uri.parse().map_err(|_| misconfigured("its URL is none"))?, body.to_string().into());
+            (uri.parse().map_err(|_| misconfigured("its URL is invalid"))?, body.to_string().into());
         request::authorize(&mut headers, &self.provider, mail, &uri, &body, self.clock.now())
-            .map_err(|()| misconfigured("its key is no header"))?;
+            .map_err(|()| misconfigured("its key can't be sent in a header"))?;
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         let mut request = outbound::Request::new(body);
         *request.method_mut() = http::Method::POST;
@@ -101,8 +101,8 @@ fn misconfigured(why: &str) -> Refusal {
     Refusal { kind: Kind::Auth, why: format!("the provider can't be called: {why}") }
 }
 
-/// What SES answers with 400 when not the mail is at fault, but the account or its rate.
-const SES_ACCOUNT: [&str; 5] = [
+/// The errors that SES returns with status 400 when the account or its rate is at fault, not the mail.
+const SES_ACCOUNT_ERRORS: [&str; 5] = [
     "AccountSuspendedException",
     "SendingPausedException",
     "LimitExceededException",
@@ -110,10 +110,10 @@ const SES_ACCOUNT: [&str; 5] = [
     "NotFoundException",
 ];
 
-/// Resend's answer while an earlier attempt under the same key is in progress.
+/// Resend's error while an earlier attempt under the same key is in progress.
 const IN_PROGRESS: &str = "concurrent_idempotent_requests";
-/// Resend's answer if it accepted an earlier attempt under the same key, whose words differed: a template was changed since.
-const SENT_IN_OTHER_WORDS: &str = "invalid_idempotent_request";
+/// Resend's error if it accepted an earlier attempt under the same key with other content: a template was changed since.
+const SENT_WITH_OTHER_CONTENT: &str = "invalid_idempotent_request";
 
 /// Says why a mail was not accepted: what the provider answered, without addresses. `None` if it accepted the mail before.
 fn refusal(error: &outbound::Error, to: &str) -> Option<Refusal> {
@@ -121,17 +121,18 @@ fn refusal(error: &outbound::Error, to: &str) -> Option<Refusal> {
         return Some(Refusal::new(error.kind, &error.to_string(), to));
     };
     let kind_of_error = answer.headers().get("x-amzn-errortype").and_then(|value| value.to_str().ok());
-    let of_account = kind_of_error.is_some_and(|kind| SES_ACCOUNT.iter().any(|name| kind.starts_with(name)));
+    let is_about_account =
+        kind_of_error.is_some_and(|kind| SES_ACCOUNT_ERRORS.iter().any(|name| kind.starts_with(name)));
     let body: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     let kind = match body["name"].as_str() {
-        Some(SENT_IN_OTHER_WORDS) => return None,
+        Some(SENT_WITH_OTHER_CONTENT) => return None,
         Some(IN_PROGRESS) => Kind::Unavailable,
-        _ if of_account => Kind::RateLimited,
+        _ if is_about_account => Kind::RateLimited,
         _ => error.kind,
     };
     // Resend and SES name the message, SendGrid lists errors.
-    let said = [&body["message"], &body["errors"][0]["message"]].into_iter().find_map(serde_json::Value::as_str);
+    let detail = [&body["message"], &body["errors"][0]["message"]].into_iter().find_map(serde_json::Value::as_str);
     let why =
-        format!("{} {} {}", answer.status().as_u16(), kind_of_error.unwrap_or_default(), said.unwrap_or_default());
+        format!("{} {} {}", answer.status().as_u16(), kind_of_error.unwrap_or_default(), detail.unwrap_or_default());
     Some(Refusal::new(kind, &why, to))
 }

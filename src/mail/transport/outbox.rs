@@ -10,7 +10,7 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use crate::mail::id::MailId;
-use crate::mail::transport::{Failure, Outgoing, Sender, Transport};
+use crate::mail::transport::{Failure, OutgoingMail, Sender, Transport};
 
 /// The maximum number of mails; when it is exceeded, the oldest are removed.
 const MAX_MAILS: usize = 1000;
@@ -61,7 +61,7 @@ impl Outbox {
 }
 
 impl Transport for Outbox {
-    fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>> {
+    fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), Failure>> {
         async move {
             let text = self.from.write(mail)?.formatted();
             let (outbox, id) = (self.clone(), mail.id);

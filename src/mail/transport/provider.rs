@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::mail::{
     config,
-    transport::{Failure, Outgoing, Sender, Transport, http::Api, refusal::Refusal, smtp},
+    transport::{Failure, OutgoingMail, Sender, Transport, http::Api, refusal::Refusal, smtp},
 };
 
 /// The names in metrics and logs.
@@ -57,7 +57,7 @@ impl Providers {
         Ok(Self { all, from })
     }
 
-    async fn send(&self, mail: &Outgoing) -> Result<(), Failure> {
+    async fn send(&self, mail: &OutgoingMail) -> Result<(), Failure> {
         let (mut rejections, mut failures) = (Vec::new(), Vec::new());
         for provider in &self.all {
             match provider.send(mail, &self.from).await {
@@ -74,7 +74,7 @@ impl Providers {
 }
 
 impl Transport for Providers {
-    fn send<'a>(&'a self, mail: &'a Outgoing) -> BoxFuture<'a, Result<(), Failure>> {
+    fn send<'a>(&'a self, mail: &'a OutgoingMail) -> BoxFuture<'a, Result<(), Failure>> {
         self.send(mail).boxed()
     }
 
@@ -110,7 +110,7 @@ impl Provider {
         }
     }
 
-    async fn send(&self, mail: &Outgoing, from: &Sender) -> Result<(), Refusal> {
+    async fn send(&self, mail: &OutgoingMail, from: &Sender) -> Result<(), Refusal> {
         match &self.client {
             Client::Smtp { client, breaker } => self.send_by_smtp(client, breaker, mail, from).await,
             Client::Http(api) => api.send(mail, from).await,
@@ -121,7 +121,7 @@ impl Provider {
         &self,
         client: &smtp::Client,
         breaker: &Arc<Breaker>,
-        mail: &Outgoing,
+        mail: &OutgoingMail,
         from: &Sender,
     ) -> Result<(), Refusal> {
         let message = from.write(mail).map_err(|failure| Refusal { kind: Kind::Rejected, why: failure.to_string() })?;

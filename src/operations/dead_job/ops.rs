@@ -4,11 +4,11 @@ use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::Result,
-    queue::dead::{self, Dead},
+    queue::dead::{self, DeadJob},
 };
 
 /// The maximum number of jobs in one response.
-const LISTED: i64 = 100;
+const MAX_LISTED: i64 = 100;
 
 /// The maximum number of jobs that one call has run again.
 const MAX_REDRIVEN: i64 = 500;
@@ -17,8 +17,8 @@ const MAX_REDRIVEN: i64 = 500;
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(connection: &mut Connection, _: Permit, kind: Option<String>) -> Result<Vec<Dead>> {
-    dead::list(connection, kind.as_deref(), LISTED).await
+pub async fn list(connection: &mut Connection, _: Permit, kind: Option<String>) -> Result<Vec<DeadJob>> {
+    dead::list(connection, kind.as_deref(), MAX_LISTED).await
 }
 
 /// Has dead jobs run again, those with these ids or those of a kind; returns how many.

@@ -8,7 +8,7 @@ use mainstay_kernel::{
     app::App,
     error::Error,
     grpc::{Call, Reply, render::time},
-    queue::dead::Dead,
+    queue::dead::DeadJob,
 };
 
 #[derive(Debug, Clone)]
@@ -16,7 +16,7 @@ pub struct DeadJobs {
     pub app: App,
 }
 
-fn render(job: Dead) -> pb::DeadJob {
+fn render(job: DeadJob) -> pb::DeadJob {
     pb::DeadJob {
         id: job.id,
         kind: job.kind,

@@ -264,7 +264,7 @@ impl NewOrder {
 
 /// An order with its items, which transitions do not need.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Itemized {
+pub struct ItemizedOrder {
     pub order: Order,
     /// The items; never empty.
     pub items: Vec<Item>,

@@ -9,7 +9,7 @@ use crate::orders::id::OrderId;
 use crate::orders::{
     events::{OrderCancelled, OrderCreated},
     order::{
-        model::{Filter, Item, Itemized, Line, Order},
+        model::{Filter, Item, ItemizedOrder, Line, Order},
         store,
     },
     product::store as product,
@@ -22,7 +22,7 @@ use mainstay_kernel::{
     events::{self, Event, EventKind},
     id::AccountId,
     page::{Start, Total},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 // For modules that change an order in a transaction of theirs.
@@ -45,7 +45,12 @@ pub struct Draft {
 /// # Errors
 /// `VALIDATION_FAILED` if there is no account, or if a customer names an address; `NOT_FOUND` if the account is
 /// unknown; `PRODUCT_UNAVAILABLE`, `PRODUCT_SOLD_OTHERWISE`, `CURRENCIES_MIXED`, `AMOUNT_OUT_OF_RANGE`.
-pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Itemized> {
+pub async fn create(
+    connection: &mut Connection,
+    permit: Permit,
+    draft: Draft,
+    now: DateTime<Utc>,
+) -> Result<ItemizedOrder> {
     let Draft { account, lines, confirmation_email } = draft;
     let account = permit.account(account)?;
     if confirmation_email.is_some() && permit.visibility() != Visibility::All {
@@ -67,7 +72,7 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
     let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
     let order = store::insert(connection, order, &items).await?;
     events::publish(connection, &[event::<OrderCreated>(&order)], now).await?;
-    Ok(Itemized { order, items })
+    Ok(ItemizedOrder { order, items })
 }
 
 /// Returns an event about an order.
@@ -79,10 +84,10 @@ pub(crate) fn event<E: EventKind>(order: &Order) -> Event {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &Connection, permit: &Permit, id: OrderId) -> Result<Itemized> {
+pub async fn get(connection: &Connection, permit: &Permit, id: OrderId) -> Result<ItemizedOrder> {
     let order = store::get(connection, permit.visibility(), id).await?;
     let items = store::items(connection, &order).await?;
-    Ok(Itemized { order, items })
+    Ok(ItemizedOrder { order, items })
 }
 
 /// Returns a page of orders plus one if there are more, and the total unless paging by key.
@@ -95,7 +100,7 @@ pub async fn list(
     filter: Filter,
     start: Start,
     limit: i64,
-) -> Result<(Vec<Itemized>, Option<Total>)> {
+) -> Result<(Vec<ItemizedOrder>, Option<Total>)> {
     let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
@@ -109,15 +114,15 @@ pub async fn cancel(
     connection: &mut Connection,
     permit: Permit,
     id: OrderId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     now: DateTime<Utc>,
-) -> Result<Itemized> {
+) -> Result<ItemizedOrder> {
     let order = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), order.version)?;
+    ExpectedVersions::check(expected.as_ref(), order.version)?;
     let state = order.state.cancel(now)?;
     let order = order.with_state(state, now);
     store::update(connection, &order).await?;
     events::publish(connection, &[event::<OrderCancelled>(&order)], now).await?;
     let items = store::items(connection, &order).await?;
-    Ok(Itemized { order, items })
+    Ok(ItemizedOrder { order, items })
 }

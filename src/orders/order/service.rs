@@ -4,7 +4,7 @@ use tonic::Request;
 
 use crate::orders::id::{OrderId, ProductId};
 use crate::orders::order::{
-    model::{Filter, Item, Itemized, Line, OrderNumber, Status},
+    model::{Filter, Item, ItemizedOrder, Line, OrderNumber, Status},
     ops::{self, Draft},
 };
 use crate::proto::orders::v1::{self as pb, order_service_server::OrderService};
@@ -23,7 +23,7 @@ pub struct Orders {
     pub app: App,
 }
 
-fn render(Itemized { order, items }: Itemized) -> pb::Order {
+fn render(ItemizedOrder { order, items }: ItemizedOrder) -> pb::Order {
     let state = order.state;
     pb::Order {
         id: Some(order.id.to_string()),
@@ -100,7 +100,7 @@ impl OrderService for Orders {
                 &self.app,
                 pager,
                 async move |connection| ops::list(connection, permit, filter, pager.start, pager.size).await,
-                |itemized: &Itemized| itemized.order.key(),
+                |itemized: &ItemizedOrder| itemized.order.key(),
             )
             .await?;
         call.read(pb::ListOrdersResponse { data: orders.into_iter().map(render).collect(), meta })

@@ -14,7 +14,7 @@ use crate::{
     payments::id::PaymentId,
 };
 use crate::{
-    orders::order::model::{Filter, Item, Itemized, NewOrder, Order, OrderNumber, State, Status},
+    orders::order::model::{Filter, Item, ItemizedOrder, NewOrder, Order, OrderNumber, State, Status},
     schema::{order_items, orders},
 };
 use mainstay_kernel::{
@@ -63,9 +63,9 @@ struct ItemRow {
 }
 
 impl Row {
-    fn with(self, items: Vec<ItemRow>) -> Result<Itemized> {
+    fn with(self, items: Vec<ItemRow>) -> Result<ItemizedOrder> {
         let items = items.into_iter().map(|item| item.read(&self.currency)).collect::<Result<_>>()?;
-        Ok(Itemized { order: self.try_into()?, items })
+        Ok(ItemizedOrder { order: self.try_into()?, items })
     }
 }
 
@@ -123,7 +123,7 @@ fn matching<'q>(visibility: Visibility, filter: &Filter) -> Boxed<'q> {
 }
 
 /// Loads the items of all orders in one statement.
-async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<Itemized>> {
+async fn complete(connection: &mut Connection, rows: Vec<Row>) -> Result<Vec<ItemizedOrder>> {
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let query = order_items::table.filter(order_items::order_id.eq_any(ids));
     let query = query.order((order_items::order_id, order_items::position)).select(ItemRow::as_select());
@@ -182,7 +182,7 @@ pub async fn list(
     filter: &Filter,
     start: Start,
     limit: i64,
-) -> Result<Vec<Itemized>> {
+) -> Result<Vec<ItemizedOrder>> {
     let query = newest_first!(matching(visibility, filter), orders::created_at, start, limit);
     let rows = query.select(Row::as_select()).load(connection).await?;
     complete(connection, rows).await

@@ -13,7 +13,7 @@ use mainstay_kernel::{
     error::Result,
     money::Money,
     page::{Start, Total},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 pub(crate) use store::some;
@@ -65,12 +65,12 @@ pub async fn update(
     connection: &mut Connection,
     _: Permit,
     id: ProductId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Product> {
     let product = store::lock(connection, id).await?;
-    Expected::check(expected.as_ref(), product.version)?;
+    ExpectedVersions::check(expected.as_ref(), product.version)?;
     let Some(next) = product.apply(patch, now)? else { return Ok(product) };
     store::update(connection, &next).await?;
     Ok(next)

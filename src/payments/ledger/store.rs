@@ -310,7 +310,7 @@ pub async fn faults(connection: &mut Connection, from: Uuid) -> Result<Vec<Strin
 
 /// A payment, refund or subscription with an outcome that is not known yet.
 #[derive(Debug, Clone, QueryableByName)]
-pub struct Pending {
+pub struct PendingMovement {
     #[diesel(sql_type = diesel::sql_types::Uuid)]
     pub id: Uuid,
     /// The gateway's id of a subscription whose next invoice may exist there already; `None`: the outcome itself is
@@ -324,7 +324,11 @@ pub struct Pending {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list_pending(connection: &mut Connection, subjects: &[Uuid], now: DateTime<Utc>) -> Result<Vec<Pending>> {
+pub async fn list_pending(
+    connection: &mut Connection,
+    subjects: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<Vec<PendingMovement>> {
     const SQL: &str = "SELECT id, NULL::text AS gateway_id FROM payments WHERE id = ANY ($5) AND status = $1 \
                        UNION ALL SELECT id, NULL FROM refunds WHERE id = ANY ($5) AND status = $1 \
                        UNION ALL SELECT id, NULL FROM subscriptions WHERE id = ANY ($5) AND status = $1 \

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::subscriptions::id::SubscriptionId;
 use crate::{
-    mail::{model::Subject, ops as mail},
+    mail::{model::Topic, ops as mail},
     payments::{
         Gateway, Lookup,
         ledger::ops as ledger,
@@ -138,7 +138,7 @@ pub(crate) async fn apply_answer(
     let was_unsettled = current.is_unsettled();
     let booked = ledger::book_invoices(connection, &current, &snapshot.invoices, now).await?;
     for invoice in booked.paid {
-        mail::send(connection, Subject::SubscriptionReceipt { invoice, subscription: current.id }, now).await?;
+        mail::send(connection, Topic::SubscriptionReceipt { invoice, subscription: current.id }, now).await?;
     }
     for refund in booked.returned {
         settle::alert("refund_returned", current.id.0, &refund_returned(&refund));
@@ -153,7 +153,7 @@ pub(crate) async fn apply_answer(
             publish(connection, &next, now).await?;
             if next.state.status() == Status::PastDue && current.state.status() != Status::PastDue {
                 let (notice, subscription) = (id::new(now), next.id);
-                mail::send(connection, Subject::SubscriptionUnpaid { notice, subscription }, now).await?;
+                mail::send(connection, Topic::SubscriptionUnpaid { notice, subscription }, now).await?;
             }
             if current.last_query > *number {
                 // A later query may have been answered before this change was made, and would undo it here.

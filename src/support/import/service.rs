@@ -21,7 +21,7 @@ use mainstay_kernel::{
 };
 
 /// A complete file.
-struct Received {
+struct ReceivedFile {
     account: AccountId,
     format: Format,
     file: Upload,
@@ -37,7 +37,7 @@ pub(crate) async fn import(
     let principal = extensions.get::<Permit>().map(|permit| permit.caller().principal()).unwrap_or_default();
     let max_bytes = app.config.section::<SupportConfig>().max_import_bytes;
     let file = Upload::begin(app.part::<Spool>(), principal, max_bytes).await?;
-    let Received { account, format, file } = receive(file, stream).await?;
+    let ReceivedFile { account, format, file } = receive(file, stream).await?;
     let fingerprint = Sha256::new()
         .chain_update(account.0.as_bytes())
         .chain_update(format.number().to_be_bytes())
@@ -57,7 +57,7 @@ fn message(operation: Operation) -> pb::ImportTicketsResponse {
     pb::ImportTicketsResponse { data: Some(render(operation)) }
 }
 
-async fn receive(mut file: Upload, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<Received, Status> {
+async fn receive(mut file: Upload, mut stream: Streaming<pb::ImportTicketsRequest>) -> Result<ReceivedFile, Status> {
     let first = file.wait(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
     let (account, format) = admit(&first)?;
     let mut next = Some(first);
@@ -70,7 +70,7 @@ async fn receive(mut file: Upload, mut stream: Streaming<pb::ImportTicketsReques
     if file.bytes() == 0 {
         return Err(Error::field("file", "is empty").into());
     }
-    Ok(Received { account, format, file })
+    Ok(ReceivedFile { account, format, file })
 }
 
 /// Reads the account and the format from the first piece.

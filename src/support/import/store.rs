@@ -57,7 +57,7 @@ pub async fn discard(connection: &mut Connection, operation: OperationId) -> Res
 
 /// A row to be imported.
 #[derive(Debug, Clone)]
-pub struct Incoming {
+pub struct IncomingRow {
     /// The id of the ticket that is created if the row is new.
     pub id: TicketId,
     /// The number of equal rows in the file so far, this one included.
@@ -91,8 +91,8 @@ struct Marked {
 pub async fn mark_imported(
     connection: &mut Connection,
     account: AccountId,
-    rows: Vec<Incoming>,
-) -> Result<Vec<Incoming>> {
+    rows: Vec<IncomingRow>,
+) -> Result<Vec<IncomingRow>> {
     const SQL: &str = "INSERT INTO imported_rows (account_id, row_hash, occurrence, ticket_id) \
                        SELECT $1, hash, occurrence, id FROM unnest($2, $3, $4) AS new (hash, occurrence, id) \
                        ORDER BY hash, occurrence ON CONFLICT DO NOTHING RETURNING ticket_id";
@@ -114,7 +114,7 @@ pub async fn mark_imported(
 pub async fn insert_tickets(
     connection: &mut Connection,
     account: AccountId,
-    rows: &[Incoming],
+    rows: &[IncomingRow],
     now: DateTime<Utc>,
 ) -> Result<()> {
     const SQL: &str = "INSERT INTO tickets (id, account_id, subject, body, kind, status, priority, queue, language, \
@@ -155,7 +155,7 @@ fn times(rows: usize, now: DateTime<Utc>) -> Vec<DateTime<Utc>> {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn insert_comments(connection: &mut Connection, rows: &[Incoming], now: DateTime<Utc>) -> Result<()> {
+pub async fn insert_comments(connection: &mut Connection, rows: &[IncomingRow], now: DateTime<Utc>) -> Result<()> {
     const SQL: &str = "INSERT INTO comments (id, ticket_id, author_role, body, created_at) \
                        SELECT id, ticket_id, $1, body, $2 FROM unnest($3, $4, $5) AS new (id, ticket_id, body)";
     let answered: Vec<_> = rows.iter().filter_map(|new| Some((new.id, new.row.answer.as_deref()?))).collect();
@@ -180,7 +180,7 @@ pub async fn insert_comments(connection: &mut Connection, rows: &[Incoming], now
 pub async fn insert_activities(
     connection: &mut Connection,
     origin: Origin,
-    rows: &[Incoming],
+    rows: &[IncomingRow],
     now: DateTime<Utc>,
 ) -> Result<()> {
     const SQL: &str = "INSERT INTO activities (id, ticket_id, actor_id, actor_role, kind, created_at) \

@@ -29,10 +29,10 @@ use mainstay_kernel::{
     fault,
     id::UserId,
     page::{Key, Start, Total},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
-pub use include::{Included, Includes, include};
+pub use include::{IncludedResources, Includes, include};
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
 pub(crate) use store::{get as read, stats::stats};
@@ -142,7 +142,7 @@ pub async fn get_with(
     id: TicketId,
     includes: Includes,
     texts: bool,
-) -> Result<(Ticket, Included)> {
+) -> Result<(Ticket, IncludedResources)> {
     let ticket = store::get(connection, permit.visibility(), id, texts).await?;
     let included = include(connection, std::slice::from_ref(&ticket), includes).await?;
     Ok((ticket, included))
@@ -205,14 +205,14 @@ pub struct Target {
     pub permit: Permit,
     pub id: TicketId,
     /// The versions that the caller accepts.
-    pub expected: Option<Expected>,
+    pub expected: Option<ExpectedVersions>,
 }
 
 impl Target {
     /// Locks the ticket until the transaction ends.
     async fn lock(&self, connection: &mut Connection) -> Result<Ticket> {
         let ticket = store::lock(connection, self.permit.visibility(), self.id).await?;
-        Expected::check(self.expected.as_ref(), ticket.version)?;
+        ExpectedVersions::check(self.expected.as_ref(), ticket.version)?;
         Ok(ticket)
     }
 

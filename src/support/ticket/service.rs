@@ -13,7 +13,7 @@ use crate::proto::support::v1::{self as pb, ticket_service_server::TicketService
 use crate::support::id::TicketId;
 use crate::support::ticket::{
     model::labels::Labels,
-    ops::{self, Included},
+    ops::{self, IncludedResources},
 };
 use mainstay_kernel::{
     app::App,
@@ -106,7 +106,7 @@ impl TicketService for Tickets {
         let rows = &tickets;
         let found = async move |connection: &_| ops::include(connection, rows, includes).await;
         let included = match includes.is_empty() {
-            true => Included::default(),
+            true => IncludedResources::default(),
             false => self.app.database.read(found).await?,
         };
         let data = include::tickets(&self.app, call.method, includes, tickets, included);

@@ -26,7 +26,7 @@ use mainstay_kernel::{
     page::{Start, Total},
     queue as jobs,
     secret::{SecretKey, random},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 /// An endpoint to be created.
@@ -127,7 +127,7 @@ pub async fn update(
     _: Permit,
     sealer: Sealer,
     id: WebhookEndpointId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     mut patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Endpoint> {
@@ -137,7 +137,7 @@ pub async fn update(
         })?;
     }
     let endpoint = store::lock(connection, id).await?;
-    Expected::check(expected.as_ref(), endpoint.version)?;
+    ExpectedVersions::check(expected.as_ref(), endpoint.version)?;
     let Some(next) = endpoint.apply(patch, now) else { return Ok(endpoint) };
     store::update(connection, &next).await?;
     Ok(next)
@@ -152,10 +152,10 @@ pub async fn delete(
     connection: &mut Connection,
     _: Permit,
     id: WebhookEndpointId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
 ) -> Result<()> {
     let endpoint = store::lock(connection, id).await?;
-    Expected::check(expected.as_ref(), endpoint.version)?;
+    ExpectedVersions::check(expected.as_ref(), endpoint.version)?;
     store::delete(connection, id).await?;
     jobs::enqueue(connection, &ForgetDeliveries { endpoint: id }).await
 }

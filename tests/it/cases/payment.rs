@@ -8,7 +8,7 @@ use super::{
     Scene, call, cases, nothing,
     order::order,
 };
-use crate::support::{Answer, Protocol, euro, unique};
+use crate::support::{Protocol, Response, euro, unique};
 
 const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
@@ -20,12 +20,12 @@ async fn charge(scene: &Scene, card: &str) -> Call {
 }
 
 /// Creates a payment of 4.50 EUR that succeeds.
-pub(crate) async fn paid(scene: &Scene) -> Answer {
+pub(crate) async fn paid(scene: &Scene) -> Response {
     charge(scene, "pm_card_visa").await.send(Protocol::Rest, CHARGE).await.success()
 }
 
 /// Creates a payment of 4.50 EUR whose outcome only its job finds out.
-pub(crate) async fn unknown(scene: &Scene) -> Answer {
+pub(crate) async fn unknown(scene: &Scene) -> Response {
     charge(scene, "pm_sandbox_error").await.send(Protocol::Rest, CHARGE).await.success()
 }
 

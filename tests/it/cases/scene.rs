@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Actor, Answer, Endpoint, Process, Protocol, TestApp, TestDatabase,
+    Actor, Endpoint, Process, Protocol, Response, TestApp, TestDatabase,
     people::{Cast, User},
     unique,
 };
@@ -43,12 +43,12 @@ impl Call {
     }
 
     /// Sends the request.
-    pub(crate) async fn send(&self, protocol: Protocol, method: &str) -> Answer {
+    pub(crate) async fn send(&self, protocol: Protocol, method: &str) -> Response {
         self.send_as(&self.who, protocol, method).await
     }
 
     /// Sends the request as another caller.
-    pub(crate) async fn send_as(&self, who: &Actor, protocol: Protocol, method: &str) -> Answer {
+    pub(crate) async fn send_as(&self, who: &Actor, protocol: Protocol, method: &str) -> Response {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         who.call_with(protocol, method, self.request.clone(), &headers).await
     }

@@ -8,7 +8,7 @@ use super::{
     Scene, call, cases, nothing,
     order::{create_recurring_product, product},
 };
-use crate::support::{Answer, Protocol, unique};
+use crate::support::{Protocol, Response, unique};
 
 const CREATE: &str = "SubscriptionService.CreateSubscription";
 const CANCEL: &str = "SubscriptionService.CancelSubscription";
@@ -21,7 +21,7 @@ async fn subscribe(scene: &Scene, card: &str) -> Call {
 }
 
 /// Creates a subscription of 9.00 EUR a month that starts.
-pub(crate) async fn create_subscription(scene: &Scene) -> Answer {
+pub(crate) async fn create_subscription(scene: &Scene) -> Response {
     subscribe(scene, "pm_card_visa").await.send(Protocol::Rest, CREATE).await.success()
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Actor, Answer, Protocol, TestApp, TestDatabase};
+use crate::support::{Actor, Protocol, Response, TestApp, TestDatabase};
 
 /// Accounts, agents, tickets of two months with comments and resolutions, and orders and payments, all at random.
 async fn fill(database: &TestDatabase) {
@@ -48,7 +48,7 @@ async fn rows(database: &TestDatabase, statement: &str) -> Value {
     serde_json::from_str(rows[0][0].as_ref().expect("a value")).expect("JSON")
 }
 
-fn list(answer: &Answer, name: &str) -> Vec<Value> {
+fn list(answer: &Response, name: &str) -> Vec<Value> {
     answer.data()[name].as_array().unwrap_or_else(|| panic!("no {name}: {answer:#?}")).clone()
 }
 

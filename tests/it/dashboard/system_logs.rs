@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::support::{
-    Actor, Answer, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, eventually, people::Cast,
+    Actor, PROTOCOLS, Process, Protocol, Response, TestApp, TestDatabase, database::connect, eventually, people::Cast,
     unique,
 };
 
@@ -125,7 +125,7 @@ async fn the_ring_keeps_what_is_new_and_never_grows() {
 }
 
 /// The answer without the store: in time, and with what there is.
-fn assert_degraded(answer: &Answer) {
+fn assert_degraded(answer: &Response) {
     assert_eq!((answer.status, answer.reason.as_str()), (206, ""), "{answer:#?}");
     let missing = &answer.body["meta"]["degraded"];
     assert_eq!((&missing[0]["code"], &missing[0]["part"]), (&json!("DEGRADED_PERFORMANCE"), &json!("system_logs")));

@@ -8,10 +8,10 @@ use crate::{
         file::{announce, upload},
         ticket::with_files,
     },
-    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, people::Cast},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, people::Cast},
 };
 
-async fn send(who: &Actor, method: &str, request: Value) -> Answer {
+async fn send(who: &Actor, method: &str, request: Value) -> Response {
     who.call(Protocol::Rest, method, request).await
 }
 
@@ -24,7 +24,7 @@ async fn comment_with(who: &Actor, ticket: &str, files: &[String]) -> String {
     send(who, "CommentService.CreateComment", with_files(request, files)).await.success().id()
 }
 
-async fn file(who: &Actor, id: &str) -> Answer {
+async fn file(who: &Actor, id: &str) -> Response {
     send(who, "FileService.DownloadFile", json!({ "fileId": id })).await
 }
 

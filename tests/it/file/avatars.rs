@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::file::{PNG, body},
-    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, rest},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, rest},
 };
 
-async fn set(who: &Actor, protocol: Protocol, image: &[u8]) -> Answer {
+async fn set(who: &Actor, protocol: Protocol, image: &[u8]) -> Response {
     let request = json!({ "userId": who.who().id.to_string(), "image": body("image/png", image) });
     who.call(protocol, "UserService.SetUserAvatar", request).await
 }

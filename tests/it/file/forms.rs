@@ -8,7 +8,7 @@ use crate::{
     support::{Actor, Protocol, Raw, TestApp, rest},
 };
 
-async fn post(who: &Actor, protocol: Protocol, query: &str, form: Form) -> crate::support::Answer {
+async fn post(who: &Actor, protocol: Protocol, query: &str, form: Form) -> crate::support::Response {
     let base = who.endpoint.base_of(protocol).await;
     let request = who.endpoint.http.post(format!("{base}/api/v1/files{query}")).multipart(form);
     rest::read(request.bearer_auth(who.token().await.expect("a token")).send().await.expect("an answer")).await

@@ -4,10 +4,10 @@ use serde_json::json;
 
 use crate::{
     cases::file::{PNG, TEXT, body, small, upload, upload_request},
-    support::{Actor, Answer, Protocol, TestApp, eventually, s3::S3},
+    support::{Actor, Protocol, Response, TestApp, eventually, s3::S3},
 };
 
-async fn download(who: &Actor, id: &str) -> Answer {
+async fn download(who: &Actor, id: &str) -> Response {
     who.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await
 }
 

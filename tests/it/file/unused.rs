@@ -10,14 +10,14 @@ use crate::{
         file::{TEXT, announce_and_upload, image, upload, upload_request},
         ticket::with_files,
     },
-    support::{Actor, Answer, Protocol, TestApp, database::connect},
+    support::{Actor, Protocol, Response, TestApp, database::connect},
 };
 
-async fn send(who: &Actor, method: &str, request: Value) -> Answer {
+async fn send(who: &Actor, method: &str, request: Value) -> Response {
     who.call(Protocol::Rest, method, request).await
 }
 
-async fn ticket_with(who: &Actor, files: &[String]) -> Answer {
+async fn ticket_with(who: &Actor, files: &[String]) -> Response {
     send(who, "TicketService.CreateTicket", with_files(draft(), files)).await
 }
 

@@ -7,7 +7,7 @@ use crate::{
     support::{Actor, Process, Protocol, Raw, TestApp, TestDatabase, eventually, people::Cast},
 };
 
-async fn complete(who: &Actor, id: &str) -> crate::support::Answer {
+async fn complete(who: &Actor, id: &str) -> crate::support::Response {
     who.call(Protocol::Rest, "FileService.CompleteUpload", json!({ "fileId": id })).await
 }
 

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::draft,
-    support::{Answer, PROTOCOLS, Protocol, TestApp, rest},
+    support::{PROTOCOLS, Protocol, Response, TestApp, rest},
 };
 
 /// Posts the body of a ticket unchanged.
-async fn post(app: &TestApp, token: &str, shape: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Answer {
+async fn post(app: &TestApp, token: &str, shape: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Response {
     let request = app.endpoint.http.post(format!("{}/api/v1/tickets", app.endpoint.base()));
     let request = request.bearer_auth(token).header("content-type", "application/json");
     rest::read(shape(request).send().await.expect("an answer")).await

@@ -17,7 +17,7 @@ use nix::{
 use super::Effects;
 use crate::{
     cases::draft,
-    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase, people::Cast},
+    support::{Actor, PROTOCOLS, Process, Protocol, Response, TestDatabase, people::Cast},
 };
 
 const DUPLICATES: usize = 64;
@@ -53,7 +53,7 @@ async fn duplicates_have_one_effect_when_redis_loses_its_data() {
 
 /// Creates the ticket, again if the deadline passes, as it may on a busy machine: then until what that request still
 /// does has ended. Also returns whether it passed.
-async fn in_time(who: &Actor, protocol: Protocol) -> (Answer, bool) {
+async fn in_time(who: &Actor, protocol: Protocol) -> (Response, bool) {
     let since = Instant::now();
     let mut late = false;
     loop {

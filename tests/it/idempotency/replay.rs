@@ -5,7 +5,7 @@ use serde_json::json;
 use super::Effects;
 use crate::{
     cases::draft,
-    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, actor::sign_in},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in},
 };
 
 const CREATE: &str = "TicketService.CreateTicket";
@@ -30,7 +30,7 @@ async fn a_retry_gets_the_first_answer_through_any_protocol() {
 }
 
 /// How many more requests the limit admits, as a response says.
-fn remaining(answer: &Answer) -> u32 {
+fn remaining(answer: &Response) -> u32 {
     let header = answer.header("ratelimit").unwrap_or_else(|| panic!("no limit: {answer:#?}"));
     let left = header.strip_prefix("\"write\";r=").and_then(|rest| rest.split_once(";t="));
     left.and_then(|(left, _)| left.parse().ok()).unwrap_or_else(|| panic!("{header}"))

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait_for_count;
 use crate::support::{TestDatabase, eventually};
-use sample::{Act, Grouped, Plain, State, add, app, make_due, plain, start, work};
+use sample::{Action, GroupedJob, PlainJob, State, add, app, make_due, plain, start, work};
 
 const JOBS: &str = "SELECT count(*) FROM jobs";
 
@@ -41,11 +41,11 @@ async fn no_two_workers_run_one_job_or_one_group() {
     for round in 0..200 {
         let (subject, group, ms, fails) =
             (rng.random_range(0..12), rng.random_range(0..4), rng.random_range(0..20), rng.random_ratio(1, 20));
-        let act = if fails { Act::Fail } else { Act::Sleep(ms) };
+        let action = if fails { Action::Fail } else { Action::Sleep(ms) };
         if round % 2 == 0 {
-            add(&apps[round % 3], Plain { subject: subjects[subject], act }).await;
+            add(&apps[round % 3], PlainJob { subject: subjects[subject], action }).await;
         } else {
-            add(&apps[round % 3], Grouped { subject: id::new(Clock::default().now()), group, act }).await;
+            add(&apps[round % 3], GroupedJob { subject: id::new(Clock::default().now()), group, action }).await;
         }
     }
     eventually("all jobs have ended", async || {
@@ -61,13 +61,14 @@ async fn no_two_workers_run_one_job_or_one_group() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_hangs_delays_no_other() {
     let (_database, state, app) = start().await;
-    let jobs: Vec<_> =
-        (0..1000).map(|_| Grouped { subject: id::new(Clock::default().now()), group: 1, act: Act::Wait }).collect();
+    let jobs: Vec<_> = (0..1000)
+        .map(|_| GroupedJob { subject: id::new(Clock::default().now()), group: 1, action: Action::Wait })
+        .collect();
     let many = async move |connection: &mut Connection| queue::enqueue_all(connection, &jobs).await;
     app.database.transaction::<_, Error>(many).await.expect("added");
     let _worker = work(&app);
     state.started.notified().await;
-    add(&app, Grouped { subject: id::new(Clock::default().now()), group: 2, act: Act::Nothing }).await;
+    add(&app, GroupedJob { subject: id::new(Clock::default().now()), group: 2, action: Action::Nothing }).await;
     eventually("the other group's job ran", async || state.runs.load(Ordering::SeqCst) == 2).await;
 }
 
@@ -75,7 +76,7 @@ async fn a_group_that_hangs_delays_no_other() {
 async fn a_run_that_lost_its_lease_is_stopped() {
     let (database, state, app) = start().await;
     let _worker = work(&app);
-    add(&app, plain(Act::Wait)).await;
+    add(&app, plain(Action::Wait)).await;
     state.started.notified().await;
     let leased = "SELECT count(*) FROM jobs WHERE due_at > now() + interval '5 seconds'";
     let since = Instant::now();
@@ -91,11 +92,11 @@ async fn a_run_that_lost_its_lease_is_stopped() {
 async fn a_job_that_is_replaced_while_it_runs_is_followed_and_not_retried() {
     let (database, state, app) = start().await;
     let _worker = work(&app);
-    let job = plain(Act::Wait);
+    let job = plain(Action::Wait);
     add(&app, job).await;
     state.started.notified().await;
-    add(&app, Plain { act: Act::Fail, ..job }).await;
-    add(&app, Plain { act: Act::Nothing, ..job }).await;
+    add(&app, PlainJob { action: Action::Fail, ..job }).await;
+    add(&app, PlainJob { action: Action::Nothing, ..job }).await;
     assert_eq!(database.number(JOBS).await, 2, "one runs, and the last one waits");
     state.gate.add_permits(1);
     wait_for_count(&database, JOBS, 0).await;
@@ -103,7 +104,7 @@ async fn a_job_that_is_replaced_while_it_runs_is_followed_and_not_retried() {
     assert_eq!((runs, overlaps), (2, 0));
 
     // The same when the first one's worker dies.
-    let retired = Plain { act: Act::Fail, ..job };
+    let retired = PlainJob { action: Action::Fail, ..job };
     let later = app.clock.now() + chrono::TimeDelta::hours(1);
     let both = async move |connection: &mut Connection| queue::enqueue_at(connection, &retired, later).await;
     app.database.autocommit(both).await.expect("added");
@@ -122,7 +123,7 @@ async fn a_commit_wakes_the_worker() {
     let _worker = work(&app);
     let since = Instant::now();
     for number in 1..=50 {
-        add(&app, plain(Act::Nothing)).await;
+        add(&app, plain(Action::Nothing)).await;
         while state.runs.load(Ordering::SeqCst) < number {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -136,10 +137,10 @@ async fn a_worker_that_is_stopped_returns_a_job_that_does_not_end_with_its_attem
     let (database, state, app) = start().await;
     let stop = CancellationToken::new();
     let worker = tokio::spawn(worker::run(sample::jobs(), app.clone(), stop.clone()));
-    add(&app, plain(Act::Wait)).await;
+    add(&app, plain(Action::Wait)).await;
     state.started.notified().await;
     stop.cancel();
-    let late = plain(Act::Nothing);
+    let late = plain(Action::Nothing);
     add(&app, late).await;
     worker.await.expect("no panic");
     assert!(state.was_dropped.load(Ordering::SeqCst), "it was stopped");
@@ -155,7 +156,7 @@ async fn a_worker_that_is_stopped_returns_a_job_that_does_not_end_with_its_attem
 async fn the_depth_and_age_of_each_lane_are_measured() {
     let (database, _state, app) = start().await;
     for _ in 0..6 {
-        add(&app, plain(Act::Wait)).await;
+        add(&app, plain(Action::Wait)).await;
     }
     database.sql("UPDATE jobs SET due_at = now() - interval '1 hour'").await;
     let metrics = mainstay_kernel::telemetry::metrics();

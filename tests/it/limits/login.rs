@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     session::reset,
-    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, people::User, unique},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, people::User, unique},
 };
 
 /// Wrong passwords of one account from one network.
@@ -22,11 +22,11 @@ async fn start_app(redis: &Redis) -> TestApp {
     builder.set("TRUSTED_PROXY_HOPS", "1").start().await
 }
 
-async fn call(app: &TestApp, protocol: Protocol, name: &str, request: serde_json::Value, address: &str) -> Answer {
+async fn call(app: &TestApp, protocol: Protocol, name: &str, request: serde_json::Value, address: &str) -> Response {
     Actor::anonymous(&app.endpoint).call_with(protocol, name, request, &[("x-forwarded-for", address)]).await
 }
 
-async fn try_password(app: &TestApp, protocol: Protocol, user: &User, password: &str, address: &str) -> Answer {
+async fn try_password(app: &TestApp, protocol: Protocol, user: &User, password: &str, address: &str) -> Response {
     let request = json!({ "email": user.email, "password": password });
     call(app, protocol, "AuthService.Login", request, address).await
 }

@@ -15,8 +15,9 @@ use crate::support::{Actor, Process, Protocol, TestDatabase, actor::sign_in, eve
 /// The name under which Sentinel knows the primary.
 const NAME: &str = "shop";
 
-/// What a Redis says that it is. Sentinel ends the connections of a Redis that it promotes, new ones too.
-async fn role(url: &str) -> redis::RedisResult<String> {
+/// Returns the section of INFO that has the role of a Redis. Each call makes a connection, because Sentinel ends those of
+/// a Redis that it promotes, even new ones.
+async fn replication_info(url: &str) -> redis::RedisResult<String> {
     redis::cmd("INFO").arg("replication").query_async(&mut connect(url).await?).await
 }
 
@@ -35,38 +36,38 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
         ("OPEN_TICKET_LIMIT", "1000000"),
     ];
     let (first, second) = tokio::join!(Process::with(&database, &settings), Process::with(&database, &settings));
-    let at = [&first.endpoint, &second.endpoint];
+    let endpoints = [&first.endpoint, &second.endpoint];
     let Cast { customer, colleague, stranger, .. } = Cast::new(&first.endpoint, &database).await;
     let session = sign_in(&first.endpoint, customer.who()).await.success();
     let writer = session.text("/data/accessToken");
     let before = colleague.token().await.expect("a token");
     let after = stranger.token().await.expect("a token");
-    assert!((10..=BURST).contains(&count_admitted(&before, at).await), "what both servers admit together");
+    assert!((10..=BURST).contains(&count_admitted(&before, endpoints).await), "what both servers admit together");
 
     // Redis replicates after it has answered, and Sentinel looks for replicas every ten seconds.
-    let mut own = connect(&primary.url()).await.expect("Redis answers");
-    redis::cmd("SET").arg("last").arg(1).exec_async(&mut own).await.expect("it is set");
+    let mut connection = connect(&primary.url()).await.expect("Redis answers");
+    redis::cmd("SET").arg("last").arg(1).exec_async(&mut connection).await.expect("it is set");
     eventually("the replica has all of it", async || {
-        let copies: Result<i64, _> = redis::cmd("WAIT").arg(1).arg(20).query_async(&mut own).await;
+        let copies: Result<i64, _> = redis::cmd("WAIT").arg(1).arg(20).query_async(&mut connection).await;
         copies.is_ok_and(|copies| copies == 1)
     })
     .await;
-    let mut at_sentinel = connect(&sentinels).await.expect("Sentinel answers");
+    let mut sentinel_connection = connect(&sentinels).await.expect("Sentinel answers");
     eventually("Sentinel knows the replica", async || {
         let known: Result<Vec<redis::Value>, _> =
-            redis::cmd("SENTINEL").arg("REPLICAS").arg(NAME).query_async(&mut at_sentinel).await;
+            redis::cmd("SENTINEL").arg("REPLICAS").arg(NAME).query_async(&mut sentinel_connection).await;
         known.is_ok_and(|known| !known.is_empty())
     })
     .await;
 
     let stop = AtomicBool::new(false);
-    let writers = at.map(|endpoint| Actor::bearer(endpoint, writer.clone()));
+    let writers = endpoints.map(|endpoint| Actor::bearer(endpoint, writer.clone()));
     let election = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         primary.crash();
         let since = Instant::now();
         eventually("the replica is the primary", async || {
-            role(&replica.url()).await.is_ok_and(|role| role.contains("role:master"))
+            replication_info(&replica.url()).await.is_ok_and(|info| info.contains("role:master"))
         })
         .await;
         let elected = since.elapsed();
@@ -84,9 +85,9 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
 
     // Each by itself would admit a whole burst of a caller that it has not seen.
-    assert!((10..=BURST).contains(&count_admitted(&after, at).await), "what both servers admit together, again");
+    assert!((10..=BURST).contains(&count_admitted(&after, endpoints).await), "what both servers admit together, again");
     // What was counted, and who was signed in, is known to the new primary.
-    let more = count_admitted(&before, at).await;
+    let more = count_admitted(&before, endpoints).await;
     assert!(more <= 3, "{more} more than a burst");
     let refresh = json!({ "refreshToken": session.text("/data/refreshToken") });
     writers[1].call(Protocol::Rest, "AuthService.Refresh", refresh).await.success();

@@ -7,29 +7,30 @@ use tokio::sync::oneshot;
 /// Samples of a process: seconds, and resident megabytes.
 pub(super) type Series = Vec<(f64, f64)>;
 
-const EVERY: Duration = Duration::from_millis(500);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
 
-pub(super) struct Watch {
+/// Samples processes until it is stopped.
+pub(super) struct Sampler {
     stop: oneshot::Sender<()>,
     samples: tokio::task::JoinHandle<Vec<Series>>,
 }
 
-/// Begins to watch processes.
-pub(super) fn watch(pids: Vec<u32>) -> Watch {
+/// Starts to sample processes.
+pub(super) fn sample(pids: Vec<u32>) -> Sampler {
     let (stop, mut stopped) = oneshot::channel();
     let samples = tokio::spawn(async move {
         let (since, mut all) = (Instant::now(), vec![Series::new(); pids.len()]);
-        while tokio::time::timeout(EVERY, &mut stopped).await.is_err() {
+        while tokio::time::timeout(SAMPLE_INTERVAL, &mut stopped).await.is_err() {
             for (series, pid) in all.iter_mut().zip(&pids) {
                 series.extend(resident_mb(*pid).map(|mb| (since.elapsed().as_secs_f64(), mb)));
             }
         }
         all
     });
-    Watch { stop, samples }
+    Sampler { stop, samples }
 }
 
-impl Watch {
+impl Sampler {
     pub(super) async fn stop(self) -> Vec<Series> {
         // The task ends at the latest with the run.
         self.stop.send(()).ok();
@@ -48,10 +49,11 @@ fn resident_mb(pid: u32) -> Option<f64> {
 pub(super) fn trend(series: &Series) -> Option<(f64, f64)> {
     let series = &series[series.len() / 3..];
     let count = series.len() as f64;
-    let (x, y) = series.iter().fold((0.0, 0.0), |(x, y), sample| (x + sample.0 / count, y + sample.1 / count));
-    let squares: f64 = series.iter().map(|sample| (sample.0 - x).powi(2)).sum();
-    let slope: f64 = series.iter().map(|sample| (sample.0 - x) * (sample.1 - y)).sum::<f64>() / squares;
-    slope.is_finite().then_some((y, slope * 60.0))
+    let mean = |value: fn(&(f64, f64)) -> f64| series.iter().map(value).sum::<f64>() / count;
+    let (mean_time, mean_mb) = (mean(|sample| sample.0), mean(|sample| sample.1));
+    let squares: f64 = series.iter().map(|sample| (sample.0 - mean_time).powi(2)).sum();
+    let slope: f64 = series.iter().map(|sample| (sample.0 - mean_time) * (sample.1 - mean_mb)).sum::<f64>() / squares;
+    slope.is_finite().then_some((mean_mb, slope * 60.0))
 }
 
 #[test]

@@ -39,16 +39,16 @@ impl Link {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (condition, generation) = (watch::Sender::new(Condition::Open), watch::Sender::new(0));
-        let (seen, broken) = (condition.subscribe(), generation.subscribe());
+        let (conditions, resets) = (condition.subscribe(), generation.subscribe());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let mut broken = broken.clone();
-                broken.mark_unchanged();
-                let joined = join(client, port, seen.clone());
+                let mut resets = resets.clone();
+                resets.mark_unchanged();
+                let relay = relay(client, port, conditions.clone());
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = joined => {}
-                        _ = broken.changed() => {}
+                        () = relay => {}
+                        _ = resets.changed() => {}
                     }
                 });
             }
@@ -86,8 +86,9 @@ impl Link {
     }
 }
 
-async fn join(client: TcpStream, port: u16, mut condition: watch::Receiver<Condition>) {
-    if pass(&mut condition).await.is_none() {
+/// Connects a client to the server, and forwards in both directions until one of them ends.
+async fn relay(client: TcpStream, port: u16, mut condition: watch::Receiver<Condition>) {
+    if wait_to_pass(&mut condition).await.is_none() {
         return;
     }
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
@@ -107,18 +108,18 @@ async fn forward(
     mut to: OwnedWriteHalf,
     mut condition: watch::Receiver<Condition>,
 ) -> std::io::Result<()> {
-    let mut piece = vec![0; 64 << 10];
+    let mut buffer = vec![0; 64 << 10];
     loop {
-        let length = from.read(&mut piece).await?;
-        if length == 0 || pass(&mut condition).await.is_none() {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 || wait_to_pass(&mut condition).await.is_none() {
             return Ok(());
         }
-        to.write_all(&piece[..length]).await?;
+        to.write_all(&buffer[..length]).await?;
     }
 }
 
 /// Waits until something may pass; `None` once the link is gone.
-async fn pass(condition: &mut watch::Receiver<Condition>) -> Option<()> {
+async fn wait_to_pass(condition: &mut watch::Receiver<Condition>) -> Option<()> {
     let current = *condition.wait_for(|condition| *condition != Condition::Silent).await.ok()?;
     if let Condition::Slow(delay) = current {
         tokio::time::sleep(delay).await;

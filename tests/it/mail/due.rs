@@ -62,8 +62,8 @@ async fn each_mail_is_due_in_its_lane() {
     let register = json!({ "email": format!("{}@example.com", unique()) });
     scene.cast.anonymous.call(Protocol::Rest, "AuthService.Register", register).await.success();
     let work = modules().work();
-    let waiting = depth::waiting(&app.app, work.jobs, work.rows).await.expect("counted");
-    let due = |lane: &str| waiting.iter().find(|waiting| waiting.lane == lane).map(|waiting| waiting.due);
+    let depths = depth::by_lane(&app.app, work.jobs, work.rows).await.expect("counted");
+    let due = |lane: &str| depths.iter().find(|depth| depth.lane == lane).map(|depth| depth.due);
     assert_eq!((due("mail"), due("mail_bulk")), (Some(1), Some(3)));
     assert_eq!(app.database.number("SELECT count(*) FROM jobs WHERE kind LIKE 'send_%'").await, 0);
 }

@@ -15,13 +15,13 @@ fn body_text(mail: &Value) -> &str {
     mail["text"].as_str().expect("text")
 }
 
-fn subject_of<'m>(mails: &'m [Value], start: &str) -> &'m Value {
-    let found = mails.iter().find(|mail| header(mail, "subject").starts_with(start));
-    found.unwrap_or_else(|| panic!("no {start}: {mails:#?}"))
+fn mail_with_subject<'m>(mails: &'m [Value], start: &str) -> &'m Value {
+    let mail = mails.iter().find(|mail| header(mail, "subject").starts_with(start));
+    mail.unwrap_or_else(|| panic!("no {start}: {mails:#?}"))
 }
 
 /// Has the customer read mail in German.
-async fn speak_german(scene: &crate::cases::Scene) {
+async fn use_german(scene: &crate::cases::Scene) {
     let id = scene.cast.customer.who().id.to_string();
     for (given, stored) in [("DE-at", "de-AT"), ("de", "de")] {
         let patch = json!({ "userId": id, "user": { "language": given } });
@@ -35,7 +35,7 @@ async fn speak_german(scene: &crate::cases::Scene) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_confirmed_paid_and_refunded_in_german() {
     let (provider, app, scene) = start().await;
-    speak_german(&scene).await;
+    use_german(&scene).await;
     let payment = paid(&scene).await.success();
     let refund = json!({ "paymentId": payment.id(), "amount": euro(150) });
     scene.cast.admin.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.success();
@@ -46,9 +46,9 @@ async fn an_order_is_confirmed_paid_and_refunded_in_german() {
         .flat_map(|mail| header(mail, "subject").split(' ').filter(|word| word.parse::<u64>().is_ok()))
         .collect();
     assert_eq!(numbers.len(), 1, "one order: {mails:#?}");
-    assert!(body_text(subject_of(&mails, "Ihre Bestellung")).contains("Summe: "));
-    assert!(body_text(subject_of(&mails, "Zahlung für Ihre Bestellung")).contains("Bezahlt am: "));
-    assert!(body_text(subject_of(&mails, "Erstattung für Ihre Bestellung")).contains("Betrag: 1,50 EUR"));
+    assert!(body_text(mail_with_subject(&mails, "Ihre Bestellung")).contains("Summe: "));
+    assert!(body_text(mail_with_subject(&mails, "Zahlung für Ihre Bestellung")).contains("Bezahlt am: "));
+    assert!(body_text(mail_with_subject(&mails, "Erstattung für Ihre Bestellung")).contains("Betrag: 1,50 EUR"));
     assert!(mails.iter().all(|mail| mail["html"].as_str().is_some_and(|html| html.contains("<html lang=\"de\">"))));
 }
 
@@ -79,7 +79,7 @@ async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
     assert_eq!(mails.len(), 4, "{mails:#?}");
     let receipts = mails.iter().filter(|mail| header(mail, "subject").starts_with("Receipt for ")).count();
     assert_eq!(receipts, 3, "two first periods and a second one: {mails:#?}");
-    let unpaid = body_text(subject_of(&mails, "Your payment for "));
+    let unpaid = body_text(mail_with_subject(&mails, "Your payment for "));
     assert!(unpaid.contains("could not collect"), "{unpaid}");
 }
 
@@ -96,9 +96,9 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
     comment(&scene.cast.agent, "Leave <i>now</i>.\n\nPlease.").await;
     wait_for_mails(&app.database, SENT, 2).await;
     let mails = provider.mails();
-    let received = subject_of(&mails, "We received your request: Smoke <b> & fire !");
+    let received = mail_with_subject(&mails, "We received your request: Smoke <b> & fire !");
     assert!(!body_text(received).contains("Secret text") && body_text(received).contains(&ticket));
-    let reply = subject_of(&mails, "Re: Smoke");
+    let reply = mail_with_subject(&mails, "Re: Smoke");
     assert!(body_text(reply).contains("> Leave <i>now</i>.\n>\n> Please."), "{}", body_text(reply));
     assert!(reply["html"].as_str().is_some_and(|html| html.contains("Leave &lt;i&gt;now")));
     assert_eq!(reply["to"], json!([scene.cast.customer.who().email]));
@@ -133,7 +133,7 @@ async fn a_sign_in_from_a_new_place_is_reported_once() {
     sign_in("198.51.100.9", agent).await;
     wait_for_mails(&app.database, SENT, 1).await;
     let mails = provider.mails();
-    let text = body_text(subject_of(&mails, "New sign-in"));
+    let text = body_text(mail_with_subject(&mails, "New sign-in"));
     assert!(text.contains("Address: 198.51.100.9") && text.contains("Device: Firefox, Linux"), "{text}");
     assert!(!text.contains("evil") && text.contains("/reset-password\n"), "{text}");
 }

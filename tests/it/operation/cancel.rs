@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::{begin, large, wait_for_end};
 use crate::{
     cases::Scene,
-    support::{Actor, Answer, Protocol, TestApp, database::connect, eventually, receiver::Receiver},
+    support::{Actor, Protocol, Response, TestApp, database::connect, eventually, receiver::Receiver},
 };
 
-async fn cancel(who: &Actor, operation: &str) -> Answer {
+async fn cancel(who: &Actor, operation: &str) -> Response {
     who.call(Protocol::Rest, "OperationService.CancelOperation", json!({ "operationId": operation })).await
 }
 
@@ -50,12 +50,12 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
         END $$;
         CREATE TRIGGER gate AFTER INSERT ON tickets FOR EACH STATEMENT EXECUTE FUNCTION gate()";
     app.database.sql(gate).await;
-    let keeper = connect(&app.database.url).await;
-    keeper.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
+    let lock_holder = connect(&app.database.url).await;
+    lock_holder.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
     let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
     app.database.locks_waited_for(1).await;
     let cancelled = cancel(&cast.agent, &operation).await.success();
-    keeper.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
+    lock_holder.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
 
     let jobs = "SELECT count(*) FROM jobs";
     eventually("the job has ended", async || app.database.number(jobs).await == 0).await;
@@ -134,7 +134,7 @@ async fn endpoints_are_notified_of_every_outcome() {
         .map(|event| (event["type"].clone(), event["data"]["id"].as_str().unwrap_or_default().to_owned()))
         .collect();
     events.sort_by(|one, other| one.1.cmp(&other.1));
-    let mut wanted: Vec<_> = ids.into_iter().map(|id| (json!("operations.operation.finished"), id)).collect();
-    wanted.sort_by(|one, other| one.1.cmp(&other.1));
-    assert_eq!(events, wanted);
+    let mut expected: Vec<_> = ids.into_iter().map(|id| (json!("operations.operation.finished"), id)).collect();
+    expected.sort_by(|one, other| one.1.cmp(&other.1));
+    assert_eq!(events, expected);
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{CHARGE, FakeGateway, REFUND, process};
 use crate::{
     cases::{Scene, nothing, order, order::create_recurring_product},
-    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase, euro, unique},
+    support::{Actor, PROTOCOLS, Process, Protocol, Response, TestDatabase, euro, unique},
 };
 
 const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
@@ -179,7 +179,7 @@ impl World {
         self.dice.random_bool(0.2).then_some((payment, amount))
     }
 
-    fn spawn_call(&mut self, wish: usize) -> tokio::task::JoinHandle<Answer> {
+    fn spawn_call(&mut self, wish: usize) -> tokio::task::JoinHandle<Response> {
         let at = self.dice.random_range(0..self.servers.len());
         let protocol = *PROTOCOLS.choose(&mut self.dice).expect("protocols");
         let (who, wish) = (self.who(&self.wishes[wish]).at(&self.servers[at].endpoint), self.wishes[wish].clone());
@@ -244,7 +244,7 @@ impl Wish {
     }
 
     /// Records a response, which must not contradict an earlier one.
-    fn record(&mut self, answer: &Answer) -> Result<(), &'static str> {
+    fn record(&mut self, answer: &Response) -> Result<(), &'static str> {
         let now = match answer.reason.as_str() {
             "" => (answer.status, answer.id()),
             _ if answer.status == 422 => (422, answer.reason.clone()),

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{CHARGE, FakeGateway, call_until_final, charge_of, process};
 use crate::{
     cases::Scene,
-    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase},
+    support::{Actor, PROTOCOLS, Process, Protocol, Response, TestDatabase},
 };
 
 const DUPLICATES: usize = 64;
@@ -23,7 +23,7 @@ async fn all_at_once(
     token: &str,
     request: &Value,
     key: impl Fn(usize) -> String,
-) -> Vec<Answer> {
+) -> Vec<Response> {
     let calls = (0..DUPLICATES).map(|number| {
         let (who, request) = (Actor::bearer(&instances[number % 2].endpoint, token), request.clone());
         let key = key(number);

@@ -7,7 +7,7 @@ use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, start_app}
 use crate::{
     cases::order::create_recurring_product,
     support::{
-        Actor, Answer, PROTOCOLS, Protocol, TestApp, TestDatabase, database::connect, euro, eventually, proxy::Proxy,
+        Actor, PROTOCOLS, Protocol, Response, TestApp, TestDatabase, database::connect, euro, eventually, proxy::Proxy,
         unique,
     },
 };
@@ -16,7 +16,7 @@ const SUBSCRIBE: &str = "SubscriptionService.CreateSubscription";
 const CANCEL: &str = "SubscriptionService.CancelSubscription";
 
 /// Repeats a request over each protocol, and compares the responses with the first one.
-async fn repeats(who: &Actor, method: &str, request: &Value, key: &str, first: &Answer) {
+async fn repeats(who: &Actor, method: &str, request: &Value, key: &str, first: &Response) {
     for protocol in PROTOCOLS {
         let again = who.keyed(protocol, method, request.clone(), key).await.success();
         assert!(again.is_replayed(), "{again:#?}");

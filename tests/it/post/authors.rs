@@ -73,7 +73,7 @@ async fn drafts_are_listed_for_those_who_manage_them() {
     let (cast, others) = (app.cast().await, app.cast().await);
     let (own, other) = (post(&cast.agent).await, post(&others.agent).await);
     publish_post(&cast.agent).await;
-    let ids = |answer: crate::support::Answer| -> Vec<String> {
+    let ids = |answer: crate::support::Response| -> Vec<String> {
         let list = answer.success();
         list.data()
             .as_array()

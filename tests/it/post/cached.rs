@@ -8,14 +8,14 @@ use futures_util::{
 };
 use mainstay::content::{
     id::PostId,
-    post::{ops::StaleEntries, published::Published},
+    post::{ops::StaleEntries, published::PublishedPosts},
 };
 use mainstay_dev_servers::{Redis, RedisOptions};
 use serde_json::json;
 
 use crate::{
     cases::post::publish_post,
-    support::{Actor, Answer, Protocol, TestApp, TestDatabase, eventually, proxy::Proxy},
+    support::{Actor, Protocol, Response, TestApp, TestDatabase, eventually, proxy::Proxy},
 };
 
 async fn servers(redis: &Redis, database: &Arc<TestDatabase>) -> [TestApp; 2] {
@@ -23,11 +23,11 @@ async fn servers(redis: &Redis, database: &Arc<TestDatabase>) -> [TestApp; 2] {
     [start().await, start().await]
 }
 
-async fn read(app: &TestApp, id: &str) -> Answer {
+async fn read(app: &TestApp, id: &str) -> Response {
     Actor::anonymous(&app.endpoint).call(Protocol::Rest, "PostService.GetPost", json!({ "postId": id })).await
 }
 
-fn title(answer: &Answer) -> String {
+fn title(answer: &Response) -> String {
     answer.text("/data/title")
 }
 
@@ -107,16 +107,16 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
     let (id, _) = publish_post(&cast.agent).await;
     // Prepares the statements of both servers.
     let mut revision = 100;
-    let mut outdate = async || {
+    let mut invalidate = async || {
         revision += 1;
         database.sql(&format!("UPDATE content_revision SET revision = {revision}")).await;
         let stale = StaleEntries { id: PostId(id.parse().expect("an id")), slugs: Vec::new(), revision };
         for app in &apps {
-            app.app.part::<Published>().outdate(&stale).await.expect("Redis answers");
+            app.app.part::<PublishedPosts>().invalidate(&stale).await.expect("Redis answers");
         }
     };
     for app in &apps {
-        outdate().await;
+        invalidate().await;
         read(app, &id).await.success();
     }
     let readers = apps.each_ref().map(|app| Actor::anonymous(&app.endpoint));
@@ -124,7 +124,7 @@ async fn a_thousand_readers_of_an_outdated_post_cause_one_query() {
     // On a machine so busy that reading the post takes longer than the lease to read it, each server reads it once.
     while counts.last() != Some(&2) {
         assert!(counts.len() < 4, "the revision and the post, once: {counts:?} statements");
-        outdate().await;
+        invalidate().await;
         let before = proxy.statements();
         let calls = (0..1000)
             .map(|number| readers[number % 2].call(Protocol::Grpc, "PostService.GetPost", json!({ "postId": id })));

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Answer, Raw};
+use crate::support::{Raw, Response};
 
 /// A difference that Envoy forces.
 struct Difference {
@@ -11,7 +11,7 @@ struct Difference {
     #[expect(dead_code, reason = "documentation")]
     why: &'static str,
     /// Whether the two responses to a request, the server's and the one through Envoy, may differ in this way.
-    applies: fn(&Raw, &Answer, &Answer) -> bool,
+    applies: fn(&Raw, &Response, &Response) -> bool,
     /// Removes from a response what may differ.
     forget: fn(&mut Value),
 }
@@ -92,7 +92,7 @@ const DIFFERENCES: [Difference; 9] = [
               does, and then `t` contradicts `true`. The server compares the values of the fields, however spelled",
         applies: |_, rest, envoy| {
             let message =
-                |answer: &Answer| answer.body.pointer("/error/message").and_then(Value::as_str).map(str::to_owned);
+                |answer: &Response| answer.body.pointer("/error/message").and_then(Value::as_str).map(str::to_owned);
             message(rest).is_some_and(|message| message == "Given twice, with different values")
                 || message(envoy).is_some_and(|message| message.contains("is conflicting with the value"))
         },
@@ -120,16 +120,16 @@ const DIFFERENCES: [Difference; 9] = [
     },
 ];
 
-fn is_coded(answer: &Answer) -> bool {
+fn is_coded(answer: &Response) -> bool {
     answer.header("content-encoding").is_some()
 }
 
-fn is_plain_by_tag(answer: &Answer) -> bool {
+fn is_plain_by_tag(answer: &Response) -> bool {
     !is_coded(answer) && answer.header("etag").is_some()
 }
 
 /// The differences between the server's response and the one through Envoy that the list does not allow, if any.
-pub(crate) fn between(request: &Raw, rest: &Answer, envoy: &Answer) -> Option<String> {
+pub(crate) fn between(request: &Raw, rest: &Response, envoy: &Response) -> Option<String> {
     let (mut direct, mut other) = (rest.comparable_rest(), envoy.comparable_rest());
     for difference in DIFFERENCES.iter().filter(|difference| (difference.applies)(request, rest, envoy)) {
         (difference.forget)(&mut direct);

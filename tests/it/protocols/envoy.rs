@@ -19,7 +19,7 @@ use tokio::{
 use crate::{
     cases::{self, Scene, draft},
     support::{
-        Actor, Answer, Endpoint, Protocol, Raw, TestApp,
+        Actor, Endpoint, Protocol, Raw, Response, TestApp,
         actor::{envoy_options, start_envoy},
         methods, process,
     },
@@ -210,7 +210,7 @@ async fn envoys_own_answers_carry_cors_headers() {
     options.allowed_origins = vec!["https://good.example".to_owned()];
     let envoy = start_envoy(options).await;
     for (origin, allowed) in [("https://good.example", true), ("https://evil.example", false)] {
-        let allows = |answer: &Answer| answer.header("access-control-allow-origin") == Some(origin);
+        let allows = |answer: &Response| answer.header("access-control-allow-origin") == Some(origin);
         let own = Raw::new("GET", "/api/v1/tickets?page=one").header("origin", origin).send(envoy.address()).await;
         assert_eq!(allows(&own.clone().failure("MALFORMED_REQUEST")), allowed, "{own:#?}");
         let preflight = Raw::new("OPTIONS", "/api/v1/tickets").header("origin", origin);

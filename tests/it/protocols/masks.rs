@@ -4,11 +4,11 @@ use serde_json::json;
 
 use crate::{
     cases::{Scene, draft},
-    support::{Answer, PROTOCOLS, Raw, TestApp},
+    support::{PROTOCOLS, Raw, Response, TestApp},
 };
 
 /// The fields of a resource that is masked in the query, directly and through Envoy.
-async fn through_rest(scene: &Scene, path: &str) -> Answer {
+async fn through_rest(scene: &Scene, path: &str) -> Response {
     let direct = scene.cast.customer.endpoint.address;
     let envoy = scene.endpoint.envoy().await.address();
     let token = scene.cast.customer.token().await.expect("a token");

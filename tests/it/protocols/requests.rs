@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     cases::Scene,
-    support::{Answer, Raw, TestApp},
+    support::{Raw, Response, TestApp},
 };
 
 use super::differences;
@@ -32,7 +32,7 @@ impl Sender {
         Self { app, scene, token }
     }
 
-    async fn send(&self, raw: Raw) -> Answer {
+    async fn send(&self, raw: Raw) -> Response {
         let raw = raw.header("authorization", format!("Bearer {}", self.token));
         let direct = raw.send(self.app.endpoint.address).await;
         let through = raw.send(self.app.endpoint.envoy().await.address()).await;
@@ -42,7 +42,7 @@ impl Sender {
         through
     }
 
-    async fn get(&self, target: &str) -> Answer {
+    async fn get(&self, target: &str) -> Response {
         self.send(Raw::new("GET", target)).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use mainstay_kernel::http::openapi;
 use serde_json::Value;
 
-use crate::support::{Answer, modules};
+use crate::support::{Response, modules};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     modules();
@@ -14,7 +14,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
 
 /// Returns the required fields that a response lacks, by their paths. A mask leaves fields out, so what was asked for
 /// with one lacks nothing.
-pub(super) fn missing(method: &str, request: &Value, answer: &Answer) -> Vec<String> {
+pub(super) fn missing(method: &str, request: &Value, answer: &Response) -> Vec<String> {
     let mut found = Vec::new();
     if request.get("readMask").is_none() {
         let id = method.replace('.', "_");

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Answer, ChildProcess, Endpoint, Process, Protocol, TestDatabase,
+    ChildProcess, Endpoint, Process, Protocol, Response, TestDatabase,
     actor::{envoy_options, start_envoy},
     eventually,
     people::Cast,
@@ -83,7 +83,7 @@ impl Fleet {
     }
 
     /// A response with what the instances logged of its request.
-    fn explain(&self, answer: &Answer) -> String {
+    fn explain(&self, answer: &Response) -> String {
         let id = answer.body["error"]["requestId"].as_str().unwrap_or("no request id");
         let running = self.instances.iter().map(|(_, instance)| instance);
         let logs: Vec<_> = self.ended.iter().chain(running).map(ChildProcess::log).collect();
@@ -96,7 +96,7 @@ impl Fleet {
 struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
-    callers: JoinSet<Vec<(String, Answer)>>,
+    callers: JoinSet<Vec<(String, Response)>>,
 }
 
 impl Load {
@@ -129,7 +129,7 @@ impl Load {
         eventually("the calls are answered", async || self.answered.load(Ordering::SeqCst) >= enough).await;
     }
 
-    async fn end(mut self) -> Vec<(String, Answer)> {
+    async fn end(mut self) -> Vec<(String, Response)> {
         self.stop.store(true, Ordering::SeqCst);
         let mut all = Vec::new();
         while let Some(answers) = self.callers.join_next().await {
@@ -157,7 +157,7 @@ async fn callers_do_not_notice_a_rolling_restart() {
 
 /// Whether a failed response says so: by its envelope, or, if Envoy answered a gRPC call itself, by its status alone, which
 /// gRPC's retry policies go by.
-fn may_be_retried(answer: &Answer) -> bool {
+fn may_be_retried(answer: &Response) -> bool {
     answer.body["error"]["retryable"] == json!(true) || answer.reason.starts_with("no reason (Unavailable:")
 }
 

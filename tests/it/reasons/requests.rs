@@ -7,13 +7,18 @@ use serde_json::json;
 use super::seen::ReasonCoverage;
 use crate::{
     cases::{draft, file::body},
-    support::{Actor, Answer, PROTOCOLS, Protocol, TestApp, actor::sign_in, rest},
+    support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, rest},
 };
 
 /// REST, in process and through Envoy.
 const REST: [Protocol; 2] = [Protocol::Rest, Protocol::Envoy];
 
-async fn send(app: &TestApp, verb: Method, path: &str, shape: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Answer {
+async fn send(
+    app: &TestApp,
+    verb: Method,
+    path: &str,
+    shape: impl FnOnce(RequestBuilder) -> RequestBuilder,
+) -> Response {
     send_over(app, Protocol::Rest, verb, path, shape).await
 }
 
@@ -23,7 +28,7 @@ async fn send_over(
     verb: Method,
     path: &str,
     shape: impl FnOnce(RequestBuilder) -> RequestBuilder,
-) -> Answer {
+) -> Response {
     let request = app.endpoint.http.request(verb, format!("{}{path}", app.endpoint.base_of(protocol).await));
     rest::read(shape(request).send().await.expect("an answer")).await
 }
@@ -66,7 +71,7 @@ async fn the_domain_of_the_reasons_can_be_set() {
 async fn refusals_name_what_would_do() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let metadata = |answer: &Answer, key: &str| answer.text(&format!("/error/metadata/{key}"));
+    let metadata = |answer: &Response, key: &str| answer.text(&format!("/error/metadata/{key}"));
     for protocol in PROTOCOLS {
         let refused = cast.customer.call(protocol, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await;
         assert_eq!(metadata(&refused.failure("PERMISSION_DENIED"), "roles"), "admin");

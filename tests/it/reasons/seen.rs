@@ -1,6 +1,6 @@
 //! Which protocol was seen to give which reason. Every reason is seen through every protocol, but for a short list.
 
-use crate::support::{Answer, PROTOCOLS, Protocol};
+use crate::support::{PROTOCOLS, Protocol, Response};
 
 /// A reason that is not seen through some protocols.
 pub(super) struct Gap {
@@ -55,7 +55,7 @@ impl ReasonCoverage {
 
     /// Takes a response, which must be refused for the reason.
     #[track_caller]
-    pub(super) fn failure(&mut self, protocol: Protocol, answer: Answer) -> Answer {
+    pub(super) fn failure(&mut self, protocol: Protocol, answer: Response) -> Response {
         let answer = answer.failure(self.reason);
         self.protocols.push(protocol);
         answer

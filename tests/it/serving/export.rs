@@ -23,7 +23,7 @@ async fn an_export_has_every_ticket_of_the_caller() {
     for protocol in PROTOCOLS {
         let all = cast.agent.call(protocol, "TicketService.ExportTickets", json!({})).await.success();
         let own = cast.customer.call(protocol, "TicketService.ExportTickets", json!({})).await.success();
-        let count = |answer: &crate::support::Answer| answer.body.as_array().map_or(0, Vec::len);
+        let count = |answer: &crate::support::Response| answer.body.as_array().map_or(0, Vec::len);
         assert_eq!((count(&all), count(&own)), (1000, 960), "{protocol:?}");
         let ids: std::collections::BTreeSet<_> =
             all.body.as_array().into_iter().flatten().map(|line| line["data"]["id"].to_string()).collect();

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::{
     cases::file,
-    support::{Actor, Answer, PROTOCOLS, Protocol, Raw, TestApp},
+    support::{Actor, PROTOCOLS, Protocol, Raw, Response, TestApp},
 };
 
 const ROWS: &str = "subject,body,answer,type,queue,priority,language,tag_1,tag_2\n\
@@ -17,7 +17,7 @@ const ROWS: &str = "subject,body,answer,type,queue,priority,language,tag_1,tag_2
     ,\"No subject, but a body\",,Request,Hardware,low,en,,\n\
     Three,,,Incident,Hardware,high,de,,\n";
 
-async fn wait_for_end(who: &Actor, protocol: Protocol, id: &str) -> Answer {
+async fn wait_for_end(who: &Actor, protocol: Protocol, id: &str) -> Response {
     let since = Instant::now();
     loop {
         let answer = who.call(protocol, "OperationService.GetOperation", json!({ "operationId": id })).await.success();

@@ -1,6 +1,6 @@
 //! Pages, and the headers of every response.
 
-use crate::support::{Answer, TestApp, rest};
+use crate::support::{Response, TestApp, rest};
 
 #[tokio::test]
 async fn the_pages_exist() {
@@ -43,7 +43,7 @@ async fn what_operators_may_know_is_not_public() {
     }
 }
 
-fn assert_common_headers(answer: &Answer, path: &str) {
+fn assert_common_headers(answer: &Response, path: &str) {
     assert!(answer.header("x-request-id").is_some_and(|id| !id.is_empty()), "{path}: no request id");
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
     assert!(answer.header("referrer-policy").is_some(), "{path}");

@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use crate::support::{Actor, Answer, Protocol, TestApp, rest};
+use crate::support::{Actor, Protocol, Response, TestApp, rest};
 
 /// A request as a page of this origin sends it over HTTP.
 fn own(app: &TestApp, method: Method, path: &str) -> RequestBuilder {
@@ -11,23 +11,23 @@ fn own(app: &TestApp, method: Method, path: &str) -> RequestBuilder {
     app.endpoint.http.request(method, format!("{base}{path}")).header("origin", base)
 }
 
-async fn send(request: RequestBuilder) -> Answer {
+async fn send(request: RequestBuilder) -> Response {
     rest::read(request.send().await.expect("an answer")).await
 }
 
 /// The value of the cookie that a response sets.
 #[track_caller]
-fn cookie(answer: &Answer) -> String {
+fn cookie(answer: &Response) -> String {
     let line = answer.header("set-cookie").unwrap_or_else(|| panic!("no cookie: {answer:#?}"));
     line.split(';').next().expect("a pair").to_owned()
 }
 
-async fn sign_in(app: &TestApp, who: &Actor) -> Answer {
+async fn sign_in(app: &TestApp, who: &Actor) -> Response {
     let body = json!({ "email": who.who().email, "password": who.who().password });
     send(own(app, Method::POST, "/session").json(&body)).await.success()
 }
 
-async fn refresh(app: &TestApp, cookie: &str) -> Answer {
+async fn refresh(app: &TestApp, cookie: &str) -> Response {
     send(own(app, Method::POST, "/session/refresh").header("cookie", cookie)).await
 }
 

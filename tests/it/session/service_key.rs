@@ -4,11 +4,11 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::support::{Actor, Answer, PROTOCOLS, Protocol, TestApp};
+use crate::support::{Actor, PROTOCOLS, Protocol, Response, TestApp};
 
 const LIST: &str = "TicketService.ListTickets";
 
-async fn create(admin: &Actor, expire_time: Option<String>) -> Answer {
+async fn create(admin: &Actor, expire_time: Option<String>) -> Response {
     let mut request = json!({ "name": "A key", "scopes": ["support.tickets.read"] });
     if let Some(time) = expire_time {
         request["expireTime"] = Value::String(time);

@@ -9,12 +9,12 @@ use super::{CANCEL, CREATE, FakeGateway, call_until_final, cancel, create_subscr
 use crate::{
     cases::Scene,
     payment::process,
-    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestDatabase},
+    support::{Actor, PROTOCOLS, Process, Protocol, Response, TestDatabase},
 };
 
 const DUPLICATES: usize = 64;
 
-async fn all_at_once(instances: &[Process; 2], token: &str, method: &'static str, request: &Value) -> Vec<Answer> {
+async fn all_at_once(instances: &[Process; 2], token: &str, method: &'static str, request: &Value) -> Vec<Response> {
     let calls = (0..DUPLICATES).map(|number| {
         let (who, request) = (Actor::bearer(&instances[number % 2].endpoint, token), request.clone());
         tokio::spawn(async move { who.keyed(PROTOCOLS[number / 2 % 2], method, request, "one").await })
@@ -22,7 +22,7 @@ async fn all_at_once(instances: &[Process; 2], token: &str, method: &'static str
     join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect()
 }
 
-fn one_did_it(answers: Vec<Answer>) -> String {
+fn one_did_it(answers: Vec<Response>) -> String {
     let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.reason.is_empty());
     for answer in &refused {
         assert_eq!((answer.reason.as_str(), answer.status), ("IDEMPOTENCY_IN_PROGRESS", 409), "{answer:#?}");

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 use tonic::transport::Channel;
 use uuid::Uuid;
 
-use super::{Answer, grpc, method, modules, rest, unique};
+use super::{Response, grpc, method, modules, rest, unique};
 
 /// An entry point to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Endpoint {
     }
 
     /// Fetches a page, or any path unchanged.
-    pub(crate) async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         rest::read(self.http.get(format!("{}{path}", self.base())).send().await.expect("an answer")).await
     }
 }
@@ -209,12 +209,12 @@ impl Actor {
     }
 
     /// Calls `Service.Method` with a request in proto JSON.
-    pub(crate) async fn call(&self, protocol: Protocol, name: &str, request: Value) -> Answer {
+    pub(crate) async fn call(&self, protocol: Protocol, name: &str, request: Value) -> Response {
         self.call_with(protocol, name, request, &[]).await
     }
 
     /// As [`Actor::call`], with an idempotency key.
-    pub(crate) async fn keyed(&self, protocol: Protocol, name: &str, request: Value, key: &str) -> Answer {
+    pub(crate) async fn keyed(&self, protocol: Protocol, name: &str, request: Value, key: &str) -> Response {
         self.call_with(protocol, name, request, &[("idempotency-key", key)]).await
     }
 
@@ -225,7 +225,7 @@ impl Actor {
         name: &str,
         request: Value,
         headers: &[(&str, &str)],
-    ) -> Answer {
+    ) -> Response {
         let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         if let Some(token) = Box::pin(self.token()).await {
             all.push(("authorization".to_owned(), format!("Bearer {token}")));
@@ -242,7 +242,7 @@ impl Actor {
 }
 
 /// Signs a user in.
-pub(crate) async fn sign_in(endpoint: &Endpoint, user: &User) -> Answer {
+pub(crate) async fn sign_in(endpoint: &Endpoint, user: &User) -> Response {
     let request = json!({ "email": user.email, "password": user.password });
     Actor::anonymous(endpoint).call(Protocol::Rest, "AuthService.Login", request).await
 }

@@ -18,10 +18,10 @@ use tonic::{
 };
 use tonic_types::StatusExt as _;
 
-use super::Answer;
+use super::Response;
 
 /// Calls `method` with a message, or with each message of an array if the method takes a stream.
-pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, headers: &[(String, String)]) -> Answer {
+pub(crate) async fn call(channel: Channel, method: &Method, request: &Value, headers: &[(String, String)]) -> Response {
     let streamed = method.descriptor.is_client_streaming();
     let messages = match request {
         Value::Array(items) if streamed => items.clone(),
@@ -137,19 +137,19 @@ fn decode(method: &Method, message: &Bytes) -> Value {
     message.serialize_with_options(serde_json::value::Serializer, &options).expect("JSON")
 }
 
-fn success(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Answer {
+fn success(method: &Method, metadata: &MetadataMap, messages: Vec<Bytes>) -> Response {
     let headers = ascii_headers(metadata);
     if let Some(file) = file(method, &messages) {
-        return Answer { status: 200, reason: String::new(), headers, body: file.into() };
+        return Response { status: 200, reason: String::new(), headers, body: file.into() };
     }
     if method.descriptor.is_server_streaming() {
         let body = messages.iter().map(|message| decode(method, message)).collect();
-        return Answer { status: 200, reason: String::new(), headers, body };
+        return Response { status: 200, reason: String::new(), headers, body };
     }
     let message = messages.first().expect("one message");
     let status = method.success(message).map_or(200, |success| success.status.as_u16());
     let body = if status == 204 { Value::Null } else { decode(method, message) };
-    Answer { status, reason: String::new(), headers, body }
+    Response { status, reason: String::new(), headers, body }
 }
 
 /// The text of a file that is sent in pieces.
@@ -162,7 +162,7 @@ fn file(method: &Method, messages: &[Bytes]) -> Option<String> {
     Some(String::from_utf8(bytes).expect("UTF-8"))
 }
 
-fn read_error(status: &Status) -> Answer {
+fn read_error(status: &Status) -> Response {
     let details = status.get_error_details();
     let info = details.error_info();
     let code =
@@ -185,7 +185,7 @@ fn read_error(status: &Status) -> Answer {
         "metadata": info.map(|info| info.metadata.iter().collect::<BTreeMap<_, _>>()).unwrap_or_default(),
     } });
     let status_code = facts.map_or(0, |facts| facts.http.as_u16());
-    Answer { status: status_code, reason: code, headers: ascii_headers(status.metadata()), body }
+    Response { status: status_code, reason: code, headers: ascii_headers(status.metadata()), body }
 }
 
 fn ascii_headers(metadata: &MetadataMap) -> BTreeMap<String, String> {

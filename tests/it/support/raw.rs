@@ -7,7 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Answer, rest};
+use super::{Response, rest};
 
 /// A request over HTTP/1.1.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +38,7 @@ impl Raw {
     }
 
     /// Sends the request on its own connection.
-    pub(crate) async fn send(&self, address: SocketAddr) -> Answer {
+    pub(crate) async fn send(&self, address: SocketAddr) -> Response {
         let stream = TcpStream::connect(address).await.expect("connected");
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.expect("a connection");
@@ -52,7 +52,7 @@ impl Raw {
         let response = sender.send_request(request).await.unwrap_or_else(|error| panic!("{error}: {self}"));
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap_or_else(|error| panic!("{error}: {self}")).to_bytes();
-        let answer = rest::answer(parts.status, &parts.headers, &body);
+        let answer = rest::parse(parts.status, &parts.headers, &body);
         if self.method == "HEAD" { answer } else { answer.sound() }
     }
 }

@@ -8,12 +8,12 @@ use mainstay_transcoder::{BodyRule, Route, Segment};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prost_reflect::Kind;
 use reqwest::{
-    Body, RequestBuilder, Response, StatusCode,
+    Body, RequestBuilder, StatusCode,
     header::{CONTENT_TYPE, HeaderMap},
 };
 use serde_json::{Value, json};
 
-use super::{Answer, modules};
+use super::{Response, modules};
 
 /// The HTTP rule of a method.
 pub(crate) fn route(method: &Method) -> &'static Route {
@@ -28,7 +28,7 @@ pub(crate) async fn call(
     method: &Method,
     request: &Value,
     headers: &[(String, String)],
-) -> Answer {
+) -> Response {
     let mut builder = build(client, base, method, request);
     for (name, value) in headers {
         builder = builder.header(name, value);
@@ -40,8 +40,8 @@ pub(crate) async fn call(
 }
 
 /// The response as the caller of a server that died during the request sees it.
-fn not_connected(error: &reqwest::Error) -> Answer {
-    Answer { status: 0, reason: format!("no answer ({error:?})"), headers: BTreeMap::new(), body: Value::Null }
+fn not_connected(error: &reqwest::Error) -> Response {
+    Response { status: 0, reason: format!("no answer ({error:?})"), headers: BTreeMap::new(), body: Value::Null }
 }
 
 fn build(client: &reqwest::Client, base: &str, method: &Method, request: &Value) -> RequestBuilder {
@@ -131,16 +131,16 @@ fn raw(request: &Value, field: &str) -> (String, Vec<u8>) {
 }
 
 /// Reads a response.
-pub(crate) async fn read(response: Response) -> Answer {
+pub(crate) async fn read(response: reqwest::Response) -> Response {
     let (status, headers) = (response.status(), response.headers().clone());
     match response.bytes().await {
-        Ok(body) => answer(status, &headers, &body).sound(),
+        Ok(body) => parse(status, &headers, &body).sound(),
         Err(error) => not_connected(&error),
     }
 }
 
-/// The response once it has been read completely.
-pub(crate) fn answer(status: StatusCode, map: &HeaderMap, body: &[u8]) -> Answer {
+/// Parses a response that was read completely.
+pub(crate) fn parse(status: StatusCode, map: &HeaderMap, body: &[u8]) -> Response {
     let status = status.as_u16();
     let mut headers = BTreeMap::<String, String>::new();
     for (name, value) in map {
@@ -159,5 +159,5 @@ pub(crate) fn answer(status: StatusCode, map: &HeaderMap, body: &[u8]) -> Answer
         serde_json::from_str(&text).unwrap_or_else(|_| if text.is_empty() { Value::Null } else { text.into() })
     };
     let reason = body.pointer("/error/code").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Answer { status, reason, headers, body }
+    Response { status, reason, headers, body }
 }

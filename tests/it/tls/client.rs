@@ -16,7 +16,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use super::{Authority, Pair};
-use crate::support::{Answer, rest};
+use crate::support::{Response, rest};
 
 /// The client's trusted authority, its certificate and its protocols.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ impl Client {
         method: Method,
         path: &str,
         token: Option<&str>,
-    ) -> Exchange<Answer> {
+    ) -> Exchange<Response> {
         exchange(self.connect(address).await?, method, path, token).await
     }
 
@@ -105,7 +105,7 @@ pub(super) async fn exchange(
     method: Method,
     path: &str,
     token: Option<&str>,
-) -> Exchange<Answer> {
+) -> Exchange<Response> {
     let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let request = request(method, path, token, is_h2);
     let response = if is_h2 {
@@ -117,7 +117,7 @@ pub(super) async fn exchange(
         tokio::spawn(connection);
         sender.send_request(request).await?
     };
-    answer(response).await
+    read(response).await
 }
 
 /// A request in the form of HTTP/1.1 or HTTP/2.
@@ -135,7 +135,7 @@ pub(super) fn request(method: Method, path: &str, token: Option<&str>, is_h2: bo
 }
 
 /// Reads a whole response.
-pub(super) async fn answer(response: http::Response<hyper::body::Incoming>) -> Exchange<Answer> {
+pub(super) async fn read(response: http::Response<hyper::body::Incoming>) -> Exchange<Response> {
     let (parts, body) = response.into_parts();
     let body = body.collect().await?.to_bytes();
     Ok(rest::read(http::Response::from_parts(parts, body).into()).await)

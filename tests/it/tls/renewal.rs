@@ -38,7 +38,7 @@ async fn new_files_are_loaded_and_broken_ones_ignored() {
     // A connection from before the renewal keeps working.
     let request = client::request(Method::GET, "/livez", None, false);
     let response = old.send_request(request).await.expect("an answer");
-    assert_eq!(client::answer(response).await.expect("an answer").status, 200);
+    assert_eq!(client::read(response).await.expect("an answer").status, 200);
 
     // A certificate without its key, and an invalid file: the old pair stays in use, and the log says so.
     let complaints = || server.log().matches("can't be used: keeping the previous ones").count();

@@ -27,7 +27,9 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::webhook::webhook_request,
-    support::{Actor, Answer, PROTOCOLS, Process, Protocol, TestApp, TestDatabase, eventually, people::Cast, webhook},
+    support::{
+        Actor, PROTOCOLS, Process, Protocol, Response, TestApp, TestDatabase, eventually, people::Cast, webhook,
+    },
 };
 
 const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
@@ -78,7 +80,7 @@ async fn start_app(maker: &Arc<Maker>) -> TestApp {
         .await
 }
 
-pub(crate) async fn deliver(who: &Actor, protocol: Protocol, body: &str) -> Answer {
+pub(crate) async fn deliver(who: &Actor, protocol: Protocol, body: &str) -> Response {
     who.call_with(
         protocol,
         RECEIVE,

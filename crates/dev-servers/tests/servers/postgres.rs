@@ -23,8 +23,8 @@ async fn data_survives_a_restart_and_the_directory_has_one_holder() -> TestResul
     assert_eq!(getpgid(Some(pid))?, pid, "a terminal's Ctrl-C must not reach it");
 
     let second = Postgres::start(Options::persistent(&home)).await;
-    let refused = second.expect_err("two servers on one directory").to_string();
-    assert!(refused.contains(&format!("process {}", getpid())), "{refused}");
+    let message = second.expect_err("two servers on one directory").to_string();
+    assert!(message.contains(&format!("process {}", getpid())), "{message}");
 
     first.stop().await;
     wait_for_exit(&[pid]).await;
@@ -60,11 +60,11 @@ async fn a_lost_password_is_reported_not_replaced() -> TestResult {
     let home = dir.path().join("postgres");
     Postgres::start(Options::persistent(&home)).await?.stop().await;
     std::fs::remove_file(home.join("password"))?;
-    let refused = Postgres::start(Options::persistent(&home)).await;
-    assert!(matches!(&refused, Err(Error::Damaged(why)) if why.contains("password")), "{refused:?}");
+    let result = Postgres::start(Options::persistent(&home)).await;
+    assert!(matches!(&result, Err(Error::Damaged(why)) if why.contains("password")), "{result:?}");
     std::fs::write(home.join("password"), "wrong")?;
-    let refused = Postgres::start(Options::persistent(&home)).await;
-    assert!(matches!(&refused, Err(Error::Damaged(why)) if why.contains("password")), "{refused:?}");
+    let result = Postgres::start(Options::persistent(&home)).await;
+    assert!(matches!(&result, Err(Error::Damaged(why)) if why.contains("password")), "{result:?}");
     Ok(())
 }
 
@@ -74,8 +74,8 @@ async fn a_root_run_reports_the_inaccessible_directory() -> TestResult {
     if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
-    let refused = Postgres::start(Options::persistent(dir.path().join("postgres"))).await;
-    let message = refused.expect_err("the parent is not accessible").to_string();
+    let result = Postgres::start(Options::persistent(dir.path().join("postgres"))).await;
+    let message = result.expect_err("the parent is not accessible").to_string();
     assert!(message.contains("can't enter") && message.contains("/var/lib/mainstay"), "{message}");
     Ok(())
 }
@@ -88,11 +88,11 @@ async fn a_temporary_cluster_can_restart_and_clone_and_is_removed() -> TestResul
     assert_eq!(query(&url, "SHOW fsync").await?, "off");
     let dir = PathBuf::from(query(&url, "SHOW data_directory").await?);
 
-    postgres.create_database("mould", None).await?;
-    query(&postgres.url_of("mould"), "CREATE TABLE t AS SELECT 1 AS one").await?;
+    postgres.create_database("original", None).await?;
+    query(&postgres.url_of("original"), "CREATE TABLE t AS SELECT 1 AS one").await?;
     let (left, right) = tokio::join!(
-        postgres.create_database("copy \"one\"", Some("mould")),
-        postgres.create_database("copy_two", Some("mould")),
+        postgres.create_database("copy \"one\"", Some("original")),
+        postgres.create_database("copy_two", Some("original")),
     );
     left?;
     right?;

@@ -27,15 +27,15 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    /// In the order in which they were taken; so few that a search is cheap.
-    taken: Vec<Taken>,
+    /// In the order in which they took their places; so few that a search is cheap.
+    occupants: Vec<Occupant>,
     next_number: u64,
 }
 
 #[derive(Debug)]
-struct Taken {
+struct Occupant {
     number: u64,
-    /// Whose it is.
+    /// The caller.
     key: Vec<u8>,
     /// Whoever waits in the place learns by its end that somebody has taken it over; `None` if nobody waits any more.
     waiting: Option<oneshot::Sender<Infallible>>,
@@ -62,14 +62,14 @@ impl Places {
         if own >= self.0.each {
             return None;
         }
-        if state.taken.len() >= self.0.total {
+        if state.occupants.len() >= self.0.total {
             let spare = state.find_spare(own + 1)?;
-            state.taken.remove(spare);
+            state.occupants.remove(spare);
         }
         let (waiting, taken_over) = oneshot::channel();
         let number = state.next_number;
         state.next_number += 1;
-        state.taken.push(Taken { number, key, waiting: Some(waiting) });
+        state.occupants.push(Occupant { number, key, waiting: Some(waiting) });
         Some(Place { places: self.clone(), number, taken_over })
     }
 
@@ -80,13 +80,13 @@ impl Places {
 
 impl State {
     fn count(&self, key: &[u8]) -> usize {
-        self.taken.iter().filter(|taken| taken.key == key).count()
+        self.occupants.iter().filter(|occupant| occupant.key == key).count()
     }
 
     /// Finds the last place in which the caller with the most places waits, if it has more than `fair`.
     fn find_spare(&self, fair: usize) -> Option<usize> {
-        let waiting = self.taken.iter().enumerate().filter(|(_, taken)| taken.waiting.is_some());
-        let counted = waiting.map(|(index, taken)| (self.count(&taken.key), index));
+        let waiting = self.occupants.iter().enumerate().filter(|(_, occupant)| occupant.waiting.is_some());
+        let counted = waiting.map(|(index, occupant)| (self.count(&occupant.key), index));
         counted.max().filter(|(count, _)| *count > fair).map(|(_, index)| index)
     }
 }
@@ -104,15 +104,17 @@ impl Place {
     /// Has nobody take the place over any more; returns whether nobody has.
     fn keep(&self) -> bool {
         let mut state = self.places.lock();
-        let Some(taken) = state.taken.iter_mut().find(|taken| taken.number == self.number) else { return false };
-        taken.waiting = None;
+        let Some(occupant) = state.occupants.iter_mut().find(|occupant| occupant.number == self.number) else {
+            return false;
+        };
+        occupant.waiting = None;
         true
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.places.lock().taken.retain(|taken| taken.number != self.number);
+        self.places.lock().occupants.retain(|occupant| occupant.number != self.number);
     }
 }
 
@@ -146,7 +148,7 @@ mod tests {
         assert_eq!(counts(&places, [1, 2]), [0, 2]);
         let third = take(&places, 2, 1);
         drop((second, third));
-        assert!(places.lock().taken.is_empty());
+        assert!(places.lock().occupants.is_empty());
     }
 
     #[test]
@@ -155,14 +157,14 @@ mod tests {
         let mut all: Vec<_> = [1, 2].into_iter().flat_map(|caller| take(&places, caller, 4)).collect();
         for caller in 3..=8 {
             all.extend(places.take(key(caller)));
-            assert_eq!(places.lock().taken.len(), 8);
+            assert_eq!(places.lock().occupants.len(), 8);
         }
         assert_eq!(counts(&places, 1..=8), [1; 8]);
         for caller in 1..=9 {
             assert!(places.take(key(caller)).is_none(), "nobody has a second place");
         }
         drop(all);
-        assert!(places.lock().taken.is_empty());
+        assert!(places.lock().occupants.is_empty());
     }
 
     #[test]

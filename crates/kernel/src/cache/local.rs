@@ -69,7 +69,7 @@ impl Local {
     /// Returns a value that may be served while its source is unavailable.
     pub(super) fn fallback(&self, key: &Key) -> Option<Arc<Entry>> {
         let CachedEntry { entry, .. } = self.entries.get(&key.name)?;
-        Some(entry).filter(|entry| entry.is_kept() && entry.version >= self.floor(&key.tag))
+        Some(entry).filter(|entry| entry.is_within_grace() && entry.version >= self.floor(&key.tag))
     }
 
     /// Keeps a value that was just read or checked, unless there is a newer one.

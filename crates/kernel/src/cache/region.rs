@@ -88,7 +88,7 @@ impl<V> Region<V> {
         Self { cache, name, ttl, metrics: Arc::default(), value: PhantomData }
     }
 
-    /// Returns the name of a tag of this region, for [`Cache::outdate`].
+    /// Returns the name of a tag of this region, for [`Cache::invalidate`].
     pub fn tag(&self, tag: &str) -> String {
         format!("{}/{tag}", self.name)
     }

@@ -24,7 +24,7 @@ const MAX_VALUE_BYTES: usize = 1 << 20;
 /// The wait between two attempts to listen.
 const RESUBSCRIBE_DELAY: Duration = Duration::from_millis(500);
 /// A subscription on which nothing was heard for so long is opened anew, because it may have died silently.
-const SILENCE: Duration = Duration::from_secs(60);
+const MAX_SILENCE: Duration = Duration::from_secs(60);
 
 /// The values in Redis. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -51,11 +51,11 @@ pub(super) struct WriteBack {
     clock: RedisTime,
 }
 
-/// What the clock of Redis says. Ages are counted by it, because a command may take effect long after it was sent.
+/// A reading of the clock of Redis. Ages are counted by it, because a command may take effect long after it was sent.
 #[derive(Debug, Clone, Copy)]
 struct RedisTime {
     ms: i64,
-    /// When Redis had said it.
+    /// When it arrived, by the clock of this process.
     at: Instant,
 }
 
@@ -68,22 +68,22 @@ impl Shared {
         Self { link, scope: scope.into() }
     }
 
-    /// Begins the keys of what a tag outdates. In a Redis Cluster, what is in braces decides which node has a key, so that
-    /// one script reads a value and the floor of its tag.
-    fn tagged(&self, tag: &str) -> String {
+    /// Returns the prefix of the keys of a tag: its floor, and the values and leases under it. In a Redis Cluster, what is
+    /// in braces decides which node has a key, so that one script reads a value and the floor of its tag.
+    fn key_prefix(&self, tag: &str) -> String {
         format!("cache:{}:{{{tag}}}", self.scope)
     }
 
     fn floor(&self, tag: &str) -> String {
-        format!("{}:floor", self.tagged(tag))
+        format!("{}:floor", self.key_prefix(tag))
     }
 
     fn lease(&self, key: &Key) -> String {
-        format!("{}:lease:{}", self.tagged(&key.tag), key.name)
+        format!("{}:lease:{}", self.key_prefix(&key.tag), key.name)
     }
 
     fn keys(&self, key: &Key) -> [String; 3] {
-        [format!("{}:value:{}", self.tagged(&key.tag), key.name), self.floor(&key.tag), self.lease(key)]
+        [format!("{}:value:{}", self.key_prefix(&key.tag), key.name), self.floor(&key.tag), self.lease(key)]
     }
 
     fn channel(&self) -> String {
@@ -164,7 +164,7 @@ fn read(bytes: &[u8], now_ms: i64, sent_at: Instant) -> Option<Entry> {
     Some(Entry { version, value, read_at, ttl: duration(ttl) })
 }
 
-/// Listens for what other processes outdate, until the cache is dropped.
+/// Listens for what other processes invalidate, until the cache is dropped.
 pub(super) async fn listen(shared: Shared, inner: Weak<Inner>) {
     while inner.strong_count() > 0 {
         match shared.link.subscribe(&shared.channel()).await {
@@ -173,7 +173,7 @@ pub(super) async fn listen(shared: Shared, inner: Weak<Inner>) {
                 if let Some(inner) = inner.upgrade() {
                     inner.local.recheck_all();
                 }
-                while let Ok(Some(message)) = timeout(SILENCE, messages.next()).await {
+                while let Ok(Some(message)) = timeout(MAX_SILENCE, messages.next()).await {
                     let Some(inner) = inner.upgrade() else { return };
                     let payload = message.get_payload_bytes();
                     if let Some((version, tag)) =
@@ -216,7 +216,7 @@ mod tests {
     }
 
     /// The version that is there, the floor, and whether the caller is to read the source.
-    async fn found(shared: &Shared) -> (Option<i64>, i64, bool) {
+    async fn look_up(shared: &Shared) -> (Option<i64>, i64, bool) {
         let found = shared.get(&key()).await.expect("an answer");
         (found.entry.map(|entry| entry.version), found.floor, found.write_back.has_lease())
     }
@@ -227,12 +227,12 @@ mod tests {
         let shared = shared(&server).await;
         let reader = shared.get(&key()).await.expect("an answer").write_back;
         reader.finish(key(), entry(1)).await;
-        assert_eq!(found(&shared).await, (Some(1), 0, false));
+        assert_eq!(look_up(&shared).await, (Some(1), 0, false));
         shared.raise(&["one".to_owned()], 3).await.expect("raised");
         shared.raise(&["one".to_owned()], 2).await.expect("raised");
         let reader = shared.get(&key()).await.expect("an answer");
-        let said = (reader.entry.map(|entry| entry.version), reader.floor, reader.write_back.has_lease());
-        assert_eq!(said, (None, 3, true), "whoever asks reads the source, and the floor has not sunk");
+        let state = (reader.entry.map(|entry| entry.version), reader.floor, reader.write_back.has_lease());
+        assert_eq!(state, (None, 3, true), "whoever asks reads the source, and the floor has not sunk");
         let value = shared.keys(&key())[0].clone();
         reader.write_back.finish(key(), entry(2)).await;
         let version = async || -> String {
@@ -240,7 +240,7 @@ mod tests {
         };
         assert_eq!(version().await, "1", "what is there is held back by the floor, as is what was read");
         shared.get(&key()).await.expect("an answer").write_back.finish(key(), entry(3)).await;
-        assert_eq!((version().await.as_str(), found(&shared).await), ("3", (Some(3), 3, false)));
+        assert_eq!((version().await.as_str(), look_up(&shared).await), ("3", (Some(3), 3, false)));
     }
 
     /// Its reader was so slow that another one took over.
@@ -253,7 +253,7 @@ mod tests {
         assert!(slow.has_lease() && !fast.has_lease());
         fast.finish(key(), entry(2)).await;
         slow.finish(key(), entry(1)).await;
-        assert_eq!(found(&shared).await, (Some(2), 0, false));
+        assert_eq!(look_up(&shared).await, (Some(2), 0, false));
     }
 
     #[tokio::test(start_paused = true)]

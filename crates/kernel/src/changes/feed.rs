@@ -35,7 +35,7 @@ const CATCHING_UP: usize = 2;
 
 /// What was read, and the snapshot that it was read in.
 #[derive(Debug)]
-pub struct Read<E> {
+pub struct EntryBatch<E> {
     /// The snapshot.
     pub snapshot: Snapshot,
     /// What follows the cursor, in order, at most [`BATCH`].
@@ -43,7 +43,7 @@ pub struct Read<E> {
 }
 
 /// Reads what follows a cursor; without one, the snapshot alone.
-pub type ReadFn<E> = for<'c> fn(&'c mut Connection, Option<&'c Cursor>) -> BoxFuture<'c, Result<Read<E>>>;
+pub type ReadFn<E> = for<'c> fn(&'c mut Connection, Option<&'c Cursor>) -> BoxFuture<'c, Result<EntryBatch<E>>>;
 
 /// What follows in an append-only table, for all watchers of this process. Cheap to clone.
 pub struct Feed<E: Entry>(Arc<Inner<E>>);
@@ -86,8 +86,8 @@ pub(super) struct Batch<E> {
 }
 
 impl<E: Entry> Batch<E> {
-    pub(super) fn new(start: Cursor, read: Read<E>) -> Self {
-        let Read { snapshot, entries } = read;
+    pub(super) fn new(start: Cursor, read: EntryBatch<E>) -> Self {
+        let EntryBatch { snapshot, entries } = read;
         Self { start, snapshot, entries, loaded: Mutex::default() }
     }
 
@@ -137,7 +137,7 @@ impl<E: Entry> Feed<E> {
     }
 
     /// Reads what follows a position, for one watcher alone.
-    pub(super) async fn read_after(&self, cursor: &Cursor) -> Result<Read<E>> {
+    pub(super) async fn read_after(&self, cursor: &Cursor) -> Result<EntryBatch<E>> {
         let (database, read) = (&self.0.database, self.0.read);
         // It is never closed.
         let _turn = self.0.catching_up.acquire().await.ok();
@@ -257,7 +257,7 @@ mod tests {
     #[tokio::test]
     async fn what_belongs_to_a_batch_is_loaded_once_for_all_who_wait() {
         let snapshot = Snapshot::parse("100:100:", chrono::DateTime::UNIX_EPOCH).expect("a snapshot");
-        let read = Read::<RecordedChange> { snapshot: snapshot.clone(), entries: Vec::new() };
+        let read = EntryBatch::<RecordedChange> { snapshot: snapshot.clone(), entries: Vec::new() };
         let batch = Batch::new(Cursor::whole(snapshot), read);
         let loads = AtomicUsize::new(0);
         let wait = |first| {

@@ -8,7 +8,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use super::{BATCH, Cursor, Read, Snapshot};
+use super::{BATCH, Cursor, EntryBatch, Snapshot};
 use crate::{
     database::{Connection, statement::Statement},
     error::{Error, Result},
@@ -51,7 +51,7 @@ impl<R: EntryRow> Row<R> {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn read<R: EntryRow>(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<Read<R::Entry>> {
+pub async fn read<R: EntryRow>(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<EntryBatch<R::Entry>> {
     let table = R::TABLE;
     // Of both branches each is the range of an index, in its order.
     let sql = format!(
@@ -81,5 +81,5 @@ pub async fn read<R: EntryRow>(connection: &mut Connection, cursor: Option<&Curs
     let first = rows.as_slice().first().ok_or_else(|| Error::internal(anyhow::anyhow!("no snapshot")))?;
     let snapshot = Snapshot::parse(&first.snapshot, first.taken_at);
     let snapshot = snapshot.ok_or_else(|| Error::internal(anyhow::anyhow!("the snapshot {}", first.snapshot)))?;
-    Ok(Read { snapshot, entries: rows.into_iter().filter_map(Row::entry).collect() })
+    Ok(EntryBatch { snapshot, entries: rows.into_iter().filter_map(Row::entry).collect() })
 }

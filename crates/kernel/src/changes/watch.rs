@@ -12,9 +12,9 @@ pub struct Watch<E: Entry> {
     feed: Feed<E>,
     cursor: Cursor,
     receiver: Receiver<Arc<Batch<E>>>,
-    /// It has not yet read what it had missed when it began.
+    /// Whether it still has to read what it missed before it began.
     is_behind: bool,
-    /// It has read that, and nothing else since: what was read for all meanwhile, it may have missed.
+    /// Whether it has read that and taken no batch since: of what was read for all meanwhile, it may have missed some.
     has_caught_up: bool,
 }
 
@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        changes::{Change, Read, RecordedChange},
+        changes::{Change, EntryBatch, RecordedChange},
         id::AccountId,
     };
 
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn what_a_watcher_has_read_alone_is_not_repeated() {
         let start = Cursor::whole(snapshot("10:10:"));
-        let read = Read { snapshot: snapshot("30:30:"), entries: [12, 15, 22].map(recorded_change).into() };
+        let read = EntryBatch { snapshot: snapshot("30:30:"), entries: [12, 15, 22].map(recorded_change).into() };
         let batch = Arc::new(Batch::new(start.clone(), read));
         let page = Page { range: 0..3, batch, start, known: Some(snapshot("20:20:15")) };
         let writers: Vec<_> = page.entries().map(|entry| entry.position().0).collect();

@@ -8,14 +8,15 @@ use url::{Host, Url};
 
 use super::{Config, separate, source::Reader};
 
-/// The time of a few measurements of the lag: under a smaller bound, a replica would seem to lag most of the time.
-const MIN_LAG: Duration = Duration::from_millis(300);
+/// The smallest bound of the lag of a replica: a few of the intervals at which the lag is measured. Under a smaller one, every
+/// replica would seem to lag most of the time.
+const MIN_LAG_BOUND: Duration = Duration::from_millis(300);
 
 /// One network gets a quarter of the memory for requests that are being received.
-const NETWORK_SHARE: usize = 4;
+const NETWORK_SHARE_DIVISOR: usize = 4;
 
 /// Postgres counts the milliseconds of a time-out in 31 bits, and refuses each connection that asks for more.
-const LONGEST_STATEMENT: Duration = Duration::from_secs(24 * 86_400);
+const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(24 * 86_400);
 
 /// Records every fault.
 pub(super) fn run(config: &Config, read: &mut Reader) {
@@ -29,16 +30,16 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     if config.server.listen == config.server.metrics_listen && config.server.listen.port() != 0 {
         read.fault("METRICS_LISTEN_ADDR", "must differ from LISTEN_ADDR: health and metrics are private");
     }
-    if !is_https_or_here(&config.on_call.url) {
+    if !is_https_or_loopback(&config.on_call.url) {
         read.fault("ON_CALL_URL", "must be an https URL, or an http one of this machine");
     }
     if config.database.url.as_ref().is_some_and(|url| !is_postgres(url)) {
         read.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/database");
     }
-    if config.database.statement_timeout > LONGEST_STATEMENT {
+    if config.database.statement_timeout > MAX_STATEMENT_TIMEOUT {
         read.fault("DATABASE_STATEMENT_TIMEOUT", "must be at most 24d, the longest that Postgres knows");
     }
-    if config.server.max_request_bytes > config.server.max_received_bytes / NETWORK_SHARE {
+    if config.server.max_request_bytes > config.server.max_received_bytes / NETWORK_SHARE_DIVISOR {
         let why = "must be at least four times MAX_REQUEST_BYTES: one network may use a quarter of it, and would be refused \
                    its largest requests for ever";
         read.fault("MAX_RECEIVED_BYTES", why);
@@ -105,7 +106,7 @@ fn check_replicas(config: &Config, read: &mut Reader) {
     } else if !replicas.urls.is_empty() && config.database.url.is_none() {
         read.fault("DATABASE_URL", "needed beside DATABASE_REPLICA_URLS: the primary that they follow");
     }
-    if replicas.max_lag < MIN_LAG {
+    if replicas.max_lag < MIN_LAG_BOUND {
         read.fault("DATABASE_REPLICA_MAX_LAG", "must be at least 300ms: the lag is measured ten times a second");
     }
 }
@@ -123,15 +124,15 @@ fn is_origin(text: &str) -> bool {
     !text.contains('*') && url.is_some_and(|url| url.origin().ascii_serialization() == text)
 }
 
-fn is_https_or_here(text: &str) -> bool {
+fn is_https_or_loopback(text: &str) -> bool {
     let Ok(url) = text.parse::<Url>() else { return false };
-    let is_here = match url.host() {
+    let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     };
-    url.scheme() == "https" || (url.scheme() == "http" && is_here)
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
 /// Returns whether the text is a URL of Postgres. The library also reads `host=… user=…`, which nothing else here does.

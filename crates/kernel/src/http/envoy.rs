@@ -83,7 +83,7 @@ pub fn configuration(options: &Options) -> String {
     let port = |address: &Address| address.port.to_string();
     let path = |path: &PathBuf| quote(&path.display().to_string());
     let tokens = options.issuer.as_ref().map(|issuer| {
-        let public = indented(14, &routes.public());
+        let public = indent(14, &routes.public());
         fill(include_str!("envoy/tokens.yaml"), &[("issuer", quote(issuer)), ("public", public)])
     });
     let tls = options.tls.as_ref().map(|(certificate, key)| {
@@ -96,7 +96,7 @@ pub fn configuration(options: &Options) -> String {
         ("admin_port", port(&options.admin)),
         ("listen_host", quote(&options.listen.host)),
         ("listen_port", port(&options.listen)),
-        ("upstreams", indented(8, &options.upstreams.iter().map(upstream).collect::<String>())),
+        ("upstreams", indent(8, &options.upstreams.iter().map(upstream).collect::<String>())),
         ("descriptors", options.descriptors.display().to_string()),
         ("descriptor_file", path(&options.descriptors)),
         ("max_in_flight", options.max_in_flight.to_string()),
@@ -105,13 +105,13 @@ pub fn configuration(options: &Options) -> String {
         ("largest_body", routes.largest_body().to_string()),
         ("mark", protocol::X_TRANSCODED.to_string()),
         ("status", protocol::X_HTTP_CODE.to_string()),
-        ("services", indented(14, &services.iter().map(|name| format!("- {name}\n")).collect::<String>())),
-        ("local_replies", indented(12, &replies::mappers())),
-        ("methods", indented(14, &routes.methods())),
-        ("streams", indented(14, &routes.streams())),
-        ("foreign", indented(14, &routes.foreign())),
-        ("bodies", indented(14, &routes.bodies())),
-        ("compressors", indented(10, &compressors())),
+        ("services", indent(14, &services.iter().map(|name| format!("- {name}\n")).collect::<String>())),
+        ("local_replies", indent(12, &replies::mappers())),
+        ("methods", indent(14, &routes.methods())),
+        ("streams", indent(14, &routes.streams())),
+        ("foreign", indent(14, &routes.foreign())),
+        ("bodies", indent(14, &routes.bodies())),
+        ("compressors", indent(10, &compressors())),
         ("cors", cors.unwrap_or_default()),
         ("hsts", hsts.unwrap_or_default()),
         ("tokens", tokens.unwrap_or_default()),
@@ -139,14 +139,14 @@ fn fill(template: &str, values: &[(&str, String)]) -> String {
     text
 }
 
-fn indented(spaces: usize, text: &str) -> String {
+fn indent(spaces: usize, text: &str) -> String {
     text.lines().map(|line| format!("{:spaces$}{line}\n", "")).collect()
 }
 
 fn cors(origins: &[String]) -> String {
     let origins: String = origins.iter().map(|origin| format!("- {{ exact: {} }}\n", quote(origin))).collect();
     let values = [
-        ("origins", indented(20, &origins)),
+        ("origins", indent(20, &origins)),
         ("methods", web::METHODS.map(|method| method.to_string()).join(",")),
         ("allowed_headers", web::ALLOWED_HEADERS.join(",")),
         ("exposed_headers", web::EXPOSED_HEADERS.join(",")),

@@ -46,7 +46,7 @@ impl fmt::Display for Fault {
 /// The modules that a process is made of. There is one list per process, because the contract, whose policies and error
 /// reasons are looked up everywhere, is one.
 pub struct Modules {
-    identities: Vec<Identity>,
+    fingerprints: Vec<Fingerprint>,
     /// The merged contract.
     pub contract: &'static Contract,
     migrations: Vec<Set>,
@@ -70,20 +70,20 @@ pub struct Modules {
 
 impl fmt::Debug for Modules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.identities.iter().map(|identity| identity.name).collect();
+        let names: Vec<_> = self.fingerprints.iter().map(|fingerprint| fingerprint.name).collect();
         f.debug_tuple("Modules").field(&names).finish()
     }
 }
 
 /// What tells a module from another one of its name: its contract, and how much it registers of each.
 #[derive(PartialEq, Eq)]
-struct Identity {
+struct Fingerprint {
     name: &'static str,
     descriptors: &'static [u8],
     registered: [usize; 10],
 }
 
-impl Identity {
+impl Fingerprint {
     fn of(module: &Module) -> Self {
         let registered = [
             module.services.len(),
@@ -120,14 +120,14 @@ impl Modules {
     ) -> Result<&'static Self, Vec<Fault>> {
         let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(installed) = INSTALLED.get()
-            && installed.identities.iter().eq(&modules.iter().map(Identity::of).collect::<Vec<_>>())
+            && installed.fingerprints.iter().eq(&modules.iter().map(Fingerprint::of).collect::<Vec<_>>())
         {
             return Ok(installed);
         }
-        let assembled = Self::assemble(product, commands, modules)?;
-        events::install(assembled.handlers.clone(), assembled.subscribers.clone());
-        examples::install(assembled.examples.clone());
-        INSTALLED.set(assembled).map_err(|_| vec![Fault("a process has one list of modules".to_owned())])?;
+        let modules = Self::assemble(product, commands, modules)?;
+        events::install(modules.handlers.clone(), modules.subscribers.clone());
+        examples::install(modules.examples.clone());
+        INSTALLED.set(modules).map_err(|_| vec![Fault("a process has one list of modules".to_owned())])?;
         Ok(Self::installed())
     }
 
@@ -159,7 +159,7 @@ impl Modules {
         crate::alert::declare("jobs", "loop_panicked");
         let partitioned: Arc<[_]> = modules.iter().flat_map(|module| &module.partitioned).copied().collect();
         let mut all = Self {
-            identities: modules.iter().map(Identity::of).collect(),
+            fingerprints: modules.iter().map(Fingerprint::of).collect(),
             // Read until the process ends, by every request.
             contract: contract::install(contract),
             migrations: migrations::kernel().into_iter().chain(product).collect(),

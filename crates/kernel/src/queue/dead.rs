@@ -17,7 +17,7 @@ use crate::{
 
 /// A job that used up its attempts, or that stands for a row that was given up.
 #[derive(Debug, Clone, QueryableByName, serde::Serialize)]
-pub struct Dead {
+pub struct DeadJob {
     /// The id.
     #[diesel(sql_type = BigInt)]
     pub id: i64,
@@ -67,7 +67,7 @@ pub async fn add<J: Job>(connection: &Connection, job: &J, attempts: i32, error:
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn list(connection: &mut Connection, kind: Option<&str>, limit: i64) -> Result<Vec<Dead>> {
+pub async fn list(connection: &mut Connection, kind: Option<&str>, limit: i64) -> Result<Vec<DeadJob>> {
     const SQL: &str = "SELECT id, kind, payload::text AS payload, attempts, last_error AS error, dead_at FROM jobs \
         WHERE dead_at IS NOT NULL AND kind = coalesce(?, kind) ORDER BY dead_at DESC, id DESC LIMIT ?";
     Ok(Statement::new(SQL).bind::<Nullable<Text>, _>(kind).bind::<BigInt, _>(limit).load(connection).await?)
@@ -89,7 +89,7 @@ pub async fn redrive(connection: &mut Connection, ids: &[i64], kind: Option<&str
             ORDER BY key, id DESC \
             ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING) \
         SELECT id, kind, payload::text AS payload, attempts, last_error AS error, dead_at FROM dead";
-    let dead: Vec<Dead> = Statement::new(SQL)
+    let dead: Vec<DeadJob> = Statement::new(SQL)
         .bind::<Array<BigInt>, _>(ids)
         .bind::<Nullable<Text>, _>(kind)
         .bind::<BigInt, _>(limit)

@@ -17,7 +17,7 @@ pub const UNKNOWN: &str = "unknown";
 
 /// What waits in a lane.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Waiting {
+pub struct LaneDepth {
     /// The name of the lane, or [`UNKNOWN`].
     pub lane: String,
     /// The number of jobs and rows that are due and not taken, each counted up to [`LIMIT`].
@@ -30,11 +30,11 @@ pub struct Waiting {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn waiting(app: &App, kinds: &[Kind], rows: &'static [Rows]) -> Result<Vec<Waiting>> {
-    let mut found: Vec<_> = kinds.iter().map(|kind| kind.lane).chain(rows.iter().map(|rows| rows.lane)).collect();
-    found.sort_unstable_by_key(|lane| lane.name);
-    found.dedup_by_key(|lane| lane.name);
-    let mut found: Vec<_> = found.into_iter().map(|lane| Waiting::empty(lane.name)).collect();
+pub async fn by_lane(app: &App, kinds: &[Kind], rows: &'static [Rows]) -> Result<Vec<LaneDepth>> {
+    let mut lanes: Vec<_> = kinds.iter().map(|kind| kind.lane).chain(rows.iter().map(|rows| rows.lane)).collect();
+    lanes.sort_unstable_by_key(|lane| lane.name);
+    lanes.dedup_by_key(|lane| lane.name);
+    let mut depths: Vec<_> = lanes.into_iter().map(|lane| LaneDepth::empty(lane.name)).collect();
     let read = async move |connection: &mut Connection| {
         let (by_kind, mut by_table) = (store::depths(connection, LIMIT).await?, Vec::new());
         for rows in rows {
@@ -45,28 +45,28 @@ pub async fn waiting(app: &App, kinds: &[Kind], rows: &'static [Rows]) -> Result
     let (by_kind, by_table) = app.database.autocommit(read).await?;
     for depth in by_kind {
         let lane = kinds.iter().find(|kind| kind.name == depth.kind).map_or(UNKNOWN, |kind| kind.lane.name);
-        add(&mut found, lane, depth.jobs, depth.oldest_seconds);
+        add(&mut depths, lane, depth.jobs, depth.oldest_seconds);
     }
-    for waiting in &mut found {
-        waiting.due = waiting.due.min(LIMIT.into());
+    for depth in &mut depths {
+        depth.due = depth.due.min(LIMIT.into());
     }
     for (lane, depth) in by_table {
-        add(&mut found, lane, depth.rows, depth.oldest_seconds);
+        add(&mut depths, lane, depth.rows, depth.oldest_seconds);
     }
-    Ok(found)
+    Ok(depths)
 }
 
-fn add(found: &mut Vec<Waiting>, lane: &str, due: i64, oldest_seconds: f64) {
-    if !found.iter().any(|waiting| waiting.lane == lane) {
-        found.push(Waiting::empty(lane));
+fn add(depths: &mut Vec<LaneDepth>, lane: &str, due: i64, oldest_seconds: f64) {
+    if !depths.iter().any(|depth| depth.lane == lane) {
+        depths.push(LaneDepth::empty(lane));
     }
-    for waiting in found.iter_mut().filter(|waiting| waiting.lane == lane) {
-        waiting.due += due;
-        waiting.oldest_seconds = waiting.oldest_seconds.max(oldest_seconds);
+    for depth in depths.iter_mut().filter(|depth| depth.lane == lane) {
+        depth.due += due;
+        depth.oldest_seconds = depth.oldest_seconds.max(oldest_seconds);
     }
 }
 
-impl Waiting {
+impl LaneDepth {
     /// A lane in which nothing waits.
     pub(crate) fn empty(lane: &str) -> Self {
         Self { lane: lane.to_owned(), due: 0, oldest_seconds: 0.0 }
@@ -83,7 +83,7 @@ struct CountRow {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn dead(connection: &mut Connection) -> Result<i64> {
+pub async fn count_dead(connection: &mut Connection) -> Result<i64> {
     let sql =
         format!("SELECT count(*) AS jobs FROM (SELECT FROM jobs WHERE dead_at IS NOT NULL LIMIT {LIMIT}) AS dead");
     let row: CountRow = diesel::sql_query(sql).get_result(connection).await?;

@@ -60,9 +60,9 @@ pub struct Rows {
     pub(super) run: fn(App, Uuid) -> BoxFuture<'static, Result<()>>,
 }
 
-/// A row that was taken.
+/// A due row, which was put off for as long as its lease lasts.
 #[derive(QueryableByName)]
-pub(super) struct Taken {
+pub(super) struct DueRow {
     #[diesel(sql_type = SqlUuid)]
     pub(super) id: Uuid,
     #[diesel(sql_type = Nullable<Text>)]
@@ -97,7 +97,7 @@ impl Rows {
     }
 
     /// Takes at most `limit` due rows, and puts them off for `term`.
-    pub(super) async fn take(&self, connection: &mut Connection, limit: usize, term: Duration) -> Result<Vec<Taken>> {
+    pub(super) async fn take(&self, connection: &mut Connection, limit: usize, term: Duration) -> Result<Vec<DueRow>> {
         let statement = Statement::new(&self.take)
             .bind::<Double, _>(term.as_secs_f64())
             .bind::<BigInt, _>(i64::try_from(limit).unwrap_or(i64::MAX));

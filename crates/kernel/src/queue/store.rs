@@ -4,9 +4,9 @@ mod end;
 mod observe;
 mod take;
 
-pub(crate) use end::{Ended, bury, complete, retry};
+pub(crate) use end::{Retry, bury, complete, retry};
 pub(crate) use observe::depths;
-pub(crate) use take::{Room, Taken, renew, statement, take};
+pub(crate) use take::{LeasedJob, Room, renew, statement, take};
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

@@ -31,7 +31,7 @@ use crate::{
         Kind,
         outage::Outage,
         rows::Rows,
-        store::{self as queue, Ended},
+        store::{self as queue, Retry},
     },
     schedule::{self, Task},
 };
@@ -99,12 +99,12 @@ pub async fn run(work: Work, app: App, stop: CancellationToken) {
         worker.hand_back_all();
     }
     drained.cancel();
-    let last_words = async {
-        for ended in [books, depth] {
-            ended.await.ok();
+    let last_outcomes = async {
+        for task in [books, depth] {
+            task.await.ok();
         }
     };
-    if tokio::time::timeout(RECORD_TIMEOUT, last_words).await.is_err() {
+    if tokio::time::timeout(RECORD_TIMEOUT, last_outcomes).await.is_err() {
         tracing::warn!("a job was not returned to the queue in time; another worker takes it over when its lease ends");
     }
 }
@@ -121,7 +121,7 @@ pub async fn run_due(work: Work, app: &App) -> anyhow::Result<()> {
         worker.running.close();
         worker.running.wait().await;
         worker.running.reopen();
-        worker.record_ended().await.map_err(failed)?;
+        worker.record_outcomes().await.map_err(failed)?;
         if !some {
             return Ok(());
         }
@@ -141,23 +141,23 @@ struct Worker {
     slots: Slots,
     /// The tasks of the jobs that run.
     running: TaskTracker,
-    leases: Mutex<HashMap<i64, Running>>,
-    ended: Mutex<Vec<End>>,
-    ended_some: Notify,
+    leases: Mutex<HashMap<i64, RunningJob>>,
+    outcomes: Mutex<Vec<Outcome>>,
+    outcome_added: Notify,
     outage: Outage,
 }
 
 /// A job that runs.
-struct Running {
+struct RunningJob {
     lease: Uuid,
     task: AbortHandle,
 }
 
 /// How a run ended.
 #[derive(Debug)]
-enum End {
+enum Outcome {
     Done { id: i64, lease: Uuid },
-    Again(Ended),
+    Retry(Retry),
     Dead { id: i64, lease: Uuid, error: Option<String> },
 }
 
@@ -181,29 +181,29 @@ impl Worker {
             stop,
             running: TaskTracker::new(),
             leases: Mutex::default(),
-            ended: Mutex::default(),
-            ended_some: Notify::new(),
+            outcomes: Mutex::default(),
+            outcome_added: Notify::new(),
             outage: Outage::default(),
         }
     }
 
     /// Notes how a run ended, unless it was handed back or lost its lease meanwhile.
-    fn end(&self, id: i64, lease: Uuid, end: End) {
+    fn finish(&self, id: i64, lease: Uuid, outcome: Outcome) {
         let mut leases = lock(&self.leases);
         if leases.get(&id).is_some_and(|running| running.lease == lease) {
             leases.remove(&id);
-            lock(&self.ended).push(end);
-            self.ended_some.notify_one();
+            lock(&self.outcomes).push(outcome);
+            self.outcome_added.notify_one();
         }
     }
 
     /// Stops the jobs that still run, and returns them to the queue with their attempt.
     fn hand_back_all(&self) {
-        let (mut leases, mut ended) = (lock(&self.leases), lock(&self.ended));
-        for (id, Running { lease, task }) in leases.drain() {
+        let (mut leases, mut outcomes) = (lock(&self.leases), lock(&self.outcomes));
+        for (id, RunningJob { lease, task }) in leases.drain() {
             task.abort();
             tracing::warn!(job = id, "a job did not end in time and returns to the queue");
-            ended.push(End::Again(Ended { id, lease, wait: Duration::ZERO, returned: 1, error: None }));
+            outcomes.push(Outcome::Retry(Retry { id, lease, wait: Duration::ZERO, returned_attempts: 1, error: None }));
         }
     }
 }

@@ -88,8 +88,12 @@ impl CountedAttempt {
 
 /// The outcome of an attempt that is counted in memory or in Redis.
 enum Outcome {
-    At(i64),
-    Refused { limit: usize, wait_us: i64 },
+    /// At this time, in microseconds.
+    Counted(i64),
+    Refused {
+        limit: usize,
+        wait_us: i64,
+    },
 }
 
 impl Limiter {
@@ -100,18 +104,18 @@ impl Limiter {
     pub async fn attempt(&self, limits: &[AttemptLimit]) -> Result<CountedAttempt> {
         let inner = &*self.0;
         // The keys of one script must be on one node.
-        let together = match &inner.redis {
+        let group_size = match &inner.redis {
             Redis::Server(link) if link.is_cluster() => 1,
             _ => limits.len().max(1),
         };
         let mut counted = CountedAttempt::default();
-        for group in limits.chunks(together) {
+        for group in limits.chunks(group_size) {
             let outcome = match &inner.redis {
                 Redis::Local(_) => Ok(inner.logs.attempt(group, inner.clock.now().timestamp_micros())),
                 Redis::Server(link) => attempt_redis(link, group).await,
             };
             match outcome {
-                Ok(Outcome::At(at_us)) => counted.0.extend(group.iter().map(|limit| (*limit, at_us))),
+                Ok(Outcome::Counted(at_us)) => counted.0.extend(group.iter().map(|limit| (*limit, at_us))),
                 Ok(Outcome::Refused { limit, wait_us }) => {
                     self.take_back(counted).await;
                     return Err(refusal(&group[limit], Duration::from_micros(wait_us.unsigned_abs())));
@@ -176,7 +180,7 @@ async fn attempt_redis(link: &RedisLink, limits: &[AttemptLimit]) -> Result<Outc
     let keys: Vec<_> = limits.iter().map(|limit| limit.key.redis().to_vec()).collect();
     let args: Vec<_> = limits.iter().flat_map(|limit| [i64::from(limit.quota.requests), limit.window_us()]).collect();
     Ok(match link.script::<(usize, i64)>(&ATTEMPT, &keys, &args).await? {
-        (0, at_us) => Outcome::At(at_us),
+        (0, at_us) => Outcome::Counted(at_us),
         (number, wait_us) => Outcome::Refused { limit: number.min(limits.len()) - 1, wait_us },
     })
 }
@@ -238,7 +242,7 @@ impl Logs {
             let log = tables.entry(limit.name).or_default().log(limit, now_us);
             log.times_us.push_back(now_us);
         }
-        Outcome::At(now_us)
+        Outcome::Counted(now_us)
     }
 
     fn take_back(&self, limits: &[AttemptLimit], at_us: i64) {
@@ -288,7 +292,7 @@ mod tests {
     /// The wait, if the attempt was refused.
     fn wait_us(outcome: &Outcome) -> Option<i64> {
         match outcome {
-            Outcome::At(_) => None,
+            Outcome::Counted(_) => None,
             Outcome::Refused { wait_us, .. } => Some(*wait_us),
         }
     }
@@ -386,7 +390,7 @@ mod tests {
                 now_us += gap;
                 let within = counted.iter().filter(|&&at| now_us - at <= window_us as i64).count();
                 match logs.attempt(&limits, now_us) {
-                    Outcome::At(at_us) => {
+                    Outcome::Counted(at_us) => {
                         prop_assert!(within < requests as usize);
                         if is_taken_back { logs.take_back(&limits, at_us) } else { counted.push(at_us) }
                     }

@@ -30,7 +30,7 @@ const MAX_FIELD_BYTES: usize = 1024;
 
 /// What came with a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Received {
+pub struct UploadMetadata {
     /// The media type of the file; empty if nobody said.
     pub content_type: String,
     /// The name of the file, without a path; empty if nobody said.
@@ -48,14 +48,14 @@ pub async fn receive(
     upload: &mut Upload,
     content_type: &str,
     pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
-) -> Result<Received> {
+) -> Result<UploadMetadata> {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("multipart/form-data") {
         let mut pieces = std::pin::pin!(pieces);
         while let Some(piece) = upload.wait(async { pieces.next().await.transpose().map_err(of_stream) }).await? {
             upload.push(&piece).await?;
         }
-        return Ok(Received { content_type: content_type.to_owned(), ..Received::default() });
+        return Ok(UploadMetadata { content_type: content_type.to_owned(), ..UploadMetadata::default() });
     }
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed("The form has no boundary."))?;
     // The parser keeps what it can't use yet. Beside the file, that is not much.
@@ -64,8 +64,8 @@ pub async fn receive(
     read(upload, form, &allowance).await
 }
 
-async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &AtomicUsize) -> Result<Received> {
-    let mut received = Received::default();
+async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &AtomicUsize) -> Result<UploadMetadata> {
+    let mut received = UploadMetadata::default();
     while let Some(mut field) = upload.wait(next_field(&mut form)).await? {
         let Some(file_name) = field.file_name() else {
             let name = field.name().unwrap_or_default().to_owned();

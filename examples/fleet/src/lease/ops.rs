@@ -14,7 +14,7 @@ use mainstay_kernel::{
     page::{Start, Total},
     queue::{self, ignore_not_found},
     schedule::BATCH,
-    version::Expected,
+    version::ExpectedVersions,
 };
 use uuid::Uuid;
 
@@ -114,11 +114,11 @@ pub async fn end(
     connection: &mut Connection,
     permit: Permit,
     id: LeaseId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     now: DateTime<Utc>,
 ) -> Result<Lease> {
     let lease = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), lease.version)?;
+    ExpectedVersions::check(expected.as_ref(), lease.version)?;
     let lease = lease.end(now)?;
     finish(connection, &lease, now).await?;
     Ok(lease)

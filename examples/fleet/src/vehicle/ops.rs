@@ -7,7 +7,7 @@ use mainstay_kernel::{
     database::Connection,
     error::Result,
     page::{Start, Total},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 use super::{
@@ -62,12 +62,12 @@ pub async fn update(
     connection: &mut Connection,
     _: Permit,
     id: VehicleId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Vehicle> {
     let vehicle = store::lock(connection, id).await?;
-    Expected::check(expected.as_ref(), vehicle.version)?;
+    ExpectedVersions::check(expected.as_ref(), vehicle.version)?;
     let Some(next) = vehicle.apply(patch, now) else { return Ok(vehicle) };
     store::update(connection, &next).await?;
     Ok(next)
@@ -77,9 +77,14 @@ pub async fn update(
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `VEHICLE_LEASED`.
-pub async fn delete(connection: &mut Connection, _: Permit, id: VehicleId, expected: Option<Expected>) -> Result<()> {
+pub async fn delete(
+    connection: &mut Connection,
+    _: Permit,
+    id: VehicleId,
+    expected: Option<ExpectedVersions>,
+) -> Result<()> {
     let vehicle = store::lock(connection, id).await?;
-    Expected::check(expected.as_ref(), vehicle.version)?;
+    ExpectedVersions::check(expected.as_ref(), vehicle.version)?;
     vehicle.check_not_leased()?;
     store::delete(connection, id).await
 }

@@ -12,7 +12,7 @@ use crate::dashboard::system_log::{
     stored::StoredLine,
 };
 use mainstay_kernel::{
-    changes::{self, Cursor, EntryRow, Read},
+    changes::{self, Cursor, EntryBatch, EntryRow},
     database::Connection,
     error::Result,
 };
@@ -60,6 +60,6 @@ impl EntryRow for Row {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn follow(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<Read<StoredLine>> {
+pub async fn follow(connection: &mut Connection, cursor: Option<&Cursor>) -> Result<EntryBatch<StoredLine>> {
     changes::read::<Row>(connection, cursor).await
 }

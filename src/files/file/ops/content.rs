@@ -60,22 +60,22 @@ async fn fetch(app: &App, file: &File) -> Result<Upload> {
     let (storage, key) = (app.part::<Storage>(), File::upload_key(file.id));
     let size = storage.size(&key).await?.ok_or_else(|| incomplete("Nothing was uploaded yet."))?;
     let announced = usize::try_from(file.size_bytes).map_err(Error::internal)?;
-    let wrong = || incomplete("What was uploaded has another size than was announced.");
+    let wrong_size = || incomplete("What was uploaded has another size than was announced.");
     if usize::try_from(size) != Ok(announced) {
-        return Err(wrong());
+        return Err(wrong_size());
     }
     let mut content = storage.get(&key, None).await?.ok_or_else(|| incomplete("Nothing was uploaded yet."))?;
     let mut upload = Upload::begin(app.part::<Spool>(), file.owner, announced).await?;
     while let Some(piece) = upload.wait(async { content.next().await.transpose() }).await? {
         upload.push(&piece).await.map_err(|error| match error.reason() == Reason::PayloadTooLarge {
-            true => wrong(),
+            true => wrong_size(),
             false => error,
         })?;
     }
-    if upload.bytes() == announced { Ok(upload) } else { Err(wrong()) }
+    if upload.bytes() == announced { Ok(upload) } else { Err(wrong_size()) }
 }
 
-/// Checks an upload, and stores it as an orphan-to-be.
+/// Checks an upload, and stores it. Unless somebody keeps the object, it is deleted after an hour.
 ///
 /// # Errors
 /// `UNSUPPORTED_MEDIA_TYPE`, and the errors of the storage.
@@ -90,9 +90,9 @@ pub async fn store_upload(
     let head = upload.next().await?.unwrap_or_default();
     let content_type = content_type(declared, &head, purpose)?;
     let key = File::content_key(id, Uuid::from_bytes(random()));
-    let (noted, delete_at) = (key.clone(), app.clock.now() + ORPHAN_AGE);
-    let note = async move |connection: &mut _| store::intend(connection, &[noted], delete_at).await;
-    app.database.autocommit(note).await?;
+    let (registered_key, delete_at) = (key.clone(), app.clock.now() + ORPHAN_AGE);
+    let register = async move |connection: &mut _| store::register(connection, &[registered_key], delete_at).await;
+    app.database.autocommit(register).await?;
     fault::point("file.noted")?;
     if let Err(error) = app.part::<Storage>().put(&key, upload, &content_type).await {
         abandon(app, key).await;
@@ -102,7 +102,7 @@ pub async fn store_upload(
     Ok(Content { key, content_type, sha256: upload.hash() })
 }
 
-/// Has what was stored deleted soon, unless it was kept after all. If that fails, it is deleted later.
+/// Has a stored object deleted soon, unless it was kept after all. If that fails, it is deleted later.
 pub async fn abandon(app: &App, key: String) {
     let now = app.clock.now();
     let abandon = async move |connection: &mut _| store::abandon(connection, &key, now).await;

@@ -14,8 +14,8 @@ use mainstay_kernel::{
 
 use crate::{files::file::model::File, schema::stored_objects};
 
-/// Notes that objects are about to be written, and when they are orphans unless somebody [keeps](keep) them.
-pub async fn intend(connection: &mut Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
+/// Registers objects that are about to be written. They are deleted at `delete_at` unless somebody [keeps](keep) them.
+pub async fn register(connection: &mut Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
     let row = |key: &String| (stored_objects::key.eq(key.clone()), stored_objects::delete_at.eq(delete_at));
     let rows: Vec<_> = keys.iter().map(row).collect();
     diesel::insert_into(stored_objects::table).values(rows).execute(connection).await?;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use crate::{
     identity::user::model::User,
-    mail::{model::Subject, ops as mail},
+    mail::{model::Topic, ops as mail},
 };
 use mainstay_kernel::{app::App, database::Connection, error::Result, id::SessionId};
 
@@ -20,6 +20,6 @@ pub(super) async fn tell(app: &App, user: &User, session: SessionId) -> Result<(
     if now - user.created_at < NEW_USER_AGE {
         return Ok(());
     }
-    let subject = Subject::SignIn { session, user: user.id };
-    app.database.transaction(async move |connection: &mut Connection| mail::send(connection, subject, now).await).await
+    let topic = Topic::SignIn { session, user: user.id };
+    app.database.transaction(async move |connection: &mut Connection| mail::send(connection, topic, now).await).await
 }

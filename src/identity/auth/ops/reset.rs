@@ -11,7 +11,7 @@ use crate::{
         session::ops as session,
         user::{model::EmailAddress, store as user},
     },
-    mail::{model::Subject, ops as mail},
+    mail::{model::Topic, ops as mail},
 };
 use mainstay_kernel::{
     app::App,
@@ -36,7 +36,7 @@ pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Resu
         .transaction(async move |connection: &mut Connection| {
             let found = user::by_email(connection, &email).await?;
             let user = found.map_or(UserId(request), |(user, _)| user.id);
-            mail::send(connection, Subject::PasswordReset { request, user }, now).await
+            mail::send(connection, Topic::PasswordReset { request, user }, now).await
         })
         .await
 }

@@ -8,7 +8,7 @@ use crate::{
         registration::{model::Registration, store},
         user::model::{EmailAddress, Language},
     },
-    mail::{model::Subject, ops as mail},
+    mail::{model::Topic, ops as mail},
 };
 use mainstay_kernel::{app::App, database::Connection, error::Result};
 
@@ -23,7 +23,7 @@ pub async fn request(app: &App, email: EmailAddress, language: Language, from: I
     app.database
         .transaction(async move |connection: &mut Connection| {
             store::insert(connection, &registration).await?;
-            mail::send(connection, Subject::Registration(registration.id), now).await
+            mail::send(connection, Topic::Registration(registration.id), now).await
         })
         .await
 }

@@ -9,17 +9,17 @@ use serde_json::{Map, Value, json};
 use super::sigv4;
 use crate::mail::{
     config::Provider,
-    transport::{Outgoing, Sender},
+    transport::{OutgoingMail, Sender},
 };
 
 /// The headers that a mail has in addition to those that an API has fields for.
-fn headers(mail: &Outgoing, from: &Sender) -> Map<String, Value> {
+fn headers(mail: &OutgoingMail, from: &Sender) -> Map<String, Value> {
     let automation = from.automation_headers(mail).into_iter().map(|(name, value)| (name.to_owned(), value.into()));
     std::iter::once(("Message-ID".to_owned(), from.message_id(mail).into())).chain(automation).collect()
 }
 
 /// <https://resend.com/docs/api-reference/emails/send-email>
-pub(super) fn resend(mail: &Outgoing, from: &Sender) -> Value {
+pub(super) fn resend(mail: &OutgoingMail, from: &Sender) -> Value {
     let letter = &mail.letter;
     json!({
         "from": from.mailbox().to_string(), "to": [mail.to], "subject": letter.subject, "text": letter.text,
@@ -29,7 +29,7 @@ pub(super) fn resend(mail: &Outgoing, from: &Sender) -> Value {
 
 /// <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send>; links are left as they are, because some
 /// hold secrets.
-pub(super) fn sendgrid(mail: &Outgoing, from: &Sender) -> Value {
+pub(super) fn sendgrid(mail: &OutgoingMail, from: &Sender) -> Value {
     let (letter, mailbox, off) = (&mail.letter, from.mailbox(), json!({ "enable": false }));
     json!({
         "personalizations": [{ "to": [{ "email": mail.to }] }],
@@ -44,7 +44,7 @@ pub(super) fn sendgrid(mail: &Outgoing, from: &Sender) -> Value {
 }
 
 /// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
-pub(super) fn ses(mail: &Outgoing, from: &Sender, mime_base64: &str) -> Value {
+pub(super) fn ses(mail: &OutgoingMail, from: &Sender, mime_base64: &str) -> Value {
     json!({
         "FromEmailAddress": from.mailbox().to_string(),
         "Destination": { "ToAddresses": [mail.to] },
@@ -56,7 +56,7 @@ pub(super) fn ses(mail: &Outgoing, from: &Sender, mime_base64: &str) -> Value {
 pub(super) fn authorize(
     headers: &mut HeaderMap,
     provider: &Provider,
-    mail: &Outgoing,
+    mail: &OutgoingMail,
     uri: &Uri,
     body: &Bytes,
     now: DateTime<Utc>,

@@ -37,7 +37,7 @@ pub async fn add(app: &App) -> Result<usize> {
 
 /// The result of making the sums anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rebuilt {
+pub struct RebuildReport {
     /// The number of sums.
     pub sums: usize,
     /// What was stored and was not what the ledger adds up to, one sentence each.
@@ -48,7 +48,7 @@ pub struct Rebuilt {
 ///
 /// # Errors
 /// Any error of Postgres, and `INTERNAL_ERROR` if the new sums differ too; nothing has changed then.
-pub async fn rebuild(app: &App) -> Result<Rebuilt> {
+pub async fn rebuild(app: &App) -> Result<RebuildReport> {
     app.database
         .transaction(async |connection| {
             store::begin_again(connection).await?;
@@ -58,7 +58,7 @@ pub async fn rebuild(app: &App) -> Result<Rebuilt> {
                 return Err(mainstay_kernel::error::Error::internal(anyhow::anyhow!("after all: {}", difference.sum)));
             }
             let faults = before.into_iter().map(|difference| difference.sum).collect();
-            Ok(Rebuilt { sums, faults })
+            Ok(RebuildReport { sums, faults })
         })
         .await
 }

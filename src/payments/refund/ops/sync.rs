@@ -160,9 +160,9 @@ async fn sync_once(app: &App, id: PaymentId) -> Result<Option<String>> {
     // Returned refunds first: they free up amounts.
     for failed in refunds.failed {
         match app.database.transaction(async move |connection| reverse(connection, id, failed, now).await).await? {
-            Reversed::Nothing => {}
-            Reversed::Early => pending = Some("a returned refund is still pending here".to_owned()),
-            Reversed::Refund(refund, amount) => alert(
+            ReversalOutcome::Nothing => {}
+            ReversalOutcome::Early => pending = Some("a returned refund is still pending here".to_owned()),
+            ReversalOutcome::Refund(refund, amount) => alert(
                 "refund_returned",
                 refund.0,
                 &format!("the bank returned {amount}, which the cardholder is still owed"),
@@ -229,7 +229,7 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
 }
 
 /// The result of reversing a refund that failed at the gateway.
-enum Reversed {
+enum ReversalOutcome {
     /// Nothing changed: the refund was never in the ledger, or was already reversed.
     Nothing,
     /// Nothing changed yet: the refund is still pending here. The gateway may still answer its key with success,
@@ -246,7 +246,7 @@ async fn reverse(
     id: PaymentId,
     failed: FailedRefund,
     now: DateTime<Utc>,
-) -> Result<Reversed> {
+) -> Result<ReversalOutcome> {
     let order = payment::get(connection, Visibility::All, id).await?.order;
     let order = order::lock(connection, Visibility::All, order).await?;
     let payment = payment::lock(connection, Visibility::All, id).await?;
@@ -254,7 +254,7 @@ async fn reverse(
     let Some(refund) = store::lock_known(connection, id, &gateway_id).await? else {
         let ours = of_payment(connection, id, subject).await?;
         let is_pending = ours.is_some_and(|refund| refund.state == State::Pending);
-        return Ok(if is_pending { Reversed::Early } else { Reversed::Nothing });
+        return Ok(if is_pending { ReversalOutcome::Early } else { ReversalOutcome::Nothing });
     };
     ledger::book(connection, &Posting::reversal(&refund, &gateway_id), now).await?;
     let refund = refund.mark_returned(now);
@@ -265,7 +265,7 @@ async fn reverse(
         order::update(connection, &order.with_state(state, now)).await?;
     }
     events::publish(connection, &[event::<RefundFailed>(&refund)], now).await?;
-    Ok(Reversed::Refund(refund.id, refund.amount))
+    Ok(ReversalOutcome::Refund(refund.id, refund.amount))
 }
 
 /// Locks and returns the refund that the gateway names, if it belongs to the payment.

@@ -10,7 +10,7 @@ use crate::{
         },
         id::FileId,
     },
-    mail::{model::Subject, ops as mail},
+    mail::{model::Topic, ops as mail},
     support::{
         comment::{model::Comment, store},
         id::{CommentId, TicketId},
@@ -51,7 +51,7 @@ pub async fn create(
     // The customer is told what staff answered; staff follows the queue.
     let is_answer = ticket.requester.is_some_and(|requester| requester.0 != caller.principal());
     if is_answer && caller.role() != Role::Customer {
-        mail::send(connection, Subject::TicketReply { comment: comment.id, ticket: id }, now).await?;
+        mail::send(connection, Topic::TicketReply { comment: comment.id, ticket: id }, now).await?;
     }
     Ok(comment)
 }

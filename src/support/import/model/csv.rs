@@ -80,15 +80,15 @@ pub(crate) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Res
         return Err(Fault::File(format!("The first row names the column `{}` twice.", column.name())));
     }
     // The end is known only after the last row was read, so each row is held back until the next one is read.
-    let mut behind = next(&mut reader, &mut record)?;
-    while let Some(line) = behind {
+    let mut next_line = next(&mut reader, &mut record)?;
+    while let Some(line) = next_line {
         let current = std::mem::take(&mut record);
-        behind = next(&mut reader, &mut record)?;
-        let last = behind.is_none().then(|| end.get());
+        next_line = next(&mut reader, &mut record)?;
+        let last = next_line.is_none().then(|| end.get());
         // The line is counted back from the end of the row, because blank lines before it are not part of it.
         let breaks = current.as_slice().iter().filter(|&&byte| byte == b'\n').count();
-        let own = last.is_none_or(|end| end.closed && !end.quoted);
-        let line = line - i64::try_from(breaks).unwrap_or(0) - i64::from(own);
+        let has_line_break = last.is_none_or(|end| end.closed && !end.quoted);
+        let line = line - i64::try_from(breaks).unwrap_or(0) - i64::from(has_line_break);
         if !each(Entry { line, row: row(&columns, &current, last) }) {
             return Ok(());
         }
@@ -113,13 +113,13 @@ fn fault(error: csv::Error) -> Fault {
 }
 
 fn row(columns: &[Column], record: &ByteRecord, last: Option<End>) -> Result<Row, String> {
-    let (has, wants) = (record.len(), columns.len());
-    let cut = last.is_some_and(|end| end.quoted || (!end.closed && has < wants));
-    if cut {
-        return Err(format!("row ends in the middle: {has} of {wants} fields"));
+    let (found, expected) = (record.len(), columns.len());
+    let is_truncated = last.is_some_and(|end| end.quoted || (!end.closed && found < expected));
+    if is_truncated {
+        return Err(format!("row ends in the middle: {found} of {expected} fields"));
     }
-    if has != wants {
-        return Err(format!("row has {has} of {wants} fields"));
+    if found != expected {
+        return Err(format!("row has {found} of {expected} fields"));
     }
     let mut raw = Raw::default();
     for (column, bytes) in columns.iter().zip(record) {
@@ -150,9 +150,9 @@ fn row(columns: &[Column], record: &ByteRecord, last: Option<End>) -> Result<Row
 mod tests {
     use super::*;
 
-    type Read = (i64, Result<(String, String), String>);
+    type ParsedRow = (i64, Result<(String, String), String>);
 
-    fn rows(file: &str) -> Vec<Read> {
+    fn rows(file: &str) -> Vec<ParsedRow> {
         let mut rows = Vec::new();
         let mut each = |entry: Entry| {
             rows.push((entry.line, entry.row.map(|row| (row.content.subject, row.content.body))));
@@ -162,11 +162,11 @@ mod tests {
         rows
     }
 
-    fn good(line: i64, subject: &str, body: &str) -> (i64, Result<(String, String), String>) {
+    fn good(line: i64, subject: &str, body: &str) -> ParsedRow {
         (line, Ok((subject.to_owned(), body.to_owned())))
     }
 
-    fn bad(line: i64, message: &str) -> (i64, Result<(String, String), String>) {
+    fn bad(line: i64, message: &str) -> ParsedRow {
         (line, Err(message.to_owned()))
     }
 

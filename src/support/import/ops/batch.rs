@@ -16,7 +16,7 @@ use crate::{
     operations::model::RowError,
     support::import::{
         model::{self as import, Entry, Fault, Format},
-        store::{self, Incoming},
+        store::{self, IncomingRow},
     },
 };
 use mainstay_kernel::{
@@ -32,7 +32,7 @@ const ROWS: usize = 1000;
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// The valid rows.
-    pub(crate) rows: Vec<Incoming>,
+    pub(crate) rows: Vec<IncomingRow>,
     /// The invalid rows.
     pub(crate) errors: Vec<RowError>,
 }
@@ -179,7 +179,7 @@ impl Collector {
                 let occurrence = self.seen.entry(row.hash).and_modify(|seen| *seen += 1).or_insert(1);
                 if !skipped {
                     let id = TicketId::generate(self.now);
-                    self.batch.rows.push(Incoming { id, occurrence: *occurrence, row });
+                    self.batch.rows.push(IncomingRow { id, occurrence: *occurrence, row });
                 }
             }
             Err(message) if !skipped => {

@@ -33,7 +33,7 @@ impl Includes {
 
 /// What belongs to some tickets.
 #[derive(Debug, Default)]
-pub struct Included {
+pub struct IncludedResources {
     /// The first of each ticket, plus one if there are more.
     pub comments: HashMap<TicketId, Vec<Comment>>,
     /// The first of each ticket, plus one if there are more.
@@ -43,7 +43,7 @@ pub struct Included {
 }
 
 /// Returns what belongs to tickets that the caller reaches, in one round trip.
-pub async fn include(connection: &Connection, tickets: &[Ticket], includes: Includes) -> Result<Included> {
+pub async fn include(connection: &Connection, tickets: &[Ticket], includes: Includes) -> Result<IncludedResources> {
     let ids: Vec<_> = tickets.iter().map(|ticket| ticket.id).collect();
     let requesters: Vec<_> = tickets.iter().filter_map(|ticket| ticket.requester).collect();
     let limit = includes.limit + 1;
@@ -52,7 +52,8 @@ pub async fn include(connection: &Connection, tickets: &[Ticket], includes: Incl
         when(includes.activities, comments::first_activities(connection, &ids, limit)),
         when(includes.requester, store::names(connection, &requesters)),
     )?;
-    let mut included = Included { requesters: requesters.into_iter().collect(), ..Included::default() };
+    let mut included =
+        IncludedResources { requesters: requesters.into_iter().collect(), ..IncludedResources::default() };
     for comment in comments {
         included.comments.entry(comment.ticket).or_default().push(comment);
     }

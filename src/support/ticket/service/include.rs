@@ -17,7 +17,7 @@ use crate::{
         },
         ticket::{
             model::Ticket,
-            ops::{Included, Includes},
+            ops::{IncludedResources, Includes},
             service::convert,
         },
     },
@@ -39,7 +39,7 @@ pub(super) fn tickets(
     method: &Method,
     includes: Includes,
     tickets: Vec<Ticket>,
-    mut included: Included,
+    mut included: IncludedResources,
 ) -> Vec<pb::Ticket> {
     let one = |ticket: Ticket| {
         let (id, requester) = (ticket.id, ticket.requester);

@@ -7,7 +7,7 @@ use mainstay_kernel::{
     error::Result,
     id::AccountId,
     page::{Start, Total},
-    version::Expected,
+    version::ExpectedVersions,
 };
 
 use super::{
@@ -61,12 +61,12 @@ pub async fn update(
     connection: &mut Connection,
     permit: Permit,
     id: SampleItemId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
     patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<SampleItem> {
     let sample_item = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), sample_item.version)?;
+    ExpectedVersions::check(expected.as_ref(), sample_item.version)?;
     let Some(next) = sample_item.apply(patch, now) else { return Ok(sample_item) };
     store::update(connection, &next).await?;
     Ok(next)
@@ -80,9 +80,9 @@ pub async fn delete(
     connection: &mut Connection,
     permit: Permit,
     id: SampleItemId,
-    expected: Option<Expected>,
+    expected: Option<ExpectedVersions>,
 ) -> Result<()> {
     let sample_item = store::lock(connection, permit.visibility(), id).await?;
-    Expected::check(expected.as_ref(), sample_item.version)?;
+    ExpectedVersions::check(expected.as_ref(), sample_item.version)?;
     store::delete(connection, id).await
 }

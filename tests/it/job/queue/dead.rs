@@ -9,7 +9,7 @@ use mainstay_kernel::{
 
 use super::{
     JOBS,
-    sample::{Act, add, make_due, plain, start, work},
+    sample::{Action, add, make_due, plain, start, work},
 };
 use crate::job::wait_for_count;
 
@@ -17,7 +17,7 @@ use crate::job::wait_for_count;
 async fn a_panic_fails_the_attempt_and_a_dead_job_can_be_redriven() {
     let (database, state, app) = start().await;
     let _worker = work(&app);
-    let job = plain(Act::Panic);
+    let job = plain(Action::Panic);
     add(&app, job).await;
     let failed = "SELECT count(*) FROM jobs WHERE attempts = 1 AND lease IS NULL AND last_error = 'it panicked' \
                   AND due_at > now() + interval '500 milliseconds'";
@@ -51,7 +51,7 @@ async fn a_panic_fails_the_attempt_and_a_dead_job_can_be_redriven() {
 async fn a_job_is_not_dead_before_it_is_given_up() {
     let (database, state, app) = start().await;
     state.give_up_fails.store(true, Ordering::SeqCst);
-    add(&app, plain(Act::Fail)).await;
+    add(&app, plain(Action::Fail)).await;
     database.sql("UPDATE jobs SET attempts = 1").await;
     let _worker = work(&app);
     let waits = "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NULL AND dead_at IS NULL";

@@ -4,16 +4,17 @@ use std::sync::atomic::Ordering;
 
 use super::{
     JOBS,
-    sample::{Act, Plain, add, plain, start, work},
+    sample::{Action, PlainJob, add, plain, start, work},
 };
 use crate::{job::wait_for_count, support::eventually};
 
 /// Whether the run succeeds, fails, or fails for the last time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_lost_its_lease_changes_nothing() {
-    for (act, attempts, given_up) in [(Act::Wait, 0, 0), (Act::WaitAndFail, 0, 0), (Act::WaitAndFail, 1, 1)] {
+    for (action, attempts, given_up) in [(Action::Wait, 0, 0), (Action::WaitAndFail, 0, 0), (Action::WaitAndFail, 1, 1)]
+    {
         let (database, state, app) = start().await;
-        add(&app, plain(act)).await;
+        add(&app, plain(action)).await;
         database.sql(&format!("UPDATE jobs SET attempts = {attempts}")).await;
         let _worker = work(&app);
         state.started.notified().await;
@@ -23,11 +24,11 @@ async fn a_run_that_lost_its_lease_changes_nothing() {
         eventually("the run has ended", async || state.given_up.load(Ordering::SeqCst) == given_up).await;
         // Ends are recorded in turn: that of the last one after that of the first.
         for _ in 0..2 {
-            add(&app, plain(Act::Nothing)).await;
+            add(&app, plain(Action::Nothing)).await;
             wait_for_count(&database, JOBS, 1).await;
         }
         let theirs = "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NOT NULL AND dead_at IS NULL";
-        assert_eq!(database.number(theirs).await, 1, "{act:?} after {attempts}");
+        assert_eq!(database.number(theirs).await, 1, "{action:?} after {attempts}");
     }
 }
 
@@ -35,12 +36,12 @@ async fn a_run_that_lost_its_lease_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_replaced_during_its_last_attempt_is_not_given_up() {
     let (database, state, app) = start().await;
-    let job = plain(Act::WaitAndFail);
+    let job = plain(Action::WaitAndFail);
     add(&app, job).await;
     database.sql("UPDATE jobs SET attempts = 1").await;
     let _worker = work(&app);
     state.started.notified().await;
-    add(&app, Plain { act: Act::Nothing, ..job }).await;
+    add(&app, PlainJob { action: Action::Nothing, ..job }).await;
     state.gate.add_permits(1);
     wait_for_count(&database, JOBS, 0).await;
     assert_eq!((state.runs.load(Ordering::SeqCst), state.given_up.load(Ordering::SeqCst)), (2, 0));
@@ -49,7 +50,7 @@ async fn a_job_that_is_replaced_during_its_last_attempt_is_not_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_dead_as_soon_as_its_last_attempt_has_failed() {
     let (database, _state, app) = start().await;
-    add(&app, plain(Act::Fail)).await;
+    add(&app, plain(Action::Fail)).await;
     database.sql("UPDATE jobs SET attempts = 1").await;
     let _worker = work(&app);
     wait_for_count(&database, "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NULL", 1).await;

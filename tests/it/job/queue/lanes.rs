@@ -22,31 +22,31 @@ use uuid::Uuid;
 
 use super::{
     JOBS,
-    sample::{self, Act, Grouped, Plain, add, plain, start},
+    sample::{self, Action, GroupedJob, PlainJob, add, plain, start},
 };
 use crate::{job::wait_for_count, support::eventually};
 
 /// The slots of the lane to which kinds move.
 const SLOTS: usize = 2;
 
-/// `Plain` in a lane of another name.
+/// `PlainJob` in a lane of another name.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Moved(Plain);
+struct PlainJobInNarrowLane(PlainJob);
 
-/// A kind that stays where `Plain` was, so that its lane is still there.
+/// Another kind in the lane of `PlainJob`, so that the lane still exists.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Stayed(Plain);
+struct JobInOldLane(PlainJob);
 
-/// `Plain` in a serial lane.
+/// `PlainJob` in a serial lane.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Lined(Plain);
+struct PlainJobInSerialLane(PlainJob);
 
-/// `Grouped` in a lane that is not serial.
+/// `GroupedJob` in a lane that is not serial.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Scattered(Grouped);
+struct GroupedJobInParallelLane(GroupedJob);
 
-impl Job for Moved {
-    const NAME: &'static str = <Plain as Job>::NAME;
+impl Job for PlainJobInNarrowLane {
+    const NAME: &'static str = <PlainJob as Job>::NAME;
     const MAX_ATTEMPTS: i32 = 2;
     const LANE: Lane = Lane::new("narrow", |_| SLOTS);
 
@@ -55,20 +55,20 @@ impl Job for Moved {
     }
 }
 
-impl Job for Stayed {
-    const NAME: &'static str = "stayed";
+impl Job for JobInOldLane {
+    const NAME: &'static str = "in_old_lane";
     const MAX_ATTEMPTS: i32 = 2;
-    const LANE: Lane = <Plain as Job>::LANE;
+    const LANE: Lane = <PlainJob as Job>::LANE;
 
     fn subject(&self) -> Uuid {
         self.0.subject
     }
 }
 
-impl Job for Lined {
-    const NAME: &'static str = <Plain as Job>::NAME;
+impl Job for PlainJobInSerialLane {
+    const NAME: &'static str = <PlainJob as Job>::NAME;
     const MAX_ATTEMPTS: i32 = 2;
-    const LANE: Lane = Lane::serial("lined", |_| SLOTS);
+    const LANE: Lane = Lane::serial("serial", |_| SLOTS);
 
     fn subject(&self) -> Uuid {
         self.0.subject
@@ -79,8 +79,8 @@ impl Job for Lined {
     }
 }
 
-impl Job for Scattered {
-    const NAME: &'static str = <Grouped as Job>::NAME;
+impl Job for GroupedJobInParallelLane {
+    const NAME: &'static str = <GroupedJob as Job>::NAME;
     const MAX_ATTEMPTS: i32 = 2;
     const LANE: Lane = Lane::new("narrow", |_| SLOTS);
 
@@ -89,25 +89,25 @@ impl Job for Scattered {
     }
 }
 
-impl Handler for Moved {
+impl Handler for PlainJobInNarrowLane {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
         self.0.run(app, stop).await
     }
 }
 
-impl Handler for Stayed {
+impl Handler for JobInOldLane {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
         self.0.run(app, stop).await
     }
 }
 
-impl Handler for Lined {
+impl Handler for PlainJobInSerialLane {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
         self.0.run(app, stop).await
     }
 }
 
-impl Handler for Scattered {
+impl Handler for GroupedJobInParallelLane {
     async fn run(self, app: &App, stop: &CancellationToken) -> Result<()> {
         self.0.run(app, stop).await
     }
@@ -122,15 +122,16 @@ fn work_on(app: &App, jobs: &'static [Kind]) -> DropGuard {
 
 async fn add_waiting_jobs(app: &App, count: usize) {
     for _ in 0..count {
-        add(app, plain(Act::Wait)).await;
+        add(app, plain(Action::Wait)).await;
     }
 }
 
 /// Whether or not its old lane is still there.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_that_moved_runs_within_the_slots_of_its_new_lane() {
-    static RENAMED: LazyLock<[Kind; 1]> = LazyLock::new(|| [Kind::of::<Moved>()]);
-    static MOVED: LazyLock<[Kind; 2]> = LazyLock::new(|| [Kind::of::<Moved>(), Kind::of::<Stayed>()]);
+    static RENAMED: LazyLock<[Kind; 1]> = LazyLock::new(|| [Kind::of::<PlainJobInNarrowLane>()]);
+    static MOVED: LazyLock<[Kind; 2]> =
+        LazyLock::new(|| [Kind::of::<PlainJobInNarrowLane>(), Kind::of::<JobInOldLane>()]);
     let lists: [&'static [Kind]; 2] = [&*RENAMED, &*MOVED];
     for kinds in lists {
         let (database, state, app) = start().await;
@@ -149,12 +150,13 @@ async fn a_kind_that_moved_runs_within_the_slots_of_its_new_lane() {
 /// Jobs with a serial key run one at a time in any lane, and those without one run in a serial lane too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_whose_lane_became_serial_or_is_so_no_more_runs() {
-    static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| [Kind::of::<Lined>(), Kind::of::<Scattered>()]);
+    static KINDS: LazyLock<[Kind; 2]> =
+        LazyLock::new(|| [Kind::of::<PlainJobInSerialLane>(), Kind::of::<GroupedJobInParallelLane>()]);
     let (database, state, app) = start().await;
     for number in 0..8 {
-        add(&app, plain(Act::Sleep(5))).await;
+        add(&app, plain(Action::Sleep(5))).await;
         let subject = id::new(Clock::default().now());
-        add(&app, Grouped { subject, group: number % 2, act: Act::Sleep(5) }).await;
+        add(&app, GroupedJob { subject, group: number % 2, action: Action::Sleep(5) }).await;
     }
     let _worker = work_on(&app, &*KINDS);
     wait_for_count(&database, JOBS, 0).await;

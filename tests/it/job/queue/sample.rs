@@ -38,7 +38,7 @@ pub(super) struct State {
     pub(super) given_up: AtomicUsize,
     /// Whether the next attempt to give up a job fails.
     pub(super) give_up_fails: AtomicBool,
-    /// What a job waits for that is to wait.
+    /// What [`Action::Wait`] and [`Action::WaitAndFail`] wait for.
     pub(super) gate: Semaphore,
     pub(super) started: Notify,
     pub(super) was_dropped: AtomicBool,
@@ -62,7 +62,7 @@ impl Default for State {
 
 /// What a job does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Act {
+pub(super) enum Action {
     Nothing,
     Sleep(u64),
     Wait,
@@ -73,20 +73,20 @@ pub(super) enum Act {
 
 /// A job in a lane of its own.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Plain {
+pub(super) struct PlainJob {
     pub(super) subject: Uuid,
-    pub(super) act: Act,
+    pub(super) action: Action,
 }
 
 /// A job that runs serially with others of its group.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Grouped {
+pub(super) struct GroupedJob {
     pub(super) subject: Uuid,
     pub(super) group: u8,
-    pub(super) act: Act,
+    pub(super) action: Action,
 }
 
-impl Job for Plain {
+impl Job for PlainJob {
     const NAME: &'static str = "plain";
     const MAX_ATTEMPTS: i32 = 2;
     const LANE: Lane = Lane::new("plain", |_| 4);
@@ -96,7 +96,7 @@ impl Job for Plain {
     }
 }
 
-impl Job for Grouped {
+impl Job for GroupedJob {
     const NAME: &'static str = "grouped";
     const MAX_ATTEMPTS: i32 = 2;
     const LANE: Lane = Lane::serial("grouped", |_| 4);
@@ -124,7 +124,7 @@ impl Drop for DropNote<'_> {
     }
 }
 
-async fn act(app: &App, key: String, act: Act) -> Result<()> {
+async fn perform(app: &App, key: String, action: Action) -> Result<()> {
     let state = app.part::<Arc<State>>();
     state.runs.fetch_add(1, Ordering::SeqCst);
     let is_alone = {
@@ -138,23 +138,23 @@ async fn act(app: &App, key: String, act: Act) -> Result<()> {
     }
     state.started.notify_one();
     let mut note = DropNote { state, has_ended: false };
-    match act {
-        Act::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
-        Act::Wait | Act::WaitAndFail => state.gate.acquire().await.expect("open").forget(),
-        Act::Panic => panic!("as the test wants"),
-        Act::Fail | Act::Nothing => {}
+    match action {
+        Action::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        Action::Wait | Action::WaitAndFail => state.gate.acquire().await.expect("open").forget(),
+        Action::Panic => panic!("as the test wants"),
+        Action::Fail | Action::Nothing => {}
     }
     note.has_ended = true;
     state.running.lock().expect("no panic").remove(&key);
-    match act {
-        Act::Fail | Act::WaitAndFail => Err(Error::internal(anyhow::anyhow!("as the test wants"))),
-        Act::Nothing | Act::Sleep(_) | Act::Wait | Act::Panic => Ok(()),
+    match action {
+        Action::Fail | Action::WaitAndFail => Err(Error::internal(anyhow::anyhow!("as the test wants"))),
+        Action::Nothing | Action::Sleep(_) | Action::Wait | Action::Panic => Ok(()),
     }
 }
 
-impl Handler for Plain {
+impl Handler for PlainJob {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        act(app, queue::key::<Self>(self.subject), self.act).await
+        perform(app, queue::key::<Self>(self.subject), self.action).await
     }
 
     async fn give_up(self, app: &App) -> Result<()> {
@@ -167,15 +167,15 @@ impl Handler for Plain {
     }
 }
 
-impl Handler for Grouped {
+impl Handler for GroupedJob {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
-        act(app, format!("group:{}", self.group), self.act).await
+        perform(app, format!("group:{}", self.group), self.action).await
     }
 }
 
 /// What the workers of these tests run: their own jobs, and no task that would add others.
 pub(super) fn jobs() -> Work {
-    static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| [Kind::of::<Plain>(), Kind::of::<Grouped>()]);
+    static KINDS: LazyLock<[Kind; 2]> = LazyLock::new(|| [Kind::of::<PlainJob>(), Kind::of::<GroupedJob>()]);
     Work { jobs: &*KINDS, tasks: &[], ..modules().work() }
 }
 
@@ -203,8 +203,8 @@ pub(super) async fn add<J: Job + Copy>(app: &App, job: J) {
     app.database.transaction(add).await.expect("added");
 }
 
-pub(super) fn plain(act: Act) -> Plain {
-    Plain { subject: id::new(Clock::default().now()), act }
+pub(super) fn plain(action: Action) -> PlainJob {
+    PlainJob { subject: id::new(Clock::default().now()), action }
 }
 
 /// Makes jobs that wait for their next attempt due.

@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::Status;
 
 use crate::{
-    budget::{Budget, Spent},
+    budget::{Budget, Reservation},
     contract::Method,
     error::{Error, Reason},
     http::middleware::{
@@ -131,7 +131,7 @@ struct Bounded {
     /// Messages that the charge of the request has paid for.
     free: usize,
     draining: BoxFuture<'static, ()>,
-    _counted: (Spent, DropGuard),
+    _counted: (Reservation, DropGuard),
 }
 
 /// A request body that ends with the response.

@@ -130,10 +130,10 @@ fn limit<S: Next>(
                 Ok(response)
             })
         }
-        Err(question) => {
+        Err(charges) => {
             let mut next = next.clone();
             Box::pin(async move {
-                let decision = limiter.ask(question).await;
+                let decision = limiter.charge_via_redis(charges).await;
                 if !decision.allowed {
                     return Ok(refusal(&limiter, &decision));
                 }

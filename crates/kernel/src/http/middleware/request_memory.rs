@@ -23,7 +23,7 @@ use super::{
     rate_limit,
 };
 use crate::{
-    budget::{Budget, Spent},
+    budget::{Budget, Reservation},
     contract,
     error::{Error, Reason},
 };
@@ -53,7 +53,7 @@ impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
             return next.pass(request);
         }
         let memory = Arc::new(MemoryUse {
-            spent: Mutex::new(self.budget.open(rate_limit::client(&request))),
+            reservation: Mutex::new(self.budget.open(rate_limit::client(&request))),
             is_refused: AtomicBool::new(false),
         });
         let own = memory.clone();
@@ -77,7 +77,7 @@ fn is_stream(request: &Request) -> bool {
 /// The memory that one request takes of the budget.
 #[derive(Debug)]
 struct MemoryUse {
-    spent: Mutex<Spent>,
+    reservation: Mutex<Reservation>,
     is_refused: AtomicBool,
 }
 
@@ -98,7 +98,7 @@ impl CountingBody {
             (true, false) => self.bytes,
             (false, false) => more,
         };
-        due == 0 || self.memory.spent.lock().unwrap_or_else(PoisonError::into_inner).add(due)
+        due == 0 || self.memory.reservation.lock().unwrap_or_else(PoisonError::into_inner).add(due)
     }
 }
 

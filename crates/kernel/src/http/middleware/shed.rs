@@ -3,14 +3,14 @@
 //! More requests at once than the processors and Postgres can work on only make all of them slower, until none is done
 //! before its caller gives up. So a limited number runs, and the others wait in line for up to [`MAX_WAIT`]: a burst is
 //! worked off, and callers that come back at once after a refusal are slowed to one attempt per second, which costs
-//! less than to refuse them as fast as they ask. The limit adapts ([`line`]). A request whose body is late has no turn
+//! less than to refuse them as fast as they ask. The limit adapts ([`admission`]). A request whose body is late has no turn
 //! ([`arriving`]).
 //!
-//! [`line`]: self::line
+//! [`admission`]: self::admission
 //! [`arriving`]: self::arriving
 
+mod admission;
 mod arriving;
-mod line;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -31,8 +31,8 @@ use crate::{
         protocol, rate_limit, timeout,
     },
 };
+use admission::{AdmissionQueue, Turn};
 use arriving::{Arriving, Share, Terms};
-use line::{Line, Turn};
 
 /// The longest that a request waits to be run; shorter if its caller gives up before.
 const MAX_WAIT: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ const NETWORK_SHARE_DIVISOR: usize = 8;
 /// A middleware that limits the requests that run at once, and those in flight.
 #[derive(Debug, Clone)]
 pub struct Shed {
-    line: Line,
+    queue: AdmissionQueue,
     places: Arc<Semaphore>,
     late: Budget,
 }
@@ -52,10 +52,10 @@ impl Shed {
     /// Allows at most `max_in_flight` requests at once, half of them with late bodies, and of those that run as many as
     /// `database` bears.
     pub fn new(max_in_flight: usize, database: Database) -> Self {
-        let line = Line::new(max_in_flight, move || database.waits());
+        let queue = AdmissionQueue::new(max_in_flight, move || database.waits());
         let late = max_in_flight.div_ceil(2);
         let late = Budget::new(late, late.div_ceil(NETWORK_SHARE_DIVISOR));
-        Self { line, places: Arc::new(Semaphore::new(max_in_flight)), late }
+        Self { queue, places: Arc::new(Semaphore::new(max_in_flight)), late }
     }
 }
 
@@ -72,9 +72,9 @@ impl<S: Next> Middleware<Request, S> for Shed {
         // A retry under a key may find its work done.
         let is_keyed = idempotency::is_keyed(request.headers());
         let wait = timeout::requested_timeout(&request).map_or(MAX_WAIT, |requested| requested.min(MAX_WAIT));
-        let Self { line, places, late } = self.clone();
-        let terms = Terms { line: line.clone(), places: late, client: rate_limit::client(&request), is_keyed, wait };
-        if let Some(turn) = line.try_enter() {
+        let Self { queue, places, late } = self.clone();
+        let terms = Terms { queue: queue.clone(), places: late, client: rate_limit::client(&request), is_keyed, wait };
+        if let Some(turn) = queue.try_enter() {
             let Ok(place) = places.try_acquire_owned() else { return overloaded() };
             let (request, share) = begin(request, turn, terms);
             return Box::pin(run(next.run(request), share, place));
@@ -82,7 +82,7 @@ impl<S: Next> Middleware<Request, S> for Shed {
         request.extensions_mut().insert(ArrivalTime(Instant::now()));
         let mut next = next.clone();
         Box::pin(async move {
-            let Some(turn) = line.enter(is_keyed, wait).await else { return overloaded().await };
+            let Some(turn) = queue.enter(is_keyed, wait).await else { return overloaded().await };
             let Ok(place) = places.try_acquire_owned() else { return overloaded().await };
             let (request, share) = begin(request, turn, terms);
             run(next.run(request), share, place).await

@@ -14,20 +14,20 @@ use crate::{
     error::Result,
 };
 
-/// A run that ended and is to be repeated.
+/// A job that is to run again.
 #[derive(Debug, Clone)]
-pub(crate) struct Ended {
+pub(crate) struct Retry {
     pub(crate) id: i64,
     pub(crate) lease: Uuid,
     pub(crate) wait: Duration,
-    /// The attempts to be handed back.
-    pub(crate) returned: i32,
+    /// The attempts that do not count after all.
+    pub(crate) returned_attempts: i32,
     /// Why it failed; `None` keeps the reason of before.
     pub(crate) error: Option<String>,
 }
 
 #[derive(QueryableByName)]
-struct Completed {
+struct CompletedRow {
     #[diesel(sql_type = Bool)]
     is_followed: bool,
 }
@@ -39,7 +39,7 @@ pub(crate) async fn complete(connection: &mut Connection, leases: &[(i64, Uuid)]
         RETURNING jobs.serial_key IS NOT NULL OR EXISTS (SELECT FROM jobs AS next \
             WHERE next.key = jobs.key AND next.lease IS NULL AND next.dead_at IS NULL) AS is_followed";
     let (ids, leases): (Vec<_>, Vec<_>) = leases.iter().copied().unzip();
-    let completed: Vec<Completed> =
+    let completed: Vec<CompletedRow> =
         Statement::new(SQL).bind::<Array<BigInt>, _>(ids).bind::<Array<SqlUuid>, _>(leases).load(connection).await?;
     Ok(completed.iter().any(|row| row.is_followed))
 }
@@ -47,7 +47,7 @@ pub(crate) async fn complete(connection: &mut Connection, leases: &[(i64, Uuid)]
 /// Makes jobs wait again. One that was replaced while it ran is removed: its replacement takes care of its subject. (The
 /// row is inserted anew because an insertion, unlike an update, can yield to a replacement that commits meanwhile. Keys are
 /// inserted in their order, as [`enqueue`](super::super::enqueue) does, so that no two transactions wait for each other.)
-pub(crate) async fn retry(connection: &mut Connection, ended: &[Ended]) -> Result<()> {
+pub(crate) async fn retry(connection: &mut Connection, retries: &[Retry]) -> Result<()> {
     const SQL: &str = "WITH ended AS ( \
             DELETE FROM jobs USING unnest(?::bigint[], ?::uuid[], ?::float8[], ?::int[], ?::text[]) AS ended (id, lease, wait, returned, error) \
             WHERE jobs.id = ended.id AND jobs.lease = ended.lease RETURNING jobs.*, wait, returned, error) \
@@ -55,13 +55,13 @@ pub(crate) async fn retry(connection: &mut Connection, ended: &[Ended]) -> Resul
         SELECT id, kind, key, serial_key, payload, now() + wait * interval '1 second', attempts - returned, \
             max_attempts, coalesce(error, last_error), created_at, traceparent FROM ended ORDER BY key \
         ON CONFLICT (key) WHERE lease IS NULL AND dead_at IS NULL DO NOTHING";
-    let ended = ended.to_vec();
+    let retries = retries.to_vec();
     Statement::new(SQL)
-        .bind::<Array<BigInt>, _>(ended.iter().map(|ended| ended.id).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(ended.iter().map(|ended| ended.lease).collect::<Vec<_>>())
-        .bind::<Array<Double>, _>(ended.iter().map(|ended| ended.wait.as_secs_f64()).collect::<Vec<_>>())
-        .bind::<Array<Integer>, _>(ended.iter().map(|ended| ended.returned).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Text>>, _>(ended.into_iter().map(|ended| ended.error).collect::<Vec<_>>())
+        .bind::<Array<BigInt>, _>(retries.iter().map(|retry| retry.id).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(retries.iter().map(|retry| retry.lease).collect::<Vec<_>>())
+        .bind::<Array<Double>, _>(retries.iter().map(|retry| retry.wait.as_secs_f64()).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(retries.iter().map(|retry| retry.returned_attempts).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(retries.into_iter().map(|retry| retry.error).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())

@@ -22,9 +22,9 @@ pub(crate) struct Room {
     pub(crate) slots: usize,
 }
 
-/// A job that was taken, or rows of which some are due.
+/// A job that this worker has the lease of, or a table that has due rows.
 #[derive(Debug, Clone, QueryableByName)]
-pub(crate) struct Taken {
+pub(crate) struct LeasedJob {
     #[diesel(sql_type = BigInt)]
     pub(crate) id: i64,
     #[diesel(sql_type = SqlUuid)]
@@ -101,7 +101,7 @@ RETURNING id, lease, kind, key, payload::text AS payload, attempts, max_attempts
         AND next.id <> jobs.id) AS is_replaced";
 
 /// Returns the statement that takes due jobs of these kinds, each with the number of its lane, and also finds out which of
-/// these rows are due, so that an idle worker sends one. For the rows of a number, [`Taken::due_rows`] returns that number.
+/// these rows are due, so that an idle worker sends one. For the rows of a number, [`LeasedJob::due_rows`] returns that number.
 ///
 /// Kinds and lanes are constants: Postgres estimates an array that is a parameter to have ten elements, and so would take
 /// the plan for the actual ones to be so much cheaper that it planned at each call, which takes ten times as long as a look
@@ -132,7 +132,7 @@ pub(crate) fn statement(
     )
 }
 
-impl Taken {
+impl LeasedJob {
     /// Returns the number of the rows of which some are due, if it is not a job.
     pub(crate) fn due_rows(&self) -> Option<usize> {
         usize::try_from(-1 - self.id).ok()
@@ -150,7 +150,7 @@ pub(crate) async fn take(
     statement: &str,
     rooms: &[Room],
     term: Duration,
-) -> Result<Vec<Taken>> {
+) -> Result<Vec<LeasedJob>> {
     let slots = |room: &Room| i32::try_from(room.slots).unwrap_or(i32::MAX);
     let statement = Statement::new(statement)
         .bind::<Array<Integer>, _>(rooms.iter().map(slots).collect::<Vec<_>>())
@@ -163,7 +163,7 @@ pub(crate) async fn take(
 }
 
 #[derive(QueryableByName)]
-struct Renewed {
+struct RenewedRow {
     #[diesel(sql_type = BigInt)]
     id: i64,
 }
@@ -173,7 +173,7 @@ pub(crate) async fn renew(connection: &mut Connection, leases: &[(i64, Uuid)], t
     const SQL: &str = "UPDATE jobs SET due_at = now() + ?::float8 * interval '1 second' \
         FROM unnest(?::bigint[], ?::uuid[]) AS mine (id, lease) WHERE jobs.id = mine.id AND jobs.lease = mine.lease RETURNING jobs.id";
     let (ids, leases): (Vec<_>, Vec<_>) = leases.iter().copied().unzip();
-    let renewed: Vec<Renewed> = Statement::new(SQL)
+    let renewed: Vec<RenewedRow> = Statement::new(SQL)
         .bind::<Double, _>(term.as_secs_f64())
         .bind::<Array<BigInt>, _>(ids)
         .bind::<Array<SqlUuid>, _>(leases)

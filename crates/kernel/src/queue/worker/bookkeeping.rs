@@ -6,7 +6,7 @@ use std::{mem, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{End, LEASE, Worker, lock};
+use super::{LEASE, Outcome, Worker, lock};
 use crate::{database::Connection, error::Result, fault, queue::store as queue};
 
 /// The interval of heartbeats.
@@ -17,15 +17,15 @@ pub(super) async fn run_loop(worker: Arc<Worker>, drained: CancellationToken) {
     let mut next = Instant::now() + HEARTBEAT;
     loop {
         let is_last = drained.is_cancelled();
-        let kept = async {
+        let turn = async {
             // First, so that what can't be recorded does not cost the others their leases.
             if Instant::now() >= next {
                 worker.extend_leases().await?;
                 next = Instant::now() + HEARTBEAT;
             }
-            worker.record_ended().await
+            worker.record_outcomes().await
         };
-        if let Err(error) = kept.await {
+        if let Err(error) = turn.await {
             let wait = worker.outage.record_failure("the ends of jobs can't be recorded", &error);
             tokio::time::sleep(wait).await;
             continue;
@@ -35,7 +35,7 @@ pub(super) async fn run_loop(worker: Arc<Worker>, drained: CancellationToken) {
         }
         tokio::select! {
             () = drained.cancelled() => {}
-            () = worker.ended_some.notified() => {}
+            () = worker.outcome_added.notified() => {}
             () = sleep_until(next) => {}
         }
     }
@@ -43,31 +43,31 @@ pub(super) async fn run_loop(worker: Arc<Worker>, drained: CancellationToken) {
 
 /// What is to be recorded. It is kept until Postgres has it.
 #[derive(Default)]
-struct Ends {
+struct Outcomes {
     done: Vec<(i64, uuid::Uuid)>,
-    again: Vec<queue::Ended>,
+    retries: Vec<queue::Retry>,
     dead: Vec<(i64, uuid::Uuid, Option<String>)>,
 }
 
 impl Worker {
     /// Records how jobs ended.
-    pub(super) async fn record_ended(&self) -> Result<()> {
-        let ended = mem::take(&mut *lock(&self.ended));
-        if ended.is_empty() {
+    pub(super) async fn record_outcomes(&self) -> Result<()> {
+        let pending = mem::take(&mut *lock(&self.outcomes));
+        if pending.is_empty() {
             return Ok(());
         }
-        let mut ends = Ends::default();
-        for end in ended {
-            match end {
-                End::Done { id, lease } => ends.done.push((id, lease)),
-                End::Again(ended) => ends.again.push(ended),
-                End::Dead { id, lease, error } => ends.dead.push((id, lease, error)),
+        let mut outcomes = Outcomes::default();
+        for outcome in pending {
+            match outcome {
+                Outcome::Done { id, lease } => outcomes.done.push((id, lease)),
+                Outcome::Retry(retry) => outcomes.retries.push(retry),
+                Outcome::Dead { id, lease, error } => outcomes.dead.push((id, lease, error)),
             }
         }
-        let recorded = self.record(&mut ends).await;
-        let left = ends.done.into_iter().map(|(id, lease)| End::Done { id, lease });
-        let left = left.chain(ends.again.into_iter().map(End::Again));
-        lock(&self.ended).extend(left.chain(ends.dead.into_iter().map(|(id, lease, error)| End::Dead {
+        let recorded = self.record(&mut outcomes).await;
+        let left = outcomes.done.into_iter().map(|(id, lease)| Outcome::Done { id, lease });
+        let left = left.chain(outcomes.retries.into_iter().map(Outcome::Retry));
+        lock(&self.outcomes).extend(left.chain(outcomes.dead.into_iter().map(|(id, lease, error)| Outcome::Dead {
             id,
             lease,
             error,
@@ -75,25 +75,25 @@ impl Worker {
         recorded
     }
 
-    /// Records ends, and removes those that were.
-    async fn record(&self, ends: &mut Ends) -> Result<()> {
+    /// Records outcomes, and removes those that were.
+    async fn record(&self, outcomes: &mut Outcomes) -> Result<()> {
         let database = &self.app.database;
-        let mut may_follow = !(ends.again.is_empty() && ends.dead.is_empty());
-        if !ends.done.is_empty() {
-            let done = &ends.done;
+        let mut may_follow = !(outcomes.retries.is_empty() && outcomes.dead.is_empty());
+        if !outcomes.done.is_empty() {
+            let done = &outcomes.done;
             let complete = async |connection: &mut Connection| queue::complete(connection, done).await;
             may_follow |= database.autocommit(complete).await?;
-            ends.done.clear();
+            outcomes.done.clear();
         }
-        if !ends.again.is_empty() {
-            let again = &ends.again;
-            database.autocommit(async |connection| queue::retry(connection, again).await).await?;
-            ends.again.clear();
+        if !outcomes.retries.is_empty() {
+            let retries = &outcomes.retries;
+            database.autocommit(async |connection| queue::retry(connection, retries).await).await?;
+            outcomes.retries.clear();
         }
-        while let Some((id, lease, error)) = ends.dead.last() {
+        while let Some((id, lease, error)) = outcomes.dead.last() {
             let bury = async |connection: &mut Connection| queue::bury(connection, *id, *lease, error.as_deref()).await;
             database.autocommit(bury).await?;
-            ends.dead.pop();
+            outcomes.dead.pop();
         }
         if may_follow {
             self.slots.wake().notify_one();

@@ -6,7 +6,7 @@ use super::Worker;
 use crate::{
     partitions,
     queue::{
-        depth::{self, UNKNOWN, Waiting},
+        depth::{self, LaneDepth, UNKNOWN},
         outage::add_jitter,
     },
 };
@@ -18,15 +18,15 @@ const INTERVAL: Duration = Duration::from_secs(15);
 pub(super) async fn run_loop(worker: Arc<Worker>) {
     while !worker.stop.is_cancelled() {
         // An outage is reported by the loops that work.
-        let mut found = depth::waiting(&worker.app, worker.work.jobs, worker.work.rows).await.unwrap_or_default();
-        // What was there and is not any more is none.
-        if !found.is_empty() && !found.iter().any(|waiting| waiting.lane == UNKNOWN) {
-            found.push(Waiting::empty(UNKNOWN));
+        let mut depths = depth::by_lane(&worker.app, worker.work.jobs, worker.work.rows).await.unwrap_or_default();
+        // A gauge keeps its value, so a lane that is empty now is set to zero.
+        if !depths.is_empty() && !depths.iter().any(|depth| depth.lane == UNKNOWN) {
+            depths.push(LaneDepth::empty(UNKNOWN));
         }
-        for waiting in found {
+        for depth in depths {
             #[expect(clippy::cast_precision_loss, reason = "at most 10,000 of each kind")]
-            metrics::gauge!("mainstay_jobs_due", "lane" => waiting.lane.clone()).set(waiting.due as f64);
-            metrics::gauge!("mainstay_jobs_oldest_due_seconds", "lane" => waiting.lane).set(waiting.oldest_seconds);
+            metrics::gauge!("mainstay_jobs_due", "lane" => depth.lane.clone()).set(depth.due as f64);
+            metrics::gauge!("mainstay_jobs_oldest_due_seconds", "lane" => depth.lane).set(depth.oldest_seconds);
         }
         partitions::measure(worker.app.clone(), worker.work.partitioned).await.ok();
         for measure in worker.work.measures {

@@ -12,14 +12,14 @@ use opentelemetry::trace::Status;
 use rand::Rng as _;
 use tracing::{Instrument as _, Span};
 
-use super::{End, Running, Worker, lock, span};
+use super::{Outcome, RunningJob, Worker, lock, span};
 use crate::{
     database::Connection,
     error::Result,
     queue::{
         Kind,
         rows::{self, Rows},
-        store::{self as queue, Ended, Taken},
+        store::{self as queue, LeasedJob, Retry},
     },
     telemetry::traces,
 };
@@ -30,13 +30,13 @@ const SLOT_TIME: Duration = Duration::from_secs(1);
 const NO_SLOT_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs a job in a task of its own.
-pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
+pub(super) fn start(worker: &Arc<Worker>, job: LeasedJob) {
     let (id, lease) = (job.id, job.lease);
     let Some(kind) = worker.kinds.get(job.kind.as_str()).copied() else { return };
     let Some(mut slot) = worker.slots.occupy(kind.lane.name) else {
         // No more are taken than there are slots; but if they ever were, it costs the job no attempt.
-        lock(&worker.ended).push(requeue(&job, NO_SLOT_DELAY, 1, None));
-        worker.ended_some.notify_one();
+        lock(&worker.outcomes).push(requeue(&job, NO_SLOT_DELAY, 1, None));
+        worker.outcome_added.notify_one();
         return;
     };
     // Locked until the entry is made, so that the task finds it.
@@ -45,40 +45,40 @@ pub(super) fn start(worker: &Arc<Worker>, job: Taken) {
     let span = span::of_job(kind, &job);
     let context = span::context(worker, &span, job.traceparent.as_deref());
     let run = async move {
-        let end = if owner.stop.is_cancelled() {
+        let outcome = if owner.stop.is_cancelled() {
             requeue(&job, Duration::ZERO, 1, None)
         } else {
             let mut run = pin!(owner.run(kind, job));
             match tokio::time::timeout(SLOT_TIME, &mut run).await {
-                Ok(end) => end,
+                Ok(outcome) => outcome,
                 Err(_) => {
                     slot.give_way();
                     run.await
                 }
             }
         };
-        owner.end(id, lease, end);
+        owner.finish(id, lease, outcome);
     };
     let task = worker.running.spawn(context.scope(run).instrument(span));
     // This worker may have taken over its own job, after it was silent for too long.
-    if let Some(old) = leases.insert(id, Running { lease, task: task.abort_handle() }) {
+    if let Some(old) = leases.insert(id, RunningJob { lease, task: task.abort_handle() }) {
         tracing::warn!(job = id, "a job lost its lease and stops here: its worker was silent for too long");
         old.task.abort();
     }
 }
 
 /// Works on a due row in a task of its own. How that ended stands in the row itself.
-pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Taken) {
+pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::DueRow) {
     let Some(slot) = worker.slots.occupy(rows.lane.name) else { return };
     let app = worker.app.clone();
-    let rows::Taken { id, traceparent } = row;
+    let rows::DueRow { id, traceparent } = row;
     let span = span::of_row(rows.name, id, traceparent.as_deref());
     let context = span::context(worker, &span, traceparent.as_deref());
     let run = async move {
         let (_slot, since) = (slot, Instant::now());
-        let ended = catch_panic((rows.run)(app, id)).await;
+        let result = catch_panic((rows.run)(app, id)).await;
         metrics::histogram!("mainstay_job_seconds", "kind" => rows.name).record(since.elapsed());
-        match ended {
+        match result {
             Ok(()) => {
                 count(rows.name, "done");
                 tracing::info!(seconds = since.elapsed().as_secs_f64(), "a due row is worked on");
@@ -92,8 +92,8 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Ta
     worker.running.spawn(context.scope(run).instrument(span));
 }
 
-fn requeue(job: &Taken, wait: Duration, returned: i32, error: Option<String>) -> End {
-    End::Again(Ended { id: job.id, lease: job.lease, wait, returned, error })
+fn requeue(job: &LeasedJob, wait: Duration, returned_attempts: i32, error: Option<String>) -> Outcome {
+    Outcome::Retry(Retry { id: job.id, lease: job.lease, wait, returned_attempts, error })
 }
 
 /// The wait after a failed attempt: about 3 s, 7 s, 20 s, 55 s, … up to 6 h, spread so that jobs that failed together do
@@ -107,28 +107,28 @@ fn backoff(attempts: i32) -> Duration {
 /// Waits for work that may panic.
 async fn catch_panic(work: impl Future<Output = Result<()>>) -> std::result::Result<(), String> {
     match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(ended) => ended.map_err(|error| error.detail()),
+        Ok(result) => result.map_err(|error| error.detail()),
         Err(_) => Err("it panicked".to_owned()),
     }
 }
 
 impl Worker {
     /// Runs a job. One that was started as often as it may be, and whose last worker died, is given up instead.
-    async fn run(&self, kind: Kind, job: Taken) -> End {
+    async fn run(&self, kind: Kind, job: LeasedJob) -> Outcome {
         let (id, lease, since) = (job.id, job.lease, Instant::now());
         if job.is_replaced {
-            return End::Done { id, lease };
+            return Outcome::Done { id, lease };
         }
         if job.attempts > job.max_attempts {
             return self.give_up(kind, job, None).await;
         }
-        let ended = catch_panic((kind.run)(self.app.clone(), job.payload.clone(), self.stop.clone())).await;
+        let result = catch_panic((kind.run)(self.app.clone(), job.payload.clone(), self.stop.clone())).await;
         metrics::histogram!("mainstay_job_seconds", "kind" => kind.name).record(since.elapsed());
-        match ended {
+        match result {
             Ok(()) => {
                 count(kind.name, "done");
                 tracing::info!(seconds = since.elapsed().as_secs_f64(), "a job is done");
-                End::Done { id, lease }
+                Outcome::Done { id, lease }
             }
             Err(error) if job.attempts < job.max_attempts => {
                 traces::describe(&Span::current(), |exported| exported.set_status(Status::error("")));
@@ -145,11 +145,11 @@ impl Worker {
     }
 
     /// Ends whatever waits for a job. A job that was replaced while it ran is left to its replacement.
-    async fn give_up(&self, kind: Kind, job: Taken, error: Option<String>) -> End {
+    async fn give_up(&self, kind: Kind, job: LeasedJob, error: Option<String>) -> Outcome {
         let key = job.key.clone();
         let find = async move |connection: &mut Connection| queue::waits(connection, &key).await;
         let given_up = match self.app.database.autocommit(find).await {
-            Ok(true) => return End::Done { id: job.id, lease: job.lease },
+            Ok(true) => return Outcome::Done { id: job.id, lease: job.lease },
             Ok(false) => catch_panic((kind.give_up)(self.app.clone(), job.payload.clone())).await,
             Err(error) => Err(error.detail()),
         };
@@ -159,7 +159,7 @@ impl Worker {
         }
         count(kind.name, "dead");
         tracing::error!(error, "a job is dead: it used up its attempts");
-        End::Dead { id: job.id, lease: job.lease, error }
+        Outcome::Dead { id: job.id, lease: job.lease, error }
     }
 }
 

@@ -17,12 +17,12 @@ use crate::{
 
 /// The lanes, each once.
 pub(super) struct Slots {
-    lanes: Vec<Arc<Slotted>>,
+    lanes: Vec<Arc<LaneSlots>>,
     /// Is notified when a slot becomes free for which jobs may be waiting.
     wake: Arc<Notify>,
 }
 
-struct Slotted {
+struct LaneSlots {
     lane: Lane,
     free: AtomicUsize,
     /// How many more jobs may give up their slot.
@@ -33,7 +33,7 @@ struct Slotted {
 
 /// An occupied slot.
 pub(super) struct Slot {
-    lane: Arc<Slotted>,
+    lane: Arc<LaneSlots>,
     wake: Arc<Notify>,
     has_yielded: bool,
 }
@@ -72,7 +72,7 @@ impl Slots {
         for lane in lanes {
             if slots.find(lane.name).is_none() {
                 let count = (lane.max_concurrency)(config);
-                slots.lanes.push(Arc::new(Slotted {
+                slots.lanes.push(Arc::new(LaneSlots {
                     lane,
                     free: AtomicUsize::new(count),
                     may_yield: AtomicUsize::new(lane.max_running(config) - count),
@@ -83,7 +83,7 @@ impl Slots {
         slots
     }
 
-    fn find(&self, name: &str) -> Option<&Arc<Slotted>> {
+    fn find(&self, name: &str) -> Option<&Arc<LaneSlots>> {
         self.lanes.iter().find(|one| one.lane.name == name)
     }
 
@@ -99,7 +99,7 @@ impl Slots {
 
     /// Returns the free slots of each lane, in the order of their numbers.
     pub(super) fn room(&self) -> Vec<Room> {
-        let room = |one: &Arc<Slotted>| Room { lane: one.lane.name, slots: one.free.load(Ordering::Relaxed) };
+        let room = |one: &Arc<LaneSlots>| Room { lane: one.lane.name, slots: one.free.load(Ordering::Relaxed) };
         self.lanes.iter().map(room).collect()
     }
 
@@ -120,7 +120,7 @@ impl Slots {
 
     /// Whether a slot is free for which jobs may be waiting.
     pub(super) fn may_be_wanted(&self) -> bool {
-        let wanted = |one: &Slotted| one.is_saturated.load(Ordering::Relaxed) && one.free.load(Ordering::Relaxed) > 0;
+        let wanted = |one: &LaneSlots| one.is_saturated.load(Ordering::Relaxed) && one.free.load(Ordering::Relaxed) > 0;
         self.lanes.iter().any(|one| wanted(one))
     }
 
@@ -136,13 +136,13 @@ mod tests {
     #[test]
     fn a_lane_without_a_free_slot_gives_none() {
         let lane = Lane::new("narrow", |_| 2);
-        let slotted = Slotted {
+        let lane_slots = LaneSlots {
             lane,
             free: AtomicUsize::new(2),
             may_yield: AtomicUsize::new(0),
             is_saturated: AtomicBool::new(false),
         };
-        let slots = Slots { lanes: vec![Arc::new(slotted)], wake: Arc::default() };
+        let slots = Slots { lanes: vec![Arc::new(lane_slots)], wake: Arc::default() };
         let held = [slots.occupy("narrow"), slots.occupy("narrow")];
         assert!(held.iter().all(Option::is_some));
         assert!(slots.occupy("narrow").is_none() && slots.room().iter().all(|room| room.slots == 0));

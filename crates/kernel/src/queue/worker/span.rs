@@ -9,12 +9,12 @@ use super::Worker;
 use crate::{
     context::Context,
     id,
-    queue::{Kind, store::Taken},
+    queue::{Kind, store::LeasedJob},
     telemetry::traces,
 };
 
 /// Opens the span of a run.
-pub(super) fn of_job(kind: Kind, job: &Taken) -> Span {
+pub(super) fn of_job(kind: Kind, job: &LeasedJob) -> Span {
     let trace_id = tracing::field::Empty;
     let span = if traces::is_active() {
         info_span!(parent: None, "job", kind = kind.name, job = job.id, attempt = job.attempts, id = trace_id, trace_id,

@@ -78,10 +78,10 @@ async fn a_public_response_is_reused_for_a_second() {
 async fn nothing_is_reused_that_was_outdated() {
     let server = Server::new();
     assert_eq!(server.get(http::Request::get(PATH)).await, "0");
-    server.cache.outdate(&["posts/1".to_owned()], 7).await.unwrap();
+    server.cache.invalidate(&["posts/1".to_owned()], 7).await.unwrap();
     assert_eq!(server.get(http::Request::get(PATH)).await, "1");
-    // What was known already outdates nothing.
-    server.cache.outdate(&["posts/1".to_owned()], 7).await.unwrap();
+    // What was known already invalidates nothing.
+    server.cache.invalidate(&["posts/1".to_owned()], 7).await.unwrap();
     assert_eq!(server.get(http::Request::get(PATH)).await, "1");
 }
 
@@ -92,7 +92,7 @@ async fn a_response_made_while_something_is_outdated_is_not_reused() {
     let slow = tower::service_fn(move |_: Request| {
         let cache = cache.clone();
         async move {
-            cache.outdate(&["posts/1".to_owned()], 1).await.unwrap();
+            cache.invalidate(&["posts/1".to_owned()], 1).await.unwrap();
             let response = http::Response::builder().header(header::CACHE_CONTROL, PUBLIC).extension(method());
             Ok::<_, Infallible>(response.body(Body::new(Full::new(Bytes::from_static(b"old")))).unwrap())
         }

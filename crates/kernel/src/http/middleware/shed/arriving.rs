@@ -19,9 +19,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 use tonic::Status;
 
-use super::line::{Line, Turn};
+use super::admission::{AdmissionQueue, Turn};
 use crate::{
-    budget::{Budget, Spent},
+    budget::{Budget, Reservation},
     error::{Error, Reason},
     http::middleware::layer::Body,
 };
@@ -81,7 +81,7 @@ impl Share {
 /// What a late body needs.
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
-    pub(super) line: Line,
+    pub(super) queue: AdmissionQueue,
     /// The places of requests whose bodies are late.
     pub(super) places: Budget,
     /// The address of the caller.
@@ -99,7 +99,7 @@ pub(super) struct Arriving {
     /// How long it may still be late; `None` until it is.
     patience: Option<Pin<Box<Sleep>>>,
     /// Held while the body is late.
-    place: Option<Spent>,
+    place: Option<Reservation>,
     /// Set once the body is whole.
     whole: Option<Whole>,
 }
@@ -149,8 +149,8 @@ impl HttpBody for Arriving {
             if this.place.is_none() || !is_whole || this.share.is_over() {
                 return Poll::Ready(frame.map(Ok));
             }
-            let Terms { line, is_keyed, wait, .. } = this.terms.clone();
-            this.whole = Some(Whole { turn: async move { line.enter(is_keyed, wait).await }.boxed(), frame });
+            let Terms { queue, is_keyed, wait, .. } = this.terms.clone();
+            this.whole = Some(Whole { turn: async move { queue.enter(is_keyed, wait).await }.boxed(), frame });
         }
         let Some(whole) = &mut this.whole else { return Poll::Ready(None) };
         let turn = ready!(whole.turn.as_mut().poll(context));
@@ -184,11 +184,11 @@ mod tests {
     const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
-    /// A line of one turn, and the terms of bodies of which one for each caller may be late.
+    /// A queue of one turn, and the terms of bodies of which one for each caller may be late.
     fn terms() -> Terms {
-        let line = Line::new(1, || Waits { count: 0, total: Duration::ZERO });
+        let queue = AdmissionQueue::new(1, || Waits { count: 0, total: Duration::ZERO });
         let (places, client) = (Budget::new(2, 1), CLIENT);
-        Terms { line, places, client, is_keyed: false, wait: Duration::from_secs(1) }
+        Terms { queue, places, client, is_keyed: false, wait: Duration::from_secs(1) }
     }
 
     /// A request that has the turn, and what sends its body.
@@ -198,7 +198,7 @@ mod tests {
             let piece = receiver.recv().await?;
             Some((Ok::<_, Status>(Frame::data(piece)), receiver))
         });
-        let share = Share::new(terms.line.try_enter().expect("nobody is there"));
+        let share = Share::new(terms.queue.try_enter().expect("nobody is there"));
         let body = Arriving::new(Body::new(StreamBody::new(pieces)), share.clone(), terms.clone());
         (sender, share, body)
     }
@@ -209,10 +209,10 @@ mod tests {
         let (sender, share, body) = begin(&terms);
         let whole = tokio::spawn(body.collect());
         tokio::time::sleep(ON_TIME / 2).await;
-        assert!(terms.line.try_enter().is_none(), "it is not late yet");
+        assert!(terms.queue.try_enter().is_none(), "it is not late yet");
         sender.send(Bytes::from_static(b"a")).await.expect("read");
         tokio::time::sleep(ON_TIME).await;
-        let other = terms.line.try_enter().expect("it is late");
+        let other = terms.queue.try_enter().expect("it is late");
         assert!(terms.places.take(CLIENT).is_none());
         assert!(terms.places.take(OTHER).is_some(), "it keeps out nobody else");
         sender.send(Bytes::from_static(b"b")).await.expect("read");
@@ -223,9 +223,9 @@ mod tests {
         let body = whole.await.expect("no panic").expect("whole").to_bytes();
         assert_eq!(&body[..], b"ab");
         assert!(terms.places.take(CLIENT).is_some());
-        assert!(terms.line.try_enter().is_none(), "it has its turn again");
+        assert!(terms.queue.try_enter().is_none(), "it has its turn again");
         assert!(!share.end());
-        assert!(terms.line.try_enter().is_some());
+        assert!(terms.queue.try_enter().is_some());
     }
 
     #[tokio::test(start_paused = true)]
@@ -245,7 +245,7 @@ mod tests {
         let (sender, share, body) = begin(&terms);
         let waits = tokio::spawn(body.collect());
         tokio::time::sleep(ON_TIME * 2).await;
-        let _other = terms.line.try_enter().expect("it is late");
+        let _other = terms.queue.try_enter().expect("it is late");
         drop(sender);
         assert!(waits.await.expect("no panic").is_err());
         assert!(share.end(), "refused");
@@ -258,7 +258,7 @@ mod tests {
         sender.send(Bytes::from_static(b"a")).await.expect("room");
         drop(sender);
         assert_eq!(body.collect().await.expect("whole").to_bytes(), "a");
-        assert!(terms.line.try_enter().is_none());
+        assert!(terms.queue.try_enter().is_none());
         assert!(!share.end());
 
         let (sender, share, body) = begin(&terms);

@@ -6,13 +6,14 @@ use mainstay_kernel::money::Money;
 
 /// How a language writes amounts and times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Words {
+pub(super) enum Locale {
     English,
     German,
 }
 
-impl Words {
-    /// Returns the way of a language; others are written as in English, in which amounts and times are unmistakable.
+impl Locale {
+    /// Returns the locale of a language. German has its own; all others are written as in English, in which amounts and
+    /// times are unmistakable.
     pub(super) fn of(language: &str) -> Self {
         if language.split('-').next() == Some("de") { Self::German } else { Self::English }
     }
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn amounts_and_times_are_written_as_the_language_does() {
-        let (english, german) = (Words::of("fr"), Words::of("de-AT"));
+        let (english, german) = (Locale::of("fr"), Locale::of("de-AT"));
         let money = |minor, code| Money::new(minor, Currency::parse(code).expect("a currency")).expect("an amount");
         assert_eq!(english.money(money(1999, "EUR")), "EUR 19.99");
         assert_eq!(german.money(money(1999, "EUR")), "19,99 EUR");

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 /// A response.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     /// The HTTP status; over gRPC, the one that REST would have returned.
     pub(crate) status: u16,
     /// The code of the reason; empty on success.
@@ -17,7 +17,7 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl Response {
     /// Returns the response, which must be a success.
     #[track_caller]
     pub(crate) fn success(self) -> Self {
@@ -87,7 +87,7 @@ impl Answer {
         json!({ "status": self.status, "reason": self.reason, "headers": headers, "body": body })
     }
 
-    /// As [`Answer::comparable`], with everything that a REST caller can see.
+    /// As [`Response::comparable`], with everything that a REST caller can see.
     pub(crate) fn comparable_rest(&self) -> Value {
         let mut value = self.comparable();
         for name in REST_HEADERS {

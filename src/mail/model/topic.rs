@@ -58,9 +58,9 @@ impl Kind {
     }
 }
 
-/// The subject of a mail. There is one mail per subject.
+/// The topic of a mail. There is one mail per topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
+pub enum Topic {
     /// A password reset was requested.
     PasswordReset {
         request: Uuid,
@@ -91,8 +91,8 @@ pub enum Subject {
     TicketReply { comment: CommentId, ticket: TicketId },
 }
 
-impl Subject {
-    /// Returns the kind, the id, and the id of what the subject belongs to.
+impl Topic {
+    /// Returns the kind, the id, and the id of what the topic belongs to.
     pub fn parts(self) -> (Kind, Uuid, Option<Uuid>) {
         match self {
             Self::PasswordReset { request, user } => (Kind::PasswordReset, request, Some(user.0)),
@@ -112,7 +112,7 @@ impl Subject {
         }
     }
 
-    /// Returns the subject with these parts, if there is one.
+    /// Returns the topic with these parts, if there is one.
     pub fn of_parts(kind: Kind, id: Uuid, parent: Option<Uuid>) -> Option<Self> {
         Some(match (kind, parent) {
             (Kind::PasswordReset, Some(user)) => Self::PasswordReset { request: id, user: UserId(user) },
@@ -144,13 +144,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subject_is_made_of_its_parts() {
+    fn a_topic_is_made_of_its_parts() {
         let (id, parent) = (Uuid::from_u128(1), Uuid::from_u128(2));
         for kind in Kind::ALL {
-            let subject = Subject::of_parts(kind, id, None).or_else(|| Subject::of_parts(kind, id, Some(parent)));
-            let subject = subject.unwrap_or_else(|| panic!("{kind:?}"));
-            let (kind, id, parent) = subject.parts();
-            assert_eq!(Subject::of_parts(kind, id, parent), Some(subject));
+            let topic = Topic::of_parts(kind, id, None).or_else(|| Topic::of_parts(kind, id, Some(parent)));
+            let topic = topic.unwrap_or_else(|| panic!("{kind:?}"));
+            let (kind, id, parent) = topic.parts();
+            assert_eq!(Topic::of_parts(kind, id, parent), Some(topic));
         }
     }
 }

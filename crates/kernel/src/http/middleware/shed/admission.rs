@@ -33,7 +33,7 @@ const MAX_CONNECTION_WAIT: Duration = Duration::from_millis(20);
 
 /// The requests that run or wait. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Line(Arc<Shared>);
+pub(super) struct AdmissionQueue(Arc<Shared>);
 
 struct Shared {
     /// How long requests waited for a connection.
@@ -42,9 +42,9 @@ struct Shared {
     state: Mutex<State>,
 }
 
-impl fmt::Debug for Line {
+impl fmt::Debug for AdmissionQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Line").field("max_limit", &self.0.max_limit).finish_non_exhaustive()
+        f.debug_struct("AdmissionQueue").field("max_limit", &self.0.max_limit).finish_non_exhaustive()
     }
 }
 
@@ -61,19 +61,19 @@ struct State {
 
 /// A request's turn to run. Ends when it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn(Option<Line>);
+pub(super) struct Turn(Option<AdmissionQueue>);
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(line) = self.0.take() {
-            let mut state = line.lock();
+        if let Some(queue) = self.0.take() {
+            let mut state = queue.lock();
             state.running -= 1;
-            line.advance(&mut state);
+            queue.advance(&mut state);
         }
     }
 }
 
-impl Line {
+impl AdmissionQueue {
     pub(super) fn new(max_limit: usize, waits: impl Fn() -> Waits + Send + Sync + 'static) -> Self {
         let state = State {
             limit: MIN_LIMIT.min(max_limit),
@@ -102,7 +102,7 @@ impl Line {
             let mut state = self.lock();
             let max_waiting = self.0.max_limit * WAITING_PER_PLACE;
             if state.waiting.iter().map(VecDeque::len).sum::<usize>() >= max_waiting {
-                state.waiting.iter_mut().for_each(|line| line.retain(|sender| !sender.is_closed()));
+                state.waiting.iter_mut().for_each(|queue| queue.retain(|sender| !sender.is_closed()));
                 if state.waiting.iter().map(VecDeque::len).sum::<usize>() >= max_waiting {
                     return None;
                 }
@@ -165,8 +165,8 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    /// A line of at most `max_limit`, and how long each wait for a connection is said to be, in milliseconds.
-    fn line(max_limit: usize) -> (Line, Arc<AtomicU64>) {
+    /// A queue of at most `max_limit`, and how long each wait for a connection is said to be, in milliseconds.
+    fn queue(max_limit: usize) -> (AdmissionQueue, Arc<AtomicU64>) {
         let (wait_ms, count) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
         let said = wait_ms.clone();
         let total = Mutex::new(Duration::ZERO);
@@ -175,17 +175,17 @@ mod tests {
             *total += Duration::from_millis(said.load(Relaxed));
             Waits { count: count.fetch_add(1, Relaxed), total: *total }
         };
-        (Line::new(max_limit, waits), wait_ms)
+        (AdmissionQueue::new(max_limit, waits), wait_ms)
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_under_a_key_go_first_and_those_who_left_are_passed_over() {
-        let (line, _) = line(1);
-        let turn = line.try_enter().expect("nobody is there");
-        assert!(line.try_enter().is_none());
+        let (queue, _) = queue(1);
+        let turn = queue.try_enter().expect("nobody is there");
+        assert!(queue.try_enter().is_none());
         let waiting = |is_keyed| {
-            let line = line.clone();
-            tokio::spawn(async move { line.enter(is_keyed, LONG).await.expect("a turn") })
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.enter(is_keyed, LONG).await.expect("a turn") })
         };
         let (gone, other, keyed) = (waiting(true), waiting(false), waiting(true));
         tokio::task::yield_now().await;
@@ -196,20 +196,20 @@ mod tests {
         assert!(!other.is_finished());
         drop(turn);
         drop(other.await.expect("no panic"));
-        drop(line.try_enter().expect("all have left"));
+        drop(queue.try_enter().expect("all have left"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn every_fourth_turn_is_that_of_a_request_without_a_key() {
         // As many as wait here need three places, two of which are taken.
-        let (line, _) = line(3);
-        let _taken = [line.try_enter(), line.try_enter()];
-        let turn = line.try_enter().expect("nobody is there");
+        let (queue, _) = queue(3);
+        let _taken = [queue.try_enter(), queue.try_enter()];
+        let turn = queue.try_enter().expect("nobody is there");
         let served = Arc::<Mutex<Vec<bool>>>::default();
         let enter = |is_keyed| {
-            let (line, served) = (line.clone(), served.clone());
+            let (queue, served) = (queue.clone(), served.clone());
             tokio::spawn(async move {
-                let _turn = line.enter(is_keyed, LONG).await.expect("a turn");
+                let _turn = queue.enter(is_keyed, LONG).await.expect("a turn");
                 served.lock().unwrap().push(is_keyed);
             })
         };
@@ -226,31 +226,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_ends_and_a_line_is_bounded() {
-        let (line, _) = line(2);
-        let _turns = [line.try_enter(), line.try_enter()];
+        let (queue, _) = queue(2);
+        let _turns = [queue.try_enter(), queue.try_enter()];
         let since = Instant::now();
-        assert!(line.enter(false, Duration::from_secs(1)).await.is_none());
+        assert!(queue.enter(false, Duration::from_secs(1)).await.is_none());
         assert_eq!(since.elapsed(), Duration::from_secs(1));
         let enter = |_| {
-            let line = line.clone();
-            tokio::spawn(async move { line.enter(false, LONG).await })
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.enter(false, LONG).await })
         };
         let waiting: Vec<_> = (0..2 * WAITING_PER_PLACE).map(enter).collect();
         tokio::task::yield_now().await;
-        assert!(line.enter(false, LONG).await.is_none(), "the line is full");
+        assert!(queue.enter(false, LONG).await.is_none(), "the queue is full");
         assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "and those who gave up count no more");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_limit_grows_unless_connections_are_scarce() {
-        let (line, wait_ms) = line(1000);
-        let mut turns: Vec<_> = std::iter::from_fn(|| line.try_enter()).collect();
+        let (queue, wait_ms) = queue(1000);
+        let mut turns: Vec<_> = std::iter::from_fn(|| queue.try_enter()).collect();
         assert_eq!(turns.len(), MIN_LIMIT);
         let grow = async |turns: &mut Vec<_>| {
             for _ in 0..40 {
                 tokio::time::advance(ADJUST_INTERVAL).await;
-                turns.extend(line.enter(false, Duration::ZERO).await);
-                turns.extend(std::iter::from_fn(|| line.try_enter()));
+                turns.extend(queue.enter(false, Duration::ZERO).await);
+                turns.extend(std::iter::from_fn(|| queue.try_enter()));
             }
             turns.len()
         };
@@ -259,7 +259,7 @@ mod tests {
         wait_ms.store(50, Relaxed);
         for _ in 0..40 {
             tokio::time::advance(ADJUST_INTERVAL).await;
-            drop(line.try_enter());
+            drop(queue.try_enter());
         }
         assert_eq!(grow(&mut turns).await, MIN_LIMIT, "more would only wait for connections");
     }
