@@ -18,8 +18,6 @@ use mainstay_kernel::{
     id::UserId,
 };
 
-pub use store::list;
-
 /// Writes an address as it is stored.
 fn fold(address: &str) -> String {
     EmailAddress::parse(address.trim()).map_or_else(|_| address.trim().to_lowercase(), String::from)
@@ -27,6 +25,14 @@ fn fold(address: &str) -> String {
 
 fn key(app: &App) -> hmac::Key {
     app.secret.mac("unsubscribe tokens v1")
+}
+
+/// Returns at most `limit` addresses that are sent no mail, or no notifications, the last one first.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppression>> {
+    store::list(connection, limit).await
 }
 
 /// Ends mail to an address, or notifications.

@@ -9,8 +9,8 @@ use std::{
 use super::modules;
 use crate::cli::command_line;
 
-/// Begin as settings of the server do, and are of its tests and of `make`.
-const OTHERS: [&str; 3] = ["MAINSTAY_FUZZ_ROUNDS", "MAINSTAY_FUZZ_SEED", "MAINSTAY_PATH"];
+/// Begin as settings of the server do, and are of its tests, of `make` and of psql.
+const OTHERS: [&str; 4] = ["MAINSTAY_FUZZ_ROUNDS", "MAINSTAY_FUZZ_SEED", "MAINSTAY_PATH", "ON_ERROR_STOP"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
