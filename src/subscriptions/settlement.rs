@@ -33,10 +33,11 @@ impl Subscription {
 
 impl GatewayRequest for Subscription {
     type Done = Snapshot;
+    type Locked = Self;
 
     const ID: &'static str = "subscriptionId";
 
-    async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+    async fn lock_unsettled(connection: &Connection, id: Uuid) -> Result<Option<Self>> {
         let subscription = store::lock(connection, Visibility::All, SubscriptionId(id)).await?;
         Ok(subscription.is_unsettled().then_some(subscription))
     }
@@ -111,17 +112,20 @@ impl GatewayRequest for Subscription {
         }
     }
 
+    async fn lock(&self, connection: &Connection) -> Result<Self> {
+        store::lock(connection, Visibility::All, self.id).await
+    }
+
     async fn commit(
         &self,
         connection: &mut Connection,
+        current: Self,
         outcome: Result<Snapshot, Failure>,
         now: DateTime<Utc>,
     ) -> Result<Option<Self>> {
         let settled = match outcome {
-            Ok(snapshot) => {
-                apply_answer(connection, &Answer { id: self.id, number: self.last_query, snapshot }, now).await
-            }
-            Err(failure) => fail(connection, self, failure, now).await,
+            Ok(snapshot) => apply_answer(connection, current, &Answer { number: self.last_query, snapshot }, now).await,
+            Err(failure) => fail(connection, current, self, failure, now).await,
         };
         // A late answer may meet a later request, which needs its job.
         if settled.is_ok() && !store::lock(connection, Visibility::All, self.id).await?.is_unsettled() {

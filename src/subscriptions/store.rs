@@ -192,10 +192,10 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: Subscripti
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
+pub async fn lock(connection: &Connection, visibility: Visibility, id: SubscriptionId) -> Result<Subscription> {
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let lock = subscriptions::table.find(id).select(CustomerRow::as_select()).for_no_key_update();
-    let row: Option<CustomerRow> = lock.first(connection).await.optional()?;
+    let row: Option<CustomerRow> = lock.first(&mut &*connection).await.optional()?;
     let row = row.filter(|CustomerRow { row, .. }| visibility.reaches(row.account_id, row.subscribed_by));
     row.ok_or_else(|| Error::not_found("subscription"))?.try_into()
 }

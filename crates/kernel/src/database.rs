@@ -27,10 +27,13 @@ mod shared;
 pub mod statement;
 pub mod visibility;
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, task::Poll, time::Duration};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, SimpleAsyncConnection as _, TransactionManager as _};
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _, TransactionManager as _,
+};
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::Notify, time::timeout};
 
@@ -39,6 +42,7 @@ pub use connect::ConnectFailure;
 use node::{Lease, Node};
 pub(crate) use position::Position;
 pub(crate) use replica::{Replicas, with_replica};
+use statement::Statement;
 
 use crate::{
     config,
@@ -50,6 +54,9 @@ const POSITION_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A connection to Postgres.
 pub type Connection = AsyncPgConnection;
+
+/// The last statements of a transaction, which are sent with its COMMIT; see [`Database::transaction_with_last`].
+pub(crate) type Last<E> = Box<dyn for<'c> FnOnce(&'c Connection) -> BoxFuture<'c, Result<(), E>> + Send>;
 
 /// The connections to Postgres: to the primary, and to the replicas, if there are any.
 #[derive(Clone)]
@@ -152,10 +159,12 @@ impl Database {
         let mut lease = self.primary.lease().await?;
         execute(lease.connection(), "BEGIN").await?;
         let (result, added) = after_commit::watch(run(lease.connection())).await;
-        self.end(lease, result, added).await
+        self.end(lease, result.map(|value| (value, None)), added).await
     }
 
     /// As [`Database::transaction`]; the statements of `first` are sent with the BEGIN, in one round trip.
+    ///
+    /// `first` must only read and lock: if the BEGIN fails, its statements stand alone, and what they wrote would stay.
     ///
     /// # Errors
     /// As [`Database::transaction`], and any error of `first`.
@@ -164,12 +173,27 @@ impl Database {
         first: impl AsyncFnOnce(&Connection) -> Result<F>,
         run: impl AsyncFnOnce(&mut Connection, F) -> Result<T, E>,
     ) -> Result<T, E> {
+        let run = async move |connection: &mut Connection, found: F| Ok::<_, E>((run(connection, found).await?, None));
+        self.transaction_with_last(first, run).await
+    }
+
+    /// As [`Database::transaction_after`]; the last statements, which `run` may return beside its result, are sent with the
+    /// COMMIT, in one round trip. If one of them fails, its error is the result, and nothing is committed.
+    ///
+    /// They must fail as statements do, by an error of Postgres: that aborts the transaction, whose COMMIT is then a
+    /// ROLLBACK. Whatever else their responses say, such as that no row was found, the COMMIT has been sent by then. And they
+    /// must be sent together: one that waits for the response to another comes after the COMMIT, and stands alone.
+    ///
+    /// # Errors
+    /// As [`Database::transaction_after`], and any error of the last statements.
+    pub(crate) async fn transaction_with_last<F, T, E: From<Error>>(
+        &self,
+        first: impl AsyncFnOnce(&Connection) -> Result<F>,
+        run: impl AsyncFnOnce(&mut Connection, F) -> Result<(T, Option<Last<E>>), E>,
+    ) -> Result<T, E> {
         let mut lease = self.primary.lease().await?;
-        let (begin, found) = {
-            let connection: &Connection = lease.connection();
-            futures_util::join!(execute(connection, "BEGIN"), first(connection))
-        };
-        match begin.and(found) {
+        let found = begin(lease.connection(), first).await;
+        match found {
             Ok(found) => {
                 let (result, added) = after_commit::watch(run(lease.connection(), found)).await;
                 self.end(lease, result, added).await
@@ -179,14 +203,25 @@ impl Database {
     }
 
     /// Commits a transaction, or rolls it back.
-    async fn end<T, E: From<Error>>(&self, mut lease: Lease, result: Result<T, E>, added: Added) -> Result<T, E> {
+    async fn end<T, E: From<Error>>(
+        &self,
+        mut lease: Lease,
+        result: Result<(T, Option<Last<E>>), E>,
+        added: Added,
+    ) -> Result<T, E> {
+        let result = match result {
+            Ok((value, last)) => {
+                crate::fault::point("commit.before")?;
+                commit(lease.connection(), last).await.map(|()| value)
+            }
+            Err(error) => Err(error),
+        };
         match &result {
             Ok(_) => {
-                crate::fault::point("commit.before")?;
-                execute(lease.connection(), "COMMIT").await?;
                 self.wake(added);
                 crate::fault::point("commit.after")?;
             }
+            // After a COMMIT that failed, there is nothing to roll back: this tells whether the connection still works.
             Err(_) if execute(lease.connection(), "ROLLBACK").await.is_err() => {
                 // The pool drops the connection, which rolls back all the same.
                 AnsiTransactionManager::transaction_manager_status_mut(lease.connection()).set_in_error();
@@ -262,6 +297,33 @@ impl Waits {
 /// with others.
 async fn execute(mut connection: &Connection, statement: &'static str) -> Result<()> {
     Ok(connection.batch_execute(statement).await?)
+}
+
+/// Sends BEGIN, and the first statements with it.
+async fn begin<F>(connection: &Connection, first: impl AsyncFnOnce(&Connection) -> Result<F>) -> Result<F> {
+    let (begun, found) = futures_util::join!(execute(connection, "BEGIN"), first(connection));
+    begun.and(found)
+}
+
+/// Sends COMMIT, and the last statements before it.
+///
+/// This COMMIT is a prepared statement, like those before it. The first time on a connection, each of them takes a round
+/// trip more to be prepared; diesel-async holds its cache of statements meanwhile, so that they are sent in their order
+/// nevertheless. A COMMIT outside the cache would overtake one that is still to be prepared, which would then stand alone.
+async fn commit<E: From<Error>>(connection: &Connection, last: Option<Last<E>>) -> Result<(), E> {
+    let Some(last) = last else { return Ok(execute(connection, "COMMIT").await?) };
+    let mut last = last(connection);
+    // What fails before it is sent, Postgres knows nothing of: it would commit the rest.
+    if let Poll::Ready(ended) = futures_util::poll!(&mut last) {
+        ended?;
+        return Ok(execute(connection, "COMMIT").await?);
+    }
+    let commit = async { Ok::<_, Error>(Statement::new("COMMIT").execute(&mut &*connection).await?) };
+    let (ended, committed) = futures_util::join!(last, commit);
+    // In this order: the COMMIT of an aborted transaction is no error.
+    ended?;
+    committed?;
+    Ok(())
 }
 
 impl From<DieselError> for Error {

@@ -206,6 +206,23 @@ impl<M> Call<M> {
         self.respond(answer)
     }
 
+    /// As [`Call::write`], for a write that begins with reads or locks: those of `first`, which are sent with the BEGIN, in
+    /// one round trip, unless the request has a key. `decide` gets what they found.
+    ///
+    /// # Errors
+    /// As [`Call::write`], and any error of `first`.
+    pub async fn write_after<F, T, R: Message + Default>(
+        &mut self,
+        app: &App,
+        first: impl AsyncFnOnce(&Connection) -> Result<F>,
+        decide: impl AsyncFnOnce(&mut Connection, F) -> Result<T>,
+        render: impl FnOnce(T) -> R,
+    ) -> Reply<R> {
+        let render = |value| (render(value), ());
+        let answer = unit_of_work::run(app, self.claim.take(), first, decide, render).await?;
+        self.respond(answer)
+    }
+
     /// As [`Call::write`], for a write whose response is a pending operation. A repeated request with the same key is
     /// answered by what has become of that: `read` finds it by the id of the operation, unless the final response is stored.
     ///
@@ -240,7 +257,9 @@ impl<M> Call<M> {
         decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
         render: impl FnOnce(T) -> (R, V),
     ) -> Result<Answer<R, V>> {
-        unit_of_work::run(app, self.claim.take(), decide, render).await
+        let nothing = async |_: &Connection| Ok::<_, Error>(());
+        let decide = async move |connection: &mut Connection, ()| decide(connection).await;
+        unit_of_work::run(app, self.claim.take(), nothing, decide, render).await
     }
 
     /// As [`Call::run`], for a commit that must not be reported as failed if it succeeded: if the connection to

@@ -1,22 +1,27 @@
 //! The unit of work: the effect, its jobs, its response and its idempotency key commit together, or not at all.
 //!
 //! ```text
-//! look-up → BEGIN → claim (advisory lock, look-up) → decide → render → INSERT key + answer ON CONFLICT DO NOTHING → COMMIT
+//! look-up → BEGIN, claim (advisory lock, look-up) → first reads → decide → render → INSERT key + answer, COMMIT
 //!     └── a final response: repeated
 //! ```
 //!
 //! A repeated request reads its response in one statement, without a transaction or a lock, so that any number of them
-//! run at once. A response that is not final yet names an operation instead; whoever ends that operation stores the final
-//! response in the same transaction ([`conclude`]), so that later changes of the resource do not change it.
+//! run at once. That look-up costs a new request one round trip, on a connection that requests share; without it, a
+//! repetition would take a connection of its own and two round trips, for a transaction that does nothing.
+//!
+//! A response that is not final yet names an operation instead; whoever ends that operation stores the final response in
+//! the same transaction ([`conclude`]), so that later changes of the resource do not change it.
 //!
 //! The primary key of `idempotency_keys` is the only arbiter. The advisory lock is an optimization: it rejects a
 //! duplicate that arrives while the first request runs, instead of letting it hold a connection until the insert
 //! unblocks. Without the lock, the insert would detect the conflict and the duplicate's transaction would roll back.
-//! The row is written once, with its response, so there are no half-filled rows to expire. A refusal by the operation
+//! The row is written once, with its response, so there are no half-filled rows to expire; it is the last of the
+//! transaction, and sent with the COMMIT, which commits nothing if the row is refused. A refusal by the operation
 //! rolls the transaction back and is stored by a separate statement, arbitrated by the same key; this saves every
 //! successful call a savepoint.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -26,7 +31,7 @@ use crate::{
     caller::{Permit, Visibility},
     contract::{Method, proto::error::v1 as pb},
     database::{
-        Connection,
+        Connection, Last,
         idempotency::{self, StoredAnswer},
     },
     error::{Error, Reason, ReasonRef, Result},
@@ -73,20 +78,24 @@ impl Claim {
     }
 }
 
-/// Runs `decide` in a transaction, renders its result and, under a claim, stores the response in the same transaction.
-/// Beside the response, `render` returns what its caller wants to keep of the result.
+/// Runs `first` and `decide` in a transaction, renders the result and, under a claim, stores the response in the same
+/// transaction. Beside the response, `render` returns what its caller wants to keep of the result.
+///
+/// `first` only reads and locks, and `decide` gets what it found. Without a claim, its statements are sent with the BEGIN.
+/// With one they follow the claim: a duplicate is refused at once and must not wait for a lock of the first request.
 ///
 /// # Errors
-/// Any error of `decide`; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a claim;
-/// `UNAVAILABLE` and `INTERNAL_ERROR` if nothing was done.
-pub async fn run<T, M: Message + Default, V>(
+/// Any error of `first` and `decide`; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a
+/// claim; `UNAVAILABLE` and `INTERNAL_ERROR` if nothing was done.
+pub async fn run<F, T, M: Message + Default, V>(
     app: &App,
     claim: Option<Claim>,
-    decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
+    first: impl AsyncFnOnce(&Connection) -> Result<F>,
+    decide: impl AsyncFnOnce(&mut Connection, F) -> Result<T>,
     render: impl FnOnce(T) -> (M, V),
 ) -> Result<Answer<M, V>> {
     let Some(claim) = claim else {
-        let value = app.database.transaction(decide).await?;
+        let value = app.database.transaction_after(first, decide).await?;
         let (message, kept) = render(value);
         return Ok(Answer::Fresh(message, kept));
     };
@@ -98,19 +107,23 @@ pub async fn run<T, M: Message + Default, V>(
         return claim.replay(stored, now)?.answer();
     }
     let claiming = async |connection: &Connection| idempotency::claim(connection, &claim.scope, claim.lock()).await;
-    let done = app.database.transaction_after(claiming, async move |connection, stored| {
+    let done = app.database.transaction_with_last(claiming, async move |connection, stored| {
         if let Some(stored) = stored {
-            return Ok(Done::Earlier(claimed.replay(stored, now)?));
+            return Ok((Done::Earlier(claimed.replay(stored, now)?), None));
         }
         fault::point("claim.after")?;
-        let (message, kept) = match decide(connection).await {
+        let decided = match first(&*connection).await {
+            Ok(found) => decide(connection, found).await,
+            Err(error) => Err(error),
+        };
+        let (message, kept) = match decided {
             Ok(value) => render(value),
             Err(error) if error.reason().facts().storable => return Err(Stop::Refused(error)),
             Err(error) => return Err(Stop::Failed(error)),
         };
         fault::point("effect.after")?;
         let stored = claimed.record(None, message.encode_to_vec(), now);
-        if idempotency::insert(connection, &stored).await? { Ok(Done::Now(message, kept)) } else { Err(Stop::Lost) }
+        Ok((Done::Now(message, kept), Some(store_last(stored))))
     });
     match done.await {
         Ok(Done::Now(message, kept)) => Ok(Answer::Fresh(message, kept)),
@@ -186,10 +199,13 @@ impl From<Error> for Stop {
     }
 }
 
-impl From<diesel::result::Error> for Stop {
-    fn from(error: diesel::result::Error) -> Self {
-        Self::Failed(error.into())
-    }
+/// Stores the response of a claimed transaction, as its last statement.
+fn store_last(stored: StoredAnswer) -> Last<Stop> {
+    Box::new(move |connection| {
+        let store =
+            async move { if idempotency::insert(connection, &stored).await? { Ok(()) } else { Err(Stop::Lost) } };
+        store.boxed()
+    })
 }
 
 /// Stores a refusal, unless a duplicate was faster; its answer is then returned for both.

@@ -12,7 +12,7 @@ use crate::orders::{
         model::{Filter, Item, ItemizedOrder, Line, Order},
         store,
     },
-    product::store as product,
+    product::{model::Product, store as product},
 };
 use crate::proto::orders::v1::Reason as OrdersReason;
 use mainstay_kernel::{
@@ -40,13 +40,23 @@ pub struct Draft {
     pub confirmation_email: Option<String>,
 }
 
-/// Places an order and queues its confirmation mail, atomically.
+/// Begins to place an order: reads those of its products that exist.
+///
+/// # Errors
+/// Any database error.
+pub async fn products(connection: &Connection, lines: &[Line]) -> Result<Vec<Product>> {
+    let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
+    product::some(connection, &ids).await
+}
+
+/// Places an order of these products and queues its confirmation mail, atomically.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if there is no account, or if a customer names an address; `NOT_FOUND` if the account is
 /// unknown; `PRODUCT_UNAVAILABLE`, `PRODUCT_SOLD_OTHERWISE`, `CURRENCIES_MIXED`, `AMOUNT_OUT_OF_RANGE`.
 pub async fn create(
     connection: &mut Connection,
+    products: Vec<Product>,
     permit: Permit,
     draft: Draft,
     now: DateTime<Utc>,
@@ -56,8 +66,6 @@ pub async fn create(
     if confirmation_email.is_some() && permit.visibility() != Visibility::All {
         return Err(Error::field("confirmationEmail", "may be set only when ordering on behalf of a customer"));
     }
-    let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
-    let products = product::some(connection, &ids).await?;
     let products: HashMap<_, _> = products.into_iter().map(|product| (product.id, product)).collect();
     let item = |(index, line): (usize, &Line)| {
         let at = |message: &str| vec![(format!("items[{index}].productId"), message.to_owned())];

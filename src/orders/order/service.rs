@@ -69,10 +69,11 @@ impl OrderService for Orders {
         let lines = lines(&call.message.items)?;
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let confirmation_email = call.message.confirmation_email.take();
-        let draft = Draft { account, lines, confirmation_email };
-        call.write(
+        let draft = Draft { account, lines: lines.clone(), confirmation_email };
+        call.write_after(
             &self.app,
-            async move |connection| ops::create(connection, permit, draft, now).await,
+            async move |connection: &_| ops::products(connection, &lines).await,
+            async move |connection, products| ops::create(connection, products, permit, draft, now).await,
             |order| pb::CreateOrderResponse { data: Some(render(order)) },
         )
         .await

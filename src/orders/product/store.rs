@@ -90,9 +90,9 @@ pub async fn lock(connection: &mut Connection, id: ProductId) -> Result<Product>
 }
 
 /// Returns those of the products that exist, in no order.
-pub async fn some(connection: &mut Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
+pub async fn some(connection: &Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
     let query = products::table.filter(products::id.eq_any(ids)).select(Row::as_select());
-    let rows: Vec<Row> = query.load(connection).await?;
+    let rows: Vec<Row> = query.load(&mut &*connection).await?;
     rows.into_iter().map(Product::try_from).collect()
 }
 

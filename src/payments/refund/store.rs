@@ -118,9 +118,9 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: RefundId) 
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, id: RefundId) -> Result<Refund> {
+pub async fn lock(connection: &Connection, id: RefundId) -> Result<Refund> {
     let lock = refunds::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = lock.first(connection).await.optional()?;
+    let row: Option<Row> = lock.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("refund"))?.try_into()
 }
 

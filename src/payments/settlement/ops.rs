@@ -73,8 +73,9 @@ enum Acquisition<R> {
 /// Leases a gateway request, unless it is settled or another worker holds the lease.
 async fn acquire_lease<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Acquisition<R>> {
     let (now, lease_time) = (app.clock.now(), app.config.section::<PaymentsConfig>().lease());
-    let acquired = app.database.transaction(async move |connection| {
-        let Some(request) = R::lock_unsettled(connection, id).await? else { return Ok(Acquisition::Settled) };
+    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
+    let acquired = app.database.transaction_after(lock, async move |connection, current: Option<R>| {
+        let Some(request) = current else { return Ok(Acquisition::Settled) };
         let before = request.lease();
         // This worker may die too: it is due again when the lease is over.
         let Some(lease) = before.renew(now, now + lease_time) else {
@@ -199,9 +200,9 @@ async fn postpone<R: GatewayRequest>(
     };
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
     tracing::warn!(subject = %id, lease = lease.count, why, "the outcome is not known yet");
+    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
     app.database
-        .transaction(async move |connection| {
-            let current = R::lock_unsettled(connection, id).await?;
+        .transaction_after(lock, async move |connection, current: Option<R>| {
             let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else { return Ok(()) };
             current.store_lease(connection, next.due_at(at)).await?;
             Ok(())
@@ -213,8 +214,8 @@ async fn postpone<R: GatewayRequest>(
 /// over.
 async fn attach_customer<R: GatewayRequest>(app: &App, request: R, customer: String) -> Result<Option<R>> {
     let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
-    let known = app.database.transaction(async move |connection| {
-        let current = R::lock_unsettled(connection, id).await?;
+    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
+    let known = app.database.transaction_after(lock, async move |connection, current: Option<R>| {
         let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else {
             return Ok::<_, Error>(None);
         };
@@ -228,8 +229,8 @@ async fn next_attempt<R: GatewayRequest>(app: &App, request: R) -> Result<Option
     let now = app.clock.now();
     let (id, lease) = (request.id(), request.lease());
     tracing::warn!(subject = %id, attempt = lease.attempt, "the attempt failed permanently; the next one begins");
-    let next = app.database.transaction(async move |connection| {
-        let current = R::lock_unsettled(connection, id).await?;
+    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
+    let next = app.database.transaction_after(lock, async move |connection, current: Option<R>| {
         let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else {
             return Ok::<_, Error>(None);
         };
@@ -244,10 +245,11 @@ async fn commit<R: GatewayRequest>(
     request: R,
     resolution: Result<R::Done, Failure>,
 ) -> Result<Option<R::View>> {
-    let now = app.clock.now();
+    let (now, request) = (app.clock.now(), &request);
+    let lock = async move |connection: &Connection| request.lock(connection).await;
     app.database
-        .transaction(async move |connection| {
-            let settled = commit_in(connection, &request, resolution, now).await?;
+        .transaction_after(lock, async move |connection, locked: R::Locked| {
+            let settled = commit_locked(connection, request, locked, resolution, now).await?;
             fault::point("outcome.before_commit")?;
             Ok(settled)
         })
@@ -265,8 +267,20 @@ pub(crate) async fn commit_in<R: GatewayRequest>(
     resolution: Result<R::Done, Failure>,
     now: DateTime<Utc>,
 ) -> Result<Option<R::View>> {
+    let locked = request.lock(connection).await?;
+    commit_locked(connection, request, locked, resolution, now).await
+}
+
+/// As [`commit_in`], of what is locked already.
+async fn commit_locked<R: GatewayRequest>(
+    connection: &mut Connection,
+    request: &R,
+    locked: R::Locked,
+    resolution: Result<R::Done, Failure>,
+    now: DateTime<Utc>,
+) -> Result<Option<R::View>> {
     let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
-    let settled = request.commit(connection, resolution, now).await?;
+    let settled = request.commit(connection, locked, resolution, now).await?;
     // Most are settled within seconds, and nobody was alerted about them.
     if settled.is_some() && now - request.created_at() > SLOW {
         let id = request.id();
@@ -312,8 +326,9 @@ pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn try_later<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
     let at = app.clock.now() + ALERT_AFTER;
-    let is_unsettled = app.database.transaction(async move |connection| {
-        let is_unsettled = R::lock_unsettled(connection, id).await?.is_some();
+    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
+    let is_unsettled = app.database.transaction_after(lock, async move |connection, current: Option<R>| {
+        let is_unsettled = current.is_some();
         if is_unsettled {
             R::set_due(connection, id, Some(at)).await?;
         }

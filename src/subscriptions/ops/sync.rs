@@ -40,7 +40,6 @@ const BATCH: i64 = 500;
 /// The gateway's answer to a query.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    pub(crate) id: SubscriptionId,
     /// The number of the query.
     pub(crate) number: i64,
     /// The subscription's state at the gateway.
@@ -54,7 +53,10 @@ pub(crate) struct Answer {
 /// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
 pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
     let now = app.clock.now();
-    let query = app.database.transaction(async move |connection| number_query(connection, id, now).await);
+    let lock = async move |connection: &Connection| store::lock(connection, Visibility::All, id).await;
+    let query = app.database.transaction_after(lock, async move |connection, current: Subscription| {
+        number_query(connection, current.next_query(), now).await
+    });
     let Some(Query { gateway, gateway_id, number }) = query.await? else { return Ok(()) };
     if let Some(why) = settle::wrong_gateway(app, &gateway) {
         tracing::warn!(subscription = %id, why, "the subscription can't be queried");
@@ -67,8 +69,12 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
         Lookup::Unknown { why } => return Err(unknown(id, &why)),
     };
     fault::point("sync.after")?;
-    let (answer, now) = (Answer { id, number, snapshot }, app.clock.now());
-    app.database.transaction(async move |connection| apply_answer(connection, &answer, now).await).await?;
+    let (answer, now) = (Answer { number, snapshot }, app.clock.now());
+    let lock = async move |connection: &Connection| store::lock(connection, Visibility::All, id).await;
+    let applied = app.database.transaction_after(lock, async move |connection, current: Subscription| {
+        apply_answer(connection, current, &answer, now).await
+    });
+    applied.await?;
     Ok(())
 }
 
@@ -83,21 +89,24 @@ struct Query {
     number: i64,
 }
 
-/// Numbers a query, and schedules the next one whatever the outcome of this one, so that subscriptions that can't be
-/// queried do not starve the others. A cancellation whose outcome is unknown is due again. Returns `None` if there is
+/// Stores a numbered query, and schedules the next one whatever the outcome of this one, so that subscriptions that
+/// can't be queried do not starve the others. A cancellation whose outcome is unknown is due again. Returns `None` if there is
 /// nothing to query.
-async fn number_query(connection: &mut Connection, id: SubscriptionId, now: DateTime<Utc>) -> Result<Option<Query>> {
-    let subscription = store::lock(connection, Visibility::All, id).await?.next_query();
+async fn number_query(
+    connection: &mut Connection,
+    subscription: Subscription,
+    now: DateTime<Utc>,
+) -> Result<Option<Query>> {
     match &subscription.state {
         State::Pending => {
-            Subscription::set_due(connection, id.0, None).await?;
+            Subscription::set_due(connection, subscription.id.0, None).await?;
             Ok(None)
         }
         State::Failed(_) => Ok(None),
         State::Started { gateway_id, .. } => {
             store::update(connection, &subscription, now).await?;
             if subscription.pending_cancellation.is_some() {
-                Subscription::set_due(connection, id.0, None).await?;
+                Subscription::set_due(connection, subscription.id.0, None).await?;
             }
             let (gateway, gateway_id) = (subscription.gateway.clone(), gateway_id.clone());
             Ok(Some(Query { gateway, gateway_id, number: subscription.last_query }))
@@ -114,18 +123,18 @@ fn refund_returned(refund: &InvoiceRefund) -> String {
     format!("the bank returned {} of {}, which the cardholder is still owed", refund.amount, refund.gateway_id)
 }
 
-/// Processes an answer: books what was paid, and stores the subscription's state unless a later answer is already
+/// Processes an answer: books what was paid, and stores the locked subscription's state unless a later answer is already
 /// stored. A payment never becomes unpaid, so any answer may book it. Returns the subscription if this settled it.
 ///
 /// # Errors
-/// `NOT_FOUND`.
+/// Any database error.
 pub(crate) async fn apply_answer(
     connection: &mut Connection,
+    current: Subscription,
     answer: &Answer,
     now: DateTime<Utc>,
 ) -> Result<Option<Subscription>> {
-    let Answer { id, number, snapshot } = answer;
-    let current = store::lock(connection, Visibility::All, *id).await?;
+    let (Answer { number, snapshot }, id) = (answer, current.id);
     let is_ours = match &current.state {
         State::Pending => true,
         State::Started { gateway_id, .. } => *gateway_id == snapshot.gateway_id,
@@ -157,28 +166,28 @@ pub(crate) async fn apply_answer(
             }
             if current.last_query > *number {
                 // A later query may have been answered before this change was made, and would undo it here.
-                jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?;
+                jobs::enqueue(connection, &SyncSubscription { subscription: id }).await?;
             }
             return Ok(settled);
         }
         Observation::Unchanged(next) => store::update(connection, &next, now).await?,
-        Observation::Stale => jobs::enqueue(connection, &SyncSubscription { subscription: *id }).await?,
+        Observation::Stale => jobs::enqueue(connection, &SyncSubscription { subscription: id }).await?,
         Observation::Ended => {}
     }
     Ok(None)
 }
 
-/// Stores that a subscription never began, unless a later attempt has begun.
+/// Stores that a locked subscription never began, unless a later attempt has begun.
 ///
 /// # Errors
-/// `NOT_FOUND`.
+/// Any database error.
 pub(crate) async fn fail(
     connection: &mut Connection,
+    current: Subscription,
     failed: &Subscription,
     failure: Failure,
     now: DateTime<Utc>,
 ) -> Result<Option<Subscription>> {
-    let current = store::lock(connection, Visibility::All, failed.id).await?;
     let Some(next) = current.fail(failed.lease.attempt, failure, now) else { return Ok(None) };
     store::update(connection, &next, now).await?;
     conclude::<Subscription>(connection, next.id.0, &next).await?;

@@ -38,21 +38,33 @@ pub use watch::{TOPIC, load_changed};
 pub(crate) use store::{get as read, stats::stats};
 pub(crate) use watch::{note_imported, record_comment};
 
+/// The proof that the caller may have another open ticket, until the transaction ends.
+#[derive(Debug)]
+pub struct Admitted(());
+
+/// Begins to create a ticket: checks a customer's limit of open tickets, and locks the customer.
+///
+/// # Errors
+/// `OPEN_TICKET_LIMIT_REACHED`.
+pub async fn admit(connection: &Connection, permit: &Permit, limit: i64) -> Result<Admitted> {
+    let requester = permit.user().map(|(user, ..)| user);
+    check_open_limit(connection, permit, requester, limit).await?;
+    Ok(Admitted(()))
+}
+
 /// Creates a ticket.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown, `OPEN_TICKET_LIMIT_REACHED`, and those of
-/// [`files::attach`].
+/// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown, and those of [`files::attach`].
 pub async fn create(
     connection: &mut Connection,
+    _: Admitted,
     permit: Permit,
     draft: Draft,
-    limit: i64,
     now: DateTime<Utc>,
 ) -> Result<Ticket> {
     let account = permit.account(draft.account)?;
     let requester = permit.user().map(|(user, ..)| user);
-    check_open_limit(connection, &permit, requester, limit).await?;
     let ticket = Ticket::new(account, requester, draft.content, now);
     let attached = &ticket.content.attachments;
     files::attach(connection, &permit, parent(&ticket), attached, Purpose::Attachment, "attachmentIds").await?;

@@ -53,9 +53,11 @@ impl TicketService for Tickets {
             Role::Customer => self.app.keyed_mutex.lock(permit.caller().principal()).await,
             _ => None,
         };
-        call.write(
+        let caller = permit.clone();
+        call.write_after(
             &self.app,
-            async move |connection| ops::create(connection, permit, draft, limit, now).await,
+            async move |connection: &_| ops::admit(connection, &caller, limit).await,
+            async move |connection, admitted| ops::create(connection, admitted, permit, draft, now).await,
             |ticket| pb::CreateTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await

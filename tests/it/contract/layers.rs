@@ -159,9 +159,10 @@ fn a_service_and_a_command_leave_the_database_to_the_operations() {
 /// snapshot; what must happen together is decided in `ops`.
 #[test]
 fn only_operations_open_transactions() {
-    const OPENS: [&[&str]; 4] = [
+    const OPENS: [&[&str]; 5] = [
         &[".", "transaction", "("],
         &[".", "transaction_after", "("],
+        &[".", "transaction_with_last", "("],
         &["begin_transaction"],
         &["::", "transaction", "("],
     ];

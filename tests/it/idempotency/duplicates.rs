@@ -17,7 +17,7 @@ use nix::{
 use super::Effects;
 use crate::{
     cases::draft,
-    support::{Actor, PROTOCOLS, Process, Protocol, Response, TestDatabase, people::Cast},
+    support::{Actor, PROTOCOLS, Process, Protocol, Response, TestApp, TestDatabase, database::connect, people::Cast},
 };
 
 const DUPLICATES: usize = 64;
@@ -98,4 +98,30 @@ async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
 
     let (late, _) = in_time(&customer.at(&instances[1].endpoint), PROTOCOLS[0]).await;
     assert!(late.is_replayed() && ids.contains(&late.id()), "{late:#?}");
+}
+
+/// The primary key decides, not the lock: a request whose key was stored by another one meanwhile has no effect, although its
+/// COMMIT was sent with the statement that failed, and gets the other one's response.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_another_stored_meanwhile_undoes_the_effect() {
+    let database = Arc::new(TestDatabase::new().await);
+    let app = TestApp::builder().on(&database).set("DATABASE_POOL_SIZE", "1").start().await;
+    let customer = app.cast().await.customer;
+    let first = customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.success();
+    database.sql("CREATE TABLE other_keys AS SELECT * FROM idempotency_keys").await;
+    database.sql("DELETE FROM idempotency_keys").await;
+    let other = connect(&database.url).await;
+    other.batch_execute("BEGIN; LOCK TABLE tickets IN SHARE MODE").await.expect("locked");
+    let second = customer.keyed(Protocol::Grpc, "TicketService.CreateTicket", draft(), "one");
+    let (second, ()) = tokio::join!(second, async {
+        database.locks_waited_for(1).await;
+        let store = "INSERT INTO idempotency_keys SELECT * FROM other_keys; COMMIT";
+        other.batch_execute(store).await.expect("stored");
+    });
+    let second = second.success();
+    assert!(second.is_replayed() && second.id() == first.id(), "{second:#?}");
+    assert_eq!(Effects::in_database(&database).await, Effects::of(1));
+    // Its connection serves the next one.
+    customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "two").await.success();
+    assert_eq!(Effects::in_database(&database).await, Effects::of(2));
 }

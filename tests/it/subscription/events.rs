@@ -7,7 +7,7 @@ use mainstay::{
     payments::{Gateway, Lookup, settlement::ops::GatewayRequest as _},
     subscriptions::{id::SubscriptionId, store},
 };
-use mainstay_kernel::caller::Visibility;
+use mainstay_kernel::{caller::Visibility, database::Connection};
 use serde_json::json;
 
 use super::{
@@ -255,7 +255,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     let made = create_subscription(&scene).await;
     let id = SubscriptionId(made.id().parse().expect("an id"));
     let database = &app.app.database;
-    let read = async move |connection: &mut _| store::lock(connection, Visibility::All, id).await;
+    let read = async move |connection: &mut Connection| store::lock(connection, Visibility::All, id).await;
     let late = database.transaction(read).await.expect("stored");
     let gateway_id = late.state.gateway_id().expect("it began").to_owned();
     let Lookup::Done(snapshot) = app.app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await else {
@@ -267,8 +267,12 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     let job = "SELECT count(*) FROM jobs WHERE kind = 'settle_subscription'";
     assert_eq!(app.database.number(job).await, 1);
     let now = app.app.clock.now();
-    let answer = async move |connection: &mut _| late.commit(connection, Ok(snapshot), now).await.map(drop);
-    database.transaction(answer).await.expect("nothing is settled");
+    let locking = late.clone();
+    let lock = async move |connection: &Connection| locking.lock(connection).await;
+    let answer = async move |connection: &mut Connection, current| {
+        late.commit(connection, current, Ok(snapshot), now).await.map(drop)
+    };
+    database.transaction_after(lock, answer).await.expect("nothing is settled");
     assert_eq!(app.database.number(job).await, 1);
 
     app.database.sql("DELETE FROM jobs").await;

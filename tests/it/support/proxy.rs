@@ -111,7 +111,7 @@ struct Traffic {
 }
 
 impl Traffic {
-    /// Records a frontend message; returns whether it is a COMMIT.
+    /// Records a frontend message; returns whether it runs a COMMIT.
     fn record(&mut self, kind: u8, body: &[u8]) -> bool {
         let mut texts = body.split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
         let (first, second) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
@@ -123,6 +123,7 @@ impl Traffic {
             }
             // Bind: a portal and the name of its statement.
             b'B' => self.transaction.extend(self.prepared.get(&second).cloned()),
+            b'E' => return self.transaction.last().is_some_and(|last| last.starts_with("COMMIT")),
             b'Q' if first.starts_with("BEGIN") => self.transaction.clear(),
             b'Q' => {
                 let commits = first.starts_with("COMMIT");

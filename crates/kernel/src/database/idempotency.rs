@@ -1,6 +1,6 @@
 //! Idempotency keys.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -12,7 +12,11 @@ use diesel_async::RunQueryDsl;
 
 use crate::database::schema::idempotency_keys;
 use crate::{
-    database::{Connection, statement::Statement},
+    database::{
+        Connection,
+        statement::{Prepare as _, Statement},
+        violated_unique,
+    },
     error::{Error, Reason, Result},
 };
 
@@ -81,10 +85,16 @@ pub async fn claim(connection: &Connection, scope_hash: &[u8; 32], lock: i64) ->
     Ok(Some(StoredAnswer { scope_hash, fingerprint, error_code, answer, operation_id, visibility, created_at }))
 }
 
-/// Stores a response; returns `false` if the key has one.
-pub async fn insert(connection: &mut Connection, stored: &StoredAnswer) -> Result<bool> {
-    let inserted = diesel::insert_into(idempotency_keys::table).values(stored).on_conflict_do_nothing();
-    Ok(inserted.execute(connection).await? == 1)
+/// Stores a response; returns `false` if the key has one, which aborts the transaction: it may end with this statement,
+/// whose failure leaves nothing to commit ([`Database::transaction_with_last`](super::Database)). So without ON CONFLICT.
+pub async fn insert(connection: &Connection, stored: &StoredAnswer) -> Result<bool> {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    let insert = diesel::insert_into(idempotency_keys::table).values(stored).fixed(&TEXT);
+    match insert.execute(&mut &*connection).await {
+        Ok(_) => Ok(true),
+        Err(error) if violated_unique(&error).is_some() => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Returns the response stored under a key.

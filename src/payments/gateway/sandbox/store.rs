@@ -8,7 +8,10 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::schema::sandbox_movements as movements;
-use mainstay_kernel::{database::Connection, error::Result};
+use mainstay_kernel::{
+    database::{Connection, statement::Prepare as _},
+    error::Result,
+};
 
 /// A movement that the sandbox made under an idempotency key.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -40,7 +43,7 @@ pub const PART: usize = 500;
 /// Stores a movement under its key, or returns the one stored there before; the flag says whether it is new.
 pub async fn insert_or_get(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
     let inserted = diesel::insert_into(movements::table).values(&row).on_conflict(movements::key).do_nothing();
-    if inserted.execute(connection).await? == 1 {
+    if inserted.prepared().execute(connection).await? == 1 {
         return Ok((row, true));
     }
     Ok((movements::table.find(&row.key).select(Row::as_select()).first(connection).await?, false))

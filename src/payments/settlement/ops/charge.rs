@@ -6,7 +6,10 @@ use uuid::Uuid;
 
 use crate::payments::id::PaymentId;
 use crate::{
-    orders::{events::OrderPaid, order::ops as order},
+    orders::{
+        events::OrderPaid,
+        order::{model::Order, ops as order},
+    },
     payments::{
         events::{PaymentFailed, PaymentSucceeded},
         gateway::{Charge, Gateway, Lookup, Outcome},
@@ -38,10 +41,11 @@ impl DueRows for Payment {
 
 impl GatewayRequest for Payment {
     type Done = String;
+    type Locked = (Order, Self);
 
     const ID: &'static str = "paymentId";
 
-    async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+    async fn lock_unsettled(connection: &Connection, id: Uuid) -> Result<Option<Self>> {
         let payment = store::lock(connection, Visibility::All, PaymentId(id)).await?;
         Ok((payment.state == State::Pending).then_some(payment))
     }
@@ -88,15 +92,22 @@ impl GatewayRequest for Payment {
         gateway.find_charge(self.id).await
     }
 
+    async fn lock(&self, connection: &Connection) -> Result<(Order, Self)> {
+        // In one round trip, in this order.
+        try_join!(
+            order::lock(connection, Visibility::All, self.order),
+            store::lock(connection, Visibility::All, self.id),
+        )
+    }
+
     async fn commit(
         &self,
         connection: &mut Connection,
+        (order, current): (Order, Self),
         outcome: Result<String, Failure>,
         now: DateTime<Utc>,
     ) -> Result<Option<Self>> {
         let shared: &Connection = connection;
-        let (order, current) =
-            try_join!(order::lock(shared, Visibility::All, self.order), store::lock(shared, Visibility::All, self.id))?;
         let same_attempt = current.lease.attempt == self.lease.attempt;
         let Some(state) = next_state(&current.state, same_attempt, outcome, self.id.0) else { return Ok(None) };
         let lease = current.lease.settle();

@@ -31,12 +31,14 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     const ID: &'static str;
     /// What the gateway returns once it is done.
     type Done: Send + 'static;
+    /// What is locked to commit the gateway's answer.
+    type Locked: Send;
 
     /// Locks and returns the gateway request with this id; `None` if it is settled.
     ///
     /// # Errors
     /// `NOT_FOUND`.
-    fn lock_unsettled(connection: &mut Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
+    fn lock_unsettled(connection: &Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
 
     fn id(&self) -> Uuid;
 
@@ -96,14 +98,22 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     /// Looks up at the gateway whether it was done, under any key.
     fn find(&self, gateway: &dyn Gateway) -> impl Future<Output = Lookup<Self::Done>> + Send;
 
-    /// Commits the gateway's answer, unless the gateway request is settled or, for a failure, a later attempt has
-    /// started. Returns what the caller sees if this settled it; that is then [concluded](conclude).
+    /// Locks what a [`commit`](Self::commit) changes, and returns it as it is now.
+    ///
+    /// # Errors
+    /// Any database error.
+    fn lock(&self, connection: &Connection) -> impl Future<Output = Result<Self::Locked>> + Send;
+
+    /// Commits the gateway's answer to what was [locked](Self::lock), unless the gateway request is settled or, for a
+    /// failure, a later attempt has started. Returns what the caller sees if this settled it; that is then
+    /// [concluded](conclude).
     ///
     /// # Errors
     /// Any database error.
     fn commit(
         &self,
         connection: &mut Connection,
+        locked: Self::Locked,
         outcome: Result<Self::Done, Failure>,
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Option<Self::View>>> + Send;

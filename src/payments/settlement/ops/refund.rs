@@ -1,6 +1,7 @@
 //! Refunds. The order is locked first, then the payment, then the refund.
 
 use chrono::{DateTime, Utc};
+use futures_util::try_join;
 use uuid::Uuid;
 
 use crate::payments::id::RefundId;
@@ -47,10 +48,11 @@ impl DueRows for RefundIntent {
 
 impl GatewayRequest for RefundIntent {
     type Done = String;
+    type Locked = (Order, Payment, Refund);
 
     const ID: &'static str = "refundId";
 
-    async fn lock_unsettled(connection: &mut Connection, id: Uuid) -> Result<Option<Self>> {
+    async fn lock_unsettled(connection: &Connection, id: Uuid) -> Result<Option<Self>> {
         let refund = store::lock(connection, RefundId(id)).await?;
         if refund.state != State::Pending {
             return Ok(None);
@@ -101,17 +103,24 @@ impl GatewayRequest for RefundIntent {
         gateway.find_refund(self.refund.id, &self.charge_id).await
     }
 
+    async fn lock(&self, connection: &Connection) -> Result<(Order, Payment, Refund)> {
+        let order = payment::get(connection, Visibility::All, self.refund.payment).await?.order;
+        // In one round trip, in this order.
+        try_join!(
+            order::lock(connection, Visibility::All, order),
+            payment::lock(connection, Visibility::All, self.refund.payment),
+            store::lock(connection, self.refund.id),
+        )
+    }
+
     async fn commit(
         &self,
         connection: &mut Connection,
+        (order, payment, current): (Order, Payment, Refund),
         outcome: Result<String, Failure>,
         now: DateTime<Utc>,
     ) -> Result<Option<Refund>> {
         let refund = &self.refund;
-        let order = payment::get(connection, Visibility::All, refund.payment).await?.order;
-        let order = order::lock(connection, Visibility::All, order).await?;
-        let payment = payment::lock(connection, Visibility::All, refund.payment).await?;
-        let current = store::lock(connection, refund.id).await?;
         let same_attempt = current.lease.attempt == refund.lease.attempt;
         let Some(state) = next_state(&current.state, same_attempt, outcome, refund.id.0) else { return Ok(None) };
         let lease = current.lease.settle();
