@@ -15,7 +15,7 @@ use self::{
     config::ContentConfig,
     events::{PostDeleted, PostPublished, PostUnpublished, PostUpdated},
     job::PublishPost,
-    post::{published::Published, service::Posts},
+    post::{published::PublishedPosts, service::Posts},
 };
 use crate::proto::{DESCRIPTOR_SET, content::v1::post_service_server::PostServiceServer};
 
