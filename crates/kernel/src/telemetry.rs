@@ -6,6 +6,7 @@ mod exporter;
 mod json;
 pub mod lines;
 pub mod metrics;
+mod panics;
 pub(crate) mod process;
 pub(crate) mod statements;
 pub mod traces;
@@ -27,7 +28,7 @@ pub struct Telemetry {
     traces: Option<traces::Provider>,
 }
 
-/// Writes the log as JSON lines to stderr; `RUST_LOG` sets the levels, `info` by default. Exports traces if the variables
+/// Writes the log as JSON lines to stderr, panics too; `RUST_LOG` sets the levels, `info` by default. Exports traces if the variables
 /// of the OpenTelemetry standard name a receiver. To be called within the runtime.
 ///
 /// # Errors
@@ -47,6 +48,7 @@ pub fn start() -> anyhow::Result<Telemetry> {
         // A filter for all is cheaper than one per layer.
         Ok(None) | Err(_) => drop(tracing::subscriber::set_global_default(registry().with(filter).with(logs()))),
     }
+    panics::log();
     Ok(Telemetry { traces: traces? })
 }
 

@@ -9,7 +9,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     cases::draft,
-    support::{Process, Protocol, TestDatabase, eventually, people::Cast, unique},
+    support::{Actor, Process, Protocol, TestDatabase, eventually, people::Cast, unique},
 };
 
 /// The lines of requests so far.
@@ -170,4 +170,32 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
     fill_log(&server).await;
     server.signal(Signal::SIGTERM);
     assert!(server.wait().await.success());
+}
+
+/// A panic is logged as everything else is, and the thread that panics waits for nobody either.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_one_line_that_nobody_waits_for() {
+    let database = TestDatabase::new().await;
+    let server = Process::with(&database, &[("MAINSTAY_FAULTS", "authenticate=panic")]).await;
+    let caller = Actor::bearer(&server.endpoint, "x");
+    let panic = async || {
+        let call = caller.call(Protocol::Rest, "UserService.GetMe", json!({}));
+        let answer = tokio::time::timeout(Duration::from_secs(30), call).await.expect("an answer");
+        answer.failure("INTERNAL_ERROR");
+    };
+    panic().await;
+    let request = line(&server, "the request's line", |line| line["status"] == 500).await;
+    let log = server.log();
+    let about: Vec<_> = log.lines().filter(|line| line.contains("injected at authenticate")).collect();
+    let [line] = about.as_slice() else { panic!("one line: {log}") };
+    let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!((&line["level"], &line["cause"]), (&json!("ERROR"), &json!("injected at authenticate")), "{line}");
+    assert!(line["location"].as_str().is_some_and(|location| location.contains("fault.rs:")), "{line}");
+    assert!(line["backtrace"].as_str().is_some_and(|trace| trace.contains("mainstay")), "{line}");
+    assert!(line["span"]["id"].is_string() && line["span"]["id"] == request["span"]["id"], "{line} {request}");
+    assert!(!log.contains("panicked at"), "{log}");
+
+    let _unread = server.stop_reading_log().await;
+    fill_log(&server).await;
+    panic().await;
 }
