@@ -96,8 +96,8 @@ pub(crate) fn run(modules: &'static Modules) -> ExitCode {
     let matches = command_line(modules).get_matches();
     let runtime = telemetry::lines::batch_writes(tokio::runtime::Builder::new_multi_thread().enable_all()).build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
-        let telemetry = runtime.block_on(async { telemetry::start() })?;
-        let result = runtime.block_on(dispatch(modules, matches));
+        let (telemetry, errors) = runtime.block_on(async { telemetry::start() });
+        let result = runtime.block_on(dispatch(modules, matches, errors));
         telemetry.flush();
         // A blocking task that hangs must not delay the exit.
         runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -113,9 +113,14 @@ pub(crate) fn run(modules: &'static Modules) -> ExitCode {
     }
 }
 
-async fn dispatch(modules: &'static Modules, mut matches: ArgMatches) -> anyhow::Result<ExitCode> {
+/// Runs a command. If it reads the configuration, what is wrong with the variables of telemetry is among its faults.
+async fn dispatch(
+    modules: &'static Modules,
+    mut matches: ArgMatches,
+    of_telemetry: Vec<ConfigError>,
+) -> anyhow::Result<ExitCode> {
     let Options { config } = Options::from_arg_matches_mut(&mut matches)?;
-    let source = Source::read(config.as_deref(), &modules.variables());
+    let source = Source::read(config.as_deref(), &modules.variables()).with_errors(of_telemetry);
     let name = matches.subcommand_name().unwrap_or_default();
     if let Some(command) = modules.commands().iter().find(|command| command.name == name) {
         let (_, matches) = matches.remove_subcommand().unwrap_or_default();

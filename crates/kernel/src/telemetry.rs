@@ -11,12 +11,16 @@ pub(crate) mod process;
 pub(crate) mod statements;
 pub mod traces;
 
+use std::env::VarError;
+
 pub use metrics::metrics;
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::{
     EnvFilter, Layer, filter::filter_fn, fmt, layer::SubscriberExt as _, registry, registry::LookupSpan,
 };
+
+use crate::config::ConfigError;
 
 /// One library logs notices of Postgres at `info`; the other one warns of each connection that floods it with resets and is
 /// closed for that, so a stranger could fill the log.
@@ -28,28 +32,53 @@ pub struct Telemetry {
     traces: Option<traces::Provider>,
 }
 
-/// Writes the log as JSON lines to stderr, panics too; `RUST_LOG` sets the levels, `info` by default. Exports traces if the variables
-/// of the OpenTelemetry standard name a receiver. To be called within the runtime.
+/// Writes the log as JSON lines to stderr, panics too; `RUST_LOG` sets the levels, `info` by default. Exports traces if the
+/// variables of the OpenTelemetry standard name a receiver. To be called within the runtime.
 ///
-/// # Errors
-/// A variable of OpenTelemetry that can't be used.
-pub fn start() -> anyhow::Result<Telemetry> {
-    let asked = EnvFilter::try_from_default_env().map(|asked| asked.to_string()).unwrap_or_default();
-    // Of two levels for one target, the last one counts.
-    let filter = EnvFilter::new(format!("{QUIET},{asked}"));
-    let traces = traces::Provider::open();
+/// Also returns which of these variables can't be used and why, for [`Source::with_errors`]. Until the program ends for
+/// that, the log has its default levels, and no traces are exported.
+///
+/// [`Source::with_errors`]: crate::config::Source::with_errors
+pub fn start() -> (Telemetry, Vec<ConfigError>) {
+    let mut errors = Vec::new();
+    let filter = filter().unwrap_or_else(|error| {
+        errors.push(error);
+        EnvFilter::new(QUIET)
+    });
+    let traces = traces::Provider::open().unwrap_or_else(|found| {
+        errors.extend(found);
+        None
+    });
     // A second subscriber, as in tests, is refused; the first one stays.
     match &traces {
-        Ok(Some(provider)) => {
+        Some(provider) => {
             let spans = provider.layer().with_filter(filter_fn(is_exported));
             let both = registry().with(spans).with(logs().with_filter(filter));
             tracing::subscriber::set_global_default(both).ok();
         }
         // A filter for all is cheaper than one per layer.
-        Ok(None) | Err(_) => drop(tracing::subscriber::set_global_default(registry().with(filter).with(logs()))),
+        None => drop(tracing::subscriber::set_global_default(registry().with(filter).with(logs()))),
     }
     panics::log();
-    Ok(Telemetry { traces: traces? })
+    (Telemetry { traces }, errors)
+}
+
+/// Returns the filter of the levels that `RUST_LOG` asks for.
+fn filter() -> Result<EnvFilter, ConfigError> {
+    let fault = |message| ConfigError { name: EnvFilter::DEFAULT_ENV.to_owned(), message };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the variable of every Rust program is read from the environment only"
+    )]
+    let asked = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(asked) => asked,
+        Err(VarError::NotPresent) => String::new(),
+        Err(VarError::NotUnicode(_)) => return Err(fault("must be UTF-8".to_owned())),
+    };
+    // Of two levels for one target, the last one counts.
+    EnvFilter::builder()
+        .parse(format!("{QUIET},{asked}"))
+        .map_err(|error| fault(format!("must be levels such as info,mainstay=debug, not {asked}: {error}")))
 }
 
 fn logs<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {

@@ -208,17 +208,32 @@ async fn a_server_that_exports_nothing_passes_the_trace_on() {
     assert!(collector.spans().is_empty(), "{:?}", collector.spans());
 }
 
+/// Those of telemetry are read before the configuration, and yet are named with it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_variable_that_cant_be_used_is_named() {
+async fn variables_that_cant_be_used_are_named_all_at_once() {
     let database = TestDatabase::foreign("postgres://localhost/mainstay");
-    for (name, value) in [
+    let bad = [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier-pigeon"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("OTEL_TRACES_SAMPLER_ARG", "2"),
         ("OTEL_TRACES_EXPORTER", "jaeger"),
-    ] {
-        let own = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1"), (name, value)];
-        let (good, text) = process::run(&["config", "check"], &database, &own).await;
-        assert!(!good && text.contains(&format!("{name}: must be")), "{name}: {text}");
+        ("RUST_LOG", "info,mainstay=loud"),
+        ("INSTANCES", "0"),
+    ];
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let own: Vec<_> = bad.into_iter().chain([endpoint]).collect();
+    for command in [&["config", "check"][..], &["serve"], &["worker"], &["migrate"]] {
+        let (good, text) = process::run(command, &database, &own).await;
+        assert!(!good, "{command:?}: {text}");
+        for (name, _) in bad {
+            assert!(text.contains(&format!("  {name}: must be ")), "{command:?} does not name {name}:\n{text}");
+        }
     }
+    // By itself, too, each is a fault, and what the library finds.
+    for (name, value) in bad.into_iter().chain([("OTEL_EXPORTER_OTLP_ENDPOINT", "no URL")]) {
+        let (good, text) = process::run(&["config", "check"], &database, &[endpoint, (name, value)]).await;
+        assert!(!good && text.contains(&format!(" {name}: ")), "{name}: {text}");
+    }
+    let (good, text) = process::run(&["config", "check"], &database, &[("RUST_LOG", "warn,mainstay=debug")]).await;
+    assert!(good, "{text}");
 }

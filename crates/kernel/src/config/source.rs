@@ -111,6 +111,13 @@ impl Source {
         Self { values, errors: Vec::new() }
     }
 
+    /// Adds what is wrong with variables that are read elsewhere, as those of logs and traces, which begin before.
+    #[must_use]
+    pub fn with_errors(mut self, errors: impl IntoIterator<Item = ConfigError>) -> Self {
+        self.errors.extend(errors);
+        self
+    }
+
     /// Returns the value of a name, if somebody set it.
     pub(super) fn value(&self, name: &str) -> Option<&Value> {
         self.values.get(name)

@@ -24,7 +24,7 @@ use tracing::{Span, Subscriber};
 use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt as _};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::{clock::Clock, id};
+use crate::{clock::Clock, config::ConfigError, id};
 
 pub use propagation::traceparent;
 pub(crate) use propagation::{adopt, continue_from, inject, is_sampled, is_traceparent, trace_id};
@@ -64,16 +64,23 @@ impl fmt::Debug for Provider {
 impl Provider {
     /// Opens the exporter that the environment asks for, if any. The libraries read the variables that are not named
     /// here: headers, timeouts, compression, batches, limits and resource attributes.
-    pub(super) fn open() -> anyhow::Result<Option<Self>> {
-        let Some(protocol) = protocol()? else { return Ok(None) };
-        check_sampler()?;
-        let exporter = match protocol {
-            Protocol::Grpc => SpanExporter::builder().with_tonic().build()?,
-            protocol => {
-                let client = super::exporter::Client::new()?;
-                SpanExporter::builder().with_http().with_http_client(client).with_protocol(protocol).build()?
-            }
-        };
+    ///
+    /// # Errors
+    /// Each variable that can't be used.
+    pub(super) fn open() -> Result<Option<Self>, Vec<ConfigError>> {
+        let mut errors = Vec::new();
+        match is_wanted() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => errors.push(error),
+        }
+        let protocol = protocol();
+        errors.extend(protocol.as_ref().err().cloned());
+        errors.extend(sampler_errors());
+        let (Ok(protocol), true) = (protocol, errors.is_empty()) else { return Err(errors) };
+        // The library's message names the variable that it means.
+        let exporter =
+            exporter(protocol).map_err(|error| vec![unusable("OTEL_EXPORTER_OTLP_*", format!("{error:#}"))])?;
         let provider = SdkTracerProvider::builder().with_resource(resource()).with_batch_exporter(exporter).build();
         IS_ACTIVE.store(true, Ordering::Relaxed);
         Ok(Some(Self(provider)))
@@ -96,29 +103,39 @@ impl Provider {
     }
 }
 
-/// Returns the protocol; `None`: nothing is exported.
-fn protocol() -> anyhow::Result<Option<Protocol>> {
-    let first = |names: [&str; 2]| names.iter().find_map(|name| variable(name).map(|text| ((*name).to_owned(), text)));
+fn unusable(name: &str, message: String) -> ConfigError {
+    ConfigError { name: name.to_owned(), message }
+}
+
+/// Returns the first of two variables that is set, with its value.
+fn first(names: [&'static str; 2]) -> Option<(&'static str, String)> {
+    names.into_iter().find_map(|name| Some((name, variable(name)?)))
+}
+
+/// Returns whether traces are to be exported.
+fn is_wanted() -> Result<bool, ConfigError> {
     if variable("OTEL_SDK_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
-        return Ok(None);
+        return Ok(false);
     }
-    let is_named = first(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]).is_some();
     match variable("OTEL_TRACES_EXPORTER").as_deref() {
-        None if is_named => {}
-        Some("otlp") => {}
-        None | Some("none") => return Ok(None),
-        Some(other) => anyhow::bail!("OTEL_TRACES_EXPORTER: must be otlp or none, not {other}"),
+        None => Ok(first(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]).is_some()),
+        Some("otlp") => Ok(true),
+        Some("none") => Ok(false),
+        Some(other) => Err(unusable("OTEL_TRACES_EXPORTER", format!("must be otlp or none, not {other}"))),
     }
+}
+
+fn protocol() -> Result<Protocol, ConfigError> {
     match first(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]) {
-        None => Ok(Some(Protocol::HttpBinary)),
-        Some((_, text)) if text == "http/protobuf" => Ok(Some(Protocol::HttpBinary)),
-        Some((_, text)) if text == "grpc" => Ok(Some(Protocol::Grpc)),
-        Some((name, text)) => anyhow::bail!("{name}: must be grpc or http/protobuf, not {text}"),
+        None => Ok(Protocol::HttpBinary),
+        Some((_, text)) if text == "http/protobuf" => Ok(Protocol::HttpBinary),
+        Some((_, text)) if text == "grpc" => Ok(Protocol::Grpc),
+        Some((name, text)) => Err(unusable(name, format!("must be grpc or http/protobuf, not {text}"))),
     }
 }
 
 /// The library would take another sampler for the default, and export everything.
-fn check_sampler() -> anyhow::Result<()> {
+fn sampler_errors() -> impl Iterator<Item = ConfigError> {
     const SAMPLERS: [&str; 6] = [
         "always_on",
         "always_off",
@@ -127,16 +144,25 @@ fn check_sampler() -> anyhow::Result<()> {
         "parentbased_always_off",
         "parentbased_traceidratio",
     ];
-    let sampler = variable("OTEL_TRACES_SAMPLER");
-    if let Some(sampler) = sampler.filter(|sampler| !SAMPLERS.contains(&sampler.as_str())) {
-        anyhow::bail!("OTEL_TRACES_SAMPLER: must be one of {}, not {sampler}", SAMPLERS.join(", "));
-    }
-    let argument = variable("OTEL_TRACES_SAMPLER_ARG");
+    let sampler = variable("OTEL_TRACES_SAMPLER").filter(|sampler| !SAMPLERS.contains(&sampler.as_str()));
+    let sampler = sampler.map(|sampler| {
+        unusable("OTEL_TRACES_SAMPLER", format!("must be one of {}, not {sampler}", SAMPLERS.join(", ")))
+    });
     let is_ratio = |text: &String| text.parse::<f64>().is_ok_and(|ratio| (0.0..=1.0).contains(&ratio));
-    if let Some(argument) = argument.filter(|argument| !is_ratio(argument)) {
-        anyhow::bail!("OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1, not {argument}");
-    }
-    Ok(())
+    let argument = variable("OTEL_TRACES_SAMPLER_ARG").filter(|argument| !is_ratio(argument));
+    let argument = argument
+        .map(|argument| unusable("OTEL_TRACES_SAMPLER_ARG", format!("must be a number from 0 to 1, not {argument}")));
+    sampler.into_iter().chain(argument)
+}
+
+fn exporter(protocol: Protocol) -> anyhow::Result<SpanExporter> {
+    Ok(match protocol {
+        Protocol::Grpc => SpanExporter::builder().with_tonic().build()?,
+        protocol => {
+            let client = super::exporter::Client::new()?;
+            SpanExporter::builder().with_http().with_http_client(client).with_protocol(protocol).build()?
+        }
+    })
 }
 
 /// Describes this process. What the environment says takes precedence.
