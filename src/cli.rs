@@ -10,8 +10,6 @@ mod scaffold;
 mod serve;
 mod worker;
 
-use crate::mail::config::{MailConfig, MailTransport};
-use crate::payments::config::PaymentsConfig;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -159,18 +157,6 @@ fn unusable(errors: Vec<ConfigError>) -> anyhow::Error {
     anyhow::anyhow!("the configuration is not usable:{}", errors.concat())
 }
 
-/// Warns of what only pretends to do its work, beside a database that is not a private one.
-fn warn_of_substitutes(config: &Config) {
-    if matches!(config.section::<PaymentsConfig>().gateway, crate::payments::config::Gateway::Sandbox) {
-        tracing::warn!("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves");
-    }
-    match config.section::<MailConfig>().transport {
-        MailTransport::Outbox => tracing::warn!("MAIL_TRANSPORT=outbox: mail is written to files and reaches nobody"),
-        MailTransport::Log => tracing::warn!("MAIL_TRANSPORT=log: mail is logged and reaches nobody"),
-        _ => {}
-    }
-}
-
 /// The application, with its private Postgres if there is one.
 pub struct Instance {
     pub app: App,
@@ -191,7 +177,7 @@ impl Instance {
             config.database.url = Some(private.url().to_owned().into());
             postgres = Some(private);
         } else {
-            warn_of_substitutes(&config);
+            modules.warnings(&config).for_each(|warning| tracing::warn!("{warning}"));
         }
         let app = modules.open(config).await?;
         if postgres.is_some() {

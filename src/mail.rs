@@ -38,6 +38,7 @@ use crate::webhooks::Handler;
 pub(crate) fn module() -> Module {
     Module::new("mail", crate::proto::DESCRIPTOR_SET)
         .config::<MailConfig>()
+        .warning(|config| config.section::<MailConfig>().warning())
         .part(|app| transport::open(&app.config, &app.clock))
         .part(|app| open_templates(app.config.section()))
         .pages(preview::pages())

@@ -79,6 +79,7 @@ fn open_gateway(app: &App) -> anyhow::Result<Arc<dyn Gateway>> {
 pub(crate) fn module() -> Module {
     Module::new("payments", DESCRIPTOR_SET)
         .config::<PaymentsConfig>()
+        .warning(|config| config.section::<PaymentsConfig>().warning())
         .part(open_gateway)
         .service(|app| PaymentServiceServer::new(Payments { app: app.clone() }))
         .service(|app| RefundServiceServer::new(Refunds { app: app.clone() }))

@@ -108,6 +108,17 @@ impl Section for MailConfig {
     }
 }
 
+impl MailConfig {
+    /// What an operator is warned of.
+    pub(crate) fn warning(&self) -> Option<&'static str> {
+        match self.transport {
+            MailTransport::Outbox => Some("MAIL_TRANSPORT=outbox: mail is written to files and reaches nobody"),
+            MailTransport::Log => Some("MAIL_TRANSPORT=log: mail is logged and reaches nobody"),
+            MailTransport::Providers(_) => None,
+        }
+    }
+}
+
 /// The longest that a provider may take for one mail: its job holds a slot meanwhile.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -89,6 +89,12 @@ impl Section for PaymentsConfig {
 }
 
 impl PaymentsConfig {
+    /// What an operator is warned of.
+    pub(crate) fn warning(&self) -> Option<&'static str> {
+        let is_sandbox = matches!(self.gateway, Gateway::Sandbox);
+        is_sandbox.then_some("PAYMENT_GATEWAY=sandbox: payments succeed and no money moves")
+    }
+
     /// The time limits of calls to the gateway.
     pub fn bounds(&self) -> Bounds {
         let total = self.settle.saturating_sub(COMMIT_TIME);

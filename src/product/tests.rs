@@ -32,6 +32,20 @@ fn the_defaults_are_good() {
 }
 
 #[test]
+fn what_only_pretends_to_do_its_work_is_warned_of() {
+    let warnings = |values: &[(&str, &str)]| -> Vec<_> {
+        let config = modules().config(Source::of(values.iter().copied())).expect("a good configuration");
+        modules().warnings(&config).map(|warning| warning.split(':').next().unwrap_or_default()).collect()
+    };
+    assert_eq!(warnings(&[]), ["PAYMENT_GATEWAY=sandbox", "MAIL_TRANSPORT=outbox"]);
+    let stripe = [("PAYMENT_GATEWAY", "stripe"), ("STRIPE_SECRET_KEY", "sk_test")];
+    assert_eq!(warnings(&[stripe[0], stripe[1], ("MAIL_TRANSPORT", "log")]), ["MAIL_TRANSPORT=log"]);
+    let smtp = [("MAIL_TRANSPORT", "smtp"), ("SMTP_URL", "smtps://u:p@mail.example")];
+    let sender = [("MAIL_FROM", "no-reply@shop.example"), ("PUBLIC_URL", "https://api.shop.example")];
+    assert_eq!(warnings(&[smtp, sender].concat()), ["PAYMENT_GATEWAY=sandbox"]);
+}
+
+#[test]
 fn every_fault_is_named_at_once() {
     let bad = [
         ("LISTEN_ADDR", "everywhere"),

@@ -29,7 +29,7 @@ use crate::{
     app::App,
     caller::Authenticator,
     command::{self, Command},
-    config::{Section, SectionReader},
+    config::{Config, Section, SectionReader},
     error::Result,
     events::{self, EventKind, Subscriber},
     grpc::Server,
@@ -50,6 +50,8 @@ type OpenPart = Box<dyn Fn(App) -> BoxFuture<'static, anyhow::Result<App>> + Sen
 type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;
 /// An HTTP page, with its path.
 type Page = (&'static str, MethodRouter<App>);
+/// Says what of a configuration an operator is warned of.
+type Warn = fn(&Config) -> Option<&'static str>;
 /// Opens what identifies callers.
 pub type OpenAuthenticator = fn(&App) -> Arc<dyn Authenticator>;
 
@@ -61,6 +63,7 @@ pub struct Module {
     migrations: Option<EmbeddedMigrations>,
     is_without_migrations: bool,
     sections: Vec<SectionReader>,
+    warnings: Vec<Warn>,
     parts: Vec<OpenPart>,
     authenticator: Option<OpenAuthenticator>,
     service_names: Vec<&'static str>,
@@ -97,6 +100,7 @@ impl Module {
             migrations: None,
             is_without_migrations: false,
             sections: Vec::new(),
+            warnings: Vec::new(),
             parts: Vec::new(),
             authenticator: None,
             service_names: Vec::new(),
@@ -134,6 +138,13 @@ impl Module {
     /// Adds a section of the configuration; [`Config::section`](crate::config::Config::section) returns it.
     pub fn config<S: Section>(mut self) -> Self {
         self.sections.push(SectionReader::of::<S>());
+        self
+    }
+
+    /// Adds a warning, which is logged at the start on a database that is not the private one: of a configuration that only
+    /// pretends to do the module's work, as mail that is written to files. `None`: there is nothing to warn of.
+    pub fn warning(mut self, warn: fn(&Config) -> Option<&'static str>) -> Self {
+        self.warnings.push(warn);
         self
     }
 

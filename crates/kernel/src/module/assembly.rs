@@ -10,7 +10,7 @@ use std::{
 
 use tonic::service::Routes;
 
-use super::{AddService, Module, OpenAuthenticator, OpenPart, Page};
+use super::{AddService, Module, OpenAuthenticator, OpenPart, Page, Warn};
 use crate::{
     app::App,
     caller::Authenticator,
@@ -51,6 +51,7 @@ pub struct Modules {
     pub contract: &'static Contract,
     migrations: Vec<Set>,
     sections: Vec<SectionReader>,
+    warnings: Vec<Warn>,
     parts: Vec<OpenPart>,
     authenticator: OpenAuthenticator,
     services: Vec<AddService>,
@@ -164,6 +165,7 @@ impl Modules {
             contract: contract::install(contract),
             migrations: migrations::kernel().into_iter().chain(product).collect(),
             sections: Vec::new(),
+            warnings: Vec::new(),
             parts: Vec::new(),
             authenticator,
             services: Vec::new(),
@@ -193,6 +195,7 @@ impl Modules {
         telemetry::metrics::declare(module.metrics);
         self.migrations.extend(module.migrations.map(|migrations| Set { schema: module.name, migrations }));
         self.sections.extend(module.sections);
+        self.warnings.extend(module.warnings);
         self.parts.extend(module.parts);
         self.services.extend(module.services);
         self.pages.extend(module.pages);
@@ -249,6 +252,11 @@ impl Modules {
     /// Returns every variable of the configuration, in the order of registration.
     pub fn variables(&self) -> Vec<Variable> {
         Config::variables(&self.sections)
+    }
+
+    /// Returns what an operator is warned of whose configuration this is, beside a database that is not the private one.
+    pub fn warnings(&self, config: &Config) -> impl Iterator<Item = &'static str> {
+        self.warnings.iter().filter_map(|warn| warn(config))
     }
 
     /// Returns what other modules contributed of a type.
