@@ -139,6 +139,11 @@ async fn head_options_and_conditional_requests_get_the_same_answer() {
         let answer = sender.send(Raw::new("GET", &path).header(name, value)).await;
         assert_eq!((answer.status, answer.header("etag")), (status, Some("\"1\"")), "{name}: {value}");
     }
+    // Several lines are one list.
+    for (lines, status) in [(["\"7\"", "\"2\", W/\"1\""], 304), (["\"1\"", "\"7\""], 304), (["\"2\"", "\"7\""], 200)] {
+        let listed = lines.iter().fold(Raw::new("GET", &path), |raw, line| raw.header("if-none-match", *line));
+        assert_eq!(sender.send(listed).await.status, status, "{lines:?}");
+    }
     for origin in ["https://good.example", "https://evil.example"] {
         let preflight = Raw::new("OPTIONS", &path)
             .header("origin", origin)

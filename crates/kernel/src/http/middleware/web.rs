@@ -93,7 +93,7 @@ impl<S: Next> Middleware<Request, S> for Conditional {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let is_page_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let native = !protocol::is_rest(&request);
-        let none_match = request.headers().get(header::IF_NONE_MATCH).cloned();
+        let none_match: Vec<_> = request.headers().get_all(header::IF_NONE_MATCH).iter().cloned().collect();
         let modified_since = request.headers().get(header::IF_MODIFIED_SINCE).cloned();
         let response = next.run(request);
         Box::pin(async move {
@@ -108,9 +108,9 @@ impl<S: Next> Middleware<Request, S> for Conditional {
             let may_be_stored = method.map_or(is_page_read, |method| method.cache != Cache::NoStore);
             let known = may_be_stored
                 && response.status() == StatusCode::OK
-                && match &none_match {
-                    Some(tags) => tags.to_str().is_ok_and(|tags| etag_matches(tags, response.headers())),
-                    None => modified_since.is_some_and(|since| unmodified(&since, response.headers())),
+                && match none_match.is_empty() {
+                    false => etag_matches(&none_match, response.headers()),
+                    true => modified_since.is_some_and(|since| unmodified(&since, response.headers())),
                 };
             Ok(if known { not_modified(response) } else { response })
         })
@@ -127,10 +127,14 @@ fn tag_coding(response: &mut Response) {
     }
 }
 
-/// Whether If-None-Match names the entity tag of a response, compared weakly (RFC 9110, 13.1.2).
-fn etag_matches(tags: &str, headers: &HeaderMap) -> bool {
+/// Whether If-None-Match names the entity tag of a response, compared weakly (RFC 9110, 13.1.2). Its lines are one list
+/// (5.3).
+fn etag_matches(lines: &[HeaderValue], headers: &HeaderMap) -> bool {
     let Some(current) = headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) else { return false };
-    tags.trim() == "*" || tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == current)
+    // A line that is no text has no tag of ours.
+    let tags = lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    let tags: Vec<_> = tags.map(str::trim).collect();
+    tags == ["*"] || tags.iter().any(|tag| tag.trim_start_matches("W/") == current)
 }
 
 fn unmodified(since: &HeaderValue, headers: &HeaderMap) -> bool {
