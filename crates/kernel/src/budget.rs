@@ -2,6 +2,11 @@
 //!
 //! Callers whom nobody knows yet share by their network: an IPv4 address, or the /64 of an IPv6 one, of which a
 //! subscriber has at least one.
+//!
+//! A network gets a part of what the others leave, not of all: with a fixed part, say an eighth, eight networks would keep
+//! everybody else out. (The dynamic thresholds of switches, which share a buffer among ports: Choudhury and Hahne, 1998.) So
+//! each takes less than the one before, one that has nothing yet gets in as long as anything is left, and to use up 256
+//! places, of which one alone gets 32, takes 31 networks.
 
 use std::{
     collections::HashMap,
@@ -17,7 +22,7 @@ pub(crate) struct Budget(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     total: usize,
-    each: usize,
+    share_divisor: usize,
     state: Mutex<State>,
 }
 
@@ -36,9 +41,10 @@ pub(crate) struct Reservation {
 }
 
 impl Budget {
-    /// A budget of `total`, of which each that shares it gets at most `each`.
-    pub(crate) fn new(total: usize, each: usize) -> Self {
-        Self(Arc::new(Inner { total, each, state: Mutex::default() }))
+    /// A budget of `total`. A network may add to what it has as long as that is at most a `share_divisor`-th (of at least 1)
+    /// of what the others leave: alone, it gets that part of all, and what it adds at once may go beyond it.
+    pub(crate) fn new(total: usize, share_divisor: usize) -> Self {
+        Self(Arc::new(Inner { total, share_divisor, state: Mutex::default() }))
     }
 
     /// Opens an empty reservation for a caller at an address.
@@ -46,7 +52,7 @@ impl Budget {
         Reservation { budget: self.clone(), key: network(address), amount: 0 }
     }
 
-    /// Reserves one, unless the network or all have none left.
+    /// Reserves one, unless the network has its share, or none is left.
     pub(crate) fn take(&self, address: std::net::IpAddr) -> Option<Reservation> {
         let mut reservation = self.open(address);
         reservation.add(1).then_some(reservation)
@@ -62,7 +68,8 @@ impl Reservation {
     pub(crate) fn add(&mut self, more: usize) -> bool {
         let mut state = self.budget.lock();
         let own = state.by_key.get(&self.key).copied().unwrap_or_default();
-        let is_left = state.used + more <= self.budget.0.total && own + more <= self.budget.0.each;
+        let left = self.budget.0.total.checked_sub(state.used + more);
+        let is_left = left.is_some_and(|left| own * (self.budget.0.share_divisor - 1) <= left);
         if is_left {
             state.used += more;
             *state.by_key.entry(self.key.clone()).or_default() += more;
@@ -96,20 +103,36 @@ mod tests {
 
     #[test]
     fn a_network_keeps_only_itself_out_and_gives_back_what_it_had() {
-        let budget = Budget::new(5, 3);
+        let budget = Budget::new(8, 2);
         let [one, same, other]: [IpAddr; 3] = ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|ip| ip.parse().unwrap());
         let mut first = budget.open(one);
-        assert!(first.add(2));
-        assert!(!first.add(2), "the network has one left");
-        let second = budget.take(same).expect("one");
+        assert!(first.add(3));
+        let second = budget.take(same).expect("the half of all");
         assert!(budget.take(one).is_none());
         let mut third = budget.open(other);
-        assert!(!third.add(3), "all have two left");
+        assert!(!third.add(5), "all have four left");
         assert!(third.add(2));
+        assert!(!third.add(1), "two are left for others");
         drop(second);
-        assert!(first.add(1));
+        assert!(third.add(1), "there is more left");
         drop((first, third));
         let state = budget.lock();
         assert_eq!((state.used, state.by_key.len()), (0, 0));
+    }
+
+    /// With a quarter for each, four would have all of it.
+    #[test]
+    fn networks_that_take_all_they_can_leave_something_for_newcomers() {
+        let budget = Budget::new(256, 4);
+        let mut kept = Vec::new();
+        let shares = (0..12_u8).map(|number| {
+            let taken = std::iter::from_fn(|| budget.take([192, 0, 2, number].into())).collect::<Vec<_>>();
+            let share = taken.len();
+            kept.extend(taken);
+            share
+        });
+        let shares: Vec<_> = shares.collect();
+        assert_eq!(shares[..4], [64, 48, 36, 27]);
+        assert!(shares.is_sorted_by(|more, less| more >= less) && shares[11] >= 2, "{shares:?}");
     }
 }

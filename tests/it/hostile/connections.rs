@@ -204,7 +204,7 @@ async fn bodies_count_with_what_comes_out_of_them() {
         [head.as_bytes(), &beginning, b"\r\n"].concat()
     };
     let soon = Duration::from_millis(500);
-    // A network has a quarter.
+    // A network alone has a quarter.
     let mut first = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut first, soon).await, None, "it waits for the rest");
     let mut second = open(app.endpoint.address, &unfinished(1)).await;

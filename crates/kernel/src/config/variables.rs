@@ -44,7 +44,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "MAX_RECEIVED_BYTES",
         "64MiB",
-        "Maximum memory of REST requests that are being received or worked on, a quarter of it for one network, so at least four times the largest request; bodies of up to 16 KiB are not counted",
+        "Maximum memory of REST requests that are being received or worked on, up to a quarter of it for one network, and less while others use it, so at least four times the largest request; bodies of up to 16 KiB are not counted",
     ),
     Variable::plain(
         "WRITE_TIMEOUT",

@@ -32,8 +32,8 @@ use crate::{
 
 /// The most streams of all addresses, and the most probes whose question is late.
 const MAX_STREAMS: usize = 256;
-/// The most of each of one network.
-const MAX_PER_NETWORK: usize = 32;
+/// One network gets at most all of them divided by this; less while others have some.
+const NETWORK_SHARE_DIVISOR: usize = 8;
 /// How long a probe takes that has sent its question: a balancer's arrives with its head.
 const PROBE_PATIENCE: Duration = Duration::from_millis(200);
 /// The longest that a probe takes. A balancer has a shorter timeout of its own.
@@ -53,7 +53,7 @@ pub struct BoundEndless {
 impl BoundEndless {
     /// Makes a middleware whose streams end once `draining` is cancelled.
     pub fn new(limiter: Limiter, draining: CancellationToken) -> Self {
-        let [streams, late_probes] = [(); 2].map(|()| Budget::new(MAX_STREAMS, MAX_PER_NETWORK));
+        let [streams, late_probes] = [(); 2].map(|()| Budget::new(MAX_STREAMS, NETWORK_SHARE_DIVISOR));
         Self { limiter, draining, streams, late_probes }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
 
 /// The size in bytes up to which a body is not counted; most are smaller.
 const SMALL: usize = 16 << 10;
-/// One network gets at most all memory divided by this.
+/// One network gets at most all memory divided by this; less while others have some.
 const NETWORK_SHARE_DIVISOR: usize = 4;
 
 /// A middleware that refuses a body for which there is no memory left.
@@ -42,7 +42,7 @@ pub struct BoundRequestMemory {
 impl BoundRequestMemory {
     /// Allows `bytes` for all bodies.
     pub fn new(bytes: usize) -> Self {
-        Self { budget: Budget::new(bytes, bytes / NETWORK_SHARE_DIVISOR) }
+        Self { budget: Budget::new(bytes, NETWORK_SHARE_DIVISOR) }
     }
 }
 

@@ -37,7 +37,7 @@ use arriving::{Arriving, Share, Terms};
 /// The longest that a request waits to be run; shorter if its caller gives up before.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// The part of the places for late bodies that one network gets.
+/// One network gets at most all places for late bodies divided by this; less while others have some.
 const NETWORK_SHARE_DIVISOR: usize = 8;
 
 /// A middleware that limits the requests that run at once, and those in flight.
@@ -53,8 +53,7 @@ impl Shed {
     /// `database` bears.
     pub fn new(max_in_flight: usize, database: Database) -> Self {
         let queue = AdmissionQueue::new(max_in_flight, move || database.waits());
-        let late = max_in_flight.div_ceil(2);
-        let late = Budget::new(late, late.div_ceil(NETWORK_SHARE_DIVISOR));
+        let late = Budget::new(max_in_flight.div_ceil(2), NETWORK_SHARE_DIVISOR);
         Self { queue, places: Arc::new(Semaphore::new(max_in_flight)), late }
     }
 }

@@ -187,7 +187,7 @@ mod tests {
     /// A queue of one turn, and the terms of bodies of which one for each caller may be late.
     fn terms() -> Terms {
         let queue = AdmissionQueue::new(1, || Waits { count: 0, total: Duration::ZERO });
-        let (places, client) = (Budget::new(2, 1), CLIENT);
+        let (places, client) = (Budget::new(2, 2), CLIENT);
         Terms { queue, places, client, is_keyed: false, wait: Duration::from_secs(1) }
     }
 
