@@ -7,5 +7,6 @@ mod methods;
 mod migrations;
 mod mutations;
 mod readme;
+mod release;
 mod schema;
 mod texts;
