@@ -10,13 +10,19 @@ use crate::payments::ledger::ops::{self as ledger, Report};
 /// Inspect the ledger.
 #[derive(Debug, Parser)]
 pub(crate) enum Ledger {
-    /// Check the ledger for consistency and against the gateway; fails if they differ.
+    /// Check the ledger for consistency and against the gateway.
+    ///
+    /// The exit status is 0 if they agree, 3 if they differ, and 1 if they could not be compared; 2 is that of a wrong
+    /// command line.
     Check {
         /// Print the report as JSON: `booked`, `moved`, `unsettled`, and `faults`.
         #[arg(long)]
         json: bool,
     },
 }
+
+/// The exit status of a difference: not that of an error, after which nothing is known of the ledger.
+const DIFFERS: u8 = 3;
 
 impl Command for Ledger {
     const NAME: &'static str = "ledger";
@@ -26,7 +32,7 @@ impl Command for Ledger {
         let app = program.open().await?;
         let report = for_operator(ledger::check(&app).await)?;
         print(&if json { format!("{}\n", serde_json::to_string(&report)?) } else { sentences(&report) });
-        Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(DIFFERS) })
     }
 }
 

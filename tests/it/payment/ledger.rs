@@ -11,23 +11,27 @@ use crate::{
 };
 
 pub(crate) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
-    let (good, said, _) = run(app, gateway, &[], &[]).await;
-    (good, said)
+    let (code, said, _) = run(app, gateway, &[], &[]).await;
+    assert!(matches!(code, Some(0 | DIFFERS)), "{code:?} {said}");
+    (code == Some(0), said)
 }
 
-/// Runs the command and returns its success, its output and its errors.
+/// The exit code of a difference, which is that of no error.
+const DIFFERS: i32 = 3;
+
+/// Runs the command and returns its exit code, its output and its errors.
 async fn run(
     app: &TestApp,
     gateway: &FakeGateway,
     args: &[&str],
     variables: &[(&str, &str)],
-) -> (bool, String, String) {
+) -> (Option<i32>, String, String) {
     let own: Vec<_> = gateway.variables().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
     command.args(["ledger", "check"]).args(args).envs(environment(&app.database, &own).await).stdin(Stdio::null());
     let output = command.envs(variables.iter().copied()).output().await.expect("the binary runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.success(), text(&output.stdout), text(&output.stderr))
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,10 +156,12 @@ async fn a_check_finds_differences_from_the_gateway() {
         "{said}"
     );
     assert!(said.lines().all(|line| line.ends_with('.')) && !said.contains('{'), "sentences: {said}");
-    let (good, said, _) = run(&app, &gateway, &["--json"], &[]).await;
+    let (code, said, _) = run(&app, &gateway, &["--json"], &[]).await;
     let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     assert!(
-        !good && report["booked"] == 3 && report["faults"].as_array().is_some_and(|faults| faults.len() == 3),
+        code == Some(DIFFERS)
+            && report["booked"] == 3
+            && report["faults"].as_array().is_some_and(|faults| faults.len() == 3),
         "{said}"
     );
 }
@@ -209,9 +215,10 @@ async fn an_operator_is_told_the_cause() {
     let gateway = FakeGateway::start().await;
     let app = TestApp::start().await;
     let nobody = "postgres://mainstay@127.0.0.1:1/mainstay";
-    let (good, said, error) = run(&app, &gateway, &[], &[("DATABASE_URL", nobody)]).await;
-    assert!(!good && said.is_empty() && error.contains("DATABASE_URL"), "{said}{error}");
+    let (code, said, error) = run(&app, &gateway, &[], &[("DATABASE_URL", nobody)]).await;
+    assert!(code == Some(1) && said.is_empty() && error.contains("DATABASE_URL"), "{code:?} {said}{error}");
     app.database.sql("ALTER TABLE ledger_transactions RENAME TO elsewhere").await;
-    let (_, _, error) = run(&app, &gateway, &[], &[]).await;
+    let (code, _, error) = run(&app, &gateway, &[], &[]).await;
+    assert_eq!(code, Some(1), "nothing was compared");
     assert!(error.contains("ledger_transactions") && !error.contains("request id"), "{error}");
 }
