@@ -5,18 +5,15 @@
 //! document meanwhile. So a list that is likely to be large waits for a slot before it needs a connection, and keeps it
 //! until its response is complete. The deadline of the request bounds the wait.
 //!
-//! How large a list is shows only once it was read. So it is estimated, from how many rows are asked for, and the mean
-//! size of a row in the latest responses of the method. What is likely to be small neither waits nor counts.
+//! How large a list is shows only once it was read. So it is estimated, from how many rows are asked for, and how large
+//! those of the requester were lately ([`rows`]). What is likely to be small neither waits nor counts.
+//!
+//! [`rows`]: self::rows
 
 mod places;
+mod rows;
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    num::NonZero,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{net::IpAddr, num::NonZero, sync::Arc, time::Duration};
 
 use metrics::counter;
 use tokio::{
@@ -30,6 +27,7 @@ use crate::{
     rate_limit::network,
 };
 use places::{Place, Places};
+use rows::RowSizes;
 
 /// From how many bytes on a message is large: it is decoded, encoded and transcoded in about a millisecond.
 const LARGE: usize = 256 << 10;
@@ -41,8 +39,6 @@ const MAX_OF_REQUESTER: usize = 8;
 /// The longest that a response keeps a slot: several times what one of megabytes takes. One that takes longer waits for
 /// something else than a processor, such as a lock in Postgres, for which the others need not wait.
 const MAX_HELD: Duration = Duration::from_millis(25);
-/// The number of rows over which the mean size is taken, at most.
-const SAMPLE: usize = 1000;
 
 /// Admits large responses. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -52,14 +48,7 @@ pub(crate) struct Bulkhead(Arc<Inner>);
 struct Inner {
     slots: Arc<Semaphore>,
     places: Places,
-    /// The latest rows, by the path of their method.
-    rows: Mutex<HashMap<&'static str, Rows>>,
-}
-
-#[derive(Debug, Default)]
-struct Rows {
-    count: usize,
-    bytes: usize,
+    sizes: RowSizes,
 }
 
 /// A response that may be made.
@@ -67,6 +56,7 @@ struct Rows {
 pub(crate) struct Admission {
     bulkhead: Bulkhead,
     method: &'static str,
+    requester: Requester,
     /// `None` if it is likely to be small.
     slot: Option<Slot>,
 }
@@ -75,6 +65,16 @@ pub(crate) struct Admission {
 #[derive(Debug, Clone)]
 pub(crate) struct Slot {
     _held: Arc<(Place, oneshot::Sender<()>)>,
+}
+
+#[cfg(test)]
+impl Slot {
+    /// A slot, with what learns of its end.
+    pub(crate) fn of_test() -> (Self, oneshot::Receiver<()>) {
+        let (sender, ended) = oneshot::channel();
+        let place = Places::new(1, 1).take(Vec::new()).expect("a place");
+        (Self { _held: Arc::new((place, sender)) }, ended)
+    }
 }
 
 /// Who asks for a response.
@@ -106,7 +106,7 @@ impl Default for Bulkhead {
 impl Bulkhead {
     fn new(slots: usize) -> Self {
         let places = Places::new(MAX_ENTERED, MAX_OF_REQUESTER);
-        Self(Arc::new(Inner { slots: Arc::new(Semaphore::new(slots)), places, rows: Mutex::default() }))
+        Self(Arc::new(Inner { slots: Arc::new(Semaphore::new(slots)), places, sizes: RowSizes::default() }))
     }
 
     /// Waits until a response of up to so many rows may be made, first come, first served, if it is likely to be large.
@@ -114,8 +114,9 @@ impl Bulkhead {
     /// # Errors
     /// `OVERLOADED` if too many wait already, or if others who have fewer come while this one waits.
     pub(crate) async fn admit(&self, method: &'static str, rows: usize, requester: Requester) -> Result<Admission> {
-        let slot = if self.estimate(method, rows) < LARGE { None } else { Some(self.enter(requester).await?) };
-        Ok(Admission { bulkhead: self.clone(), method, slot })
+        let is_small = self.0.sizes.estimate(method, rows, requester.key()) < LARGE;
+        let slot = if is_small { None } else { Some(self.enter(requester).await?) };
+        Ok(Admission { bulkhead: self.clone(), method, requester, slot })
     }
 
     async fn enter(&self, requester: Requester) -> Result<Slot> {
@@ -129,31 +130,6 @@ impl Bulkhead {
         });
         Ok(Slot { _held: Arc::new((place, sender)) })
     }
-
-    /// The likely size of a response; 0 before the first one.
-    fn estimate(&self, method: &'static str, rows: usize) -> usize {
-        let latest = self.lock();
-        let Some(latest) = latest.get(method) else { return 0 };
-        rows.saturating_mul(latest.bytes) / latest.count
-    }
-
-    fn note(&self, method: &'static str, rows: usize, bytes: usize) {
-        if rows == 0 {
-            return;
-        }
-        let mut latest = self.lock();
-        let latest = latest.entry(method).or_default();
-        latest.count += rows;
-        latest.bytes += bytes;
-        if latest.count > SAMPLE {
-            latest.count /= 2;
-            latest.bytes /= 2;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Rows>> {
-        self.0.rows.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 fn overloaded() -> Error {
@@ -166,7 +142,7 @@ impl Admission {
     /// Notes how large the message is, and returns the slot if it is as large as was expected: what remains to be done
     /// with a small one does not need it.
     pub(crate) fn finish(&self, rows: usize, bytes: usize) -> Option<Slot> {
-        self.bulkhead.note(self.method, rows, bytes);
+        self.bulkhead.0.sizes.note(self.method, rows, bytes, self.requester.key());
         self.slot.clone().filter(|_| bytes >= LARGE)
     }
 }
@@ -292,18 +268,5 @@ mod tests {
             drop(waits.await.expect("a slot"));
         }
         newcomer.await.expect("a slot");
-    }
-
-    #[tokio::test]
-    async fn the_size_of_rows_is_that_of_the_latest() {
-        let bulkhead = bulkhead(1).await;
-        let admission = bulkhead.admit(METHOD, 1, ONE).await.expect("room");
-        assert!(bulkhead.estimate(METHOD, 10) >= LARGE);
-        for _ in 0..100 {
-            admission.finish(100, 100 * 1000);
-        }
-        assert!(bulkhead.estimate(METHOD, 10) < 2 * 10 * 1000);
-        admission.finish(0, 50);
-        assert!(bulkhead.estimate(METHOD, 10) < 2 * 10 * 1000, "no rows have no size");
     }
 }

@@ -86,13 +86,15 @@ impl<S: Next> Middleware<Request, S> for Microcache {
             let response = response.await;
             let Some(method) = public_method(&response) else { return Ok(response) };
             let (mut parts, body) = response.into_parts();
-            // Nobody else has the deadline of this caller, and what is kept must not keep its slot.
+            // Nobody else has the deadline of this caller, and what is kept must not keep its slot, which it needs until it
+            // is whole.
             parts.extensions.remove::<ResponseDeadline>();
-            parts.extensions.remove::<Slot>();
+            let slot = parts.extensions.remove::<Slot>();
             let body = match body.collect().await {
                 Ok(body) => body.to_bytes(),
                 Err(status) => return Ok(status.into_http()),
             };
+            drop(slot);
             let cached = Arc::new(CachedResponse { generation, called_at, method, parts, body });
             let response = cached.response();
             responses.insert(key, cached);

@@ -2,13 +2,17 @@
 
 use std::{
     convert::Infallible,
+    pin::Pin,
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    task::{Context, Poll},
 };
 
 use http::{StatusCode, header};
+use http_body::{Frame, SizeHint};
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tower::{Layer as _, Service as _};
 use uuid::Uuid;
 
@@ -134,6 +138,52 @@ async fn only_what_is_public_is_reused() {
             assert_eq!(server.send(http::Request::get(PATH), status, control).await, number, "{status} {control}");
         }
     }
+}
+
+/// A body that notes whether a slot had ended when it was read.
+struct SlotWatch {
+    body: Full<Bytes>,
+    ended: Arc<Mutex<oneshot::Receiver<()>>>,
+    states: Arc<Mutex<Vec<TryRecvError>>>,
+}
+
+impl http_body::Body for SlotWatch {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let state = self.ended.lock().unwrap().try_recv().unwrap_err();
+        self.states.lock().unwrap().push(state);
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_is_held_until_the_response_is_whole_and_no_longer() {
+    let (slot, ended) = Slot::of_test();
+    let (ended, states) = (Arc::new(Mutex::new(ended)), Arc::<Mutex<Vec<_>>>::default());
+    let body = SlotWatch { body: Full::new(Bytes::from_static(b"all")), ended: ended.clone(), states: states.clone() };
+    let large = http::Response::builder().header(header::CACHE_CONTROL, PUBLIC).extension(method()).extension(slot);
+    let large = Arc::new(Mutex::new(Some(large.body(Body::new(body)).unwrap())));
+    let stub = tower::service_fn(move |_: Request| {
+        let response = large.lock().unwrap().take().expect("it is called once");
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut service = MiddlewareLayer(Server::new().middleware).layer(stub);
+    for _ in 0..2 {
+        let response = service.call(http::Request::get(PATH).body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(ended.lock().unwrap().try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "all");
+    }
+    let states = states.lock().unwrap();
+    assert!(!states.is_empty() && states.iter().all(|state| *state == TryRecvError::Empty), "{states:?}");
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! How large rows were lately, from which the size of the next list is estimated.
+//!
+//! Rows of a method differ by who asks for them. The mean over all callers would hide the large lists of one behind the small
+//! ones of everybody else, and the largest of all would have everybody wait as long as one caller's are large. So a caller is
+//! known by the largest of its own rows, which its later lists only fade; and by the mean of all until it is known.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use moka::sync;
+
+/// The number of rows over which the mean of a method is taken, at most.
+const SAMPLE: usize = 1000;
+/// The most callers that are known, each with a method: some 200 bytes for each.
+const MAX_KNOWN: u64 = 10_000;
+/// Each list brings what is known of its caller this part nearer to its own rows, if they are smaller: after eleven lists
+/// it is halfway.
+const FADING: usize = 16;
+
+/// The sizes of rows, by the path of their method, and by its caller.
+#[derive(Debug)]
+pub(super) struct RowSizes {
+    all: Mutex<HashMap<&'static str, Rows>>,
+    /// In bytes.
+    known: sync::Cache<(&'static str, Vec<u8>), usize>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    count: usize,
+    bytes: usize,
+}
+
+impl Default for RowSizes {
+    fn default() -> Self {
+        Self { all: Mutex::default(), known: sync::Cache::new(MAX_KNOWN) }
+    }
+}
+
+impl RowSizes {
+    /// The likely bytes of a response with so many rows; 0 before the first one.
+    pub(super) fn estimate(&self, method: &'static str, rows: usize, caller: Vec<u8>) -> usize {
+        if let Some(largest) = self.known.get(&(method, caller)) {
+            return rows.saturating_mul(largest);
+        }
+        let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(method).map_or(0, |all| rows.saturating_mul(all.bytes) / all.count)
+    }
+
+    /// Notes how large a response was.
+    pub(super) fn note(&self, method: &'static str, rows: usize, bytes: usize, caller: Vec<u8>) {
+        if rows == 0 {
+            return;
+        }
+        self.note_mean(method, rows, bytes);
+        let (own, key) = (bytes.div_ceil(rows), (method, caller));
+        let before = self.known.get(&key);
+        // Of two at the same time, one may be lost.
+        let after = before.filter(|before| *before > own).map_or(own, |before| before - (before - own) / FADING);
+        if before != Some(after) {
+            self.known.insert(key, after);
+        }
+    }
+
+    fn note_mean(&self, method: &'static str, rows: usize, bytes: usize) {
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = all.entry(method).or_default();
+        all.count += rows;
+        all.bytes += bytes;
+        if all.count > SAMPLE {
+            all.count /= 2;
+            all.bytes /= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const METHOD: &str = "/shop.Shop/ListItems";
+
+    fn estimate(sizes: &RowSizes, caller: u8) -> usize {
+        sizes.estimate(METHOD, 100, vec![caller])
+    }
+
+    #[test]
+    fn small_lists_of_others_do_not_hide_a_large_one() {
+        let sizes = RowSizes::default();
+        assert_eq!(estimate(&sizes, 1), 0, "nothing is known");
+        sizes.note(METHOD, 100, 1_000_000, vec![1]);
+        assert_eq!(estimate(&sizes, 2), 1_000_000, "the rows of others are likely to be alike");
+        for _ in 0..100 {
+            sizes.note(METHOD, 100, 1000, vec![2]);
+        }
+        assert_eq!(estimate(&sizes, 1), 1_000_000);
+        assert_eq!(estimate(&sizes, 2), 1000, "nobody waits for the rows of others");
+        assert!(estimate(&sizes, 3) < 5000, "the mean of the latest");
+    }
+
+    #[test]
+    fn small_lists_of_a_caller_fade_its_large_one() {
+        let sizes = RowSizes::default();
+        sizes.note(METHOD, 100, 1_000_000, vec![1]);
+        sizes.note(METHOD, 100, 1000, vec![1]);
+        assert!(estimate(&sizes, 1) > 900_000, "one small page says little of the next");
+        for _ in 0..100 {
+            sizes.note(METHOD, 100, 1000, vec![1]);
+        }
+        assert!(estimate(&sizes, 1) < 10_000, "its rows are small by now");
+        sizes.note(METHOD, 0, 50, vec![1]);
+        assert!(estimate(&sizes, 1) < 10_000, "no rows have no size");
+        sizes.note(METHOD, 1, 10_000, vec![1]);
+        assert_eq!(estimate(&sizes, 1), 1_000_000, "what is larger counts at once");
+    }
+}
