@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The shortest time between two overviews.
-const PERIOD: Duration = Duration::from_secs(5);
+const SHORTEST_PERIOD: Duration = Duration::from_secs(5);
 /// The longest time between two overviews: ages change although no ticket does.
 const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 
@@ -45,13 +45,14 @@ struct OverviewStream {
 /// Any error of Postgres.
 pub(super) async fn tickets(app: &App, days: i32) -> Result<Messages<WatchTicketOverviewResponse>> {
     let (watch, now) = (app.changes.watch(None).await?, Instant::now());
+    // Before any reading, so the first overview is read at once.
     let (app, changed_at) = (app.clone(), Some(DateTime::UNIX_EPOCH));
-    let overviews =
+    let updates =
         OverviewStream { app, watch, days, last: None, changed_at, sent_at: now, next_read_at: now, end_at: end_at() };
-    Ok(Box::pin(stream::unfold(Some(overviews), |overviews| async move {
-        let mut overviews = overviews?;
-        match overviews.next().await {
-            Ok(overview) => Some((Ok(WatchTicketOverviewResponse { data: Some(overview?) }), Some(overviews))),
+    Ok(Box::pin(stream::unfold(Some(updates), |updates| async move {
+        let mut updates = updates?;
+        match updates.next().await {
+            Ok(overview) => Some((Ok(WatchTicketOverviewResponse { data: Some(overview?) }), Some(updates))),
             Err(error) => Some((Err(Status::from(error)), None)),
         }
     })))
@@ -60,13 +61,13 @@ pub(super) async fn tickets(app: &App, days: i32) -> Result<Messages<WatchTicket
 impl OverviewStream {
     async fn next(&mut self) -> Result<Option<TicketOverview>> {
         loop {
-            let is_due = self.changed_at.is_some();
+            let has_changes = self.changed_at.is_some();
             let idle_at = self.sent_at + LONGEST_PERIOD;
             tokio::select! {
                 biased;
                 () = sleep_until(self.end_at) => return Ok(None),
-                () = sleep_until(if is_due { self.next_read_at } else { idle_at }) => {
-                    if let Some(overview) = self.read_if_changed(!is_due).await? {
+                () = sleep_until(if has_changes { self.next_read_at } else { idle_at }) => {
+                    if let Some(overview) = self.read_if_changed(!has_changes).await? {
                         return Ok(Some(overview));
                     }
                 }
@@ -88,7 +89,7 @@ impl OverviewStream {
     async fn read_if_changed(&mut self, is_idle: bool) -> Result<Option<TicketOverview>> {
         let overview = self.app.part::<Overviews>().tickets(&self.app, self.days).await?;
         let now = Instant::now();
-        self.next_read_at = now + PERIOD;
+        self.next_read_at = now + SHORTEST_PERIOD;
         let is_current = |changed_at: &DateTime<Utc>| {
             let (read, changed) = (overview.as_of_time.unwrap_or_default(), time(*changed_at));
             (read.seconds, read.nanos) > (changed.seconds, changed.nanos)
