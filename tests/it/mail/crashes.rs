@@ -22,7 +22,7 @@ async fn a_mail_whose_sender_died_before_recording_it_is_sent_again_with_the_sam
     let fault = ("MAINSTAY_FAULTS", "mail.handed_over=kill");
     let mut doomed = process(&database, &provider, &[fault]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
-    assert_eq!(provider.takes(1).await.len(), 1);
+    assert_eq!(provider.wait_for(1).await.len(), 1);
     assert_eq!(count_in_state(&database, super::PENDING).await, 1);
     assert_eq!(database.number("SELECT leases FROM mails").await, 1, "an attempt without an outcome");
 

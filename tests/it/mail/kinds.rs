@@ -69,7 +69,7 @@ async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
     app.app.clock.advance(TimeDelta::days(32));
     app.run_task("ask_about_subscriptions").await.expect("done");
     // The provider has them all; the table forgets those that are a month old.
-    provider.takes(4).await;
+    provider.wait_for(4).await;
     // Asking again changes nothing, so nobody is told again.
     app.app.clock.advance(TimeDelta::hours(2));
     app.run_task("ask_about_subscriptions").await.expect("done");

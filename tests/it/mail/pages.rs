@@ -40,7 +40,7 @@ async fn a_password_is_reset_without_a_script() {
         let page = post(&app, "/reset-password", &[("email", email)], "same-origin").await;
         assert!(page.status == 200 && page.html.contains("Look into your mailbox"), "{}", page.html);
     }
-    let token = token(&provider.takes(1).await[0]);
+    let token = token(&provider.wait_for(1).await[0]);
     let form = get(&app, &format!("/reset-password?token={token}")).await;
     assert_eq!(form.status, 200);
     let header = |name: &str| form.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -55,6 +55,7 @@ async fn a_password_is_reset_without_a_script() {
     let weak = post(&app, "/reset-password", &[("token", &token), ("password", "password1234")], "same-origin").await;
     assert_eq!(weak.status, 422);
     assert!(weak.html.contains("role=\"alert\"") && weak.html.contains(&token) && !weak.html.contains("password1234"));
+    // Whatever is not read as a form shows the general failure, which is 503.
     let forged = post(&app, "/reset-password", &[("token", &token), ("password", PASSWORD)], "cross-site").await;
     assert_eq!(forged.status, 503, "a form of another site is not read");
     let password = format!("brand new {}", unique());
@@ -73,7 +74,7 @@ async fn an_account_is_created_without_a_script() {
     let nobody = post(&app, "/register", &[("email", "nobody")], "same-origin").await;
     assert_eq!(nobody.status, 422);
     assert_eq!(post(&app, "/register", &[("email", &email)], "same-origin").await.status, 200);
-    let token = token(&provider.takes(1).await[0]);
+    let token = token(&provider.wait_for(1).await[0]);
     assert!(get(&app, &format!("/register?token={token}")).await.html.contains("autocomplete=\"new-password\""));
     let name = "<b>Zoë</b> \"&\"";
     let weak =
@@ -86,7 +87,7 @@ async fn an_account_is_created_without_a_script() {
     wait_for_mails(&app.database, SENT, 1).await;
 }
 
-/// What is no form, is too long, or comes with a token that is none.
+/// A body that is not a form or is too long, an unknown token, and HTML in a link's token.
 #[tokio::test(flavor = "multi_thread")]
 async fn strange_requests_are_refused() {
     let app = TestApp::start().await;

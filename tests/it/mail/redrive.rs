@@ -85,7 +85,7 @@ async fn the_link_of_a_registration_is_good_for_a_day_after_its_mail_was_redrive
     app.app.clock.advance(chrono::TimeDelta::hours(20));
     ops::redrive_given_up(&app.app, id).await.expect("redriven");
     ops::deliver(&app.app, id).await.expect("sent");
-    let mails = provider.takes(1).await;
+    let mails = provider.wait_for(1).await;
     app.app.clock.advance(chrono::TimeDelta::hours(10));
     let confirm = json!({ "token": token(&mails[0]), "password": PASSWORD, "name": "Zoë" });
     who.call(Protocol::Rest, "AuthService.ConfirmRegistration", confirm).await.success();

@@ -86,7 +86,7 @@ async fn a_mail_accepted_without_an_answer_is_sent_again_with_the_same_message_i
     let (provider, app, scene) = start().await;
     provider.behave(&json!({ "data": "drop" }));
     order(&scene).await;
-    provider.takes(1).await;
+    provider.wait_for(1).await;
     provider.behave(&well());
     wait_for_mails(&app.database, SENT, 1).await;
     let mails = provider.mails();

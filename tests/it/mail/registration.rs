@@ -33,7 +33,7 @@ async fn the_mail_to_a_new_address_has_a_token_and_the_mail_to_a_user_has_none()
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let email = format!("{}@example.com", unique());
         scene.cast.anonymous.call(protocol, REGISTER, json!({ "email": email.to_uppercase() })).await.success();
-        let mails = provider.takes(number + 1).await;
+        let mails = provider.wait_for(number + 1).await;
         let mail = mails.last().expect("one more");
         assert_eq!(mail["to"], json!([email]));
         let token = token(mail);
@@ -45,7 +45,7 @@ async fn the_mail_to_a_new_address_has_a_token_and_the_mail_to_a_user_has_none()
     }
     let user = &scene.cast.customer.who().email;
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, json!({ "email": user })).await.success();
-    let mails = provider.takes(4).await;
+    let mails = provider.wait_for(4).await;
     let mail = mails.last().expect("one more");
     assert!(
         mail["to"] == json!([user])

@@ -15,7 +15,7 @@ async fn the_token_of_the_mail_sets_the_password() {
         // Addresses are case-insensitive.
         let request = json!({ "email": email.to_uppercase() });
         scene.cast.anonymous.call(protocol, REQUEST, request).await.success();
-        let mails = provider.takes(number + 1).await;
+        let mails = provider.wait_for(number + 1).await;
         let mail = mails.last().expect("one more");
         assert_eq!((&mail["to"], mail["defects"].clone()), (&json!([email]), json!([])));
         let (token, password) = (token(mail), format!("brand new {}", unique()));

@@ -134,7 +134,7 @@ impl MailProvider {
     }
 
     /// Waits until the provider has accepted this many mails.
-    pub(crate) async fn takes(&self, count: usize) -> Vec<Value> {
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Value> {
         let since = Instant::now();
         loop {
             let mails = self.mails();
