@@ -1,4 +1,4 @@
-//! Commands of the program that modules add, beside those of the whole, such as `serve` and `migrate`.
+//! Commands that modules add to the program, beside its own, such as `serve` and `migrate`.
 //!
 //! A command is a type that clap reads from the command line; [`Module::command`](crate::module::Module::command)
 //! registers it:
@@ -34,7 +34,7 @@ use crate::{
 
 /// A command: its arguments, as `#[derive(clap::Parser)]` has them, and what it does.
 pub trait Command: CommandFactory + FromArgMatches + 'static {
-    /// The word that calls it, of which each program has one: it is that of neither another module nor the program.
+    /// The subcommand's name; no other module, nor the program itself, may have the same.
     const NAME: &'static str;
 
     /// Does it, and returns the exit status. It runs alone in its process, so it need not be `Send`.
@@ -60,10 +60,10 @@ pub trait Program {
     fn open(&mut self) -> LocalBoxFuture<'_, anyhow::Result<App>>;
 }
 
-/// A command without its type.
+/// A type-erased [`Command`].
 #[derive(Clone, Copy)]
 pub struct Entry {
-    /// The word that calls it.
+    /// The subcommand's name.
     pub name: &'static str,
     describe: fn() -> clap::Command,
     run: fn(ArgMatches, &mut dyn Program) -> LocalBoxFuture<'_, anyhow::Result<ExitCode>>,
@@ -106,7 +106,7 @@ fn run<C: Command>(matches: ArgMatches, program: &mut dyn Program) -> LocalBoxFu
 /// not what callers are told.
 ///
 /// # Errors
-/// The error.
+/// That of `result`, converted.
 pub fn for_operator<T>(result: Result<T>) -> anyhow::Result<T> {
     result.map_err(|error| {
         let fields: Vec<_> = error.fields().iter().map(|(field, message)| format!("{field} {message}")).collect();

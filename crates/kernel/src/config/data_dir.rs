@@ -5,7 +5,8 @@ use std::path::PathBuf;
 /// The default data directory.
 ///
 /// As root, that is `/var/lib/mainstay`, because the account that Postgres then runs as can't enter root's home;
-/// otherwise `$XDG_DATA_HOME/mainstay` or `~/.local/share/mainstay`.
+/// otherwise `$XDG_DATA_HOME/mainstay` or `~/.local/share/mainstay`, or `.mainstay` in the working directory if neither
+/// variable is an absolute path.
 #[expect(clippy::disallowed_methods, reason = "the default of a setting depends on the user and the environment")]
 pub(super) fn default() -> PathBuf {
     if nix::unistd::geteuid().is_root() {

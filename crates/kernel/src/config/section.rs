@@ -34,7 +34,7 @@ impl SectionReader {
     }
 }
 
-/// A section without its type.
+/// A type-erased section.
 trait Value: Any + fmt::Debug + Send + Sync {}
 
 impl<S: Section> Value for S {}
