@@ -139,7 +139,7 @@ async fn addresses(dir: &Path) -> Option<(SocketAddr, SocketAddr)> {
     let answer = tokio::time::timeout(READY_TIMEOUT, listeners).await.ok()?.ok()?;
     // `NAME::ADDRESS`, a line per listener.
     let address = answer.lines().find_map(|line| line.split_once("::")?.1.trim().parse().ok())?;
-    // Envoy binds the port first, and accepts connections only after its health check of the server.
+    // Envoy binds the port first, and accepts connections only after its first health check of the upstreams.
     let connected = TcpStream::connect(address).await;
     connected.is_ok().then_some((address, admin))
 }
