@@ -22,11 +22,12 @@ pub struct WebhooksConfig {
     /// Whether endpoints may be in private networks and without TLS. For development only: a user who creates endpoints
     /// can then reach whatever this server can.
     pub allow_private: bool,
-    /// Endpoints served concurrently, each with at most [`PER_ENDPOINT`] webhooks. One that is slow counts for a second.
+    /// Endpoints served concurrently by a worker, each with at most [`PER_ENDPOINT`] webhooks. One that takes over a
+    /// second gives up its slot.
     pub concurrency: usize,
     /// The longest wait before a webhook's second attempt; it triples with each further attempt.
     pub first_wait: Duration,
-    /// How long an endpoint may accept nothing before it is disabled.
+    /// How long all attempts to an endpoint may fail before it is disabled.
     pub patience: Duration,
 }
 
@@ -57,7 +58,8 @@ impl Section for WebhooksConfig {
         Variable::plain(
             "WEBHOOK_CONCURRENCY",
             "16",
-            "Concurrent webhook endpoints, each with up to 8 concurrent deliveries; slow ones count for a second",
+            "Concurrent webhook endpoints, each with up to 8 concurrent deliveries; one that takes \
+             over 1s frees its slot",
         ),
         Variable::plain(
             "WEBHOOK_FIRST_WAIT",
@@ -67,18 +69,20 @@ impl Section for WebhooksConfig {
         Variable::plain(
             "WEBHOOK_PATIENCE",
             "5d",
-            "Time without an accepted delivery after which an endpoint is disabled",
+            "Time for which all attempts must have failed before an endpoint is disabled",
         ),
     ];
 
     fn read(read: &mut Reader) -> Self {
         let mut secrets = Vec::new();
         for (provider, variable) in SECRETS {
-            let of = read.secret(variable).map(|text| split(&text)).unwrap_or_default();
-            if let Some(fault) = of.iter().find_map(|secret| decode(provider, secret.expose_secret()).err()) {
+            let provider_secrets = read.secret(variable).map(|text| split(&text)).unwrap_or_default();
+            if let Some(fault) =
+                provider_secrets.iter().find_map(|secret| decode(provider, secret.expose_secret()).err())
+            {
                 read.fault(variable, fault);
             }
-            secrets.push((provider, of));
+            secrets.push((provider, provider_secrets));
         }
         Self {
             secrets,

@@ -15,7 +15,8 @@ const DELIVERIES: Lane = Lane::serial("webhooks", |config| config.section::<Webh
 /// find nothing to do. The next attempt is a new job, at its own time; the queue retries this one only when its outcome
 /// could not be stored.
 ///
-/// The jobs of an endpoint run serially, so an endpoint that hangs occupies one slot of one worker.
+/// The jobs of an endpoint run serially, so an endpoint that hangs occupies one slot of one worker. Its job gives the
+/// slot up after a second, and continues, unless too many others do so already.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct DeliverWebhook {
     pub delivery: WebhookDeliveryId,
