@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, event, forged, header, hex, identifier};
+use crate::webhooks::inbound::verifier::{Keys, SignedEvent, Verifier, forged, header, hex, identifier, parse_event};
 use mainstay_kernel::error::Result;
 
 #[derive(Debug)]
@@ -15,15 +15,16 @@ pub(crate) struct Github(pub(crate) Keys);
 impl Verifier for Github {
     fn verify(&self, headers: &HeaderMap, body: &[u8], _: DateTime<Utc>) -> Result<SignedEvent> {
         let signature = header(headers, "x-hub-signature-256")?.strip_prefix("sha256=").and_then(hex);
-        let signature = signature.ok_or_else(|| forged("the signature is none"))?;
+        let signature = signature.ok_or_else(|| forged("the signature is malformed"))?;
         if !self.0.have_signed(&[signature], body) {
-            return Err(forged("no signature is of a secret of ours"));
+            return Err(forged("no signature matches a configured secret"));
         }
-        event(body)?;
-        let name = |header: &str| identifier(header).ok_or_else(|| forged("a header is no name"));
+        parse_event(body)?;
+        let parse =
+            |header: &str| identifier(header).ok_or_else(|| forged("the delivery id or event type is malformed"));
         Ok(SignedEvent {
-            event_id: name(header(headers, "x-github-delivery")?)?,
-            kind: name(header(headers, "x-github-event")?)?,
+            event_id: parse(header(headers, "x-github-delivery")?)?,
+            kind: parse(header(headers, "x-github-event")?)?,
         })
     }
 }

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
-use crate::webhooks::inbound::verifier::{SignedEvent, Verifier, check_age, event, forged, header};
+use crate::webhooks::inbound::verifier::{SignedEvent, Verifier, check_age, forged, header, parse_event};
 use mainstay_kernel::error::Result;
 
 /// Points on the curve, any of which may verify.
@@ -20,14 +20,14 @@ impl Verifier for SendGrid {
         let timestamp = header(headers, "x-twilio-email-event-webhook-timestamp")?;
         check_age(timestamp, now)?;
         let signature = STANDARD.decode(header(headers, "x-twilio-email-event-webhook-signature")?).ok();
-        let signature = signature.ok_or_else(|| forged("the signature is none"))?;
+        let signature = signature.ok_or_else(|| forged("the signature is malformed"))?;
         let signed = [timestamp.as_bytes(), body].concat();
         let is_by =
             |key: &Vec<u8>| UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key).verify(&signed, &signature).is_ok();
         if !self.0.iter().any(is_by) {
-            return Err(forged("no signature is of a key of ours"));
+            return Err(forged("no signature matches a configured key"));
         }
-        event(body)?;
+        parse_event(body)?;
         let event_id = Sha256::digest(&signed).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(SignedEvent { event_id, kind: "events".to_owned() })
     }

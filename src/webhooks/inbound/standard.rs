@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
 use crate::webhooks::inbound::verifier::{
-    Keys, SignedEvent, Verifier, check_age, event, forged, header, identifier, text,
+    Keys, SignedEvent, Verifier, check_age, forged, header, identifier, parse_event, text,
 };
 use mainstay_kernel::error::Result;
 
@@ -27,9 +27,9 @@ impl Verifier for Standard {
         let signatures = signatures.filter_map(|signature| STANDARD.decode(signature.strip_prefix("v1,")?).ok());
         let signed = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat();
         if !self.0.have_signed(&signatures.collect::<Vec<_>>(), &signed) {
-            return Err(forged("no signature is of a secret of ours"));
+            return Err(forged("no signature matches a configured secret"));
         }
-        let event_id = identifier(id).ok_or_else(|| forged("the id is none"))?;
-        Ok(SignedEvent { event_id, kind: text(&event(body)?, "type")? })
+        let event_id = identifier(id).ok_or_else(|| forged("the id is malformed"))?;
+        Ok(SignedEvent { event_id, kind: text(&parse_event(body)?, "type")? })
     }
 }

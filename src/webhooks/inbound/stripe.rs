@@ -9,7 +9,7 @@ use http::HeaderMap;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::webhooks::{
-    inbound::verifier::{Keys, SignedEvent, Verifier, check_age, event, forged, header, hex, text},
+    inbound::verifier::{Keys, SignedEvent, Verifier, check_age, forged, header, hex, parse_event, text},
     inbound_event::model::InboundEvent,
 };
 use mainstay_kernel::error::{Error, Result};
@@ -35,9 +35,9 @@ impl Verifier for Stripe {
         check_age(timestamp, now)?;
         let signed = [timestamp.as_bytes(), b".", body].concat();
         if !self.0.have_signed(&signatures, &signed) {
-            return Err(forged("no signature is of a secret of ours"));
+            return Err(forged("no signature matches a configured secret"));
         }
-        let event = event(body)?;
+        let event = parse_event(body)?;
         Ok(SignedEvent { event_id: text(&event, "id")?, kind: text(&event, "type")? })
     }
 }

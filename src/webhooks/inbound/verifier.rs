@@ -69,7 +69,7 @@ const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 pub(crate) fn check_age(timestamp: &str, now: DateTime<Utc>) -> Result<()> {
     let digits = !timestamp.is_empty() && timestamp.bytes().all(|byte| byte.is_ascii_digit());
     let signed = timestamp.parse().ok().filter(|_| digits).and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    let signed = signed.ok_or_else(|| forged("the timestamp is none"))?;
+    let signed = signed.ok_or_else(|| forged("the timestamp is malformed"))?;
     // The timestamp is truncated to the second, which must not count against it.
     match now.timestamp() - signed.timestamp() {
         age if age > MAX_AGE.num_seconds() => Err(forged("it was signed too long ago")),
@@ -102,7 +102,7 @@ pub(crate) fn identifier(text: &str) -> Option<String> {
     good.then(|| text.to_owned())
 }
 
-pub(crate) fn event(body: &[u8]) -> Result<serde_json::Value> {
+pub(crate) fn parse_event(body: &[u8]) -> Result<serde_json::Value> {
     serde_json::from_slice(body).map_err(|_| malformed("the event is not JSON".to_owned()))
 }
 
