@@ -1,4 +1,4 @@
-//! Identifiers.
+//! Ids of this module's resources; see [`mainstay_kernel::id`].
 
 mainstay_kernel::id::ids! {
     /// A file.
