@@ -27,7 +27,7 @@ mod shared;
 pub mod statement;
 pub mod visibility;
 
-use std::{sync::Arc, task::Poll, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel_async::{
@@ -209,6 +209,7 @@ impl Database {
         result: Result<(T, Option<Last<E>>), E>,
         added: Added,
     ) -> Result<T, E> {
+        let has_last = matches!(&result, Ok((_, Some(_))));
         let result = match result {
             Ok((value, last)) => {
                 crate::fault::point("commit.before")?;
@@ -221,12 +222,15 @@ impl Database {
                 self.wake(added);
                 crate::fault::point("commit.after")?;
             }
-            // After a COMMIT that failed, there is nothing to roll back: this tells whether the connection still works.
-            Err(_) if execute(lease.connection(), "ROLLBACK").await.is_err() => {
-                // The pool drops the connection, which rolls back all the same.
-                AnsiTransactionManager::transaction_manager_status_mut(lease.connection()).set_in_error();
+            // A COMMIT that was cancelled has left the transaction open.
+            Err(_) => {
+                let is_rolled_back = execute(lease.connection(), "ROLLBACK").await.is_ok();
+                // A last statement that failed may have left behind a COMMIT of which nobody has the response.
+                if has_last || !is_rolled_back {
+                    // The pool drops the connection, which rolls back all the same.
+                    AnsiTransactionManager::transaction_manager_status_mut(lease.connection()).set_in_error();
+                }
             }
-            Err(_) => {}
         }
         lease.settle();
         result
@@ -309,20 +313,14 @@ async fn begin<F>(connection: &Connection, first: impl AsyncFnOnce(&Connection) 
 ///
 /// This COMMIT is a prepared statement, like those before it. The first time on a connection, each of them takes a round
 /// trip more to be prepared; diesel-async holds its cache of statements meanwhile, so that they are sent in their order
-/// nevertheless. A COMMIT outside the cache would overtake one that is still to be prepared, which would then stand alone.
+/// nevertheless. A COMMIT outside the cache would overtake one that is still to be prepared, which would then stand alone; it
+/// would also overtake one with a parameter of a type of its own, which diesel-async looks up before.
 async fn commit<E: From<Error>>(connection: &Connection, last: Option<Last<E>>) -> Result<(), E> {
     let Some(last) = last else { return Ok(execute(connection, "COMMIT").await?) };
-    let mut last = last(connection);
-    // What fails before it is sent, Postgres knows nothing of: it would commit the rest.
-    if let Poll::Ready(ended) = futures_util::poll!(&mut last) {
-        ended?;
-        return Ok(execute(connection, "COMMIT").await?);
-    }
-    let commit = async { Ok::<_, Error>(Statement::new("COMMIT").execute(&mut &*connection).await?) };
-    let (ended, committed) = futures_util::join!(last, commit);
-    // In this order: the COMMIT of an aborted transaction is no error.
-    ended?;
-    committed?;
+    let commit = async { Ok::<_, E>(Statement::new("COMMIT").execute(&mut &*connection).await.map_err(Error::from)?) };
+    // In this order: once a last statement has failed, even before it was sent, COMMIT is not sent any more. And the error is
+    // that of the statement: the COMMIT of an aborted transaction is none.
+    futures_util::try_join!(last(connection), commit)?;
     Ok(())
 }
 

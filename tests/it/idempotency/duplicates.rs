@@ -121,7 +121,7 @@ async fn a_key_that_another_stored_meanwhile_undoes_the_effect() {
     let second = second.success();
     assert!(second.is_replayed() && second.id() == first.id(), "{second:#?}");
     assert_eq!(Effects::in_database(&database).await, Effects::of(1));
-    // Its connection serves the next one.
+    // Another connection serves the next one.
     customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "two").await.success();
     assert_eq!(Effects::in_database(&database).await, Effects::of(2));
 }
