@@ -60,6 +60,17 @@ const FAILED_TOO_OFTEN: &str =
 /// The part of the caller's deadline that is reserved for the response.
 const ANSWER_TIME: std::time::Duration = std::time::Duration::from_millis(400);
 
+/// Runs a transaction about a gateway request, with what its lock found: `None` if it is settled. The lock is sent with the
+/// BEGIN.
+async fn lock_then<R: GatewayRequest, T>(
+    app: &App,
+    id: Uuid,
+    run: impl AsyncFnOnce(&mut Connection, Option<R>) -> Result<T>,
+) -> Result<T> {
+    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
+    app.database.transaction_after(lock, run).await
+}
+
 /// The result of trying to lease a gateway request.
 enum Acquisition<R> {
     /// The caller holds the lease. The flag says whether those before failed or died, too often.
@@ -73,8 +84,7 @@ enum Acquisition<R> {
 /// Leases a gateway request, unless it is settled or another worker holds the lease.
 async fn acquire_lease<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Acquisition<R>> {
     let (now, lease_time) = (app.clock.now(), app.config.section::<PaymentsConfig>().lease());
-    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
-    let acquired = app.database.transaction_after(lock, async move |connection, current: Option<R>| {
+    let acquired = lock_then(app, id, async move |connection, current: Option<R>| {
         let Some(request) = current else { return Ok(Acquisition::Settled) };
         let before = request.lease();
         // This worker may die too: it is due again when the lease is over.
@@ -200,22 +210,19 @@ async fn postpone<R: GatewayRequest>(
     };
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
     tracing::warn!(subject = %id, lease = lease.count, why, "the outcome is not known yet");
-    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
-    app.database
-        .transaction_after(lock, async move |connection, current: Option<R>| {
-            let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else { return Ok(()) };
-            current.store_lease(connection, next.due_at(at)).await?;
-            Ok(())
-        })
-        .await
+    lock_then(app, id, async move |connection, current: Option<R>| {
+        let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else { return Ok(()) };
+        current.store_lease(connection, next.due_at(at)).await?;
+        Ok(())
+    })
+    .await
 }
 
 /// Stores the gateway's id for the account's customer before it is used. Returns `None` if another worker has acquired
 /// over.
 async fn attach_customer<R: GatewayRequest>(app: &App, request: R, customer: String) -> Result<Option<R>> {
     let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
-    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
-    let known = app.database.transaction_after(lock, async move |connection, current: Option<R>| {
+    let known = lock_then(app, id, async move |connection, current: Option<R>| {
         let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else {
             return Ok::<_, Error>(None);
         };
@@ -229,8 +236,7 @@ async fn next_attempt<R: GatewayRequest>(app: &App, request: R) -> Result<Option
     let now = app.clock.now();
     let (id, lease) = (request.id(), request.lease());
     tracing::warn!(subject = %id, attempt = lease.attempt, "the attempt failed permanently; the next one begins");
-    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
-    let next = app.database.transaction_after(lock, async move |connection, current: Option<R>| {
+    let next = lock_then(app, id, async move |connection, current: Option<R>| {
         let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else {
             return Ok::<_, Error>(None);
         };
@@ -326,8 +332,7 @@ pub(crate) fn alert(cause: &'static str, subject: Uuid, detail: &str) {
 /// `UNAVAILABLE` if Postgres is unreachable.
 pub async fn try_later<R: GatewayRequest>(app: &App, id: Uuid) -> Result<()> {
     let at = app.clock.now() + ALERT_AFTER;
-    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
-    let is_unsettled = app.database.transaction_after(lock, async move |connection, current: Option<R>| {
+    let is_unsettled = lock_then(app, id, async move |connection, current: Option<R>| {
         let is_unsettled = current.is_some();
         if is_unsettled {
             R::set_due(connection, id, Some(at)).await?;
