@@ -29,6 +29,8 @@ const CALLERS: usize = 100;
 /// What a client lets the server send on a stream before it reads.
 const WINDOW: u32 = 1000;
 const CALLS: usize = 3000;
+const LARGE_LIST: &str = "/api/v1/tickets?pageSize=100";
+const NOT_FOUND: &str = "/api/v1/tickets/00000000-0000-7000-8000-000000000000";
 /// The connections that are opened at once.
 const MAX_CONCURRENT: usize = 16;
 
@@ -52,13 +54,19 @@ async fn measure(connections: usize) -> anyhow::Result<()> {
     let (before, idle) = (server.memory()?, calls(&channel, &token, CALLS).await?);
     let (most, asked, refused) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let counted = Arc::new((most, asked, refused));
-    let readers = tokio::spawn(hostile(server.clone(), keys, connections, counted.clone()));
-    let mut times = Vec::new();
-    while !readers.is_finished() || times.len() < CALLS {
-        times.extend(calls(&channel, &token, 100).await?);
-    }
-    let unread = readers.await??;
+    let strangers = async |path: &'static str| {
+        let asking = tokio::spawn(ask_all(server.clone(), path, keys.clone(), connections, counted.clone()));
+        let mut times = Vec::new();
+        while !asking.is_finished() {
+            times.extend(calls(&channel, &token, 20).await?);
+        }
+        anyhow::Ok((asking.await??, percentiles(times)))
+    };
+    // What as many connections and requests cost anybody who shares the CPUs with them, whatever they ask for.
+    let (_, little) = strangers(NOT_FOUND).await?;
     let (most, asked, refused) = &*counted;
+    (asked.store(0, Ordering::Relaxed), refused.store(0, Ordering::Relaxed));
+    let (unread, busy) = strangers(LARGE_LIST).await?;
     most.fetch_max(server.memory()?, Ordering::Relaxed);
     println!(
         "{connections} connections asked for {} lists of 1.9 MB and read none; {} of them got no list",
@@ -66,20 +74,24 @@ async fn measure(connections: usize) -> anyhow::Result<()> {
         refused.load(Ordering::Relaxed)
     );
     println!("  memory of the server: {} MiB before, at most {} MiB", before >> 20, most.load(Ordering::Relaxed) >> 20);
-    let (idle, busy) = (percentiles(idle), percentiles(times));
-    println!(
-        "  a list of one ticket, p50 and p99: {:.1?} and {:.1?} before, {:.1?} and {:.1?} meanwhile",
-        idle.0, idle.1, busy.0, busy.1
-    );
-    println!("  p99: {:.1} x", busy.1.as_secs_f64() / idle.1.as_secs_f64());
+    let idle = percentiles(idle);
+    println!("  a list of one ticket, p50 and p99:");
+    for (when, (median, late)) in [
+        ("before", idle),
+        ("while as many connections ask for a ticket that there is not", little),
+        ("while they ask for the lists", busy),
+    ] {
+        println!("    {median:.1?} and {late:.1?}, {:.1} x, {when}", late.as_secs_f64() / idle.1.as_secs_f64());
+    }
     drop(unread);
     Arc::into_inner(server).context("nobody else uses it")?.stop().await;
     Ok(())
 }
 
 /// Opens the connections and asks on each; returns what keeps them open.
-async fn hostile(
+async fn ask_all(
     server: Arc<Server>,
+    path: &'static str,
     keys: Arc<Vec<String>>,
     connections: usize,
     counted: Arc<(AtomicU64, AtomicUsize, AtomicUsize)>,
@@ -93,7 +105,7 @@ async fn hostile(
         let (server, keys, counted) = (server.clone(), keys.clone(), counted.clone());
         asking.spawn(async move {
             let (most, asked, refused) = &*counted;
-            let kept = ask(&server, &keys[number % keys.len()]).await.unwrap_or_default();
+            let kept = ask(&server, path, &keys[number % keys.len()]).await.unwrap_or_default();
             asked.fetch_add(PER_CONNECTION, Ordering::Relaxed);
             refused.fetch_add(PER_CONNECTION - kept.len(), Ordering::Relaxed);
             most.fetch_max(server.memory().unwrap_or_default(), Ordering::Relaxed);
@@ -106,8 +118,8 @@ async fn hostile(
     Ok(unread)
 }
 
-/// Asks for lists on a connection of its own and reads no more than their heads.
-async fn ask(server: &Server, key: &str) -> anyhow::Result<Vec<h2::RecvStream>> {
+/// Asks on a connection of its own, and reads no more than the heads of the responses.
+async fn ask(server: &Server, path: &str, key: &str) -> anyhow::Result<Vec<h2::RecvStream>> {
     let address = server.url.strip_prefix("http://").context("a scheme")?;
     let mut client = h2::client::Builder::new();
     let client = client.initial_window_size(WINDOW).initial_connection_window_size(1 << 30);
@@ -116,7 +128,7 @@ async fn ask(server: &Server, key: &str) -> anyhow::Result<Vec<h2::RecvStream>> 
     tokio::spawn(connection);
     let mut unread = Vec::new();
     for _ in 0..PER_CONNECTION {
-        let request = Request::get(format!("{}/api/v1/tickets?pageSize=100", server.url));
+        let request = Request::get(format!("{}{path}", server.url));
         let request = request.header("authorization", format!("Bearer {key}")).body(())?;
         let (response, _) = client.clone().ready().await?.send_request(request, true)?;
         if let Ok(response) = response.await

@@ -78,21 +78,25 @@ async fn script(world: &World) -> anyhow::Result<String> {
     let takes = |statement: &Statement| statement.sql().starts_with("WITH RECURSIVE lane");
     let ends = |statement: &Statement| statement.sql().starts_with("DELETE FROM jobs USING");
     let is_event = |statement: &Statement| statement.sql().contains("\"inbound_events\"") && !takes(statement);
-    let begins: Vec<_> = (0..statements.len()).filter(|&at| takes(&statements[at])).collect();
-    let cycle = |&begin: &usize| {
-        let length = statements[begin..].iter().position(ends)? + 1;
-        let cycle = &statements[begin..begin + length];
-        // A scheduled task that is in the midst of its transaction belongs to another cycle.
+    // The end of a job is recorded while the next one is taken, so between the statements of a job stand those of others.
+    let cycle = |begin: usize| {
+        let taken = &statements[begin + 1..];
+        let handled = taken.iter().position(is_event)?;
+        let committed = handled + taken[handled..].iter().position(|statement| statement.sql() == "COMMIT")?;
+        let ended = committed + taken[committed..].iter().position(ends)?;
+        let own = taken[..ended].iter().filter(|statement| !takes(statement) && !ends(statement));
+        let cycle: Vec<_> = [&statements[begin]].into_iter().chain(own).chain([&taken[ended]]).collect();
         let count = |sql: &str| cycle.iter().filter(|statement| statement.sql() == sql).count();
-        let is_whole = count("BEGIN") == count("COMMIT") && cycle[1..].iter().all(|statement| !takes(statement));
-        (is_whole && cycle.iter().any(is_event)).then_some(cycle)
+        // A scheduled task that is in the midst of its transaction belongs to another cycle.
+        (count("BEGIN") == count("COMMIT")).then_some(cycle)
     };
+    let begins = (0..statements.len()).filter(|&at| takes(&statements[at]));
     // Scheduled tasks run in between; the shortest of many cycles has none of their statements.
-    let cycle = begins.iter().filter_map(cycle).min_by_key(|cycle| cycle.len()).with_context(|| {
+    let cycle = begins.filter_map(cycle).min_by_key(Vec::len).with_context(|| {
         let seen: Vec<_> = statements.iter().take(20).map(Statement::sql).collect();
         format!("no job was seen in {seen:#?}")
     })?;
-    let event = cycle.iter().filter(|statement| is_event(statement));
+    let event = cycle.iter().copied().filter(|statement| is_event(statement));
     let event = event.flat_map(|statement| statement.parameter(1)).find_map(|text| text.parse::<Uuid>().ok());
     let end = cycle.last().context("a job ends")?;
     let (id, lease) = end.parameter(1).zip(end.parameter(2)).context("a job has an id and a lease")?;

@@ -62,47 +62,57 @@ fn main() -> anyhow::Result<()> {
 async fn measure(options: &options::Options) -> anyhow::Result<()> {
     let world = world::World::open(options).await?;
     let mut report = report::Report::new(options);
-    if options.measures(Subject::Requests) {
-        for operation in calls::OPERATIONS {
-            requests(&world, options, operation, &mut report).await?;
-        }
-        eprintln!("measuring jobs");
-        report.jobs(jobs::run(&world, options).await?);
-    }
-    if options.measures(Subject::Pages) {
-        eprintln!("measuring pages");
-        report.pages(paging::run(&world, options).await?);
-    }
-    if options.measures(Subject::Overload) {
-        for operation in overload::OPERATIONS {
-            eprintln!("measuring {} under overload", operation.name());
-            report.overload(overload::run(&world, options, operation).await?);
-        }
-    }
-    if options.measures(Subject::SignIns) {
-        eprintln!("measuring sign-ins");
-        let (sign_ins, comparison) = sign_ins::run(&world, options).await?;
-        report.rounds(Operation::SignIn, vec![sign_ins]);
-        report.comparison(comparison);
-    }
-    if options.measures(Subject::Imports) {
-        eprintln!("measuring imports");
-        report.comparison(imports::run(&world, options).await?);
-    }
-    if options.measures(Subject::Deliveries) {
-        eprintln!("measuring deliveries");
-        deliveries::run(&world, options).await?.into_iter().for_each(|comparison| report.comparison(comparison));
-    }
-    if options.measures(Subject::Traces) {
-        eprintln!("measuring traces");
-        traces::run(&world, options).await?.into_iter().for_each(|comparison| report.comparison(comparison));
-    }
+    let measured = subjects(&world, options, &mut report).await;
+    // Also what was measured before a fault.
     report.print();
     if let Some(path) = &options.json {
         // Cargo runs a bench in the package's directory, not in the caller's.
         std::fs::write(Path::new(path), format!("{:#}\n", report.json()))?;
     }
     world.close().await;
+    measured
+}
+
+async fn subjects(
+    world: &world::World,
+    options: &options::Options,
+    report: &mut report::Report,
+) -> anyhow::Result<()> {
+    if options.measures(Subject::Requests) {
+        for operation in calls::OPERATIONS {
+            requests(world, options, operation, report).await?;
+        }
+        eprintln!("measuring jobs");
+        report.jobs(jobs::run(world, options).await?);
+    }
+    if options.measures(Subject::Pages) {
+        eprintln!("measuring pages");
+        report.pages(paging::run(world, options).await?);
+    }
+    if options.measures(Subject::Overload) {
+        for operation in overload::OPERATIONS {
+            eprintln!("measuring {} under overload", operation.name());
+            report.overload(overload::run(world, options, operation).await?);
+        }
+    }
+    if options.measures(Subject::SignIns) {
+        eprintln!("measuring sign-ins");
+        let (sign_ins, comparison) = sign_ins::run(world, options).await?;
+        report.rounds(Operation::SignIn, vec![sign_ins]);
+        report.comparison(comparison);
+    }
+    if options.measures(Subject::Imports) {
+        eprintln!("measuring imports");
+        report.comparison(imports::run(world, options).await?);
+    }
+    if options.measures(Subject::Deliveries) {
+        eprintln!("measuring deliveries");
+        deliveries::run(world, options).await?.into_iter().for_each(|comparison| report.comparison(comparison));
+    }
+    if options.measures(Subject::Traces) {
+        eprintln!("measuring traces");
+        traces::run(world, options).await?.into_iter().for_each(|comparison| report.comparison(comparison));
+    }
     Ok(())
 }
 
