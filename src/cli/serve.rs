@@ -21,6 +21,7 @@ use mainstay_kernel::{
     http::{health::Readiness, listener as server, service},
     module::Modules,
     queue::worker,
+    telemetry,
 };
 
 /// Serve gRPC, REST and the web pages on LISTEN_ADDR.
@@ -107,7 +108,8 @@ impl Serve {
     }
 }
 
-/// Returns a token that the first SIGINT or SIGTERM cancels; a second signal ends the process at once.
+/// Returns a token that the first SIGINT or SIGTERM cancels; a second signal ends the process as soon as the
+/// last lines of the log are written.
 pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let token = CancellationToken::new();
@@ -119,6 +121,7 @@ pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
                 _ = terminate.recv() => {}
             }
             if stop.is_cancelled() {
+                telemetry::lines::write_last();
                 #[expect(
                     clippy::disallowed_methods,
                     reason = "asked for twice; the private Postgres' watcher stops it"

@@ -1,7 +1,11 @@
 //! A real PgBouncer between the server and Postgres, which pools by transaction: the statements of a connection reach
 //! whatever session is free, so nothing may be kept in one from a transaction to the next.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use mainstay_dev_servers::PgBouncer;
@@ -11,15 +15,17 @@ use crate::{
     cases::{Scene, draft},
     operation, payment,
     support::{
-        PROTOCOLS, Protocol, TestDatabase,
+        Actor, PROTOCOLS, Process, Protocol, TestDatabase,
         database::{connect, sql},
         eventually,
         gateway::FakeGateway,
+        people::Cast,
         process::run,
         unique,
     },
 };
 
+const CREATE: &str = "TicketService.CreateTicket";
 const CHARGE: &str = "PaymentService.ChargePayment";
 /// Sessions in Postgres, fewer than the server has connections.
 const SESSIONS: usize = 4;
@@ -68,8 +74,8 @@ async fn a_server_works_behind_a_pooler_by_transaction() {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
         for _ in 0..10 {
             let key = unique();
-            let made = customer.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.success();
-            let again = customer.keyed(protocol, "TicketService.CreateTicket", draft(), &key).await.success();
+            let made = customer.keyed(protocol, CREATE, draft(), &key).await.success();
+            let again = customer.keyed(protocol, CREATE, draft(), &key).await.success();
             assert!(again.is_replayed() && again.id() == made.id(), "{again:#?}");
             let get = json!({ "ticketId": made.id() });
             customer.call(protocol, "TicketService.GetTicket", get).await.success();
@@ -116,6 +122,89 @@ async fn a_server_works_behind_a_pooler_by_transaction() {
     let locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     eventually("no lock outlives its transaction", async || database.number(locks).await == 0).await;
+    let log = server.log();
+    assert!(!log.contains("prepared statement") && !log.contains("INTERNAL_ERROR"), "{log}");
+}
+
+/// Repeats a create under its key until it is done, as a careful caller does; each refusal must say that this may help.
+/// Returns the id of the ticket, and the reasons of the refusals.
+async fn create(customer: &Actor, protocol: Protocol, key: &str) -> (String, Vec<String>) {
+    let (since, mut reasons) = (Instant::now(), Vec::new());
+    loop {
+        let answer = customer.keyed(protocol, CREATE, draft(), key).await;
+        if answer.reason.is_empty() {
+            return (answer.id(), reasons);
+        }
+        assert_eq!(answer.body["error"]["retryable"], true, "{answer:#?}");
+        assert!(since.elapsed() < Duration::from_secs(60), "never done: {answer:#?}");
+        reasons.push(answer.reason);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A restart breaks all connections, wherever they are in a transaction, and Postgres notices it late.
+#[tokio::test(flavor = "multi_thread")]
+async fn restarts_of_the_pooler_lose_and_double_nothing() {
+    let database = Arc::new(TestDatabase::new().await);
+    let (mut pooler, url) = pooler(&database).await;
+    // Without jobs, which could wait for the table too.
+    let own = [("DATABASE_URL", url.as_str()), ("JOBS_IN_SERVE", "false"), ("OPEN_TICKET_LIMIT", "1000")];
+    let server = Process::with(&database, &own).await;
+    let customer = Cast::new(&server.endpoint, &database).await.customer;
+    let mut tickets = BTreeMap::new();
+
+    // Between two requests.
+    for protocol in PROTOCOLS {
+        let key = unique();
+        let (id, _) = create(&customer, protocol, &key).await;
+        tickets.insert(key, id);
+        pooler.restart().await.expect("a PgBouncer");
+    }
+
+    // In the middle of transactions.
+    let holder = connect(&database.url).await;
+    holder.batch_execute("BEGIN; LOCK TABLE tickets IN SHARE MODE").await.expect("locked");
+    let keys = PROTOCOLS.map(|_| unique());
+    let broken = PROTOCOLS.into_iter().zip(&keys).map(|(protocol, key)| create(&customer, protocol, key));
+    let (broken, ()) = tokio::join!(join_all(broken), async {
+        database.locks_waited_for(3).await;
+        pooler.restart().await.expect("a PgBouncer");
+        holder.batch_execute("COMMIT").await.expect("released");
+    });
+    for (key, (id, reasons)) in keys.into_iter().zip(broken) {
+        assert_eq!(reasons.first().map(String::as_str), Some("UNAVAILABLE"), "{reasons:?}");
+        tickets.insert(key, id);
+    }
+
+    // Anywhere.
+    let callers = (0..4).map(|number| {
+        let customer = &customer;
+        async move {
+            let mut made = Vec::new();
+            for _ in 0..10 {
+                let key = unique();
+                let (id, _) = create(customer, PROTOCOLS[number % PROTOCOLS.len()], &key).await;
+                made.push((key, id));
+            }
+            made
+        }
+    });
+    let restarts = async {
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            pooler.restart().await.expect("a PgBouncer");
+        }
+    };
+    let (made, ()) = tokio::join!(join_all(callers), restarts);
+    tickets.extend(made.into_iter().flatten());
+
+    for (key, id) in &tickets {
+        assert_eq!(create(&customer, Protocol::Rest, key).await.0, *id, "{key}");
+    }
+    for table in ["tickets", "idempotency_keys"] {
+        let count = database.number(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(usize::try_from(count), Ok(tickets.len()), "{table}");
+    }
     let log = server.log();
     assert!(!log.contains("prepared statement") && !log.contains("INTERNAL_ERROR"), "{log}");
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ const CONSOLE: &str = "pgbouncer";
 #[derive(Debug)]
 pub struct PgBouncer {
     server: Option<ServerProcess>,
+    program: PathBuf,
     dir: PathBuf,
     user: String,
     port: u16,
@@ -48,14 +49,14 @@ impl PgBouncer {
         let postgres = Config::from_str(url)?;
         let dir = temporary_dir("pgbouncer")?;
         let user = postgres.get_user().unwrap_or(CONSOLE).to_owned();
-        let mut pgbouncer = Self { server: None, dir, user, port: 0 };
+        let mut pgbouncer = Self { server: None, program, dir, user, port: 0 };
         let mut attempt = 1;
         loop {
             pgbouncer.port = free_port()?;
-            let path = pgbouncer.dir.join("pgbouncer.ini");
+            let path = pgbouncer.settings_file();
             let text = pgbouncer.configuration(&postgres, settings)?;
             std::fs::write(&path, text).map_err(Error::io("writing", &path))?;
-            match pgbouncer.launch(&program, &path).await {
+            match pgbouncer.launch().await {
                 Err(Error::Failed { log, .. }) if attempt < MAX_ATTEMPTS && log.contains("in use") => attempt += 1,
                 outcome => return outcome.map(|()| pgbouncer),
             }
@@ -72,6 +73,23 @@ impl PgBouncer {
     #[must_use]
     pub fn console(&self) -> String {
         self.url(CONSOLE)
+    }
+
+    /// Ends it, which breaks every connection through it, and starts it again on the same port, which nothing reserves
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`PgBouncer::start`].
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+        self.launch().await
+    }
+
+    fn settings_file(&self) -> PathBuf {
+        self.dir.join("pgbouncer.ini")
     }
 
     fn configuration(&self, postgres: &Config, settings: &[(&str, &str)]) -> Result<String, Error> {
@@ -106,11 +124,11 @@ impl PgBouncer {
         Ok(text)
     }
 
-    async fn launch(&mut self, program: &Path, configuration: &Path) -> Result<(), Error> {
+    async fn launch(&mut self) -> Result<(), Error> {
         let path = self.dir.join("pgbouncer.log");
         let mut server = ServerProcess::start(Spawn {
-            program,
-            args: vec![configuration.to_string_lossy().into_owned()],
+            program: &self.program,
+            args: vec![self.settings_file().to_string_lossy().into_owned()],
             language: None,
             account: None,
             log: File::create(&path).map_err(Error::io("creating", &path))?,

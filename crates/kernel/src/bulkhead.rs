@@ -124,6 +124,7 @@ impl Bulkhead {
         let permit = place.wait(self.0.slots.clone().acquire_owned()).await.ok_or_else(overloaded)?;
         let permit = permit.map_err(Error::internal)?;
         let (sender, ended) = oneshot::channel();
+        // In a task of its own, because nobody polls a response that waits for something else.
         tokio::spawn(async move {
             timeout(MAX_HELD, ended).await.ok();
             drop(permit);

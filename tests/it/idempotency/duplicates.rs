@@ -100,28 +100,62 @@ async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
     assert!(late.is_replayed() && ids.contains(&late.id()), "{late:#?}");
 }
 
+/// A server with one connection to lend, on which the statements of a request under a key are still to be prepared. The
+/// first time, each takes a round trip more, in which another one could overtake it.
+async fn new_server(database: &Arc<TestDatabase>) -> TestApp {
+    TestApp::builder().on(database).set("DATABASE_POOL_SIZE", "1").start().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_keys_at_once_on_new_connections_have_one_effect() {
+    let database = Arc::new(TestDatabase::new().await);
+    let servers = [new_server(&database).await, new_server(&database).await];
+    let customer = servers[0].cast().await.customer;
+    let create = async |server: &TestApp, protocol: Protocol| {
+        customer.at(&server.endpoint).keyed(protocol, "TicketService.CreateTicket", draft(), "one").await
+    };
+    let holder = connect(&database.url).await;
+    holder.batch_execute("BEGIN; LOCK TABLE tickets IN SHARE MODE").await.expect("locked");
+    let (first, second) = tokio::join!(create(&servers[0], Protocol::Rest), async {
+        database.locks_waited_for(1).await;
+        let second = create(&servers[1], Protocol::Grpc).await;
+        holder.batch_execute("COMMIT").await.expect("released");
+        second
+    });
+    second.failure("IDEMPOTENCY_IN_PROGRESS");
+    let first = first.success();
+    let again = create(&servers[1], Protocol::Grpc).await.success();
+    assert!(!first.is_replayed() && again.is_replayed() && again.id() == first.id(), "{again:#?}");
+    assert_eq!(Effects::in_database(&database).await, Effects::of(1));
+}
+
 /// The primary key decides, not the lock: a request whose key was stored by another one meanwhile has no effect, although its
 /// COMMIT was sent with the statement that failed, and gets the other one's response.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_another_stored_meanwhile_undoes_the_effect() {
     let database = Arc::new(TestDatabase::new().await);
-    let app = TestApp::builder().on(&database).set("DATABASE_POOL_SIZE", "1").start().await;
-    let customer = app.cast().await.customer;
+    let (prepared, new) = (new_server(&database).await, new_server(&database).await);
+    let customer = prepared.cast().await.customer;
     let first = customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.success();
     database.sql("CREATE TABLE other_keys AS SELECT * FROM idempotency_keys").await;
-    database.sql("DELETE FROM idempotency_keys").await;
-    let other = connect(&database.url).await;
-    other.batch_execute("BEGIN; LOCK TABLE tickets IN SHARE MODE").await.expect("locked");
-    let second = customer.keyed(Protocol::Grpc, "TicketService.CreateTicket", draft(), "one");
-    let (second, ()) = tokio::join!(second, async {
-        database.locks_waited_for(1).await;
-        let store = "INSERT INTO idempotency_keys SELECT * FROM other_keys; COMMIT";
-        other.batch_execute(store).await.expect("stored");
-    });
-    let second = second.success();
-    assert!(second.is_replayed() && second.id() == first.id(), "{second:#?}");
-    assert_eq!(Effects::in_database(&database).await, Effects::of(1));
-    // Another connection serves the next one.
-    customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "two").await.success();
-    assert_eq!(Effects::in_database(&database).await, Effects::of(2));
+    let customers = [&prepared, &new].map(|server| customer.at(&server.endpoint));
+    for customer in &customers {
+        database.sql("DELETE FROM idempotency_keys").await;
+        let other = connect(&database.url).await;
+        other.batch_execute("BEGIN; LOCK TABLE tickets IN SHARE MODE").await.expect("locked");
+        let second = customer.keyed(Protocol::Grpc, "TicketService.CreateTicket", draft(), "one");
+        let (second, ()) = tokio::join!(second, async {
+            database.locks_waited_for(1).await;
+            let store = "INSERT INTO idempotency_keys SELECT * FROM other_keys; COMMIT";
+            other.batch_execute(store).await.expect("stored");
+        });
+        let second = second.success();
+        assert!(second.is_replayed() && second.id() == first.id(), "{second:#?}");
+        assert_eq!(Effects::in_database(&database).await, Effects::of(1));
+    }
+    // Other connections serve the next ones.
+    for (customer, key) in customers.iter().zip(["two", "three"]) {
+        customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), key).await.success();
+    }
+    assert_eq!(Effects::in_database(&database).await, Effects::of(3));
 }

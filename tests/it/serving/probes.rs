@@ -14,7 +14,7 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest,
 };
 
-use crate::support::{Process, TestApp, TestDatabase, process::ChildProcess, proxy::Proxy};
+use crate::support::{Process, TestApp, TestDatabase, eventually, process::ChildProcess, proxy::Proxy};
 
 /// Envoy checks health over gRPC, and a draining instance still accepts connections during the delay.
 #[tokio::test(flavor = "multi_thread")]
@@ -113,6 +113,25 @@ async fn a_report_is_made_once_a_second_at_most() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     app.private.get("/health").await;
     assert_eq!(asked(), 1, "a report that is a second old is made anew");
+}
+
+/// Whoever asks while a report is made gets that one, even if the caller for whom it was begun has left.
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_ask_at_once_share_a_report() {
+    let database = Arc::new(TestDatabase::new().await);
+    let proxy = Proxy::new(&database).await;
+    let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;
+    let health = || app.private.get("/health");
+    assert_eq!(health().await.status, 200);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    // The next report waits for its connection for a second. A further one would open a new connection, which answers.
+    proxy.freeze();
+    tokio::time::timeout(Duration::from_millis(300), health()).await.expect_err("it waits for Postgres");
+    for answer in futures_util::future::join_all((0..5).map(|_| health())).await {
+        let postgres = &answer.body["dependencies"]["postgres"];
+        assert_eq!((answer.status, postgres), (503, &"unavailable".into()), "{answer:#?}");
+    }
+    eventually("a report is made anew", async || health().await.status == 200).await;
 }
 
 /// Neither limits nor the log know the probes of a balancer; everything else counts.

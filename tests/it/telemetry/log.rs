@@ -172,6 +172,28 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
     assert!(server.wait().await.success());
 }
 
+/// Whoever asks twice doesn't wait for what is going on, but learns what that was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_server_but_not_before_its_log_is_written() {
+    let database = TestDatabase::new().await;
+    let mut server = Process::with(&database, &[("DRAIN_DELAY", "10m")]).await;
+    let unread = server.stop_reading_log().await;
+    // More than a pipe holds, and less than may wait.
+    let path = format!("/{}", "nowhere/".repeat(25));
+    for _ in 0..10 {
+        join_all((0..50).map(|_| server.endpoint.get(&path))).await;
+    }
+    server.endpoint.get("/the-end").await;
+    server.signal(Signal::SIGTERM);
+    eventually("it drains", async || server.private.get("/readyz").await.status == 503).await;
+    assert!(!server.log().contains("/the-end"), "{}", server.log());
+    server.signal(Signal::SIGTERM);
+    drop(unread);
+    let status = server.wait().await;
+    assert_eq!(status.code(), Some(130), "{status}: {}", server.log());
+    server.wait_for_log("/the-end").await;
+}
+
 /// A panic is logged as everything else is, and the thread that panics waits for nobody either.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_one_line_that_nobody_waits_for() {

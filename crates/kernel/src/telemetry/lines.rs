@@ -70,8 +70,8 @@ fn flush() {
     count_lost(lost);
 }
 
-/// Writes the last lines, for which it waits up to a second while stderr takes nothing. To be called before the process
-/// ends.
+/// Writes the last lines, for which it waits up to a second while stderr takes nothing; whoever logs meanwhile waits as
+/// well. To be called before the process ends.
 pub fn write_last() {
     lock().write_until(Instant::now() + LAST_LINES, &mut io::stderr());
 }

@@ -8,6 +8,9 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+/// How long [`Batch::write_until`] waits for a sink that took nothing although it seemed to be ready.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Where lines are written to.
 pub(super) trait Sink: Write {
     /// Returns whether it takes as much as is written at once without a wait, now or within `wait`, which a signal may
@@ -84,8 +87,17 @@ impl Batch {
             if wait.is_zero() {
                 return;
             }
+            let waiting = self.lines.len();
             if out.is_ready(wait) {
                 self.write_to(out);
+            }
+            // A signal has ended the wait, or the sink has less room than it said, as it may go on to say.
+            if self.lines.len() == waiting {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the process ends, and needs no thread for anything else"
+                )]
+                std::thread::sleep(PAUSE);
             }
         }
     }
@@ -113,6 +125,8 @@ mod tests {
         room: usize,
         /// How many bytes each of them takes; none: it would have to wait.
         bytes: usize,
+        /// How many writes it was asked for.
+        attempts: usize,
         /// How many waits signals end.
         signals: Cell<usize>,
         is_closed: bool,
@@ -121,12 +135,13 @@ mod tests {
     impl Default for Written {
         fn default() -> Self {
             let (room, bytes, signals) = (usize::MAX, usize::MAX, Cell::new(0));
-            Self { calls: Vec::new(), room, bytes, signals, is_closed: false }
+            Self { calls: Vec::new(), room, bytes, attempts: 0, signals, is_closed: false }
         }
     }
 
     impl Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.attempts += 1;
             if self.is_closed {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
@@ -221,5 +236,15 @@ mod tests {
         assert!(written.calls.is_empty(), "its time is up");
         batch.write_until(Instant::now() + Duration::from_secs(60), &mut written);
         assert_eq!((written.calls, batch.lines.len()), (vec!["last\n".to_owned()], 0));
+    }
+
+    /// A socket or a terminal may be ready for a byte, and still not for a line.
+    #[test]
+    fn a_sink_that_is_ready_and_takes_nothing_is_asked_now_and_then() {
+        let (mut batch, mut written) = (Batch::new(10, 100), Written { bytes: 0, ..Written::default() });
+        assert_eq!(batch.add(b"last\n", &mut written), 0);
+        batch.write_until(Instant::now() + 10 * PAUSE, &mut written);
+        assert!((1..=10).contains(&written.attempts), "{} attempts", written.attempts);
+        assert_eq!(batch.lines, b"last\n");
     }
 }
