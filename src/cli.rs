@@ -17,7 +17,7 @@ use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, S
 use mainstay_kernel::{
     app::App,
     command::print,
-    config::{Config, ConfigError, Source},
+    config::{Config, ConfigError, Settings, Source},
     http::openapi,
     module::Modules,
     telemetry,
@@ -130,12 +130,18 @@ async fn dispatch(
             use std::io::Write as _;
             std::io::stdout().write_all(&modules.contract.encoded)?;
         }
-        Command::Envoy(command) => print(&command.configuration(&read(modules, source)?)),
+        Command::Envoy(command) => print(&command.configuration(modules, &read(modules, source)?)?),
         Command::New(command) => command.run(modules)?,
         Command::Add(command) => command.run()?,
-        Command::Config(ConfigCommand::Check) => return Ok(config_check::run(&modules.settings(source))),
-        Command::Serve(command) => return command.run(modules, read_for_serving(modules, source)?).await,
-        Command::Worker(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
+        Command::Config(ConfigCommand::Check) => return Ok(config_check::run(modules, &modules.settings(source))),
+        Command::Serve(command) => {
+            let config = read_and_check(modules, source, config_check::errors_of_server)?;
+            return command.run(modules, config).await;
+        }
+        Command::Worker(command) => {
+            let config = read_and_check(modules, source, config_check::errors_of_worker)?;
+            command.run(Instance::open(modules, config).await?).await?;
+        }
         Command::Migrate(command) => command.run(Instance::open(modules, read(modules, source)?).await?).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -145,10 +151,15 @@ fn read(modules: &Modules, source: Source) -> anyhow::Result<Config> {
     modules.config(source).map_err(unusable)
 }
 
-/// Reads the configuration and the files that it names, so that whoever starts the server learns all that is wrong at once.
-fn read_for_serving(modules: &Modules, source: Source) -> anyhow::Result<Config> {
+/// Reads the configuration and the files that it names, so that whoever starts a process learns at once all that is
+/// wrong.
+fn read_and_check(
+    modules: &Modules,
+    source: Source,
+    errors: fn(&Modules, &Settings) -> Vec<ConfigError>,
+) -> anyhow::Result<Config> {
     let settings = modules.settings(source);
-    let errors = config_check::errors(&settings);
+    let errors = errors(modules, &settings);
     if errors.is_empty() { settings.usable().map_err(unusable) } else { Err(unusable(errors)) }
 }
 

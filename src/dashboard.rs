@@ -16,7 +16,7 @@ use self::{
     overview::{cached::Overviews, service::OverviewRpc},
     revenue::service::Revenues,
     setting::service::SettingRpcs,
-    system_log::{logs::SystemLogs, service::SystemLogRpcs},
+    system_log::{logs::SystemLogs, service::SystemLogRpcs, writer},
 };
 use crate::proto::{
     DESCRIPTOR_SET,
@@ -26,13 +26,15 @@ use crate::proto::{
     },
 };
 
-pub use system_log::writer::LogWriter;
-
 pub(crate) fn module() -> Module {
     Module::new("dashboard", DESCRIPTOR_SET)
         .config::<DashboardConfig>()
         .part(SystemLogs::open)
         .part(|app| Ok(Overviews::new(&app.cache)))
+        .start_first(|process| {
+            writer::start(process);
+            Box::pin(async { Ok(()) })
+        })
         .service(|app| OverviewServiceServer::new(OverviewRpc { app: app.clone() }))
         .service(|app| RevenueServiceServer::new(Revenues { app: app.clone() }))
         .service(|app| SettingServiceServer::new(SettingRpcs { app: app.clone() }))

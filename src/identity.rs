@@ -7,6 +7,7 @@ pub mod credential;
 mod examples;
 mod jobs;
 pub mod passwords;
+mod process;
 pub mod registration;
 pub mod revocation;
 pub mod service_key;
@@ -25,7 +26,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use mainstay_kernel::{app::App, module::Module, schedule::HOUR, telemetry::metrics::Metric};
+use mainstay_kernel::{app::App, http::envoy::TokenIssuer, module::Module, schedule::HOUR, telemetry::metrics::Metric};
 
 use self::{
     auth::{browser, networks::KnownNetworks, service::Auth},
@@ -54,6 +55,7 @@ pub(crate) fn module() -> Module {
         .part(|app| Ok(Tokens::new(app.config.section(), app.secret.clone(), app.clock.clone())))
         .part(|app| Ok(Passwords::new(app.config.section::<IdentityConfig>().max_hashing)))
         .part(|app| Ok(ServiceKeyCache::new(app.clock.clone())))
+        .start(|process| Box::pin(process::start(process)))
         .authenticator(|app| Arc::new(Credentials::new(app)))
         .service(|app| AuthServiceServer::new(Auth { app: app.clone() }))
         .service(|app| SessionServiceServer::new(SessionRpcs { app: app.clone() }))
@@ -61,6 +63,7 @@ pub(crate) fn module() -> Module {
         .service(|app| ServiceKeyServiceServer::new(ServiceKeys { app: app.clone() }))
         .pages([("/.well-known/jwks.json", get(jwks))])
         .pages(browser::pages())
+        .contribute(TokenIssuer(|config| config.section::<IdentityConfig>().issuer.clone()))
         .command::<signing_key::command::Keys>()
         .command::<user::command::Users>()
         .every(

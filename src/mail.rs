@@ -20,7 +20,8 @@ pub mod transport;
 use std::sync::Arc;
 
 use mainstay_kernel::{
-    breaker::Circuit, http::health::Dependency, module::Module, schedule::HOUR, telemetry::metrics::Metric,
+    breaker::Circuit, config::ConfigError, http::health::Dependency, module::Module, schedule::HOUR,
+    telemetry::metrics::Metric,
 };
 
 use self::{
@@ -39,6 +40,7 @@ pub(crate) fn module() -> Module {
     Module::new("mail", crate::proto::DESCRIPTOR_SET)
         .config::<MailConfig>()
         .warning(|config| config.section::<MailConfig>().warning())
+        .check(|config| check_templates(config.section()))
         .part(|app| transport::open(&app.config, &app.clock))
         .part(|app| open_templates(app.config.section()))
         .pages(preview::pages())
@@ -66,11 +68,18 @@ pub(crate) fn module() -> Module {
         ])
 }
 
+/// Returns what is wrong with the templates, so that whoever starts a process learns it with all other faults.
+fn check_templates(config: &MailConfig) -> Vec<ConfigError> {
+    let error = open_templates(config).err();
+    let error = error.map(|error| ConfigError { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
+    error.into_iter().collect()
+}
+
 /// Opens the templates.
 ///
 /// # Errors
 /// Every fault of a template.
-pub(crate) fn open_templates(config: &MailConfig) -> anyhow::Result<Templates> {
+fn open_templates(config: &MailConfig) -> anyhow::Result<Templates> {
     Templates::open(&config.brand, config.templates.as_deref())
         .map_err(|faults| anyhow::anyhow!("the templates of mail are not usable:\n  {}", faults.join("\n  ")))
 }

@@ -14,7 +14,11 @@ pub mod ticket;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use mainstay_kernel::{module::Module, partitions::PartitionedTable, schedule::MINUTE};
+use mainstay_kernel::{
+    module::{Module, Process, Purpose},
+    partitions::PartitionedTable,
+    schedule::MINUTE,
+};
 
 use self::{
     comment::service::Comments,
@@ -38,6 +42,10 @@ pub(crate) fn module() -> Module {
         .service(|app| TicketServiceServer::new(Tickets { app: app.clone() }))
         .service(|app| CommentServiceServer::new(Comments { app: app.clone() }))
         .service(|app| ActivityServiceServer::new(Comments { app: app.clone() }))
+        .start(|process| {
+            suggest_commands(process);
+            Box::pin(async { Ok(()) })
+        })
         .queue::<ImportTickets>()
         .command::<Import>()
         .command::<Seed>()
@@ -57,4 +65,15 @@ pub(crate) fn module() -> Module {
         }))
         .every(MINUTE, "forget_uploads", "Removes the files of imports that have ended", jobs::forget_uploads)
         .examples(examples::by_name)
+}
+
+/// Suggests to list the tickets, over REST and over gRPC.
+fn suggest_commands(process: &mut Process) {
+    let Purpose::Server { url, .. } = process.purpose.clone() else { return };
+    let prior = if url.starts_with("https") { "" } else { "--http2-prior-knowledge " };
+    process.suggest(format!("curl -s {url}/api/v1/tickets -H \"Authorization: Bearer $TOKEN\""));
+    process.suggest(format!(
+        "buf curl --protocol grpc {prior}-H \"Authorization: Bearer $TOKEN\" \\\n  \
+         {url}/mainstay.support.v1.TicketService/ListTickets -d '{{}}'"
+    ));
 }

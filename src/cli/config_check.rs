@@ -6,14 +6,13 @@ use mainstay_kernel::{
     command::print,
     config::{ConfigError, Origin, Setting, Settings},
     http::listener::tls::Tls,
+    module::Modules,
 };
 
-use crate::mail::open_templates;
-
 /// Prints the values in effect, then all errors, also those of the files that the configuration names.
-pub(crate) fn run(settings: &Settings) -> ExitCode {
+pub(crate) fn run(modules: &Modules, settings: &Settings) -> ExitCode {
     print(&table(settings.tentative().settings()));
-    let errors = errors(settings);
+    let errors = errors_of_server(modules, settings);
     if errors.is_empty() {
         print("\nThe configuration is usable.\n");
         return ExitCode::SUCCESS;
@@ -26,15 +25,14 @@ pub(crate) fn run(settings: &Settings) -> ExitCode {
 }
 
 /// Returns all errors, also those of the files that the configuration names.
-pub(crate) fn errors(settings: &Settings) -> Vec<ConfigError> {
-    let (mut errors, config) = (settings.errors.clone(), settings.tentative());
-    if let Some(tls) = config.server.tls.clone() {
-        errors.extend(Tls::open(tls).err().unwrap_or_default());
-    }
-    if let Err(error) = open_templates(config.section()) {
-        errors.push(ConfigError { name: "MAIL_TEMPLATES".to_owned(), message: format!("{error:#}") });
-    }
-    errors
+pub(crate) fn errors_of_server(modules: &Modules, settings: &Settings) -> Vec<ConfigError> {
+    let tls = settings.tentative().server.tls.clone().and_then(|tls| Tls::open(tls).err());
+    [settings.errors.clone(), tls.unwrap_or_default(), modules.config_errors(settings.tentative())].concat()
+}
+
+/// Returns all errors but those of the files that only a listener reads.
+pub(crate) fn errors_of_worker(modules: &Modules, settings: &Settings) -> Vec<ConfigError> {
+    [settings.errors.clone(), modules.config_errors(settings.tentative())].concat()
 }
 
 fn table(settings: &[Setting]) -> String {

@@ -1,13 +1,13 @@
 //! `mainstay envoy`.
 
-use crate::identity::config::IdentityConfig;
 use std::path::PathBuf;
 
 use clap::Args;
 
 use mainstay_kernel::{
     config::Config,
-    http::envoy::{self, Address},
+    http::envoy::{self, Address, TokenIssuer},
+    module::Modules,
 };
 
 /// Print the configuration of an Envoy proxy in front of the server, from the contract and the current configuration:
@@ -40,12 +40,14 @@ pub(crate) struct Envoy {
 }
 
 impl Envoy {
-    pub(crate) fn configuration(mut self, config: &Config) -> String {
+    pub(crate) fn configuration(mut self, modules: &Modules, config: &Config) -> anyhow::Result<String> {
         let server = &config.server;
+        let issuer = modules.contributions::<TokenIssuer>().next().filter(|_| self.check_tokens);
+        anyhow::ensure!(issuer.is_some() || !self.check_tokens, "no module issues access tokens that could be checked");
         if self.upstreams.is_empty() {
             self.upstreams.push(server.listen.to_string().parse().expect("a socket address is a host and a port"));
         }
-        envoy::configuration(&envoy::Options {
+        Ok(envoy::configuration(&envoy::Options {
             listen: self.listen,
             admin: self.admin,
             upstreams: self.upstreams,
@@ -54,7 +56,7 @@ impl Envoy {
             max_request_bytes: server.max_request_bytes,
             max_in_flight: server.max_in_flight,
             tls: self.tls_certificate.zip(self.tls_key),
-            issuer: self.check_tokens.then(|| config.section::<IdentityConfig>().issuer.clone()),
-        })
+            issuer: issuer.map(|TokenIssuer(issuer)| issuer(config)),
+        }))
     }
 }

@@ -16,10 +16,9 @@ use crate::cli::{
     private_listener::PrivateListener,
 };
 use mainstay_kernel::{
-    command::for_operator,
     config::Config,
     http::{health::Readiness, listener as server, service},
-    module::Modules,
+    module::{Modules, Process, Purpose},
     queue::worker,
     telemetry,
 };
@@ -60,52 +59,68 @@ impl Serve {
         if instance.is_private() || self.migrate {
             crate::cli::migrate::apply(app).await?;
         }
-        let mut schema = SchemaCheck::begin(app, self.newer_database).await?;
-        let logs = crate::dashboard::LogWriter::start(app);
-        crate::identity::start(app).await;
-        let address = listener.local_addr()?;
-        let readiness = Readiness::default();
-        let service = service::build(Modules::installed(), app, readiness.clone())?;
-        let demo = if instance.is_private() {
-            for_operator(crate::identity::auth::ops::ensure_demo_account(app).await)?
-        } else {
-            None
-        };
-        let private_listener = PrivateListener::open(app, &readiness).await?;
-        banner(&base_url(address, tls.is_some()), private_listener.address, instance.is_private(), demo);
-
-        let jobs_stop = CancellationToken::new();
-        let work = Modules::installed().work();
-        let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(work, app.clone(), jobs_stop.clone())));
-        readiness.set(true).await;
-        notify.ready();
-        let bounds = server::Bounds::new(&app.config.server);
-        let (falling, stop_jobs, draining) = (readiness.clone(), jobs_stop.clone(), notify.clone());
-        let (fault, faults) = tokio::sync::oneshot::channel();
-        let drained = server::serve(listener, tls, service, bounds, async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                // Nobody waits for it once the server has stopped.
-                error = schema.wait_for_fault() => drop(fault.send(error)),
-            }
-            falling.set(false).await;
-            draining.stopping();
-            // Jobs drain together with the requests, so the shutdown takes the longer of the two, not their sum.
-            stop_jobs.cancel();
-            tracing::info!("shutting down: no new requests, waiting for those in flight");
-        });
-        let drained = drained.await;
-        if let Some(jobs) = jobs {
-            jobs.await.ok();
-        }
-        private_listener.close().await;
-        tracing::info!(drained, "stopped");
-        logs.close().await;
-        if let Ok(fault) = faults.await {
-            return Err(fault);
-        }
-        Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let schema = SchemaCheck::begin(app, self.newer_database).await?;
+        let url = base_url(listener.local_addr()?, tls.is_some());
+        let purpose = Purpose::Server { url: url.clone(), has_private_database: instance.is_private() };
+        let process = Modules::installed().start(app, purpose).await?;
+        let listening = Listening { listener, tls, url };
+        let served = serve_until(stop, listening, schema, &notify, &process).await;
+        process.close().await;
+        served
     }
+}
+
+/// The listener and what callers see of it.
+struct Listening {
+    listener: TcpListener,
+    tls: Option<server::tls::Tls>,
+    url: String,
+}
+
+/// Serves until `stop` is cancelled or the schema turns out not to be that of this program, and drains.
+async fn serve_until(
+    stop: CancellationToken,
+    Listening { listener, tls, url }: Listening,
+    mut schema: SchemaCheck,
+    notify: &Arc<Notify>,
+    process: &Process,
+) -> anyhow::Result<ExitCode> {
+    let app = &process.app;
+    let readiness = Readiness::default();
+    let service = service::build(Modules::installed(), app, readiness.clone())?;
+    let private_listener = PrivateListener::open(app, &readiness).await?;
+    banner(&url, private_listener.address, process);
+
+    let jobs_stop = CancellationToken::new();
+    let work = Modules::installed().work();
+    let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(work, app.clone(), jobs_stop.clone())));
+    readiness.set(true).await;
+    notify.ready();
+    let bounds = server::Bounds::new(&app.config.server);
+    let (falling, stop_jobs, draining) = (readiness.clone(), jobs_stop.clone(), notify.clone());
+    let (fault, faults) = tokio::sync::oneshot::channel();
+    let drained = server::serve(listener, tls, service, bounds, async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            // Nobody waits for it once the server has stopped.
+            error = schema.wait_for_fault() => drop(fault.send(error)),
+        }
+        falling.set(false).await;
+        draining.stopping();
+        // Jobs drain together with the requests, so the shutdown takes the longer of the two, not their sum.
+        stop_jobs.cancel();
+        tracing::info!("shutting down: no new requests, waiting for those in flight");
+    });
+    let drained = drained.await;
+    if let Some(jobs) = jobs {
+        jobs.await.ok();
+    }
+    private_listener.close().await;
+    tracing::info!(drained, "stopped");
+    if let Ok(fault) = faults.await {
+        return Err(fault);
+    }
+    Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Returns a token that the first SIGINT or SIGTERM cancels; a second signal ends the process as soon as the
@@ -139,25 +154,18 @@ fn base_url(address: SocketAddr, tls: bool) -> String {
     format!("{scheme}://{address}")
 }
 
-fn banner(url: &str, operators: SocketAddr, private: bool, demo: Option<(String, String)>) {
-    let prior = if url.starts_with("https") { "" } else { "--http2-prior-knowledge " };
+fn banner(url: &str, operators: SocketAddr, process: &Process) {
     println!("\nMainstay serves gRPC and REST on {url}\n");
     println!("  docs      {url}/docs");
     println!("  openapi   {url}/openapi.json");
     println!("  health    http://{operators}/health");
     println!("  metrics   http://{operators}/metrics\n");
-    if let Some((email, password)) = &demo {
-        println!("Demo sign-in, an admin, shown this once:\n\n  e-mail    {email}\n  password  {password}\n");
-    } else if private {
-        println!("The demo sign-in was shown at the first start.\n");
+    for notice in process.notices() {
+        println!("{notice}\n");
     }
-    // On a database of one's own there is no demo account.
-    let email = if private { "demo@example.com" } else { "you@example.com" };
-    let (email, password) = demo.unwrap_or_else(|| (email.into(), "…".into()));
-    println!("Try:\n");
-    println!("  TOKEN=$(curl -s {url}/api/v1/auth/login -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' \\");
-    println!("    -H 'Content-Type: application/json' | sed 's/.*\"accessToken\":\"\\([^\"]*\\)\".*/\\1/')");
-    println!("  curl -s {url}/api/v1/tickets -H \"Authorization: Bearer $TOKEN\"");
-    println!("  buf curl --protocol grpc {prior}-H \"Authorization: Bearer $TOKEN\" \\");
-    println!("    {url}/mainstay.support.v1.TicketService/ListTickets -d '{{}}'\n");
+    if !process.suggestions().is_empty() {
+        println!("Try:\n");
+        process.suggestions().iter().flat_map(|command| command.lines()).for_each(|line| println!("  {line}"));
+        println!();
+    }
 }

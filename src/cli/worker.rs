@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use clap::Args;
+use tokio_util::sync::CancellationToken;
 
 use crate::cli::{
     Instance,
@@ -11,7 +12,12 @@ use crate::cli::{
     private_listener::PrivateListener,
     serve::stop_signal,
 };
-use mainstay_kernel::{http::health::Readiness, module::Modules, queue::worker};
+use mainstay_kernel::{
+    app::App,
+    http::health::Readiness,
+    module::{Modules, Purpose},
+    queue::worker,
+};
 
 /// Run background jobs only; the serving instances need JOBS_IN_SERVE=false.
 #[derive(Debug, Args)]
@@ -24,33 +30,43 @@ impl Worker {
     pub(crate) async fn run(self, instance: Instance) -> anyhow::Result<()> {
         let stop = stop_signal()?;
         let notify = Arc::new(Notify::open());
-        let mut schema = SchemaCheck::begin(&instance.app, self.newer_database).await?;
-        let logs = crate::dashboard::LogWriter::start(&instance.app);
-        tracing::info!("running background jobs");
-        let readiness = Readiness::default();
-        let private_listener = PrivateListener::open(&instance.app, &readiness).await?;
-        readiness.set(true).await;
-        notify.ready();
-        let (draining, notify) = (stop.clone(), notify.clone());
-        tokio::spawn(async move {
-            draining.cancelled().await;
-            readiness.set(false).await;
-            notify.stopping();
-        });
-        let jobs_stop = stop.child_token();
-        let mut running =
-            std::pin::pin!(worker::run(Modules::installed().work(), instance.app.clone(), jobs_stop.clone()));
-        let fault = tokio::select! {
-            () = &mut running => None,
-            fault = schema.wait_for_fault() => Some(fault),
-        };
-        if fault.is_some() {
-            jobs_stop.cancel();
-            running.await;
-        }
-        private_listener.close().await;
-        logs.close().await;
+        let schema = SchemaCheck::begin(&instance.app, self.newer_database).await?;
+        let process = Modules::installed().start(&instance.app, Purpose::Worker).await?;
+        let worked = work_until(stop, schema, &notify, &process.app).await;
+        process.close().await;
         instance.close().await;
-        fault.map_or(Ok(()), Err)
+        worked
     }
+}
+
+/// Works until `stop` is cancelled or the schema turns out not to be that of this program, and drains.
+async fn work_until(
+    stop: CancellationToken,
+    mut schema: SchemaCheck,
+    notify: &Arc<Notify>,
+    app: &App,
+) -> anyhow::Result<()> {
+    tracing::info!("running background jobs");
+    let readiness = Readiness::default();
+    let private_listener = PrivateListener::open(app, &readiness).await?;
+    readiness.set(true).await;
+    notify.ready();
+    let (draining, notify) = (stop.clone(), notify.clone());
+    tokio::spawn(async move {
+        draining.cancelled().await;
+        readiness.set(false).await;
+        notify.stopping();
+    });
+    let jobs_stop = stop.child_token();
+    let mut running = std::pin::pin!(worker::run(Modules::installed().work(), app.clone(), jobs_stop.clone()));
+    let fault = tokio::select! {
+        () = &mut running => None,
+        fault = schema.wait_for_fault() => Some(fault),
+    };
+    if fault.is_some() {
+        jobs_stop.cancel();
+        running.await;
+    }
+    private_listener.close().await;
+    fault.map_or(Ok(()), Err)
 }

@@ -17,6 +17,7 @@
 //! ```
 
 mod assembly;
+mod process;
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
@@ -29,7 +30,7 @@ use crate::{
     app::App,
     caller::Authenticator,
     command::{self, Command},
-    config::{Config, Section, SectionReader},
+    config::{Config, ConfigError, Section, SectionReader},
     error::Result,
     events::{self, EventKind, Subscriber},
     grpc::Server,
@@ -45,6 +46,7 @@ use crate::{
 };
 
 pub use assembly::{Fault, Modules};
+pub use process::{Process, Purpose, Start};
 
 type OpenPart = Box<dyn Fn(App) -> BoxFuture<'static, anyhow::Result<App>> + Send + Sync>;
 type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;
@@ -52,6 +54,8 @@ type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;
 type Page = (&'static str, MethodRouter<App>);
 /// Says what of a configuration an operator is warned of.
 type Warn = fn(&Config) -> Option<&'static str>;
+/// Says what is wrong with a configuration beyond its values.
+type Check = fn(&Config) -> Vec<ConfigError>;
 /// Opens what identifies callers.
 pub type OpenAuthenticator = fn(&App) -> Arc<dyn Authenticator>;
 
@@ -64,7 +68,10 @@ pub struct Module {
     is_without_migrations: bool,
     sections: Vec<SectionReader>,
     warnings: Vec<Warn>,
+    checks: Vec<Check>,
     parts: Vec<OpenPart>,
+    first_starts: Vec<Start>,
+    starts: Vec<Start>,
     authenticator: Option<OpenAuthenticator>,
     service_names: Vec<&'static str>,
     services: Vec<AddService>,
@@ -101,7 +108,10 @@ impl Module {
             is_without_migrations: false,
             sections: Vec::new(),
             warnings: Vec::new(),
+            checks: Vec::new(),
             parts: Vec::new(),
+            first_starts: Vec::new(),
+            starts: Vec::new(),
             authenticator: None,
             service_names: Vec::new(),
             services: Vec::new(),
@@ -148,6 +158,14 @@ impl Module {
         self
     }
 
+    /// Adds a check of the configuration beyond its values, as of the files that it names. What is wrong stops `serve`
+    /// and `worker`, and `config check` lists it, each together with all other faults. In the place of a value that
+    /// can't be used stands its default.
+    pub fn check(mut self, check: fn(&Config) -> Vec<ConfigError>) -> Self {
+        self.checks.push(check);
+        self
+    }
+
     /// Adds a part of the application, which is built once at the start; [`App::part`] returns it. It may use the parts
     /// that were added before.
     pub fn part<T, F>(mut self, open: F) -> Self
@@ -159,6 +177,22 @@ impl Module {
             let part = open(&app);
             Box::pin(async move { Ok(app.with_part(part?)) })
         }));
+        self
+    }
+
+    /// Adds what the module starts in the process of a server or a worker, beside requests and jobs: before the first
+    /// of them, in the order of registration. The database then has the schema of this program, unless Postgres does
+    /// not answer yet. `start` may have something done at the end ([`Process::on_close`]) and add to what a server
+    /// prints. An error ends the process.
+    pub fn start(mut self, start: Start) -> Self {
+        self.starts.push(start);
+        self
+    }
+
+    /// Like [`Module::start`], but before all that is started there, and closed after it: for what records the rest, as
+    /// a writer of the log.
+    pub fn start_first(mut self, start: Start) -> Self {
+        self.first_starts.push(start);
         self
     }
 

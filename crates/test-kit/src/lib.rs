@@ -8,7 +8,8 @@
 //! server.run_task("fleet.expire_leases").await;
 //! ```
 //!
-//! - [`TestServer`]: starts the server, advances its clock, runs its jobs and tasks, and puts an Envoy in front of it.
+//! - [`TestServer`]: starts the server with all that modules start in it, advances its clock, runs its jobs and tasks,
+//!   puts an Envoy in front of it, and stops it.
 //! - [`Client`]: a caller of some role, over REST ([`Client::post`]) and gRPC ([`Client::grpc`]).
 //! - [`TestServer::check_access`]: calls every method of a package as every kind of caller.
 //! - [`check_migrations`]: lets the version before each migration go on after it, as in a rolling upgrade.

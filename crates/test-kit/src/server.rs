@@ -10,11 +10,11 @@ use mainstay_kernel::{
     database::{Connection, migrations},
     events::{self, Event},
     http::{health::Readiness, listener, service},
-    module::Modules,
+    module::{Modules, Purpose},
     queue::worker,
     schedule,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -43,8 +43,9 @@ const SETTINGS: [(&str, &str); 13] = [
 pub struct TestServer {
     app: App,
     url: String,
+    serving: JoinHandle<()>,
     database: TestDatabase,
-    _stop: DropGuard,
+    stop: DropGuard,
 }
 
 /// How to start a server.
@@ -89,6 +90,16 @@ impl TestServer {
     #[must_use]
     pub fn database(&self) -> &TestDatabase {
         &self.database
+    }
+
+    /// Stops the server as a signal does, and waits until it has finished its requests and closed what modules have
+    /// started. A test that ends without this does not wait.
+    ///
+    /// # Panics
+    /// If the server panics.
+    pub async fn stop(self) {
+        drop(self.stop);
+        self.serving.await.expect("no panic");
     }
 
     /// Advances the clock. Access tokens may expire; see [`TestServer::sign_in`].
@@ -141,17 +152,22 @@ impl Builder {
         let migrate = |url: String| async move { migrate(&open(self.modules, &url, &[]).await).await };
         let database = TestDatabase::migrated(migrate).await;
         let app = open(self.modules, database.url(), &self.settings).await;
-        mainstay::identity::start(&app).await;
-        let readiness = Readiness::default();
-        let service = service::build(self.modules, &app, readiness.clone()).expect("a service");
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", socket.local_addr().expect("an address"));
+        let purpose = Purpose::Server { url: url.clone(), has_private_database: false };
+        let process = self.modules.start(&app, purpose).await.expect("what the modules have starts");
+        let readiness = Readiness::default();
+        let service = service::build(self.modules, &app, readiness.clone()).expect("a service");
         let stop = CancellationToken::new();
         let drain = Duration::from_secs(1);
         let bounds = listener::Bounds { drain, ..listener::Bounds::new(&app.config.server) };
-        tokio::spawn(listener::serve(socket, None, service, bounds, stop.clone().cancelled_owned()));
+        let served = listener::serve(socket, None, service, bounds, stop.clone().cancelled_owned());
+        let serving = tokio::spawn(async move {
+            served.await;
+            process.close().await;
+        });
         readiness.set(true).await;
-        TestServer { app, url, database, _stop: stop.drop_guard() }
+        TestServer { app, url, serving, database, stop: stop.drop_guard() }
     }
 }
 

@@ -4,9 +4,9 @@
 use std::{collections::VecDeque, time::Duration};
 
 use chrono::TimeDelta;
-use mainstay_kernel::{app::App, telemetry::lines::LineReceiver};
+use mainstay_kernel::{app::App, module::Process, telemetry::lines::LineReceiver};
 use metrics::counter;
-use tokio::{task::JoinHandle, time::Instant};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::dashboard::{
@@ -31,29 +31,17 @@ const ROTATION: Duration = Duration::from_secs(15);
 /// How long the last lines may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
-/// The background task that writes log lines, until it is closed.
-#[derive(Debug)]
-pub struct LogWriter {
-    stop: CancellationToken,
-    task: Option<JoinHandle<()>>,
-}
-
-impl LogWriter {
-    /// Starts the task.
-    pub fn start(app: &App) -> Self {
-        let stop = CancellationToken::new();
-        let task = LineReceiver::subscribe().map(|lines| WriterTask::new(app, lines));
-        let task = task.map(|task| tokio::spawn(task.run(stop.clone())));
-        Self { stop, task }
-    }
-
-    /// Writes what was logged last, and ends.
-    pub async fn close(self) {
-        self.stop.cancel();
-        if let Some(task) = self.task {
-            tokio::time::timeout(LAST_LINES, task).await.ok();
-        }
-    }
+/// Starts the background task that writes log lines. When the process closes, it writes what was logged last.
+pub(crate) fn start(process: &mut Process) {
+    // The tests of one process start several servers; the lines are those of the first.
+    let Some(lines) = LineReceiver::subscribe() else { return };
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(WriterTask::new(&process.app, lines).run(stop.clone()));
+    let stop = stop.drop_guard();
+    process.on_close(async move {
+        drop(stop);
+        tokio::time::timeout(LAST_LINES, task).await.ok();
+    });
 }
 
 struct WriterTask {

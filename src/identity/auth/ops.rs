@@ -24,7 +24,7 @@ pub use login::login;
 pub use reset::{confirm_reset, request_reset};
 
 /// The address of the demo account.
-const DEMO_EMAIL: &str = "demo@example.com";
+pub(crate) const DEMO_EMAIL: &str = "demo@example.com";
 
 /// Creates the demo account, an admin, so that a new user can try everything. Only for the private Postgres. Returns
 /// the address and a random password, which can't be shown again, or `None` if any user exists.

@@ -5,6 +5,7 @@ mod source;
 mod token;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -204,6 +205,26 @@ fn a_module_reaches_another_only_through_what_it_offers() {
         let offered = to.module.len() == 1 || layer(&to.module).is_some_and(|layer| OFFERED.contains(&layer));
         is_module(own) && is_module(other) && own != other && !offered
     }));
+}
+
+/// What a module has for the whole program, it registers, as a team's own module can, too.
+#[test]
+fn the_command_line_names_no_module() {
+    let is_cli = |source: &Source| source.module.first().is_some_and(|module| module == "cli");
+    let mut found =
+        breaches(|graph, from, path| is_cli(from) && graph.resolve(from, path).is_some_and(|(to, _)| !is_cli(to)));
+    // Nor does a text there name a package of a contract.
+    let sources = sources(root(), "src");
+    let others = sources.iter().filter(|source| !is_cli(source));
+    let modules: BTreeSet<_> = others.filter_map(|source| source.module.first()).collect();
+    for source in sources.iter().filter(|source| is_cli(source)) {
+        let text = fs::read_to_string(root().join(&source.file)).expect("a file");
+        let packages = modules.iter().map(|module| format!("mainstay.{module}.v"));
+        let named = packages.filter(|package| text.contains(package));
+        found.extend(named.map(|package| format!("{} names {package}", source.file.display())));
+    }
+    none(&found);
+    assert!(sources.iter().any(is_cli) && modules.len() > 1, "the test looks for the wrong folders");
 }
 
 /// What a module does not offer is public for the tests of the product only.

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::support::{
-    Actor, PROTOCOLS, Process, Protocol, Response, TestApp, TestDatabase, database::connect, eventually, people::Cast,
-    unique,
+    Actor, ChildProcess, PROTOCOLS, Process, Protocol, Response, TestApp, TestDatabase, database::connect, eventually,
+    people::Cast, unique,
 };
 
 const LOGS: &str = "SystemLogService.ListSystemLogs";
@@ -81,6 +81,17 @@ async fn the_last_lines_of_a_server_that_stops_are_stored() {
     server.signal(Signal::SIGTERM);
     assert!(server.wait().await.success());
     let last = "SELECT count(*) FROM system_logs WHERE message = 'stopped'";
+    assert_eq!(database.number(last).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_lines_of_a_worker_that_stops_are_stored() {
+    let database = TestDatabase::new().await;
+    let mut worker = ChildProcess::worker(&database, &[]).await;
+    worker.wait_for_log("running background jobs").await;
+    worker.signal(Signal::SIGTERM);
+    assert!(worker.wait().await.success());
+    let last = "SELECT count(*) FROM system_logs WHERE message LIKE 'shutting down: running jobs finish%'";
     assert_eq!(database.number(last).await, 1);
 }
 

@@ -32,6 +32,15 @@ async fn the_committed_configuration_matches_the_printed_one() {
     assert!(printed == kept, "the contract has changed: mainstay envoy > deploy/envoy/envoy.yaml");
 }
 
+/// Whose tokens they are, the module says that issues them.
+#[tokio::test]
+async fn tokens_are_checked_at_the_edge_by_their_issuer() {
+    let unchecked = process::output(&["envoy"]).await;
+    assert!(!unchecked.contains("issuer: "), "{unchecked}");
+    let checked = process::output(&["envoy", "--check-tokens"]).await;
+    assert!(checked.contains("issuer: \"mainstay\"\n"), "{checked}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_method_works_over_native_grpc() {
     let app = TestApp::start().await;

@@ -148,6 +148,21 @@ async fn the_configuration_is_listed_with_its_sources_and_all_faults() {
     }
 }
 
+/// As files are that a variable of a module names.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_module_checks_is_named_with_all_other_faults() {
+    let database = TestDatabase::foreign("postgres://me:hunter2@db.example.com/shop");
+    for own in [&[("MAIL_TEMPLATES", "/nowhere")][..], &[("MAIL_TEMPLATES", "/nowhere"), ("INSTANCES", "0")]] {
+        for command in [&["config", "check"][..], &["serve"], &["worker"]] {
+            let (good, text) = process::run(command, &database, own).await;
+            let (_, faults) = text.split_once("is not usable:").expect("a verdict");
+            for (name, _) in own {
+                assert!(!good && faults.contains(&format!("  {name}: ")), "{command:?} does not name {name}:\n{text}");
+            }
+        }
+    }
+}
+
 /// Whoever starts the server learns all that is wrong with its URLs at once, and no password.
 #[tokio::test(flavor = "multi_thread")]
 async fn urls_of_another_kind_are_refused_all_at_once() {
@@ -190,6 +205,17 @@ async fn a_server_with_a_private_postgres_measures_its_disks() {
     let data = directory.path().to_str().expect("text");
     let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", "")];
     let mut server = Process::with(&TestDatabase::foreign(""), &own).await;
+    // It has a demo account, whose password is shown, and ways to try it out.
+    for line in [
+        "Demo sign-in, an admin, shown this once:\n",
+        "  e-mail    demo@example.com\n",
+        "  TOKEN=$(curl -s http://127.0.0.1:",
+        "/api/v1/auth/login -d '{\"email\":\"demo@example.com\",\"password\":\"",
+        "/mainstay.support.v1.TicketService/ListTickets -d '{}'\n",
+    ] {
+        server.wait_for_log(line).await;
+    }
+    assert!(!server.log().contains("\"password\":\"…\""), "{}", server.log());
     for disk in ["postgres", "files"] {
         let mut bytes = Vec::new();
         for name in ["mainstay_disk_available_bytes", "mainstay_disk_size_bytes"] {
@@ -215,6 +241,7 @@ async fn a_server_with_a_private_postgres_measures_its_disks() {
 async fn a_database_of_ones_own_has_no_user_to_begin_with() {
     let database = TestDatabase::new().await;
     let server = Process::start(&database).await;
+    server.wait_for_log("\"email\":\"you@example.com\",\"password\":\"…\"").await;
     assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
     assert_eq!(database.number("SELECT count(*) FROM service_keys").await, 0);
     assert!(!server.log().contains("demo@example.com"), "{}", server.log());

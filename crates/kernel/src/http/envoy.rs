@@ -13,6 +13,7 @@ use std::{fmt, path::PathBuf, str::FromStr};
 use http::uri::Authority;
 
 use crate::{
+    config::Config,
     contract,
     http::middleware::{protocol, watch, web},
 };
@@ -39,6 +40,11 @@ pub struct Options {
     /// The issuer whose access tokens are checked at the edge; `None` means that only the server checks them.
     pub issuer: Option<String>,
 }
+
+/// Reads the issuer (`iss`) of access tokens from the configuration. The module that issues them contributes it
+/// ([`Module::contribute`](crate::module::Module::contribute)), and serves their keys at `/.well-known/jwks.json`.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenIssuer(pub fn(&Config) -> String);
 
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]

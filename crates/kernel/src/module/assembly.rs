@@ -10,12 +10,12 @@ use std::{
 
 use tonic::service::Routes;
 
-use super::{AddService, Module, OpenAuthenticator, OpenPart, Page, Warn};
+use super::{AddService, Check, Module, OpenAuthenticator, OpenPart, Page, Process, Purpose, Start, Warn};
 use crate::{
     app::App,
     caller::Authenticator,
     command,
-    config::{Config, SectionReader, Settings, Source, Variable},
+    config::{Config, ConfigError, SectionReader, Settings, Source, Variable},
     contract::{self, Contract},
     database::migrations::{self, Set},
     events::{self, HandleEvent, HandlerEntry, Subscriber},
@@ -52,7 +52,11 @@ pub struct Modules {
     migrations: Vec<Set>,
     sections: Vec<SectionReader>,
     warnings: Vec<Warn>,
+    checks: Vec<Check>,
     parts: Vec<OpenPart>,
+    /// Each with the name of its module.
+    first_starts: Vec<(&'static str, Start)>,
+    starts: Vec<(&'static str, Start)>,
     authenticator: OpenAuthenticator,
     services: Vec<AddService>,
     pages: Vec<Page>,
@@ -81,12 +85,15 @@ impl fmt::Debug for Modules {
 struct Fingerprint {
     name: &'static str,
     descriptors: &'static [u8],
-    registered: [usize; 10],
+    registered: [usize; 13],
 }
 
 impl Fingerprint {
     fn of(module: &Module) -> Self {
         let registered = [
+            module.checks.len(),
+            module.first_starts.len(),
+            module.starts.len(),
             module.services.len(),
             module.pages.len(),
             module.commands.len(),
@@ -166,7 +173,10 @@ impl Modules {
             migrations: migrations::kernel().into_iter().chain(product).collect(),
             sections: Vec::new(),
             warnings: Vec::new(),
+            checks: Vec::new(),
             parts: Vec::new(),
+            first_starts: Vec::new(),
+            starts: Vec::new(),
             authenticator,
             services: Vec::new(),
             pages: Vec::new(),
@@ -196,7 +206,10 @@ impl Modules {
         self.migrations.extend(module.migrations.map(|migrations| Set { schema: module.name, migrations }));
         self.sections.extend(module.sections);
         self.warnings.extend(module.warnings);
+        self.checks.extend(module.checks);
         self.parts.extend(module.parts);
+        self.first_starts.extend(module.first_starts.into_iter().map(|start| (module.name, start)));
+        self.starts.extend(module.starts.into_iter().map(|start| (module.name, start)));
         self.services.extend(module.services);
         self.pages.extend(module.pages);
         self.commands.extend(module.commands);
@@ -227,6 +240,22 @@ impl Modules {
         Ok(app)
     }
 
+    /// Starts what the modules have in a process beside requests and jobs: to be called on a database that has the
+    /// schema of this program, unless Postgres does not answer yet.
+    ///
+    /// # Errors
+    /// That of the first module that can't start something; whatever was started before is closed again.
+    pub async fn start(&self, app: &App, purpose: Purpose) -> anyhow::Result<Process> {
+        let mut process = Process::new(app.clone(), purpose);
+        for &(module, start) in self.first_starts.iter().chain(&self.starts) {
+            if let Err(error) = process.start(module, start).await {
+                process.close().await;
+                return Err(error);
+            }
+        }
+        Ok(process)
+    }
+
     /// Makes the series exist whose labels are the names of what the modules registered.
     fn touch_metrics(&self) {
         use telemetry::metrics::touch;
@@ -240,7 +269,7 @@ impl Modules {
     ///
     /// # Errors
     /// Every value that is missing or invalid.
-    pub fn config(&self, source: Source) -> Result<Config, Vec<crate::config::ConfigError>> {
+    pub fn config(&self, source: Source) -> Result<Config, Vec<ConfigError>> {
         self.settings(source).usable()
     }
 
@@ -257,6 +286,11 @@ impl Modules {
     /// Returns what an operator is warned of whose configuration this is, beside a database that is not the private one.
     pub fn warnings(&self, config: &Config) -> impl Iterator<Item = &'static str> {
         self.warnings.iter().filter_map(|warn| warn(config))
+    }
+
+    /// Returns what the modules find wrong with a configuration beyond its values.
+    pub fn config_errors(&self, config: &Config) -> Vec<ConfigError> {
+        self.checks.iter().flat_map(|check| check(config)).collect()
     }
 
     /// Returns what other modules contributed of a type.

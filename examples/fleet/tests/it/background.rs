@@ -6,7 +6,7 @@ use mainstay_kernel::events::Event;
 use mainstay_test_kit::TestServer;
 use serde_json::json;
 
-use crate::{lease, path, start, vehicle};
+use crate::{lease, path, product, start, vehicle};
 
 #[tokio::test]
 async fn a_job_recharges_the_vehicle_after_a_lease() {
@@ -24,8 +24,7 @@ async fn a_job_recharges_the_vehicle_after_a_lease() {
 
 #[tokio::test]
 async fn a_task_ends_leases_whose_time_is_over() {
-    let product = mainstay::product().with(fleet::module());
-    let server = TestServer::builder(product).set("LEASE_DAYS", "2").start().await;
+    let server = TestServer::builder(product()).set("LEASE_DAYS", "2").start().await;
     let customer = server.customer().await;
     let lease = path("leases", &lease(&customer, &vehicle(&server.admin().await, "M-AI 2").await).await);
 

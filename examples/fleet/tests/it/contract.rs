@@ -85,7 +85,7 @@ async fn the_tables_are_in_a_schema_of_their_own() {
 
 #[tokio::test]
 async fn the_version_before_each_migration_can_go_on_after_it() {
-    mainstay_test_kit::check_migrations(mainstay::product().with(fleet::module())).await;
+    mainstay_test_kit::check_migrations(crate::product()).await;
 }
 
 #[tokio::test]

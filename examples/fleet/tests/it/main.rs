@@ -7,13 +7,19 @@ mod leases;
 mod seam;
 mod vehicles;
 
+use mainstay::Product;
 use mainstay_test_kit::{Client, TestDatabase, TestServer};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+/// The product of all tests: a process has one list of modules.
+fn product() -> Product {
+    mainstay::product().with(seam::with_starts(fleet::module()))
+}
+
 /// Starts a server with the module.
 async fn start() -> TestServer {
-    TestServer::start(mainstay::product().with(fleet::module())).await
+    TestServer::start(product()).await
 }
 
 /// Adds a vehicle.

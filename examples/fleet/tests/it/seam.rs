@@ -1,8 +1,9 @@
-//! Mistakes of a module: each stops the start, with a message that names the cure.
+//! Mistakes of a module: each stops the start, with a message that names the cure. And what a module starts.
 
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Mutex,
 };
 
 use axum::routing::get;
@@ -12,10 +13,11 @@ use fleet::{
     proto::fleet::v1::{lease_service_server::LeaseServiceServer, vehicle_service_server::VehicleServiceServer},
     vehicle::service::Vehicles,
 };
+use futures_util::future::BoxFuture;
 use mainstay_kernel::{
     app::App,
     command::{Command, Program},
-    module::Module,
+    module::{Module, Modules, Process, Purpose},
     partitions::PartitionedTable,
     schedule::MINUTE,
 };
@@ -24,7 +26,7 @@ use protox::{
     file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver},
 };
 
-use crate::{run, start};
+use crate::{product, run, start};
 
 /// One of the module's files, with a change.
 struct Changed {
@@ -211,8 +213,8 @@ fn a_service_without_implementation() {
 /// As in a test runner that runs all tests in one process.
 #[test]
 fn a_module_with_the_name_of_one_that_runs_is_checked_too() {
-    mainstay::product().with(fleet::module()).install().expect("good modules");
-    mainstay::product().with(fleet::module()).install().expect("the same once more");
+    product().install().expect("good modules");
+    product().install().expect("the same once more");
     let module = Module::new("fleet", fleet::proto::DESCRIPTORS);
     assert_names(&report(module), &["no module serves fleet.v1.LeaseService"]);
 }
@@ -267,7 +269,7 @@ fn servers_that_start_at_the_same_time_share_one_list() {
     let at_once = std::sync::Barrier::new(8);
     let install = || {
         at_once.wait();
-        let installed = mainstay::product().with(fleet::module()).install();
+        let installed = product().install();
         installed.map(|modules| std::ptr::from_ref(modules).addr())
     };
     std::thread::scope(|scope| {
@@ -275,4 +277,67 @@ fn servers_that_start_at_the_same_time_share_one_list() {
         let installed: Vec<_> = threads.into_iter().map(|thread| thread.join().expect("no panic")).collect();
         assert!(installed.iter().all(|one| one.is_ok() && *one == installed[0]), "{installed:?}");
     });
+}
+
+/// What modules did, each with the process in which they did it.
+static NOTES: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// Returns the notes of a process: of a server, by its URL, or of a worker.
+fn notes(process: &str) -> Vec<String> {
+    let notes = NOTES.lock().expect("no panic");
+    notes.iter().filter(|(of, _)| of == process).map(|(_, note)| note.clone()).collect()
+}
+
+/// Notes that something starts, and that it closes.
+fn take_notes(process: &mut Process, name: &'static str) {
+    let of = match &process.purpose {
+        Purpose::Server { url, .. } => url.clone(),
+        Purpose::Worker => "worker".to_owned(),
+    };
+    let note = move |what: &str| NOTES.lock().expect("no panic").push((of.clone(), format!("{name} {what}")));
+    note("starts");
+    process.on_close(async move { note("closes") });
+}
+
+fn start_noted(process: &mut Process, name: &'static str) -> BoxFuture<'static, anyhow::Result<()>> {
+    take_notes(process, name);
+    Box::pin(async { Ok(()) })
+}
+
+/// Adds what every test's server starts; a worker does not get far.
+pub(crate) fn with_starts(module: Module) -> Module {
+    module
+        .start(|process| start_noted(process, "pool"))
+        .start(|process| {
+            take_notes(process, "consumer");
+            let is_worker = process.purpose == Purpose::Worker;
+            Box::pin(async move {
+                anyhow::ensure!(!is_worker, "the broker does not answer");
+                Ok(())
+            })
+        })
+        .start_first(|process| start_noted(process, "recorder"))
+        .start(|process| start_noted(process, "listener"))
+}
+
+#[tokio::test]
+async fn what_a_module_starts_is_closed_in_the_reverse_order() {
+    let server = start().await;
+    let url = server.url().to_owned();
+    let started = ["recorder starts", "pool starts", "consumer starts", "listener starts"];
+    assert_eq!(notes(&url), started);
+    assert_eq!(server.admin().await.get("/api/v1/vehicles").await.status, 200);
+    assert_eq!(notes(&url), started);
+    server.stop().await;
+    assert_eq!(notes(&url)[started.len()..], ["listener closes", "consumer closes", "pool closes", "recorder closes"]);
+}
+
+#[tokio::test]
+async fn a_start_that_fails_closes_what_was_started_before() {
+    let server = start().await;
+    let fault = Modules::installed().start(server.app(), Purpose::Worker).await.expect_err("a fault");
+    assert_eq!(fault.to_string(), "the broker does not answer");
+    let started = ["recorder starts", "pool starts", "consumer starts"];
+    let closed = ["consumer closes", "pool closes", "recorder closes"];
+    assert_eq!(notes("worker"), [started, closed].concat());
 }

@@ -1,0 +1,128 @@
+//! The process of a server or a worker, and what modules have in it beside requests and jobs.
+
+use std::{fmt, time::Duration};
+
+use futures_util::future::BoxFuture;
+
+use crate::app::App;
+
+/// How long each part of a process may take to close; then the process ends without it.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Starts what a module has in a process.
+pub type Start = for<'a> fn(&'a mut Process) -> BoxFuture<'a, anyhow::Result<()>>;
+
+/// What a process is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// It serves requests, and runs jobs unless `JOBS_IN_SERVE=false`.
+    Server {
+        /// The URL that it listens on.
+        url: String,
+        /// Whether its database is the private one, as of somebody who tries the program out.
+        has_private_database: bool,
+    },
+    /// It runs jobs only.
+    Worker,
+}
+
+/// The process of a server or a worker, in which modules have started what they need beside requests and jobs.
+#[must_use = "what was started is to be closed"]
+pub struct Process {
+    /// The application.
+    pub app: App,
+    /// What the process is for.
+    pub purpose: Purpose,
+    /// The module that starts something now.
+    module: &'static str,
+    notices: Vec<String>,
+    suggestions: Vec<String>,
+    closing: Vec<(&'static str, BoxFuture<'static, ()>)>,
+}
+
+impl fmt::Debug for Process {
+    /// Omits what is printed, which may contain a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("purpose", &self.purpose).finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    pub(super) fn new(app: App, purpose: Purpose) -> Self {
+        Self { app, purpose, module: "", notices: Vec::new(), suggestions: Vec::new(), closing: Vec::new() }
+    }
+
+    /// Starts what a module has.
+    pub(super) async fn start(&mut self, module: &'static str, start: Start) -> anyhow::Result<()> {
+        self.module = module;
+        start(self).await
+    }
+
+    /// Has this done when the process ends, after the last request and job, and after whatever was started later is
+    /// closed. It has 5 s.
+    pub fn on_close(&mut self, close: impl Future<Output = ()> + Send + 'static) {
+        self.closing.push((self.module, Box::pin(close)));
+    }
+
+    /// Adds a paragraph to what a server prints once it listens.
+    pub fn notice(&mut self, text: impl Into<String>) {
+        self.notices.push(text.into());
+    }
+
+    /// Adds a command of the shell to those that a server suggests to try once it listens. `$TOKEN` is the access token
+    /// that the first of them gets.
+    pub fn suggest(&mut self, command: impl Into<String>) {
+        self.suggestions.push(command.into());
+    }
+
+    /// Returns the paragraphs to print.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    /// Returns the commands to suggest.
+    pub fn suggestions(&self) -> &[String] {
+        &self.suggestions
+    }
+
+    /// Closes what was started, the last of it first.
+    pub async fn close(self) {
+        close_in_reverse(self.closing).await;
+    }
+}
+
+/// Each has a task of its own, so that one that panics or hangs keeps no other from closing.
+async fn close_in_reverse(closing: Vec<(&'static str, BoxFuture<'static, ()>)>) {
+    for (module, close) in closing.into_iter().rev() {
+        let mut closed = tokio::spawn(close);
+        if tokio::time::timeout(CLOSE_TIMEOUT, &mut closed).await.is_err() {
+            closed.abort();
+            tracing::warn!(module, "what a module started did not close in time");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    async fn panic() {
+        panic!("on purpose");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_panics_or_hangs_keeps_nothing_else_from_closing() {
+        let closed = Arc::new(Mutex::new(Vec::new()));
+        let close = |name: &'static str| {
+            let closed = closed.clone();
+            async move { closed.lock().expect("no panic").push(name) }.boxed()
+        };
+        let (panics, hangs) = (panic().boxed(), std::future::pending().boxed());
+        close_in_reverse(vec![("log", close("log")), ("one", panics), ("two", hangs), ("pool", close("pool"))]).await;
+        assert_eq!(*closed.lock().expect("no panic"), ["pool", "log"]);
+    }
+}

@@ -1,0 +1,29 @@
+//! What identity has in the process of a server: what admits callers, and the demo account of whoever tries it out.
+
+use mainstay_kernel::{
+    command::for_operator,
+    module::{Process, Purpose},
+};
+
+use crate::identity::auth::ops::{DEMO_EMAIL, ensure_demo_account};
+
+/// Starts what admits callers, and says how to sign in. A worker admits nobody.
+pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
+    let Purpose::Server { url, has_private_database } = process.purpose.clone() else { return Ok(()) };
+    super::start(&process.app).await;
+    let demo = if has_private_database { for_operator(ensure_demo_account(&process.app).await)? } else { None };
+    if let Some((email, password)) = &demo {
+        process
+            .notice(format!("Demo sign-in, an admin, shown this once:\n\n  e-mail    {email}\n  password  {password}"));
+    } else if has_private_database {
+        process.notice("The demo sign-in was shown at the first start.");
+    }
+    // On a database of one's own there is no demo account.
+    let email = if has_private_database { DEMO_EMAIL } else { "you@example.com" };
+    let (email, password) = demo.unwrap_or_else(|| (email.to_owned(), "…".to_owned()));
+    process.suggest(format!(
+        "TOKEN=$(curl -s {url}/api/v1/auth/login -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' \\\n  \
+         -H 'Content-Type: application/json' | sed 's/.*\"accessToken\":\"\\([^\"]*\\)\".*/\\1/')"
+    ));
+    Ok(())
+}
