@@ -89,7 +89,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: SubscriptionId) -
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Returns a page of subscriptions plus one if there are more, and the total unless paging by key.
+/// Returns a page of subscriptions plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any database error.

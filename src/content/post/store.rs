@@ -1,4 +1,4 @@
-//! Posts.
+//! Posts in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::{dsl::Select, prelude::*};

@@ -1,4 +1,4 @@
-//! Users.
+//! Users in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;

@@ -98,7 +98,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: OrderId) -> Resul
     Ok(ItemizedOrder { order, items })
 }
 
-/// Returns a page of orders plus one if there are more, and the total unless paging by key.
+/// Returns a page of orders plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any database error.

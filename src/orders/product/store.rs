@@ -1,4 +1,4 @@
-//! Products.
+//! Products in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;

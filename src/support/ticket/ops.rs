@@ -174,8 +174,8 @@ pub async fn get_batch(
     batch::in_order("ticket", &ids, found, |ticket| ticket.id)
 }
 
-/// Returns a page of tickets plus one if there are more, and the total unless paging by key. The tickets have empty texts
-/// unless these are asked for.
+/// Returns a page of tickets plus one more if another page follows, and the total unless paging by key. The tickets
+/// have empty texts unless these are asked for.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,

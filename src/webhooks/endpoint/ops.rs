@@ -104,7 +104,7 @@ pub async fn get(connection: &Connection, _: &Permit, id: WebhookEndpointId) -> 
     store::get(connection, id).await
 }
 
-/// Returns a page of endpoints plus one if there are more, and the total unless paging by key.
+/// Returns a page of endpoints plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any database error.
