@@ -108,14 +108,14 @@ impl Preview {
         anyhow::ensure!(!names.is_empty(), "there is no such mail; there are {}", templates::names().join(", "));
         for name in names {
             for tag in &languages {
-                let letter = preview::write(&written, mail, name, tag, now);
-                let letter = letter.ok_or_else(|| anyhow::anyhow!("{tag} is not a language tag"))?;
+                let rendered = preview::write(&written, mail, name, tag, now);
+                let rendered = rendered.ok_or_else(|| anyhow::anyhow!("{tag} is not a language tag"))?;
                 match &out {
-                    None => print(&format!("Subject: {}\n\n{}\n", letter.subject, letter.text)),
+                    None => print(&format!("Subject: {}\n\n{}\n", rendered.subject, rendered.text)),
                     Some(directory) => {
                         fs::create_dir_all(directory)?;
-                        fs::write(directory.join(format!("{name}.{tag}.html")), letter.html)?;
-                        fs::write(directory.join(format!("{name}.{tag}.txt")), letter.text)?;
+                        fs::write(directory.join(format!("{name}.{tag}.html")), rendered.html)?;
+                        fs::write(directory.join(format!("{name}.{tag}.txt")), rendered.text)?;
                     }
                 }
             }

@@ -130,8 +130,8 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
             let draft = compose::complete(app, mail.topic, draft).await;
             let links = Links(&app.config.section::<MailConfig>().brand);
             let unsubscribe = draft.notified.map(|user| links.unsubscribe(&suppression::unsubscribe_token(app, user)));
-            let letter = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
-            let outgoing = OutgoingMail { id, kind, date: mail.created_at, to: draft.to, letter };
+            let rendered = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
+            let outgoing = OutgoingMail { id, kind, date: mail.created_at, to: draft.to, rendered };
             (Some(counted_at), app.part::<Arc<dyn Transport>>().send(&outgoing).await)
         }
         Err(failure) => (None, Err(failure)),

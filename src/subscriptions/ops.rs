@@ -45,7 +45,7 @@ pub async fn begin(
     let method = PaymentMethod::parse(method)?;
     let account = permit.account(account)?;
     let about = |message: &str| vec![("productId".to_owned(), message.to_owned())];
-    let found = product::some(connection, &[product]).await?.pop().ok_or_else(|| {
+    let found = product::find_all(connection, &[product]).await?.pop().ok_or_else(|| {
         Error::with_message(OrdersReason::ProductUnavailable, "The product does not exist.")
             .about(about("does not exist"))
     })?;

@@ -3,7 +3,7 @@
 export { germanNames } from "./de-names";
 
 export const german = {
-  "A, E and 1 – 4 decide on a ticket's page, too.": "A, E und 1 – 4 entscheiden auch auf der Seite eines Tickets.",
+  "A, E and 1 – 4 work on a ticket's page, too.": "A, E und 1 – 4 gelten auch auf der Seite eines Tickets.",
   "Account": "Konto",
   "Account of {name}": "Konto von {name}",
   "Add": "Hinzufügen",

@@ -46,7 +46,7 @@ pub struct Draft {
 /// Any database error.
 pub async fn products(connection: &Connection, lines: &[Line]) -> Result<Vec<Product>> {
     let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
-    product::some(connection, &ids).await
+    product::find_all(connection, &ids).await
 }
 
 /// Places an order of these products and queues its confirmation mail, atomically.

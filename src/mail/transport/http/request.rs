@@ -20,23 +20,23 @@ fn headers(mail: &OutgoingMail, from: &Sender) -> Map<String, Value> {
 
 /// <https://resend.com/docs/api-reference/emails/send-email>
 pub(super) fn resend(mail: &OutgoingMail, from: &Sender) -> Value {
-    let letter = &mail.letter;
+    let rendered = &mail.rendered;
     json!({
-        "from": from.mailbox().to_string(), "to": [mail.to], "subject": letter.subject, "text": letter.text,
-        "html": letter.html, "headers": headers(mail, from),
+        "from": from.mailbox().to_string(), "to": [mail.to], "subject": rendered.subject, "text": rendered.text,
+        "html": rendered.html, "headers": headers(mail, from),
     })
 }
 
 /// <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send>; links are left as they are, because some
 /// hold secrets.
 pub(super) fn sendgrid(mail: &OutgoingMail, from: &Sender) -> Value {
-    let (letter, mailbox, off) = (&mail.letter, from.mailbox(), json!({ "enable": false }));
+    let (rendered, mailbox, off) = (&mail.rendered, from.mailbox(), json!({ "enable": false }));
     json!({
         "personalizations": [{ "to": [{ "email": mail.to }] }],
         "from": { "email": mailbox.email.to_string(), "name": mailbox.name },
-        "subject": letter.subject,
+        "subject": rendered.subject,
         "content": [
-            { "type": "text/plain", "value": letter.text }, { "type": "text/html", "value": letter.html },
+            { "type": "text/plain", "value": rendered.text }, { "type": "text/html", "value": rendered.html },
         ],
         "headers": headers(mail, from),
         "tracking_settings": { "click_tracking": off, "open_tracking": off, "subscription_tracking": off },
