@@ -16,7 +16,7 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
-pub(crate) use store::some;
+pub(crate) use store::find_all;
 
 /// Creates a product.
 ///
