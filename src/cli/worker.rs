@@ -13,7 +13,7 @@ use crate::cli::{
 };
 use mainstay_kernel::{http::health::Readiness, module::Modules, queue::worker};
 
-/// Run background jobs only; the serving instances need JOBS_IN_SERVE=false.
+/// Run background jobs only; JOBS_IN_SERVE=false leaves them all to workers.
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
     #[command(flatten)]

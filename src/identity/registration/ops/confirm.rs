@@ -1,4 +1,4 @@
-//! Ends registrations.
+//! Completes registrations.
 
 use std::net::IpAddr;
 
