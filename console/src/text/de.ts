@@ -185,7 +185,6 @@ export const german = {
   "Refunded: {amount}": "Erstattet: {amount}",
   "Refused by {gateway}": "Abgelehnt von {gateway}",
   "Sales": "Verkauf",
-  "Subscription": "Abonnement",
   "Subscriptions": "Abonnements",
   "The cancellation is on its way to {gateway}.": "Die Kündigung ist unterwegs zu {gateway}.",
   "The outcome is settled by itself; nothing is charged twice.": "Das Ergebnis klärt sich von selbst; nichts wird doppelt eingezogen.",

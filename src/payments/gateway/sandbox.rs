@@ -215,7 +215,7 @@ impl Gateway for Sandbox {
             let moved =
                 self.database.autocommit(async move |connection| store::list_movements(connection, since, from).await);
             let rows = moved.await.map_err(|error| anyhow::anyhow!("{}", error.detail()))?;
-            let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
+            let next = rows.last().filter(|_| rows.len() >= store::PAGE_SIZE).map(|row| row.gateway_id.clone());
             Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })
         }
         .boxed()

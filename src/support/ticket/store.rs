@@ -187,8 +187,8 @@ fn reached(row: Option<(Row, String)>, visibility: Visibility) -> Result<Ticket>
     row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
-/// Returns the tickets with these ids that the caller reaches, in no order, with empty texts unless these are asked
-/// for.
+/// Returns the tickets with these ids that the caller reaches, in no particular order, with empty texts unless these
+/// are asked for.
 pub async fn get_batch(
     connection: &mut Connection,
     visibility: Visibility,

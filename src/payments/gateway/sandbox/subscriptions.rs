@@ -147,8 +147,8 @@ impl Sandbox {
 }
 
 impl Subscriptions for Sandbox {
-    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome> {
-        futures_util::future::ready(Outcome::Done(format!("sandbox_cus_{}", newcomer.account.0.simple()))).boxed()
+    fn customer(&self, new: NewCustomer) -> BoxFuture<'_, Outcome> {
+        futures_util::future::ready(Outcome::Done(format!("sandbox_cus_{}", new.account.0.simple()))).boxed()
     }
 
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {

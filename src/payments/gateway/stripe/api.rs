@@ -122,7 +122,7 @@ impl Api {
     }
 
     /// Sends a GET request and returns the object, or the outcome of the error: `Refused` if it does not exist.
-    pub(crate) async fn look<O: DeserializeOwned, T>(&self, path: &str) -> Result<O, Outcome<T>> {
+    pub(crate) async fn get_object<O: DeserializeOwned, T>(&self, path: &str) -> Result<O, Outcome<T>> {
         read(&self.send(Method::GET, path, &[], None).await?)
     }
 

@@ -205,8 +205,8 @@ impl Stripe {
 }
 
 impl Subscriptions for Stripe {
-    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome> {
-        self.customer_of(newcomer).boxed()
+    fn customer(&self, new: NewCustomer) -> BoxFuture<'_, Outcome> {
+        self.customer_of(new).boxed()
     }
 
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
