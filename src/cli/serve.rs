@@ -79,7 +79,8 @@ impl Serve {
         readiness.set(true).await;
         notify.ready();
         let bounds = server::Bounds::new(&app.config.server);
-        let (falling, stop_jobs, draining) = (readiness.clone(), jobs_stop.clone(), notify.clone());
+        // The original lives as long as this function, so that the watchdog hears of the process while requests drain.
+        let draining = notify.clone();
         let (fault, faults) = tokio::sync::oneshot::channel();
         let drained = server::serve(listener, tls, service, bounds, async move {
             tokio::select! {
@@ -87,10 +88,10 @@ impl Serve {
                 // Nobody waits for it once the server has stopped.
                 error = schema.wait_for_fault() => drop(fault.send(error)),
             }
-            falling.set(false).await;
+            readiness.set(false).await;
             draining.stopping();
             // Jobs drain together with the requests, so the shutdown takes the longer of the two, not their sum.
-            stop_jobs.cancel();
+            jobs_stop.cancel();
             tracing::info!("shutting down: no new requests, waiting for those in flight");
         });
         let drained = drained.await;
@@ -121,7 +122,7 @@ pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
             if stop.is_cancelled() {
                 #[expect(
                     clippy::disallowed_methods,
-                    reason = "asked for twice; the private Postgres' watcher stops it"
+                    reason = "the second signal asks for it; a private Postgres is stopped by its watcher"
                 )]
                 std::process::exit(130);
             }
@@ -136,25 +137,25 @@ fn base_url(address: SocketAddr, tls: bool) -> String {
     format!("{scheme}://{address}")
 }
 
-fn banner(url: &str, operators: SocketAddr, private: bool, demo: Option<(String, String)>) {
-    let prior = if url.starts_with("https") { "" } else { "--http2-prior-knowledge " };
+fn banner(url: &str, private_address: SocketAddr, private: bool, demo: Option<(String, String)>) {
+    let prior_knowledge = if url.starts_with("https") { "" } else { "--http2-prior-knowledge " };
     println!("\nMainstay serves gRPC and REST on {url}\n");
     println!("  docs      {url}/docs");
     println!("  openapi   {url}/openapi.json");
-    println!("  health    http://{operators}/health");
-    println!("  metrics   http://{operators}/metrics\n");
+    println!("  health    http://{private_address}/health");
+    println!("  metrics   http://{private_address}/metrics\n");
     if let Some((email, password)) = &demo {
         println!("Demo sign-in, an admin, shown this once:\n\n  e-mail    {email}\n  password  {password}\n");
     } else if private {
         println!("The demo sign-in was shown at the first start.\n");
     }
-    // On a database of one's own there is no demo account.
+    // Only the private database has a demo account.
     let email = if private { "demo@example.com" } else { "you@example.com" };
     let (email, password) = demo.unwrap_or_else(|| (email.into(), "…".into()));
     println!("Try:\n");
     println!("  TOKEN=$(curl -s {url}/api/v1/auth/login -d '{{\"email\":\"{email}\",\"password\":\"{password}\"}}' \\");
     println!("    -H 'Content-Type: application/json' | sed 's/.*\"accessToken\":\"\\([^\"]*\\)\".*/\\1/')");
     println!("  curl -s {url}/api/v1/tickets -H \"Authorization: Bearer $TOKEN\"");
-    println!("  buf curl --protocol grpc {prior}-H \"Authorization: Bearer $TOKEN\" \\");
+    println!("  buf curl --protocol grpc {prior_knowledge}-H \"Authorization: Bearer $TOKEN\" \\");
     println!("    {url}/mainstay.support.v1.TicketService/ListTickets -d '{{}}'\n");
 }

@@ -22,7 +22,7 @@ const MAX_LISTED: i64 = 500;
 pub(crate) enum Mail {
     /// Write every mail, with samples, in every language, and name every fault of the templates.
     Preview(Preview),
-    /// List the mail that failed, the last one first, one JSON object per line; at most 500.
+    /// List the mail that failed, newest first, one JSON object per line; at most 500.
     Failed,
     /// Send mail that failed after all.
     Redrive {
@@ -30,7 +30,7 @@ pub(crate) enum Mail {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
-    /// List the addresses that are sent no mail, the last one first, one JSON object per line; at most 500.
+    /// List the addresses that are sent no mail, newest first, one JSON object per line; at most 500.
     Suppressions,
     /// Send mail to an address again.
     Unsuppress {

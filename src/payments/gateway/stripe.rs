@@ -118,7 +118,7 @@ fn format_amount<T>(amount: Money) -> Result<String, Outcome<T>> {
     let refused = || Failure {
         kind: FailureKind::Rejected,
         code: "amount_not_supported".to_owned(),
-        message: "The gateway can't move this amount to the smallest unit; nothing was charged.".to_owned(),
+        message: "The gateway can't move this amount to the smallest unit; no money was moved.".to_owned(),
     };
     amount::to_stripe(amount).ok_or_else(|| Outcome::Refused(refused()))
 }
