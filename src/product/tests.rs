@@ -1,5 +1,6 @@
 //! The configuration of the whole product.
 
+mod events;
 mod masks;
 mod openapi;
 mod reasons;
