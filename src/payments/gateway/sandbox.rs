@@ -21,7 +21,8 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     gateway::{
-        Charge, Console, Gateway, Kind, Lookup, Movement, Outcome, RefundRequest, Statement, sandbox::store::Row,
+        Charge, ExternalRefunds, Gateway, Kind, Lookup, Movement, Outcome, RefundRequest, Statement,
+        sandbox::store::Row,
     },
     settlement::model::{Failure, FailureKind},
 };
@@ -201,7 +202,7 @@ impl Gateway for Sandbox {
         self.find(Kind::Refund.number(), refund.0).boxed()
     }
 
-    fn console(&self) -> Option<&dyn Console> {
+    fn external_refunds(&self) -> Option<&dyn ExternalRefunds> {
         None
     }
 

@@ -21,7 +21,7 @@ use url::Url;
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     gateway::{
-        Charge, Console, FailedRefund, Gateway, Lookup, Movement, Outcome, RefundRequest, Refunds, Statement,
+        Charge, ExternalRefunds, FailedRefund, Gateway, Lookup, Movement, Outcome, RefundRequest, Refunds, Statement,
         stripe::{
             api::{Api, Fields},
             metadata::{ORDER, PAYMENT, REFUND, field},
@@ -192,7 +192,7 @@ impl Gateway for Stripe {
         .boxed()
     }
 
-    fn console(&self) -> Option<&dyn Console> {
+    fn external_refunds(&self) -> Option<&dyn ExternalRefunds> {
         Some(self)
     }
 
@@ -219,7 +219,7 @@ impl Gateway for Stripe {
     }
 }
 
-impl Console for Stripe {
+impl ExternalRefunds for Stripe {
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
         async move { Ok(partition(self.refunds_of(charge_id).await?)) }.boxed()
     }
