@@ -322,7 +322,7 @@ export const german = {
   "Attach files": "Dateien anhängen",
   "Insert image": "Bild einfügen",
   "Settings": "Einstellungen",
-  "As the server that answers read them when it started. They are changed in its environment or its configuration file; secrets are never shown.": "Wie der antwortende Server sie beim Start gelesen hat. Geändert werden sie in seiner Umgebung oder seiner Konfigurationsdatei; Geheimnisse sind nie zu sehen.",
+  "The values that the responding server read when it started. They are changed in its environment or its configuration file; secrets are never shown.": "Die Werte, die der antwortende Server beim Start gelesen hat. Geändert werden sie in seiner Umgebung oder seiner Konfigurationsdatei; Geheimnisse sind nie zu sehen.",
   "Value": "Wert",
   "At most {count} files, of 16 MB each.": "Höchstens {count} Dateien von je 16 MB.",
   "Given up": "Aufgegeben",

@@ -34,7 +34,7 @@ export function SettingsPage() {
   ];
   return (
     <PageFrame title={t("Settings")}>
-      <p className="lead">{t("As the server that answers read them when it started. They are changed in its environment or its configuration file; secrets are never shown.")}</p>
+      <p className="lead">{t("The values that the responding server read when it started. They are changed in its environment or its configuration file; secrets are never shown.")}</p>
       <FilterBar>
         <div className="grow"><label htmlFor={id}>{t("Search")}</label><DebouncedInput id={id} value={search["query"] ?? ""} onChange={(query) => set({ query })} /></div>
         <ChoiceFilter name="source" values={SOURCES} />
