@@ -79,7 +79,7 @@ pub(crate) fn module() -> Module {
             jobs::expire_registrations,
         )
         .every(HOUR, "expire_resets", "Removes password resets 1 day after they expired", jobs::expire_resets)
-        .every(HOUR, "expire_sign_ins", "Removes the numbers of sign-ins after 90 days", jobs::expire_sign_ins)
+        .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after 90 days", jobs::expire_sign_ins)
         .metrics([Metric::counter(
             "mainstay_refresh_tokens_reused_total",
             "Reused refresh tokens; all sessions of the user were ended",

@@ -1,11 +1,11 @@
-//! Mail: what is written, and how it is sent.
+//! Mail: its content, its templates, and how it is sent.
 
 mod command;
 pub mod config;
+pub mod content;
 pub mod id;
 pub mod job;
 mod jobs;
-pub mod letters;
 pub mod links;
 pub mod model;
 pub mod ops;

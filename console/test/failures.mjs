@@ -35,6 +35,20 @@ export function failures({ token, tickets }) {
       },
     })),
     {
+      name: "the page of a resource calls only a missing one not found",
+      options: { refused: [503, 404] },
+      run: async (page) => {
+        let busy = true;
+        await page.route("**/api/v1/operations/*", (route) => route.fulfill(busy ? refusal(503, "OVERLOADED") : refusal(404, "NOT_FOUND")));
+        await go(page, "/operations/01a1fcac-1cdd-7ca6-ba6b-1856d46c564f");
+        await page.getByRole("heading", { name: "Something went wrong" }).waitFor();
+        await page.getByText("The server is busy").waitFor();
+        busy = false;
+        await page.getByRole("button", { name: "Try again" }).click();
+        await page.getByRole("heading", { name: "Not found" }).waitFor();
+      },
+    },
+    {
       name: "a change that failed is sent again",
       options: { refused: [503] },
       run: async (page) => {

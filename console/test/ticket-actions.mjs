@@ -34,6 +34,23 @@ export function ticketActions({ token, me, payment }) {
       },
     },
     {
+      name: "a ticket shows its comments and its history from all pages",
+      run: async (page) => {
+        const { id } = await create("Much to say");
+        const comment = (body) => ({ id: crypto.randomUUID(), ticketId: id, authorRole: "ROLE_CUSTOMER", body, createTime: "2026-11-21T06:01:15Z", attachmentIds: [] });
+        const activity = (kind) => ({ id: crypto.randomUUID(), ticketId: id, actorRole: "ROLE_AGENT", kind, createTime: "2026-11-21T06:01:15Z" });
+        const pages = (first, second) => (route) => {
+          const isSecond = new URL(route.request().url()).searchParams.get("pageToken") === "second";
+          return route.fulfill({ json: isSecond ? { data: [second], meta: {} } : { data: [first], meta: { nextPageToken: "second" } } });
+        };
+        await page.route("**/comments?*", pages(comment("On the first page."), comment("On the second page.")));
+        await page.route("**/activities?*", pages(activity("ACTIVITY_KIND_CREATED"), activity("ACTIVITY_KIND_RESOLVED")));
+        await go(page, `/tickets/${id}`);
+        for (const text of ["On the first page.", "On the second page."]) await page.locator(".thread").getByText(text).waitFor();
+        for (const text of ["Created", "Resolved"]) await page.locator(".timeline").getByText(text).waitFor();
+      },
+    },
+    {
       name: "a ticket is created for a customer on their page",
       run: async (page) => {
         await go(page, `/customers/${me.accountId}`);

@@ -1,7 +1,7 @@
 //! Compiles the kernel's part of the contract, and shares it with the modules.
 
 fn main() -> Result<(), mainstay_build::Error> {
-    // Embedded in the program, by a macro that cargo does not see through.
+    // A macro embeds the migrations in the program, which cargo does not see.
     println!("cargo:rerun-if-changed=migrations");
     mainstay_build::Contract::new(["proto", "third_party"]).compile()
 }

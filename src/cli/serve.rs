@@ -97,7 +97,7 @@ async fn serve_until(
     readiness.set(true).await;
     notify.ready();
     let bounds = server::Bounds::new(&app.config.server);
-    let (falling, stop_jobs, draining) = (readiness.clone(), jobs_stop.clone(), notify.clone());
+    let draining = notify.clone();
     let (fault, faults) = tokio::sync::oneshot::channel();
     let drained = server::serve(listener, tls, service, bounds, async move {
         tokio::select! {
@@ -105,10 +105,10 @@ async fn serve_until(
             // Nobody waits for it once the server has stopped.
             error = schema.wait_for_fault() => drop(fault.send(error)),
         }
-        falling.set(false).await;
+        readiness.set(false).await;
         draining.stopping();
         // Jobs drain together with the requests, so the shutdown takes the longer of the two, not their sum.
-        stop_jobs.cancel();
+        jobs_stop.cancel();
         tracing::info!("shutting down: no new requests, waiting for those in flight");
     });
     let drained = drained.await;
@@ -139,7 +139,7 @@ pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
                 telemetry::lines::write_last();
                 #[expect(
                     clippy::disallowed_methods,
-                    reason = "asked for twice; the private Postgres' watcher stops it"
+                    reason = "the second signal asks for it; a private Postgres is stopped by its watcher"
                 )]
                 std::process::exit(130);
             }
@@ -154,12 +154,12 @@ fn base_url(address: SocketAddr, tls: bool) -> String {
     format!("{scheme}://{address}")
 }
 
-fn banner(url: &str, operators: SocketAddr, process: &Process) {
+fn banner(url: &str, private_address: SocketAddr, process: &Process) {
     println!("\nMainstay serves gRPC and REST on {url}\n");
     println!("  docs      {url}/docs");
     println!("  openapi   {url}/openapi.json");
-    println!("  health    http://{operators}/health");
-    println!("  metrics   http://{operators}/metrics\n");
+    println!("  health    http://{private_address}/health");
+    println!("  metrics   http://{private_address}/metrics\n");
     for notice in process.notices() {
         println!("{notice}\n");
     }

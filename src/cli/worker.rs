@@ -19,7 +19,7 @@ use mainstay_kernel::{
     queue::worker,
 };
 
-/// Run background jobs only; the serving instances need JOBS_IN_SERVE=false.
+/// Run background jobs only; JOBS_IN_SERVE=false leaves them all to workers.
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
     #[command(flatten)]

@@ -1,8 +1,7 @@
-//! Posts.
+//! The settings of the feed of posts.
 
 use mainstay_kernel::config::{Reader, Section, Variable};
 
-/// The feed of posts.
 #[derive(Debug, Clone)]
 pub struct ContentConfig {
     pub feed_title: String,

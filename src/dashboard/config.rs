@@ -1,10 +1,9 @@
-//! The dashboard.
+//! How much of the servers' logs the dashboard keeps.
 
 use std::time::Duration;
 
 use mainstay_kernel::config::{Reader, Section, Variable};
 
-/// How much of the log is kept.
 #[derive(Debug, Clone)]
 pub struct DashboardConfig {
     /// The most lines.

@@ -1,8 +1,9 @@
-//! The links of [`Links`] to files: for storages that callers do not reach themselves; and the images of what is public.
+//! The links of [`Links`] to files: for storages that callers do not reach themselves; and the images of what is
+//! public.
 //!
-//! A link is its own credential, for one file, one action and some time. An image needs none, at an address that stays the
-//! same, for as long as something public refers to it. What a file contains is its uploader's: it is served so that a
-//! browser neither runs it nor takes it for something else.
+//! A link is its own credential, for one file, one action and some time. An image needs none, at an address that stays
+//! the same, for as long as something public refers to it. What a file contains is its uploader's: it is served so that
+//! a browser neither runs it nor takes it for something else.
 
 mod range;
 
@@ -44,7 +45,7 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
 /// The query of a link.
 #[derive(Debug, Deserialize)]
 struct LinkQuery {
-    /// Not a number: what is none is no valid link, and told so in the envelope.
+    /// Text, not a number: a value that is not a number gets the same error as any other invalid link.
     #[serde(default)]
     expires: String,
     #[serde(default)]
@@ -138,8 +139,8 @@ async fn show(app: &App, id: &str, headers: &HeaderMap) -> Result<Response> {
     content(app, file, headers, "public, max-age=60, no-transform").await
 }
 
-/// Serves a content, or the part of it that is asked for. Nothing is to transform it on the way: a range is one of these very
-/// bytes.
+/// Serves a content, or the part of it that is asked for. Nothing is to transform it on the way: a range is one of
+/// these very bytes.
 async fn content(app: &App, file: File, headers: &HeaderMap, cache_control: &str) -> Result<Response> {
     let FileState::Ready { key, .. } = &file.state else { return Err(Error::not_found("file")) };
     let size = u64::try_from(file.size_bytes).map_err(Error::internal)?;

@@ -1,10 +1,9 @@
-//! Sign-in.
+//! The settings of sign-in: tokens, sessions, and what guessing and hashing passwords is limited to.
 
 use std::time::Duration;
 
 use mainstay_kernel::config::{Quota, Reader, Section, Variable};
 
-/// Sign-in.
 #[derive(Debug, Clone)]
 pub struct IdentityConfig {
     /// The `iss` and `aud` of access tokens.
@@ -17,7 +16,7 @@ pub struct IdentityConfig {
     pub session_max_age: Duration,
     /// The age at which a signing key is replaced.
     pub signing_key_age: Duration,
-    /// Wrong passwords of an account from one network.
+    /// How many wrong passwords of an account one network may send; `auth::limits` derives the other limits from it.
     pub login_attempts: Quota,
     /// Maximum concurrent password hashes; each needs 7 MiB.
     pub max_hashing: usize,

@@ -35,7 +35,7 @@ pub(super) async fn expire_resets(app: App) -> Result<usize> {
     in_batches(&app, |connection| Box::pin(store::delete_expired(connection, before, BATCH))).await
 }
 
-/// How long the numbers of sign-ins are kept.
+/// How long the counts of sign-ins are kept.
 const SIGN_IN_RETENTION: TimeDelta = TimeDelta::days(90);
 
 pub(super) async fn expire_sign_ins(app: App) -> Result<usize> {

@@ -23,7 +23,7 @@ use crate::identity::{
     credential::model::{self as token, RefreshClaim},
     revocation::known::KnownRevocations,
     session::model::Session,
-    signing_key::keys::Ring,
+    signing_key::keys::KeyRing,
     user::model::{Role, User},
 };
 use mainstay_kernel::{
@@ -117,7 +117,7 @@ struct Inner {
     issuer: String,
     life: TimeDelta,
     validation: Validation,
-    ring: RwLock<Arc<Ring>>,
+    ring: RwLock<Arc<KeyRing>>,
     verified: VerifiedTokens,
     revocations: KnownRevocations,
     looked: Mutex<Option<Instant>>,
@@ -169,12 +169,12 @@ impl Tokens {
     }
 
     /// Replaces the set of keys.
-    pub fn install(&self, ring: Ring) {
+    pub fn install(&self, ring: KeyRing) {
         *self.0.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
     }
 
     /// The current set of keys.
-    pub fn ring(&self) -> Arc<Ring> {
+    pub fn ring(&self) -> Arc<KeyRing> {
         self.0.ring.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

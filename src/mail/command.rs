@@ -22,7 +22,7 @@ const MAX_LISTED: i64 = 500;
 pub(crate) enum Mail {
     /// Write every mail, with samples, in every language, and name every fault of the templates.
     Preview(Preview),
-    /// List the mail that failed, the last one first, one JSON object per line; at most 500.
+    /// List the mail that failed, newest first, one JSON object per line; at most 500.
     Failed,
     /// Send mail that failed after all.
     Redrive {
@@ -30,7 +30,7 @@ pub(crate) enum Mail {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
-    /// List the addresses that are sent no mail, the last one first, one JSON object per line; at most 500.
+    /// List the addresses that are sent no mail, newest first, one JSON object per line; at most 500.
     Suppressions,
     /// Send mail to an address again.
     Unsuppress {
@@ -108,14 +108,14 @@ impl Preview {
         anyhow::ensure!(!names.is_empty(), "there is no such mail; there are {}", templates::names().join(", "));
         for name in names {
             for tag in &languages {
-                let letter = preview::write(&written, mail, name, tag, now);
-                let letter = letter.ok_or_else(|| anyhow::anyhow!("{tag} is not a language tag"))?;
+                let rendered = preview::write(&written, mail, name, tag, now);
+                let rendered = rendered.ok_or_else(|| anyhow::anyhow!("{tag} is not a language tag"))?;
                 match &out {
-                    None => print(&format!("Subject: {}\n\n{}\n", letter.subject, letter.text)),
+                    None => print(&format!("Subject: {}\n\n{}\n", rendered.subject, rendered.text)),
                     Some(directory) => {
                         fs::create_dir_all(directory)?;
-                        fs::write(directory.join(format!("{name}.{tag}.html")), letter.html)?;
-                        fs::write(directory.join(format!("{name}.{tag}.txt")), letter.text)?;
+                        fs::write(directory.join(format!("{name}.{tag}.html")), rendered.html)?;
+                        fs::write(directory.join(format!("{name}.{tag}.txt")), rendered.text)?;
                     }
                 }
             }

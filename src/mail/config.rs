@@ -1,4 +1,4 @@
-//! Mail: its transport and its sender.
+//! The settings of mail: its transport and its sender.
 
 mod brand;
 mod providers;
@@ -15,7 +15,6 @@ pub use providers::{AwsCredentials, Provider};
 pub(crate) use server::Encryption;
 pub use server::Server;
 
-/// Mail.
 #[derive(Debug, Clone)]
 pub struct MailConfig {
     pub transport: MailTransport,

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::mail::{config::MailConfig, id::MailId, job::SendMail, ops, store};
 
-/// After this long no event causes the same mail again.
+/// How long a mail is kept after it is finished, and so keeps its cause from sending it again: no cause is processed
+/// again as late as this.
 const RETENTION: TimeDelta = TimeDelta::days(30);
 
 /// Mails that [somebody waits for](crate::mail::model::Kind::is_urgent), in slots of their own.

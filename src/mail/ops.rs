@@ -1,9 +1,10 @@
 //! Mail: what is sent, and how it is delivered.
 //!
-//! A mail is a row, inserted in the transaction of its cause ([`send`]): no mail is sent unless its cause commits, no cause
-//! commits without its mail, and each cause has one mail. The row stores only the topic; address and text are composed
-//! when the mail is sent and are never stored, so there are no secrets in it. Workers take the rows that are due. An attempt
-//! takes a lease on the row, so that no two attempts run at once, and sends the mail outside any transaction.
+//! A mail is a row, inserted in the transaction of its cause ([`send`]): no mail is sent unless its cause commits, no
+//! cause commits without its mail, and each cause has one mail. The row stores only the topic; address and text are
+//! composed when the mail is sent and are never stored, so there are no secrets in it. Workers take the rows that are
+//! due. An attempt takes a lease on the row, so that no two attempts run at once, and sends the mail outside any
+//! transaction.
 //!
 //! ```text
 //!   leased, committed ──▶ composed, sent to a provider ──▶ outcome committed
@@ -11,8 +12,8 @@
 //!         └──┴── the worker fails     └──▶ unavailable: wait ─────┘
 //! ```
 //!
-//! The lease is committed before the mail is composed, so that an attempt counts that fails or kills its worker. After too
-//! many of them in a row the mail is given up, and leaves a dead job by which an operator finds it and has it sent.
+//! The lease is committed before the mail is composed, so that an attempt counts that fails or kills its worker. After
+//! too many of them in a row the mail is given up, and leaves a dead job by which an operator finds it and has it sent.
 //!
 //! If the process dies between the provider's acceptance and its own commit, the mail is sent twice, because SMTP has
 //! no idempotency key. Both copies carry the same `Message-ID`, by which mail clients can recognize the duplicate.
@@ -116,7 +117,8 @@ impl From<Result<(), Failure>> for Outcome {
 /// Attempts a mail once, unless another worker is sending it or it is finished.
 ///
 /// # Errors
-/// `NOT_FOUND`, or any database error, after which the mail is due again. A rejected mail is recorded, and is not an error.
+/// `NOT_FOUND`, or any database error, after which the mail is due again. A rejected mail is recorded, and is not an
+/// error.
 pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     let Some(mail) = acquire_lease(app, id).await? else { return Ok(()) };
     let draft = match draft(app, &mail).await? {
@@ -130,8 +132,8 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
             let draft = compose::complete(app, mail.topic, draft).await;
             let links = Links(&app.config.section::<MailConfig>().brand);
             let unsubscribe = draft.notified.map(|user| links.unsubscribe(&suppression::unsubscribe_token(app, user)));
-            let letter = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
-            let outgoing = OutgoingMail { id, kind, date: mail.created_at, to: draft.to, letter };
+            let rendered = app.part::<Templates>().write(&draft.content, &draft.language, unsubscribe)?;
+            let outgoing = OutgoingMail { id, kind, date: mail.created_at, to: draft.to, rendered };
             (Some(counted_at), app.part::<Arc<dyn Transport>>().send(&outgoing).await)
         }
         Err(failure) => (None, Err(failure)),
@@ -144,8 +146,8 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     Ok(())
 }
 
-/// Leases a mail. Returns `None` if another worker has the lease, or if the mail is finished, at the latest now: it expired,
-/// or is given up.
+/// Leases a mail. Returns `None` if another worker has the lease, or if the mail is finished, at the latest now: it
+/// expired, or is given up.
 async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
     let (now, config) = (app.clock.now(), app.config.section::<MailConfig>());
     // An attempt may call two providers, each for up to the timeout.
@@ -224,7 +226,7 @@ async fn record(app: &App, tried: Mail, outcome: Outcome) -> Result<Option<&'sta
     }))
 }
 
-/// Returns at most `limit` mails that failed or were given up, the last one first.
+/// Returns at most `limit` mails that failed or were given up, newest first.
 ///
 /// # Errors
 /// Any database error.
@@ -240,8 +242,8 @@ pub async fn redrive(app: &App, ids: Vec<MailId>) -> Result<usize> {
     redrive_in(app, ids, &[State::Failed, State::GivenUp]).await
 }
 
-/// Has a mail that was given up sent after all, with all its time. One that has been redriven, sent or rejected since stays as
-/// it is.
+/// Has a mail that was given up sent after all, with all its time. One that has been redriven, sent or rejected since
+/// stays as it is.
 ///
 /// # Errors
 /// `NOT_FOUND`, or any database error.
@@ -273,8 +275,8 @@ fn count(mail: &Mail, became: &'static str) {
     match became {
         "sent" => tracing::info!(mail = %id, kind, attempts, "a mail was sent"),
         "tried" => tracing::warn!(mail = %id, kind, attempts, why, "a mail was not accepted and will be retried"),
-        // This is normal: any reset requested for an unknown address ends here. Its line is counted, as that of one that
-        // was sent.
+        // This is normal: any reset requested for an unknown address ends here. Its line is counted, as that of one
+        // that was sent.
         "to_nobody" => tracing::info!(mail = %id, kind, "a mail has no recipient"),
         // So is this: nobody can be kept from asking.
         "withheld" => tracing::info!(mail = %id, kind, why, "a mail was not sent"),

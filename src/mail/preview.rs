@@ -19,7 +19,7 @@ use crate::{
     mail::{
         config::{MailConfig, MailTransport},
         links::Links,
-        templates::{self, Letter, Templates},
+        templates::{self, RenderedMail, Templates},
     },
 };
 
@@ -78,8 +78,8 @@ async fn mail(State(app): State<App>, Path(file): Path<String>) -> Response {
     };
     let written = write(app.part(), app.config.section(), name, tag, app.clock.now());
     match (written, format) {
-        (Some(letter), "html") => page(Html(letter.html)),
-        (Some(letter), "txt") => format!("Subject: {}\n\n{}", letter.subject, letter.text).into_response(),
+        (Some(rendered), "html") => page(Html(rendered.html)),
+        (Some(rendered), "txt") => format!("Subject: {}\n\n{}", rendered.subject, rendered.text).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -91,7 +91,7 @@ pub fn write(
     name: &str,
     tag: &str,
     now: chrono::DateTime<chrono::Utc>,
-) -> Option<Letter> {
+) -> Option<RenderedMail> {
     let language = Language::parse(tag).ok()?;
     let content = templates::sample(name, &config.brand, now)?;
     let unsubscribe = name.starts_with("ticket_").then(|| Links(&config.brand).unsubscribe("a-sample-of-a-token"));

@@ -146,7 +146,7 @@ pub async fn set_counted(connection: &mut Connection, id: MailId, at: DateTime<U
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {id}: {updated} rows"))) }
 }
 
-/// Returns at most `limit` mails that failed or were given up, the last one first.
+/// Returns at most `limit` mails that failed or were given up, newest first.
 pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<Mail>> {
     // Failed and given up, as literals: so the planner sees that the partial index applies.
     let query: mails::BoxedQuery<'_, diesel::pg::Pg> = mails::table.into_boxed();

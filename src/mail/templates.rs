@@ -17,7 +17,7 @@ use crate::{
     identity::user::model::Language,
     mail::{
         config::{Brand, Color},
-        letters::{self, Content, one_line, samples},
+        content::{self, Content, one_line, samples},
         links::Links,
     },
 };
@@ -33,9 +33,9 @@ const MAX_SUBJECT_CHARS: usize = 150;
 /// The background of mail in dark mode, as in `layout.html`.
 const DARK: &str = "#1f2329";
 
-/// A mail in words. It may hold a secret.
+/// A mail as its template renders it. It may hold a secret.
 #[derive(Clone)]
-pub struct Letter {
+pub struct RenderedMail {
     pub subject: String,
     pub text: String,
     pub html: String,
@@ -91,7 +91,7 @@ impl Templates {
     /// # Errors
     /// `INTERNAL_ERROR` if the template fails, which the check at the start rules out but for contents that it did not
     /// think of.
-    pub fn write(&self, content: &Content, language: &Language, unsubscribe: Option<String>) -> Result<Letter> {
+    pub fn write(&self, content: &Content, language: &Language, unsubscribe: Option<String>) -> Result<RenderedMail> {
         let template = content.template();
         let exists = |tag: &&str| self.environment.get_template(&format!("{template}.{tag}.html")).is_ok();
         let tag = language.lookup().find(exists).unwrap_or(FALLBACK);
@@ -110,8 +110,8 @@ impl Templates {
         content: &Content,
         language: &str,
         unsubscribe: Option<String>,
-    ) -> std::result::Result<Letter, minijinja::Error> {
-        let footer = context! { unsubscribe, unsubscribe_label => letters::unsubscribe_label(language) };
+    ) -> std::result::Result<RenderedMail, minijinja::Error> {
+        let footer = context! { unsubscribe, unsubscribe_label => content::unsubscribe_label(language) };
         let (subject, _, text) = self.blocks(content, language, "txt")?;
         let subject: String = one_line(&subject).chars().take(MAX_SUBJECT_CHARS).collect();
         let text = self.layout("txt", context! { subject, language, body => text::tidy(&text), ..footer.clone() })?;
@@ -119,7 +119,7 @@ impl Templates {
         // What a block wrote is escaped already.
         let (preheader, body) = (Value::from_safe_string(one_line(&preheader)), Value::from_safe_string(html));
         let html = self.layout("html", context! { subject, preheader, language, body, ..footer })?;
-        Ok(Letter { subject, text: text::tidy(&text), html, unsubscribe })
+        Ok(RenderedMail { subject, text: text::tidy(&text), html, unsubscribe })
     }
 
     fn blocks(
@@ -159,11 +159,11 @@ impl Templates {
                 }
                 match self.render(&content, language, Some("https://unsubscribe.example".to_owned())) {
                     Err(error) => faults.push(describe(&error, &file)),
-                    Ok(letter) if letter.subject.is_empty() => faults.push(format!("{file}: its subject is empty")),
-                    Ok(letter) => {
+                    Ok(rendered) if rendered.subject.is_empty() => faults.push(format!("{file}: its subject is empty")),
+                    Ok(rendered) => {
                         let token = content.needed_link().and_then(|link| link.split_once('=')).map(|(_, token)| token);
                         let lacks = |text: &str| token.is_some_and(|token| !text.contains(token));
-                        if lacks(&letter.text) || lacks(&letter.html) {
+                        if lacks(&rendered.text) || lacks(&rendered.html) {
                             faults.push(format!("{file}: does not show {{{{ link }}}}"));
                         }
                     }
@@ -215,14 +215,14 @@ pub fn names() -> Vec<&'static str> {
     files::names()
 }
 
-impl std::fmt::Debug for Letter {
+impl std::fmt::Debug for RenderedMail {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Letter")
+        f.write_str("RenderedMail")
     }
 }
 
 /// Contents that a template must be able to render, of which there is one for each name.
-pub fn sample(name: &str, brand: &Brand, now: chrono::DateTime<chrono::Utc>) -> Option<letters::Content> {
+pub fn sample(name: &str, brand: &Brand, now: chrono::DateTime<chrono::Utc>) -> Option<Content> {
     samples::all(Links(brand), now).into_iter().find(|content| content.template() == name)
 }
 

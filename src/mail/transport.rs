@@ -23,13 +23,13 @@ use lettre::{
 };
 
 use crate::mail::config::MailTransport;
-use crate::mail::{id::MailId, model::Kind, templates::Letter};
+use crate::mail::{id::MailId, model::Kind, templates::RenderedMail};
 use mainstay_kernel::{breaker::Circuit, clock::Clock, config::Config};
 
 pub use outbox::Outbox;
 pub use provider::Providers;
 
-/// A letter to be sent. Its `Debug` output shows neither the address nor the text.
+/// A rendered mail to be sent. Its `Debug` output shows neither the address nor the text.
 #[derive(Clone)]
 pub struct OutgoingMail {
     /// The mail's id. The `Message-ID` is derived from it, so it is the same for every attempt.
@@ -39,7 +39,7 @@ pub struct OutgoingMail {
     pub date: DateTime<Utc>,
     /// The recipient's address.
     pub to: String,
-    pub letter: Letter,
+    pub rendered: RenderedMail,
 }
 
 impl fmt::Debug for OutgoingMail {
@@ -134,7 +134,7 @@ impl Sender {
     /// replies, `List-Unsubscribe` (RFC 8058) ends notifications.
     fn automation_headers(&self, mail: &OutgoingMail) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Auto-Submitted", "auto-generated".to_owned())];
-        if let Some(url) = &mail.letter.unsubscribe {
+        if let Some(url) = &mail.rendered.unsubscribe {
             headers.push(("List-Unsubscribe", format!("<{url}>")));
             headers.push(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
         }
@@ -145,7 +145,7 @@ impl Sender {
     fn write(&self, mail: &OutgoingMail) -> Result<Message, Failure> {
         // The parser's message is dropped, because it might quote the address.
         let to: Address = mail.to.parse().map_err(|_| Failure::Rejected("invalid address".to_owned()))?;
-        let Letter { subject, text, html, .. } = &mail.letter;
+        let RenderedMail { subject, text, html, .. } = &mail.rendered;
         let mut message = Message::builder()
             .message_id(Some(self.message_id(mail)))
             .date(mail.date.into())
@@ -172,13 +172,13 @@ mod tests {
     pub(crate) fn mail(to: &str, subject: &str) -> OutgoingMail {
         let date = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let (text, html) = ("one\ntwo".into(), "<p>1</p>".into());
-        let letter = Letter { subject: subject.into(), text, html, unsubscribe: None };
+        let rendered = RenderedMail { subject: subject.into(), text, html, unsubscribe: None };
         OutgoingMail {
             id: MailId(uuid::Uuid::from_u128(7)),
             kind: Kind::OrderConfirmation,
             date,
             to: to.into(),
-            letter,
+            rendered,
         }
     }
 

@@ -90,7 +90,7 @@ pub async fn cancel(
     Ok(cancelled)
 }
 
-/// Returns a page of operations plus one if there are more, and the total unless paging by key.
+/// Returns a page of operations plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any database error.
@@ -104,7 +104,8 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), start, limit + 1).await?, total))
 }
 
-/// Returns a page of an operation's invalid rows plus one if there are more, and the total unless paging by key.
+/// Returns a page of an operation's invalid rows plus one more if another page follows, and the total unless paging by
+/// key.
 ///
 /// # Errors
 /// `NOT_FOUND`.

@@ -116,7 +116,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: OperationI
     row.ok_or_else(|| Error::not_found("operation"))?.try_into()
 }
 
-/// Returns the operations with these ids, in no order.
+/// Returns the operations with these ids, in no particular order.
 pub async fn get_batch(connection: &mut Connection, ids: &[OperationId]) -> Result<Vec<Operation>> {
     let query = operations::table.filter(operations::id.eq_any(ids)).select(Row::as_select());
     let rows: Vec<Row> = query.load(connection).await?;

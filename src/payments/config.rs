@@ -1,4 +1,4 @@
-//! Payments: the gateway and its time limits.
+//! The settings of payments: the gateway and its time limits.
 
 use mainstay_kernel::config::Section;
 use mainstay_kernel::config::Variable;
@@ -10,7 +10,6 @@ use url::{Host, Url};
 
 use mainstay_kernel::{config::Reader, outbound::Bounds};
 
-/// Payments.
 #[derive(Debug, Clone)]
 pub struct PaymentsConfig {
     pub gateway: Gateway,

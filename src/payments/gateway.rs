@@ -154,7 +154,7 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     fn find_refund<'a>(&'a self, refund: RefundId, charge_id: &'a str) -> BoxFuture<'a, Lookup>;
 
     /// Returns the refunds that others can make or return; `None` if all are requested here.
-    fn console(&self) -> Option<&dyn Console>;
+    fn external_refunds(&self) -> Option<&dyn ExternalRefunds>;
 
     /// Returns a page of the gateway's own books, of all times or of what was created there since a time, from the
     /// beginning or from the cursor of an earlier page. It may include refunds of charges made by other users of the
@@ -166,8 +166,8 @@ pub trait Gateway: Subscriptions + fmt::Debug + Send + Sync {
     ) -> BoxFuture<'a, anyhow::Result<Statement>>;
 }
 
-/// The refunds of a gateway that others can make, in a console of its own, or return, as banks do.
-pub trait Console: Send + Sync {
+/// Refunds that others can make, such as in the gateway's own dashboard, or return, as banks do.
+pub trait ExternalRefunds: Send + Sync {
     /// Returns every refund of a charge, whether or not it was requested here.
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>>;
 

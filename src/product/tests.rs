@@ -1,5 +1,6 @@
 //! The configuration of the whole product.
 
+mod events;
 mod masks;
 mod openapi;
 mod reasons;
@@ -79,11 +80,18 @@ fn values_out_of_range_are_refused() {
         ("UPLOAD_SPOOL", "0"),
         ("TOKEN_ISSUER", ""),
         ("POST_URL", "https://shop.example/posts"),
+        ("APP_URL", "https://:password@shop.example"),
         ("WEBHOOK_FIRST_WAIT", "0s"),
         ("REFRESH_TOKEN_TTL", "40000d"),
     ] {
         assert_eq!(invalid_variables(&[(name, value)]), [name], "{value}");
     }
+}
+
+#[test]
+fn the_name_of_the_product_is_measured_in_characters() {
+    assert!(invalid_variables(&[("APP_NAME", &"ü".repeat(100))]).is_empty());
+    assert_eq!(invalid_variables(&[("APP_NAME", &"ü".repeat(101))]), ["APP_NAME"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ impl Handler for SettleSubscription {
         settlement::finish::<Subscription>(app, self.0.0).await
     }
 
-    /// It takes a failure of something else than the gateway to use up the attempts.
+    /// A failure of the gateway uses up no attempts, so something else keeps failing: an alert tells the operators.
     async fn give_up(self, app: &App) -> Result<()> {
         settlement::try_later::<Subscription>(app, self.0.0).await
     }

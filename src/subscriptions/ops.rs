@@ -45,7 +45,7 @@ pub async fn begin(
     let method = PaymentMethod::parse(method)?;
     let account = permit.account(account)?;
     let about = |message: &str| vec![("productId".to_owned(), message.to_owned())];
-    let found = product::some(connection, &[product]).await?.pop().ok_or_else(|| {
+    let found = product::find_all(connection, &[product]).await?.pop().ok_or_else(|| {
         Error::with_message(OrdersReason::ProductUnavailable, "The product does not exist.")
             .about(about("does not exist"))
     })?;
@@ -89,7 +89,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: SubscriptionId) -
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Returns a page of subscriptions plus one if there are more, and the total unless paging by key.
+/// Returns a page of subscriptions plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any database error.

@@ -1,4 +1,4 @@
-//! Subscriptions.
+//! Subscriptions in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;

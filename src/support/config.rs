@@ -1,10 +1,9 @@
-//! Support tickets.
+//! The settings of tickets and their imports.
 
 use std::time::Duration;
 
 use mainstay_kernel::config::{Reader, Section, Variable};
 
-/// Support tickets.
 #[derive(Debug, Clone)]
 pub struct SupportConfig {
     /// Maximum open tickets per customer.

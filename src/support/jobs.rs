@@ -9,7 +9,7 @@ use mainstay_kernel::{
 use tokio_util::sync::CancellationToken;
 
 use crate::support::{
-    import::{job::ImportTickets, ops as import, store as files},
+    import::{job::ImportTickets, ops as import, store as uploads},
     ticket::store as tickets,
 };
 
@@ -35,5 +35,5 @@ pub(super) async fn fold_ticket_counts(app: App) -> Result<usize> {
 }
 
 pub(super) async fn forget_uploads(app: App) -> Result<usize> {
-    in_batches(&app, |connection| Box::pin(files::delete_finished(connection, BATCH))).await
+    in_batches(&app, |connection| Box::pin(uploads::delete_finished(connection, BATCH))).await
 }

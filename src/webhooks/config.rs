@@ -1,4 +1,4 @@
-//! Webhooks, inbound and outbound.
+//! The settings of webhooks, inbound and outbound.
 
 mod secret;
 
@@ -14,7 +14,6 @@ pub(crate) use secret::decode;
 /// Maximum concurrent webhooks to one endpoint.
 pub const PER_ENDPOINT: usize = 8;
 
-/// Webhooks, inbound and outbound.
 #[derive(Debug, Clone)]
 pub struct WebhooksConfig {
     /// The signing secrets of each provider; webhooks of a provider without any are not accepted.

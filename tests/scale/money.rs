@@ -58,7 +58,7 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
         let seen = order::get(connection, Visibility::Account(found.account), id).await?;
         order::items(connection, &seen).await?;
         let price = product::lock(connection, offered).await?;
-        product::some(connection, &[offered]).await?;
+        product::find_all(connection, &[offered]).await?;
         product::get(connection, offered).await?;
         product::total(connection).await?;
         for start in starts(price.key()) {

@@ -77,6 +77,20 @@ export async function read<T>(call: Promise<{ data?: T }>): Promise<T> {
   return (await call).data as T;
 }
 
+type ListResponse<T> = { data: readonly T[]; meta: { nextPageToken?: string } };
+
+/** Reads all pages of a list, one after the other; the token of the first one is empty. */
+export async function readAll<T>(page: (pageToken: string) => Promise<ListResponse<T>>): Promise<T[]> {
+  const items: T[] = [];
+  let pageToken = "";
+  do {
+    const { data, meta } = await page(pageToken);
+    items.push(...data);
+    pageToken = meta.nextPageToken ?? "";
+  } while (pageToken !== "");
+  return items;
+}
+
 export type Query = Record<string, string | readonly string[] | undefined>;
 
 export type Call = { method: string; path: string; query?: Query; body?: unknown; headers?: Record<string, string> };

@@ -13,7 +13,7 @@ import { Bars } from "./home/bars";
 import { Revenue } from "./home/revenue";
 import { Sales } from "./home/sales";
 import { SignIns } from "./home/sign-ins";
-import { Answers, Waiting } from "./home/support";
+import { ResponseTimes, Waiting } from "./home/support";
 import { Tile } from "./home/tile";
 import { Related } from "./kit";
 import { useWork } from "./system/work";
@@ -21,6 +21,8 @@ import { PRIORITIES, type Priority } from "./tickets/api";
 import { useTicketWatch } from "./tickets/watch";
 
 const REFRESH_INTERVAL_MS = 30_000;
+/** The server counts dead jobs up to so many. */
+const MAX_COUNTED_DEAD_JOBS = 10_000;
 const OPEN: ("TICKET_STATUS_OPEN" | "TICKET_STATUS_IN_PROGRESS")[] = ["TICKET_STATUS_OPEN", "TICKET_STATUS_IN_PROGRESS"];
 
 /** Counts what a list would have; the total comes with its first row. */
@@ -42,8 +44,8 @@ export function HomePage() {
   const isStaff = useIsStaff();
   const isAdmin = user.role === "ROLE_ADMIN";
   const client = useQueryClient();
-  const readAgain = () => void client.invalidateQueries({ queryKey: ["tickets"] });
-  useTicketWatch({ onChanged: readAgain, onGap: readAgain });
+  const refetchTickets = () => void client.invalidateQueries({ queryKey: ["tickets"] });
+  useTicketWatch({ onChanged: refetchTickets, onGap: refetchTickets });
   return (
     <PageFrame title={t("Hello, {name}", { name: user.name })}>
       <div className="tiles">
@@ -51,7 +53,7 @@ export function HomePage() {
         <Tickets label={t("In progress")} statuses={["TICKET_STATUS_IN_PROGRESS"]} search={{ status: "TICKET_STATUS_IN_PROGRESS" }} />
         {isStaff && <Tickets label={t("Assigned to me")} statuses={OPEN} assigneeId={user.id} search={{ status: "unresolved", assignee: user.id }} />}
         <Payments label={t("Pending payments")} />
-        {isAdmin && <Dead label={t("Dead events")} />}
+        {isAdmin && <DeadEvents label={t("Dead events")} />}
         {isAdmin && <DeadJobs label={t("Dead jobs")} />}
       </div>
       {isAdmin && <Revenue />}
@@ -61,7 +63,7 @@ export function HomePage() {
           actions={<Link to="/tickets" search={{ status: "unresolved", order: "TICKET_ORDER_CREATE_TIME_ASC" } as never}>{t("All")}</Link>}
           fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, order: "TICKET_ORDER_CREATE_TIME_ASC", pageSize: 6 } }, signal }))} />
       </div>
-      {isStaff && <div className="cards"><Answers />{isAdmin && <Sales />}{isAdmin && <SignIns />}</div>}
+      {isStaff && <div className="cards"><ResponseTimes />{isAdmin && <Sales />}{isAdmin && <SignIns />}</div>}
     </PageFrame>
   );
 }
@@ -80,14 +82,15 @@ function Payments({ label }: { label: string }) {
   return <Tile label={label} count={count} to="/payments" search={{ status: "PAYMENT_STATUS_PENDING" }} />;
 }
 
-function Dead({ label }: { label: string }) {
+function DeadEvents({ label }: { label: string }) {
   const count = useCount(["dead"], (signal) => read(api.GET("/api/v1/inbound-events", { params: { query: { state: "INBOUND_EVENT_STATE_DEAD", pageSize: 1 } }, signal })));
   return <Tile label={label} count={count} to="/inbound-events" search={{ state: "INBOUND_EVENT_STATE_DEAD" }} alarming />;
 }
 
 function DeadJobs({ label }: { label: string }) {
   const { data, error } = useWork();
-  return <Tile label={label} count={{ data: data && { value: Number(data.deadJobCount), more: data.deadJobCount === "10000" }, error }} to="/queue" alarming />;
+  const value = Number(data?.deadJobCount);
+  return <Tile label={label} count={{ data: data && { value, more: value >= MAX_COUNTED_DEAD_JOBS }, error }} to="/queue" alarming />;
 }
 
 /** How many unresolved tickets there are of each priority. */

@@ -1,4 +1,4 @@
-/** What the console's own pages have in common: a list with filters in the address, and buttons for operations. */
+/** What the console's own pages have in common: a list with filters in the URL's query, and buttons for operations. */
 
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
@@ -16,13 +16,14 @@ import { Pager, Table, type Column, type Page } from "../ui/table";
 export type Search = Readonly<Record<string, string | undefined>>;
 export type Fetch<T> = (search: Search, signal: AbortSignal) => Promise<Page<T>>;
 
-export function useAddress(): [Search, (next: Search) => void] {
+/** The parameters in the URL's query, and a function that changes some of them. */
+export function useSearchParams(): [Search, (next: Search) => void] {
   const navigate = useNavigate();
   const search = useSearch({ strict: false }) as Search;
   return [search, (next) => void navigate({ to: ".", search: { ...search, ...next } as never, replace: true })];
 }
 
-/** The number of the page in the address. */
+/** The number of the page that the URL names. */
 export function pageOf(search: Search): number {
   return Math.max(1, Number(search["page"]) || 1);
 }
@@ -38,7 +39,7 @@ type ListPageProps<T> = {
 };
 
 export function ListPage<T extends { id: string }>({ title, name, columns, fetch, filters, actions, lead }: ListPageProps<T>) {
-  const [search, set] = useAddress();
+  const [search, set] = useSearchParams();
   const query = useQuery({
     queryKey: [name, search],
     queryFn: ({ signal }) => fetch(search, signal),
@@ -54,12 +55,12 @@ export function ListPage<T extends { id: string }>({ title, name, columns, fetch
   );
 }
 
-/** A filter of the address with a few values. */
+/** A filter with a few values, kept in the URL's query. */
 export function ChoiceFilter({ name, values }: { name: string; values: readonly string[] }) {
   const t = useText();
   const label = useName();
   const id = useId();
-  const [search, set] = useAddress();
+  const [search, set] = useSearchParams();
   return (
     <div>
       <label htmlFor={id}>{label(name)}</label>
@@ -78,7 +79,7 @@ export function FilterBar({ children }: { children: ReactNode }) {
 
 type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions?: ReactNode; refetchMs?: number | false; empty?: string };
 
-/** A short list on the page of something that it belongs to. */
+/** A short list of what belongs to the resource whose page this is. */
 export function Related<T extends { id: string }>({ title, name, columns, fetch, actions, refetchMs = false, empty }: RelatedProps<T>) {
   const query = useQuery({ queryKey: name, queryFn: ({ signal }) => fetch(signal), refetchInterval: refetchMs });
   return (
@@ -89,7 +90,7 @@ export function Related<T extends { id: string }>({ title, name, columns, fetch,
 }
 
 type ActionProps = {
-  /** `OrderService_CancelOrder`. */
+  /** The `operationId` in the OpenAPI document, such as `OrderService_CancelOrder`. */
   id: string;
   values?: Record<string, string>;
   version?: string;

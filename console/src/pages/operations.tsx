@@ -7,7 +7,7 @@ import { api, read, type Schemas } from "../api/client";
 import { useName, useText } from "../text";
 import { Age, Badge } from "../ui/format";
 import { Card, PageFrame, Skeleton } from "../ui/page";
-import { Problem } from "../ui/problem";
+import { ProblemPage } from "../ui/problem";
 import type { Column } from "../ui/table";
 import { Fields } from "../ui/value";
 import { Action, ListPage, pageOf, Related } from "./kit";
@@ -58,7 +58,7 @@ export function OperationPage() {
     refetchInterval: ({ state }) => (isOver(state.data) ? false : POLL_MS),
   });
   const above = <Link to="/operations">{t("Operations")}</Link>;
-  if (error && !data) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (error && !data) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
   const columns: Column<RowError>[] = [
     { name: "line", label: t("Line"), number: true, cell: (row) => row.line },

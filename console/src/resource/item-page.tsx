@@ -9,7 +9,7 @@ import { NotFound } from "../shell/fallbacks";
 import { useUser } from "../shell/user";
 import { useName, useText } from "../text";
 import { Card, PageFrame, Skeleton } from "../ui/page";
-import { Problem } from "../ui/problem";
+import { Problem, ProblemPage } from "../ui/problem";
 import { Fields } from "../ui/value";
 import { resourceOf, roleName, pathOf, titleOf, versionOf, type Item } from "./model";
 import { OperationButton } from "./operation-button";
@@ -37,7 +37,7 @@ function ResourceItem({ contract, service, item, id }: { contract: Contract; ser
     queryFn: async ({ signal }) => ((await call({ method: "get", path: pathOf(item.get, variables) ?? "" }, signal)) as { data: Values }).data,
   });
   const above = <Link to="/s/$service" params={{ service: service.name }}>{label(service.title)}</Link>;
-  if (error && !data) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (error && !data) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!data) return <Skeleton />;
   const version = versionOf(data);
   const name = titleOf(data);

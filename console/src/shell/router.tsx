@@ -1,4 +1,4 @@
-/** The addresses of the pages. Each page's code is loaded when it is first opened. */
+/** The URLs of the pages. Each page's code is loaded when it is first opened. */
 
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, type RouteComponent } from "@tanstack/react-router";
 

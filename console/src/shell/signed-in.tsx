@@ -12,7 +12,7 @@ import { Problem } from "../ui/problem";
 import { createConsoleRouter } from "./router";
 import { UserContext, useMe } from "./user";
 
-const ATTEMPTS = 2;
+const MAX_RETRIES = 2;
 const MAX_WAIT_S = 10;
 
 function createClient(): QueryClient {
@@ -21,7 +21,7 @@ function createClient(): QueryClient {
       queries: {
         staleTime: 10_000,
         // A read is safe to repeat; what the server refuses for good is not worth it.
-        retry: (count, error) => count < ATTEMPTS && asApiError(error).retryable,
+        retry: (count, error) => count < MAX_RETRIES && asApiError(error).retryable,
         retryDelay: (count, error) => Math.min(asApiError(error).retryAfter ?? 2 ** count, MAX_WAIT_S) * 1000,
       },
     },

@@ -1,4 +1,4 @@
-/** The files of something, and more of them. */
+/** The files that are attached to something, and the inputs that add some. */
 
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useState, type ReactNode } from "react";
@@ -49,10 +49,10 @@ function Remove({ name, onPress }: { name: string; onPress: () => void }) {
   return <button type="button" className="quiet icon" aria-label={t("Remove {name}", { name })} title={t("Remove")} onClick={onPress}>✕</button>;
 }
 
-type PickProps = { accountId?: string | undefined; accept?: readonly string[]; purpose?: StoredFile["purpose"]; label?: ReactNode; multiple?: boolean; disabled?: boolean; onUploaded: (files: StoredFile[]) => void };
+type UploadButtonProps = { accountId?: string | undefined; accept?: readonly string[]; purpose?: StoredFile["purpose"]; label?: ReactNode; multiple?: boolean; disabled?: boolean; onUploaded: (files: StoredFile[]) => void };
 
 /** A button that uploads what is chosen. */
-export function UploadButton({ accountId, accept, purpose = "FILE_PURPOSE_ATTACHMENT", label, multiple = true, disabled = false, onUploaded }: PickProps) {
+export function UploadButton({ accountId, accept, purpose = "FILE_PURPOSE_ATTACHMENT", label, multiple = true, disabled = false, onUploaded }: UploadButtonProps) {
   const t = useText();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();

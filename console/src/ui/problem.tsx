@@ -4,6 +4,7 @@ import { createContext, useContext, type ReactNode } from "react";
 
 import { asApiError, type ApiError } from "../api/errors";
 import { useName, useText, type Text } from "../text";
+import { PageFrame } from "./page";
 import { toast } from "./toast";
 
 /** How a request id leads to what the servers logged, for those who may see it. */
@@ -50,6 +51,13 @@ export function Problem({ error, onRetry, children }: { error: unknown; onRetry?
       <RequestId error={problem} />
     </div>
   );
+}
+
+/** The page of a resource that could not be read. */
+export function ProblemPage({ error, above, onRetry }: { error: unknown; above: ReactNode; onRetry: () => void }) {
+  const t = useText();
+  const title = asApiError(error).status === 404 ? t("Not found") : t("Something went wrong");
+  return <PageFrame title={title} above={above}><Problem error={error} onRetry={onRetry} /></PageFrame>;
 }
 
 function FieldProblems({ error }: { error: ApiError }) {

@@ -8,7 +8,7 @@ pub mod policy;
 #[expect(
     missing_docs,
     clippy::len_without_is_empty,
-    reason = "prost documents what the .proto files do, and no module; one rule for strings is called len"
+    reason = "prost copies the comments of .proto files, and writes none for modules; one rule for strings is called len"
 )]
 pub mod proto;
 pub mod reason;

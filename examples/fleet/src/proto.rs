@@ -1,6 +1,6 @@
 //! The generated messages, clients and servers, nested like their packages.
 
-#![expect(missing_docs, reason = "prost documents what the .proto files do, and no module")]
+#![expect(missing_docs, reason = "prost copies the comments of the .proto files, and writes none for modules")]
 
 include!(concat!(env!("OUT_DIR"), "/contract.rs"));
 include!(concat!(env!("OUT_DIR"), "/validation.rs"));

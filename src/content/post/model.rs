@@ -79,8 +79,8 @@ impl State {
     /// Schedules the post, or changes the time.
     ///
     /// # Errors
-    /// `POST_PUBLISHED` if it is already published, `VALIDATION_FAILED` for a time that is not in the future, or too far
-    /// in it.
+    /// `POST_PUBLISHED` if it is already published, `VALIDATION_FAILED` for a time that is not in the future, or too
+    /// far in it.
     pub fn schedule(self, at: DateTime<Utc>, now: DateTime<Utc>) -> Result<Self> {
         if self.is_published() {
             return Err(ContentReason::PostPublished.into());
@@ -133,7 +133,7 @@ pub struct Post {
     /// The author's account.
     pub account: AccountId,
     pub author: UserId,
-    /// The name in addresses, which no other post has.
+    /// The name in URLs, which no other post has.
     pub slug: String,
     pub content: Content,
     pub state: State,

@@ -118,7 +118,8 @@ fn manages_posts_of(permit: &Permit, author: UserId) -> bool {
     }
 }
 
-/// Returns a post: a published one to anyone, any other to those who manage it. Its text is empty unless it is asked for.
+/// Returns a post: a published one to anyone, any other to those who manage it. Its text is empty unless it is asked
+/// for.
 ///
 /// # Errors
 /// `NOT_FOUND`.
@@ -160,7 +161,8 @@ pub async fn published_page(
     Ok((revision, self::list(connection, list, start, limit).await?))
 }
 
-/// Returns a page of posts without their texts, plus one if there are more, and the total unless paging by key.
+/// Returns a page of posts without their texts, plus one more if another page follows, and the total unless paging by
+/// key.
 pub async fn list(
     connection: &mut Connection,
     list: &List,

@@ -1,4 +1,4 @@
-//! Posts.
+//! Posts in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::{dsl::Select, prelude::*};
@@ -155,7 +155,7 @@ fn words(list: &List) -> Option<String> {
     }
 }
 
-/// Selects the ids of the matching posts, in no order, up to one more than [`count::BOUND`].
+/// Selects the ids of the matching posts, in no particular order, up to one more than [`count::BOUND`].
 fn matching_ids<'q>(list: &List) -> Select<Boxed<'q>, posts::id> {
     let mut query = filtered_query(list);
     query = match (words(list), list) {

@@ -1,5 +1,5 @@
-//! The store of the log, with a pool, a deadline and a circuit breaker of its own; and the last lines of this process,
-//! which need none.
+//! The stored log, with a connection pool, a deadline and a circuit breaker of its own; and the last lines of this
+//! process, which are kept in memory.
 
 use std::{
     collections::VecDeque,
@@ -23,10 +23,10 @@ use crate::dashboard::system_log::{model::Line, store, stored::StoredLine};
 pub const POOL_SIZE: u32 = 4;
 /// The longest that the store may take.
 pub const DEADLINE: Duration = Duration::from_secs(1);
-/// How long nothing is sent to a store that does not answer.
+/// How long nothing is sent to a store that does not respond: at first, and at most.
 const INITIAL_BACKOFF: Duration = Duration::from_secs(1);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// The last lines of this process.
+/// How many of the last lines of this process are kept.
 const MAX_RECENT: usize = 2_000;
 
 /// The log. Cheap to clone.
@@ -66,15 +66,16 @@ impl SystemLogs {
     /// less long than the store may take gives the call up, which says nothing about the store.
     ///
     /// # Errors
-    /// `UNAVAILABLE` if the store is known not to answer, `DEADLINE_EXCEEDED`, and any error of `run`.
+    /// `UNAVAILABLE` while the circuit is open, `DEADLINE_EXCEEDED`, and any error of `run`.
     pub async fn run<T>(&self, searches: bool, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let admitted = self.breaker.clone().admit();
-        let admitted = admitted.map_err(|_| Error::unavailable(anyhow::anyhow!("the store of the log rests")))?;
-        let ran = match tokio::time::timeout(DEADLINE, self.database.autocommit(run)).await {
-            Ok(ran) => ran,
+        let admitted =
+            admitted.map_err(|_| Error::unavailable(anyhow::anyhow!("the circuit of the log's store is open")))?;
+        let outcome = match tokio::time::timeout(DEADLINE, self.database.autocommit(run)).await {
+            Ok(outcome) => outcome,
             Err(_) => Err(Error::new(Reason::DeadlineExceeded)),
         };
-        admitted.settle(match &ran {
+        admitted.settle(match &outcome {
             Ok(_) => Verdict::Alive,
             // Somebody else holds a lock.
             Err(error) if error.reason() == Reason::Conflict => Verdict::Alive,
@@ -82,14 +83,14 @@ impl SystemLogs {
             Err(error) if error.reason() == Reason::Unavailable && self.is_busy() => Verdict::Unknown,
             Err(_) => Verdict::Unavailable,
         });
-        if let Err(error) = &ran {
-            tracing::warn!(error = error.detail(), "the store of the log does not answer");
+        if let Err(error) = &outcome {
+            tracing::warn!(error = error.detail(), "a call to the store of the log failed");
         }
-        ran
+        outcome
     }
 
-    /// Whether every connection is in use, as when several callers search: then who waited for one in vain has shown nothing,
-    /// and those who have them tell soon enough.
+    /// Whether every connection is in use, as when several callers search. That a call got none then says nothing about
+    /// the store; the calls that have them soon will.
     fn is_busy(&self) -> bool {
         let (open, idle) = self.database.connections();
         open.saturating_sub(idle) >= POOL_SIZE

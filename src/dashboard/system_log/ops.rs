@@ -15,14 +15,14 @@ use crate::dashboard::system_log::{
 /// A page of the log.
 #[derive(Debug)]
 pub struct Page {
-    /// The lines, plus one if there are more.
+    /// The lines, plus one more if another page follows.
     pub lines: Vec<Line>,
     /// Whether all but the last lines of this process are missing.
     pub is_degraded: bool,
 }
 
-/// Returns a page of the log. Succeeds whatever the store does, within its deadline. The lines may lack their whole texts
-/// unless these are asked for.
+/// Returns a page of the log. Succeeds whatever the store does, within its deadline. The lines may lack their whole
+/// texts unless these are asked for.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if the end is not after the start.

@@ -1,8 +1,8 @@
 //! Files: who may upload, read and delete which, within the space of an account.
 //!
-//! The storage and Postgres can't commit together. So an object is registered before it is written, with the time at which
-//! it is to be deleted; the transaction that records the file keeps it; and what nobody keeps is deleted. Nothing is written
-//! twice to one place.
+//! The storage and Postgres can't commit together. So an object is registered before it is written, with the time at
+//! which it is to be deleted; the transaction that records the file keeps it; and what nobody keeps is deleted. Nothing
+//! is written twice to one place.
 
 mod content;
 mod links;
@@ -37,7 +37,8 @@ pub(crate) use store::{claim_deletable, keep, register, release};
 pub(crate) use transfer::hex;
 pub use transfer::{Target, download, upload_target};
 
-/// How much longer than its file's URL is valid the place for an upload is kept: a PUT that began in time may end later.
+/// How much longer than its file's URL is valid the place for an upload is kept: a PUT that began in time may end
+/// later.
 const UPLOAD_GRACE: TimeDelta = TimeDelta::hours(2);
 /// How much longer the place is kept once this server takes no upload for it any more: longer than [`MAX_STORING`].
 const STORING_GRACE: TimeDelta = TimeDelta::minutes(10);
@@ -66,7 +67,8 @@ impl Limits {
         }
     }
 
-    /// Returns from when on nothing more can arrive for a file that is completed or removed now; `None`: as was planned.
+    /// Returns from when on nothing more can arrive for a file that is completed or removed now; `None`: as was
+    /// planned.
     fn uploads_end(self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.takes_uploads.then(|| now + STORING_GRACE)
     }
@@ -184,7 +186,7 @@ pub(crate) async fn of_link(connection: &mut Connection, id: FileId) -> Result<F
     store::get(connection, Some(mainstay_kernel::caller::Visibility::All), id).await
 }
 
-/// Returns a page of files plus one if there are more, and the total unless paging by key.
+/// Returns a page of files plus one more if another page follows, and the total unless paging by key.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,
@@ -217,8 +219,8 @@ pub async fn delete(
     reclaim(connection, vec![file], limits.uploads_end(now), now).await
 }
 
-/// Gives the contents of removed files up, and their space back: at once, or with what was uploaded for them if it is still
-/// there. That is deleted at `uploads_end`, if this is sooner than planned.
+/// Gives the contents of removed files up, and their space back: at once, or with what was uploaded for them if it is
+/// still there. That is deleted at `uploads_end`, if this is sooner than planned.
 async fn reclaim(
     connection: &mut Connection,
     removed: Vec<File>,
@@ -273,8 +275,8 @@ pub async fn forget(app: &App, keys: Vec<String>) -> Result<()> {
 /// Files that one transaction deletes.
 const BATCH: i64 = 100;
 
-/// Gives up uploads that were not completed in time, and deletes files that nothing referred to for long enough; returns
-/// how many.
+/// Gives up uploads that were not completed in time, and deletes files that nothing referred to for long enough;
+/// returns how many.
 ///
 /// # Errors
 /// Any database error.

@@ -1,4 +1,4 @@
-//! Accounts.
+//! Accounts in SQL.
 
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;

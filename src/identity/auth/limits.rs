@@ -1,11 +1,12 @@
-//! The limits on guessing passwords and on causing mail, in terms of `RATE_LIMIT_LOGIN`, which is q in w.
+//! The limits on guessing passwords and on causing mail, in terms of `RATE_LIMIT_LOGIN`, which is q
+//! attempts per window w.
 //!
 //! | limit | counts | admits | against |
 //! |---|---|---|---|
-//! | `login` | wrong passwords of an account, from one network | q in w | guessing a password |
-//! | `login-network` | wrong passwords from one network | 10 q in w | guessing at many accounts |
-//! | `login-account` | wrong passwords of an account, from networks it has not signed in from | 10 q a day | guessing from many networks |
-//! | `mail-request` | registrations and resets from one network | 10 q in w | mail to many addresses |
+//! | `login` | wrong passwords of an account, from one network | q per w | guessing a password |
+//! | `login-network` | wrong passwords from one network | 10 q per w | guessing at many accounts |
+//! | `login-account` | wrong passwords of an account, from networks it has not signed in from | 10 q per day | guessing from many networks |
+//! | `mail-request` | registrations and resets from one network | 10 q per w | mail to many addresses |
 //!
 //! So nobody else can use up the attempts of an account's owner where the owner has signed in before; elsewhere a reset
 //! makes the network known. An account that does not exist is limited in the same way.
@@ -20,20 +21,20 @@ use mainstay_kernel::{
     rate_limit::{AttemptLimit, CountedAttempt, network},
 };
 
-/// How many times as many attempts a limit admits that many people share, or that has to hold for a day.
-const MANY: u32 = 10;
+/// How many times as much a limit admits that many people share, or that holds for a day.
+const FACTOR: u32 = 10;
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn many(quota: Quota) -> Quota {
-    Quota { requests: quota.requests.saturating_mul(MANY), ..quota }
+fn widened(quota: Quota) -> Quota {
+    Quota { requests: quota.requests.saturating_mul(FACTOR), ..quota }
 }
 
 fn login_attempts(app: &App) -> Quota {
     app.config.section::<IdentityConfig>().login_attempts
 }
 
-/// Counts an attempt to sign in, and tells whether the account has signed in from the network before. One that does not
-/// fail by its password is to be taken back.
+/// Counts an attempt to sign in, and tells whether the account has signed in from the network before. The caller takes
+/// the attempt back unless its password was wrong.
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
@@ -41,10 +42,10 @@ pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Re
     let quota = login_attempts(app);
     let both = [email.as_str().as_bytes(), &[0], &network(from)].concat();
     let mut limits =
-        vec![AttemptLimit::new("login", &both, quota), AttemptLimit::of_network("login-network", from, many(quota))];
+        vec![AttemptLimit::new("login", &both, quota), AttemptLimit::of_network("login-network", from, widened(quota))];
     let is_known = app.part::<KnownNetworks>().contains(email, from).await;
     if !is_known {
-        let slow = Quota { window: quota.window.max(DAY), ..many(quota) };
+        let slow = Quota { window: quota.window.max(DAY), ..widened(quota) };
         limits.push(AttemptLimit::new("login-account", email.as_str().as_bytes(), slow));
     }
     Ok((app.limiter.attempt(&limits).await?, is_known))
@@ -55,6 +56,6 @@ pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Re
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
 pub(crate) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
-    let limit = AttemptLimit::of_network("mail-request", from, many(login_attempts(app)));
+    let limit = AttemptLimit::of_network("mail-request", from, widened(login_attempts(app)));
     app.limiter.attempt(&[limit]).await.map(drop)
 }

@@ -1,7 +1,7 @@
 //! The networks from which an account has signed in, in Redis: guesses from elsewhere must not keep its owner out.
 //!
-//! They are bounded for each account. Whoever has a password may sign in from any number of networks, and must fill neither
-//! Redis nor its stand-in, which has the sessions of everybody.
+//! They are bounded for each account. Whoever has a password may sign in from any number of networks, and must fill
+//! neither Redis nor its stand-in, which has the sessions of everybody.
 
 use std::{net::IpAddr, sync::LazyLock, time::Duration};
 
@@ -14,10 +14,12 @@ use mainstay_kernel::{
     redis::{Redis, Script, Table, Unavailable},
 };
 
-/// The most networks from which an account is known; beyond it, the one it has not signed in from for longest is forgotten.
+/// The most networks from which an account is known; beyond it, the one it has not signed in from for longest is
+/// forgotten.
 const MAX_PER_ACCOUNT: usize = 100;
 
-/// Adds a network, or renews it, and keeps the last ones. KEYS: the account's. ARGV: network, milliseconds, the most.
+/// Adds a network, or renews it, and keeps the newest ones. KEYS: the account's. ARGV: network, lifetime in
+/// milliseconds, how many to keep.
 static REMEMBER: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local time = redis.call('TIME')
@@ -28,7 +30,8 @@ static REMEMBER: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Returns 1 if a network was added less than so long ago. KEYS: the account's. ARGV: network, milliseconds.
+/// Returns 1 if a network was added or renewed within its lifetime. KEYS: the account's. ARGV: network, lifetime in
+/// milliseconds.
 static CONTAINS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "local at = redis.call('ZSCORE', KEYS[1], ARGV[1])

@@ -7,7 +7,7 @@ use crate::identity::{
     registration::ops::{self as registration, NewUser},
     session::{
         ops as session,
-        service::{client, device, pair},
+        service::{client_address, device, pair},
     },
     user::{
         model::{EmailAddress, Language},
@@ -33,7 +33,7 @@ fn language(tag: Option<&str>) -> Result<Option<Language>> {
 #[tonic::async_trait]
 impl AuthService for Auth {
     async fn register(&self, request: Request<pb::RegisterRequest>) -> Reply<pb::RegisterResponse> {
-        let from = client(&request);
+        let from = client_address(&request);
         let call = Call::admit(request)?;
         let language = language(call.message.language.as_deref())?.unwrap_or_default();
         registration::request(&self.app, EmailAddress::parse(&call.message.email)?, language, from).await?;
@@ -44,7 +44,7 @@ impl AuthService for Auth {
         &self,
         request: Request<pb::ConfirmRegistrationRequest>,
     ) -> Reply<pb::ConfirmRegistrationResponse> {
-        let from = client(&request);
+        let from = client_address(&request);
         let mut call = Call::admit(request)?;
         let message = std::mem::take(&mut call.message);
         let pb::ConfirmRegistrationRequest { token, password, name, account_name, language: tag } = message;
@@ -54,7 +54,7 @@ impl AuthService for Auth {
     }
 
     async fn login(&self, request: Request<pb::LoginRequest>) -> Reply<pb::LoginResponse> {
-        let (device, from) = (device(&request), client(&request));
+        let (device, from) = (device(&request), client_address(&request));
         let mut call = Call::admit(request)?;
         let pb::LoginRequest { email, password } = std::mem::take(&mut call.message);
         let email = EmailAddress::parse(&email)?;
@@ -78,7 +78,7 @@ impl AuthService for Auth {
         &self,
         request: Request<pb::RequestPasswordResetRequest>,
     ) -> Reply<pb::RequestPasswordResetResponse> {
-        let from = client(&request);
+        let from = client_address(&request);
         let call = Call::admit(request)?;
         ops::request_reset(&self.app, EmailAddress::parse(&call.message.email)?, from).await?;
         call.read(pb::RequestPasswordResetResponse {})
@@ -88,7 +88,7 @@ impl AuthService for Auth {
         &self,
         request: Request<pb::ConfirmPasswordResetRequest>,
     ) -> Reply<pb::ConfirmPasswordResetResponse> {
-        let from = client(&request);
+        let from = client_address(&request);
         let mut call = Call::admit(request)?;
         let pb::ConfirmPasswordResetRequest { token, password } = std::mem::take(&mut call.message);
         ops::confirm_reset(&self.app, &token, password.into(), from).await?;

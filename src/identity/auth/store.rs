@@ -7,7 +7,8 @@ use diesel_async::RunQueryDsl;
 use crate::schema::password_resets;
 use mainstay_kernel::{database::Connection, error::Result, id::UserId};
 
-/// Stores the hash of a token, or the later expiry of one that is known, and removes expired ones. A used one stays used.
+/// Stores the hash of a token, or the later expiry of one that is known, and removes expired ones. A used one stays
+/// used.
 pub async fn insert(
     connection: &mut Connection,
     token_hash: [u8; 32],
@@ -28,7 +29,7 @@ pub async fn insert(
 }
 
 /// Whether a token is valid.
-pub async fn is_good(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
+pub async fn is_valid(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
     let query = password_resets::table.find(token_hash.to_vec()).filter(password_resets::used_at.is_null());
     let query = query.filter(password_resets::expires_at.gt(now)).select(password_resets::user_id);
     Ok(query.first::<UserId>(connection).await.optional()?.is_some())
@@ -37,11 +38,11 @@ pub async fn is_good(connection: &mut Connection, token_hash: [u8; 32], now: Dat
 /// Uses up a token, and with it every other token of its user. Returns `None` if the token is invalid or a concurrent
 /// request used it first.
 pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<Option<UserId>> {
-    let good = password_resets::table
+    let valid = password_resets::table
         .filter(password_resets::token_hash.eq(token_hash.to_vec()))
         .filter(password_resets::used_at.is_null())
         .filter(password_resets::expires_at.gt(now));
-    let used = diesel::update(good).set(password_resets::used_at.eq(now)).returning(password_resets::user_id);
+    let used = diesel::update(valid).set(password_resets::used_at.eq(now)).returning(password_resets::user_id);
     let Some(user) = used.get_result::<UserId>(connection).await.optional()? else { return Ok(None) };
     let others = password_resets::table.filter(password_resets::user_id.eq(user));
     let others = others.filter(password_resets::used_at.is_null());
@@ -52,7 +53,7 @@ pub async fn take(connection: &mut Connection, token_hash: [u8; 32], now: DateTi
 /// Removes at most `limit` resets that expired before `before`; returns how many.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let expired = password_resets::table.filter(password_resets::expires_at.lt(before));
-    let some: Vec<Vec<u8>> = expired.select(password_resets::token_hash).limit(limit).load(connection).await?;
-    let some = password_resets::table.filter(password_resets::token_hash.eq_any(some));
-    Ok(diesel::delete(some).execute(connection).await?)
+    let hashes: Vec<Vec<u8>> = expired.select(password_resets::token_hash).limit(limit).load(connection).await?;
+    let rows = password_resets::table.filter(password_resets::token_hash.eq_any(hashes));
+    Ok(diesel::delete(rows).execute(connection).await?)
 }

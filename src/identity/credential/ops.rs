@@ -96,7 +96,7 @@ async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     let found = app.database.autocommit(async move |connection| service_key::with_hash(connection, id).await).await?;
     let (key, hash) = found.ok_or(Reason::InvalidToken)?;
     let same: bool = token::hash(secret).ct_eq(&hash).into();
-    if !same || !key.is_good(app.clock.now()) {
+    if !same || !key.is_valid(app.clock.now()) {
         return Err(Reason::InvalidToken.into());
     }
     // A scope that no method of this version asks for permits nothing.

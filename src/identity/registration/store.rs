@@ -1,4 +1,4 @@
-//! Registrations.
+//! Registrations in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -57,23 +57,23 @@ pub async fn set_token(
 }
 
 /// Whether a token is valid.
-pub async fn is_good(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
-    let good = registrations::table.filter(registrations::token_hash.eq(token_hash.to_vec()));
-    let good = good.filter(registrations::expires_at.gt(now)).select(registrations::id);
-    Ok(good.first::<RegistrationId>(connection).await.optional()?.is_some())
+pub async fn is_valid(connection: &mut Connection, token_hash: [u8; 32], now: DateTime<Utc>) -> Result<bool> {
+    let valid = registrations::table.filter(registrations::token_hash.eq(token_hash.to_vec()));
+    let valid = valid.filter(registrations::expires_at.gt(now)).select(registrations::id);
+    Ok(valid.first::<RegistrationId>(connection).await.optional()?.is_some())
 }
 
-/// Uses up a token, and with it every other registration of its address; returns the address and its language, or `None` if the token is invalid or a
-/// concurrent request used it first.
+/// Uses up a token, and with it every other registration of its address. Returns the address and its language, or
+/// `None` if the token is invalid or a concurrent request used it first.
 pub async fn take(
     connection: &mut Connection,
     token_hash: [u8; 32],
     now: DateTime<Utc>,
 ) -> Result<Option<(EmailAddress, Language)>> {
-    let good = registrations::table
+    let valid = registrations::table
         .filter(registrations::token_hash.eq(token_hash.to_vec()))
         .filter(registrations::expires_at.gt(now));
-    let used = diesel::delete(good).returning((registrations::id, registrations::email, registrations::language));
+    let used = diesel::delete(valid).returning((registrations::id, registrations::email, registrations::language));
     let used: Option<(RegistrationId, String, String)> = used.get_result(connection).await.optional()?;
     let Some((id, email, language)) = used else { return Ok(None) };
     diesel::delete(registrations::table.filter(registrations::email.eq(&email))).execute(connection).await?;
@@ -83,6 +83,6 @@ pub async fn take(
 /// Removes at most `limit` registrations that expired before `before`; returns how many.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
     let expired = registrations::table.filter(registrations::expires_at.lt(before));
-    let some: Vec<RegistrationId> = expired.select(registrations::id).limit(limit).load(connection).await?;
-    Ok(diesel::delete(registrations::table.filter(registrations::id.eq_any(some))).execute(connection).await?)
+    let ids: Vec<RegistrationId> = expired.select(registrations::id).limit(limit).load(connection).await?;
+    Ok(diesel::delete(registrations::table.filter(registrations::id.eq_any(ids))).execute(connection).await?)
 }

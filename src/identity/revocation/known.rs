@@ -1,4 +1,4 @@
-//! The revocations that this instance knows.
+//! What all tasks of this instance share of the revocations.
 
 use std::{
     sync::{Arc, PoisonError, RwLock, Weak},
@@ -12,7 +12,7 @@ use crate::identity::revocation::model::{Revocation, RevocationSet, TokenClaims}
 pub struct KnownRevocations(Arc<RwLock<RevocationSet>>);
 
 impl KnownRevocations {
-    /// Returns whether a token that was found good at `checked_at` still is.
+    /// Returns whether a token that was found valid at `checked_at` still is.
     pub fn allow(&self, token: TokenClaims, checked_at: Instant) -> bool {
         self.0.read().unwrap_or_else(PoisonError::into_inner).allows(token, checked_at, Instant::now())
     }

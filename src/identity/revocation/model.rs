@@ -49,7 +49,7 @@ impl RevocationSet {
         self.read_at = Some(read_at);
     }
 
-    /// Returns whether a token that was found good at `checked_at` still is, as far as this instance knows.
+    /// Returns whether a token that was found valid at `checked_at` still is, as far as this instance knows.
     pub fn allows(&self, token: TokenClaims, checked_at: Instant, now: Instant) -> bool {
         let known_at = self.read_at.map_or(checked_at, |read_at| read_at.max(checked_at));
         now.saturating_duration_since(known_at) < MAX_STALENESS && !self.ends(token)

@@ -1,4 +1,4 @@
-//! Revocations.
+//! Revocations in SQL.
 
 use std::time::Duration;
 
@@ -54,8 +54,8 @@ pub async fn since(connection: &mut Connection, period: Duration) -> Result<Vec<
     Ok(rows.into_iter().map(|Row { subject, epoch }| Revocation { subject, epoch }).collect())
 }
 
-/// Removes at most `limit` revocations that are older than `age`, by the clock of Postgres, which timed them; returns how
-/// many.
+/// Removes at most `limit` revocations that are older than `age`, by the clock of Postgres, which timed them; returns
+/// how many.
 pub async fn delete_expired(connection: &mut Connection, age: TimeDelta, limit: i64) -> Result<usize> {
     // The condition is repeated, because a user may begin one more epoch in between.
     const SQL: &str = "DELETE FROM revocations WHERE revoked_at < statement_timestamp() - $1 * interval '1 second' \

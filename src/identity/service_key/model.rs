@@ -12,7 +12,7 @@ use mainstay_kernel::{
 pub struct Draft {
     /// What the key is for.
     pub name: String,
-    /// The names of the contract's scopes.
+    /// The scopes that the key grants, by their names in the contract.
     pub scopes: Vec<String>,
     /// When the key expires; `None` if never.
     pub expires_at: Option<DateTime<Utc>>,
@@ -24,7 +24,7 @@ pub struct ServiceKey {
     pub id: ServiceKeyId,
     /// What the key is for.
     pub name: String,
-    /// The names of the contract's scopes.
+    /// The scopes that the key grants, by their names in the contract.
     pub scopes: Vec<String>,
     /// The admin who created the key.
     pub created_by: UserId,
@@ -38,7 +38,7 @@ pub struct ServiceKey {
 
 impl ServiceKey {
     /// Returns whether the key is valid.
-    pub fn is_good(&self, now: DateTime<Utc>) -> bool {
+    pub fn is_valid(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 

@@ -43,8 +43,8 @@ pub async fn create(
     Ok((key, secret))
 }
 
-/// Returns a page of keys, or of those that a user created, plus one if there are more, and the total unless paging by
-/// key.
+/// Returns a page of keys, or of those that a user created, plus one more if another page follows, and the total unless
+/// paging by key.
 pub async fn list(
     connection: &mut Connection,
     _permit: Permit,

@@ -1,4 +1,4 @@
-//! Service keys.
+//! Service keys in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -96,8 +96,8 @@ pub async fn total(connection: &mut Connection, created_by: Option<UserId>) -> R
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn revoke(connection: &mut Connection, id: ServiceKeyId, now: DateTime<Utc>) -> Result<()> {
-    let good = service_keys::table.filter(service_keys::id.eq(id)).filter(service_keys::revoked_at.is_null());
-    let revoked = diesel::update(good).set(service_keys::revoked_at.eq(now)).execute(connection).await?;
+    let active = service_keys::table.filter(service_keys::id.eq(id)).filter(service_keys::revoked_at.is_null());
+    let revoked = diesel::update(active).set(service_keys::revoked_at.eq(now)).execute(connection).await?;
     match revoked {
         1 => Ok(()),
         0 => get(connection, id).await.map(drop),

@@ -28,11 +28,11 @@ pub struct SessionRpcs {
 /// Reads the device from a request: its user agent and address.
 pub(crate) fn device<M>(request: &Request<M>) -> Device {
     let user_agent = request.metadata().get("user-agent").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Device::new(user_agent, client(request).to_string())
+    Device::new(user_agent, client_address(request).to_string())
 }
 
 /// Reads the client's address from a request. Requests without one bypassed the server's listener.
-pub(crate) fn client<M>(request: &Request<M>) -> IpAddr {
+pub(crate) fn client_address<M>(request: &Request<M>) -> IpAddr {
     request.extensions().get().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |&ClientAddress(address)| address)
 }
 

@@ -53,9 +53,9 @@ pub struct Key {
     id: String,
     x: String,
     life: Life,
-    verifies: DecodingKey,
+    decoding: DecodingKey,
     /// The private key; `None` if it was sealed under another secret, in which case the key only verifies.
-    signs: Option<EncodingKey>,
+    encoding: Option<EncodingKey>,
 }
 
 impl std::fmt::Debug for Key {
@@ -76,8 +76,8 @@ impl Key {
         }
         let x = URL_SAFE_NO_PAD.encode(&sealed.public_key);
         Ok(Self {
-            verifies: DecodingKey::from_ed_components(&x).map_err(Error::internal)?,
-            signs: private.map(|private| EncodingKey::from_ed_der(private.expose_secret())),
+            decoding: DecodingKey::from_ed_components(&x).map_err(Error::internal)?,
+            encoding: private.map(|private| EncodingKey::from_ed_der(private.expose_secret())),
             id: sealed.id,
             x,
             life: sealed.life,
@@ -91,19 +91,19 @@ impl Key {
 
     /// The private key; `None` if the key only verifies.
     pub(crate) fn signing(&self) -> Option<&EncodingKey> {
-        self.signs.as_ref()
+        self.encoding.as_ref()
     }
 
     pub(crate) fn verifying(&self) -> &DecodingKey {
-        &self.verifies
+        &self.decoding
     }
 }
 
 /// The keys that sign, will sign, or signed tokens that may still be valid.
 #[derive(Debug, Default)]
-pub struct Ring(Vec<Key>);
+pub struct KeyRing(Vec<Key>);
 
-impl Ring {
+impl KeyRing {
     /// Opens stored keys.
     ///
     /// # Errors
@@ -114,8 +114,8 @@ impl Ring {
 
     /// Returns the key that signs now.
     pub fn signing(&self, now: DateTime<Utc>) -> Option<&Key> {
-        let able = self.0.iter().filter(|key| key.signs.is_some() && key.life.signs(now));
-        able.max_by_key(|key| key.life.signs_from)
+        let candidates = self.0.iter().filter(|key| key.encoding.is_some() && key.life.signs(now));
+        candidates.max_by_key(|key| key.life.signs_from)
     }
 
     /// Returns the key of a `kid`, while tokens it signed may be valid.
@@ -125,8 +125,8 @@ impl Ring {
 
     /// Whether a new key is due: no key can sign, or the newest one is old.
     pub fn wants_rotation(&self, now: DateTime<Utc>, age: TimeDelta) -> bool {
-        let able = self.0.iter().filter(|key| key.signs.is_some() && key.life.retired_at.is_none());
-        able.max_by_key(|key| key.life.created_at).is_none_or(|newest| newest.life.is_old(now, age))
+        let candidates = self.0.iter().filter(|key| key.encoding.is_some() && key.life.retired_at.is_none());
+        candidates.max_by_key(|key| key.life.created_at).is_none_or(|newest| newest.life.is_old(now, age))
     }
 
     /// Returns the JSON Web Key Set: every key that a valid token may name, now or soon.
@@ -153,7 +153,7 @@ mod tests {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let ours = SecretKey::new([1; 32]);
         let sealed = SealedKey::generate(&ours, Life::begin(now, true)).expect("a key");
-        let opened = |secret| Ring::open(vec![sealed.clone()], secret).expect("a ring");
+        let opened = |secret| KeyRing::open(vec![sealed.clone()], secret).expect("a ring");
         assert!(opened(&ours).signing(now).is_some());
         assert!(!opened(&ours).wants_rotation(now, TimeDelta::days(30)));
         assert!(opened(&ours).wants_rotation(now + TimeDelta::days(30), TimeDelta::days(30)));

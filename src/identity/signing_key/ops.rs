@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use crate::identity::{
     config::IdentityConfig,
     signing_key::{
-        keys::{Ring, SealedKey},
+        keys::{KeyRing, SealedKey},
         model::{CLOCK_MARGIN, Life, PUBLICATION_LEAD},
         store,
     },
@@ -112,7 +112,7 @@ impl KeyRotation {
         let retired_after = self.clock.now() - self.tokens.life() - CLOCK_MARGIN;
         let sealed =
             self.database.autocommit(async move |connection| store::list(connection, retired_after).await).await?;
-        self.tokens.install(Ring::open(sealed, self.tokens.secret())?);
+        self.tokens.install(KeyRing::open(sealed, self.tokens.secret())?);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ impl KeyRotation {
             let retired_after = now - tokens.life() - CLOCK_MARGIN;
             let sealed = store::list(connection, retired_after).await?;
             check_secret(&sealed, &tokens, now)?;
-            let ring = Ring::open(sealed, tokens.secret())?;
+            let ring = KeyRing::open(sealed, tokens.secret())?;
             if let Some(key) = ring.signing(now).filter(|_| !force && !ring.wants_rotation(now, age)) {
                 return Ok(key.id().to_owned());
             }

@@ -31,7 +31,7 @@ fn fixture() -> Fixture {
     let now = clock.now();
     let tokens = Tokens::new(&config(), secret.clone(), clock.clone());
     let sealed = SealedKey::generate(&secret, Life::begin(now, true)).expect("a key");
-    tokens.install(Ring::open(vec![sealed.clone()], &secret).expect("a ring"));
+    tokens.install(KeyRing::open(vec![sealed.clone()], &secret).expect("a ring"));
     let user = User::new(
         AccountId::generate(now),
         EmailAddress::parse("a@b.example").expect("one"),
@@ -115,7 +115,7 @@ fn a_retired_key_verifies_nothing_and_is_not_published() {
     let forged = fixture.forge(|_| {}, |claims| claims.exp = (now + TimeDelta::days(1)).timestamp());
     let mut sealed = fixture.sealed.clone();
     sealed.life.retired_at = Some(now);
-    fixture.tokens.install(Ring::open(vec![sealed], fixture.tokens.secret()).expect("a ring"));
+    fixture.tokens.install(KeyRing::open(vec![sealed], fixture.tokens.secret()).expect("a ring"));
     assert!(fixture.tokens.verify(&forged).is_ok());
     fixture.clock.advance(fixture.tokens.life() + TimeDelta::seconds(61));
     assert_eq!(fixture.tokens.verify(&forged), Err(TokenError::UnknownKey));

@@ -54,7 +54,7 @@ pub async fn get_batch(connection: &mut Connection, permit: Permit, ids: Vec<Use
     batch::in_order("user", &ids, found, |user| user.id)
 }
 
-/// Returns a page of users plus one if there are more, and the total unless paging by key.
+/// Returns a page of users plus one more if another page follows, and the total unless paging by key.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,

@@ -1,4 +1,4 @@
-//! Users.
+//! Users in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -122,7 +122,7 @@ pub async fn get(connection: &Connection, visibility: Visibility, id: UserId) ->
     row.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
 
-/// Returns the users with these ids that the caller reaches, in no order.
+/// Returns the users with these ids that the caller reaches, in no particular order.
 pub async fn get_batch(connection: &mut Connection, visibility: Visibility, ids: &[UserId]) -> Result<Vec<User>> {
     let query = visible(visibility).filter(users::id.eq_any(ids.to_vec())).select(Row::as_select());
     let rows: Vec<Row> = query.load(connection).await?;

@@ -11,11 +11,11 @@ use mainstay_kernel::config::{Reader, Variable};
 pub struct Brand {
     /// The name of the product.
     pub name: String,
-    /// The front end, without a slash at the end; `None`: there is none.
+    /// The URL of the front end, without a slash at the end; `None`: there is none.
     pub app_url: Option<String>,
-    /// This server, as its callers see it, without a slash at the end.
+    /// The URL of this server as its callers see it, without a slash at the end.
     pub public_url: String,
-    /// An image.
+    /// The URL of an image, shown in mail.
     pub logo: Option<Url>,
     /// The color of buttons and links.
     pub color: Color,
@@ -36,7 +36,7 @@ pub(super) const COLOR: Variable = Variable::plain("APP_COLOR", "#1d4ed8", "Colo
 impl Brand {
     pub(super) fn read(read: &mut Reader) -> Self {
         let name: String = read.parse(NAME.name);
-        if name.is_empty() || name.len() > 100 || name.chars().any(char::is_control) {
+        if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
             read.fault(NAME.name, "must be 1 to 100 visible characters");
         }
         let listen: SocketAddr = read.parse("LISTEN_ADDR");
@@ -59,12 +59,13 @@ impl Brand {
     }
 }
 
-/// Reads a URL that others are made of.
+/// Reads a URL to which paths are added.
 fn base(read: &mut Reader, name: &str) -> Option<String> {
     let url: Url = read.optional(name)?;
-    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
-    if !matches!(url.scheme(), "http" | "https") || !plain {
-        read.fault(name, "must be an http or https URL without query and fragment");
+    let plain = url.query().is_none() && url.fragment().is_none();
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    if !matches!(url.scheme(), "http" | "https") || !plain || has_credentials {
+        read.fault(name, "must be an http or https URL without credentials, query and fragment");
     }
     Some(url.as_str().trim_end_matches('/').to_owned())
 }
@@ -119,7 +120,7 @@ impl Color {
         (one.max(two) + 0.05) / (one.min(two) + 0.05)
     }
 
-    /// Returns the color of text on this one.
+    /// Returns the color of text on a background of this color.
     #[must_use]
     pub fn text(self) -> Self {
         if self.contrast(Self::WHITE) >= self.contrast(Self::BLACK) { Self::WHITE } else { Self::BLACK }

@@ -169,13 +169,13 @@ fn require(read: &mut Reader, name: &str, why: &str) -> Option<SecretString> {
 /// Reads the base URL of an API.
 fn base(read: &mut Reader, name: &str) -> Option<String> {
     let url: Url = read.optional(name)?;
-    let is_here = match url.host() {
+    let is_loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     };
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_here) {
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
         read.fault(name, "must be an https URL, or an http one of this machine");
     }
     Some(url.as_str().trim_end_matches('/').to_owned())

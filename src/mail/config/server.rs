@@ -29,6 +29,7 @@ pub struct Server {
     pub(crate) port: u16,
     pub(crate) encryption: Encryption,
     pub(crate) credentials: Option<Credentials>,
+    /// The name to send with EHLO; if absent, that of the sender's domain.
     pub(crate) hello: Option<ClientId>,
 }
 
@@ -64,7 +65,7 @@ impl Server {
             None => None,
         };
         let host = url.host_str().filter(|host| !host.is_empty()).ok_or(FORM)?;
-        if encryption == Encryption::None && credentials.is_some() && !is_here(host) {
+        if encryption == Encryption::None && credentials.is_some() && !is_loopback(host) {
             return Err("would send its password unencrypted".to_owned());
         }
         let name = url.path().trim_matches('/');
@@ -78,7 +79,7 @@ impl Server {
     }
 }
 
-fn is_here(host: &str) -> bool {
+fn is_loopback(host: &str) -> bool {
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

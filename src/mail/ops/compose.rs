@@ -18,7 +18,7 @@ use crate::{
         },
     },
     mail::{
-        letters::Content,
+        content::Content,
         links::Links,
         model::{Mail, Topic},
     },

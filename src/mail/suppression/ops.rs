@@ -18,8 +18,8 @@ use mainstay_kernel::{
     id::UserId,
 };
 
-/// Writes an address as it is stored.
-fn fold(address: &str) -> String {
+/// Returns an address in the form in which it is stored.
+fn normalize(address: &str) -> String {
     EmailAddress::parse(address.trim()).map_or_else(|_| address.trim().to_lowercase(), String::from)
 }
 
@@ -27,7 +27,7 @@ fn key(app: &App) -> hmac::Key {
     app.secret.mac("unsubscribe tokens v1")
 }
 
-/// Returns at most `limit` addresses that are sent no mail, or no notifications, the last one first.
+/// Returns at most `limit` addresses that are sent no mail, or no notifications, the newest first.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -35,12 +35,12 @@ pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppres
     store::list(connection, limit).await
 }
 
-/// Ends mail to an address, or notifications.
+/// Has an address sent no more mail, or no more notifications, as the reason demands.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn suppress(connection: &mut Connection, address: &str, reason: Reason, now: DateTime<Utc>) -> Result<()> {
-    let suppression = Suppression { address: fold(address), reason, created_at: now };
+    let suppression = Suppression { address: normalize(address), reason, created_at: now };
     if store::insert(connection, &suppression).await? {
         metrics::counter!("mainstay_mail_suppressions_total", "reason" => reason.name()).increment(1);
         tracing::warn!(
@@ -56,15 +56,15 @@ pub async fn suppress(connection: &mut Connection, address: &str, reason: Reason
 /// # Errors
 /// Any error of Postgres.
 pub(crate) async fn reason(connection: &mut Connection, address: &str, notification: bool) -> Result<Option<Reason>> {
-    store::reason(connection, &fold(address), notification).await
+    store::reason(connection, &normalize(address), notification).await
 }
 
-/// Sends mail to an address again; returns whether it was suppressed.
+/// Lets an address be sent mail again; returns whether it was suppressed.
 ///
 /// # Errors
 /// Any error of Postgres.
 pub async fn remove(connection: &mut Connection, address: &str) -> Result<bool> {
-    Ok(store::remove(connection, &fold(address)).await? > 0)
+    Ok(store::remove(connection, &normalize(address)).await? > 0)
 }
 
 /// Returns the token with which a user unsubscribes from notifications.

@@ -33,7 +33,7 @@ pub async fn reason(connection: &mut Connection, address: &str, notification: bo
     Ok(reasons.find(|reason| notification || *reason != Reason::Unsubscribed))
 }
 
-/// Returns at most `limit` suppressions, the last one first.
+/// Returns at most `limit` suppressions, newest first.
 pub async fn list(connection: &mut Connection, limit: i64) -> Result<Vec<Suppression>> {
     let query = mail_suppressions::table.order(mail_suppressions::created_at.desc()).limit(limit);
     let rows: Vec<(String, i16, DateTime<Utc>)> = query.load(connection).await?;

@@ -14,7 +14,7 @@ fn language(tag: &str) -> Language {
     Language::parse(tag).expect("a tag")
 }
 
-fn letter(name: &str, tag: &str) -> Letter {
+fn rendered(name: &str, tag: &str) -> RenderedMail {
     let brand = brand(&[("APP_URL", "https://shop.example"), ("APP_NAME", "Oak & Sons")]);
     let templates = Templates::open(&brand, None).expect("good templates");
     let content = sample(name, &brand, DateTime::from_timestamp(1_790_000_000, 0).expect("a time"));
@@ -34,30 +34,34 @@ fn every_mail_is_written_in_every_language() {
         let [english, german] =
             ["en", "de"].map(|tag| templates.write(&content, &language(tag), None).expect("written"));
         assert_ne!(english.text, german.text, "{}", content.template());
-        for letter in [english, german] {
-            assert!(!letter.text.contains("\n\n\n") && letter.text.contains("\n-- \nMainstay\n"), "{}", letter.text);
-            assert!(!letter.text.contains("&#") && !letter.text.contains('{'), "{}", letter.text);
+        for rendered in [english, german] {
+            assert!(
+                !rendered.text.contains("\n\n\n") && rendered.text.contains("\n-- \nMainstay\n"),
+                "{}",
+                rendered.text
+            );
+            assert!(!rendered.text.contains("&#") && !rendered.text.contains('{'), "{}", rendered.text);
         }
     }
 }
 
 #[test]
 fn values_are_escaped_in_html_and_nowhere_else() {
-    let Letter { subject, text, html, .. } = letter("order_confirmation", "en");
+    let RenderedMail { subject, text, html, .. } = rendered("order_confirmation", "en");
     assert!(text.contains("Lamp <small>\n    5 x EUR 7.99 = EUR 39.95\n"), "{text}");
     assert!(text.contains("\nTotal: EUR 838.05\n"), "{text}");
     assert!(html.contains("Lamp &lt;small&gt;") && html.contains("oak &amp; steel"), "{html}");
     assert!(!html.contains("<small>") && html.contains("Oak &amp; Sons"), "{html}");
     assert!(subject.starts_with("Your order 100042") && text.contains("https://shop.example/orders/"), "{subject}");
-    let Letter { text, html, .. } = letter("ticket_reply", "en");
+    let RenderedMail { text, html, .. } = rendered("ticket_reply", "en");
     assert!(text.contains("> Then call us: <b>we</b> are on our way.\n"), "{text}");
     assert!(html.contains("&lt;b&gt;we&lt;") && !html.contains("<b>"), "{html}");
 }
 
 #[test]
 fn a_language_without_a_template_falls_back() {
-    assert!(letter("refund", "de-AT-1996").text.contains("39,95 EUR"));
-    assert!(letter("refund", "fr-CA").text.contains("EUR 39.95"));
+    assert!(rendered("refund", "de-AT-1996").text.contains("39,95 EUR"));
+    assert!(rendered("refund", "fr-CA").text.contains("EUR 39.95"));
 }
 
 /// A directory with these files.

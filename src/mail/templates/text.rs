@@ -1,6 +1,6 @@
-//! Plain text.
+//! The lines of plain-text mail.
 
-/// The most characters of a line, as RFC 5322 advises.
+/// The most characters of a line; RFC 5322 advises 78 at most.
 const WIDTH: usize = 76;
 
 /// Breaks a text into lines. A word that is longer than a line, such as a link, is left as it is.

@@ -14,7 +14,7 @@ const BATCH: i64 = 500;
 /// Inspect and redrive dead jobs: those that used up their attempts.
 #[derive(Debug, Parser)]
 pub(crate) enum Jobs {
-    /// List dead jobs, the last one first, one JSON object per line; at most 500.
+    /// List dead jobs, newest first, one JSON object per line; at most 500.
     Dead {
         /// Only jobs of this kind.
         #[arg(long)]

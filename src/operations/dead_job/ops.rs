@@ -13,7 +13,7 @@ const MAX_LISTED: i64 = 100;
 /// The maximum number of jobs that one call has run again.
 const MAX_REDRIVEN: i64 = 500;
 
-/// Returns dead jobs, of one kind if given, the last one first.
+/// Returns dead jobs, of one kind if given, newest first.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -46,7 +46,7 @@ pub struct Draft {
 /// Any database error.
 pub async fn products(connection: &Connection, lines: &[Line]) -> Result<Vec<Product>> {
     let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
-    product::some(connection, &ids).await
+    product::find_all(connection, &ids).await
 }
 
 /// Places an order of these products and queues its confirmation mail, atomically.
@@ -98,7 +98,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: OrderId) -> Resul
     Ok(ItemizedOrder { order, items })
 }
 
-/// Returns a page of orders plus one if there are more, and the total unless paging by key.
+/// Returns a page of orders plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any database error.

@@ -1,4 +1,4 @@
-//! Orders and their items.
+//! Orders and their items, in SQL.
 
 pub mod stats;
 

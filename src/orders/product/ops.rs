@@ -16,7 +16,7 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
-pub(crate) use store::some;
+pub(crate) use store::find_all;
 
 /// Creates a product.
 ///
@@ -43,7 +43,8 @@ pub async fn get(connection: &Connection, _: &Permit, id: ProductId) -> Result<P
     store::get(connection, id).await
 }
 
-/// Returns a page of products that are not archived plus one if there are more, and the total unless paging by key.
+/// Returns a page of products that are not archived plus one more if another page follows, and the total unless paging
+/// by key.
 ///
 /// # Errors
 /// Any database error.

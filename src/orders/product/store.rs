@@ -1,4 +1,4 @@
-//! Products.
+//! Products in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -89,8 +89,8 @@ pub async fn lock(connection: &mut Connection, id: ProductId) -> Result<Product>
     row.ok_or_else(|| Error::not_found("product"))?.try_into()
 }
 
-/// Returns those of the products that exist, in no order.
-pub async fn some(connection: &Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
+/// Returns those of the products that exist, in no particular order.
+pub async fn find_all(connection: &Connection, ids: &[ProductId]) -> Result<Vec<Product>> {
     let query = products::table.filter(products::id.eq_any(ids)).select(Row::as_select());
     let rows: Vec<Row> = query.load(&mut &*connection).await?;
     rows.into_iter().map(Product::try_from).collect()

@@ -21,7 +21,8 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     gateway::{
-        Charge, Console, Gateway, Kind, Lookup, Movement, Outcome, RefundRequest, Statement, sandbox::store::Row,
+        Charge, ExternalRefunds, Gateway, Kind, Lookup, Movement, Outcome, RefundRequest, Statement,
+        sandbox::store::Row,
     },
     settlement::model::{Failure, FailureKind},
 };
@@ -201,7 +202,7 @@ impl Gateway for Sandbox {
         self.find(Kind::Refund.number(), refund.0).boxed()
     }
 
-    fn console(&self) -> Option<&dyn Console> {
+    fn external_refunds(&self) -> Option<&dyn ExternalRefunds> {
         None
     }
 
@@ -215,7 +216,7 @@ impl Gateway for Sandbox {
             let moved =
                 self.database.autocommit(async move |connection| store::list_movements(connection, since, from).await);
             let rows = moved.await.map_err(|error| anyhow::anyhow!("{}", error.detail()))?;
-            let next = rows.last().filter(|_| rows.len() >= store::PART).map(|row| row.gateway_id.clone());
+            let next = rows.last().filter(|_| rows.len() >= store::PAGE_SIZE).map(|row| row.gateway_id.clone());
             Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })
         }
         .boxed()

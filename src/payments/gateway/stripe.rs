@@ -21,7 +21,7 @@ use url::Url;
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     gateway::{
-        Charge, Console, FailedRefund, Gateway, Lookup, Movement, Outcome, RefundRequest, Refunds, Statement,
+        Charge, ExternalRefunds, FailedRefund, Gateway, Lookup, Movement, Outcome, RefundRequest, Refunds, Statement,
         stripe::{
             api::{Api, Fields},
             metadata::{ORDER, PAYMENT, REFUND, field},
@@ -118,7 +118,7 @@ fn format_amount<T>(amount: Money) -> Result<String, Outcome<T>> {
     let refused = || Failure {
         kind: FailureKind::Rejected,
         code: "amount_not_supported".to_owned(),
-        message: "The gateway can't move this amount to the smallest unit; nothing was charged.".to_owned(),
+        message: "The gateway can't move this amount to the smallest unit; no money was moved.".to_owned(),
     };
     amount::to_stripe(amount).ok_or_else(|| Outcome::Refused(refused()))
 }
@@ -192,7 +192,7 @@ impl Gateway for Stripe {
         .boxed()
     }
 
-    fn console(&self) -> Option<&dyn Console> {
+    fn external_refunds(&self) -> Option<&dyn ExternalRefunds> {
         Some(self)
     }
 
@@ -219,7 +219,7 @@ impl Gateway for Stripe {
     }
 }
 
-impl Console for Stripe {
+impl ExternalRefunds for Stripe {
     fn refunds<'a>(&'a self, charge_id: &'a str) -> BoxFuture<'a, anyhow::Result<Refunds>> {
         async move { Ok(partition(self.refunds_of(charge_id).await?)) }.boxed()
     }

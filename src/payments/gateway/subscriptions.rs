@@ -75,7 +75,7 @@ pub struct Cancel {
 /// A gateway that bills, renews and ends subscriptions.
 pub trait Subscriptions {
     /// Finds or creates the customer of an account, without payment methods, and returns its id.
-    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome>;
+    fn customer(&self, new: NewCustomer) -> BoxFuture<'_, Outcome>;
 
     /// Creates a subscription and charges the first period.
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>>;

@@ -79,7 +79,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: PaymentId) -> Res
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Returns a page of payments plus one if there are more, and the total unless paging by key.
+/// Returns a page of payments plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any database error.

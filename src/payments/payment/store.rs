@@ -1,4 +1,4 @@
-//! Payments.
+//! Payments in SQL.
 
 pub mod stats;
 

@@ -84,7 +84,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: RefundId) -> Resu
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Returns a page of a payment's refunds plus one if there are more, and the total unless paging by key.
+/// Returns a page of a payment's refunds plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// `NOT_FOUND`.

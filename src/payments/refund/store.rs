@@ -1,4 +1,4 @@
-//! Refunds.
+//! Refunds in SQL.
 
 use std::collections::{HashMap, HashSet};
 

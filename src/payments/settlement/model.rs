@@ -26,7 +26,7 @@ numbered! {
     FailureKind {
         /// The card's bank declined.
         Declined = 1,
-        /// The gateway rejected the request.
+        /// The gateway rejected the request, or the refund failed there.
         Rejected = 2,
         /// The gateway never answered, and a look-up showed that it had done nothing.
         Abandoned = 3,

@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor};
-
 use mainstay_kernel::http::openapi::document as render;
+use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor};
 use serde_json::{Map, Value, json};
 
 use super::modules;
 
+/// Returns the document of the whole product. It is made of the modules that are installed.
 fn document(server: Option<&str>) -> Value {
     modules();
     render(server)
 }
 
 /// Returns every operation with its HTTP method and path.
-fn all(document: &Value) -> Vec<(String, &Value)> {
+fn operations(document: &Value) -> Vec<(String, &Value)> {
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, item)| {
         item.as_object().unwrap().iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
@@ -23,6 +23,7 @@ fn all(document: &Value) -> Vec<(String, &Value)> {
     operations.collect()
 }
 
+/// Calls `see` for every key of every object, at any depth.
 fn visit(value: &Value, see: &mut impl FnMut(&str, &Value)) {
     match value {
         Value::Object(map) => map.iter().for_each(|(key, value)| {
@@ -34,15 +35,15 @@ fn visit(value: &Value, see: &mut impl FnMut(&str, &Value)) {
     }
 }
 
-/// Returns the example of the JSON body, if there is one.
-fn example(holder: &Value) -> Option<&Value> {
-    holder["content"]["application/json"].get("example")
+/// Returns the example of the JSON body of a request or a response, if there is one.
+fn example(body: &Value) -> Option<&Value> {
+    body["content"]["application/json"].get("example")
 }
 
 #[test]
 fn every_method_has_its_operation() {
     let document = document(None);
-    let operations = all(&document);
+    let operations = operations(&document);
     let ids: HashSet<_> = operations.iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), operations.len(), "duplicate operation id");
     for method in modules().contract.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
@@ -73,14 +74,14 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
 #[test]
 fn every_operation_says_what_can_happen() {
     let document = document(None);
-    for (name, operation) in all(&document) {
+    for (name, operation) in operations(&document) {
         let responses = operation["responses"].as_object().unwrap();
         assert!(responses.keys().any(|status| status.starts_with(['2', '3']) && status != "304"), "{name}");
         assert!(responses.contains_key("500") && responses.contains_key("429"), "{name}");
         assert!(!operation["summary"].as_str().unwrap().is_empty(), "{name}");
         assert!(operation.get("x-policy").is_none() || responses.contains_key("504"), "{name}");
-        let ways = operation["security"].as_array().unwrap();
-        let secured = !ways.is_empty() && !ways.contains(&json!({}));
+        let alternatives = operation["security"].as_array().unwrap();
+        let secured = !alternatives.is_empty() && !alternatives.contains(&json!({}));
         assert_eq!(secured, responses.contains_key("403"), "{name}");
         // A method that needs no credentials can't fail for lack of them.
         let codes = operation.get("x-error-codes").and_then(Value::as_array);
@@ -102,7 +103,7 @@ fn every_operation_says_what_can_happen() {
 #[test]
 fn examples_are_messages_of_the_contract() {
     let document = document(None);
-    for (name, operation) in all(&document) {
+    for (name, operation) in operations(&document) {
         let Some(path) = operation.get("x-grpc-method").and_then(Value::as_str) else { continue };
         let (service, method) = path.split_once('/').unwrap();
         let service = modules().contract.descriptors.get_service_by_name(service).unwrap();
@@ -124,7 +125,7 @@ fn examples_are_messages_of_the_contract() {
 }
 
 #[test]
-fn comments_name_only_reasons_there_are() {
+fn comments_name_only_reasons_that_exist() {
     for method in modules().contract.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
         let comment = comment(&method);
         let words = comment.split(|c: char| !c.is_ascii_uppercase() && c != '_');
@@ -135,7 +136,7 @@ fn comments_name_only_reasons_there_are() {
 }
 
 #[test]
-fn rules_bind_requests_and_promises_bind_answers() {
+fn schemas_have_the_rules_of_requests_and_the_required_fields_of_responses() {
     let document = document(None);
     let schemas = &document["components"]["schemas"];
     let request = &schemas["CreateTicketRequest"];
@@ -165,7 +166,7 @@ fn may_be_absent(message: &MessageDescriptor) -> BTreeSet<String> {
 
 /// Compares the schema of a message in a response, and those of the messages in it, with the contract.
 fn compare(document: &Value, schema: &Value, message: &MessageDescriptor, seen: &mut HashSet<String>) {
-    // Files and times are no objects.
+    // Files and times are not objects, so they have no reference.
     let Some(reference) = schema["$ref"].as_str().filter(|reference| seen.insert((*reference).to_owned())) else {
         return;
     };
@@ -188,15 +189,15 @@ fn compare(document: &Value, schema: &Value, message: &MessageDescriptor, seen: 
 fn a_response_lacks_no_field_but_those_that_may_be_absent() {
     let document = document(None);
     let mut seen = HashSet::new();
-    for (_, operation) in all(&document) {
+    for (_, operation) in operations(&document) {
         let Some(path) = operation.get("x-grpc-method").and_then(Value::as_str) else { continue };
         let (service, method) = path.split_once('/').unwrap();
         let service = modules().contract.descriptors.get_service_by_name(service).unwrap();
         let method = service.methods().find(|candidate| candidate.name() == method).unwrap();
         let responses = operation["responses"].as_object().unwrap().iter();
-        let good =
-            responses.filter(|(status, _)| status.starts_with('2')).filter_map(|(_, answer)| answer.get("content"));
-        for content in good.flat_map(|content| content.as_object().unwrap().values()) {
+        let bodies =
+            responses.filter(|(status, _)| status.starts_with('2')).filter_map(|(_, response)| response.get("content"));
+        for content in bodies.flat_map(|content| content.as_object().unwrap().values()) {
             compare(&document, &content["schema"], &method.output(), &mut seen);
         }
     }
@@ -237,7 +238,7 @@ fn policies_become_headers_and_statuses() {
 }
 
 /// Returns the comment of a method in its file.
-fn comment(method: &prost_reflect::MethodDescriptor) -> String {
+fn comment(method: &MethodDescriptor) -> String {
     let info = method.parent_file().file_descriptor_proto().source_code_info.clone().unwrap_or_default();
     let location = info.location.iter().find(|location| location.path == method.path());
     location.map(|location| location.leading_comments().to_owned()).unwrap_or_default()

@@ -35,7 +35,7 @@ fn says(field: &str, message: &str) -> (String, String) {
 }
 
 #[test]
-fn a_good_request_has_no_faults() {
+fn a_valid_request_has_no_faults() {
     assert_eq!(faults(&ticket()), []);
     assert_eq!(ticket().check(), Ok(()));
 }

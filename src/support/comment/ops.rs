@@ -44,8 +44,8 @@ pub async fn get(
     store::get(connection, ticket, id, texts).await
 }
 
-/// Returns a page of comments plus one if there are more, and the total unless paging by key. The comments have empty
-/// texts unless these are asked for.
+/// Returns a page of comments plus one more if another page follows, and the total unless paging by key. The comments
+/// have empty texts unless these are asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.

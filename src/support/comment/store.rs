@@ -1,4 +1,4 @@
-//! Comments and activities.
+//! Comments and activities, in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::{

@@ -9,7 +9,7 @@ use mainstay_kernel::queue::{Job, Lane};
 /// The slots of imports, whose duration depends on the size of the file.
 const IMPORTS: Lane = Lane::new("imports", |config| config.section::<SupportConfig>().imports);
 
-/// Imports the tickets of a CSV file.
+/// Imports the tickets of an uploaded file.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct ImportTickets {
     /// The operation that holds the file.

@@ -174,8 +174,8 @@ pub async fn get_batch(
     batch::in_order("ticket", &ids, found, |ticket| ticket.id)
 }
 
-/// Returns a page of tickets plus one if there are more, and the total unless paging by key. The tickets have empty texts
-/// unless these are asked for.
+/// Returns a page of tickets plus one more if another page follows, and the total unless paging by key. The tickets
+/// have empty texts unless these are asked for.
 pub async fn list(
     connection: &mut Connection,
     permit: Permit,
@@ -193,7 +193,7 @@ pub async fn list(
     Ok((tickets, total))
 }
 
-/// Returns what tickets can be filtered by.
+/// Returns the queues and tags that tickets can be filtered by.
 pub async fn labels(connection: &mut Connection, _: Permit) -> Result<Labels> {
     Ok(Labels { queues: store::queues(connection).await?, tags: store::tags(connection).await? })
 }
@@ -228,7 +228,9 @@ impl Target {
         Ok(ticket)
     }
 
-    async fn commit(
+    /// Stores the next version of the ticket, with the activity that records the change, its note for watchers and its
+    /// event.
+    async fn save(
         &self,
         connection: &mut Connection,
         ticket: Ticket,
@@ -263,7 +265,7 @@ pub async fn update(connection: &mut Connection, target: Target, patch: Patch, n
     let (parent, field) = (parent(&ticket), "ticket.attachmentIds");
     files::replace(connection, &target.permit, parent, attached, Purpose::Attachment, field, now).await?;
     let ticket = Ticket { content, ..ticket }.next_version(now);
-    target.commit(connection, ticket, ActivityKind::Updated, &changed.join(", ")).await
+    target.save(connection, ticket, ActivityKind::Updated, &changed.join(", ")).await
 }
 
 async fn transition(
@@ -277,7 +279,7 @@ async fn transition(
     let state = step(ticket.state)?;
     let detail = state.assignee().map(|assignee| assignee.to_string()).unwrap_or_default();
     let ticket = Ticket { state, ..ticket }.next_version(now);
-    target.commit(connection, ticket, kind, &detail).await
+    target.save(connection, ticket, kind, &detail).await
 }
 
 /// Resolves a ticket.

@@ -1,4 +1,4 @@
-//! Tickets.
+//! Tickets in SQL.
 
 mod labels;
 pub mod stats;
@@ -187,7 +187,8 @@ fn reached(row: Option<(Row, String)>, visibility: Visibility) -> Result<Ticket>
     row.ok_or_else(|| Error::not_found("ticket"))?.try_into()
 }
 
-/// Returns the tickets with these ids that the caller reaches, in no order, with empty texts unless these are asked for.
+/// Returns the tickets with these ids that the caller reaches, in no particular order, with empty texts unless these
+/// are asked for.
 pub async fn get_batch(
     connection: &mut Connection,
     visibility: Visibility,
@@ -308,7 +309,8 @@ pub async fn lock_and_count_open(connection: &Connection, requester: UserId) -> 
     let open = tickets::table
         .filter(tickets::requester_id.eq(requester))
         .filter(tickets::status.ne(Status::Resolved.number()));
-    // In one round trip, in this order: the count begins once the lock is held, so that it sees what its last holder did.
+    // In one round trip, in this order: the count begins once the lock is held, so that it sees what its last holder
+    // did.
     let (_, open): (uuid::Uuid, i64) =
         try_join!(lock.first(&mut &*connection), open.count().get_result(&mut &*connection))?;
     Ok(open)

@@ -267,8 +267,8 @@ pub async fn get(
     Ok((delivery, store::attempts(connection, id, MAX_ATTEMPTS_SHOWN).await?))
 }
 
-/// Returns a page of an endpoint's deliveries plus one if there are more, and the total unless paging by key. The
-/// deliveries have empty payloads unless these are asked for.
+/// Returns a page of an endpoint's deliveries plus one more if another page follows, and the total unless paging by
+/// key. The deliveries have empty payloads unless these are asked for.
 ///
 /// # Errors
 /// `NOT_FOUND` if the endpoint is unknown.

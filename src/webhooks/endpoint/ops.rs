@@ -1,4 +1,4 @@
-//! Webhook endpoints, and the events published to them. [`delivery`] sends them.
+//! Webhook endpoints, and the events published to them, which [`delivery`](crate::webhooks::delivery) sends.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -42,9 +42,9 @@ pub struct Draft {
     pub account: Option<AccountId>,
 }
 
-/// Seals endpoints' secrets, and decides which URLs are allowed.
+/// What the operations on endpoints need of the server's configuration.
 #[derive(Debug, Clone)]
-pub struct Sealer {
+pub struct EndpointContext {
     /// The key that seals secrets.
     pub key: SecretKey,
     /// Whether endpoints in private networks are allowed.
@@ -56,7 +56,7 @@ pub(crate) fn label(id: WebhookEndpointId) -> String {
     format!("webhook endpoint {id}")
 }
 
-impl Sealer {
+impl EndpointContext {
     /// Returns a new secret, in plain text and sealed.
     fn secret(&self, id: WebhookEndpointId) -> Result<(SecretString, Vec<u8>)> {
         let bytes = random::<32>();
@@ -71,13 +71,13 @@ impl Sealer {
 pub async fn create(
     connection: &mut Connection,
     _: Permit,
-    sealer: Sealer,
+    context: EndpointContext,
     draft: Draft,
     now: DateTime<Utc>,
 ) -> Result<(Endpoint, SecretString)> {
-    let url = check_url(&draft.url, sealer.allow_private)?;
+    let url = check_url(&draft.url, context.allow_private)?;
     let id = WebhookEndpointId::generate(now);
-    let (secret, current) = sealer.secret(id)?;
+    let (secret, current) = context.secret(id)?;
     let Draft { description, kinds, account, .. } = draft;
     let endpoint = Endpoint {
         id,
@@ -104,7 +104,7 @@ pub async fn get(connection: &Connection, _: &Permit, id: WebhookEndpointId) -> 
     store::get(connection, id).await
 }
 
-/// Returns a page of endpoints plus one if there are more, and the total unless paging by key.
+/// Returns a page of endpoints plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any database error.
@@ -125,14 +125,14 @@ pub async fn list(
 pub async fn update(
     connection: &mut Connection,
     _: Permit,
-    sealer: Sealer,
+    context: EndpointContext,
     id: WebhookEndpointId,
     expected: Option<ExpectedVersions>,
     mut patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Endpoint> {
     if let Some(url) = &mut patch.url {
-        *url = check_url(url, sealer.allow_private).map_err(|_| {
+        *url = check_url(url, context.allow_private).map_err(|_| {
             Error::field("endpoint.url", "must be https, name a public host, and have no user, password or fragment")
         })?;
     }
@@ -167,12 +167,12 @@ pub async fn delete(
 pub async fn rotate(
     connection: &mut Connection,
     _: Permit,
-    sealer: Sealer,
+    context: EndpointContext,
     id: WebhookEndpointId,
     overlap: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<(Endpoint, SecretString)> {
-    let (secret, sealed) = sealer.secret(id)?;
+    let (secret, sealed) = context.secret(id)?;
     let endpoint = store::lock(connection, id).await?.rotate_secret(sealed, overlap, now);
     store::update(connection, &endpoint).await?;
     Ok((endpoint, secret))

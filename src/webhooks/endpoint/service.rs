@@ -37,8 +37,8 @@ pub struct Webhooks {
 const OVERLAP_SECONDS: i32 = 86_400;
 
 impl Webhooks {
-    fn sealer(&self) -> ops::Sealer {
-        ops::Sealer {
+    fn context(&self) -> ops::EndpointContext {
+        ops::EndpointContext {
             key: self.app.secret.clone(),
             allow_private: self.app.config.section::<WebhooksConfig>().allow_private,
         }
@@ -123,13 +123,13 @@ impl WebhookEndpointService for Webhooks {
         request: Request<pb::CreateWebhookEndpointRequest>,
     ) -> Reply<pb::CreateWebhookEndpointResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, now, sealer) = (call.permit()?, self.app.clock.now(), self.sealer());
+        let (permit, now, context) = (call.permit()?, self.app.clock.now(), self.context());
         let pb::CreateWebhookEndpointRequest { url, description, event_types, account_id } = call.message.clone();
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
         let draft = Draft { url, description, kinds: kinds("eventTypes", &event_types)?, account };
         call.write(
             &self.app,
-            async move |connection| ops::create(connection, permit, sealer, draft, now).await,
+            async move |connection| ops::create(connection, permit, context, draft, now).await,
             |(endpoint, secret)| pb::CreateWebhookEndpointResponse {
                 data: Some(render(endpoint)),
                 secret: secret.expose_secret().to_owned(),
@@ -175,10 +175,10 @@ impl WebhookEndpointService for Webhooks {
         let (message, mask) = (call.message.endpoint.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("endpoint", &message, mask)?;
         let patch = patch(&message, &paths)?;
-        let (expected, now, sealer) = (call.if_match.clone(), self.app.clock.now(), self.sealer());
+        let (expected, now, context) = (call.if_match.clone(), self.app.clock.now(), self.context());
         call.write(
             &self.app,
-            async move |connection| ops::update(connection, permit, sealer, id, expected, patch, now).await,
+            async move |connection| ops::update(connection, permit, context, id, expected, patch, now).await,
             |endpoint| pb::UpdateWebhookEndpointResponse { data: Some(render(endpoint)) },
         )
         .await
@@ -219,10 +219,10 @@ impl WebhookEndpointService for Webhooks {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
         let overlap = TimeDelta::seconds(call.message.overlap_seconds.unwrap_or(OVERLAP_SECONDS).into());
-        let (now, sealer) = (self.app.clock.now(), self.sealer());
+        let (now, context) = (self.app.clock.now(), self.context());
         call.write(
             &self.app,
-            async move |connection| ops::rotate(connection, permit, sealer, id, overlap, now).await,
+            async move |connection| ops::rotate(connection, permit, context, id, overlap, now).await,
             |(endpoint, secret)| pb::RotateWebhookSecretResponse {
                 data: Some(render(endpoint)),
                 secret: secret.expose_secret().to_owned(),

@@ -1,4 +1,4 @@
-//! Webhook endpoints.
+//! Webhook endpoints in SQL.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;

@@ -117,7 +117,7 @@ pub async fn get(connection: &mut Connection, _: Permit, id: InboundEventId, pay
     store::get(connection, id, payload).await
 }
 
-/// Returns a page of events plus one if there are more, and the total unless paging by key.
+/// Returns a page of events plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any database error.

@@ -9,9 +9,9 @@ use mainstay_kernel::module::Module;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 
-/// Returns the module: all that it brings to the server.
+/// Returns the module, with all that it adds to the server.
 pub fn module() -> Module {
     Module::new("my_module", proto::DESCRIPTORS)
-        // It runs in a schema of its own, beside the tables of Mainstay.
+        // They run in the schema `my_module`, beside the tables of Mainstay.
         .migrations(MIGRATIONS)
 }

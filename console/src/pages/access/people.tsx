@@ -7,7 +7,7 @@ import { api, read, type Schemas } from "../../api/client";
 import { useName, useText } from "../../text";
 import { Badge, Time } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
-import { Problem } from "../../ui/problem";
+import { ProblemPage } from "../../ui/problem";
 import type { Column } from "../../ui/table";
 import { Fields } from "../../ui/value";
 import { useTicketColumns } from "../customers";
@@ -45,7 +45,7 @@ export function PersonPage() {
   });
   const columns = useTicketColumns();
   const above = <Link to="/people">{t("People")}</Link>;
-  if (error && !user) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (error && !user) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!user) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
   const shared = { values: { userId: id }, version: user.version, name: user.name };
   return (

@@ -37,7 +37,7 @@ export function SessionsPage() {
   );
 }
 
-/** `Chrome on Linux`, as far as a user agent can be trusted. */
+/** A browser and its system, such as `Chrome, Linux`, as far as a user agent can be trusted. */
 function browserOf(agent: string): string {
   const browser = ["Edg", "Firefox", "Chrome", "Safari", "curl"].find((name) => agent.includes(name)) ?? agent.slice(0, 40);
   const system = ["Android", "iPhone", "Windows", "Mac OS", "Linux"].find((name) => agent.includes(name));

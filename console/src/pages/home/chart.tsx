@@ -1,4 +1,4 @@
-/** The chart of revenue: net and refunds as bars, the periods before as a dashed line. One period at a time is told in words. */
+/** The chart of revenue: net and refunds as bars, the periods before as a dashed line. The chosen period is also told in words. */
 
 import { scaleBand, scaleLinear } from "@visx/scale";
 import { LinePath } from "@visx/shape";
@@ -30,7 +30,7 @@ export default function Chart({ label, points, tick }: ChartProps) {
   const id = useId();
   const index = Math.min(chosen, points.length - 1);
   const inner = Math.max(0, width - MARGIN.left - MARGIN.right);
-  const point = (event: MouseEvent) => {
+  const choose = (event: MouseEvent) => {
     const at = (event.nativeEvent.offsetX - MARGIN.left) / inner;
     setChosen(Math.max(0, Math.min(points.length - 1, Math.floor(at * points.length))));
   };
@@ -41,7 +41,7 @@ export default function Chart({ label, points, tick }: ChartProps) {
         {width > 0 && <Drawing points={points} tick={tick} chosen={index} width={inner} />}
         {/* Over the drawing: arrow keys and a touch choose a period, and screen readers read it out. */}
         <input type="range" aria-label={label} aria-valuetext={points[index]?.words} min={0} max={points.length - 1} step={1} value={index}
-          onChange={(event) => setChosen(Number(event.target.value))} onMouseMove={point} />
+          onChange={(event) => setChosen(Number(event.target.value))} onMouseMove={choose} />
       </div>
     </>
   );

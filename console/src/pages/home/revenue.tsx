@@ -9,7 +9,7 @@ import { useText, type Text, type Translate } from "../../text";
 import { exponent, type MoneyValue, Time, useLocale, useMoney } from "../../ui/format";
 import { Card } from "../../ui/page";
 import { Problem } from "../../ui/problem";
-import { useAddress } from "../kit";
+import { useSearchParams } from "../kit";
 import type { Point } from "./chart";
 
 type Currency = Schemas["CurrencyRevenue"];
@@ -28,7 +28,7 @@ const BYS = Object.keys(INTERVALS) as By[];
 
 export function Revenue() {
   const t = useText();
-  const [search] = useAddress();
+  const [search] = useSearchParams();
   const by = BYS.find((one) => one === search["by"]) ?? "day";
   const { data, error, refetch } = useQuery({
     queryKey: ["revenue", by],
@@ -55,9 +55,9 @@ export function Revenue() {
   );
 }
 
-/** A choice that stands in the address. */
+/** A choice that is kept in the URL's query. */
 function Choice({ label, name, chosen, values }: { label: string; name: string; chosen: string | undefined; values: [string, string][] }) {
-  const [search] = useAddress();
+  const [search] = useSearchParams();
   return (
     <nav className="segments" aria-label={label}>
       {values.map(([value, text]) => (

@@ -39,17 +39,17 @@ export function Waiting() {
   );
 }
 
-export function Answers() {
+export function ResponseTimes() {
   const t = useText();
   const { data, error, refetch } = useTicketOverview();
   return (
-    <Card title={t("Answers, last 7 days")}>
+    <Card title={t("Response times, last 7 days")}>
       {error && <Problem error={error} onRetry={() => void refetch()} />}
       {!data && !error && <Skeleton />}
       {data && (
         <dl className="fields">
-          <div><dt>{t("First answer")}</dt><dd><Durations value={data.firstResponses} /></dd></div>
-          <div><dt>{t("Solution")}</dt><dd><Durations value={data.resolutions} /></dd></div>
+          <div><dt>{t("First response")}</dt><dd><Durations value={data.firstResponses} /></dd></div>
+          <div><dt>{t("Resolution")}</dt><dd><Durations value={data.resolutions} /></dd></div>
         </dl>
       )}
       {data && data.agents.length > 0 && (

@@ -7,7 +7,7 @@ import { useName, useText } from "../../text";
 import { Badge, Time } from "../../ui/format";
 import type { Column } from "../../ui/table";
 import { Value } from "../../ui/value";
-import { Action, ListPage, pageOf, useAddress } from "../kit";
+import { Action, ListPage, pageOf, useSearchParams } from "../kit";
 
 type Post = Schemas["Post"];
 
@@ -15,7 +15,7 @@ export function PostsPage() {
   const t = useText();
   const name = useName();
   const navigate = useNavigate();
-  const [search] = useAddress();
+  const [search] = useSearchParams();
   const published = search["list"] === "published";
   const columns: Column<Post>[] = [
     { name: "title", label: name("title"), cell: (post) => <Link className="row-link" to="/posts/$id" params={{ id: post.id }}>{post.title}</Link> },
@@ -33,9 +33,9 @@ export function PostsPage() {
           <Link to="/posts" search={{ list: "published" } as never} aria-current={published ? "page" : undefined}>{t("Published")}</Link>
         </nav>
       )}
-      fetch={(address, signal) => {
-        const query = { page: pageOf(address), pageSize: 50 };
-        return address["list"] === "published"
+      fetch={(search, signal) => {
+        const query = { page: pageOf(search), pageSize: 50 };
+        return search["list"] === "published"
           ? read(api.GET("/api/v1/posts", { params: { query }, signal }))
           : read(api.GET("/api/v1/posts/drafts", { params: { query }, signal }));
       }} />

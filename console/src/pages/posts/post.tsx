@@ -10,7 +10,7 @@ import { useName, useText } from "../../text";
 import { Badge } from "../../ui/format";
 import { UploadButton } from "../../ui/attachments";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
-import { Problem } from "../../ui/problem";
+import { Problem, ProblemPage } from "../../ui/problem";
 import { toast } from "../../ui/toast";
 import { Fields } from "../../ui/value";
 import { Action } from "../kit";
@@ -28,7 +28,7 @@ export function PostPage() {
     refetchOnWindowFocus: false,
   });
   const above = <Link to="/posts">{t("Posts")}</Link>;
-  if (error && !data) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (error && !data) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
   return <PostView post={data} />;
 }

@@ -44,8 +44,8 @@ function PaymentView({ payment, refunds, onRefunded }: { payment: Payment; refun
   const user = useUser();
   const money = useMoney();
   const [refunding, setRefunding] = useState(false);
-  const left = BigInt(payment.amount.amountMinor) - BigInt(payment.refunded.amountMinor);
-  const refundable = user.role !== "ROLE_CUSTOMER" && payment.status === "PAYMENT_STATUS_SUCCEEDED" && left > 0n;
+  const remaining = BigInt(payment.amount.amountMinor) - BigInt(payment.refunded.amountMinor);
+  const refundable = user.role !== "ROLE_CUSTOMER" && payment.status === "PAYMENT_STATUS_SUCCEEDED" && remaining > 0n;
   return (
     <PageFrame
       title={t("Payment of {amount}", { amount: money(payment.amount) })}
@@ -56,7 +56,7 @@ function PaymentView({ payment, refunds, onRefunded }: { payment: Payment; refun
         <Card title={t("History")}><Timeline payment={payment} refunds={refunds} /></Card>
         <Card title={t("Details")}><Fields value={payment} /></Card>
       </div>
-      {refunding && <RefundSheet payment={payment} left={String(left)} onClose={() => setRefunding(false)} onDone={onRefunded} />}
+      {refunding && <RefundSheet payment={payment} remaining={String(remaining)} onClose={() => setRefunding(false)} onDone={onRefunded} />}
     </PageFrame>
   );
 }

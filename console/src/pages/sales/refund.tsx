@@ -11,21 +11,21 @@ import { toast } from "../../ui/toast";
 import type { Payment } from "./columns";
 import { major, minor } from "../../ui/amount";
 
-type RefundProps = { payment: Payment; left: string; onClose: () => void; onDone: () => void };
+type RefundProps = { payment: Payment; remaining: string; onClose: () => void; onDone: () => void };
 
-export function RefundSheet({ payment, left, onClose, onDone }: RefundProps) {
+export function RefundSheet({ payment, remaining, onClose, onDone }: RefundProps) {
   const t = useText();
   const money = useMoney();
   const { currencyCode } = payment.amount;
-  const [text, setText] = useState(major(left, currencyCode));
+  const [text, setText] = useState(major(remaining, currencyCode));
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   const sent = useRef({ amountMinor: "", key: "" });
   const amountMinor = minor(text, currencyCode);
-  const good = amountMinor !== undefined && BigInt(amountMinor) > 0n && BigInt(amountMinor) <= BigInt(left);
+  const valid = amountMinor !== undefined && BigInt(amountMinor) > 0n && BigInt(amountMinor) <= BigInt(remaining);
   const send = async (event: FormEvent) => {
     event.preventDefault();
-    if (!good) return;
+    if (!valid) return;
     if (sent.current.amountMinor !== amountMinor) sent.current = { amountMinor, key: newKey() };
     setBusy(true);
     setError(undefined);
@@ -45,13 +45,13 @@ export function RefundSheet({ payment, left, onClose, onDone }: RefundProps) {
       <form className="form" onSubmit={(event) => void send(event)}>
         <label>
           <span>{t("Amount in {currency}", { currency: currencyCode })}</span>
-          <input autoFocus inputMode="decimal" value={text} aria-invalid={!good} onChange={(event) => setText(event.target.value)} />
+          <input autoFocus inputMode="decimal" value={text} aria-invalid={!valid} onChange={(event) => setText(event.target.value)} />
         </label>
-        <p className="help">{t("At most {amount}. It goes back to where it came from.", { amount: money({ amountMinor: left, currencyCode }) })}</p>
+        <p className="help">{t("At most {amount}. It goes back to where it came from.", { amount: money({ amountMinor: remaining, currencyCode }) })}</p>
         {error !== undefined && <Problem error={error}><p>{t("If you send it again, it is still refunded only once.")}</p></Problem>}
         <footer>
           <button type="button" onClick={onClose}>{t("Cancel")}</button>
-          <button type="submit" className="danger" disabled={busy || !good}>{good ? t("Refund {amount}", { amount: money({ amountMinor, currencyCode }) }) : t("Refund")}</button>
+          <button type="submit" className="danger" disabled={busy || !valid}>{valid ? t("Refund {amount}", { amount: money({ amountMinor, currencyCode }) }) : t("Refund")}</button>
         </footer>
       </form>
     </Sheet>

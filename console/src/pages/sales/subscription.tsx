@@ -7,7 +7,7 @@ import { api, read } from "../../api/client";
 import { useText } from "../../text";
 import { Badge } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
-import { Problem } from "../../ui/problem";
+import { ProblemPage } from "../../ui/problem";
 import { Fields } from "../../ui/value";
 import { Action } from "../kit";
 
@@ -20,7 +20,7 @@ export function SubscriptionPage() {
     refetchInterval: ({ state }) => (state.data?.status === "SUBSCRIPTION_STATUS_PENDING" || state.data?.pendingCancellation ? 2000 : false),
   });
   const above = <Link to="/subscriptions">{t("Subscriptions")}</Link>;
-  if (error && !data) return <PageFrame title={t("Subscription")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (error && !data) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
   const ended = data.status === "SUBSCRIPTION_STATUS_CANCELLED" || data.status === "SUBSCRIPTION_STATUS_FAILED";
   return (

@@ -1,4 +1,4 @@
-/** The log of all servers and workers, newest first, with its filters in the address. */
+/** The log of all servers and workers, newest first, with its filters in the URL's query. */
 
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -12,7 +12,7 @@ import { Degraded } from "../../ui/degraded";
 import { Badge, Id, localTime, None, short } from "../../ui/format";
 import { PageFrame } from "../../ui/page";
 import { Table, type Column } from "../../ui/table";
-import { FilterBar, useAddress, type Search } from "../kit";
+import { FilterBar, useSearchParams, type Search } from "../kit";
 import { Moment, type SystemLog } from "./log";
 import { LogLine } from "./log-line";
 import { useTail } from "./tail";
@@ -24,7 +24,7 @@ const LEVELS = ["SYSTEM_LOG_LEVEL_ERROR", "SYSTEM_LOG_LEVEL_WARNING", "SYSTEM_LO
 const TEXTS = ["method", "requestId", "principalId", "text"] as const;
 const TIMES = ["startTime", "endTime"] as const;
 
-/** Reads the address; a level or time that makes no sense there filters nothing. */
+/** Reads the URL's query; an invalid level or time filters nothing. */
 function listQuery(search: Search): ListQuery {
   const query: ListQuery = { pageSize: PAGE_SIZE };
   const level = LEVELS.find((one) => one === search["level"]);
@@ -42,7 +42,7 @@ function listQuery(search: Search): ListQuery {
 
 export function LogsPage() {
   const t = useText();
-  const [search] = useAddress();
+  const [search] = useSearchParams();
   const [open, setOpen] = useState<SystemLog>();
   const asked = listQuery(search);
   const { data, error, isPending, isFetching, hasNextPage, fetchNextPage, refetch } = useInfiniteQuery({
@@ -84,7 +84,7 @@ export function LogsPage() {
 function useColumns(onOpen: (line: SystemLog) => void): Column<SystemLog>[] {
   const t = useText();
   const name = useName();
-  const [search] = useAddress();
+  const [search] = useSearchParams();
   return [
     { name: "logTime", label: t("Time"), cell: (line) => <Moment value={line.logTime} /> },
     { name: "level", label: name("level"), cell: (line) => <Badge value={line.level} /> },
@@ -126,7 +126,7 @@ function LogFilters() {
   const t = useText();
   const name = useName();
   const id = useId();
-  const [search, set] = useAddress();
+  const [search, set] = useSearchParams();
   const isFiltered = ["level", ...TEXTS, ...TIMES].some((field) => search[field]);
   return (
     <FilterBar>

@@ -9,7 +9,7 @@ import { useName, useText } from "../../text";
 import { None } from "../../ui/format";
 import { PageFrame } from "../../ui/page";
 import { Table, type Column } from "../../ui/table";
-import { ChoiceFilter, FilterBar, useAddress } from "../kit";
+import { ChoiceFilter, FilterBar, useSearchParams } from "../kit";
 
 type Setting = Schemas["Setting"];
 const SOURCES = ["SETTING_SOURCE_DEFAULT", "SETTING_SOURCE_ENVIRONMENT", "SETTING_SOURCE_FILE"] as const satisfies readonly Setting["source"][];
@@ -18,7 +18,7 @@ export function SettingsPage() {
   const t = useText();
   const name = useName();
   const id = useId();
-  const [search, set] = useAddress();
+  const [search, set] = useSearchParams();
   const { data, error, isPending, refetch } = useQuery({
     queryKey: ["settings"],
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/dashboard/settings", { signal }))).data.settings,
@@ -34,7 +34,7 @@ export function SettingsPage() {
   ];
   return (
     <PageFrame title={t("Settings")}>
-      <p className="lead">{t("As the server that answers read them when it started. They are changed in its environment or its configuration file; secrets are never shown.")}</p>
+      <p className="lead">{t("The values that the responding server read when it started. They are changed in its environment or its configuration file; secrets are never shown.")}</p>
       <FilterBar>
         <div className="grow"><label htmlFor={id}>{t("Search")}</label><DebouncedInput id={id} value={search["query"] ?? ""} onChange={(query) => set({ query })} /></div>
         <ChoiceFilter name="source" values={SOURCES} />

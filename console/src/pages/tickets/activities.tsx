@@ -2,7 +2,7 @@
 
 import { useQuery } from "@tanstack/react-query";
 
-import { api, read } from "../../api/client";
+import { api, read, readAll } from "../../api/client";
 import { useName, useText } from "../../text";
 import { Age } from "../../ui/format";
 import { Card, Skeleton } from "../../ui/page";
@@ -15,10 +15,10 @@ export function Activities({ ticketId, accountId }: { ticketId: string; accountI
   const nameOf = useNames(accountId);
   const { data, error, refetch } = useQuery({
     queryKey: ["activities", ticketId],
-    queryFn: async ({ signal }) => {
-      const params = { path: { ticketId }, query: { pageSize: 100 } };
-      return await read(api.GET("/api/v1/tickets/{ticketId}/activities", { params, signal }));
-    },
+    queryFn: ({ signal }) => readAll((pageToken) => {
+      const params = { path: { ticketId }, query: { pageSize: 100, pageToken } };
+      return read(api.GET("/api/v1/tickets/{ticketId}/activities", { params, signal }));
+    }),
   });
   const who = (id: string | undefined, role: string) => nameOf(id) ?? (id ? name(role) : t("the system"));
   return (
@@ -26,7 +26,7 @@ export function Activities({ ticketId, accountId }: { ticketId: string; accountI
       {error && <Problem error={error} onRetry={() => void refetch()} />}
       {!data && !error && <Skeleton lines={3} />}
       <ol className="timeline">
-        {data?.data.map((activity) => (
+        {data?.map((activity) => (
           <li key={activity.id}>
             <b>{name(activity.kind)}</b> {t("by {name}", { name: who(activity.actorId, activity.actorRole) })}
             <br /><Age value={activity.createTime} />

@@ -1,6 +1,7 @@
 /** The choices that are made on a ticket's page. */
 
 import { useName, useText } from "../../text";
+import { short } from "../../ui/format";
 import { PRIORITIES, type Priority } from "./api";
 import { useAgents } from "./people";
 
@@ -25,7 +26,7 @@ export function Assignee({ value, disabled, onChange }: { value: string | undefi
   return (
     <select aria-label={name("assignee")} disabled={disabled} value={value ?? ""} onChange={(event) => onChange(event.target.value || undefined)}>
       <option value="">{t("nobody")}</option>
-      {!known && <option value={value}>{value.slice(-8)}</option>}
+      {!known && <option value={value}>{short(value)}</option>}
       {agents.map((agent) => <option key={agent.id} value={agent.id}>{agent.name}</option>)}
     </select>
   );

@@ -3,7 +3,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useId, useRef, useState } from "react";
 
-import { api, newKey, read } from "../../api/client";
+import { api, newKey, read, readAll } from "../../api/client";
 import type { StoredFile } from "../../api/files";
 import { useText } from "../../text";
 import { AttachmentInput, Attachments } from "../../ui/attachments";
@@ -18,17 +18,17 @@ export function Comments({ ticket }: { ticket: Ticket }) {
   const nameOf = useNames(ticket.accountId);
   const { data, error, refetch } = useQuery({
     queryKey: ["comments", ticket.id],
-    queryFn: async ({ signal }) => {
-      const params = { path: { ticketId: ticket.id }, query: { pageSize: 100 } };
-      return await read(api.GET("/api/v1/tickets/{ticketId}/comments", { params, signal }));
-    },
+    queryFn: ({ signal }) => readAll((pageToken) => {
+      const params = { path: { ticketId: ticket.id }, query: { pageSize: 100, pageToken } };
+      return read(api.GET("/api/v1/tickets/{ticketId}/comments", { params, signal }));
+    }),
   });
   return (
     <Card title={t("Comments")}>
       {error && <Problem error={error} onRetry={() => void refetch()} />}
       {!data && !error && <Skeleton lines={3} />}
       <ol className="thread">
-        {data?.data.map((comment) => (
+        {data?.map((comment) => (
           <li key={comment.id} className={comment.authorRole === "ROLE_CUSTOMER" ? "customer" : "staff"}>
             <p className="byline">
               <b><Id value={comment.authorId} field="authorId" name={nameOf(comment.authorId)} /></b>{" "}
@@ -39,7 +39,7 @@ export function Comments({ ticket }: { ticket: Ticket }) {
           </li>
         ))}
       </ol>
-      {data?.data.length === 0 && <p className="empty">{t("No comment yet.")}</p>}
+      {data?.length === 0 && <p className="empty">{t("No comment yet.")}</p>}
       <NewComment ticketId={ticket.id} accountId={ticket.accountId} />
     </Card>
   );

@@ -19,9 +19,9 @@ import { ticketKey, useChange, type Change, type Ticket } from "./api";
 import { Assignee, PriorityChoice } from "./choices";
 import { Comments } from "./comments";
 import { Conflict } from "./conflict";
-import { isFree, useDecide } from "./decide";
 import { EditTicket } from "./edit";
 import { useChosen, useLastSearch } from "./kept";
+import { isForPage, useTicketKeys } from "./keyboard";
 import { useCustomerName, useNames } from "./people";
 import { useTicketWatch } from "./watch";
 
@@ -57,10 +57,10 @@ function TicketView({ ticket }: { ticket: Ticket }) {
   const apply = (change: Change, done?: string, back?: Change) => mutate({ ticket, change }, {
     onSuccess: (changed) => done && toast(done, back && (() => mutate({ ticket: changed, change: back }))),
   });
-  const decide = useDecide();
+  const changeByKey = useTicketKeys();
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
-      if (isFree(event) && decide(event.key, ticket)) event.preventDefault();
+      if (isForPage(event) && changeByKey(event.key, ticket)) event.preventDefault();
     };
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);

@@ -1,4 +1,4 @@
-/** The filters of the tickets, which stand in the address. */
+/** The filters of the tickets, which are kept in the URL's query. */
 
 import { useQuery } from "@tanstack/react-query";
 import { useId } from "react";
@@ -21,7 +21,7 @@ const ORDERS: readonly [NonNullable<ListQuery["order"]>, Text][] = [
   ["TICKET_ORDER_UPDATE_TIME_DESC", "Recently changed"],
 ];
 
-/** Reads the address; what makes no sense there filters nothing. */
+/** Reads the URL's query; an invalid value filters nothing. */
 export function filterOf(search: TicketSearch): TicketFilter {
   const query: TicketFilter = {};
   const status = STATUSES.find((one) => one === search.status);

@@ -1,4 +1,4 @@
-/** The tickets: search, filters in the address, and triage by keyboard or in bulk. */
+/** The tickets: search, filters in the URL's query, and triage by keyboard or in bulk. */
 
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useEffect, useRef } from "react";

@@ -33,7 +33,7 @@ export function Shortcuts() {
       {open && (
         <Sheet title={t("Keys")} onClose={() => setOpen(false)}>
           <dl className="fields">{KEYS.map(([key, text]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{t(text)}</dd></div>)}</dl>
-          <p className="help">{t("A, E and 1 – 4 decide on a ticket's page, too.")}</p>
+          <p className="help">{t("A, E and 1 – 4 work on a ticket's page, too.")}</p>
         </Sheet>
       )}
     </>

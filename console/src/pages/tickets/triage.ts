@@ -4,7 +4,7 @@ import { useEffect } from "react";
 
 import { useKept } from "../../ui/kept";
 import type { Ticket } from "./api";
-import { isFree, useDecide } from "./decide";
+import { isForPage, useTicketKeys } from "./keyboard";
 import type { TicketRows } from "./rows";
 
 type TriageProps = {
@@ -28,7 +28,7 @@ type Place = { id: string; index: number };
 const NOWHERE: Place = { id: "", index: -1 };
 
 export function useTriage({ name, rows, onReveal, onOpen, onSelect }: TriageProps): Triage {
-  const decide = useDecide();
+  const changeByKey = useTicketKeys();
   // By its id: a list that is read again moves rows, and the next key must not hit another ticket.
   const [known, setKnown] = useKept("tickets.place", { name: "", place: NOWHERE });
   const place = known.name === name ? known.place : NOWHERE;
@@ -41,7 +41,7 @@ export function useTriage({ name, rows, onReveal, onOpen, onSelect }: TriageProp
   };
   useEffect(() => {
     const press = (event: KeyboardEvent) => {
-      if (!isFree(event)) return;
+      if (!isForPage(event)) return;
       const ticket = rows.at(current);
       const go = (index: number) => {
         const next = Math.max(0, Math.min(rows.count - 1, index));
@@ -55,7 +55,7 @@ export function useTriage({ name, rows, onReveal, onOpen, onSelect }: TriageProp
       else if (!ticket) return;
       else if (event.key === "x") onSelect(ticket);
       else if (event.key === "o") onOpen(ticket);
-      else if (!decide(event.key, ticket)) return;
+      else if (!changeByKey(event.key, ticket)) return;
       event.preventDefault();
     };
     addEventListener("keydown", press);

@@ -7,7 +7,7 @@ import { api, read, type Schemas } from "../../api/client";
 import { useName, useText } from "../../text";
 import { Age, Badge, Time } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
-import { Problem } from "../../ui/problem";
+import { ProblemPage } from "../../ui/problem";
 import type { Column } from "../../ui/table";
 import { Fields } from "../../ui/value";
 import { Action } from "../kit";
@@ -39,7 +39,7 @@ export function DeliveryPage() {
   const above = data
     ? <Link to="/webhooks/$id" params={{ id: data.endpointId }}>{t("Webhooks")}</Link>
     : <Link to="/webhooks">{t("Webhooks")}</Link>;
-  if (error && !data) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (error && !data) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
   return (
     <PageFrame title={data.eventType} above={above} actions={<Action id="WebhookDeliveryService_ResendWebhookDelivery" label={t("Send again")} values={path} name={data.eventType} primary onDone={() => void refetch()} />}>

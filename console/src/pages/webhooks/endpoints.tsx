@@ -7,7 +7,7 @@ import { api, read, type Schemas } from "../../api/client";
 import { useName, useText } from "../../text";
 import { Badge, Time } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
-import { Problem } from "../../ui/problem";
+import { Problem, ProblemPage } from "../../ui/problem";
 import type { Column } from "../../ui/table";
 import { Fields, Value } from "../../ui/value";
 import { Action, ListPage, pageOf, Related } from "../kit";
@@ -44,7 +44,7 @@ export function EndpointPage() {
   });
   const deliveries = useDeliveryColumns();
   const above = <Link to="/webhooks">{t("Webhooks")}</Link>;
-  if (error && !data) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (error && !data) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
   const title = data.description || data.url;
   const shared = { values: path, version: data.version, name: title };

@@ -7,7 +7,7 @@ import { api, read, type Schemas } from "../../api/client";
 import { useName, useText } from "../../text";
 import { Age, Badge } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
-import { Problem } from "../../ui/problem";
+import { ProblemPage } from "../../ui/problem";
 import type { Column } from "../../ui/table";
 import { Fields } from "../../ui/value";
 import { Action, ChoiceFilter, FilterBar, ListPage, pageOf } from "../kit";
@@ -50,7 +50,7 @@ export function InboundEventPage() {
     refetchInterval: ({ state }) => (state.data?.state === "INBOUND_EVENT_STATE_PENDING" ? 2000 : false),
   });
   const above = <Link to="/inbound-events">{t("Inbound events")}</Link>;
-  if (error && !data) return <PageFrame title={t("Not found")} above={above}><Problem error={error} onRetry={() => void refetch()} /></PageFrame>;
+  if (error && !data) return <ProblemPage error={error} above={above} onRetry={() => void refetch()} />;
   if (!data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
   const dead = data.state === "INBOUND_EVENT_STATE_DEAD";
   return (

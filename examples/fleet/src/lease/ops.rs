@@ -92,7 +92,7 @@ pub async fn get(connection: &mut Connection, permit: Permit, id: LeaseId) -> Re
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Returns a page of leases plus one if there are more, and the total unless paging by key.
+/// Returns a page of leases plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any error of Postgres.

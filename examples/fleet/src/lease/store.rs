@@ -64,7 +64,7 @@ impl From<Row> for Lease {
     }
 }
 
-/// Selects the leases that a caller reaches. A lease belongs to an account and to nobody in it.
+/// Selects the leases that a caller reaches. A lease belongs to an account, not to one of its users.
 fn visible<'q>(visibility: Visibility) -> leases::BoxedQuery<'q, diesel::pg::Pg> {
     let query = leases::table.into_boxed();
     match visibility {

@@ -39,7 +39,7 @@ pub async fn get(connection: &mut Connection, _: Permit, id: VehicleId) -> Resul
     store::get(connection, id).await
 }
 
-/// Returns a page of vehicles plus one if there are more, and the total unless paging by key.
+/// Returns a page of vehicles plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -23,7 +23,7 @@ use crate::files::{
 /// A URL, and what to send there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Without a host, if it is one of this server.
+    /// A path without a host, if this server is to be called.
     pub url: String,
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub expires: DateTime<Utc>,
@@ -46,7 +46,7 @@ pub async fn upload_target(app: &App, id: FileId, draft: &Draft, now: DateTime<U
 /// Returns where to download the content of a file.
 ///
 /// # Errors
-/// Those of the storage, if it has to be asked.
+/// `NOT_FOUND` while it is pending, and those of the storage, if it has to be asked.
 pub async fn download(app: &App, file: &File, now: DateTime<Utc>) -> Result<Target> {
     let State::Ready { key, .. } = &file.state else { return Err(Error::not_found("file")) };
     let expires = now + Limits::new(app).url_lifetime;

@@ -51,7 +51,7 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from:
     let password = Password::choose(password)?;
     // Check the token before hashing, so that callers without one can't cause hashing work. The transaction checks it
     // again.
-    if !app.database.autocommit(async move |connection| store::is_good(connection, hash, now).await).await? {
+    if !app.database.autocommit(async move |connection| store::is_valid(connection, hash, now).await).await? {
         return Err(Reason::InvalidToken.into());
     }
     let password_hash = app.part::<Passwords>().hash(password).await?;

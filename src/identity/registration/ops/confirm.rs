@@ -1,4 +1,4 @@
-//! Ends registrations.
+//! Completes registrations.
 
 use std::net::IpAddr;
 
@@ -33,14 +33,14 @@ pub struct NewUser {
 /// Creates an account and its first user, a customer, and uses up the token, atomically.
 ///
 /// # Errors
-/// `INVALID_TOKEN` if the token is unknown, used or expired; `ALREADY_EXISTS` if an admin has created the user meanwhile;
-/// `VALIDATION_FAILED`, `OVERLOADED`.
+/// `INVALID_TOKEN` if the token is unknown, used or expired; `ALREADY_EXISTS` if an admin has created the user
+/// meanwhile; `VALIDATION_FAILED`, `OVERLOADED`.
 pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Result<User> {
     let (hash, now) = (token::hash(token), app.clock.now());
     let NewUser { password, name, account_name, language } = new;
     let password = Password::choose(password)?;
     // As with a reset: no hashing for callers without a token.
-    if !app.database.autocommit(async move |connection| store::is_good(connection, hash, now).await).await? {
+    if !app.database.autocommit(async move |connection| store::is_valid(connection, hash, now).await).await? {
         return Err(Reason::InvalidToken.into());
     }
     let password_hash = app.part::<Passwords>().hash(password).await?;

@@ -18,32 +18,32 @@ fn headers(mail: &OutgoingMail, from: &Sender) -> Map<String, Value> {
     std::iter::once(("Message-ID".to_owned(), from.message_id(mail).into())).chain(automation).collect()
 }
 
-/// <https://resend.com/docs/api-reference/emails/send-email>
+/// Returns the body for Resend: <https://resend.com/docs/api-reference/emails/send-email>.
 pub(super) fn resend(mail: &OutgoingMail, from: &Sender) -> Value {
-    let letter = &mail.letter;
+    let rendered = &mail.rendered;
     json!({
-        "from": from.mailbox().to_string(), "to": [mail.to], "subject": letter.subject, "text": letter.text,
-        "html": letter.html, "headers": headers(mail, from),
+        "from": from.mailbox().to_string(), "to": [mail.to], "subject": rendered.subject, "text": rendered.text,
+        "html": rendered.html, "headers": headers(mail, from),
     })
 }
 
-/// <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send>; links are left as they are, because some
-/// hold secrets.
+/// Returns the body for SendGrid: <https://www.twilio.com/docs/sendgrid/api-reference/mail-send/mail-send>. Links are
+/// not replaced by tracking links, because some hold secrets.
 pub(super) fn sendgrid(mail: &OutgoingMail, from: &Sender) -> Value {
-    let (letter, mailbox, off) = (&mail.letter, from.mailbox(), json!({ "enable": false }));
+    let (rendered, mailbox, off) = (&mail.rendered, from.mailbox(), json!({ "enable": false }));
     json!({
         "personalizations": [{ "to": [{ "email": mail.to }] }],
         "from": { "email": mailbox.email.to_string(), "name": mailbox.name },
-        "subject": letter.subject,
+        "subject": rendered.subject,
         "content": [
-            { "type": "text/plain", "value": letter.text }, { "type": "text/html", "value": letter.html },
+            { "type": "text/plain", "value": rendered.text }, { "type": "text/html", "value": rendered.html },
         ],
         "headers": headers(mail, from),
         "tracking_settings": { "click_tracking": off, "open_tracking": off, "subscription_tracking": off },
     })
 }
 
-/// <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>
+/// Returns the body for Amazon SES: <https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html>.
 pub(super) fn ses(mail: &OutgoingMail, from: &Sender, mime_base64: &str) -> Value {
     json!({
         "FromEmailAddress": from.mailbox().to_string(),
@@ -52,7 +52,8 @@ pub(super) fn ses(mail: &OutgoingMail, from: &Sender, mime_base64: &str) -> Valu
     })
 }
 
-/// Adds the headers by which a provider knows its customer, and Resend a mail that it has sent already.
+/// Adds the headers that authenticate the request, and for Resend the one by which it recognizes a mail that it has sent
+/// already.
 pub(super) fn authorize(
     headers: &mut HeaderMap,
     provider: &Provider,

@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use crate::schema::orders;
 use mainstay_kernel::{database::Connection, error::Result};
 
-/// Returns the numbers of orders that were created since a time, by the numbers of their statuses.
+/// Counts the orders that were created since a time, by status (as its column has it).
 ///
 /// # Errors
 /// Any error of Postgres.

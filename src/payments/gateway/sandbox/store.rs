@@ -19,7 +19,7 @@ use mainstay_kernel::{
 pub struct Row {
     /// The idempotency key.
     pub key: String,
-    /// 1 a charge, 2 a refund, 3 an invoice.
+    /// The number of its [`Kind`](crate::payments::ledger::model::Kind): a charge, a refund or an invoice.
     pub kind: i16,
     /// The payment, the refund or the subscription.
     pub subject_id: Uuid,
@@ -37,8 +37,8 @@ pub struct Row {
     pub charge_id: Option<String>,
 }
 
-/// The page size of [`moved`].
-pub const PART: usize = 500;
+/// The page size of [`list_movements`].
+pub const PAGE_SIZE: usize = 500;
 
 /// Stores a movement under its key, or returns the one stored there before; the flag says whether it is new.
 pub async fn insert_or_get(connection: &mut Connection, row: Row) -> Result<(Row, bool)> {
@@ -56,7 +56,7 @@ pub async fn find(connection: &mut Connection, kind: i16, subject: Uuid) -> Resu
     Ok(query.first(connection).await.optional()?)
 }
 
-/// Returns the next [`PART`] movements of money after the id `after`, of all times or since a time.
+/// Returns the next [`PAGE_SIZE`] movements of money after the id `after`, of all times or since a time.
 pub async fn list_movements(
     connection: &mut Connection,
     since: Option<DateTime<Utc>>,
@@ -65,6 +65,6 @@ pub async fn list_movements(
     let query = movements::table.filter(movements::refusal_code.is_null());
     let query = query.filter(movements::created_at.ge(since.unwrap_or_default()));
     let query = query.filter(movements::gateway_id.gt(after.unwrap_or_default()));
-    let query = query.order(movements::gateway_id).limit(PART as i64).select(Row::as_select());
+    let query = query.order(movements::gateway_id).limit(PAGE_SIZE as i64).select(Row::as_select());
     Ok(query.load(connection).await?)
 }

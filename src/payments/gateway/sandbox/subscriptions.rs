@@ -79,7 +79,7 @@ impl Sandbox {
         found.await
     }
 
-    async fn stand(&self, row: Row) -> Result<Snapshot> {
+    async fn snapshot(&self, row: Row) -> Result<Snapshot> {
         let row = self.catch_up(row).await?;
         let subject = row.subject_id;
         let paid = self.database.autocommit(async move |connection| store::invoices(connection, subject).await).await?;
@@ -131,7 +131,7 @@ impl Sandbox {
         if fresh && matches!(card, Card::LosesAnAnswer) {
             return Ok(Outcome::Unknown { why: "the sandbox was told to".into(), remembered: false });
         }
-        Ok(Outcome::Done(self.stand(row).await?))
+        Ok(Outcome::Done(self.snapshot(row).await?))
     }
 
     async fn end(&self, cancel: Cancel) -> Result<Snapshot> {
@@ -142,13 +142,13 @@ impl Sandbox {
             .database
             .autocommit(async move |connection| store::cancel(connection, &gateway_id, cancel.how, now).await);
         done.await?;
-        self.stand(self.read(row.gateway_id).await?).await
+        self.snapshot(self.read(row.gateway_id).await?).await
     }
 }
 
 impl Subscriptions for Sandbox {
-    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome> {
-        futures_util::future::ready(Outcome::Done(format!("sandbox_cus_{}", newcomer.account.0.simple()))).boxed()
+    fn customer(&self, new: NewCustomer) -> BoxFuture<'_, Outcome> {
+        futures_util::future::ready(Outcome::Done(format!("sandbox_cus_{}", new.account.0.simple()))).boxed()
     }
 
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
@@ -161,7 +161,7 @@ impl Subscriptions for Sandbox {
 
     fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Lookup<Snapshot>> {
         async move {
-            let found = async { self.stand(self.read(gateway_id.to_owned()).await?).await };
+            let found = async { self.snapshot(self.read(gateway_id.to_owned()).await?).await };
             found.await.map_or_else(|error| Lookup::Unknown { why: error.detail() }, Lookup::Done)
         }
         .boxed()
@@ -173,7 +173,7 @@ impl Subscriptions for Sandbox {
                 let find =
                     self.database.autocommit(async move |connection| store::find(connection, subscription.0).await);
                 match find.await? {
-                    Some(row) => self.stand(row).await.map(Lookup::Done),
+                    Some(row) => self.snapshot(row).await.map(Lookup::Done),
                     None => Ok(Lookup::Nothing),
                 }
             };

@@ -9,7 +9,7 @@
 //! | 400, 404 `invalid_request_error` | refused: it never ran, and never will |
 //! | 400 `idempotency_error`, 409 | unknown: the key was used for another request, or the request is still running |
 //! | 401, 403, 429 | unknown: this request did nothing, but an earlier one under the key may have |
-//! | 5xx, no response | unknown; a 5xx with `Idempotent-Replayed` is the permanent answer of the key |
+//! | 5xx, no response | unknown; a 5xx with `Idempotent-Replayed` is repeated under the key for good |
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
@@ -29,8 +29,8 @@ use mainstay_kernel::{
 /// The API version that the types here are written for.
 const VERSION: &str = "2024-06-20";
 /// The maximum page size.
-const PAGE: &str = "100";
-/// The pages of a whole list: 10,000 refunds of a payment, or invoices of a subscription, are more than there can be.
+const PAGE_SIZE: &str = "100";
+/// The most pages of a whole list: no payment has 10,000 refunds, and no subscription as many invoices.
 const MAX_PAGES: usize = 100;
 
 /// The fields of a form or a query string.
@@ -122,7 +122,7 @@ impl Api {
     }
 
     /// Sends a GET request and returns the object, or the outcome of the error: `Refused` if it does not exist.
-    pub(crate) async fn look<O: DeserializeOwned, T>(&self, path: &str) -> Result<O, Outcome<T>> {
+    pub(crate) async fn get_object<O: DeserializeOwned, T>(&self, path: &str) -> Result<O, Outcome<T>> {
         read(&self.send(Method::GET, path, &[], None).await?)
     }
 
@@ -139,7 +139,7 @@ impl Api {
         filter: &Fields<'_>,
         after: Option<&str>,
     ) -> anyhow::Result<Page<O>> {
-        let mut query = [filter, &[("limit", PAGE)]].concat();
+        let mut query = [filter, &[("limit", PAGE_SIZE)]].concat();
         query.extend(after.map(|after| ("starting_after", after)));
         let list: List<O> = self.get(path, &query).await?;
         let next = list.data.last().map(|last| last.id().to_owned()).filter(|_| list.has_more);
@@ -165,7 +165,7 @@ impl Api {
     /// (<https://docs.stripe.com/search#data-freshness>).
     pub(crate) async fn search<O: DeserializeOwned>(&self, path: &str, name: &str, id: &str) -> anyhow::Result<Vec<O>> {
         let query = format!("metadata['{name}']:'{id}'");
-        let list: List<O> = self.get(path, &[("query", &query), ("limit", PAGE)]).await?;
+        let list: List<O> = self.get(path, &[("query", &query), ("limit", PAGE_SIZE)]).await?;
         anyhow::ensure!(!list.has_more, "there are more than were read");
         Ok(list.data)
     }
@@ -261,7 +261,7 @@ fn outcome_of_failure<T>(error: &Error) -> Outcome<T> {
     Outcome::Refused(Failure {
         kind,
         code: code.unwrap_or_else(|| "unspecified".to_owned()),
-        message: message.unwrap_or_else(|| "The payment was refused; nothing was charged.".to_owned()),
+        message: message.unwrap_or_else(|| "The gateway refused the request; no money was moved.".to_owned()),
     })
 }
 

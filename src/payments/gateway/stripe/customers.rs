@@ -11,8 +11,8 @@
 //! - A test token, such as `pm_card_visa`, creates a new payment method each time it is used.
 //!
 //! A customer is created empty, and is used only after its id is stored here. So a duplicate is harmless; it can arise
-//! if the first one was lost before its id was stored, and is older than Stripe's memory of keys but too recent for its
-//! search.
+//! if the first one was lost before its id was stored, and Stripe has forgotten its key but does not find it by a
+//! search yet.
 
 use serde::Deserialize;
 
@@ -45,14 +45,14 @@ impl Stripe {
 
     /// Finds the customer of an account by a search, or creates it, under a key that returns the existing customer if
     /// the search does not find it yet.
-    pub(crate) async fn customer_of(&self, newcomer: NewCustomer) -> Outcome {
-        let account = newcomer.account.to_string();
+    pub(crate) async fn customer_of(&self, new: NewCustomer) -> Outcome {
+        let account = new.account.to_string();
         match self.search("/v1/customers/search", ACCOUNT, &account).await {
             Ok(Some(customer)) => return Outcome::Done(customer),
             Ok(None) => {}
             Err(error) => return unknown(format!("{error:#}")),
         }
-        let key = format!("{account}-customer-{}", newcomer.attempt);
+        let key = format!("{account}-customer-{}", new.attempt);
         let created = self.api.post("/v1/customers", &[(&field(ACCOUNT), &account)], &key).await;
         created.map_or_else(|outcome| outcome, |customer: AnyObject| Outcome::Done(customer.id))
     }
@@ -66,7 +66,7 @@ impl Stripe {
             Err(Outcome::Refused(failure)) if failure.kind == FailureKind::Rejected => Outcome::Refused(failure),
             Err(outcome) => return Err(outcome),
         };
-        match self.api.look::<Method, T>(&path).await {
+        match self.api.get_object::<Method, T>(&path).await {
             Ok(known) if known.customer.as_deref() == Some(customer) => Ok(known.id),
             Ok(_) | Err(Outcome::Refused(_)) => Err(refused),
             Err(outcome) => Err(outcome),

@@ -78,7 +78,9 @@ impl PaymentIntent {
     pub(crate) fn outcome(self) -> Outcome {
         match self.status.as_str() {
             "succeeded" => Outcome::Done(self.id),
-            "requires_payment_method" | "canceled" => declined(self.status, "The payment was not made."),
+            "requires_payment_method" | "canceled" => {
+                refused(FailureKind::Declined, self.status, "The payment was not made.")
+            }
             status => unknown(format!("it is {status}")),
         }
     }
@@ -126,7 +128,7 @@ impl Refund {
     pub(crate) fn outcome(self) -> Outcome {
         match self.status.as_str() {
             "succeeded" | "pending" => Outcome::Done(self.id),
-            _ if self.is_failed() => declined(self.status, "Nothing was given back."),
+            _ if self.is_failed() => refused(FailureKind::Rejected, self.status, "The refund failed."),
             status => unknown(format!("it is {status}")),
         }
     }
@@ -141,8 +143,8 @@ impl Refund {
     }
 }
 
-fn declined(code: String, message: &str) -> Outcome {
-    Outcome::Refused(Failure { kind: FailureKind::Declined, code, message: message.to_owned() })
+fn refused(kind: FailureKind, code: String, message: &str) -> Outcome {
+    Outcome::Refused(Failure { kind, code, message: message.to_owned() })
 }
 
 #[cfg(test)]
@@ -174,6 +176,14 @@ mod tests {
         }
         for refused in [intent("canceled"), intent("requires_payment_method"), refund("failed"), refund("canceled")] {
             assert!(matches!(refused, Outcome::Refused(_)), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_refund_is_not_a_declined_card() {
+        for status in ["failed", "canceled"] {
+            let Outcome::Refused(failure) = object::<Refund>(status).outcome() else { panic!("{status}") };
+            assert_eq!(failure.kind, FailureKind::Rejected, "{status}");
         }
     }
 }

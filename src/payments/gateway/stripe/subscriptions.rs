@@ -28,7 +28,7 @@ use mainstay_kernel::alert;
 
 const INVOICES: &str = "/v1/invoices";
 /// Only paid invoices moved money. Their charges come with their newest refunds.
-const PAID: [(&str, &str); 2] = [("status", "paid"), ("expand[]", "data.charge.refunds")];
+const PAID_INVOICES: [(&str, &str); 2] = [("status", "paid"), ("expand[]", "data.charge.refunds")];
 
 /// A subscription; times are in seconds.
 #[derive(Debug, Deserialize)]
@@ -45,13 +45,13 @@ struct Subscription {
 
 /// A paid invoice.
 #[derive(Debug, Deserialize)]
-struct Paid {
+struct PaidInvoice {
     id: String,
     amount_paid: i64,
     currency: String,
     #[serde(default)]
     subscription: Option<String>,
-    subscription_details: Option<Details>,
+    subscription_details: Option<SubscriptionDetails>,
     /// How it was paid; `None` if no charge was needed.
     charge: Option<Charge>,
 }
@@ -64,7 +64,7 @@ struct Charge {
 }
 
 #[derive(Debug, Deserialize)]
-struct Details {
+struct SubscriptionDetails {
     #[serde(default)]
     metadata: Option<Metadata>,
 }
@@ -90,13 +90,13 @@ impl Subscription {
     }
 }
 
-impl Listed for Paid {
+impl Listed for PaidInvoice {
     fn id(&self) -> &str {
         &self.id
     }
 }
 
-impl Paid {
+impl PaidInvoice {
     /// Returns the id of the subscription, if it is one of ours.
     fn subject(&self) -> Option<Uuid> {
         self.subscription_details.as_ref()?.metadata.as_ref()?.id(SUBSCRIPTION)
@@ -132,7 +132,7 @@ impl Paid {
 impl Stripe {
     /// Returns a page of paid invoices, and of their refunds.
     pub(crate) async fn invoices(&self, filter: &Fields<'_>, after: Option<&str>) -> anyhow::Result<Statement> {
-        let page = self.api.page::<Paid>(INVOICES, &[PAID.as_slice(), filter].concat(), after).await?;
+        let page = self.api.page::<PaidInvoice>(INVOICES, &[PAID_INVOICES.as_slice(), filter].concat(), after).await?;
         let mut statement = Statement { next: page.next, ..Statement::default() };
         for mut paid in page.items {
             if paid.subject().is_some() {
@@ -144,7 +144,7 @@ impl Stripe {
     }
 
     /// Returns the refunds of an invoice. Those that did not come with it are read on their own.
-    async fn refunds_of_invoice(&self, paid: &mut Paid) -> anyhow::Result<Vec<Refund>> {
+    async fn refunds_of_invoice(&self, paid: &mut PaidInvoice) -> anyhow::Result<Vec<Refund>> {
         match paid.charge.take() {
             None => Ok(Vec::new()),
             Some(Charge { refunds: Some(List { data, has_more: false }), .. }) => Ok(data),
@@ -154,11 +154,11 @@ impl Stripe {
 
     /// Returns the state of a subscription. Invoices are read after the subscription, so one that is paid in between is
     /// booked early rather than missed.
-    async fn stand(&self, id: &str) -> anyhow::Result<Snapshot> {
+    async fn snapshot(&self, id: &str) -> anyhow::Result<Snapshot> {
         let subscription: Subscription = self.api.get(&format!("/v1/subscriptions/{id}"), &[]).await?;
-        let filter = [PAID.as_slice(), &[("subscription", id)]].concat();
+        let filter = [PAID_INVOICES.as_slice(), &[("subscription", id)]].concat();
         let mut invoices = Vec::new();
-        for mut paid in self.api.all::<Paid>(INVOICES, &filter).await? {
+        for mut paid in self.api.all::<PaidInvoice>(INVOICES, &filter).await? {
             let refunds = self.refunds_of_invoice(&mut paid).await?;
             invoices.extend(paid.invoice(refunds));
         }
@@ -167,10 +167,11 @@ impl Stripe {
     }
 
     async fn outcome(&self, id: &str) -> Outcome<Snapshot> {
-        self.stand(id).await.map_or_else(|error| unknown(format!("{error:#}")), Outcome::Done)
+        self.snapshot(id).await.map_or_else(|error| unknown(format!("{error:#}")), Outcome::Done)
     }
 
-    async fn join(&self, wanted: Subscribe) -> Result<String, Outcome<Snapshot>> {
+    /// Creates the price and the subscription, and returns the id of the latter.
+    async fn create(&self, wanted: Subscribe) -> Result<String, Outcome<Snapshot>> {
         let id = wanted.subscription.to_string();
         let amount = format_amount(wanted.price)?;
         let method = self.attach(&wanted.method, &wanted.customer, &wanted.key("attach")).await?;
@@ -193,8 +194,7 @@ impl Stripe {
         Ok(self.api.post::<AnyObject, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
     }
 
-    /// Requests the cancellation.
-    async fn end(&self, cancel: &Cancel) -> Outcome<AnyObject> {
+    async fn request_cancellation(&self, cancel: &Cancel) -> Outcome<AnyObject> {
         let path = format!("/v1/subscriptions/{}", cancel.gateway_id);
         let request = match cancel.how {
             Cancellation::Immediately => self.api.delete(&path, &cancel.key).await,
@@ -205,13 +205,13 @@ impl Stripe {
 }
 
 impl Subscriptions for Stripe {
-    fn customer(&self, newcomer: NewCustomer) -> BoxFuture<'_, Outcome> {
-        self.customer_of(newcomer).boxed()
+    fn customer(&self, new: NewCustomer) -> BoxFuture<'_, Outcome> {
+        self.customer_of(new).boxed()
     }
 
     fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move {
-            match self.join(wanted).await {
+            match self.create(wanted).await {
                 Ok(id) => self.outcome(&id).await,
                 Err(outcome) => outcome,
             }
@@ -221,9 +221,9 @@ impl Subscriptions for Stripe {
 
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move {
-            let ended = self.end(&cancel).await;
+            let request = self.request_cancellation(&cancel).await;
             // Whatever was answered, the subscription may be canceled already.
-            match (self.outcome(&cancel.gateway_id).await, ended) {
+            match (self.outcome(&cancel.gateway_id).await, request) {
                 (Outcome::Done(snapshot), _) if snapshot.is_cancelled(cancel.how) => Outcome::Done(snapshot),
                 (_, Outcome::Unknown { why, .. }) | (Outcome::Unknown { why, .. }, _) => unknown(why),
                 (_, Outcome::Refused(Failure { code, message, .. })) => {
@@ -239,7 +239,7 @@ impl Subscriptions for Stripe {
 
     fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Lookup<Snapshot>> {
         async move {
-            match self.stand(gateway_id).await {
+            match self.snapshot(gateway_id).await {
                 Ok(snapshot) => Lookup::Done(snapshot),
                 Err(error) => Lookup::Unknown { why: format!("{error:#}") },
             }
@@ -299,7 +299,7 @@ mod tests {
                 serde_json::from_str(&json).expect("a refund")
             };
             let refunds = vec![refund("re_1", "succeeded"), refund("re_2", "failed"), refund("re_3", "something_new")];
-            let moved = serde_json::from_str::<Paid>(&json).expect("an invoice").movements(refunds);
+            let moved = serde_json::from_str::<PaidInvoice>(&json).expect("an invoice").movements(refunds);
             moved.into_iter().map(|moved| (moved.kind, moved.gateway_id, moved.amount.minor())).collect::<Vec<_>>()
         };
         let ours = r#"{"metadata":{"mainstay_subscription":"0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3e"}}"#;

@@ -85,6 +85,22 @@ async fn only_what_did_nothing_and_never_will_is_a_refusal() {
     assert!(matches!(stored, Outcome::Unknown { remembered: true, .. }), "{stored:?}");
 }
 
+/// The payment that is to be refunded was charged.
+#[tokio::test]
+async fn a_refused_refund_does_not_say_that_nothing_was_charged() {
+    let error = json!({ "error": { "type": "invalid_request_error", "code": "charge_already_refunded" } });
+    let (stripe, _) = stripe(vec![("POST /v1/refunds", 400, false, error)]).await;
+    let amount = Money::new(450, Currency::parse("EUR").expect("a currency")).expect("an amount");
+    let (key, refund, charge_id) = ("a key".to_owned(), RefundId(Uuid::nil()), "pi_1".to_owned());
+    match stripe.refund(RefundRequest { key, refund, charge_id, amount }).await {
+        Outcome::Refused(failure) => {
+            assert_eq!(failure.code, "charge_already_refunded");
+            assert_eq!(failure.message, "The gateway refused the request; no money was moved.");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 fn intent(status: &str, payment: Uuid) -> Value {
     let metadata = json!({ "mainstay_payment": payment });
     json!({ "id": "pi_1", "status": status, "amount": 450, "currency": "eur", "metadata": metadata })

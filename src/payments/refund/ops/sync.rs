@@ -73,7 +73,7 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
 /// # Errors
 /// Any error of Postgres.
 pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
-    if app.part::<Arc<dyn Gateway>>().console().is_none() {
+    if app.part::<Arc<dyn Gateway>>().external_refunds().is_none() {
         return Ok(0);
     }
     let since = (app.clock.now() - TimeDelta::days(days.into())).timestamp();
@@ -88,11 +88,11 @@ pub async fn begin_search(app: &App, days: u32) -> Result<usize> {
 /// # Errors
 /// `UNAVAILABLE` while Postgres or the gateway is unavailable; what was found until then has its jobs.
 pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) -> Result<()> {
-    let Some(console) = app.part::<Arc<dyn Gateway>>().console() else { return Ok(()) };
+    let Some(external) = app.part::<Arc<dyn Gateway>>().external_refunds() else { return Ok(()) };
     let since = DateTime::from_timestamp(job.since, 0).unwrap_or_default();
     let (gateway, mut from) = (app.part::<Arc<dyn Gateway>>().name(), job.from);
     for _ in 0..PAGES {
-        let page = console.refunds_since(since, from.as_deref()).await;
+        let page = external.refunds_since(since, from.as_deref()).await;
         let (Refunds { moved, failed }, next) = page.map_err(Error::unavailable)?;
         let of_invoice = |invoice: Option<&String>, refund: &String, is_returned| {
             Some(RefundedInvoice { invoice: invoice?.clone(), refund: refund.clone(), is_returned })
@@ -151,8 +151,8 @@ async fn sync_once(app: &App, id: PaymentId) -> Result<Option<String>> {
             return Ok(None);
         }
     };
-    let Some(console) = app.part::<Arc<dyn Gateway>>().console() else { return Ok(None) };
-    let refunds = match console.refunds(&charge_id).await {
+    let Some(external) = app.part::<Arc<dyn Gateway>>().external_refunds() else { return Ok(None) };
+    let refunds = match external.refunds(&charge_id).await {
         Ok(refunds) => refunds,
         Err(error) => return Ok(Some(format!("{error:#}"))),
     };
@@ -202,7 +202,8 @@ async fn adopt(connection: &mut Connection, id: PaymentId, movement: Movement, n
             alert("mismatch", refund.id.0, &format!("{gateway_id} refunded {amount}"));
             return Ok(true);
         }
-        // The gateway's refund is a different one. One that failed here was abandoned; one that succeeded was made twice.
+        // The gateway's refund is a different one. One that failed here was abandoned; one that succeeded was made
+        // twice.
         Some((Status::Failed, _)) | None => None,
         Some((Status::Succeeded, refund)) => Some(refund.id),
     };

@@ -11,5 +11,5 @@ pub struct Labels {
 
 /// The most queues, and the most tags.
 pub const MAX_LABELS: i64 = 200;
-/// The newest tickets whose tags are read: no index has the tags in an order.
-pub const NEWEST: i64 = 10_000;
+/// How many of the newest tickets have their tags read: no index has the tags in an order.
+pub const NEWEST_TICKETS: i64 = 10_000;

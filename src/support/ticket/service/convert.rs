@@ -41,11 +41,11 @@ fn or_default(text: String, default: &str) -> String {
     if text.is_empty() { default.to_owned() } else { text }
 }
 
-/// Reads a draft from a validated message; `at` is what precedes the names of its fields.
+/// Reads a draft from a validated message; `prefix` is what precedes the names of its fields in errors.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` for a language that is none.
-pub(crate) fn draft(message: pb::TicketDraft, at: &str) -> Result<Draft> {
+/// `VALIDATION_FAILED` for text that is not a language tag.
+pub(crate) fn draft(message: pb::TicketDraft, prefix: &str) -> Result<Draft> {
     let kind = message.kind.and_then(Kind::from_number).unwrap_or(Kind::Request);
     let priority = message.priority.and_then(Priority::from_number).unwrap_or(Priority::Medium);
     let content = Content {
@@ -54,7 +54,7 @@ pub(crate) fn draft(message: pb::TicketDraft, at: &str) -> Result<Draft> {
         kind,
         priority,
         queue: or_default(message.queue, DEFAULT_QUEUE),
-        language: Language::of_field(format!("{at}language"), message.language.as_deref())?,
+        language: Language::of_field(format!("{prefix}language"), message.language.as_deref())?,
         tags: message.tags,
         attachments: Vec::new(),
     };
@@ -72,7 +72,7 @@ impl From<pb::CreateTicketRequest> for pb::TicketDraft {
 /// default, or emptied where the ticket does not need it.
 ///
 /// # Errors
-/// `VALIDATION_FAILED` for a field that can't be cleared, or a language that is none.
+/// `VALIDATION_FAILED` for a field that can't be cleared, or for text that is not a language tag.
 pub(crate) fn patch(message: pb::TicketPatch, paths: &[String]) -> Result<Patch> {
     let mut patch = Patch::default();
     let required = |path: &str| Error::field(format!("ticket.{path}"), "can't be cleared");
@@ -112,7 +112,7 @@ pub(crate) fn list_filter(message: &pb::ListTicketsRequest) -> Result<Filter> {
     })
 }
 
-/// Reads the filter of an export, which is that of a list.
+/// Reads the filter of an export, which has the same fields as that of a list.
 pub(crate) fn export_filter(message: pb::ExportTicketsRequest) -> Result<Filter> {
     let pb::ExportTicketsRequest {
         statuses,

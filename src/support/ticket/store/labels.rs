@@ -7,7 +7,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 
-use crate::support::ticket::model::labels::{MAX_LABELS, NEWEST};
+use crate::support::ticket::model::labels::{MAX_LABELS, NEWEST_TICKETS};
 use mainstay_kernel::{database::Connection, error::Result};
 
 #[derive(QueryableByName)]
@@ -16,7 +16,8 @@ struct Label {
     name: String,
 }
 
-/// Returns the first queues that any ticket is in. Each is one step in the index of the queues, however many tickets it has.
+/// Returns the queues that any ticket is in, the first in alphabetical order. Each is one step in the index of the
+/// queues, however many tickets it has.
 pub async fn queues(connection: &mut Connection) -> Result<Vec<String>> {
     const SQL: &str = "
         WITH RECURSIVE found (name) AS (
@@ -35,7 +36,7 @@ pub async fn tags(connection: &mut Connection) -> Result<Vec<String>> {
         SELECT tag AS name
         FROM (SELECT tags FROM tickets ORDER BY created_at DESC, id DESC LIMIT $2) AS newest, unnest(newest.tags) AS tag
         GROUP BY tag ORDER BY count(*) DESC, tag LIMIT $1";
-    let query = sql_query(SQL).bind::<BigInt, _>(MAX_LABELS).bind::<BigInt, _>(NEWEST);
+    let query = sql_query(SQL).bind::<BigInt, _>(MAX_LABELS).bind::<BigInt, _>(NEWEST_TICKETS);
     let found: Vec<Label> = query.load(connection).await?;
     Ok(found.into_iter().map(|label| label.name).collect())
 }

@@ -39,6 +39,7 @@ pub async fn total(mut connection: &Connection, visibility: Visibility, filter: 
     if !filter.is_counted() || matches!(visibility, Visibility::Principal(_)) {
         return count::bounded(connection, Box::new(matching_ids(visibility, filter))).await;
     }
+    // The rows that count all accounts, or all assignees, have the nil id in that column.
     let any = Uuid::nil();
     let mut query = counts::table
         .filter(counts::account_id.eq(account.map_or(any, |id| id.0)))
@@ -67,7 +68,7 @@ pub async fn fold_counts(connection: &mut Connection) -> Result<usize> {
     Ok(usize::try_from(folded.folded).unwrap_or(0))
 }
 
-/// Selects the ids of the matching tickets, in no order, up to one more than [`count::BOUND`].
+/// Selects the ids of the matching tickets, in no particular order, up to one more than [`count::BOUND`].
 pub(crate) fn matching_ids<'q>(visibility: Visibility, filter: &Filter) -> Select<Boxed<'q>, tickets::id> {
     let mut query = filtered_query(visibility, filter);
     if !filter.query.is_empty() {

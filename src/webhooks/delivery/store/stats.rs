@@ -10,7 +10,7 @@ use crate::{
 };
 use mainstay_kernel::{database::Connection, error::Result};
 
-/// Returns the numbers of deliveries that were created since a time, by the numbers of their states.
+/// Counts the deliveries that were created since a time, by state (as its column has it).
 ///
 /// # Errors
 /// Any error of Postgres.

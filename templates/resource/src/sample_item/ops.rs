@@ -39,7 +39,7 @@ pub async fn get(connection: &Connection, permit: &Permit, id: SampleItemId) -> 
     store::get(connection, permit.visibility(), id).await
 }
 
-/// Returns a page of sample items plus one if there are more, and the total unless paging by key.
+/// Returns a page of sample items plus one more if another page follows, and the total unless paging by key.
 ///
 /// # Errors
 /// Any error of Postgres.

@@ -39,7 +39,7 @@ impl From<Row> for SampleItem {
     }
 }
 
-/// Selects the sample items that a caller reaches: they belong to an account and to nobody in it.
+/// Selects the sample items that a caller reaches: they belong to an account, not to one of its users.
 fn visible<'q>(visibility: Visibility) -> sample_items::BoxedQuery<'q, diesel::pg::Pg> {
     let query = sample_items::table.into_boxed();
     match visibility {

@@ -6,7 +6,10 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
-    payments::gateway::sandbox::store::{Row as Movement, movements},
+    payments::{
+        gateway::sandbox::store::{Row as Movement, movements},
+        ledger::model::Kind,
+    },
     schema::sandbox_subscriptions as subscriptions,
     subscriptions::model::Cancellation,
 };
@@ -66,7 +69,8 @@ pub async fn find(connection: &mut Connection, subject: Uuid) -> Result<Option<R
 
 /// Returns the paid invoices of a subscription of this system.
 pub async fn invoices(connection: &mut Connection, subject: Uuid) -> Result<Vec<Movement>> {
-    let paid = movements::table.filter(movements::subject_id.eq(subject)).filter(movements::kind.eq(3));
+    let paid =
+        movements::table.filter(movements::subject_id.eq(subject)).filter(movements::kind.eq(Kind::Invoice.number()));
     Ok(paid.select(Movement::as_select()).load(connection).await?)
 }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::{
-    mail::{letters::Content, links::Links},
+    mail::{content::Content, links::Links},
     orders::{
         id::ProductId,
         order::model::{Item, OrderNumber},

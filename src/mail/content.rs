@@ -1,4 +1,4 @@
-//! What mails say, before it is put into words.
+//! What mails say: the values that their templates are given.
 
 mod locale;
 pub mod samples;

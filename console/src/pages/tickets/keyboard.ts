@@ -1,4 +1,4 @@
-/** One key decides on a ticket: in the list on the current one, and on a ticket's page. */
+/** The keys that change a ticket: the current one of the list, or the one whose page is open. */
 
 import { asApiError } from "../../api/errors";
 import { useUser } from "../../shell/user";
@@ -6,14 +6,14 @@ import { useText } from "../../text";
 import { toast } from "../../ui/toast";
 import { PRIORITIES, useChange, type Change, type Ticket } from "./api";
 
-/** Whether a key is not meant for a field, a dialog or the browser. */
-export function isFree({ target, ctrlKey, metaKey, altKey }: KeyboardEvent): boolean {
+/** Whether a key is meant for the page, and not for a field, a dialog or the browser. */
+export function isForPage({ target, ctrlKey, metaKey, altKey }: KeyboardEvent): boolean {
   const typing = target instanceof HTMLElement && target.closest("input:not([type=checkbox]), textarea, select, [role=dialog]");
   return !typing && !ctrlKey && !metaKey && !altKey;
 }
 
-/** Returns whether the key decides something. */
-export function useDecide(): (key: string, ticket: Ticket) => boolean {
+/** Returns a function that changes the ticket as the key says, and returns whether the key says anything. */
+export function useTicketKeys(): (key: string, ticket: Ticket) => boolean {
   const t = useText();
   const user = useUser();
   const { mutate } = useChange();
