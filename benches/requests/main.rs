@@ -73,11 +73,7 @@ async fn measure(options: &options::Options) -> anyhow::Result<()> {
     measured
 }
 
-async fn subjects(
-    world: &world::World,
-    options: &options::Options,
-    report: &mut report::Report,
-) -> anyhow::Result<()> {
+async fn subjects(world: &world::World, options: &options::Options, report: &mut report::Report) -> anyhow::Result<()> {
     if options.measures(Subject::Requests) {
         for operation in calls::OPERATIONS {
             requests(world, options, operation, report).await?;

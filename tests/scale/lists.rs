@@ -104,6 +104,15 @@ async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: O
         }
     };
     let middle = page(Start::Offset(10_000)).await?;
+    if rounds(filter) == ROUNDS {
+        // From here on the rows are looked up by id.
+        let (near, far) = (page(Start::Offset(1_999)).await?, page(Start::Offset(2_000)).await?);
+        let next = near.iter().skip(1).map(|ticket| ticket.id);
+        anyhow::ensure!(
+            far.iter().take(near.len().saturating_sub(1)).map(|ticket| ticket.id).eq(next),
+            "{order:?} {filter:?}"
+        );
+    }
     for _ in 0..rounds(filter) {
         let first = page(Start::Offset(0)).await?;
         if let Some(last) = middle.last().or(first.last()) {

@@ -62,9 +62,9 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The starts of a list: the first page, a later one, and one behind a row.
+/// The starts of a list: the first page, one far down, and one behind a row.
 fn starts(key: Key) -> [Start; 3] {
-    [Start::Offset(0), Start::Offset(200), Start::After(key)]
+    [Start::Offset(0), Start::Offset(2_000), Start::After(key)]
 }
 
 async fn people(server: &Server) -> anyhow::Result<()> {

@@ -49,7 +49,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
 }
 
 fn starts(key: Key) -> [Start; 3] {
-    [Start::Offset(0), Start::Offset(200), Start::After(key)]
+    [Start::Offset(0), Start::Offset(2_000), Start::After(key)]
 }
 
 async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, RefundId)) -> anyhow::Result<()> {

@@ -30,7 +30,7 @@ use mainstay_kernel::{
         count,
         integrity::{corrupt, one_row, rows_touched},
         optional_column::optional,
-        seek::seek,
+        seek::{self, seek},
         statement::Prepare as _,
         visibility::visible,
     },
@@ -239,17 +239,23 @@ pub async fn list(
         Order::UpdateTimeDesc | Order::UpdateTimeAsc => "(tickets.updated_at, tickets.id)",
         Order::PriorityDesc | Order::PriorityAsc => "(tickets.priority, tickets.created_at, tickets.id)",
     };
-    query = seek(query, start, columns, order.descending()).limit(limit);
+    query = ordered(seek(query, start, columns, order.descending()).limit(limit), order);
+    if seek::is_far(start) {
+        query = ordered(tickets::table.filter(tickets::id.eq_any(query.select(tickets::id))).into_boxed(), order);
+    }
+    load(connection, query, texts).await
+}
+
+fn ordered(query: Boxed<'_>, order: Order) -> Boxed<'_> {
     use tickets::{created_at, id, priority, updated_at};
-    query = match order {
+    match order {
         Order::CreateTimeDesc => query.order((created_at.desc(), id.desc())),
         Order::CreateTimeAsc => query.order((created_at.asc(), id.asc())),
         Order::UpdateTimeDesc => query.order((updated_at.desc(), id.desc())),
         Order::UpdateTimeAsc => query.order((updated_at.asc(), id.asc())),
         Order::PriorityDesc => query.order((priority.desc(), created_at.desc(), id.desc())),
         Order::PriorityAsc => query.order((priority.asc(), created_at.asc(), id.asc())),
-    };
-    load(connection, query, texts).await
+    }
 }
 
 fn values(ticket: &Ticket) -> (Row, Eq<tickets::body, &String>) {
