@@ -71,7 +71,7 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("ProductService.GetProduct", 1),
     ("ProductService.ListProducts", 1),
     ("ProductService.UpdateProduct", 4),
-    ("RefundService.CreateRefund", 22),
+    ("RefundService.CreateRefund", 21),
     ("RefundService.GetRefund", 1),
     ("RefundService.ListRefunds", 3),
     ("RevenueService.GetRevenue", 1),
