@@ -1,6 +1,6 @@
 //! The number of statements per request: the same for one row as for fifty, and exactly as listed in the table. A
-//! method that needs fewer must be updated in the table too, or a later regression would go unnoticed. The round trips that
-//! the statements of writes share. And what they read: no large value that nobody asks for.
+//! method that needs fewer must be updated in the table too, or a later regression would go unnoticed. The round trips
+//! that the statements of writes share. And what they read: no large value that nobody asks for.
 
 use serde_json::json;
 
@@ -124,8 +124,8 @@ const STATEMENTS: &[(&str, u64)] = &[
     ("WebhookEndpointService.UpdateWebhookEndpoint", 4),
 ];
 
-/// The round trips of the transactions of the writes that are most frequent, from BEGIN to COMMIT: of those that need an
-/// idempotency key with it, of all others without one.
+/// The round trips of the most frequent writes' transactions, from BEGIN to COMMIT: of those that need an idempotency
+/// key with it, of all others without one.
 const TRIPS: &[(&str, u64)] = &[
     ("CommentService.CreateComment", 3),
     ("CommentService.DeleteComment", 3),

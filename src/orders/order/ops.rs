@@ -134,8 +134,8 @@ pub async fn lock_to_cancel(
 /// Cancels a locked order.
 ///
 /// # Errors
-/// Unless the order is open, `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`, `ORDER_CANCELLED` or `ORDER_REFUNDED`, by its
-/// state.
+/// Unless the order is open, `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`, `ORDER_CANCELLED` or `ORDER_REFUNDED`, by
+/// its state.
 pub async fn cancel(connection: &mut Connection, order: Order, now: DateTime<Utc>) -> Result<ItemizedOrder> {
     let state = order.state.cancel(now)?;
     let order = order.with_state(state, now);

@@ -75,8 +75,8 @@ pub async fn lock_ticket(connection: &Connection, permit: &Permit, id: TicketId)
     ticket::lock(connection, permit.visibility(), id).await
 }
 
-/// Begins to change a comment: locks its ticket until the transaction ends. The comment has an empty text unless that is
-/// asked for.
+/// Begins to change a comment: locks its ticket until the transaction ends. The comment has an empty text unless that
+/// is asked for.
 ///
 /// # Errors
 /// `NOT_FOUND`.

@@ -1,4 +1,5 @@
-//! A proxy between the app and Postgres that counts statements and round trips, notes statements, and can cut connections.
+//! A proxy between the app and Postgres that counts statements and round trips, notes statements, and can cut
+//! connections.
 
 use std::{
     collections::HashMap,
@@ -29,7 +30,7 @@ pub(crate) enum Cut {
     AfterCommit,
 }
 
-/// How long a response is held back while round trips are counted: whatever is sent without waiting for it has come by then.
+/// How long a response is held back while round trips are counted: what is sent without waiting for it comes before.
 const GATHERING: Duration = Duration::from_millis(50);
 
 /// The proxy.
@@ -82,8 +83,8 @@ impl Proxy {
         self.state.statements.load(Ordering::SeqCst)
     }
 
-    /// Counts the round trips of the transactions that a call runs: statements that are sent without waiting for each other
-    /// share one, and a statement that has to be prepared costs one more.
+    /// Counts the round trips of the transactions that a call runs: statements that are sent without waiting for each
+    /// other share one, and a statement that has to be prepared costs one more.
     pub(crate) async fn count_trips<T>(&self, call: impl Future<Output = T>) -> (T, u64) {
         let before = self.state.trips.load(Ordering::SeqCst);
         self.state.holds.store(true, Ordering::SeqCst);
