@@ -65,7 +65,8 @@ async fn measure(connections: usize) -> anyhow::Result<()> {
     // What as many connections and requests cost anybody who shares the CPUs with them, whatever they ask for.
     let (_, little) = strangers(NOT_FOUND).await?;
     let (most, asked, refused) = &*counted;
-    (asked.store(0, Ordering::Relaxed), refused.store(0, Ordering::Relaxed));
+    asked.store(0, Ordering::Relaxed);
+    refused.store(0, Ordering::Relaxed);
     let (unread, busy) = strangers(LARGE_LIST).await?;
     most.fetch_max(server.memory()?, Ordering::Relaxed);
     println!(

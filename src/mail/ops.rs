@@ -62,7 +62,7 @@ const COMMIT_TIME: TimeDelta = TimeDelta::seconds(5);
 ///
 /// # Errors
 /// Any database error.
-pub async fn send(connection: &mut Connection, topic: Topic, now: DateTime<Utc>) -> Result<()> {
+pub async fn send(connection: &Connection, topic: Topic, now: DateTime<Utc>) -> Result<()> {
     send_all(connection, &[topic], now).await
 }
 
@@ -153,8 +153,8 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
     // An attempt may call two providers, each for up to the timeout.
     let longest = TimeDelta::from_std(config.timeout * 2).unwrap_or(TimeDelta::MAX);
     let retry_wait = config.retry_wait;
-    let leased = app.database.transaction(async move |connection| {
-        let mail = store::lock(connection, id).await?;
+    let lock = async move |connection: &Connection| store::lock(connection, id).await;
+    let leased = app.database.transaction_after(lock, async move |connection, mail: Mail| {
         if mail.state != State::Pending || mail.is_leased(now) {
             return Ok(None);
         }
@@ -184,7 +184,8 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
 /// Composes a leased mail, unless it has no recipient, or one that is sent no mail.
 async fn draft(app: &App, mail: &Mail) -> Result<Result<Draft, Outcome>> {
     let (now, links) = (app.clock.now(), Links(&app.config.section::<MailConfig>().brand));
-    let composed = app.database.transaction(async move |connection| {
+    // No transaction: it reads, and a token that it stores is the same at the next attempt.
+    let composed = app.database.autocommit(async move |connection| {
         let Some(draft) = compose::draft(connection, &app.secret, mail, links, now).await? else {
             return Ok(Err(Outcome::Withheld("to_nobody", "there is no recipient".to_owned())));
         };
@@ -205,8 +206,9 @@ async fn record(app: &App, tried: Mail, outcome: Outcome) -> Result<Option<&'sta
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
     let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
-    let recorded = app.database.transaction(async move |connection| {
-        let mail = store::lock(connection, tried.id).await?;
+    let id = tried.id;
+    let lock = async move |connection: &Connection| store::lock(connection, id).await;
+    let recorded = app.database.transaction_after(lock, async move |connection, mail: Mail| {
         let is_mine = mail.attempts == tried.attempts;
         let (mail, became) = match outcome {
             _ if mail.state != State::Pending => return Ok(None),

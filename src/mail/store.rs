@@ -126,9 +126,9 @@ pub async fn insert(mut connection: &Connection, mails: &[Mail]) -> Result<()> {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, id: MailId) -> Result<Mail> {
+pub async fn lock(connection: &Connection, id: MailId) -> Result<Mail> {
     let query = mails::table.find(id).select((Row::as_select(), mails::due_at)).for_no_key_update();
-    let row: Option<Stored> = query.first(connection).await.optional()?;
+    let row: Option<Stored> = query.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("mail"))?.try_into()
 }
 

@@ -3,6 +3,8 @@
 
 mod sync;
 
+use futures_util::try_join;
+
 use crate::proto::orders::v1::Reason as OrdersReason;
 use crate::subscriptions::job::SettleSubscription;
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
@@ -53,8 +55,10 @@ pub async fn begin(
     let subscription = Subscription::intend(account, found, caller, gateway, method, context.now, context.until())
         .map_err(|error| error.about(about("can't be subscribed to")))?;
     context.check_circuit()?;
-    let subscription = store::insert(connection, subscription).await?;
-    jobs::enqueue_at(connection, &SettleSubscription(subscription.id), context.until()).await?;
+    let (shared, job): (&Connection, _) = (connection, SettleSubscription(subscription.id));
+    // In one round trip, the subscription first: its insertion may be refused, and that is then the error.
+    let (subscription, ()) =
+        try_join!(store::insert(shared, subscription), jobs::enqueue_at(shared, &job, context.until()))?;
     Ok(subscription)
 }
 
@@ -76,8 +80,8 @@ pub async fn cancel(
     ExpectedVersions::check(expected.as_ref(), subscription.version)?;
     let subscription = subscription.cancel(how, context.now, context.until())?;
     context.check_gateway(&subscription.gateway)?;
-    store::update(connection, &subscription, context.now).await?;
-    jobs::enqueue_at(connection, &SettleSubscription(id), context.until()).await?;
+    let (shared, job): (&Connection, _) = (connection, SettleSubscription(id));
+    try_join!(store::update(shared, &subscription, context.now), jobs::enqueue_at(shared, &job, context.until()))?;
     Ok(subscription)
 }
 

@@ -240,11 +240,11 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 
 /// Stores the intent of a subscription; returns it with the gateway's id of the account. `NOT_FOUND` for an unknown
 /// account.
-pub async fn insert(connection: &mut Connection, subscription: Subscription) -> Result<Subscription> {
+pub async fn insert(connection: &Connection, subscription: Subscription) -> Result<Subscription> {
     let customer = subscriptions::customer_id.eq(customer_id(&subscription.account, &subscription.gateway));
     let inserted = diesel::insert_into(subscriptions::table).values((Row::of(&subscription, None), customer));
-    let inserted = inserted.returning(subscriptions::customer_id).get_result(connection);
-    let customer = inserted.await.map_err(|error| match mainstay_kernel::database::violated_foreign_key(&error) {
+    let inserted = inserted.returning(subscriptions::customer_id).get_result(&mut &*connection).await;
+    let customer = inserted.map_err(|error| match mainstay_kernel::database::violated_foreign_key(&error) {
         Some("subscriptions_account_id_fkey") => Error::not_found("account"),
         _ => error.into(),
     })?;
@@ -264,11 +264,10 @@ pub async fn attach_customer(connection: &mut Connection, id: SubscriptionId, cu
 
 /// Stores the state of a locked subscription, and when its gateway is queried next at the latest. The counters of these
 /// queries do not make a new version.
-pub async fn update(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
+pub async fn update(connection: &Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
     let row = Row::of(subscription, subscription.next_sync(now));
-    let updated =
-        diesel::update(subscriptions::table.find(subscription.id)).set(row).prepared().execute(connection).await?;
-    one_row(updated, "update", "subscriptions", subscription.id)
+    let update = diesel::update(subscriptions::table.find(subscription.id)).set(row).prepared();
+    one_row(update.execute(&mut &*connection).await?, "update", "subscriptions", subscription.id)
 }
 
 /// Stores the attempt lease of a locked subscription, and how often its gateway was queried.

@@ -171,7 +171,7 @@ pub fn ignore_not_found(ended: Result<()>) -> Result<()> {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn cancel<J: Job>(connection: &mut Connection, subject: Uuid) -> Result<()> {
+pub async fn cancel<J: Job>(connection: &Connection, subject: Uuid) -> Result<()> {
     queue::remove(connection, &key::<J>(subject)).await
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use futures_util::try_join;
 use mainstay_kernel::{
     caller::{Permit, Visibility},
     contract::policy::Role,
@@ -217,12 +218,17 @@ pub struct StaleEntries {
 
 /// Stores the next version of a post with its event.
 async fn commit(connection: &mut Connection, before: &Post, post: Post, kind: &'static str) -> Result<PostChange> {
-    store::update(connection, &post).await?;
-    fault::point("post.between_writes")?;
+    let (shared, published): (&Connection, _) = (connection, [event(kind, &post)]);
+    let update = async {
+        store::update(shared, &post).await?;
+        fault::point("post.between_writes")
+    };
+    // In one round trip, the post first: its slug may be another one's, and that is then the error.
+    try_join!(update, events::publish(shared, &published, post.updated_at))?;
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
         files::set_public(connection, post.id.0, post.state.is_published()).await?;
     }
-    events::publish(connection, &[event(kind, &post)], post.updated_at).await?;
+    // Not with the others: the counter is held until the transaction ends.
     let stale = bump_revision(connection, before, Some(&post)).await?;
     Ok(PostChange { post, stale })
 }

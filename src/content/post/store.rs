@@ -217,10 +217,10 @@ pub fn slug_taken() -> Error {
 ///
 /// # Errors
 /// `ALREADY_EXISTS` if another post has its slug.
-pub async fn update(connection: &mut Connection, post: &Post) -> Result<()> {
+pub async fn update(connection: &Connection, post: &Post) -> Result<()> {
     let target = posts::table.filter(posts::id.eq(post.id)).filter(posts::version.eq(post.version - 1));
     let values = (Row::from(post), posts::body.eq(&post.content.body));
-    match diesel::update(target).set(values).prepared().execute(connection).await {
+    match diesel::update(target).set(values).prepared().execute(&mut &*connection).await {
         Err(error) if violated_unique(&error) == Some("posts_slug_key") => Err(slug_taken().caused_by(error)),
         updated => one_row(updated?, "update", "posts", post.id),
     }
@@ -243,7 +243,7 @@ pub async fn author(connection: &mut Connection, user: UserId) -> Result<Option<
 pub async fn next_revision(connection: &mut Connection) -> Result<i64> {
     let counter = diesel::update(content_revision::table.find(1_i16));
     let next = counter.set(content_revision::revision.eq(content_revision::revision + 1));
-    Ok(next.returning(content_revision::revision).get_result(connection).await?)
+    Ok(next.returning(content_revision::revision).prepared().get_result(connection).await?)
 }
 
 /// Returns the number of the last committed change to what is published.

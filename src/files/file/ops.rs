@@ -11,6 +11,7 @@ mod transfer;
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::try_join;
 use mainstay_kernel::{
     app::App,
     caller::Permit,
@@ -98,9 +99,13 @@ pub async fn announce(
 ) -> Result<File> {
     let account = account(&permit, draft.account)?;
     let file = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
-    store::insert(connection, &file).await?;
-    store::register(connection, &[File::upload_key(id)], now + limits.url_lifetime + UPLOAD_GRACE).await?;
-    store::reserve(connection, account, file.size_bytes, limits.quota_bytes).await?;
+    let (shared, place): (&Connection, _) = (connection, [File::upload_key(id)]);
+    // In one round trip, the file first: its account may be unknown, and that is then the error.
+    try_join!(
+        store::insert(shared, &file),
+        store::register(shared, &place, now + limits.url_lifetime + UPLOAD_GRACE),
+        store::reserve(shared, account, file.size_bytes, limits.quota_bytes),
+    )?;
     Ok(file)
 }
 
@@ -119,11 +124,14 @@ pub async fn create(
 ) -> Result<File> {
     let account = account(&permit, draft.account)?;
     let announced = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
-    let key = content.key.clone();
+    let (shared, key): (&Connection, _) = (connection, [content.key.clone()]);
     let file = File { version: 1, ..announced.complete(content, now) };
-    store::insert(connection, &file).await?;
-    store::keep(connection, &[key]).await?;
-    store::reserve(connection, account, file.size_bytes, limits.quota_bytes).await?;
+    // As in `announce`.
+    try_join!(
+        store::insert(shared, &file),
+        store::keep(shared, &key),
+        store::reserve(shared, account, file.size_bytes, limits.quota_bytes),
+    )?;
     Ok(file)
 }
 
@@ -145,12 +153,16 @@ pub async fn complete(
         (State::Pending { .. }, Some(content)) => content,
         (State::Pending { .. }, None) => return Err(Error::not_found("file")),
     };
-    store::keep(connection, std::slice::from_ref(&content.key)).await?;
-    if let Some(ends) = limits.uploads_end(now) {
-        store::end_upload(connection, &File::upload_key(id), ends).await?;
-    }
+    let (shared, key): (&Connection, _) = (connection, [content.key.clone()]);
+    let end_upload = async {
+        match limits.uploads_end(now) {
+            Some(ends) => store::end_upload(shared, &File::upload_key(id), ends).await,
+            None => Ok(()),
+        }
+    };
     let file = file.complete(content, now);
-    store::update(connection, &file).await?;
+    // In one round trip, in this order.
+    try_join!(store::keep(shared, &key), end_upload, store::update(shared, &file))?;
     Ok(file)
 }
 

@@ -17,6 +17,7 @@ use mainstay_kernel::{
         count,
         integrity::{corrupt, one_row},
         seek::newest_first,
+        statement::{MAX_PREPARED_ROWS, Prepare as _},
         violated_foreign_key,
     },
     error::{Error, Result},
@@ -170,8 +171,8 @@ pub async fn lock_expired(connection: &mut Connection, now: DateTime<Utc>, limit
 ///
 /// # Errors
 /// `NOT_FOUND` if there is no such account.
-pub async fn insert(connection: &mut Connection, file: &File) -> Result<()> {
-    match diesel::insert_into(files::table).values(Row::from(file)).execute(connection).await {
+pub async fn insert(connection: &Connection, file: &File) -> Result<()> {
+    match diesel::insert_into(files::table).values(Row::from(file)).execute(&mut &*connection).await {
         Err(error) if violated_foreign_key(&error) == Some("files_account_id_fkey") => Err(Error::not_found("account")),
         Err(error) => Err(error.into()),
         Ok(_) => Ok(()),
@@ -179,9 +180,9 @@ pub async fn insert(connection: &mut Connection, file: &File) -> Result<()> {
 }
 
 /// Stores the next version of a locked file.
-pub async fn update(connection: &mut Connection, file: &File) -> Result<()> {
+pub async fn update(connection: &Connection, file: &File) -> Result<()> {
     let target = files::table.filter(files::id.eq(file.id)).filter(files::version.eq(file.version - 1));
-    let updated = diesel::update(target).set(Row::from(file)).execute(connection).await?;
+    let updated = diesel::update(target).set(Row::from(file)).prepared().execute(&mut &*connection).await?;
     one_row(updated, "update", "files", file.id)
 }
 
@@ -266,16 +267,20 @@ pub async fn link(connection: &mut Connection, parent: Parent, ids: &[FileId]) -
     };
     let rows: Vec<_> = ids.iter().map(row).collect();
     let insert = diesel::insert_into(file_links::table).values(rows).on_conflict_do_nothing();
-    insert.execute(connection).await?;
+    match ids.len() {
+        ..=MAX_PREPARED_ROWS => insert.prepared().execute(connection).await?,
+        _ => insert.execute(connection).await?,
+    };
     let unused = files::table.filter(files::id.eq_any(ids)).filter(files::expires_at.is_not_null());
-    diesel::update(unused).set(files::expires_at.eq(None::<DateTime<Utc>>)).execute(connection).await?;
+    let used = diesel::update(unused).set(files::expires_at.eq(None::<DateTime<Utc>>));
+    used.prepared().execute(connection).await?;
     Ok(())
 }
 
 /// Lets anyone see the files of a parent, or no longer.
 pub async fn set_public(connection: &mut Connection, parent: Uuid, is_public: bool) -> Result<()> {
     let links = file_links::table.filter(file_links::parent_id.eq(parent));
-    diesel::update(links).set(file_links::is_public.eq(is_public)).execute(connection).await?;
+    diesel::update(links).set(file_links::is_public.eq(is_public)).prepared().execute(connection).await?;
     Ok(())
 }
 
@@ -290,7 +295,7 @@ pub async fn unlink(
     diesel::delete(links).execute(connection).await?;
     let links = file_links::table.filter(file_links::file_id.eq(files::id));
     let unused = files::table.filter(files::id.eq_any(ids)).filter(not(exists(links)));
-    diesel::update(unused).set(files::expires_at.eq(unused_until)).execute(connection).await?;
+    diesel::update(unused).set(files::expires_at.eq(unused_until)).prepared().execute(connection).await?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::identity::revocation::model::Revocation;
 use mainstay_kernel::{
-    database::Connection,
+    database::{Connection, statement::Prepare as _},
     error::Result,
     id::{SessionId, UserId},
 };
@@ -41,7 +41,7 @@ async fn insert(connection: &mut Connection, revocation: Revocation) -> Result<(
     const SQL: &str = "INSERT INTO revocations (subject, epoch, revoked_at) VALUES ($1, $2, clock_timestamp()) \
                        ON CONFLICT (subject) DO UPDATE SET epoch = excluded.epoch, revoked_at = excluded.revoked_at";
     let statement = diesel::sql_query(SQL).bind::<SqlUuid, _>(revocation.subject);
-    statement.bind::<Nullable<Integer>, _>(revocation.epoch).execute(connection).await?;
+    statement.bind::<Nullable<Integer>, _>(revocation.epoch).prepared().execute(connection).await?;
     Ok(())
 }
 
@@ -50,7 +50,7 @@ pub async fn since(connection: &mut Connection, period: Duration) -> Result<Vec<
     const SQL: &str = "SELECT subject, epoch FROM revocations \
                        WHERE revoked_at > clock_timestamp() - $1 * interval '1 millisecond'";
     let period_ms = i64::try_from(period.as_millis()).unwrap_or(i64::MAX / 1_000_000);
-    let rows: Vec<Row> = diesel::sql_query(SQL).bind::<BigInt, _>(period_ms).load(connection).await?;
+    let rows: Vec<Row> = diesel::sql_query(SQL).bind::<BigInt, _>(period_ms).prepared().load(connection).await?;
     Ok(rows.into_iter().map(|Row { subject, epoch }| Revocation { subject, epoch }).collect())
 }
 

@@ -7,7 +7,10 @@ use diesel::{
     sql_types::{BigInt, SmallInt, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
-use mainstay_kernel::{database::Connection, error::Result};
+use mainstay_kernel::{
+    database::{Connection, statement::Prepare as _},
+    error::Result,
+};
 
 use crate::{
     identity::sign_in::model::{Hour, Outcome},
@@ -20,7 +23,7 @@ pub async fn count(connection: &Connection, outcome: Outcome, now: DateTime<Utc>
                        VALUES (date_trunc('hour', $1, 'UTC'), $2, floor(random() * 8), 1) \
                        ON CONFLICT (hour, outcome, slot) DO UPDATE SET attempts = sign_ins.attempts + 1";
     let query = diesel::sql_query(SQL).bind::<Timestamptz, _>(now).bind::<SmallInt, _>(outcome.number());
-    query.execute(&mut &*connection).await?;
+    query.prepared().execute(&mut &*connection).await?;
     Ok(())
 }
 

@@ -66,20 +66,26 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 
-/// Updates a user. A patch that changes nothing keeps the version.
+/// Begins to update a user: locks it until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
-pub async fn update(
-    connection: &mut Connection,
+pub async fn lock(
+    connection: &Connection,
     permit: Permit,
     id: UserId,
     expected: Option<ExpectedVersions>,
-    patch: Patch,
-    now: DateTime<Utc>,
 ) -> Result<User> {
     let user = store::lock(connection, permit.visibility(), id).await?;
     ExpectedVersions::check(expected.as_ref(), user.version)?;
+    Ok(user)
+}
+
+/// Updates a locked user. A patch that changes nothing keeps the version.
+///
+/// # Errors
+/// Any database error.
+pub async fn update(connection: &mut Connection, user: User, patch: Patch, now: DateTime<Utc>) -> Result<User> {
     let patched = user.clone().apply(patch, now);
     if patched != user {
         store::update(connection, &patched).await?;
@@ -99,8 +105,7 @@ pub async fn set_avatar(
     new: Option<Avatar>,
     now: DateTime<Utc>,
 ) -> Result<User> {
-    let user = store::lock(connection, permit.visibility(), id).await?;
-    ExpectedVersions::check(expected.as_ref(), user.version)?;
+    let user = lock(connection, permit, id, expected).await?;
     if user.avatar == new {
         return Ok(user);
     }

@@ -117,9 +117,10 @@ impl UserService for Users {
         let (message, mask) = (call.message.user.take().unwrap_or_default(), call.message.update_mask.take());
         let patch = patch(message.clone(), &call.update_paths("user", &message, mask)?)?;
         let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        call.write(
+        call.write_after(
             &self.app,
-            async move |connection| ops::update(connection, permit, id, expected, patch, now).await,
+            async move |connection: &_| ops::lock(connection, permit, id, expected).await,
+            async move |connection, user| ops::update(connection, user, patch, now).await,
             |user| pb::UpdateUserResponse { data: Some(render(user)) },
         )
         .await

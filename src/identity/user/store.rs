@@ -19,6 +19,7 @@ use mainstay_kernel::{
         Connection, count,
         integrity::{corrupt, one_row},
         seek::newest_first,
+        statement::Prepare as _,
         visibility::visible,
     },
     error::{Error, Reason, Result},
@@ -176,10 +177,10 @@ pub async fn owner(connection: &mut Connection, id: UserId, session: SessionId) 
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, visibility: Visibility, id: UserId) -> Result<User> {
+pub async fn lock(connection: &Connection, visibility: Visibility, id: UserId) -> Result<User> {
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = users::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     let row = row.filter(|row| visibility.reaches(row.account_id, row.id.0));
     row.ok_or_else(|| Error::not_found("user"))?.try_into()
 }
@@ -211,7 +212,7 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
         users::version.eq(user.version),
         users::updated_at.eq(user.updated_at),
     );
-    one_row(diesel::update(target).set(values).execute(connection).await?, "update", "users", user.id)
+    one_row(diesel::update(target).set(values).prepared().execute(connection).await?, "update", "users", user.id)
 }
 
 /// Begins a new epoch, which ends every session of the user.
@@ -221,7 +222,7 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
 pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> {
     let next = users::session_epoch.eq(users::session_epoch + 1);
     let query = diesel::update(users::table.find(id)).set(next).returning(users::session_epoch);
-    let epoch: Option<i32> = query.get_result(connection).await.optional()?;
+    let epoch: Option<i32> = query.prepared().get_result(connection).await.optional()?;
     revocation::begin_epoch(connection, id, epoch.ok_or_else(|| Error::not_found("user"))?).await
 }
 
@@ -232,7 +233,7 @@ pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> 
 pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<EmailAddress> {
     let values = (users::password_hash.eq(hash), users::session_epoch.eq(users::session_epoch + 1));
     let changed = diesel::update(users::table.find(id)).set(values).returning((users::email, users::session_epoch));
-    let changed: Option<(String, i32)> = changed.get_result(connection).await.optional()?;
+    let changed: Option<(String, i32)> = changed.prepared().get_result(connection).await.optional()?;
     let (email, epoch) = changed.ok_or_else(|| Error::not_found("user"))?;
     revocation::begin_epoch(connection, id, epoch).await?;
     EmailAddress::parse(&email).map_err(|_| corrupt("users", id, "email"))
@@ -241,7 +242,8 @@ pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -
 /// Replaces a hash with a stronger one of the same password, unless the password was changed meanwhile.
 pub async fn strengthen(connection: &mut Connection, id: UserId, weak: &str, strong: &str) -> Result<bool> {
     let target = users::table.filter(users::id.eq(id)).filter(users::password_hash.eq(weak));
-    Ok(diesel::update(target).set(users::password_hash.eq(strong)).execute(connection).await? == 1)
+    let update = diesel::update(target).set(users::password_hash.eq(strong));
+    Ok(update.prepared().execute(connection).await? == 1)
 }
 
 /// Returns at most `limit` users, newest first.

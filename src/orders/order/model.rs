@@ -257,7 +257,7 @@ impl NewOrder {
     /// Returns the order with its number, open.
     pub fn with_number(self, number: OrderNumber) -> Order {
         let Self { id, account, placed_by, total, confirmation_email, created_at } = self;
-        let (state, version, updated_at) = (State::Open, 1, created_at);
+        let (state, version, updated_at) = (State::Open, Order::FIRST_VERSION, created_at);
         Order { id, number, account, placed_by, total, state, confirmation_email, version, created_at, updated_at }
     }
 }
@@ -271,6 +271,9 @@ pub struct ItemizedOrder {
 }
 
 impl Order {
+    /// The version of an order as it is placed.
+    pub const FIRST_VERSION: i64 = 1;
+
     /// Places an order.
     ///
     /// # Errors

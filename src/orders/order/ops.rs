@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use futures_util::try_join;
 
 use crate::orders::id::OrderId;
 use crate::orders::{
@@ -78,8 +79,10 @@ pub async fn create(
     };
     let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
     let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
-    let order = store::insert(connection, order, &items).await?;
-    events::publish(connection, &[event::<OrderCreated>(&order)], now).await?;
+    let created = [Event::of::<OrderCreated>(account, order.id.0, Order::FIRST_VERSION)];
+    let shared: &Connection = connection;
+    // In one round trip, the order first: its insertion may be refused, and that is then the error.
+    let (order, ()) = try_join!(store::insert(shared, order, &items), events::publish(shared, &created, now))?;
     Ok(ItemizedOrder { order, items })
 }
 
@@ -113,24 +116,35 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 
-/// Cancels an order.
+/// Begins to cancel an order: locks it until the transaction ends.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`; unless the order is open, `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`,
-/// `ORDER_CANCELLED` or `ORDER_REFUNDED`, by its state.
-pub async fn cancel(
-    connection: &mut Connection,
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn lock_to_cancel(
+    connection: &Connection,
     permit: Permit,
     id: OrderId,
     expected: Option<ExpectedVersions>,
-    now: DateTime<Utc>,
-) -> Result<ItemizedOrder> {
+) -> Result<Order> {
     let order = store::lock(connection, permit.visibility(), id).await?;
     ExpectedVersions::check(expected.as_ref(), order.version)?;
+    Ok(order)
+}
+
+/// Cancels a locked order.
+///
+/// # Errors
+/// Unless the order is open, `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`, `ORDER_CANCELLED` or `ORDER_REFUNDED`, by
+/// its state.
+pub async fn cancel(connection: &mut Connection, order: Order, now: DateTime<Utc>) -> Result<ItemizedOrder> {
     let state = order.state.cancel(now)?;
     let order = order.with_state(state, now);
-    store::update(connection, &order).await?;
-    events::publish(connection, &[event::<OrderCancelled>(&order)], now).await?;
-    let items = store::items(connection, &order).await?;
+    let (shared, cancelled): (&Connection, _) = (connection, [event::<OrderCancelled>(&order)]);
+    // In one round trip.
+    let ((), (), items) = try_join!(
+        store::update(shared, &order),
+        events::publish(shared, &cancelled, now),
+        store::items(shared, &order),
+    )?;
     Ok(ItemizedOrder { order, items })
 }

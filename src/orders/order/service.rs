@@ -111,9 +111,10 @@ impl OrderService for Orders {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
         let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        call.write(
+        call.write_after(
             &self.app,
-            async move |connection| ops::cancel(connection, permit, id, expected, now).await,
+            async move |connection: &_| ops::lock_to_cancel(connection, permit, id, expected).await,
+            async move |connection, order| ops::cancel(connection, order, now).await,
             |order| pb::CancelOrderResponse { data: Some(render(order)) },
         )
         .await

@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::OnceLock};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
+use futures_util::try_join;
 use uuid::Uuid;
 
 use crate::{
@@ -200,7 +201,13 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 ///
 /// # Errors
 /// `NOT_FOUND` when the account does not exist.
-pub async fn insert(connection: &mut Connection, order: NewOrder, items: &[Item]) -> Result<Order> {
+pub async fn insert(connection: &Connection, order: NewOrder, items: &[Item]) -> Result<Order> {
+    // In one round trip, in this order: the items refer to the order.
+    let (number, ()) = try_join!(insert_order(connection, &order), insert_items(connection, order.id, items))?;
+    Ok(order.with_number(number))
+}
+
+async fn insert_order(connection: &Connection, order: &NewOrder) -> Result<OrderNumber> {
     let currency = order.total.currency();
     let row = (
         orders::id.eq(order.id),
@@ -214,14 +221,17 @@ pub async fn insert(connection: &mut Connection, order: NewOrder, items: &[Item]
         orders::updated_at.eq(order.created_at),
     );
     let inserted = diesel::insert_into(orders::table).values(row).returning(orders::number);
-    let number = match inserted.get_result(connection).await {
+    match inserted.get_result(&mut &*connection).await {
         Err(error) if mainstay_kernel::database::violated_foreign_key(&error) == Some("orders_account_id_fkey") => {
-            return Err(Error::not_found("account").caused_by(error));
+            Err(Error::not_found("account").caused_by(error))
         }
-        inserted => OrderNumber::new(inserted?),
-    };
+        inserted => Ok(OrderNumber::new(inserted?)),
+    }
+}
+
+async fn insert_items(connection: &Connection, order_id: OrderId, items: &[Item]) -> Result<()> {
     let item = |(position, item): (usize, &Item)| ItemRow {
-        order_id: order.id,
+        order_id,
         position: i16::try_from(position).unwrap_or(i16::MAX),
         product_id: item.product,
         name: item.name.clone(),
@@ -231,11 +241,10 @@ pub async fn insert(connection: &mut Connection, order: NewOrder, items: &[Item]
     let rows: Vec<_> = items.iter().enumerate().map(item).collect();
     let insert = diesel::insert_into(order_items::table).values(&rows);
     let count = match rows.len() {
-        ..=MAX_PREPARED_ROWS => insert.prepared().execute(connection).await?,
-        _ => insert.execute(connection).await?,
+        ..=MAX_PREPARED_ROWS => insert.prepared().execute(&mut &*connection).await?,
+        _ => insert.execute(&mut &*connection).await?,
     };
-    rows_touched(count, items.len(), "insert order_items")?;
-    Ok(order.with_number(number))
+    rows_touched(count, items.len(), "insert order_items")
 }
 
 /// Stores the next version of a locked order.

@@ -10,7 +10,7 @@ use crate::{
     schema::products,
 };
 use mainstay_kernel::{
-    database::{Connection, count, integrity::one_row, seek::newest_first},
+    database::{Connection, count, integrity::one_row, seek::newest_first, statement::Prepare as _},
     error::{Error, Result},
     money::Money,
     page::{Start, Total},
@@ -99,7 +99,8 @@ pub async fn find_all(connection: &Connection, ids: &[ProductId]) -> Result<Vec<
 /// Stores the next version of a locked product.
 pub async fn update(connection: &mut Connection, product: &Product) -> Result<()> {
     let target = products::table.filter(products::id.eq(product.id)).filter(products::version.eq(product.version - 1));
-    one_row(diesel::update(target).set(Row::from(product)).execute(connection).await?, "update", "products", product.id)
+    let updated = diesel::update(target).set(Row::from(product)).prepared().execute(connection).await?;
+    one_row(updated, "update", "products", product.id)
 }
 
 /// Returns at most `limit` products on offer, newest first.

@@ -3,6 +3,9 @@
 
 pub mod sync;
 
+use futures_util::try_join;
+
+use crate::orders::id::OrderId;
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     payment::{
@@ -28,6 +31,8 @@ pub(crate) use store::get as read;
 #[derive(Debug, Clone)]
 pub struct RefundIntent {
     pub refund: Refund,
+    /// The order that was paid.
+    pub order: OrderId,
     /// The gateway that made the charge.
     pub gateway: String,
     /// The gateway's id for the charge.
@@ -43,7 +48,8 @@ impl RefundIntent {
         let State::Succeeded { gateway_id } = &payment.state else {
             return Err(Error::internal(anyhow::anyhow!("payment {} has a refund and did not succeed", payment.id)));
         };
-        Ok(Self { refund, gateway: payment.gateway.clone(), charge_id: gateway_id.clone() })
+        let (order, gateway) = (payment.order, payment.gateway.clone());
+        Ok(Self { refund, order, gateway, charge_id: gateway_id.clone() })
     }
 }
 
@@ -66,8 +72,8 @@ pub async fn begin(
     context.check_gateway(&payment.gateway)?;
     context.check_circuit()?;
     let refund = Refund::intend(&payment, amount, permit.caller().principal(), context.now, context.until());
-    payment::update(connection, &reserved).await?;
-    store::insert(connection, &refund).await?;
+    let shared: &Connection = connection;
+    try_join!(payment::update(shared, &reserved), store::insert(shared, &refund))?;
     RefundIntent::of(refund, &payment)
 }
 

@@ -181,18 +181,18 @@ pub async fn total(connection: &mut Connection, payment: PaymentId) -> Result<To
 }
 
 /// Returns the amount of a payment that was refunded, in the smallest unit.
-pub async fn given_back(connection: &mut Connection, payment: PaymentId) -> Result<i64> {
+pub async fn given_back(connection: &Connection, payment: PaymentId) -> Result<i64> {
     let done = refunds::table.filter(refunds::payment_id.eq(payment));
     let done = done.filter(refunds::status.eq(Status::Succeeded.number())).select(refunds::amount_minor);
-    let amounts: Vec<i64> = done.load(connection).await?;
+    let amounts: Vec<i64> = done.load(&mut &*connection).await?;
     Ok(amounts.into_iter().sum())
 }
 
 /// Stores the intent of a refund.
-pub async fn insert(connection: &mut Connection, refund: &Refund) -> Result<()> {
+pub async fn insert(connection: &Connection, refund: &Refund) -> Result<()> {
     let values = (Row::from(refund), refunds::traceparent.eq(traceparent()));
     one_row(
-        diesel::insert_into(refunds::table).values(values).execute(connection).await?,
+        diesel::insert_into(refunds::table).values(values).execute(&mut &*connection).await?,
         "insert",
         "refunds",
         refund.id,
@@ -200,10 +200,10 @@ pub async fn insert(connection: &mut Connection, refund: &Refund) -> Result<()> 
 }
 
 /// Stores the next version of a locked refund.
-pub async fn update(connection: &mut Connection, refund: &Refund) -> Result<()> {
+pub async fn update(connection: &Connection, refund: &Refund) -> Result<()> {
     let target = refunds::table.filter(refunds::id.eq(refund.id)).filter(refunds::version.eq(refund.version - 1));
     one_row(
-        diesel::update(target).set(Row::from(refund)).prepared().execute(connection).await?,
+        diesel::update(target).set(Row::from(refund)).prepared().execute(&mut &*connection).await?,
         "update",
         "refunds",
         refund.id,

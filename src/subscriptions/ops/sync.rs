@@ -3,6 +3,7 @@
 //! their requests.
 
 use chrono::{DateTime, Utc};
+use futures_util::try_join;
 use std::sync::Arc;
 
 use crate::subscriptions::id::SubscriptionId;
@@ -154,12 +155,16 @@ pub(crate) async fn apply_answer(
     }
     match current.observe(*number, snapshot, now) {
         Observation::Changed(next) => {
-            store::update(connection, &next, now).await?;
+            let shared: &Connection = connection;
             let settled = (was_unsettled && !next.is_unsettled()).then(|| next.clone());
-            if let Some(settled) = &settled {
-                conclude::<Subscription>(connection, id.0, settled).await?;
-            }
-            publish(connection, &next, now).await?;
+            let store_response = async {
+                match &settled {
+                    Some(settled) => conclude::<Subscription>(shared, id.0, settled).await,
+                    None => Ok(()),
+                }
+            };
+            // In one round trip, in this order.
+            try_join!(store::update(shared, &next, now), store_response, publish(shared, &next, now))?;
             if next.state.status() == Status::PastDue && current.state.status() != Status::PastDue {
                 let (notice, subscription) = (id::new(now), next.id);
                 mail::send(connection, Topic::SubscriptionUnpaid { notice, subscription }, now).await?;
@@ -189,13 +194,16 @@ pub(crate) async fn fail(
     now: DateTime<Utc>,
 ) -> Result<Option<Subscription>> {
     let Some(next) = current.fail(failed.lease.attempt, failure, now) else { return Ok(None) };
-    store::update(connection, &next, now).await?;
-    conclude::<Subscription>(connection, next.id.0, &next).await?;
-    publish(connection, &next, now).await?;
+    let shared: &Connection = connection;
+    try_join!(
+        store::update(shared, &next, now),
+        conclude::<Subscription>(shared, next.id.0, &next),
+        publish(shared, &next, now),
+    )?;
     Ok(Some(next))
 }
 
-async fn publish(connection: &mut Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
+async fn publish(connection: &Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
     let ended = subscription.state.status() == Status::Cancelled;
     let kind = if ended { SubscriptionCancelled::NAME } else { SubscriptionUpdated::NAME };
     let event = Event::of_kind(kind, subscription.account, subscription.id.0, subscription.version);

@@ -3,6 +3,7 @@
 mod create;
 
 use chrono::{DateTime, Utc};
+use futures_util::{join, try_join};
 
 use crate::files::file::{
     model::{Parent, Purpose},
@@ -14,7 +15,11 @@ use crate::support::{
         model::{Activity, Comment, Patch},
         store,
     },
-    ticket::{model::ActivityKind, ops::record_comment, store as ticket},
+    ticket::{
+        model::{ActivityKind, Ticket},
+        ops::record_comment,
+        store as ticket,
+    },
 };
 use mainstay_kernel::{
     caller::Permit,
@@ -62,20 +67,42 @@ pub async fn list(
     Ok((store::list(connection, ticket, start, limit + 1, texts).await?, total))
 }
 
+/// Begins to add a comment: locks its ticket until the transaction ends.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock_ticket(connection: &Connection, permit: &Permit, id: TicketId) -> Result<Ticket> {
+    ticket::lock(connection, permit.visibility(), id).await
+}
+
+/// Begins to change a comment: locks its ticket until the transaction ends. The comment has an empty text unless that
+/// is asked for.
+///
+/// # Errors
+/// `NOT_FOUND`.
+pub async fn lock(
+    connection: &Connection,
+    permit: &Permit,
+    ticket: TicketId,
+    id: CommentId,
+    texts: bool,
+) -> Result<(Ticket, Comment)> {
+    // In one round trip, in this order: the comment is read once the lock is held, so that it is the present one.
+    let (ticket, comment) = join!(lock_ticket(connection, permit, ticket), store::get(connection, ticket, id, texts));
+    Ok((ticket?, comment?))
+}
+
 /// Edits a comment of the caller's own. A patch that changes nothing is no edit.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it, and those of [`files::attach`].
+/// `PERMISSION_DENIED` if another principal wrote it, and those of [`files::attach`].
 pub async fn update(
     connection: &mut Connection,
     permit: Permit,
-    ticket_id: TicketId,
-    id: CommentId,
+    (ticket, comment): (Ticket, Comment),
     patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Comment> {
-    let ticket = ticket::lock(connection, permit.visibility(), ticket_id).await?;
-    let comment = store::get(connection, ticket_id, id, true).await?;
     let caller = permit.caller();
     if comment.author != Some(caller.principal()) {
         return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
@@ -88,39 +115,41 @@ pub async fn update(
         return Ok(comment);
     }
     let comment = Comment { edited_at: Some(now), ..comment };
-    let parent = Parent { id: id.0, account: Some(ticket.account), is_public: false };
+    let parent = Parent { id: comment.id.0, account: Some(ticket.account), is_public: false };
     let attached = (before.attachments.as_slice(), comment.attachments.as_slice());
     let (purpose, field) = (Purpose::Attachment, "comment.attachmentIds");
     files::replace(connection, &permit, parent, attached, purpose, field, now).await?;
-    store::update(connection, &comment).await?;
-    record_comment(connection, caller, &ticket, ActivityKind::CommentEdited, id, now).await?;
+    let shared: &Connection = connection;
+    try_join!(
+        store::update(shared, &comment),
+        record_comment(shared, caller, &ticket, ActivityKind::CommentEdited, comment.id, now),
+    )?;
     Ok(comment)
 }
 
 /// Removes a comment of the caller's own, and what is attached to it; an admin can remove any.
 ///
 /// # Errors
-/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it.
+/// `PERMISSION_DENIED` if another principal wrote it.
 pub async fn delete(
     connection: &mut Connection,
     permit: Permit,
-    ticket_id: TicketId,
-    id: CommentId,
+    (ticket, comment): (Ticket, Comment),
     now: DateTime<Utc>,
 ) -> Result<()> {
-    let ticket = ticket::lock(connection, permit.visibility(), ticket_id).await?;
-    let comment = store::get(connection, ticket_id, id, false).await?;
     let caller = permit.caller();
     if comment.author != Some(caller.principal()) && caller.role() != Role::Admin {
         return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
     }
-    if !store::delete(connection, id).await? {
-        return Err(Error::not_found("comment"));
+    let shared: &Connection = connection;
+    try_join!(
+        store::delete(shared, comment.id),
+        record_comment(shared, caller, &ticket, ActivityKind::CommentDeleted, comment.id, now),
+    )?;
+    if comment.attachments.is_empty() {
+        return Ok(());
     }
-    if !comment.attachments.is_empty() {
-        files::detach(connection, &[id.0], now).await?;
-    }
-    record_comment(connection, caller, &ticket, ActivityKind::CommentDeleted, id, now).await
+    files::detach(connection, &[comment.id.0], now).await
 }
 
 /// Returns a page of activities, like [`list`].

@@ -73,9 +73,11 @@ impl CommentService for Comments {
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let attachments = FileId::parse_all(&call.message.attachment_ids)?;
         let (body, now) = (std::mem::take(&mut call.message.body), self.app.clock.now());
-        call.write(
+        let caller = permit.clone();
+        call.write_after(
             &self.app,
-            async move |connection| ops::create(connection, permit, ticket, body, attachments, now).await,
+            async move |connection: &_| ops::lock_ticket(connection, &caller, ticket).await,
+            async move |connection, ticket| ops::create(connection, permit, ticket, body, attachments, now).await,
             |created| pb::CreateCommentResponse { data: Some(comment(created)) },
         )
         .await
@@ -112,9 +114,11 @@ impl CommentService for Comments {
         let (patch, mask) = (call.message.comment.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("comment", &patch, mask)?;
         let patch = read_patch(patch, &paths)?;
-        call.write(
+        let caller = permit.clone();
+        call.write_after(
             &self.app,
-            async move |connection| ops::update(connection, permit, ticket, id, patch, now).await,
+            async move |connection: &_| ops::lock(connection, &caller, ticket, id, true).await,
+            async move |connection, locked| ops::update(connection, permit, locked, patch, now).await,
             |changed| pb::UpdateCommentResponse { data: Some(comment(changed)) },
         )
         .await
@@ -124,9 +128,11 @@ impl CommentService for Comments {
         let mut call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let (id, now) = (CommentId::parse(&call.message.comment_id)?, self.app.clock.now());
-        call.write(
+        let caller = permit.clone();
+        call.write_after(
             &self.app,
-            async move |connection| ops::delete(connection, permit, ticket, id, now).await,
+            async move |connection: &_| ops::lock(connection, &caller, ticket, id, false).await,
+            async move |connection, locked| ops::delete(connection, permit, locked, now).await,
             |()| pb::DeleteCommentResponse {},
         )
         .await

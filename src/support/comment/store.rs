@@ -52,11 +52,11 @@ impl From<CommentRow> for Comment {
 }
 
 /// Stores a comment. The caller holds the ticket locked, so that it can't be removed meanwhile.
-pub async fn insert(connection: &mut Connection, comment: &Comment) -> Result<()> {
+pub async fn insert(connection: &Connection, comment: &Comment) -> Result<()> {
     let Comment { id, ticket, author, author_role, body, attachments, created_at, edited_at } = comment.clone();
     let (ticket_id, author_id, attachment_ids) = (ticket, author, attachments);
     let row = CommentRow { id, ticket_id, author_id, author_role, body, attachment_ids, created_at, edited_at };
-    diesel::insert_into(comments::table).values(&row).execute(connection).await?;
+    diesel::insert_into(comments::table).values(&row).execute(&mut &*connection).await?;
     Ok(())
 }
 
@@ -121,19 +121,20 @@ pub async fn total(connection: &mut Connection, ticket: TicketId) -> Result<Tota
 }
 
 /// Stores an edited comment. The caller holds the ticket locked.
-pub async fn update(connection: &mut Connection, comment: &Comment) -> Result<()> {
+pub async fn update(connection: &Connection, comment: &Comment) -> Result<()> {
     let values = (
         comments::body.eq(&comment.body),
         comments::attachment_ids.eq(&comment.attachments),
         comments::edited_at.eq(comment.edited_at),
     );
-    let updated = diesel::update(comments::table.find(comment.id)).set(values).prepared().execute(connection).await?;
-    one_row(updated, "update", "comments", comment.id)
+    let update = diesel::update(comments::table.find(comment.id)).set(values).prepared();
+    one_row(update.execute(&mut &*connection).await?, "update", "comments", comment.id)
 }
 
-/// Removes a comment; returns `false` if it did not exist.
-pub async fn delete(connection: &mut Connection, id: CommentId) -> Result<bool> {
-    Ok(diesel::delete(comments::table.find(id)).execute(connection).await? == 1)
+/// Removes a comment. The caller holds the ticket locked.
+pub async fn delete(connection: &Connection, id: CommentId) -> Result<()> {
+    let deleted = diesel::delete(comments::table.find(id)).execute(&mut &*connection).await?;
+    one_row(deleted, "delete", "comments", id)
 }
 
 #[derive(Queryable, QueryableByName, Selectable)]

@@ -5,7 +5,7 @@ mod watch;
 
 use crate::proto::support::v1::Reason as SupportReason;
 use chrono::{DateTime, Utc};
-use futures_util::try_join;
+use futures_util::{join, try_join};
 
 use crate::files::file::{
     model::{Parent, Purpose},
@@ -87,19 +87,6 @@ fn event(kind: &'static str, ticket: &Ticket) -> Event {
     Event::of_kind(kind, ticket.account, ticket.id.0, ticket.version)
 }
 
-/// Returns the kind of event that a change publishes.
-fn event_kind(kind: ActivityKind) -> Option<&'static str> {
-    match kind {
-        ActivityKind::Created => Some(TicketCreated::NAME),
-        ActivityKind::Updated => Some(TicketUpdated::NAME),
-        ActivityKind::Assigned | ActivityKind::Unassigned => Some(TicketAssigned::NAME),
-        ActivityKind::Resolved => Some(TicketResolved::NAME),
-        ActivityKind::Reopened => Some(TicketReopened::NAME),
-        ActivityKind::Deleted => Some(TicketDeleted::NAME),
-        _ => None,
-    }
-}
-
 /// Creates tickets, all or none.
 ///
 /// # Errors
@@ -117,14 +104,14 @@ pub async fn create_batch(
         let account = permit.account(draft.account).map_err(|_| missing())?;
         tickets.push(Ticket::new(account, requester, draft.content, now));
     }
+    let created: Vec<_> = tickets.iter().map(|ticket| event(TicketCreated::NAME, ticket)).collect();
     let shared: &Connection = connection;
     try_join!(
         store::insert(shared, &tickets),
         store::record(shared, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now),
         watch::note(shared, &tickets),
+        events::publish(shared, &created, now),
     )?;
-    let created: Vec<_> = tickets.iter().map(|ticket| event(TicketCreated::NAME, ticket)).collect();
-    events::publish(connection, &created, now).await?;
     Ok(tickets)
 }
 
@@ -221,121 +208,166 @@ pub struct Target {
 }
 
 impl Target {
-    /// Locks the ticket until the transaction ends.
-    async fn lock(&self, connection: &mut Connection) -> Result<Ticket> {
+    /// Begins a change: locks the ticket until the transaction ends.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `ETAG_MISMATCH`.
+    pub async fn lock(self, connection: &Connection) -> Result<LockedTicket> {
         let ticket = store::lock(connection, self.permit.visibility(), self.id).await?;
         ExpectedVersions::check(self.expected.as_ref(), ticket.version)?;
-        Ok(ticket)
+        Ok(LockedTicket { permit: self.permit, ticket })
     }
 
-    /// Stores the next version of the ticket, with the activity that records the change, its note for watchers and its
-    /// event.
-    async fn save(
-        &self,
-        connection: &mut Connection,
-        ticket: Ticket,
-        kind: ActivityKind,
-        detail: &str,
-    ) -> Result<Ticket> {
-        store::update(connection, &ticket).await?;
-        fault::point("ticket.between_writes")?;
-        let shared: &Connection = connection;
-        try_join!(
-            store::record(shared, self.permit.caller(), [ticket.id], kind, detail, ticket.updated_at),
-            watch::note(shared, [&ticket]),
-        )?;
-        if let Some(kind) = event_kind(kind) {
-            events::publish(connection, &[event(kind, &ticket)], ticket.updated_at).await?;
+    /// Begins to reopen a ticket: also checks the limit of a customer who does, and locks its requester.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `ETAG_MISMATCH`, `OPEN_TICKET_LIMIT_REACHED`.
+    pub async fn lock_to_reopen(self, connection: &Connection, limit: i64) -> Result<LockedTicket> {
+        if self.permit.caller().role() != Role::Customer {
+            return self.lock(connection).await;
         }
-        Ok(ticket)
+        let permit = self.permit.clone();
+        let requester = store::get(connection, permit.visibility(), self.id, false).await?.requester;
+        // In one round trip: the user's row before the ticket's, as a create locks them, to avoid a deadlock.
+        let (checked, locked) = join!(check_open_limit(connection, &permit, requester, limit), self.lock(connection));
+        checked?;
+        locked
     }
+
+    /// Begins to assign a ticket: also checks the assignee.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the user is not an agent or admin.
+    pub async fn lock_to_assign(self, connection: &Connection, assignee: Option<UserId>) -> Result<LockedTicket> {
+        let (checked, locked) = join!(check_assignee(connection, assignee), self.lock(connection));
+        checked?;
+        locked
+    }
+}
+
+/// A ticket that is locked until the transaction ends.
+#[derive(Debug)]
+pub struct LockedTicket {
+    permit: Permit,
+    ticket: Ticket,
+}
+
+/// Stores the next version of a locked ticket, with its activity and its event.
+async fn save(
+    connection: &Connection,
+    permit: &Permit,
+    ticket: Ticket,
+    (kind, event_kind): (ActivityKind, &'static str),
+    detail: &str,
+) -> Result<Ticket> {
+    let (now, published) = (ticket.updated_at, [event(event_kind, &ticket)]);
+    let update = async {
+        store::update(connection, &ticket).await?;
+        fault::point("ticket.between_writes")
+    };
+    // In one round trip, in this order: the lock on the ticket comes before those on the endpoints to notify.
+    try_join!(
+        update,
+        store::record(connection, permit.caller(), [ticket.id], kind, detail, now),
+        watch::note(connection, [&ticket]),
+        events::publish(connection, &published, now),
+    )?;
+    Ok(ticket)
 }
 
 /// Updates a ticket's content. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, and those of [`files::attach`].
-pub async fn update(connection: &mut Connection, target: Target, patch: Patch, now: DateTime<Utc>) -> Result<Ticket> {
-    let ticket = target.lock(connection).await?;
+/// Those of [`files::attach`].
+pub async fn update(
+    connection: &mut Connection,
+    locked: LockedTicket,
+    patch: Patch,
+    now: DateTime<Utc>,
+) -> Result<Ticket> {
+    let LockedTicket { permit, ticket } = locked;
     let (content, changed): (Content, _) = patch.apply(ticket.content.clone());
     if changed.is_empty() {
         return Ok(ticket);
     }
     let attached = (ticket.content.attachments.as_slice(), content.attachments.as_slice());
     let (parent, field) = (parent(&ticket), "ticket.attachmentIds");
-    files::replace(connection, &target.permit, parent, attached, Purpose::Attachment, field, now).await?;
+    files::replace(connection, &permit, parent, attached, Purpose::Attachment, field, now).await?;
     let ticket = Ticket { content, ..ticket }.next_version(now);
-    target.save(connection, ticket, ActivityKind::Updated, &changed.join(", ")).await
+    save(connection, &permit, ticket, (ActivityKind::Updated, TicketUpdated::NAME), &changed.join(", ")).await
 }
 
 async fn transition(
-    connection: &mut Connection,
-    target: Target,
-    kind: ActivityKind,
+    connection: &Connection,
+    locked: LockedTicket,
+    kinds: (ActivityKind, &'static str),
     now: DateTime<Utc>,
     step: impl FnOnce(State) -> Result<State> + Send,
 ) -> Result<Ticket> {
-    let ticket = target.lock(connection).await?;
+    let LockedTicket { permit, ticket } = locked;
     let state = step(ticket.state)?;
     let detail = state.assignee().map(|assignee| assignee.to_string()).unwrap_or_default();
     let ticket = Ticket { state, ..ticket }.next_version(now);
-    target.save(connection, ticket, kind, &detail).await
+    save(connection, &permit, ticket, kinds, &detail).await
 }
 
 /// Resolves a ticket.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_RESOLVED`.
-pub async fn resolve(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<Ticket> {
-    transition(connection, target, ActivityKind::Resolved, now, |state| state.resolve(now)).await
+/// `TICKET_RESOLVED`.
+pub async fn resolve(connection: &mut Connection, locked: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
+    let kinds = (ActivityKind::Resolved, TicketResolved::NAME);
+    transition(connection, locked, kinds, now, |state| state.resolve(now)).await
 }
 
 /// Reopens a resolved ticket. It counts against the requester's limit if the requester reopens it.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_NOT_RESOLVED`, `OPEN_TICKET_LIMIT_REACHED`.
-pub async fn reopen(connection: &mut Connection, target: Target, limit: i64, now: DateTime<Utc>) -> Result<Ticket> {
-    let requester = store::get(connection, target.permit.visibility(), target.id, false).await?.requester;
-    // Lock the user's row before the ticket's, as a create does, to avoid a deadlock.
-    check_open_limit(connection, &target.permit, requester, limit).await?;
-    transition(connection, target, ActivityKind::Reopened, now, State::reopen).await
+/// `TICKET_NOT_RESOLVED`.
+pub async fn reopen(connection: &mut Connection, locked: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
+    transition(connection, locked, (ActivityKind::Reopened, TicketReopened::NAME), now, State::reopen).await
 }
 
 /// Assigns a ticket to an agent, or unassigns it.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the user is not an agent or admin, `TICKET_RESOLVED`.
+/// `TICKET_RESOLVED`.
 pub async fn assign(
     connection: &mut Connection,
-    target: Target,
+    locked: LockedTicket,
     assignee: Option<UserId>,
     now: DateTime<Utc>,
 ) -> Result<Ticket> {
-    if let Some(assignee) = assignee {
-        let role = store::role_of(connection, assignee).await?;
-        if !role.is_some_and(|role| [Role::Agent as i16, Role::Admin as i16].contains(&role)) {
-            return Err(Error::field("assigneeId", "must be an agent or an admin"));
-        }
-    }
     let kind = if assignee.is_some() { ActivityKind::Assigned } else { ActivityKind::Unassigned };
-    transition(connection, target, kind, now, |state| state.assign(assignee)).await
+    transition(connection, locked, (kind, TicketAssigned::NAME), now, |state| state.assign(assignee)).await
+}
+
+/// Checks that a user may be assigned tickets.
+async fn check_assignee(connection: &Connection, assignee: Option<UserId>) -> Result<()> {
+    let Some(assignee) = assignee else { return Ok(()) };
+    let role = store::role_of(connection, assignee).await?;
+    if role.is_some_and(|role| [Role::Agent as i16, Role::Admin as i16].contains(&role)) {
+        return Ok(());
+    }
+    Err(Error::field("assigneeId", "must be an agent or an admin"))
 }
 
 /// Deletes a ticket, its comments and what is attached to them; its activities are kept.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`.
-pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<()> {
-    let ticket = target.lock(connection).await?;
+/// Any database error.
+pub async fn delete(connection: &mut Connection, locked: LockedTicket, now: DateTime<Utc>) -> Result<()> {
+    let LockedTicket { permit, ticket } = locked;
     let mut parents = store::delete(connection, ticket.id).await?;
     if !ticket.content.attachments.is_empty() {
         parents.push(ticket.id.0);
     }
     files::detach(connection, &parents, now).await?;
-    let shared: &Connection = connection;
+    let (shared, deleted): (&Connection, _) = (connection, [event(TicketDeleted::NAME, &ticket)]);
     try_join!(
-        store::record(shared, target.permit.caller(), [ticket.id], ActivityKind::Deleted, "", now),
+        store::record(shared, permit.caller(), [ticket.id], ActivityKind::Deleted, "", now),
         watch::note_deleted(shared, &ticket),
+        events::publish(shared, &deleted, now),
     )?;
-    events::publish(connection, &[event(TicketDeleted::NAME, &ticket)], now).await
+    Ok(())
 }

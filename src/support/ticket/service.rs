@@ -133,9 +133,10 @@ impl TicketService for Tickets {
         let paths = call.update_paths("ticket", &message, mask)?;
         let patch = convert::patch(message, &paths)?;
         let now = self.app.clock.now();
-        call.write(
+        call.write_after(
             &self.app,
-            async move |connection| ops::update(connection, target, patch, now).await,
+            async move |connection: &_| target.lock(connection).await,
+            async move |connection, locked| ops::update(connection, locked, patch, now).await,
             |ticket| pb::UpdateTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -145,9 +146,10 @@ impl TicketService for Tickets {
         let mut call = Call::admit(request)?;
         let target = target(&call, &call.message.ticket_id)?;
         let now = self.app.clock.now();
-        call.write(
+        call.write_after(
             &self.app,
-            async move |connection| ops::delete(connection, target, now).await,
+            async move |connection: &_| target.lock(connection).await,
+            async move |connection, locked| ops::delete(connection, locked, now).await,
             |()| pb::DeleteTicketResponse {},
         )
         .await
@@ -157,9 +159,10 @@ impl TicketService for Tickets {
         let mut call = Call::admit(request)?;
         let target = target(&call, &call.message.ticket_id)?;
         let now = self.app.clock.now();
-        call.write(
+        call.write_after(
             &self.app,
-            async move |connection| ops::resolve(connection, target, now).await,
+            async move |connection: &_| target.lock(connection).await,
+            async move |connection, locked| ops::resolve(connection, locked, now).await,
             |ticket| pb::ResolveTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -169,9 +172,10 @@ impl TicketService for Tickets {
         let mut call = Call::admit(request)?;
         let target = target(&call, &call.message.ticket_id)?;
         let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
-        call.write(
+        call.write_after(
             &self.app,
-            async move |connection| ops::reopen(connection, target, limit, now).await,
+            async move |connection: &_| target.lock_to_reopen(connection, limit).await,
+            async move |connection, locked| ops::reopen(connection, locked, now).await,
             |ticket| pb::ReopenTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -182,9 +186,10 @@ impl TicketService for Tickets {
         let target = target(&call, &call.message.ticket_id)?;
         let assignee = call.message.assignee_id.as_deref().map(UserId::parse).transpose()?;
         let now = self.app.clock.now();
-        call.write(
+        call.write_after(
             &self.app,
-            async move |connection| ops::assign(connection, target, assignee, now).await,
+            async move |connection: &_| target.lock_to_assign(connection, assignee).await,
+            async move |connection, locked| ops::assign(connection, locked, assignee, now).await,
             |ticket| pb::AssignTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await

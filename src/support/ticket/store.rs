@@ -208,9 +208,9 @@ async fn load(mut connection: &Connection, query: Boxed<'_>, texts: bool) -> Res
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
+pub async fn lock(connection: &Connection, visibility: Visibility, id: TicketId) -> Result<Ticket> {
     let query = tickets::table.find(id).select((Row::as_select(), tickets::body)).for_update();
-    reached(query.first(connection).await.optional()?, visibility)
+    reached(query.first(&mut &*connection).await.optional()?, visibility)
 }
 
 /// Returns at most `limit` tickets, with empty texts unless these are asked for.
@@ -287,9 +287,9 @@ pub async fn insert(mut connection: &Connection, new: &[Ticket]) -> Result<()> {
 }
 
 /// Stores the next version of a locked ticket.
-pub async fn update(connection: &mut Connection, ticket: &Ticket) -> Result<()> {
+pub async fn update(connection: &Connection, ticket: &Ticket) -> Result<()> {
     let target = tickets::table.filter(tickets::id.eq(ticket.id)).filter(tickets::version.eq(ticket.version - 1));
-    let updated = diesel::update(target).set(values(ticket)).prepared().execute(connection).await?;
+    let updated = diesel::update(target).set(values(ticket)).prepared().execute(&mut &*connection).await?;
     one_row(updated, "update", "tickets", ticket.id)
 }
 
@@ -303,7 +303,7 @@ struct Deleted {
 pub async fn delete(connection: &mut Connection, id: TicketId) -> Result<Vec<uuid::Uuid>> {
     const SQL: &str = "DELETE FROM tickets WHERE id = $1 RETURNING ARRAY( \
                        SELECT id FROM comments WHERE ticket_id = $1 AND attachment_ids <> '{}') AS attached";
-    let mut deleted: Vec<Deleted> = diesel::sql_query(SQL).bind::<Uuid, _>(id).load(connection).await?;
+    let mut deleted: Vec<Deleted> = diesel::sql_query(SQL).bind::<Uuid, _>(id).prepared().load(connection).await?;
     one_row(deleted.len(), "delete", "tickets", id)?;
     Ok(deleted.pop().map(|deleted| deleted.attached).unwrap_or_default())
 }
@@ -323,8 +323,8 @@ pub async fn lock_and_count_open(connection: &Connection, requester: UserId) -> 
 }
 
 /// Returns the role of a user to whom tickets may be assigned; `None` when there is no such user.
-pub async fn role_of(connection: &mut Connection, user: UserId) -> Result<Option<i16>> {
-    Ok(users::table.find(user).select(users::role).first(connection).await.optional()?)
+pub async fn role_of(connection: &Connection, user: UserId) -> Result<Option<i16>> {
+    Ok(users::table.find(user).select(users::role).first(&mut &*connection).await.optional()?)
 }
 
 /// Returns the names of users.

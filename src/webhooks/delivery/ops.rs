@@ -13,7 +13,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, join, stream, try_join};
 use http::{StatusCode, header::CONTENT_TYPE};
 use rand::Rng as _;
 use secrecy::ExposeSecret as _;
@@ -81,7 +81,7 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
         let due = read.await?;
         let due = first.into_iter().chain(due.into_iter().filter(|id| first != Some(*id)));
         let batch = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
-        let deliver = |id| deliver(app, id, &database).map(jobs::ignore_not_found);
+        let deliver = |id| deliver(app, id, job.endpoint, &database).map(jobs::ignore_not_found);
         let delivered: Vec<()> = batch.map(deliver).buffer_unordered(PER_ENDPOINT).try_collect().await?;
         if delivered.is_empty() {
             return Ok(());
@@ -91,12 +91,12 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
 
 /// Sends a delivery once, unless it is settled. Deliveries to one endpoint access the database one at a time: they
 /// would wait for the endpoint's row lock anyway, but each holding a connection.
-async fn deliver(app: &App, id: WebhookDeliveryId, database: &Mutex<()>) -> Result<()> {
+async fn deliver(app: &App, id: WebhookDeliveryId, endpoint: WebhookEndpointId, database: &Mutex<()>) -> Result<()> {
     let exclusive = database.lock().await;
     let read = app.database.autocommit(async move |connection| {
-        let delivery = store::get(connection, id, true).await?;
-        let endpoint = endpoints::get(connection, delivery.endpoint).await?;
-        Ok((delivery, endpoint))
+        let shared: &Connection = connection;
+        let (delivery, endpoint) = join!(store::get(shared, id, true), endpoints::get(shared, endpoint));
+        Ok((delivery?, endpoint?))
     });
     let (delivery, endpoint) = read.await?;
     if delivery.state != DeliveryState::Pending {
@@ -180,28 +180,42 @@ async fn record(
     let accepted = attempt.failure.is_none();
     let outcome = if accepted { "accepted" } else { "failed" };
     metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
-    let recorded = app.database.transaction(async move |connection| {
-        // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
-        let endpoint = endpoints::lock(connection, sent.endpoint).await?;
-        let current = store::lock(connection, sent.id).await?;
+    let (id, endpoint) = (sent.id, sent.endpoint);
+    // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
+    let lock = async move |connection: &Connection| {
+        try_join!(endpoints::lock(connection, endpoint), store::lock(connection, id))
+    };
+    let recorded = app.database.transaction_after(lock, async move |connection, locked: (Endpoint, Delivery)| {
+        let (endpoint, current) = locked;
         // Another worker sent it as well: its record stands.
         if current.version != sent.version {
             return Ok::<_, Error>(None);
         }
-        store::insert_attempt(connection, sent.id, &attempt).await?;
         // What the old URL of an endpoint answered says nothing about the new one.
         let changed = if endpoint.url == url { endpoint.after(accepted, is_gone, patience, now) } else { None };
         let is_disabled = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
         let disabled = changed.as_ref().is_some_and(is_disabled) && !is_disabled(&endpoint);
-        if let Some(changed) = &changed {
-            endpoints::update(connection, changed).await?;
-        }
         let delivery = current.record_attempt(accepted, Some(next).filter(|_| !disabled), now);
-        store::update(connection, &delivery).await?;
-        match delivery.next_attempt_at {
-            Some(next) => jobs::enqueue_at(connection, &DeliverWebhook::of(&delivery), next).await?,
-            None => jobs::cancel::<DeliverWebhook>(connection, delivery.id.0).await?,
-        }
+        let (shared, job): (&Connection, _) = (connection, DeliverWebhook::of(&delivery));
+        let update_endpoint = async {
+            match &changed {
+                Some(changed) => endpoints::update(shared, changed).await,
+                None => Ok(()),
+            }
+        };
+        let schedule = async {
+            match delivery.next_attempt_at {
+                Some(next) => jobs::enqueue_at(shared, &job, next).await,
+                None => jobs::cancel::<DeliverWebhook>(shared, delivery.id.0).await,
+            }
+        };
+        // In one round trip, in this order.
+        try_join!(
+            store::insert_attempt(shared, sent.id, &attempt),
+            update_endpoint,
+            store::update(shared, &delivery),
+            schedule,
+        )?;
         Ok::<_, Error>(changed.filter(|_| disabled))
     });
     if let Some(disabled) = recorded.await? {
@@ -223,8 +237,8 @@ fn retry_delay(failed_attempts: i32, first: Duration) -> Duration {
 /// Any database error.
 pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let now = app.clock.now();
-    let abandoned = app.database.transaction(async move |connection| {
-        let delivery = store::lock(connection, id).await?;
+    let lock = async move |connection: &Connection| store::lock(connection, id).await;
+    let abandoned = app.database.transaction_after(lock, async move |connection, delivery: Delivery| {
         if delivery.state == DeliveryState::Pending {
             store::update(connection, &delivery.abandon(now)).await?;
         }
@@ -302,7 +316,11 @@ pub async fn resend(
     if endpoint.status != Status::Enabled {
         return Err(WebhooksReason::EndpointDisabled.into());
     }
-    store::update(connection, &delivery).await?;
-    jobs::enqueue(connection, &DeliverWebhook::of(&delivery)).await?;
-    Ok((delivery, store::attempts(connection, id, MAX_ATTEMPTS_SHOWN).await?))
+    let (shared, job): (&Connection, _) = (connection, DeliverWebhook::of(&delivery));
+    let ((), (), attempts) = try_join!(
+        store::update(shared, &delivery),
+        jobs::enqueue(shared, &job),
+        store::attempts(shared, id, MAX_ATTEMPTS_SHOWN),
+    )?;
+    Ok((delivery, attempts))
 }

@@ -107,21 +107,21 @@ pub async fn insert(connection: &Connection, deliveries: &[Delivery]) -> Result<
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn get(connection: &mut Connection, id: WebhookDeliveryId, payload: bool) -> Result<Delivery> {
+pub async fn get(connection: &Connection, id: WebhookDeliveryId, payload: bool) -> Result<Delivery> {
     let query = webhook_deliveries::table.inner_join(webhook_endpoints::table);
     let columns = (Row::as_select(), optional(webhook_deliveries::payload, payload));
     let query = query.filter(webhook_deliveries::id.eq(id)).select(columns);
-    require(query.first(connection).await.optional()?)
+    require(query.first(&mut &*connection).await.optional()?)
 }
 
 /// Returns one delivery, locked against changes until the transaction ends.
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, id: WebhookDeliveryId) -> Result<Delivery> {
+pub async fn lock(connection: &Connection, id: WebhookDeliveryId) -> Result<Delivery> {
     let columns = (Row::as_select(), webhook_deliveries::payload);
     let query = webhook_deliveries::table.find(id).select(columns).for_no_key_update();
-    require(query.first(connection).await.optional()?)
+    require(query.first(&mut &*connection).await.optional()?)
 }
 
 fn require(row: Option<(Row, String)>) -> Result<Delivery> {
@@ -146,12 +146,12 @@ pub async fn due(
 }
 
 /// Stores the next version of a locked delivery.
-pub async fn update(connection: &mut Connection, delivery: &Delivery) -> Result<()> {
+pub async fn update(connection: &Connection, delivery: &Delivery) -> Result<()> {
     let target = webhook_deliveries::table
         .filter(webhook_deliveries::id.eq(delivery.id))
         .filter(webhook_deliveries::version.eq(delivery.version - 1));
     one_row(
-        diesel::update(target).set(Row::from(delivery)).prepared().execute(connection).await?,
+        diesel::update(target).set(Row::from(delivery)).prepared().execute(&mut &*connection).await?,
         "update",
         "webhook_deliveries",
         delivery.id,
@@ -207,7 +207,7 @@ struct AttemptRow {
 }
 
 /// Adds an attempt of a locked delivery.
-pub async fn insert_attempt(connection: &mut Connection, delivery: WebhookDeliveryId, attempt: &Attempt) -> Result<()> {
+pub async fn insert_attempt(connection: &Connection, delivery: WebhookDeliveryId, attempt: &Attempt) -> Result<()> {
     let row = AttemptRow {
         number: attempt.number,
         started_at: attempt.started_at,
@@ -217,7 +217,7 @@ pub async fn insert_attempt(connection: &mut Connection, delivery: WebhookDelive
     };
     let values = (webhook_attempts::delivery_id.eq(delivery), row);
     one_row(
-        diesel::insert_into(webhook_attempts::table).values(values).execute(connection).await?,
+        diesel::insert_into(webhook_attempts::table).values(values).execute(&mut &*connection).await?,
         "insert",
         "webhook_attempts",
         delivery,
@@ -225,10 +225,10 @@ pub async fn insert_attempt(connection: &mut Connection, delivery: WebhookDelive
 }
 
 /// Returns the latest `limit` attempts of a delivery, oldest first.
-pub async fn attempts(connection: &mut Connection, delivery: WebhookDeliveryId, limit: i64) -> Result<Vec<Attempt>> {
+pub async fn attempts(connection: &Connection, delivery: WebhookDeliveryId, limit: i64) -> Result<Vec<Attempt>> {
     let query = webhook_attempts::table.filter(webhook_attempts::delivery_id.eq(delivery));
     let query = query.order(webhook_attempts::number.desc()).limit(limit).select(AttemptRow::as_select());
-    let rows: Vec<AttemptRow> = query.load(connection).await?;
+    let rows: Vec<AttemptRow> = query.load(&mut &*connection).await?;
     let attempt = |row: AttemptRow| Attempt {
         number: row.number,
         started_at: row.started_at,

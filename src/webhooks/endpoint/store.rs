@@ -14,6 +14,7 @@ use mainstay_kernel::{
         Connection, count,
         integrity::{corrupt, one_row},
         seek::newest_first,
+        statement::Prepare as _,
         violated_foreign_key,
     },
     error::{Error, Result},
@@ -109,9 +110,9 @@ pub async fn get(connection: &Connection, id: WebhookEndpointId) -> Result<Endpo
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, id: WebhookEndpointId) -> Result<Endpoint> {
+pub async fn lock(connection: &Connection, id: WebhookEndpointId) -> Result<Endpoint> {
     let query = webhook_endpoints::table.find(id).select(Row::as_select()).for_no_key_update();
-    require(query.first(connection).await.optional()?)
+    require(query.first(&mut &*connection).await.optional()?)
 }
 
 fn require(row: Option<Row>) -> Result<Endpoint> {
@@ -119,12 +120,12 @@ fn require(row: Option<Row>) -> Result<Endpoint> {
 }
 
 /// Stores the next version of a locked endpoint.
-pub async fn update(connection: &mut Connection, endpoint: &Endpoint) -> Result<()> {
+pub async fn update(connection: &Connection, endpoint: &Endpoint) -> Result<()> {
     let target = webhook_endpoints::table
         .filter(webhook_endpoints::id.eq(endpoint.id))
         .filter(webhook_endpoints::version.eq(endpoint.version - 1));
     one_row(
-        diesel::update(target).set(Row::from(endpoint)).execute(connection).await?,
+        diesel::update(target).set(Row::from(endpoint)).prepared().execute(&mut &*connection).await?,
         "update",
         "webhook_endpoints",
         endpoint.id,

@@ -3,6 +3,7 @@
 
 use crate::webhooks::inbound::handlers::Handlers;
 use chrono::{DateTime, Utc};
+use futures_util::try_join;
 
 use crate::webhooks::id::InboundEventId;
 use crate::webhooks::inbound_event::{
@@ -29,9 +30,12 @@ const MAX_REDRIVEN: i64 = 500;
 /// # Errors
 /// Any database error.
 pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result<bool> {
-    let new = store::insert(connection, &event).await?;
-    if new {
-        jobs::enqueue(connection, &ProcessInboundEvent { event: event.id }).await?;
+    let (shared, job): (&Connection, _) = (connection, ProcessInboundEvent { event: event.id });
+    // In one round trip, because nearly every event is new.
+    let (new, ()) = try_join!(store::insert(shared, &event), jobs::enqueue(shared, &job))?;
+    if !new {
+        // It was stored under another id, with a job of its own.
+        jobs::cancel::<ProcessInboundEvent>(connection, event.id.0).await?;
     }
     Ok(new)
 }
@@ -43,8 +47,8 @@ pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result
 /// The handler's error, which is also recorded on the event, unless it makes the event dead immediately.
 pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     let (handlers, now) = (app.part::<Handlers>().clone(), app.clock.now());
-    let done = app.database.transaction(async move |connection| {
-        let event = store::lock(connection, id).await?;
+    let lock = async move |connection: &Connection| store::lock(connection, id).await;
+    let done = app.database.transaction_after(lock, async move |connection, event: InboundEvent| {
         if event.state != State::Pending {
             return Ok(None);
         }
@@ -98,8 +102,8 @@ async fn change_pending<F>(app: &App, id: InboundEventId, change: F) -> Result<b
 where
     F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
 {
-    let changed = app.database.transaction(async move |connection| {
-        let event = store::lock(connection, id).await?;
+    let lock = async move |connection: &Connection| store::lock(connection, id).await;
+    let changed = app.database.transaction_after(lock, async move |connection, event: InboundEvent| {
         if event.state != State::Pending {
             return Ok(false);
         }
@@ -143,8 +147,8 @@ pub async fn redrive(
     now: DateTime<Utc>,
 ) -> Result<InboundEvent> {
     let event = store::lock(connection, id).await?.redrive(now)?;
-    store::update(connection, &event).await?;
-    jobs::enqueue(connection, &ProcessInboundEvent { event: id }).await?;
+    let (shared, job): (&Connection, _) = (connection, ProcessInboundEvent { event: id });
+    try_join!(store::update(shared, &event), jobs::enqueue(shared, &job))?;
     Ok(event)
 }
 

@@ -76,12 +76,12 @@ impl Row {
 }
 
 /// Stores a new event, unless the provider sent it before; returns whether it was stored.
-pub async fn insert(connection: &mut Connection, event: &InboundEvent) -> Result<bool> {
+pub async fn insert(connection: &Connection, event: &InboundEvent) -> Result<bool> {
     let inserted = diesel::insert_into(inbound_events::table)
         .values((Row::from(event), inbound_events::payload.eq(event.payload.as_ref())))
         .on_conflict((inbound_events::provider, inbound_events::provider_event_id))
         .do_nothing()
-        .execute(connection)
+        .execute(&mut &*connection)
         .await?;
     Ok(inserted == 1)
 }
@@ -100,9 +100,9 @@ pub async fn get(connection: &mut Connection, id: InboundEventId, payload: bool)
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, id: InboundEventId) -> Result<InboundEvent> {
+pub async fn lock(connection: &Connection, id: InboundEventId) -> Result<InboundEvent> {
     let query = inbound_events::table.find(id).select((Row::as_select(), inbound_events::payload)).for_no_key_update();
-    require(query.first(connection).await.optional()?)
+    require(query.first(&mut &*connection).await.optional()?)
 }
 
 fn require(row: Option<(Row, Vec<u8>)>) -> Result<InboundEvent> {
@@ -111,7 +111,7 @@ fn require(row: Option<(Row, Vec<u8>)>) -> Result<InboundEvent> {
 }
 
 /// Stores the next version of a locked event.
-pub async fn update(connection: &mut Connection, event: &InboundEvent) -> Result<()> {
+pub async fn update(connection: &Connection, event: &InboundEvent) -> Result<()> {
     let target = inbound_events::table
         .filter(inbound_events::id.eq(event.id))
         .filter(inbound_events::version.eq(event.version - 1));
@@ -124,7 +124,7 @@ pub async fn update(connection: &mut Connection, event: &InboundEvent) -> Result
         inbound_events::updated_at.eq(event.updated_at),
         inbound_events::finished_at.eq(event.finished_at),
     );
-    let updated = diesel::update(target).set(change).prepared().execute(connection).await?;
+    let updated = diesel::update(target).set(change).prepared().execute(&mut &*connection).await?;
     if updated == 1 {
         Ok(())
     } else {

@@ -1,4 +1,5 @@
-//! A proxy between the app and Postgres that counts and notes statements and can cut connections.
+//! A proxy between the app and Postgres that counts statements and round trips, notes statements, and can cut
+//! connections.
 
 use std::{
     collections::HashMap,
@@ -29,6 +30,9 @@ pub(crate) enum Cut {
     AfterCommit,
 }
 
+/// How long a response is held back while round trips are counted: what is sent without waiting for it comes before.
+const GATHERING: Duration = Duration::from_millis(50);
+
 /// The proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct Proxy {
@@ -39,6 +43,10 @@ pub(crate) struct Proxy {
 #[derive(Debug, Default)]
 struct State {
     statements: AtomicU64,
+    /// How often a transaction sent something after it had received something.
+    trips: AtomicU64,
+    /// Whether responses are held back.
+    holds: AtomicBool,
     /// The texts of those that a request may wait for.
     texts: Mutex<Vec<String>>,
     /// The number of freezes so far.
@@ -75,6 +83,16 @@ impl Proxy {
         self.state.statements.load(Ordering::SeqCst)
     }
 
+    /// Counts the round trips of the transactions that a call runs: statements that are sent without waiting for each
+    /// other share one, and a statement that has to be prepared costs one more.
+    pub(crate) async fn count_trips<T>(&self, call: impl Future<Output = T>) -> (T, u64) {
+        let before = self.state.trips.load(Ordering::SeqCst);
+        self.state.holds.store(true, Ordering::SeqCst);
+        let output = call.await;
+        self.state.holds.store(false, Ordering::SeqCst);
+        (output, self.state.trips.load(Ordering::SeqCst) - before)
+    }
+
     /// Returns the texts of the statements since the last call.
     pub(crate) fn take_texts(&self) -> Vec<String> {
         std::mem::take(&mut *self.state.texts.lock().expect("the texts"))
@@ -108,6 +126,8 @@ struct Traffic {
     watches: bool,
     prepared: HashMap<String, String>,
     transaction: Vec<String>,
+    /// Whether the transaction has begun and has not ended.
+    is_open: bool,
 }
 
 impl Traffic {
@@ -123,10 +143,18 @@ impl Traffic {
             }
             // Bind: a portal and the name of its statement.
             b'B' => self.transaction.extend(self.prepared.get(&second).cloned()),
-            b'E' => return self.transaction.last().is_some_and(|last| last.starts_with("COMMIT")),
-            b'Q' if first.starts_with("BEGIN") => self.transaction.clear(),
+            b'E' => {
+                let commits = self.transaction.last().is_some_and(|last| last.starts_with("COMMIT"));
+                self.is_open &= !commits;
+                return commits;
+            }
+            b'Q' if first.starts_with("BEGIN") => {
+                self.transaction.clear();
+                self.is_open = true;
+            }
             b'Q' => {
                 let commits = first.starts_with("COMMIT");
+                self.is_open &= !commits && !first.starts_with("ROLLBACK");
                 self.transaction.push(first);
                 return commits;
             }
@@ -149,6 +177,8 @@ struct Wire {
     state: Arc<State>,
     /// Nothing reaches the app anymore.
     muted: AtomicBool,
+    /// Whether the app has received something since it last sent a statement of a transaction.
+    answered: AtomicBool,
     /// The number of freezes when the connection was made.
     freezes: u64,
 }
@@ -167,7 +197,8 @@ async fn join(client: TcpStream, server: TcpStream, state: Arc<State>) {
     server.set_nodelay(true).ok();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let wire = Wire { freezes: state.freezes.load(Ordering::SeqCst), muted: AtomicBool::new(false), state };
+    let freezes = state.freezes.load(Ordering::SeqCst);
+    let wire = Wire { freezes, muted: AtomicBool::new(false), answered: AtomicBool::new(true), state };
     // When one direction ends, all four halves are dropped, which cuts the connection.
     tokio::select! {
         _ = upwards(from_client, to_server, &wire) => {}
@@ -183,6 +214,10 @@ async fn downwards(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, wire: 
         if length == 0 {
             return Ok(());
         }
+        if wire.state.holds.load(Ordering::SeqCst) {
+            tokio::time::sleep(GATHERING).await;
+        }
+        wire.answered.store(true, Ordering::SeqCst);
         if !wire.muted.load(Ordering::SeqCst) {
             client.write_all(&piece[..length]).await?;
         }
@@ -210,10 +245,18 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         let length = client.read_u32().await?;
         let mut body = vec![0; length.saturating_sub(4) as usize];
         client.read_exact(&mut body).await?;
+        let was_open = traffic.is_open;
         let cut = if traffic.record(kind, &body) { wire.state.take(&traffic.transaction) } else { None };
         // Query and Execute.
         if matches!(kind, b'Q' | b'E') && !traffic.watches && !traffic.sets_up() {
             wire.state.statements.fetch_add(1, Ordering::SeqCst);
+        }
+        // Query, Parse and Bind.
+        if matches!(kind, b'Q' | b'P' | b'B')
+            && (was_open || traffic.is_open)
+            && wire.answered.swap(false, Ordering::SeqCst)
+        {
+            wire.state.trips.fetch_add(1, Ordering::SeqCst);
         }
         // Query and Bind.
         if matches!(kind, b'Q' | b'B') && !traffic.watches {

@@ -113,9 +113,9 @@ impl Columns {
 }
 
 /// Removes the waiting job of a key. A running job is left alone.
-pub(crate) async fn remove(connection: &mut Connection, key: &str) -> Result<()> {
+pub(crate) async fn remove(connection: &Connection, key: &str) -> Result<()> {
     const SQL: &str = "DELETE FROM jobs WHERE key = ? AND lease IS NULL AND dead_at IS NULL";
-    Statement::new(SQL).bind::<Text, _>(key).execute(connection).await?;
+    Statement::new(SQL).bind::<Text, _>(key).execute(&mut &*connection).await?;
     Ok(())
 }
 

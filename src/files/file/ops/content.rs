@@ -5,6 +5,7 @@ use futures_util::StreamExt as _;
 use mainstay_kernel::{
     app::App,
     caller::Permit,
+    database::Connection,
     error::{Error, Reason, Result},
     fault,
     secret::random,
@@ -91,7 +92,8 @@ pub async fn store_upload(
     let content_type = content_type(declared, &head, purpose)?;
     let key = File::content_key(id, Uuid::from_bytes(random()));
     let (registered_key, delete_at) = (key.clone(), app.clock.now() + ORPHAN_AGE);
-    let register = async move |connection: &mut _| store::register(connection, &[registered_key], delete_at).await;
+    let register =
+        async move |connection: &mut Connection| store::register(connection, &[registered_key], delete_at).await;
     app.database.autocommit(register).await?;
     fault::point("file.noted")?;
     if let Err(error) = app.part::<Storage>().put(&key, upload, &content_type).await {

@@ -7,7 +7,10 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
-    database::Connection,
+    database::{
+        Connection,
+        statement::{MAX_PREPARED_ROWS, Prepare as _},
+    },
     error::{Error, Result},
     id::AccountId,
 };
@@ -15,10 +18,14 @@ use mainstay_kernel::{
 use crate::{files::file::model::File, schema::stored_objects};
 
 /// Registers objects that are about to be written. They are deleted at `delete_at` unless somebody [keeps](keep) them.
-pub async fn register(connection: &mut Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
+pub async fn register(connection: &Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
     let row = |key: &String| (stored_objects::key.eq(key.clone()), stored_objects::delete_at.eq(delete_at));
     let rows: Vec<_> = keys.iter().map(row).collect();
-    diesel::insert_into(stored_objects::table).values(rows).execute(connection).await?;
+    let insert = diesel::insert_into(stored_objects::table).values(rows);
+    match keys.len() {
+        ..=MAX_PREPARED_ROWS => insert.prepared().execute(&mut &*connection).await?,
+        _ => insert.execute(&mut &*connection).await?,
+    };
     Ok(())
 }
 
@@ -26,13 +33,13 @@ pub async fn register(connection: &mut Connection, keys: &[String], delete_at: D
 ///
 /// # Errors
 /// `UNAVAILABLE` if one is being deleted: whoever wrote it took too long.
-pub async fn keep(connection: &mut Connection, keys: &[String]) -> Result<()> {
+pub async fn keep(connection: &Connection, keys: &[String]) -> Result<()> {
     let target = stored_objects::table
         .filter(stored_objects::key.eq_any(keys))
         .filter(stored_objects::delete_at.is_not_null())
         .filter(stored_objects::is_deleting.eq(false));
     let none = stored_objects::delete_at.eq(None::<DateTime<Utc>>);
-    let updated = diesel::update(target).set(none).execute(connection).await?;
+    let updated = diesel::update(target).set(none).prepared().execute(&mut &*connection).await?;
     if updated == keys.len() {
         return Ok(());
     }
@@ -43,7 +50,7 @@ pub async fn keep(connection: &mut Connection, keys: &[String]) -> Result<()> {
 pub async fn abandon(connection: &mut Connection, key: &str, now: DateTime<Utc>) -> Result<()> {
     let target = stored_objects::table.find(key).filter(stored_objects::delete_at.is_not_null());
     let target = target.filter(stored_objects::is_deleting.eq(false));
-    diesel::update(target).set(stored_objects::delete_at.eq(now)).execute(connection).await?;
+    diesel::update(target).set(stored_objects::delete_at.eq(now)).prepared().execute(connection).await?;
     Ok(())
 }
 
@@ -51,14 +58,14 @@ pub async fn abandon(connection: &mut Connection, key: &str, now: DateTime<Utc>)
 pub async fn release(connection: &mut Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
     let target = stored_objects::table.filter(stored_objects::key.eq_any(keys));
     let target = target.filter(stored_objects::is_deleting.eq(false));
-    diesel::update(target).set(stored_objects::delete_at.eq(delete_at)).execute(connection).await?;
+    diesel::update(target).set(stored_objects::delete_at.eq(delete_at)).prepared().execute(connection).await?;
     Ok(())
 }
 
 /// Has what was uploaded to a place deleted at `ends`, from when on nothing more can arrive there.
-pub async fn end_upload(connection: &mut Connection, key: &str, ends: DateTime<Utc>) -> Result<()> {
+pub async fn end_upload(connection: &Connection, key: &str, ends: DateTime<Utc>) -> Result<()> {
     let target = stored_objects::table.find(key).filter(stored_objects::delete_at.gt(ends));
-    diesel::update(target).set(stored_objects::delete_at.eq(ends)).execute(connection).await?;
+    diesel::update(target).set(stored_objects::delete_at.eq(ends)).prepared().execute(&mut &*connection).await?;
     Ok(())
 }
 
@@ -81,6 +88,7 @@ pub async fn hold_space(
         .bind::<Array<Uuid>, _>(accounts)
         .bind::<Array<BigInt>, _>(sizes)
         .bind::<Nullable<Timestamptz>, _>(ends)
+        .prepared()
         .load(connection)
         .await?;
     Ok(rows.into_iter().map(|row| row.key).collect())

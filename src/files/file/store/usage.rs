@@ -3,7 +3,11 @@
 
 use diesel::{prelude::*, sql_types::BigInt, sql_types::Uuid};
 use diesel_async::RunQueryDsl;
-use mainstay_kernel::{database::Connection, database::integrity::one_row, error::Result, id::AccountId};
+use mainstay_kernel::{
+    database::{Connection, integrity::one_row, statement::Prepare as _},
+    error::Result,
+    id::AccountId,
+};
 
 use crate::{proto::files::v1::Reason, schema::file_usage};
 
@@ -11,7 +15,7 @@ use crate::{proto::files::v1::Reason, schema::file_usage};
 ///
 /// # Errors
 /// `STORAGE_QUOTA_EXCEEDED`.
-pub async fn reserve(connection: &mut Connection, account: AccountId, bytes: i64, quota: i64) -> Result<()> {
+pub async fn reserve(connection: &Connection, account: AccountId, bytes: i64, quota: i64) -> Result<()> {
     const SQL: &str = "INSERT INTO file_usage AS own (account_id, size_bytes) SELECT $1, $2 WHERE $2 <= $3 \
                        ON CONFLICT (account_id) DO UPDATE SET size_bytes = own.size_bytes + excluded.size_bytes \
                        WHERE own.size_bytes + excluded.size_bytes <= $3";
@@ -19,7 +23,8 @@ pub async fn reserve(connection: &mut Connection, account: AccountId, bytes: i64
         .bind::<Uuid, _>(account)
         .bind::<BigInt, _>(bytes)
         .bind::<BigInt, _>(quota)
-        .execute(connection)
+        .prepared()
+        .execute(&mut &*connection)
         .await?;
     if taken == 1 { Ok(()) } else { Err(Reason::StorageQuotaExceeded.into()) }
 }
@@ -28,5 +33,5 @@ pub async fn reserve(connection: &mut Connection, account: AccountId, bytes: i64
 pub async fn give_back(connection: &mut Connection, account: AccountId, bytes: i64) -> Result<()> {
     let usage = diesel::update(file_usage::table.find(account));
     let usage = usage.set(file_usage::size_bytes.eq(file_usage::size_bytes - bytes));
-    one_row(usage.execute(connection).await?, "update", "file_usage", account)
+    one_row(usage.prepared().execute(connection).await?, "update", "file_usage", account)
 }

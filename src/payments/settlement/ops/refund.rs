@@ -104,10 +104,9 @@ impl GatewayRequest for RefundIntent {
     }
 
     async fn lock(&self, connection: &Connection) -> Result<(Order, Payment, Refund)> {
-        let order = payment::get(connection, Visibility::All, self.refund.payment).await?.order;
         // In one round trip, in this order.
         try_join!(
-            order::lock(connection, Visibility::All, order),
+            order::lock(connection, Visibility::All, self.order),
             payment::lock(connection, Visibility::All, self.refund.payment),
             store::lock(connection, self.refund.id),
         )
@@ -125,13 +124,16 @@ impl GatewayRequest for RefundIntent {
         let Some(state) = next_state(&current.state, same_attempt, outcome, refund.id.0) else { return Ok(None) };
         let lease = current.lease.settle();
         let settled = Refund { state, lease, ..current }.next_version(now);
-        store::update(connection, &settled).await?;
-        conclude::<Self>(connection, refund.id.0, &settled).await?;
+        let shared: &Connection = connection;
+        let settle =
+            async { try_join!(store::update(shared, &settled), conclude::<Self>(shared, refund.id.0, &settled)) };
+        // Sent together, in this order: what was given back is read once the refund is stored.
         if let Some(gateway_id) = settled.state.gateway_id() {
-            book(connection, order, &payment, &settled, gateway_id, now).await?;
+            try_join!(settle, book(shared, order, &payment, &settled, gateway_id, now))?;
         } else {
-            payment::update(connection, &payment.release_refund(settled.amount, now)?).await?;
-            events::publish(connection, &[event::<RefundFailed>(&settled)], now).await?;
+            let released = payment.release_refund(settled.amount, now)?;
+            let failed = [event::<RefundFailed>(&settled)];
+            try_join!(settle, payment::update(shared, &released), events::publish(shared, &failed, now))?;
         }
         Ok(Some(settled))
     }
@@ -140,20 +142,23 @@ impl GatewayRequest for RefundIntent {
 /// Books a refund that succeeded, and is stored and reserved; the order ends once the full amount is refunded. The
 /// caller holds the locks on the order and the payment.
 pub(crate) async fn book(
-    connection: &mut Connection,
+    connection: &Connection,
     order: Order,
     payment: &Payment,
     refund: &Refund,
     gateway_id: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    ledger::book(connection, &Posting::refund(refund, gateway_id), now).await?;
-    let mut published = vec![event::<RefundSucceeded>(refund)];
-    if store::given_back(connection, payment.id).await? == payment.amount.minor() {
-        let state = order.state.refund(now)?;
-        let order = order.with_state(state, now);
-        order::update(connection, &order).await?;
-        published.push(order::event::<OrderRefunded>(&order));
+    let posting = Posting::refund(refund, gateway_id);
+    let (_, given_back) =
+        try_join!(ledger::book(connection, &posting, now), store::given_back(connection, payment.id))?;
+    let published = event::<RefundSucceeded>(refund);
+    if given_back != payment.amount.minor() {
+        return events::publish(connection, &[published], now).await;
     }
-    events::publish(connection, &published, now).await
+    let state = order.state.refund(now)?;
+    let order = order.with_state(state, now);
+    let published = [published, order::event::<OrderRefunded>(&order)];
+    try_join!(order::update(connection, &order), events::publish(connection, &published, now))?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Adds comments.
 
 use chrono::{DateTime, Utc};
+use futures_util::try_join;
 
 use crate::{
     files::{
@@ -13,29 +14,31 @@ use crate::{
     mail::{model::Topic, ops as mail},
     support::{
         comment::{model::Comment, store},
-        id::{CommentId, TicketId},
-        ticket::{model::ActivityKind, ops::record_comment, store as ticket},
+        id::CommentId,
+        ticket::{
+            model::{ActivityKind, Ticket},
+            ops::record_comment,
+        },
     },
 };
 use mainstay_kernel::{caller::Permit, contract::policy::Role, database::Connection, error::Result};
 
-/// Adds a comment, and queues the mail that tells the customer, atomically.
+/// Adds a comment to a locked ticket, and queues the mail that tells the customer, atomically.
 ///
 /// # Errors
-/// `NOT_FOUND`, and those of [`files::attach`].
+/// Those of [`files::attach`].
 pub async fn create(
     connection: &mut Connection,
     permit: Permit,
-    id: TicketId,
+    ticket: Ticket,
     body: String,
     attachments: Vec<FileId>,
     now: DateTime<Utc>,
 ) -> Result<Comment> {
-    let ticket = ticket::lock(connection, permit.visibility(), id).await?;
     let caller = permit.caller();
     let comment = Comment {
         id: CommentId::generate(now),
-        ticket: id,
+        ticket: ticket.id,
         author: Some(caller.principal()),
         author_role: caller.role() as i16,
         body,
@@ -43,15 +46,23 @@ pub async fn create(
         created_at: now,
         edited_at: None,
     };
-    store::insert(connection, &comment).await?;
     let parent = Parent { id: comment.id.0, account: Some(ticket.account), is_public: false };
     let attached = &comment.attachments;
     files::attach(connection, &permit, parent, attached, Purpose::Attachment, "attachmentIds").await?;
-    record_comment(connection, caller, &ticket, ActivityKind::Commented, comment.id, now).await?;
     // The customer is told what staff answered; staff follows the queue.
     let is_answer = ticket.requester.is_some_and(|requester| requester.0 != caller.principal());
-    if is_answer && caller.role() != Role::Customer {
-        mail::send(connection, Topic::TicketReply { comment: comment.id, ticket: id }, now).await?;
-    }
+    let shared: &Connection = connection;
+    let tell = async {
+        if !is_answer || caller.role() == Role::Customer {
+            return Ok(());
+        }
+        mail::send(shared, Topic::TicketReply { comment: comment.id, ticket: ticket.id }, now).await
+    };
+    // In one round trip.
+    try_join!(
+        store::insert(shared, &comment),
+        record_comment(shared, caller, &ticket, ActivityKind::Commented, comment.id, now),
+        tell,
+    )?;
     Ok(comment)
 }
