@@ -1,7 +1,7 @@
 //! Operations: their owner and admins can view and cancel them.
 
 use chrono::{DateTime, Utc};
-use futures_util::{future::BoxFuture, try_join};
+use futures_util::future::BoxFuture;
 
 use crate::operations::id::OperationId;
 use crate::operations::{
@@ -12,7 +12,7 @@ use crate::operations::{
 use mainstay_kernel::{
     caller::Permit,
     changes::{self, Change},
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::Result,
     page::{Start, Total},
     version::ExpectedVersions,
@@ -29,7 +29,7 @@ pub const TOPIC: &str = "operations.operation";
 /// # Errors
 /// `NOT_FOUND` when the account does not exist.
 pub(crate) async fn insert(connection: &Connection, operation: &Operation) -> Result<()> {
-    try_join!(store::insert(connection, operation), note(connection, operation))?;
+    pipeline!(store::insert(connection, operation), note(connection, operation))?;
     Ok(())
 }
 
@@ -38,7 +38,7 @@ pub(crate) async fn insert(connection: &Connection, operation: &Operation) -> Re
 /// # Errors
 /// `CONFLICT` when another transaction stored one meanwhile.
 pub(crate) async fn update(connection: &Connection, operation: &Operation) -> Result<()> {
-    try_join!(store::update(connection, operation), note(connection, operation))?;
+    pipeline!(store::update(connection, operation), note(connection, operation))?;
     Ok(())
 }
 

@@ -3,8 +3,6 @@
 
 mod sync;
 
-use futures_util::try_join;
-
 use crate::proto::orders::v1::Reason as OrdersReason;
 use crate::subscriptions::job::SettleSubscription;
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
@@ -18,7 +16,7 @@ use crate::{
 };
 use mainstay_kernel::{
     caller::Permit,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
@@ -58,7 +56,7 @@ pub async fn begin(
     let (shared, job): (&Connection, _) = (connection, SettleSubscription(subscription.id));
     // In one round trip, the subscription first: its insertion may be refused, and that is then the error.
     let (subscription, ()) =
-        try_join!(store::insert(shared, subscription), jobs::enqueue_at(shared, &job, context.until()))?;
+        pipeline!(store::insert(shared, subscription), jobs::enqueue_at(shared, &job, context.until()))?;
     Ok(subscription)
 }
 
@@ -81,7 +79,7 @@ pub async fn cancel(
     let subscription = subscription.cancel(how, context.now, context.until())?;
     context.check_gateway(&subscription.gateway)?;
     let (shared, job): (&Connection, _) = (connection, SettleSubscription(id));
-    try_join!(store::update(shared, &subscription, context.now), jobs::enqueue_at(shared, &job, context.until()))?;
+    pipeline!(store::update(shared, &subscription, context.now), jobs::enqueue_at(shared, &job, context.until()))?;
     Ok(subscription)
 }
 

@@ -18,6 +18,7 @@ pub mod integrity;
 pub mod migrations;
 mod node;
 pub mod optional_column;
+pub mod pipeline;
 mod position;
 mod replica;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]

@@ -7,10 +7,7 @@
 use std::sync::OnceLock;
 
 use chrono::{DateTime, Utc};
-use futures_util::{
-    future::{BoxFuture, try_join_all},
-    try_join,
-};
+use futures_util::future::{BoxFuture, try_join_all};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
@@ -19,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     contract,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     id::AccountId,
     queue::{self, Handler, Job},
@@ -119,7 +116,7 @@ pub async fn publish(connection: &Connection, events: &[Event], now: DateTime<Ut
     let jobs: Vec<_> = events.iter().flat_map(|event| HandleEvent::of(&listeners.handlers, event)).collect();
     let enqueue = async { if jobs.is_empty() { Ok(()) } else { queue::enqueue_all(connection, &jobs).await } };
     let subscribers = listeners.subscribers.iter().map(|subscriber| subscriber(connection, events, now));
-    try_join!(enqueue, try_join_all(subscribers))?;
+    pipeline!(enqueue, try_join_all(subscribers))?;
     Ok(())
 }
 

@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use futures_util::try_join;
 use mainstay_kernel::{
     caller::{Permit, Visibility},
     contract::policy::Role,
-    database::{Connection, Database},
+    database::{Connection, Database, pipeline::pipeline},
     error::{Error, Reason, Result},
     events::{self, Event, EventKind as _},
     fault,
@@ -224,7 +223,7 @@ async fn commit(connection: &mut Connection, before: &Post, post: Post, kind: &'
         fault::point("post.between_writes")
     };
     // In one round trip, the post first: its slug may be another one's, and that is then the error.
-    try_join!(update, events::publish(shared, &published, post.updated_at))?;
+    pipeline!(update, events::publish(shared, &published, post.updated_at))?;
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
         files::set_public(connection, post.id.0, post.state.is_published()).await?;
     }

@@ -11,11 +11,10 @@ mod transfer;
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::try_join;
 use mainstay_kernel::{
     app::App,
     caller::Permit,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
@@ -101,7 +100,7 @@ pub async fn announce(
     let file = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
     let (shared, place): (&Connection, _) = (connection, [File::upload_key(id)]);
     // In one round trip, the file first: its account may be unknown, and that is then the error.
-    try_join!(
+    pipeline!(
         store::insert(shared, &file),
         store::register(shared, &place, now + limits.url_lifetime + UPLOAD_GRACE),
         store::reserve(shared, account, file.size_bytes, limits.quota_bytes),
@@ -127,7 +126,7 @@ pub async fn create(
     let (shared, key): (&Connection, _) = (connection, [content.key.clone()]);
     let file = File { version: 1, ..announced.complete(content, now) };
     // As in `announce`.
-    try_join!(
+    pipeline!(
         store::insert(shared, &file),
         store::keep(shared, &key),
         store::reserve(shared, account, file.size_bytes, limits.quota_bytes),
@@ -162,7 +161,7 @@ pub async fn complete(
     };
     let file = file.complete(content, now);
     // In one round trip, in this order.
-    try_join!(store::keep(shared, &key), end_upload, store::update(shared, &file))?;
+    pipeline!(store::keep(shared, &key), end_upload, store::update(shared, &file))?;
     Ok(file)
 }
 

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use futures_util::try_join;
 
 use crate::orders::id::OrderId;
 use crate::orders::{
@@ -18,7 +17,7 @@ use crate::orders::{
 use crate::proto::orders::v1::Reason as OrdersReason;
 use mainstay_kernel::{
     caller::{Permit, Visibility},
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     events::{self, Event, EventKind},
     id::AccountId,
@@ -82,7 +81,7 @@ pub async fn create(
     let created = [Event::of::<OrderCreated>(account, order.id.0, Order::FIRST_VERSION)];
     let shared: &Connection = connection;
     // In one round trip, the order first: its insertion may be refused, and that is then the error.
-    let (order, ()) = try_join!(store::insert(shared, order, &items), events::publish(shared, &created, now))?;
+    let (order, ()) = pipeline!(store::insert(shared, order, &items), events::publish(shared, &created, now))?;
     Ok(ItemizedOrder { order, items })
 }
 
@@ -141,7 +140,7 @@ pub async fn cancel(connection: &mut Connection, order: Order, now: DateTime<Utc
     let order = order.with_state(state, now);
     let (shared, cancelled): (&Connection, _) = (connection, [event::<OrderCancelled>(&order)]);
     // In one round trip.
-    let ((), (), items) = try_join!(
+    let ((), (), items) = pipeline!(
         store::update(shared, &order),
         events::publish(shared, &cancelled, now),
         store::items(shared, &order),

@@ -7,7 +7,6 @@ use std::{collections::HashMap, sync::OnceLock};
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
-use futures_util::try_join;
 use uuid::Uuid;
 
 use crate::{
@@ -23,6 +22,7 @@ use mainstay_kernel::{
     database::{
         Connection, count,
         integrity::{corrupt, one_row, rows_touched},
+        pipeline::pipeline,
         seek::newest_first,
         statement::{MAX_PREPARED_ROWS, Prepare as _},
         visibility::visible,
@@ -203,7 +203,7 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 /// `NOT_FOUND` when the account does not exist.
 pub async fn insert(connection: &Connection, order: NewOrder, items: &[Item]) -> Result<Order> {
     // In one round trip, in this order: the items refer to the order.
-    let (number, ()) = try_join!(insert_order(connection, &order), insert_items(connection, order.id, items))?;
+    let (number, ()) = pipeline!(insert_order(connection, &order), insert_items(connection, order.id, items))?;
     Ok(order.with_number(number))
 }
 

@@ -3,8 +3,6 @@
 
 pub mod gateway_events;
 
-use futures_util::try_join;
-
 use crate::{orders::id::OrderId, payments::id::PaymentId};
 use crate::{
     orders::order::ops as order,
@@ -19,7 +17,7 @@ use crate::{
 use mainstay_kernel::{
     app::App,
     caller::Permit,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::Result,
     events::{Event, EventKind},
     page::{Start, Total},
@@ -51,7 +49,7 @@ pub async fn begin(
     let payment = Payment::intend(id, &order, caller, gateway, method, now, context.until())?;
     let order = order.with_state(state, now);
     // In one round trip, in this order: the order refers to the payment.
-    let (payment, ()) = try_join!(store::insert(connection, payment), order::update(connection, &order))?;
+    let (payment, ()) = pipeline!(store::insert(connection, payment), order::update(connection, &order))?;
     Ok(payment)
 }
 

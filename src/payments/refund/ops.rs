@@ -3,8 +3,6 @@
 
 pub mod sync;
 
-use futures_util::try_join;
-
 use crate::orders::id::OrderId;
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
@@ -17,7 +15,7 @@ use crate::payments::{
 };
 use mainstay_kernel::{
     caller::Permit,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     events::{Event, EventKind},
     money::Money,
@@ -73,7 +71,7 @@ pub async fn begin(
     context.check_circuit()?;
     let refund = Refund::intend(&payment, amount, permit.caller().principal(), context.now, context.until());
     let shared: &Connection = connection;
-    try_join!(payment::update(shared, &reserved), store::insert(shared, &refund))?;
+    pipeline!(payment::update(shared, &reserved), store::insert(shared, &refund))?;
     RefundIntent::of(refund, &payment)
 }
 

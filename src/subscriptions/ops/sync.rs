@@ -3,7 +3,6 @@
 //! their requests.
 
 use chrono::{DateTime, Utc};
-use futures_util::try_join;
 use std::sync::Arc;
 
 use crate::subscriptions::id::SubscriptionId;
@@ -27,7 +26,7 @@ use crate::{
 use mainstay_kernel::{
     app::App,
     caller::Visibility,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     events::{self, Event, EventKind as _},
     fault, id,
@@ -164,7 +163,7 @@ pub(crate) async fn apply_answer(
                 }
             };
             // In one round trip, in this order.
-            try_join!(store::update(shared, &next, now), store_response, publish(shared, &next, now))?;
+            pipeline!(store::update(shared, &next, now), store_response, publish(shared, &next, now))?;
             if next.state.status() == Status::PastDue && current.state.status() != Status::PastDue {
                 let (notice, subscription) = (id::new(now), next.id);
                 mail::send(connection, Topic::SubscriptionUnpaid { notice, subscription }, now).await?;
@@ -195,7 +194,7 @@ pub(crate) async fn fail(
 ) -> Result<Option<Subscription>> {
     let Some(next) = current.fail(failed.lease.attempt, failure, now) else { return Ok(None) };
     let shared: &Connection = connection;
-    try_join!(
+    pipeline!(
         store::update(shared, &next, now),
         conclude::<Subscription>(shared, next.id.0, &next),
         publish(shared, &next, now),

@@ -3,7 +3,7 @@
 mod create;
 
 use chrono::{DateTime, Utc};
-use futures_util::{join, try_join};
+use futures_util::join;
 
 use crate::files::file::{
     model::{Parent, Purpose},
@@ -24,7 +24,7 @@ use crate::support::{
 use mainstay_kernel::{
     caller::Permit,
     contract::policy::Role,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Reason, Result},
     page::{Start, Total},
 };
@@ -120,7 +120,7 @@ pub async fn update(
     let (purpose, field) = (Purpose::Attachment, "comment.attachmentIds");
     files::replace(connection, &permit, parent, attached, purpose, field, now).await?;
     let shared: &Connection = connection;
-    try_join!(
+    pipeline!(
         store::update(shared, &comment),
         record_comment(shared, caller, &ticket, ActivityKind::CommentEdited, comment.id, now),
     )?;
@@ -142,7 +142,7 @@ pub async fn delete(
         return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
     }
     let shared: &Connection = connection;
-    try_join!(
+    pipeline!(
         store::delete(shared, comment.id),
         record_comment(shared, caller, &ticket, ActivityKind::CommentDeleted, comment.id, now),
     )?;

@@ -5,7 +5,7 @@ mod watch;
 
 use crate::proto::support::v1::Reason as SupportReason;
 use chrono::{DateTime, Utc};
-use futures_util::{join, try_join};
+use futures_util::join;
 
 use crate::files::file::{
     model::{Parent, Purpose},
@@ -23,7 +23,7 @@ use mainstay_kernel::{
     batch,
     caller::Permit,
     contract::policy::Role,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     events::{self, Event, EventKind as _},
     fault,
@@ -70,7 +70,7 @@ pub async fn create(
     files::attach(connection, &permit, parent(&ticket), attached, Purpose::Attachment, "attachmentIds").await?;
     let (shared, created): (&Connection, _) = (connection, [event(TicketCreated::NAME, &ticket)]);
     // In one round trip, in this order: the activity refers to the ticket.
-    try_join!(
+    pipeline!(
         store::insert(shared, std::slice::from_ref(&ticket)),
         store::record(shared, permit.caller(), [ticket.id], ActivityKind::Created, "", now),
         watch::note(shared, [&ticket]),
@@ -106,7 +106,7 @@ pub async fn create_batch(
     }
     let created: Vec<_> = tickets.iter().map(|ticket| event(TicketCreated::NAME, ticket)).collect();
     let shared: &Connection = connection;
-    try_join!(
+    pipeline!(
         store::insert(shared, &tickets),
         store::record(shared, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now),
         watch::note(shared, &tickets),
@@ -176,7 +176,7 @@ pub async fn list(
     let connection = &*connection;
     let total = start.total(store::total(connection, permit.visibility(), &filter));
     let tickets = store::list(connection, permit.visibility(), &filter, order, start, limit + 1, texts);
-    let (total, tickets) = try_join!(total, tickets)?;
+    let (total, tickets) = pipeline!(total, tickets)?;
     Ok((tickets, total))
 }
 
@@ -266,7 +266,7 @@ async fn save(
         fault::point("ticket.between_writes")
     };
     // In one round trip, in this order: the lock on the ticket comes before those on the endpoints to notify.
-    try_join!(
+    pipeline!(
         update,
         store::record(connection, permit.caller(), [ticket.id], kind, detail, now),
         watch::note(connection, [&ticket]),
@@ -364,7 +364,7 @@ pub async fn delete(connection: &mut Connection, locked: LockedTicket, now: Date
     }
     files::detach(connection, &parents, now).await?;
     let (shared, deleted): (&Connection, _) = (connection, [event(TicketDeleted::NAME, &ticket)]);
-    try_join!(
+    pipeline!(
         store::record(shared, permit.caller(), [ticket.id], ActivityKind::Deleted, "", now),
         watch::note_deleted(shared, &ticket),
         events::publish(shared, &deleted, now),

@@ -13,7 +13,6 @@ use diesel::{
     sql_types::{Array, Uuid},
 };
 use diesel_async::RunQueryDsl;
-use futures_util::try_join;
 
 use crate::files::id::FileId;
 use crate::identity::user::model::Language;
@@ -30,6 +29,7 @@ use mainstay_kernel::{
         count,
         integrity::{corrupt, one_row, rows_touched},
         optional_column::optional,
+        pipeline::pipeline,
         seek::{self, seek},
         statement::Prepare as _,
         visibility::visible,
@@ -318,7 +318,7 @@ pub async fn lock_and_count_open(connection: &Connection, requester: UserId) -> 
     // In one round trip, in this order: the count begins once the lock is held, so that it sees what its last holder
     // did.
     let (_, open): (uuid::Uuid, i64) =
-        try_join!(lock.first(&mut &*connection), open.count().get_result(&mut &*connection))?;
+        pipeline!(lock.first(&mut &*connection), open.count().get_result(&mut &*connection))?;
     Ok(open)
 }
 

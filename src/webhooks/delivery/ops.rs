@@ -13,7 +13,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, join, stream, try_join};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, join, stream};
 use http::{StatusCode, header::CONTENT_TYPE};
 use rand::Rng as _;
 use secrecy::ExposeSecret as _;
@@ -42,7 +42,7 @@ pub(crate) use store::stats;
 use mainstay_kernel::{
     app::App,
     caller::Permit,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     fault,
     outbound::{Receivers, Request},
@@ -183,7 +183,7 @@ async fn record(
     let (id, endpoint) = (sent.id, sent.endpoint);
     // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
     let lock = async move |connection: &Connection| {
-        try_join!(endpoints::lock(connection, endpoint), store::lock(connection, id))
+        pipeline!(endpoints::lock(connection, endpoint), store::lock(connection, id))
     };
     let recorded = app.database.transaction_after(lock, async move |connection, locked: (Endpoint, Delivery)| {
         let (endpoint, current) = locked;
@@ -210,7 +210,7 @@ async fn record(
             }
         };
         // In one round trip, in this order.
-        try_join!(
+        pipeline!(
             store::insert_attempt(shared, sent.id, &attempt),
             update_endpoint,
             store::update(shared, &delivery),
@@ -317,7 +317,7 @@ pub async fn resend(
         return Err(WebhooksReason::EndpointDisabled.into());
     }
     let (shared, job): (&Connection, _) = (connection, DeliverWebhook::of(&delivery));
-    let ((), (), attempts) = try_join!(
+    let ((), (), attempts) = pipeline!(
         store::update(shared, &delivery),
         jobs::enqueue(shared, &job),
         store::attempts(shared, id, MAX_ATTEMPTS_SHOWN),

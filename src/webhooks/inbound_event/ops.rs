@@ -3,7 +3,6 @@
 
 use crate::webhooks::inbound::handlers::Handlers;
 use chrono::{DateTime, Utc};
-use futures_util::try_join;
 
 use crate::webhooks::id::InboundEventId;
 use crate::webhooks::inbound_event::{
@@ -14,7 +13,7 @@ use crate::webhooks::inbound_event::{
 use mainstay_kernel::{
     app::App,
     caller::Permit,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::{Error, Result},
     fault,
     page::{Start, Total},
@@ -32,7 +31,7 @@ const MAX_REDRIVEN: i64 = 500;
 pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result<bool> {
     let (shared, job): (&Connection, _) = (connection, ProcessInboundEvent { event: event.id });
     // In one round trip, because nearly every event is new.
-    let (new, ()) = try_join!(store::insert(shared, &event), jobs::enqueue(shared, &job))?;
+    let (new, ()) = pipeline!(store::insert(shared, &event), jobs::enqueue(shared, &job))?;
     if !new {
         // It was stored under another id, with a job of its own.
         jobs::cancel::<ProcessInboundEvent>(connection, event.id.0).await?;
@@ -148,7 +147,7 @@ pub async fn redrive(
 ) -> Result<InboundEvent> {
     let event = store::lock(connection, id).await?.redrive(now)?;
     let (shared, job): (&Connection, _) = (connection, ProcessInboundEvent { event: id });
-    try_join!(store::update(shared, &event), jobs::enqueue(shared, &job))?;
+    pipeline!(store::update(shared, &event), jobs::enqueue(shared, &job))?;
     Ok(event)
 }
 

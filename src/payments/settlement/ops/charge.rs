@@ -1,7 +1,6 @@
 //! Charges. Code that also needs the order locks it before the payment.
 
 use chrono::{DateTime, Utc};
-use futures_util::try_join;
 use uuid::Uuid;
 
 use crate::payments::id::PaymentId;
@@ -24,7 +23,7 @@ use crate::{
 use mainstay_kernel::{
     app::App,
     caller::Visibility,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::Result,
     events,
     queue::rows::{DueRows, set_due},
@@ -94,7 +93,7 @@ impl GatewayRequest for Payment {
 
     async fn lock(&self, connection: &Connection) -> Result<(Order, Self)> {
         // In one round trip, in this order.
-        try_join!(
+        pipeline!(
             order::lock(connection, Visibility::All, self.order),
             store::lock(connection, Visibility::All, self.id),
         )
@@ -128,7 +127,7 @@ impl GatewayRequest for Payment {
             }
         };
         // Sent together, in this order: the payment refers to its transaction in the ledger.
-        try_join!(
+        pipeline!(
             book,
             store::update(shared, &settled),
             order::update(shared, &order),

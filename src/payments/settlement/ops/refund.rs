@@ -1,7 +1,6 @@
 //! Refunds. The order is locked first, then the payment, then the refund.
 
 use chrono::{DateTime, Utc};
-use futures_util::try_join;
 use uuid::Uuid;
 
 use crate::payments::id::RefundId;
@@ -31,7 +30,7 @@ use crate::{
 use mainstay_kernel::{
     app::App,
     caller::Visibility,
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::Result,
     events,
     queue::rows::{DueRows, set_due},
@@ -105,7 +104,7 @@ impl GatewayRequest for RefundIntent {
 
     async fn lock(&self, connection: &Connection) -> Result<(Order, Payment, Refund)> {
         // In one round trip, in this order.
-        try_join!(
+        pipeline!(
             order::lock(connection, Visibility::All, self.order),
             payment::lock(connection, Visibility::All, self.refund.payment),
             store::lock(connection, self.refund.id),
@@ -126,14 +125,14 @@ impl GatewayRequest for RefundIntent {
         let settled = Refund { state, lease, ..current }.next_version(now);
         let shared: &Connection = connection;
         let settle =
-            async { try_join!(store::update(shared, &settled), conclude::<Self>(shared, refund.id.0, &settled)) };
+            async { pipeline!(store::update(shared, &settled), conclude::<Self>(shared, refund.id.0, &settled)) };
         // Sent together, in this order: what was given back is read once the refund is stored.
         if let Some(gateway_id) = settled.state.gateway_id() {
-            try_join!(settle, book(shared, order, &payment, &settled, gateway_id, now))?;
+            pipeline!(settle, book(shared, order, &payment, &settled, gateway_id, now))?;
         } else {
             let released = payment.release_refund(settled.amount, now)?;
             let failed = [event::<RefundFailed>(&settled)];
-            try_join!(settle, payment::update(shared, &released), events::publish(shared, &failed, now))?;
+            pipeline!(settle, payment::update(shared, &released), events::publish(shared, &failed, now))?;
         }
         Ok(Some(settled))
     }
@@ -151,7 +150,7 @@ pub(crate) async fn book(
 ) -> Result<()> {
     let posting = Posting::refund(refund, gateway_id);
     let (_, given_back) =
-        try_join!(ledger::book(connection, &posting, now), store::given_back(connection, payment.id))?;
+        pipeline!(ledger::book(connection, &posting, now), store::given_back(connection, payment.id))?;
     let published = event::<RefundSucceeded>(refund);
     if given_back != payment.amount.minor() {
         return events::publish(connection, &[published], now).await;
@@ -159,6 +158,6 @@ pub(crate) async fn book(
     let state = order.state.refund(now)?;
     let order = order.with_state(state, now);
     let published = [published, order::event::<OrderRefunded>(&order)];
-    try_join!(order::update(connection, &order), events::publish(connection, &published, now))?;
+    pipeline!(order::update(connection, &order), events::publish(connection, &published, now))?;
     Ok(())
 }

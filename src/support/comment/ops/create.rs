@@ -1,7 +1,6 @@
 //! Adds comments.
 
 use chrono::{DateTime, Utc};
-use futures_util::try_join;
 
 use crate::{
     files::{
@@ -21,7 +20,12 @@ use crate::{
         },
     },
 };
-use mainstay_kernel::{caller::Permit, contract::policy::Role, database::Connection, error::Result};
+use mainstay_kernel::{
+    caller::Permit,
+    contract::policy::Role,
+    database::{Connection, pipeline::pipeline},
+    error::Result,
+};
 
 /// Adds a comment to a locked ticket, and queues the mail that tells the customer, atomically.
 ///
@@ -59,7 +63,7 @@ pub async fn create(
         mail::send(shared, Topic::TicketReply { comment: comment.id, ticket: ticket.id }, now).await
     };
     // In one round trip.
-    try_join!(
+    pipeline!(
         store::insert(shared, &comment),
         record_comment(shared, caller, &ticket, ActivityKind::Commented, comment.id, now),
         tell,

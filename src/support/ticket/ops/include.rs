@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
-use futures_util::try_join;
-use mainstay_kernel::{database::Connection, error::Result, id::UserId};
+use mainstay_kernel::{
+    database::{Connection, pipeline::pipeline},
+    error::Result,
+    id::UserId,
+};
 
 use crate::support::{
     comment::{
@@ -47,7 +50,7 @@ pub async fn include(connection: &Connection, tickets: &[Ticket], includes: Incl
     let ids: Vec<_> = tickets.iter().map(|ticket| ticket.id).collect();
     let requesters: Vec<_> = tickets.iter().filter_map(|ticket| ticket.requester).collect();
     let limit = includes.limit + 1;
-    let (comments, activities, requesters) = try_join!(
+    let (comments, activities, requesters) = pipeline!(
         when(includes.comments, comments::first(connection, &ids, limit)),
         when(includes.activities, comments::first_activities(connection, &ids, limit)),
         when(includes.requester, store::names(connection, &requesters)),

@@ -1,7 +1,7 @@
 //! The changes of tickets, for those who watch.
 
 use chrono::{DateTime, Utc};
-use futures_util::{future::BoxFuture, try_join};
+use futures_util::future::BoxFuture;
 
 use crate::support::{
     id::{CommentId, TicketId},
@@ -13,7 +13,7 @@ use crate::support::{
 use mainstay_kernel::{
     caller::{Caller, Visibility},
     changes::{self, Change},
-    database::Connection,
+    database::{Connection, pipeline::pipeline},
     error::Result,
     id::AccountId,
 };
@@ -48,7 +48,7 @@ pub(crate) async fn record_comment(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let detail = comment.to_string();
-    try_join!(store::record(connection, caller, [ticket.id], kind, &detail, now), note(connection, [ticket]))?;
+    pipeline!(store::record(connection, caller, [ticket.id], kind, &detail, now), note(connection, [ticket]))?;
     Ok(())
 }
 

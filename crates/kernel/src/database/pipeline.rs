@@ -1,0 +1,62 @@
+//! Statements that share a round trip.
+
+/// Sends statements together, in their order, and returns the results of all, or the first error in that order.
+///
+/// After a statement that fails in a transaction, all others fail because it did. `try_join!` would return the error that
+/// it sees first, which may be one of these: responses may arrive while it looks from one future to the next.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pipeline {
+    ($($statement:expr),+ $(,)?) => {
+        $crate::database::pipeline::Results::in_order($crate::database::pipeline::join!($($statement),+))
+    };
+}
+pub use crate::__pipeline as pipeline;
+#[doc(hidden)]
+pub use futures_util::join;
+
+/// The results of several statements.
+pub trait Results {
+    /// What they return if all succeed.
+    type Output;
+
+    /// Returns the values, or the first error.
+    fn in_order(self) -> Self::Output;
+}
+
+macro_rules! results {
+    ($($value:ident $number:tt),+) => {
+        impl<Error, $($value),+> Results for ($(Result<$value, Error>,)+) {
+            type Output = Result<($($value,)+), Error>;
+
+            fn in_order(self) -> Self::Output {
+                Ok(($(self.$number?,)+))
+            }
+        }
+    };
+}
+
+results!(A 0, B 1);
+results!(A 0, B 1, C 2);
+results!(A 0, B 1, C 2, D 3);
+results!(A 0, B 1, C 2, D 3, E 4);
+results!(A 0, B 1, C 2, D 3, E 4, F 5);
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    /// As when both responses arrive after the first statement was looked at.
+    #[tokio::test]
+    async fn the_first_statement_that_failed_says_why() {
+        let mut looks = 0;
+        let cause = std::future::poll_fn(|context| {
+            looks += 1;
+            context.waker().wake_by_ref();
+            if looks > 1 { std::task::Poll::Ready(Err::<(), _>("a conflict")) } else { std::task::Poll::Pending }
+        });
+        let aborted = ready(Err::<(), _>("the transaction is aborted"));
+        assert_eq!(super::pipeline!(cause, aborted), Err("a conflict"));
+        assert_eq!(super::pipeline!(ready(Ok::<_, ()>(1)), ready(Ok("two"))), Ok((1, "two")));
+    }
+}
