@@ -19,6 +19,7 @@
 //!   AddressLimit      before authentication, so that guessing credentials is limited
 //!   Router            gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
 //!   Microcache        of REST, what is public: no call at all for what was answered within the last second
+//!   AuthenticateFirst of REST, before a compressed body is inflated
 //!   BoundRequestMemory of all that is read whole; inside decompression, to count what comes out of it
 //! every method call
 //!   FindMethod        the policy, which everything further in reads
@@ -127,6 +128,7 @@ pub fn stack(
         pages: ServiceBuilder::new().map_response(page).service(pages),
         rest: ServiceBuilder::new()
             .layer(MiddlewareLayer(microcache::Microcache::new(app.cache.clone())))
+            .layer(MiddlewareLayer(auth::AuthenticateFirst::new(authenticator.clone())))
             .map_response(|response: http::Response<DecompressionResponse>| -> Response { response.map(Body::new) })
             // Other codings are refused by the transcoder, which also bounds what comes out.
             .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
