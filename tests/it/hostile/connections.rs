@@ -219,8 +219,8 @@ async fn bodies_count_with_what_comes_out_of_them() {
     assert_eq!(status(&mut third, soon).await, None, "what was given up is free again");
 }
 
-/// To inflate a body and to read what comes out costs far more than to send it. So nobody waits for the rest of it to learn
-/// that he may not.
+/// To inflate a body and to read what comes out costs far more than to send it. So nobody waits for the rest of it to
+/// learn that he may not.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_bodies_of_those_who_may_call_are_inflated() {
     let app = TestApp::start().await;

@@ -15,8 +15,8 @@ use crate::{
 
 /// The most violations that are named; gRPC clients cap metadata at 8 KiB.
 const MAX_NAMED_FIELDS: usize = 50;
-/// The most characters of a text. What a caller sent may be part of it, and need not come back as a whole: a status stands in
-/// headers, which nobody counts.
+/// The most characters of a text. What a caller sent may be part of it, and need not come back as a whole: a status
+/// stands in headers, which nobody counts.
 const MAX_TEXT_CHARS: usize = 1000;
 
 /// The HTTP status of a successful response, as a response extension for REST.

@@ -66,8 +66,9 @@ impl<S: Next> Middleware<Request, S> for Authenticate {
     }
 }
 
-/// A middleware of REST that lets a compressed body through only from a caller who may call its method: to inflate it and to
-/// read what comes out costs a thousand times what it costs to send. [`Authenticate`] follows, as for all others.
+/// A middleware of REST that lets a compressed body through only from a caller who may call its method: to inflate it
+/// and to read what comes out costs a thousand times what it costs to send. [`Authenticate`] follows, as for all
+/// others.
 #[derive(Debug, Clone)]
 pub struct AuthenticateFirst {
     authenticator: Arc<dyn Authenticator>,

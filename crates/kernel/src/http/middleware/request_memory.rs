@@ -1,9 +1,9 @@
-//! Bounds the memory of requests whose bodies are read whole: those of REST before anybody knows whose they are, those of
-//! gRPC also by methods that anybody may call.
+//! Bounds the memory of requests whose bodies are read whole: those of REST before anybody knows whose they are, those
+//! of gRPC also by methods that anybody may call.
 //!
-//! A body of REST that was compressed counts with what comes out, which a few kilobytes of it can make a thousand times as
-//! much. Small ones are not counted, so that whoever uses up the memory keeps nobody out who sends little; nor are streams,
-//! which are passed on as they arrive.
+//! A body of REST that was compressed counts with what comes out, which a few kilobytes of it can make a thousand times
+//! as much. Small ones are not counted, so that whoever uses up the memory keeps nobody out who sends little; nor are
+//! streams, which are passed on as they arrive.
 
 use std::{
     net::IpAddr,
@@ -73,8 +73,8 @@ impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
     }
 }
 
-/// Whether nobody keeps the body as a whole: that of a client stream. What is no method of the contract is either refused
-/// before its body is read, or health or reflection, which have bounds of their own.
+/// Whether nobody keeps the body as a whole: that of a client stream. What is no method of the contract is either
+/// refused before its body is read, or health or reflection, which have bounds of their own.
 fn is_stream(request: &Request) -> bool {
     let (contract, path) = (contract::current(), request.uri().path());
     if protocol::name(request) == "rest" {
