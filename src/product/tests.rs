@@ -73,6 +73,7 @@ fn every_fault_is_named_at_once() {
 fn values_out_of_range_are_refused() {
     for (name, value) in [
         ("DATABASE_STATEMENT_TIMEOUT", "25d"),
+        ("MAX_REQUEST_BYTES", "9MiB"),
         ("MAX_RECEIVED_BYTES", "3MiB"),
         ("OPEN_TICKET_LIMIT", "0"),
         ("MAX_IMPORT_BYTES", "0"),

@@ -7,6 +7,9 @@
 //! everybody else out. (The dynamic thresholds of switches, which share a buffer among ports: Choudhury and Hahne, 1998.) So
 //! each takes less than the one before, one that has nothing yet gets in as long as anything is left, and to use up 256
 //! places, of which one alone gets 32, takes 31 networks.
+//!
+//! Many subscribers have more than a /64: a /56, which is 256 of them, or a /48 (RFC 6177). So all networks of a /48
+//! together get no more than half of what the others leave.
 
 use std::{
     collections::HashMap,
@@ -26,9 +29,13 @@ struct Inner {
     state: Mutex<State>,
 }
 
+/// The octets of a site of IPv6, the largest allocation of a subscriber.
+const SITE_OCTETS: usize = 6;
+
 #[derive(Debug, Default)]
 struct State {
     used: usize,
+    /// By network, and by site. One never has as many octets as the other.
     by_key: HashMap<Vec<u8>, usize>,
 }
 
@@ -67,15 +74,23 @@ impl Reservation {
     /// Reserves more; returns whether there was as much. If not, nothing changes.
     pub(crate) fn add(&mut self, more: usize) -> bool {
         let mut state = self.budget.lock();
-        let own = state.by_key.get(&self.key).copied().unwrap_or_default();
+        let [own, of_site] = self.keys().map(|key| state.by_key.get(key).copied().unwrap_or_default());
         let left = self.budget.0.total.checked_sub(state.used + more);
-        let is_left = left.is_some_and(|left| own * (self.budget.0.share_divisor - 1) <= left);
+        let is_left = left.is_some_and(|left| own * (self.budget.0.share_divisor - 1) <= left && of_site <= left);
         if is_left {
             state.used += more;
-            *state.by_key.entry(self.key.clone()).or_default() += more;
+            for key in self.keys().into_iter().filter(|key| !key.is_empty()) {
+                *state.by_key.entry(key.to_vec()).or_default() += more;
+            }
             self.amount += more;
         }
         is_left
+    }
+
+    /// The network, and its site; empty for IPv4, which has none.
+    fn keys(&self) -> [&[u8]; 2] {
+        let site = if self.key.len() > SITE_OCTETS { &self.key[..SITE_OCTETS] } else { &[] };
+        [&self.key, site]
     }
 }
 
@@ -86,10 +101,11 @@ impl Drop for Reservation {
         }
         let mut state = self.budget.lock();
         state.used -= self.amount;
-        if let Some(own) = state.by_key.get_mut(&self.key) {
+        for key in self.keys() {
+            let Some(own) = state.by_key.get_mut(key) else { continue };
             *own -= self.amount;
             if *own == 0 {
-                state.by_key.remove(&self.key);
+                state.by_key.remove(key);
             }
         }
     }
@@ -134,5 +150,17 @@ mod tests {
         let shares: Vec<_> = shares.collect();
         assert_eq!(shares[..4], [64, 48, 36, 27]);
         assert!(shares.is_sorted_by(|more, less| more >= less) && shares[11] >= 2, "{shares:?}");
+    }
+
+    /// A subscriber of IPv6 has as many networks as it likes.
+    #[test]
+    fn the_networks_of_a_site_together_get_half() {
+        let budget = Budget::new(256, 8);
+        let in_network = |number: u16| IpAddr::from([0x2001, 0xdb8, 1, number, 0, 0, 0, 1]);
+        let taken: Vec<_> = (0..1000).filter_map(|number| budget.take(in_network(number))).collect();
+        let others: Vec<_> = std::iter::from_fn(|| budget.take([192, 0, 2, 1_u8].into())).collect();
+        assert_eq!((taken.len(), others.len()), (128, 16), "an eighth of the other half is left for somebody else");
+        drop((taken, others));
+        assert_eq!((budget.lock().used, budget.lock().by_key.len()), (0, 0));
     }
 }

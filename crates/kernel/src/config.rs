@@ -73,7 +73,7 @@ pub struct Server {
     pub max_connections: usize,
     /// The bytes of responses that clients have not read.
     pub max_unread_bytes: usize,
-    /// The bytes of REST requests that are read whole.
+    /// The bytes of requests that are read whole.
     pub max_received_bytes: usize,
     /// How long a client may go without reading a response; then it is cut off.
     pub write_timeout: Duration,

@@ -368,8 +368,8 @@ impl<M> Call<M> {
     }
 }
 
-/// tonic's limit on the size of a message, in addition to the policy's. It also applies to a compressed message once it
-/// is decompressed.
+/// tonic's limit on the size of a message, in addition to the policy's. It also applies to a compressed message of a
+/// client stream once it is decompressed; that of a unary call then has the limit of its method.
 pub const MAX_MESSAGE_BYTES: usize = 8 << 20;
 
 /// A generated gRPC server. `mainstay-build` generates the implementations, because what they call has no trait.

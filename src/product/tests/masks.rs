@@ -29,6 +29,8 @@ fn only_named_fields_are_answered() {
     assert_eq!(data(None), answer().data);
     assert!(ReadMask::parse(&descriptor, mask(&["nope"])).is_err());
     assert!(ReadMask::parse(&descriptor, mask(&["subject.x"])).is_err());
+    assert!(ReadMask::parse(&descriptor, mask(&["subject"; 500])).is_ok());
+    assert!(ReadMask::parse(&descriptor, mask(&["subject"; 501])).is_err(), "more than there are fields");
 }
 
 #[test]
@@ -40,4 +42,6 @@ fn a_patch_changes_what_is_named_or_else_present() {
     assert_eq!(update_paths(&patch, &descriptor, mask(&["tags"])).expect("a field"), ["tags"]);
     assert!(update_paths(&TicketPatch::default(), &descriptor, None).is_err());
     assert!(update_paths(&patch, &descriptor, mask(&["nope"])).is_err());
+    assert!(update_paths(&patch, &descriptor, mask(&["subject"; 500])).is_ok());
+    assert!(update_paths(&patch, &descriptor, mask(&["subject"; 501])).is_err(), "more than there are fields");
 }

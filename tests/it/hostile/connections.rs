@@ -197,7 +197,7 @@ async fn bodies_count_with_what_comes_out_of_them() {
     assert!(beginning.len() < 8 << 10, "{}", beginning.len());
     let unfinished = |network: usize| {
         let head = format!(
-            "POST /api/v1/tickets/batch HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 192.0.2.{network}\r\n\
+            "POST /api/v1/auth/login HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 192.0.2.{network}\r\n\
              content-type: application/json\r\ncontent-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
             beginning.len()
         );
@@ -217,4 +217,30 @@ async fn bodies_count_with_what_comes_out_of_them() {
     wait_until_closed(&mut first).await;
     let mut third = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut third, soon).await, None, "what was given up is free again");
+}
+
+/// To inflate a body and to read what comes out costs far more than to send it. So nobody waits for the rest of it to
+/// learn that he may not.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_bodies_of_those_who_may_call_are_inflated() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let (soon, compressed) = (Duration::from_millis(500), "content-encoding: gzip\r\n".to_owned());
+    let [customer, agent] = [cast.customer.token().await, cast.agent.token().await]
+        .map(|token| format!("{compressed}authorization: Bearer {}\r\n", token.expect("a token")));
+    for (headers, expected) in [
+        (compressed, Some(401)),
+        (customer, Some(403)),
+        (agent, None),
+        // It costs what it costs to send.
+        (String::new(), None),
+    ] {
+        let half = format!(
+            "POST /api/v1/tickets/batch HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{headers}\
+             content-length: 100\r\n\r\n\x1f"
+        );
+        let mut stream = open(app.endpoint.address, half.as_bytes()).await;
+        let patience = if expected.is_some() { PATIENCE } else { soon };
+        assert_eq!(status(&mut stream, patience).await, expected, "{headers}");
+    }
 }

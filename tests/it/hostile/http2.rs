@@ -6,12 +6,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::{Reason, client::SendRequest};
+use h2::{
+    Reason, SendStream,
+    client::{ResponseFuture, SendRequest},
+};
 use http::Request;
 use tokio::net::TcpStream;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-use crate::support::TestApp;
+use crate::{cases::ticket, support::TestApp};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -83,6 +86,39 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     assert_eq!(status, Some("4"), "{answer:#?}");
     drip.abort();
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
+}
+
+/// Begins a sign-in from a network, whose message of a MiB never ends.
+async fn begin_login(app: &TestApp, client: &SendRequest<Bytes>, network: u8) -> (ResponseFuture, SendStream<Bytes>) {
+    let request = Request::post(format!("{}/mainstay.identity.v1.AuthService/Login", app.endpoint.base()))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("x-forwarded-for", format!("192.0.2.{network}"))
+        .body(())
+        .expect("a request");
+    let mut client = client.clone().ready().await.expect("room");
+    let (response, mut body) = client.send_request(request, false).expect("sent");
+    body.send_data(Bytes::from_static(&[0, 0, 16, 0, 0]), false).expect("the head");
+    body.send_data(Bytes::from(vec![b' '; 700 << 10]), false).expect("the beginning");
+    (response, body)
+}
+
+/// What is kept of messages that do not end counts as bodies of REST do, of whatever anybody may call.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_never_end_leave_memory_to_others() {
+    let app = TestApp::builder().set("MAX_RECEIVED_BYTES", "4MiB").set("TRUSTED_PROXY_HOPS", "1").start().await;
+    let (client, _connection) = connect(app.endpoint.address).await;
+    let soon = Duration::from_millis(500);
+    // A network alone has a quarter.
+    let (mut first, _first_body) = begin_login(&app, &client, 1).await;
+    assert!(tokio::time::timeout(soon, &mut first).await.is_err(), "it waits for the rest");
+    let (second, _second_body) = begin_login(&app, &client, 1).await;
+    let second = tokio::time::timeout(PATIENCE, second).await.expect("an end").expect("a response");
+    assert_eq!(second.headers()["grpc-status"], "14", "{second:?}");
+    assert!(second.headers().contains_key("retry-after"), "{second:?}");
+    let (mut other, _other_body) = begin_login(&app, &client, 2).await;
+    assert!(tokio::time::timeout(soon, &mut other).await.is_err(), "another network has its own");
+    ticket(&app.cast().await.customer).await;
 }
 
 /// A call of health, without its question.

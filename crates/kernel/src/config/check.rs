@@ -15,6 +15,9 @@ const MIN_LAG_BOUND: Duration = Duration::from_millis(300);
 /// One network gets a quarter of the memory for requests that are being received.
 const NETWORK_SHARE_DIVISOR: usize = 4;
 
+/// The largest message that tonic reads of any method.
+const MAX_MESSAGE_BYTES: usize = 8 << 20;
+
 /// Postgres counts the milliseconds of a time-out in 31 bits, and refuses each connection that asks for more.
 const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(24 * 86_400);
 
@@ -38,6 +41,9 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     }
     if config.database.statement_timeout > MAX_STATEMENT_TIMEOUT {
         read.fault("DATABASE_STATEMENT_TIMEOUT", "must be at most 24d, the longest that Postgres knows");
+    }
+    if config.server.max_request_bytes > MAX_MESSAGE_BYTES {
+        read.fault("MAX_REQUEST_BYTES", "must be at most 8MiB, the largest message that is read");
     }
     if config.server.max_request_bytes > config.server.max_received_bytes / NETWORK_SHARE_DIVISOR {
         let why = "must be at least four times MAX_REQUEST_BYTES: one network may use a quarter of it, and would be refused \

@@ -44,7 +44,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "MAX_RECEIVED_BYTES",
         "64MiB",
-        "Maximum memory of REST requests that are being received or worked on, up to a quarter of it for one network, and less while others use it, so at least four times the largest request; bodies of up to 16 KiB are not counted",
+        "Maximum memory of requests that are being received or worked on, up to a quarter of it for one network, and less while others use it, so at least four times the largest request; bodies of up to 16 KiB are not counted, nor are streams",
     ),
     Variable::plain(
         "WRITE_TIMEOUT",
@@ -54,7 +54,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "MAX_REQUEST_BYTES",
         "1MiB",
-        "Maximum size of a request message, unless the method defines its own",
+        "Maximum size of a request message once it is decompressed, unless the method defines its own; at most 8MiB",
     ),
     Variable::plain("DRAIN_TIMEOUT", "30s", "Time for requests in flight to finish on shutdown; then they are cut off"),
     Variable::plain("DRAIN_DELAY", "0s", "Time to keep accepting connections after readiness is withdrawn"),

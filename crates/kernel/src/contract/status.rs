@@ -15,6 +15,9 @@ use crate::{
 
 /// The most violations that are named; gRPC clients cap metadata at 8 KiB.
 const MAX_NAMED_FIELDS: usize = 50;
+/// The most characters of a text. What a caller sent may be part of it, and need not come back as a whole: a status
+/// stands in headers, which nobody counts.
+const MAX_TEXT_CHARS: usize = 1000;
 
 /// The HTTP status of a successful response, as a response extension for REST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,13 +48,15 @@ impl From<Error> for Status {
         let facts = reason.facts();
         log(&error, facts.code, facts.http);
         let mut details = ErrorDetails::new();
-        let metadata: HashMap<_, _> = error.metadata().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let message = shortened(error.message());
+        let metadata = error.metadata().map(|(key, value)| (key.to_owned(), shortened(value).to_owned()));
+        let metadata: HashMap<_, _> = metadata.collect();
         details.set_error_info(facts.code, DOMAIN.get().map_or(facts.domain, String::as_str), metadata);
         if let Some(id) = context::request_id() {
             details.set_request_info(id.to_string(), String::new());
         }
-        for (field, message) in error.fields().iter().take(MAX_NAMED_FIELDS) {
-            details.add_bad_request_violation(field, message);
+        for (field, fault) in error.fields().iter().take(MAX_NAMED_FIELDS) {
+            details.add_bad_request_violation(shortened(field), shortened(fault));
         }
         if let Some(wait) = error.wait() {
             details.set_retry_info(Some(wait));
@@ -59,14 +64,14 @@ impl From<Error> for Status {
         match facts.grpc {
             Code::ResourceExhausted if reason == Reason::RateLimitExceeded => {
                 let policy = error.metadata().find(|(key, _)| *key == "policy").map_or("", |(_, policy)| policy);
-                details.add_quota_failure_violation(policy, error.message());
+                details.add_quota_failure_violation(policy, message);
             }
             Code::FailedPrecondition => {
-                details.add_precondition_failure_violation(facts.code, "", error.message());
+                details.add_precondition_failure_violation(facts.code, "", message);
             }
             _ => {}
         }
-        let mut status = Self::with_error_details(facts.grpc, error.message(), details);
+        let mut status = Self::with_error_details(facts.grpc, message, details);
         if error.is_replayed() {
             status.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
         }
@@ -89,6 +94,11 @@ impl From<Error> for Status {
     }
 }
 
+/// Returns the beginning of a text, as far as it is worth repeating.
+fn shortened(text: &str) -> &str {
+    text.char_indices().nth(MAX_TEXT_CHARS).map_or(text, |(end, _)| &text[..end])
+}
+
 /// Returns the challenge of RFC 6750, 3.
 fn challenge(reason: ReasonRef) -> &'static str {
     let is_token_refused =
@@ -107,5 +117,24 @@ fn log(error: &Error, code: &'static str, http: StatusCode) {
         tracing::error!(code, cause, backtrace, "a call failed");
     } else {
         tracing::info!(code, cause, "a call was refused");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_caller_sent_does_not_come_back_as_a_whole() {
+        let long = "\u{e4}".repeat(100_000);
+        let error = Error::with_message(Reason::ValidationFailed, long.clone()).with("name", long.clone());
+        let status = Status::from(error.about(vec![(long.clone(), long)]));
+        assert_eq!(status.message().chars().count(), MAX_TEXT_CHARS);
+        let details = status.get_error_details();
+        let violation = &details.bad_request().expect("a field").field_violations[0];
+        let info = details.error_info().expect("a reason");
+        for text in [&violation.field, &violation.description, &info.metadata["name"]] {
+            assert_eq!(text.chars().count(), MAX_TEXT_CHARS);
+        }
     }
 }

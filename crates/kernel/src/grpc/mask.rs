@@ -16,6 +16,11 @@ use crate::{
     error::{Error, Result},
 };
 
+/// The most paths of a mask, which each cost a look-up and more: many times as many as a resource has fields.
+const MAX_PATHS: usize = 500;
+/// The most names in a path. A message may be within itself without end.
+const MAX_DEPTH: usize = 32;
+
 /// The fields of a response to return: of its `data` those that were asked for, and all others.
 #[derive(Debug, Clone, Default)]
 pub struct ReadMask {
@@ -49,6 +54,7 @@ impl ReadMask {
         let data = answer.get_field_by_name("data");
         let included = data.as_ref().and_then(|data| data.kind().as_message()?.get_field_by_name("included"));
         let (Some(data), Some(included)) = (data, included) else { return Ok(()) };
+        check_length("include", include)?;
         let kind = included.kind();
         let names = || kind.as_message().into_iter().flat_map(MessageDescriptor::fields);
         for path in &include.paths {
@@ -84,6 +90,7 @@ impl ReadMask {
     pub fn parse(answer: &MessageDescriptor, mask: Option<FieldMask>) -> Result<Self> {
         let data = answer.get_field_by_name("data");
         let (Some(data), Some(mask)) = (data, mask) else { return Ok(Self::default()) };
+        check_length("readMask", &mask)?;
         let mut resource_fields = FieldSet::default();
         for path in mask.paths.iter().filter(|path| *path != "*") {
             let numbers = data.kind().as_message().and_then(|resource| resolve(resource, path));
@@ -158,10 +165,20 @@ fn find(number: u32, mut bytes: &[u8]) -> Option<FieldMask> {
     mask
 }
 
+fn check_length(name: &'static str, mask: &FieldMask) -> Result<()> {
+    if mask.paths.len() <= MAX_PATHS {
+        return Ok(());
+    }
+    Err(Error::field(name, format!("must have at most {MAX_PATHS} paths")))
+}
+
 fn resolve(message: &MessageDescriptor, path: &str) -> Option<Vec<u32>> {
     let mut message = Some(message.clone());
     let mut numbers = Vec::new();
     for name in path.split('.') {
+        if numbers.len() == MAX_DEPTH {
+            return None;
+        }
         let field = field(&message?, name)?;
         numbers.push(field.number());
         message = field.kind().as_message().cloned().filter(|_| !field.is_list());
@@ -212,6 +229,7 @@ pub fn update_paths<P: Message>(
     let paths = match mask.filter(|mask| !mask.paths.is_empty()) {
         Some(mask) if mask.paths == ["*"] => descriptor.fields().map(|field| field.name().to_owned()).collect(),
         Some(mask) => {
+            check_length("updateMask", &mask)?;
             let known = |path: &String| {
                 let field = field(descriptor, path)
                     .ok_or_else(|| Error::field("updateMask", format!("has no field {path:?}")))?;
@@ -243,4 +261,21 @@ fn encoded_fields(mut bytes: &[u8], descriptor: &MessageDescriptor) -> Vec<Strin
         names.extend(name.filter(|name| !names.contains(name)));
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::DescriptorPool;
+
+    use super::*;
+
+    /// Rules for the items of a list are within the rules of its field, and so on.
+    #[test]
+    fn a_message_within_itself_is_followed_only_so_far() {
+        let pool = DescriptorPool::decode(crate::contract::DESCRIPTOR_SET).expect("descriptors");
+        let rules = pool.get_message_by_name("buf.validate.FieldRules").expect("an import");
+        let path = |names: usize| ["repeated.items"].repeat(names / 2).join(".");
+        assert_eq!(resolve(&rules, &path(MAX_DEPTH)).map(|numbers| numbers.len()), Some(MAX_DEPTH));
+        assert_eq!(resolve(&rules, &path(MAX_DEPTH + 2)), None);
+    }
 }

@@ -19,8 +19,8 @@
 //!   AddressLimit      before authentication, so that guessing credentials is limited
 //!   Router            gRPC │ gRPC-Web │ pages │ REST, which is transcoded and enters below like gRPC
 //!   Microcache        of REST, what is public: no call at all for what was answered within the last second
-//!   BoundRequestMemory of REST, whose bodies are read whole before authentication; inside decompression, to count what
-//!                     comes out
+//!   AuthenticateFirst of REST, before a compressed body is inflated
+//!   BoundRequestMemory of all that is read whole; inside decompression, to count what comes out of it
 //! every method call
 //!   FindMethod        the policy, which everything further in reads
 //!   CatchPanic        a stream that panics ends with a status; within FindMethod, which the logs name it by
@@ -33,6 +33,7 @@
 //!   BoundWatch        a few watches of each principal, which end with its access and with the drain
 //!   ReadIdempotencyKey  last: only an admitted request may claim a key
 //!   MapTonicErrors    around tonic: its own errors get a reason
+//!   InflateMessage    as large as its method takes, of which tonic knows nothing; within what maps its errors
 //!   Consistency       of replicas, if there are any; innermost, because it must know what reached its method
 //! ```
 
@@ -46,6 +47,7 @@ pub mod envelope;
 mod extensions;
 pub mod idempotency;
 pub mod in_flight;
+pub mod inflate;
 pub mod layer;
 pub mod map_tonic_errors;
 pub mod method;
@@ -110,24 +112,28 @@ pub fn stack(
         .layer(MiddlewareLayer(watch::BoundWatch::new(authenticator.clone(), draining)))
         .layer(MiddlewareLayer(idempotency::ReadIdempotencyKey))
         .layer(MiddlewareLayer(map_tonic_errors::MapTonicErrors))
+        .layer(MiddlewareLayer(inflate::InflateMessage { default: server.max_request_bytes }))
         .option_layer(consistency::Consistency::new(app).map(MiddlewareLayer))
         .service(routes);
     let services: Vec<_> = contract.services().map(|service| service.full_name().to_owned()).collect();
     let services: Vec<_> = services.iter().map(String::as_str).collect();
     let dialect = envelope::Envelope { policies, max_request_bytes: server.max_request_bytes };
     let rest = Transcoder::new(&contract.descriptors, &services, calls.clone(), dialect, Limits::default())?;
+    let memory = MiddlewareLayer(request_memory::BoundRequestMemory::new(server.max_received_bytes));
+    let grpc = memory.layer(calls);
     let router = router::Router {
         prefixes: router::prefixes(&contract.rules),
-        grpc: calls.clone(),
-        grpc_web: GrpcWebLayer::new().layer(calls),
+        grpc: grpc.clone(),
+        grpc_web: GrpcWebLayer::new().layer(grpc),
         pages: ServiceBuilder::new().map_response(page).service(pages),
         rest: ServiceBuilder::new()
             .layer(MiddlewareLayer(microcache::Microcache::new(app.cache.clone())))
+            .layer(MiddlewareLayer(auth::AuthenticateFirst::new(authenticator.clone())))
             .map_response(|response: http::Response<DecompressionResponse>| -> Response { response.map(Body::new) })
             // Other codings are refused by the transcoder, which also bounds what comes out.
             .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
             .map_request(|request: http::Request<DecompressionBody<Body>>| request.map(Body::new))
-            .layer(MiddlewareLayer(request_memory::BoundRequestMemory::new(server.max_received_bytes)))
+            .layer(memory)
             .service(rest),
     };
     let behind_proxy = server.trusted_proxy_hops > 0;

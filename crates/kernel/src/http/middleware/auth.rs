@@ -8,12 +8,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{
+    HeaderMap,
+    header::{AUTHORIZATION, CONTENT_ENCODING},
+};
 
 use crate::{
     caller::{Authenticator, Caller, PeerCaller, Permit},
     contract::{
-        Method,
+        self, Method,
         policy::{Access, Reach},
     },
     error::{Error, Reason, Result},
@@ -46,27 +49,93 @@ impl<S: Next> Middleware<Request, S> for Authenticate {
         if let Err(error) = crate::fault::point("authenticate") {
             return refuse(error);
         }
-        if !request.headers().contains_key(AUTHORIZATION)
-            && let Some(PeerCaller(caller)) = request.extensions().get().cloned()
-        {
-            return admit(method, caller, request, next);
+        match identity(&*self.authenticator, &request) {
+            Identity::Known(caller) => admit(method, caller, request, next),
+            Identity::Nobody if method.access == Access::Public => next.pass(request),
+            Identity::Nobody | Identity::Unreadable => refuse(Reason::Unauthenticated.into()),
+            Identity::Claimed(credential) => {
+                let (authenticator, mut next) = (self.authenticator.clone(), next.clone());
+                Box::pin(async move {
+                    match authenticator.verify(&credential).await {
+                        Ok(caller) => admit(method, caller, request, &mut next).await,
+                        Err(error) => refuse(error).await,
+                    }
+                })
+            }
         }
-        if method.access == Access::Public && !request.headers().contains_key(AUTHORIZATION) {
-            return next.pass(request);
-        }
-        let Some(credential) = bearer(request.headers()) else { return refuse(Reason::Unauthenticated.into()) };
-        let Some(caller) = self.authenticator.cached(credential) else {
-            let (authenticator, credential, mut next) =
-                (self.authenticator.clone(), credential.to_owned(), next.clone());
-            return Box::pin(async move {
-                match authenticator.verify(&credential).await {
-                    Ok(caller) => admit(method, caller, request, &mut next).await,
-                    Err(error) => refuse(error).await,
-                }
-            });
-        };
-        admit(method, caller, request, next)
     }
+}
+
+/// A middleware of REST that lets a compressed body through only from a caller who may call its method: to inflate it
+/// and to read what comes out costs a thousand times what it costs to send. [`Authenticate`] follows, as for all
+/// others.
+#[derive(Debug, Clone)]
+pub struct AuthenticateFirst {
+    authenticator: Arc<dyn Authenticator>,
+}
+
+impl AuthenticateFirst {
+    /// Creates the middleware.
+    pub fn new(authenticator: Arc<dyn Authenticator>) -> Self {
+        Self { authenticator }
+    }
+}
+
+impl<S: Next> Middleware<Request, S> for AuthenticateFirst {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let Some(method) = compressed_call(&request) else { return next.pass(request) };
+        record::method(&request, method);
+        match identity(&*self.authenticator, &request) {
+            Identity::Known(caller) => match permit(method, caller) {
+                Ok(_) => next.pass(request),
+                Err(error) => refuse(error),
+            },
+            Identity::Nobody | Identity::Unreadable => refuse(Reason::Unauthenticated.into()),
+            Identity::Claimed(credential) => {
+                let (authenticator, mut next) = (self.authenticator.clone(), next.clone());
+                Box::pin(async move {
+                    let verified = tokio::time::timeout(method.deadline, authenticator.verify(&credential)).await;
+                    let verified = verified.unwrap_or_else(|_| Err(Reason::DeadlineExceeded.into()));
+                    match verified.and_then(|caller| permit(method, caller)) {
+                        Ok(_) => Ok(next.run(request).await),
+                        Err(error) => refuse(error).await,
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// Returns the method of a call with a compressed body, unless anybody may call it.
+fn compressed_call(request: &Request) -> Option<&'static Method> {
+    if !request.headers().contains_key(CONTENT_ENCODING) {
+        return None;
+    }
+    let contract = contract::current();
+    let route = contract.rules.route(request.method(), request.uri().path())?;
+    contract.policies.get(route.grpc_path.path()).filter(|method| method.access == Access::Granted)
+}
+
+/// Who calls, as far as it is known without a wait.
+enum Identity {
+    /// By a credential that was verified lately, or by a certificate.
+    Known(Caller),
+    /// By a credential that is to be verified.
+    Claimed(String),
+    /// By nothing.
+    Nobody,
+    /// By what is no credential.
+    Unreadable,
+}
+
+fn identity(authenticator: &dyn Authenticator, request: &Request) -> Identity {
+    let headers = request.headers();
+    if !headers.contains_key(AUTHORIZATION) {
+        let peer = request.extensions().get::<PeerCaller>().cloned();
+        return peer.map_or(Identity::Nobody, |PeerCaller(caller)| Identity::Known(caller));
+    }
+    let Some(credential) = bearer(headers) else { return Identity::Unreadable };
+    authenticator.cached(credential).map_or_else(|| Identity::Claimed(credential.to_owned()), Identity::Known)
 }
 
 fn attach(permit: Option<Permit>, request: &mut Request) {

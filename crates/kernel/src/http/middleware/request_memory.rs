@@ -1,10 +1,12 @@
-//! Bounds the memory of REST requests whose bodies are read whole before anybody knows whose they are.
+//! Bounds the memory of requests whose bodies are read whole: those of REST before anybody knows whose they are, those
+//! of gRPC also by methods that anybody may call.
 //!
-//! A body that was compressed counts with what comes out, which a few kilobytes of it can make a thousand times as much.
-//! Small ones are not counted, so that whoever uses up the memory keeps nobody out who sends little; nor are streams,
-//! which are passed on as they arrive.
+//! A body of REST that was compressed counts with what comes out, which a few kilobytes of it can make a thousand times
+//! as much. Small ones are not counted, so that whoever uses up the memory keeps nobody out who sends little; nor are
+//! streams, which are passed on as they arrive.
 
 use std::{
+    net::IpAddr,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -20,7 +22,7 @@ use tonic::Status;
 
 use super::{
     layer::{Body, Middleware, Next, Request, ResponseFuture, refuse},
-    rate_limit,
+    protocol, rate_limit,
 };
 use crate::{
     budget::{Budget, Reservation},
@@ -33,7 +35,7 @@ const SMALL: usize = 16 << 10;
 /// One network gets at most all memory divided by this; less while others have some.
 const NETWORK_SHARE_DIVISOR: usize = 4;
 
-/// A middleware that refuses a body for which there is no memory left.
+/// A middleware that refuses a body for which there is no memory left. Clones share the memory.
 #[derive(Debug, Clone)]
 pub struct BoundRequestMemory {
     budget: Budget,
@@ -53,7 +55,9 @@ impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
             return next.pass(request);
         }
         let memory = Arc::new(MemoryUse {
-            reservation: Mutex::new(self.budget.open(rate_limit::client(&request))),
+            budget: self.budget.clone(),
+            client: rate_limit::client(&request),
+            reservation: Mutex::default(),
             is_refused: AtomicBool::new(false),
         });
         let own = memory.clone();
@@ -69,16 +73,34 @@ impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
     }
 }
 
+/// Whether nobody keeps the body as a whole: that of a client stream. What is no method of the contract is either
+/// refused before its body is read, or health or reflection, which have bounds of their own.
 fn is_stream(request: &Request) -> bool {
-    let route = contract::current().rules.route(request.method(), request.uri().path());
-    route.is_some_and(|route| route.method.is_client_streaming())
+    let (contract, path) = (contract::current(), request.uri().path());
+    if protocol::name(request) == "rest" {
+        let route = contract.rules.route(request.method(), path);
+        return route.is_some_and(|route| route.method.is_client_streaming());
+    }
+    contract.policies.get(path).is_none_or(|method| method.descriptor.is_client_streaming())
 }
 
 /// The memory that one request takes of the budget.
 #[derive(Debug)]
 struct MemoryUse {
-    reservation: Mutex<Reservation>,
+    budget: Budget,
+    /// The address of the caller.
+    client: IpAddr,
+    /// `None` while the body is small, as most are.
+    reservation: Mutex<Option<Reservation>>,
     is_refused: AtomicBool,
+}
+
+impl MemoryUse {
+    /// Returns whether there is memory for so many bytes more.
+    fn add(&self, more: usize) -> bool {
+        let mut reservation = self.reservation.lock().unwrap_or_else(PoisonError::into_inner);
+        reservation.get_or_insert_with(|| self.budget.open(self.client)).add(more)
+    }
 }
 
 /// A body whose bytes are counted as they are read.
@@ -98,7 +120,7 @@ impl CountingBody {
             (true, false) => self.bytes,
             (false, false) => more,
         };
-        due == 0 || self.memory.reservation.lock().unwrap_or_else(PoisonError::into_inner).add(due)
+        due == 0 || self.memory.add(due)
     }
 }
 

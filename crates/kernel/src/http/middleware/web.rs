@@ -168,7 +168,7 @@ fn without_cors(headers: &mut HeaderMap) {
 /// A middleware that adds the security headers for browsers.
 #[derive(Debug, Clone)]
 pub struct SecurityHeaders {
-    /// Whether the connection is TLS, here or at a trusted proxy.
+    /// Whether the listener has TLS; a proxy that ends it in front says so itself.
     pub tls: bool,
 }
 

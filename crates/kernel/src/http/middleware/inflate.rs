@@ -1,0 +1,127 @@
+//! Inflates the message of a unary call, up to the limit of its method.
+//!
+//! tonic inflates messages too, but has one limit for all methods: a few kilobytes would become as much as the largest
+//! of them takes, of any method that anybody may call, and once decoded several times as much again, for an empty
+//! string takes two bytes in a message and 24 in memory. So tonic gets the message as it is without compression. Those
+//! of a client stream stay as they are: such a method takes one piece of a file after the other.
+
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, header};
+use http_body_util::Full;
+use tonic::{
+    Status, Streaming,
+    codec::{CompressionEncoding, DecodeBuf, Decoder},
+};
+
+use crate::{
+    contract::Method,
+    error::{Error, Reason},
+    http::middleware::layer::{Body, Middleware, Next, Request, ResponseFuture},
+};
+
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// The size of the head of a message: whether it is compressed, and its length.
+const HEAD: usize = 5;
+
+/// A middleware that passes compressed messages of unary calls on without compression.
+#[derive(Debug, Clone)]
+pub struct InflateMessage {
+    /// The limit in bytes for methods whose policy has none.
+    pub default: usize,
+}
+
+impl<S: Next> Middleware<Request, S> for InflateMessage {
+    fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
+        let method = request.extensions().get::<&'static Method>().copied();
+        let unary = method.filter(|method| !method.descriptor.is_client_streaming());
+        let (Some(method), Some(encoding)) = (unary, encoding(request.headers())) else { return next.pass(request) };
+        let limit = method.max_request_bytes.unwrap_or(self.default);
+        let mut next = next.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            match inflate(body, encoding, limit).await {
+                Ok(body) => {
+                    parts.headers.remove(GRPC_ENCODING);
+                    parts.headers.remove(header::CONTENT_LENGTH);
+                    Ok(next.run(Request::from_parts(parts, body)).await)
+                }
+                Err(status) => Ok(status.into_http()),
+            }
+        })
+    }
+}
+
+/// Returns the coding of compressed messages, if tonic knows it too; it refuses all others.
+fn encoding(headers: &HeaderMap) -> Option<CompressionEncoding> {
+    match headers.get(GRPC_ENCODING)?.as_bytes() {
+        b"gzip" => Some(CompressionEncoding::Gzip),
+        b"zstd" => Some(CompressionEncoding::Zstd),
+        _ => None,
+    }
+}
+
+/// Reads the one message of a call.
+///
+/// # Errors
+/// What tonic says of it, without a reason: it is too large, or can't be inflated; and the errors of the body.
+async fn inflate(body: Body, encoding: CompressionEncoding, limit: usize) -> Result<Body, Status> {
+    let mut messages = Streaming::new_request(Undecoded, body, Some(encoding), Some(limit));
+    let Some(message) = messages.message().await? else { return Ok(Body::empty()) };
+    if messages.message().await?.is_some() {
+        return Err(Error::with_message(Reason::MalformedRequest, "The call takes one message.").into());
+    }
+    let length = u32::try_from(message.len()).map_err(|_| Status::from(Error::new(Reason::PayloadTooLarge)))?;
+    let mut inflated = BytesMut::with_capacity(HEAD + message.len());
+    inflated.put_u8(0);
+    inflated.put_u32(length);
+    inflated.put(message);
+    Ok(Body::new(Full::new(inflated.freeze())))
+}
+
+/// Takes a message as it is.
+struct Undecoded;
+
+impl Decoder for Undecoded {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(message.copy_to_bytes(message.remaining())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use tonic::Code;
+
+    use super::*;
+
+    /// `abc` in gzip (RFC 1952), as a block without compression.
+    const ABC: [u8; 26] = [
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1, 3, 0, 0xfc, 0xff, b'a', b'b', b'c', 0xc2, 0x41, 0x24, 0x35, 3, 0, 0,
+        0,
+    ];
+
+    fn message(is_compressed: bool, bytes: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(bytes.len()).expect("short").to_be_bytes();
+        [&[u8::from(is_compressed)][..], &length, bytes].concat()
+    }
+
+    async fn read(sent: Vec<u8>, limit: usize) -> Result<Vec<u8>, Code> {
+        let body = inflate(Body::new(Full::new(Bytes::from(sent))), CompressionEncoding::Gzip, limit);
+        let body = body.await.map_err(|status| status.code())?;
+        Ok(body.collect().await.expect("whole").to_bytes().to_vec())
+    }
+
+    #[tokio::test]
+    async fn a_message_is_inflated_up_to_the_limit() {
+        let compressed = message(true, &ABC);
+        assert_eq!(read(compressed.clone(), ABC.len()).await, Ok(message(false, b"abc")));
+        assert_eq!(read(message(false, b"abc"), 3).await, Ok(message(false, b"abc")), "it need not be compressed");
+        assert_eq!(read(Vec::new(), 3).await, Ok(Vec::new()), "that it is missing, tonic says");
+        assert_eq!(read(compressed.clone(), ABC.len() - 1).await, Err(Code::OutOfRange));
+        assert_eq!(read([compressed.clone(), compressed].concat(), 100).await, Err(Code::InvalidArgument));
+        assert_eq!(read(message(true, b"abc"), 100).await, Err(Code::Internal), "that is not gzip");
+    }
+}
