@@ -185,7 +185,8 @@ async fn a_second_signal_ends_the_server_but_not_before_its_log_is_written() {
     }
     server.endpoint.get("/the-end").await;
     server.signal(Signal::SIGTERM);
-    eventually("it drains", async || server.private.get("/readyz").await.status == 503).await;
+    let ready = format!("http://{}/readyz", server.private.address);
+    eventually("it drains", async || reqwest::get(&ready).await.expect("an answer").status() == 503).await;
     assert!(!server.log().contains("/the-end"), "{}", server.log());
     server.signal(Signal::SIGTERM);
     drop(unread);
