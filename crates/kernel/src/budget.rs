@@ -161,6 +161,7 @@ mod tests {
         let others: Vec<_> = std::iter::from_fn(|| budget.take([192, 0, 2, 1_u8].into())).collect();
         assert_eq!((taken.len(), others.len()), (128, 16), "an eighth of the other half is left for somebody else");
         drop((taken, others));
-        assert_eq!((budget.lock().used, budget.lock().by_key.len()), (0, 0));
+        let state = budget.lock();
+        assert_eq!((state.used, state.by_key.len()), (0, 0));
     }
 }
