@@ -17,7 +17,7 @@ const WATCHED: i64 = 20;
 /// Jobs that must remain in the end, so that the worker never ran out of them.
 const SPARE: i64 = 1000;
 
-/// The result.
+/// How fast a worker completes jobs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Jobs {
     pub(crate) places: usize,

@@ -27,7 +27,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::{clock::Clock, config::ConfigError, id};
 
 pub use propagation::traceparent;
-pub(crate) use propagation::{adopt, continue_from, inject, is_sampled, is_traceparent, trace_id};
+pub(crate) use propagation::{continue_from, continue_from_headers, inject, is_sampled, is_traceparent, trace_id};
 
 /// How long the last spans may take.
 const LAST_EXPORT: Duration = Duration::from_secs(3);

@@ -73,7 +73,7 @@ fn open(request: &Request) -> Span {
     }
     let trace_id = tracing::field::Empty;
     let span = info_span!("request", %id, trace_id, %verb, protocol, otel.kind = "server");
-    traces::adopt(&span, request.headers());
+    traces::continue_from_headers(&span, request.headers());
     if let Some(id) = traces::trace_id(&span) {
         span.record("trace_id", tracing::field::display(id));
     }
