@@ -51,7 +51,7 @@ async fn the_log_contains_no_secret() {
     cast.service.call(Protocol::Grpc, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.success();
     cast.service.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.success();
     secrets.extend([service, "not for logs".to_owned()]);
-    sign_in(&server.endpoint, cast.agent.who()).await.success();
+    sign_in(&server.endpoint, cast.agent.as_user()).await.success();
 
     server.endpoint.get("/api/v1/nowhere?token=not-for-logs").await.failure("ROUTE_NOT_FOUND");
     secrets.push("not-for-logs".to_owned());

@@ -127,7 +127,7 @@ fn uploads() -> Vec<Case> {
                 call(&scene.cast.customer, with(small(), "file", body("text/plain", "")))
             };
             "another account" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.customer, with(small(), "accountId", scene.cast.stranger.who().account.to_string()))
+                call(&scene.cast.customer, with(small(), "accountId", scene.cast.stranger.as_user().account.to_string()))
             };
             "an unknown account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, with(small(), "accountId", nothing()));
             "a service names no account" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.service, small());
@@ -156,7 +156,7 @@ fn direct_uploads() -> Vec<Case> {
                 call(&scene.cast.customer, with(upload_request(), "sizeBytes", (101_i64 << 20).to_string()))
             };
             "another account" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.customer, with(upload_request(), "accountId", scene.cast.stranger.who().account.to_string()))
+                call(&scene.cast.customer, with(upload_request(), "accountId", scene.cast.stranger.as_user().account.to_string()))
             };
             "a service names no account" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.service, upload_request());
             "no space is left" => Reason("STORAGE_QUOTA_EXCEEDED"), |scene| {

@@ -50,7 +50,7 @@ impl Scene {
     }
 
     fn agent_id(&self) -> String {
-        self.cast.agent.who().id.to_string()
+        self.cast.agent.as_user().id.to_string()
     }
 }
 
@@ -80,10 +80,10 @@ fn creates() -> Vec<Case> {
             "a service names no author" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.service, draft());
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, draft());
             "an agent names an admin" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({
-                "title": unique(), "body": "Text", "authorId": scene.cast.admin.who().id.to_string(),
+                "title": unique(), "body": "Text", "authorId": scene.cast.admin.as_user().id.to_string(),
             }));
             "an admin names a customer" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
-                "title": unique(), "body": "Text", "authorId": scene.cast.customer.who().id.to_string(),
+                "title": unique(), "body": "Text", "authorId": scene.cast.customer.as_user().id.to_string(),
             }));
             "an admin names nobody" => Reason("VALIDATION_FAILED"), |scene| {
                 call(&scene.cast.admin, json!({ "title": unique(), "body": "Text", "authorId": nothing() }))

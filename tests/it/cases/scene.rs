@@ -81,7 +81,7 @@ impl Scene {
 
     /// The id of the customer's account.
     pub(crate) fn account(&self) -> String {
-        self.cast.customer.who().account.to_string()
+        self.cast.customer.as_user().account.to_string()
     }
 
     /// Creates a ticket of the customer.

@@ -249,17 +249,17 @@ fn transitions() -> Vec<Case> {
         }
         "TicketService.AssignTicket" {
             "to an agent" => Status(200), |scene| call(&scene.cast.agent, json!({
-                "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),
+                "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.as_user().id.to_string(),
             }));
             "to nobody" => Status(200), |scene| call(&scene.cast.agent, json!({ "ticketId": scene.ticket().await }));
             "to a customer" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({
-                "ticketId": scene.ticket().await, "assigneeId": scene.cast.customer.who().id.to_string(),
+                "ticketId": scene.ticket().await, "assigneeId": scene.cast.customer.as_user().id.to_string(),
             }));
             "a resolved one" => Reason("TICKET_RESOLVED"), |scene| call(&scene.cast.agent, json!({
-                "ticketId": scene.resolved_ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),
+                "ticketId": scene.resolved_ticket().await, "assigneeId": scene.cast.agent.as_user().id.to_string(),
             }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.agent, json!({
-                "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),
+                "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.as_user().id.to_string(),
             })).header("if-match", "\"7\"");
         }
     }

@@ -13,7 +13,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::support::TestApp;
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A bare HTTP/2 connection, without this project's client code.
 async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
@@ -37,7 +37,7 @@ pub(super) async fn reset(address: SocketAddr, request: impl Fn() -> Request<()>
     let since = Instant::now();
     let mut opened = 0;
     while !connection.is_finished() {
-        assert!(since.elapsed() < PATIENCE, "{opened} streams were reset and the connection is still open");
+        assert!(since.elapsed() < TIMEOUT, "{opened} streams were reset and the connection is still open");
         match client.send_request(request(), false) {
             Ok((_, mut body)) => {
                 opened += 1;
@@ -78,7 +78,7 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
-    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("no answer in time").expect("an answer");
+    let answer = tokio::time::timeout(TIMEOUT, answer).await.expect("no answer in time").expect("an answer");
     let status = answer.headers().get("grpc-status").map(|status| status.to_str().expect("digits"));
     assert_eq!(status, Some("4"), "{answer:#?}");
     drip.abort();
@@ -107,7 +107,7 @@ async fn late_probes_keep_out_only_late_ones() {
     let mut health = HealthClient::new(app.endpoint.channel.clone());
     let mut refused = 0;
     for (response, _body) in late {
-        let response = tokio::time::timeout(PATIENCE, response).await.expect("an end").expect("a response");
+        let response = tokio::time::timeout(TIMEOUT, response).await.expect("an end").expect("a response");
         refused += usize::from(response.headers()["grpc-status"] == "14");
         health.check(HealthCheckRequest::default()).await.expect("it is in time");
     }
@@ -134,7 +134,7 @@ async fn a_probe_that_is_never_complete_ends_soon() {
         }
     }
     for (method, response, _body) in waiting {
-        let response = tokio::time::timeout(PATIENCE, response).await.expect("an end").expect("a response");
+        let response = tokio::time::timeout(TIMEOUT, response).await.expect("an end").expect("a response");
         assert_eq!(response.headers()["grpc-status"], "4", "{method}: {response:?}");
     }
     assert!(since.elapsed() >= Duration::from_secs(2), "they have time to arrive");

@@ -36,7 +36,7 @@ async fn idle(database: &TestDatabase) -> (Process, Cast) {
 async fn another_worker_finishes_the_job_of_a_dead_one_once() {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
-    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let mut doomed = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _next = ChildProcess::worker(&database, &[]).await;
@@ -49,7 +49,7 @@ async fn another_worker_finishes_the_job_of_a_dead_one_once() {
 async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
-    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     // Two attempts are enough and take less time than five.
     database.sql("UPDATE jobs SET max_attempts = 2").await;
     for _ in 0..2 {
@@ -149,7 +149,7 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     cast.agent.token().await;
     let mut doomed =
         Process::with(&database, &[("MAINSTAY_FAULTS", "commit.after=kill"), ("JOBS_IN_SERVE", "false")]).await;
-    let request = json!({ "accountId": cast.customer.who().account, "file": crate::cases::file(&large()) });
+    let request = json!({ "accountId": cast.customer.as_user().account, "file": crate::cases::file(&large()) });
     let lost = cast.agent.at(&doomed.endpoint).call(Protocol::Rest, "TicketService.ImportTickets", request).await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
@@ -165,7 +165,7 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
 async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     let database = TestDatabase::new().await;
     let (_idle, cast) = idle(&database).await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let receiver = Receiver::holding().await;
     let allowed = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("JOBS_IN_SERVE", if inside_serve { "true" } else { "false" })];
     let served = Process::with(&database, &allowed).await;
@@ -232,6 +232,6 @@ async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
     wait_for_count(&database, done, tasks).await;
     let before = proxy.statements();
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let said = proxy.statements() - before;
-    assert!((4..4 * A_SECOND).contains(&said), "{said} statements in 4 s");
+    let statements = proxy.statements() - before;
+    assert!((4..4 * A_SECOND).contains(&statements), "{statements} statements in 4 s");
 }

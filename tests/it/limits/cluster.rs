@@ -112,7 +112,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     let Cast { customer, colleague, stranger, agent, .. } = Cast::new(at[0], &database).await;
 
     // What both servers know, they know together.
-    let session = sign_in(at[0], customer.who()).await.success();
+    let session = sign_in(at[0], customer.as_user()).await.success();
     let before = colleague.token().await.expect("a token");
     let after = stranger.token().await.expect("a token");
     assert!((10..=BURST).contains(&count_admitted(&before, at).await), "what both servers admit together");
@@ -124,7 +124,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
 
     // The node with the session gives its slots to another one, which will be lost.
     let mut from = 0;
-    let pattern = format!("mainstay:sessions:{}", customer.who().id);
+    let pattern = format!("mainstay:sessions:{}", customer.as_user().id);
     for (number, redis) in cluster.nodes().iter().enumerate() {
         let mut node = Node::new(redis).await;
         assert!(!node.keys("*").await.is_empty(), "each node has some of the keys");
@@ -186,7 +186,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
 
 /// A session that is ended at one server is ended at the other.
 async fn sessions_end_on_both(at: [&Endpoint; 2], user: &Actor) {
-    let session = sign_in(at[0], user.who()).await.success();
+    let session = sign_in(at[0], user.as_user()).await.success();
     let [here, there] = at.map(|endpoint| Actor::bearer(endpoint, session.text("/data/accessToken")));
     there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
     here.call(Protocol::Rest, "AuthService.Logout", json!({})).await.success();

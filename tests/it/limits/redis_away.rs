@@ -20,7 +20,7 @@ async fn limits_hold_when_redis_dies() {
         .start()
         .await;
     let cast = app.cast().await;
-    let pair = sign_in(&app.endpoint, cast.customer.who()).await.success();
+    let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
     let who = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     cast.colleague.token().await.expect("a token");
     let mut admitted = 0;
@@ -50,7 +50,7 @@ async fn limits_hold_when_redis_dies() {
         let listed = listed.failure("UNAVAILABLE");
         assert!(listed.header("retry-after").is_some(), "{listed:#?}");
     }
-    let sign_in_away = sign_in(&app.endpoint, cast.customer.who()).await.failure("UNAVAILABLE");
+    let sign_in_away = sign_in(&app.endpoint, cast.customer.as_user()).await.failure("UNAVAILABLE");
     assert!(sign_in_away.header("retry-after").is_some(), "{sign_in_away:#?}");
     assert_eq!(app.endpoint.get("/readyz").await.status, 200);
     let health = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
@@ -67,5 +67,5 @@ async fn limits_hold_when_redis_dies() {
         assert!(since.elapsed() < Duration::from_secs(10), "the app does not notice that Redis is back");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    sign_in(&app.endpoint, cast.customer.who()).await.success();
+    sign_in(&app.endpoint, cast.customer.as_user()).await.success();
 }

@@ -41,7 +41,7 @@ async fn wait_until_processed(app: &TestApp, count: i64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_that_bounced_is_sent_nothing_until_an_operator_says_so() {
     let (provider, app, scene) = start().await;
-    let email = scene.cast.customer.who().email.clone();
+    let email = scene.cast.customer.as_user().email.clone();
     resend(&scene, "email.bounced", &email, "Transient").await;
     wait_until_processed(&app, 1).await;
     order(&scene).await;
@@ -76,7 +76,7 @@ async fn an_address_that_bounced_is_sent_nothing_until_an_operator_says_so() {
 async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
     let (pair, public) = sendgrid_key();
     let (provider, app, scene) = start_with(&[("WEBHOOK_KEYS_SENDGRID", &public)]).await;
-    let email = scene.cast.customer.who().email.clone();
+    let email = scene.cast.customer.as_user().email.clone();
     let deliver = async |events: &Value, signed: &str| {
         let (body, at) = (events.to_string(), app.app.clock.now().timestamp().to_string());
         let signature = pair.sign(&SystemRandom::new(), format!("{at}{signed}").as_bytes()).expect("signed");

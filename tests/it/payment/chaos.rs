@@ -78,7 +78,7 @@ impl World {
 
     /// Inserts an order of 4.50 EUR that no other request pays, bypassing the servers, which may be down.
     async fn order(&self) -> String {
-        let (id, customer, product) = (nothing(), self.scene.cast.customer.who(), &self.product);
+        let (id, customer, product) = (nothing(), self.scene.cast.customer.as_user(), &self.product);
         let (account, user) = (customer.account, customer.id);
         let place = format!(
             "INSERT INTO orders (id, account_id, placed_by, currency, total_minor, status, created_at, updated_at)

@@ -5,7 +5,7 @@ use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, process};
+use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, pay, process};
 use crate::{
     cases::Scene,
     support::{Protocol, TestDatabase, euro},
@@ -53,7 +53,7 @@ async fn refund_killed_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = Scene::at(&healthy, &database).await;
-    let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("450") });
+    let request = json!({ "paymentId": pay(&scene).await.id(), "amount": euro("450") });
     scene.cast.agent.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;

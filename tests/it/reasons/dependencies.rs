@@ -24,8 +24,8 @@ async fn internal_error() {
     for protocol in PROTOCOLS {
         let failed = cast.customer.call(protocol, "CommentService.ListComments", json!({ "ticketId": id })).await;
         let failed = seen.failure(protocol, failed);
-        let said = failed.body.to_string();
-        assert!(!said.contains("relation") && !said.contains("SELECT"), "nothing else is said: {said}");
+        let body = failed.body.to_string();
+        assert!(!body.contains("relation") && !body.contains("SELECT"), "no details: {body}");
     }
 }
 

@@ -247,7 +247,7 @@ async fn session_revoked() {
     let cast = app.cast().await;
     let mut seen = ReasonCoverage::of("SESSION_REVOKED");
     for protocol in PROTOCOLS {
-        let pair = sign_in(&app.endpoint, cast.customer.who()).await.success();
+        let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
         Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
             .call(protocol, "AuthService.Logout", json!({}))
             .await

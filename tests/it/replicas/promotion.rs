@@ -69,7 +69,7 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
     let Cast { customer, agent, .. } = Cast::new(&server.endpoint, &pair.database).await;
     agent.token().await;
     let mut request = draft();
-    request["accountId"] = json!(customer.who().account);
+    request["accountId"] = json!(customer.as_user().account);
 
     let (stop, last) = (AtomicBool::new(false), Mutex::new(Instant::now()));
     let writers = futures_util::future::join_all((0..4).map(|_| write(&agent, &request, &stop, &last)));

@@ -68,7 +68,7 @@ async fn a_registration_does_not_reveal_whether_a_user_exists() {
     // A single connection, so that all prepared statements exist before counting.
     let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
     let cast = app.cast().await;
-    let known = json!({ "email": cast.customer.who().email });
+    let known = json!({ "email": cast.customer.as_user().email });
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     let ask = async |protocol, request: &Value| {
         let before = proxy.statements();

@@ -91,7 +91,7 @@ async fn a_name_keeps_its_idempotency_keys_across_certificates() {
     let files = Files::new(&authority.server());
     files.put("clients.crt", &authority.certificate);
     let plain = TestApp::start().await;
-    let account = plain.cast().await.customer.who().account;
+    let account = plain.cast().await.customer.as_user().account;
     let secure = files.configure(TestApp::builder().on(&plain.database));
     let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt"));
     let secure = secure.set("TLS_PRINCIPALS", format!("{BILLING}=support.tickets.write")).start().await;

@@ -80,7 +80,7 @@ async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
     endpoint(&scene, &receiver, &["support.ticket.resolved"]).await;
     endpoint(&other, &receiver, &["support.ticket.created"]).await;
     let event = |scene: &Scene, kind, version| {
-        let account = AccountId(scene.cast.customer.who().account);
+        let account = AccountId(scene.cast.customer.as_user().account);
         Event::of_kind(kind, account, account.0, version)
     };
     let events = [

@@ -15,7 +15,7 @@ async fn each_change_is_delivered_once_and_signed() {
     let receiver = Receiver::answering(&[204]).await;
     let (id, secret) = endpoint(&scene, &receiver, &["support.ticket.created", "support.ticket.resolved"]).await;
     let ticket = scene.ticket().await;
-    let assign = json!({ "ticketId": ticket, "assigneeId": scene.cast.agent.who().id });
+    let assign = json!({ "ticketId": ticket, "assigneeId": scene.cast.agent.as_user().id });
     scene.cast.agent.call(Protocol::Rest, "TicketService.AssignTicket", assign).await.success();
     scene.cast.agent.call(Protocol::Grpc, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.success();
     // An event of another account, which the endpoint does not receive.

@@ -15,7 +15,7 @@ use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::support::Process;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request that both versions of HTTP can send.
 #[derive(Debug, Clone)]
@@ -112,7 +112,7 @@ impl Http2 {
 }
 
 async fn read(response: ResponseFuture) -> Result<Outcome, h2::Error> {
-    tokio::time::timeout(PATIENCE, read_all(response)).await.expect("a response in time")
+    tokio::time::timeout(TIMEOUT, read_all(response)).await.expect("a response in time")
 }
 
 async fn read_all(response: ResponseFuture) -> Result<Outcome, h2::Error> {

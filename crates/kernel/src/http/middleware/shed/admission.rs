@@ -165,14 +165,14 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    /// A queue of at most `max_limit`, and how long each wait for a connection is said to be, in milliseconds.
+    /// A queue of at most `max_limit`, and how long each wait for a connection takes, in milliseconds.
     fn queue(max_limit: usize) -> (AdmissionQueue, Arc<AtomicU64>) {
         let (wait_ms, count) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
-        let said = wait_ms.clone();
+        let each_ms = wait_ms.clone();
         let total = Mutex::new(Duration::ZERO);
         let waits = move || {
             let mut total = total.lock().unwrap();
-            *total += Duration::from_millis(said.load(Relaxed));
+            *total += Duration::from_millis(each_ms.load(Relaxed));
             Waits { count: count.fetch_add(1, Relaxed), total: *total }
         };
         (AdmissionQueue::new(max_limit, waits), wait_ms)
