@@ -8,7 +8,7 @@ use super::{
     call, cases,
 };
 use crate::{
-    session::{registration, reset::token},
+    session::{registration, reset},
     support::{Actor, actor::sign_in, people::PASSWORD, unique},
 };
 
@@ -25,13 +25,13 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         "AuthService.ConfirmRegistration" {
             "a new customer" => Status(201), |scene| {
-                let token = registration::token(&scene.database, &format!("{}@example.com", unique())).await;
+                let token = registration::create_token(&scene.database, &format!("{}@example.com", unique())).await;
                 call(&scene.cast.anonymous, json!({
                     "token": token, "password": PASSWORD, "name": "Zoë", "accountName": "Zoë & Co",
                 }))
             };
             "an address that has a user by now" => Reason("ALREADY_EXISTS"), |scene| {
-                let token = registration::token(&scene.database, &scene.cast.customer.as_user().email).await;
+                let token = registration::create_token(&scene.database, &scene.cast.customer.as_user().email).await;
                 call(&scene.cast.anonymous, json!({ "token": token, "password": PASSWORD, "name": "Zoë" }))
             };
             "an invalid token" => Reason("INVALID_TOKEN"), |scene| {
@@ -71,7 +71,7 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         "AuthService.ConfirmPasswordReset" {
             "a user" => Status(204), |scene| {
-                let token = token(&scene.database, scene.cast.customer.as_user()).await;
+                let token = reset::create_token(&scene.database, scene.cast.customer.as_user()).await;
                 call(&scene.cast.anonymous, json!({ "token": token, "password": "a brand new password" }))
             };
             "an invalid token" => Reason("INVALID_TOKEN"), |scene| {

@@ -85,8 +85,8 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
 }
 
-/// A call of health, without its question.
-fn ask(app: &TestApp, method: &str) -> Request<()> {
+/// A call of the health service, without its message.
+fn health_call(app: &TestApp, method: &str) -> Request<()> {
     Request::post(format!("{}/grpc.health.v1.Health/{method}", app.endpoint.base()))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
@@ -94,7 +94,7 @@ fn ask(app: &TestApp, method: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// Nothing limits the probes, so few of them may be late; one whose question arrives with its head needs no place.
+/// Nothing limits the probes, so few of them may be late; one whose message arrives with its headers needs no place.
 #[tokio::test(flavor = "multi_thread")]
 async fn late_probes_keep_out_only_late_ones() {
     let app = TestApp::start().await;
@@ -102,7 +102,7 @@ async fn late_probes_keep_out_only_late_ones() {
     let mut late = Vec::new();
     for _ in 0..80 {
         client = client.ready().await.expect("room");
-        late.push(client.send_request(ask(&app, "Check"), false).expect("sent"));
+        late.push(client.send_request(health_call(&app, "Check"), false).expect("sent"));
     }
     let mut health = HealthClient::new(app.endpoint.channel.clone());
     let mut refused = 0;
@@ -115,20 +115,20 @@ async fn late_probes_keep_out_only_late_ones() {
     assert!((40..=48).contains(&refused), "{refused} were refused");
 }
 
-/// Health needs no credential, no policy sets its deadline, and probes are not limited: what never sends its question must
-/// not stay, and what asks nonsense is no failure of the server.
+/// Health needs no credential, no policy sets its deadline, and probes are not limited: what never sends its
+/// message must not stay, and a malformed message is no failure of the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_that_is_never_complete_ends_soon() {
     let app = TestApp::start().await;
     let (mut client, _connection) = connect(app.endpoint.address).await;
-    let ask = |method| ask(&app, method);
+    let health_call = |method| health_call(&app, method);
     let since = Instant::now();
     let mut waiting = Vec::new();
     // Nothing, and half a message.
     for sent in [&b""[..], b"\0\0\0\0\x0a1234"] {
         for method in ["Check", "Watch"] {
             client = client.ready().await.expect("room");
-            let (response, mut body) = client.send_request(ask(method), false).expect("sent");
+            let (response, mut body) = client.send_request(health_call(method), false).expect("sent");
             body.send_data(Bytes::from_static(sent), false).expect("sent");
             waiting.push((method, response, body));
         }
@@ -140,7 +140,7 @@ async fn a_probe_that_is_never_complete_ends_soon() {
     assert!(since.elapsed() >= Duration::from_secs(2), "they have time to arrive");
     for sent in [&b""[..], b"\0\0\0\0\x02\xff\xff"] {
         client = client.ready().await.expect("room");
-        let (response, mut body) = client.send_request(ask("Check"), false).expect("sent");
+        let (response, mut body) = client.send_request(health_call("Check"), false).expect("sent");
         body.send_data(Bytes::from_static(sent), true).expect("sent");
         let response = response.await.expect("a response");
         assert_eq!(response.headers()["grpc-status"], "3", "{response:?}");
@@ -148,7 +148,7 @@ async fn a_probe_that_is_never_complete_ends_soon() {
     let mut forty = Vec::new();
     for _ in 0..40 {
         client = client.ready().await.expect("room");
-        forty.push(client.send_request(ask("Check"), true).expect("sent").0);
+        forty.push(client.send_request(health_call("Check"), true).expect("sent").0);
     }
     for response in forty {
         assert_eq!(response.await.expect("a response").headers()["grpc-status"], "3");

@@ -48,7 +48,7 @@ async fn unavailable() {
         let away = seen.failure(protocol, away);
         assert!(away.header("retry-after").is_some(), "{away:#?}");
     }
-    assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no balancer takes every instance out at once");
+    assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no load balancer takes every instance out at once");
     server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("it opens");
     cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
 }

@@ -1,4 +1,5 @@
-//! What tells operators and balancers of an instance: health over gRPC during the drain, and the listener of a worker.
+//! What tells operators and load balancers of an instance: health over gRPC during the drain, and the listener of a
+//! worker.
 
 use std::{
     sync::Arc,
@@ -115,7 +116,7 @@ async fn a_report_is_made_once_a_second_at_most() {
     assert_eq!(asked(), 1, "a report that is a second old is made anew");
 }
 
-/// Neither limits nor the log know the probes of a balancer; everything else counts.
+/// Neither limits nor the log know the probes of a load balancer; everything else counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_probes_are_exempt() {
     // All tests have the same address, so a small limit needs a Redis of its own.

@@ -12,7 +12,7 @@ const REGISTER: &str = "AuthService.Register";
 const CONFIRM: &str = "AuthService.ConfirmRegistration";
 
 /// Creates the token that the mail would contain, without sending a mail.
-pub(crate) async fn token(database: &TestDatabase, email: &str) -> String {
+pub(crate) async fn create_token(database: &TestDatabase, email: &str) -> String {
     let token = format!("mrg_{}", BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(unique())));
     let statement = format!(
         "INSERT INTO registrations (id, email, token_hash, expires_at)
@@ -22,7 +22,7 @@ pub(crate) async fn token(database: &TestDatabase, email: &str) -> String {
     token
 }
 
-fn with(token: &str) -> Value {
+fn confirmation(token: &str) -> Value {
     json!({ "token": token, "password": PASSWORD, "name": "Zoë" })
 }
 
@@ -32,19 +32,19 @@ async fn a_token_creates_one_user_who_can_sign_in() {
     let nobody = app.cast().await.anonymous;
     for protocol in PROTOCOLS {
         let email = format!("{}@example.com", unique());
-        let [first, second] = [token(&app.database, &email).await, token(&app.database, &email).await];
+        let [first, second] = [create_token(&app.database, &email).await, create_token(&app.database, &email).await];
         let weak = json!({ "token": first, "password": "password1234", "name": "Zoë" });
         nobody.call(protocol, CONFIRM, weak).await.failure("VALIDATION_FAILED");
-        let made = nobody.call(protocol, CONFIRM, with(&first)).await.success();
+        let made = nobody.call(protocol, CONFIRM, confirmation(&first)).await.success();
         assert_eq!((made.status, made.text("/data/email")), (201, email.clone()));
         for used in [&first, &second] {
-            nobody.call(protocol, CONFIRM, with(used)).await.failure("INVALID_TOKEN");
+            nobody.call(protocol, CONFIRM, confirmation(used)).await.failure("INVALID_TOKEN");
         }
         nobody.call(protocol, "AuthService.Login", json!({ "email": email, "password": PASSWORD })).await.success();
     }
-    let late = token(&app.database, "late@example.com").await;
+    let late = create_token(&app.database, "late@example.com").await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));
-    nobody.call(Protocol::Rest, CONFIRM, with(&late)).await.failure("INVALID_TOKEN");
+    nobody.call(Protocol::Rest, CONFIRM, confirmation(&late)).await.failure("INVALID_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,8 +52,8 @@ async fn concurrent_confirmations_create_one_user() {
     let app = TestApp::start().await;
     let nobody = app.cast().await.anonymous;
     let email = format!("{}@example.com", unique());
-    let token = token(&app.database, &email).await;
-    let calls = (0..6).map(|number| nobody.call(PROTOCOLS[number % 2], CONFIRM, with(&token)));
+    let token = create_token(&app.database, &email).await;
+    let calls = (0..6).map(|number| nobody.call(PROTOCOLS[number % 2], CONFIRM, confirmation(&token)));
     let created = futures_util::future::join_all(calls).await;
     assert_eq!(created.iter().filter(|answer| answer.reason.is_empty()).count(), 1, "{created:#?}");
     assert_eq!(app.database.number(&format!("SELECT count(*) FROM users WHERE email = '{email}'")).await, 1);

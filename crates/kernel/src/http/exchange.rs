@@ -106,8 +106,8 @@ impl Connection {
     }
 
     /// Waits, once the peer was asked to close the connection, until it was idle for [`LINGER`]. A request that begins
-    /// later than that after the question does not count.
-    pub(crate) async fn is_over(&self) {
+    /// later than that after it was asked does not count.
+    pub(crate) async fn wait_until_idle(&self) {
         tokio::time::sleep(LINGER).await;
         self.is_sealed.store(true, Ordering::Relaxed);
         while self.idle_since().is_none_or(|since| since.elapsed() < LINGER) {
@@ -245,14 +245,14 @@ mod tests {
     async fn a_connection_that_is_to_close_waits_for_its_requests_and_a_little_longer() {
         let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
         let since = Instant::now();
-        connection.is_over().await;
+        connection.wait_until_idle().await;
         assert_eq!(since.elapsed(), LINGER, "it was idle");
 
         let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
         let first = connection.enter();
         let is_over = tokio::spawn({
             let connection = connection.clone();
-            async move { connection.is_over().await }
+            async move { connection.wait_until_idle().await }
         });
         tokio::time::sleep(LINGER / 2).await;
         let second = connection.enter();
