@@ -78,7 +78,7 @@ impl Source {
             Box::pin(async move {
                 source.reads.fetch_add(1, Relaxed);
                 if source.is_unavailable.load(Relaxed) {
-                    return Err(Error::unavailable(anyhow::anyhow!("the source is away")));
+                    return Err(Error::unavailable(anyhow::anyhow!("the source is unavailable")));
                 }
                 let version = source.version();
                 // What was read may be replaced before it is given back.
@@ -291,7 +291,8 @@ async fn a_value_that_is_replaced_while_it_is_read_is_read_again() {
     assert_eq!(region.get("one", "one", load).await.expect("a value"), Some(2));
 }
 
-/// An old value stands in for a source that is away. It hides no other error, and nothing that has been replaced by then.
+/// An old value stands in for a source that is unavailable. It hides no other error, and nothing that has been replaced
+/// by then.
 #[tokio::test]
 async fn only_a_source_that_is_away_is_stood_in_for_and_only_by_what_nobody_has_replaced() {
     let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
@@ -301,6 +302,7 @@ async fn only_a_source_that_is_away_is_stood_in_for_and_only_by_what_nobody_has_
     sleep(TTL).await;
     let broken = || async { Err(Error::internal(anyhow::anyhow!("it is broken"))) };
     assert_eq!(reason(region.get("one", "one", broken).await), "INTERNAL_ERROR");
-    let away = outdated_meanwhile(&cache, &region, |_| Err(Error::unavailable(anyhow::anyhow!("it is away"))));
-    assert_eq!(reason(region.get("one", "one", away).await), "UNAVAILABLE");
+    let unavailable =
+        outdated_meanwhile(&cache, &region, |_| Err(Error::unavailable(anyhow::anyhow!("the source is unavailable"))));
+    assert_eq!(reason(region.get("one", "one", unavailable).await), "UNAVAILABLE");
 }

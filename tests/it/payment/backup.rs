@@ -7,7 +7,7 @@ use super::{FakeGateway, pay, start_app};
 use crate::support::{Process, Protocol, TestDatabase, process};
 
 /// Runs a program of the Postgres that the tests use.
-async fn postgres(database: &TestDatabase, program: &str, args: &[&str]) {
+async fn run_postgres_program(database: &TestDatabase, program: &str, args: &[&str]) {
     let rows = database.sql("SELECT setting FROM pg_config WHERE name = 'BINDIR'").await;
     let directory = rows[0][0].clone().expect("a directory");
     let mut command = tokio::process::Command::new(Path::new(&directory).join(program));
@@ -23,12 +23,17 @@ async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("mainstay.dump");
     let file = file.to_str().expect("text");
-    postgres(&app.database, "pg_dump", &["--format=custom", "--no-owner", "--file", file, &app.database.url]).await;
+    run_postgres_program(
+        &app.database,
+        "pg_dump",
+        &["--format=custom", "--no-owner", "--file", file, &app.database.url],
+    )
+    .await;
     let after = pay(&scene).await.id();
 
     let restored = TestDatabase::empty().await;
-    let into = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &restored.url, file];
-    postgres(&restored, "pg_restore", &into).await;
+    let arguments = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &restored.url, file];
+    run_postgres_program(&restored, "pg_restore", &arguments).await;
     let variables = gateway.variables();
     let own: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let (is_ok, output) = process::run(&["ledger", "check"], &restored, &own).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::seen::ReasonCoverage;
+use super::coverage::ReasonCoverage;
 use crate::webhook::endpoint;
 use crate::{
     cases::{draft, nothing, order::order, ticket},
@@ -44,9 +44,9 @@ async fn unavailable() {
     server.batch_execute(&close).await.expect("the database closes");
     let mut seen = ReasonCoverage::of("UNAVAILABLE");
     for protocol in PROTOCOLS {
-        let away = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
-        let away = seen.failure(protocol, away);
-        assert!(away.header("retry-after").is_some(), "{away:#?}");
+        let refused = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
+        let refused = seen.failure(protocol, refused);
+        assert!(refused.header("retry-after").is_some(), "{refused:#?}");
     }
     assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no load balancer takes every instance out at once");
     server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("it opens");

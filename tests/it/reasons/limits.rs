@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tonic_types::StatusExt as _;
 
-use super::seen::ReasonCoverage;
+use super::coverage::ReasonCoverage;
 use crate::{
     cases::{draft, ticket},
     support::{PROTOCOLS, Protocol, TestApp, database::connect, method},

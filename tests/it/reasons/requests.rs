@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use super::seen::ReasonCoverage;
+use super::coverage::ReasonCoverage;
 use crate::{
     cases::{draft, file::body},
     support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, rest},

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::seen::ReasonCoverage;
+use super::coverage::ReasonCoverage;
 use crate::{
     support::{PROTOCOLS, Protocol, TestApp, webhook},
     webhook::inbound::{deliver, event_in_state, stored_event_id},

@@ -7,7 +7,7 @@ use mainstay_kernel::{
 };
 use serde_json::json;
 
-use super::seen::ReasonCoverage;
+use super::coverage::ReasonCoverage;
 use crate::{
     cases::ticket,
     support::{PROTOCOLS, Protocol, TestApp, eventually, method},

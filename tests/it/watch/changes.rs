@@ -65,7 +65,7 @@ async fn several_changes_that_leave_the_version_are_one_message() {
     }
 }
 
-/// More than are read at once, for a reader that is there and for one that was away.
+/// More than are read at once, for a reader that was connected and for one that resumes.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_changes_of_a_large_transaction_are_told() {
     let app = TestApp::start().await;
@@ -77,6 +77,6 @@ async fn all_changes_of_a_large_transaction_are_told() {
     note(&scene, &deletions).await;
     let expected: Vec<_> = gone.iter().map(|id| (id.clone(), None)).collect();
     assert!(changes_until_now(&mut there, &scene).await == expected);
-    let mut away = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, &token(&before)).await;
-    assert!(changes_until_now(&mut away, &scene).await[..450] == expected);
+    let mut resumed = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, &token(&before)).await;
+    assert!(changes_until_now(&mut resumed, &scene).await[..450] == expected);
 }

@@ -97,7 +97,7 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
     }
 }
 
-/// Of several changes of one ticket, whoever was away gets the last.
+/// Of several changes of one ticket, whoever was not connected gets the last.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_away_gets_each_ticket_as_it_is_now() {
     let app = TestApp::start().await;

@@ -40,18 +40,18 @@ async fn limits_hold_when_redis_dies() {
 
     // Writes still work; session operations report that they are unavailable.
     who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
-    let away = who
+    let refresh = who
         .call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": pair.text("/data/refreshToken") }))
         .await;
-    assert!(away.clone().failure("UNAVAILABLE").header("retry-after").is_some(), "{away:#?}");
+    assert!(refresh.clone().failure("UNAVAILABLE").header("retry-after").is_some(), "{refresh:#?}");
     // Not the customer, whose reads are used up.
     for protocol in [Protocol::Grpc, Protocol::Rest] {
         let listed = cast.colleague.call(protocol, "SessionService.ListSessions", json!({})).await;
         let listed = listed.failure("UNAVAILABLE");
         assert!(listed.header("retry-after").is_some(), "{listed:#?}");
     }
-    let sign_in_away = sign_in(&app.endpoint, cast.customer.as_user()).await.failure("UNAVAILABLE");
-    assert!(sign_in_away.header("retry-after").is_some(), "{sign_in_away:#?}");
+    let sign_in_refused = sign_in(&app.endpoint, cast.customer.as_user()).await.failure("UNAVAILABLE");
+    assert!(sign_in_refused.header("retry-after").is_some(), "{sign_in_refused:#?}");
     assert_eq!(app.endpoint.get("/readyz").await.status, 200);
     let health = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
     assert_eq!(health.status(), 503);
