@@ -14,13 +14,13 @@ fn draft() -> Value {
 }
 
 /// Creates an endpoint that never receives a delivery: the event it subscribes to does not occur here.
-async fn endpoint(scene: &Scene) -> String {
+async fn create_endpoint(scene: &Scene) -> String {
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", draft()).await.success().id()
 }
 
 /// Inserts a delivery and returns the ids of its endpoint and of the delivery.
 async fn delivery(scene: &Scene, state: i16) -> (String, String) {
-    let (endpoint, id) = (endpoint(scene).await, nothing());
+    let (endpoint, id) = (create_endpoint(scene).await, nothing());
     let next = if state == 1 { "now()" } else { "NULL" };
     let insert = format!(
         "INSERT INTO webhook_deliveries VALUES
@@ -66,9 +66,9 @@ fn endpoints() -> Vec<Case> {
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, draft());
         }
         "WebhookEndpointService.GetWebhookEndpoint" {
-            "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await }));
+            "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await }));
             "some of its fields" => Status(200), |scene| {
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "readMask": "url,eventTypes" }))
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await, "readMask": "url,eventTypes" }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
@@ -76,7 +76,7 @@ fn endpoints() -> Vec<Case> {
             // Not the first page: its total includes the endpoints of other cases.
             "a page" => Status(200), |scene| {
                 for _ in 0..3 {
-                    endpoint(&scene).await;
+                    create_endpoint(&scene).await;
                 }
                 let page = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.ListWebhookEndpoints", json!({ "pageSize": 1 })).await;
                 call(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken"), "readMask": "description,status" }))
@@ -90,25 +90,25 @@ fn changes() -> Vec<Case> {
         "WebhookEndpointService.UpdateWebhookEndpoint" {
             "another URL, and no more events" => Status(200), |scene| {
                 let patch = json!({ "url": "https://example.com/other", "enabled": false });
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "endpoint": patch }))
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await, "endpoint": patch }))
             };
             "every event" => Status(200), |scene| call(&scene.cast.admin, json!({
-                "endpointId": endpoint(&scene).await, "endpoint": {}, "updateMask": "eventTypes",
+                "endpointId": create_endpoint(&scene).await, "endpoint": {}, "updateMask": "eventTypes",
             })).header("if-match", "\"1\"");
             "an old version" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.admin, json!({
-                "endpointId": endpoint(&scene).await, "endpoint": { "enabled": false },
+                "endpointId": create_endpoint(&scene).await, "endpoint": { "enabled": false },
             })).header("if-match", "\"7\"");
             "to no URL" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
-                "endpointId": endpoint(&scene).await, "endpoint": { "url": "example.com" },
+                "endpointId": create_endpoint(&scene).await, "endpoint": { "url": "example.com" },
             }));
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing(), "endpoint": { "enabled": true } }));
         }
         "WebhookEndpointService.RotateWebhookSecret" {
             "with an overlap" => Status(200), |scene| {
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 60 }))
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await, "overlapSeconds": 60 }))
             };
             "too long an overlap" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 604_801 }))
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await, "overlapSeconds": 604_801 }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }
@@ -133,7 +133,7 @@ fn changes() -> Vec<Case> {
                 call(&scene.cast.admin, json!({ "endpointId": delivery(&scene, FAILED).await.0 }))
             };
             "an old version" => Reason("ETAG_MISMATCH"), |scene| {
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await })).header("if-match", "\"7\"")
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await })).header("if-match", "\"7\"")
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
         }

@@ -6,7 +6,7 @@ use super::{CHARGE, FakeGateway, REFUND, charge_of, pay, start_app_with};
 use crate::{
     cases::Scene,
     support::{Protocol, euro, eventually, receiver::Receiver, unique},
-    webhook::endpoint,
+    webhook::create_endpoint,
 };
 
 const TYPES: [&str; 6] = [
@@ -50,7 +50,7 @@ async fn endpoints_are_notified_once_of_each_outcome() {
         start_app_with(&gateway, &[("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_FIRST_WAIT", "1ms")]).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let receiver = Receiver::answering(&[204]).await;
-    endpoint(&scene, &receiver, &TYPES).await;
+    create_endpoint(&scene, &receiver, &TYPES).await;
 
     let payment = pay(&scene).await;
     let (payment, order) = (payment.id(), payment.text("/data/orderId"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::coverage::ReasonCoverage;
-use crate::webhook::endpoint;
+use crate::webhook::create_endpoint;
 use crate::{
     cases::{draft, nothing, order::order, ticket},
     support::{
@@ -92,7 +92,7 @@ async fn upstream_timeout() {
     let app = TestApp::start().await;
     let scene = crate::cases::Scene::new(&app).await;
     let receiver = Receiver::holding().await;
-    let (id, _) = endpoint(&scene, &receiver, &["orders.order.created"]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &["orders.order.created"]).await;
     scene.cast.admin.token().await;
     let test = |protocol| {
         scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", json!({ "endpointId": id }))

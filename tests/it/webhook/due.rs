@@ -9,7 +9,7 @@ use mainstay_kernel::{database::Connection, error::Error, events::Event, id::Acc
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::endpoint;
+use super::create_endpoint;
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, receiver::Receiver},
@@ -48,7 +48,7 @@ async fn delivery_state(app: &TestApp) -> (i64, i64, i64) {
 async fn a_delivery_that_two_workers_send_is_recorded_once() {
     let (app, scene) = start_app().await;
     let receiver = Receiver::holding().await;
-    endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let job = job(&app).await;
     let opened = async {
@@ -63,7 +63,7 @@ async fn a_delivery_that_two_workers_send_is_recorded_once() {
 async fn what_is_due_to_a_disabled_endpoint_is_given_up() {
     let (app, scene) = start_app().await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let disable = json!({ "endpointId": id, "endpoint": { "enabled": false } });
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.success();
@@ -76,9 +76,9 @@ async fn what_is_due_to_a_disabled_endpoint_is_given_up() {
 async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
     let (app, scene) = start_app().await;
     let (other, receiver) = (Scene::new(&app).await, Receiver::answering(&[204]).await);
-    endpoint(&scene, &receiver, &["support.ticket.created"]).await;
-    endpoint(&scene, &receiver, &["support.ticket.resolved"]).await;
-    endpoint(&other, &receiver, &["support.ticket.created"]).await;
+    create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    create_endpoint(&scene, &receiver, &["support.ticket.resolved"]).await;
+    create_endpoint(&other, &receiver, &["support.ticket.created"]).await;
     let event = |scene: &Scene, kind, version| {
         let account = AccountId(scene.cast.customer.as_user().account);
         Event::of_kind(kind, account, account.0, version)
