@@ -43,7 +43,7 @@ async fn delivery_state(app: &TestApp) -> (i64, i64, i64) {
     )
 }
 
-/// As after the lease of the first one's job has ended.
+/// As two do when the lease of the first one's job ends before the delivery does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_two_workers_send_is_recorded_once() {
     let (app, scene) = start_app().await;
@@ -51,11 +51,11 @@ async fn a_delivery_that_two_workers_send_is_recorded_once() {
     create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let job = job(&app).await;
-    let opened = async {
+    let open = async {
         receiver.wait_for(2).await;
         receiver.open();
     };
-    tokio::join!(deliver(&app, job), deliver(&app, job), opened);
+    tokio::join!(deliver(&app, job), deliver(&app, job), open);
     assert_eq!(delivery_state(&app).await, (2, 1, 1));
 }
 
@@ -89,17 +89,17 @@ async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
         event(&other, "support.ticket.created", 3),
     ];
     let now = app.app.clock.now();
-    let made = async move |connection: &mut Connection| publish(connection, &events, now).await;
-    app.app.database.transaction::<_, Error>(made).await.expect("published");
-    let got = "SELECT payload::json -> 'data' ->> 'version', kinds[1], account_id FROM webhook_deliveries
+    let transaction = async move |connection: &mut Connection| publish(connection, &events, now).await;
+    app.app.database.transaction::<_, Error>(transaction).await.expect("published");
+    let select = "SELECT payload::json -> 'data' ->> 'version', kinds[1], account_id FROM webhook_deliveries
                JOIN webhook_endpoints ON webhook_endpoints.id = endpoint_id ORDER BY 1";
-    let got: Vec<Vec<_>> =
-        app.database.sql(got).await.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+    let rows: Vec<Vec<_>> =
+        app.database.sql(select).await.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
     let row = |version: &str, kind: &str, scene: &Scene| vec![version.to_owned(), kind.to_owned(), scene.account()];
     let expected = [
         row("1", "support.ticket.created", &scene),
         row("2", "support.ticket.resolved", &scene),
         row("3", "support.ticket.created", &other),
     ];
-    assert_eq!(got, expected);
+    assert_eq!(rows, expected);
 }
