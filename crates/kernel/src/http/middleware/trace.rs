@@ -25,7 +25,7 @@ use crate::{
     telemetry::traces,
 };
 use body::Traced;
-use line::{Line, Outcome};
+use line::{Line, ResponseHead};
 use series::{Kind, Standard};
 
 /// A middleware that opens the span.
@@ -51,7 +51,7 @@ impl<S: Next> Middleware<Request, S> for Trace {
             span: span.clone(),
             bytes: 0,
             is_cut_off: false,
-            outcome: None,
+            response: None,
         };
         let response = span.in_scope(|| next.run(request));
         Box::pin(
@@ -114,7 +114,7 @@ fn finish(response: Response, mut line: Line) -> Response {
             exported.set_status(Status::error(""));
         }
     });
-    line.outcome = Some(Outcome { status, elapsed });
+    line.response = Some(ResponseHead { status, elapsed });
     let span = line.span.clone();
     response.map(|body| Body::new(Traced::new(body, span, line)))
 }
