@@ -5,8 +5,9 @@ use serde_json::json;
 use super::{
     Call, Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases,
     order::order,
+    unknown_id,
 };
 use crate::support::{Protocol, Response, euro, unique};
 
@@ -158,14 +159,14 @@ fn refunds() -> Vec<Case> {
                 refund(&scene, &payment, None)
             };
             "of a declined payment" => Reason("PAYMENT_NOT_CHARGED"), |scene| refund(&scene, &decline_payment(&scene).await, None);
-            "a negative amount" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &nothing(), Some(-1));
+            "a negative amount" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &unknown_id(), Some(-1));
             "without a key" => Reason("IDEMPOTENCY_KEY_MISSING"), |scene| {
-                Call { headers: Vec::new(), ..refund(&scene, &nothing(), None) }
+                Call { headers: Vec::new(), ..refund(&scene, &unknown_id(), None) }
             };
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| {
-                Call { who: scene.cast.customer.clone(), ..refund(&scene, &nothing(), None) }
+                Call { who: scene.cast.customer.clone(), ..refund(&scene, &unknown_id(), None) }
             };
-            "of an unknown payment" => Reason("NOT_FOUND"), |scene| refund(&scene, &nothing(), None);
+            "of an unknown payment" => Reason("NOT_FOUND"), |scene| refund(&scene, &unknown_id(), None);
         }
     }
 }

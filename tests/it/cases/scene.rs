@@ -139,7 +139,7 @@ pub(crate) fn draft() -> Value {
 }
 
 /// An id that no resource has.
-pub(crate) fn nothing() -> String {
+pub(crate) fn unknown_id() -> String {
     uuid::Uuid::parse_str(&unique()).expect("an id").to_string()
 }
 

@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     call, cases,
     file::{PNG, body},
-    nothing,
+    unknown_id,
 };
 use crate::support::Protocol;
 
@@ -31,7 +31,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 "ids": [scene.cast.colleague.as_user().id.to_string(), scene.cast.customer.as_user().id.to_string()],
             }));
             "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({
-                "ids": [scene.cast.customer.as_user().id.to_string(), nothing()],
+                "ids": [scene.cast.customer.as_user().id.to_string(), unknown_id()],
             }));
             "none" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "ids": [] }));
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({
@@ -41,7 +41,7 @@ pub(crate) fn cases() -> Vec<Case> {
         "UserService.GetUser" {
             "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.customer.as_user().id.to_string() }));
             "a colleague" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.colleague.as_user().id.to_string() }));
-            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": nothing() }));
+            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": unknown_id() }));
         }
         "UserService.UpdateUser" {
             "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({
@@ -99,7 +99,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "the role of a service" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
                 "userId": scene.cast.customer.as_user().id.to_string(), "role": "ROLE_SERVICE",
             }));
-            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": nothing(), "role": "ROLE_AGENT" }));
+            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": unknown_id(), "role": "ROLE_AGENT" }));
         }
     }
 }

@@ -15,9 +15,9 @@ fn body_text(mail: &Value) -> &str {
     mail["text"].as_str().expect("text")
 }
 
-fn mail_with_subject<'m>(mails: &'m [Value], start: &str) -> &'m Value {
-    let mail = mails.iter().find(|mail| header(mail, "subject").starts_with(start));
-    mail.unwrap_or_else(|| panic!("no {start}: {mails:#?}"))
+fn mail_with_subject<'m>(mails: &'m [Value], prefix: &str) -> &'m Value {
+    let mail = mails.iter().find(|mail| header(mail, "subject").starts_with(prefix));
+    mail.unwrap_or_else(|| panic!("no {prefix}: {mails:#?}"))
 }
 
 /// Has the customer read mail in German.
@@ -56,13 +56,13 @@ async fn an_order_is_confirmed_paid_and_refunded_in_german() {
 async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
     let (provider, app, scene) = start().await;
     create_subscription(&scene).await.success();
-    let fails = json!({
+    let failing = json!({
         "productId": create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_sandbox_renewal_declined",
     });
     scene
         .cast
         .customer
-        .keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", fails, &unique())
+        .keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", failing, &unique())
         .await
         .success();
     wait_for_mails(&app.database, SENT, 2).await;

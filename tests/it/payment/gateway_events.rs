@@ -9,7 +9,7 @@ use super::{
     start_app_with,
 };
 use crate::{
-    cases::{Scene, nothing, webhook::webhook_request},
+    cases::{Scene, unknown_id, webhook::webhook_request},
     support::{Protocol, TestApp, eventually, unique, webhook},
 };
 
@@ -146,7 +146,7 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
         ("another amount", success_event(&id, "pi_1", 449)),
         ("another currency", success_event(&id, "pi_1", 450).replace("eur", "usd")),
         ("no amount", success_event(&id, "pi_1", 450).replace("amount_received", "amount")),
-        ("a payment of nobody", success_event(&nothing(), "pi_1", 450)),
+        ("a payment of nobody", success_event(&unknown_id(), "pi_1", 450)),
         ("a payment that failed", success_event(&failed, "pi_1", 450)),
         ("no object", event("payment_intent.succeeded", json!(null))),
     ];

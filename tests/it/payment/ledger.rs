@@ -146,7 +146,7 @@ async fn a_check_finds_differences_from_the_gateway() {
     assert!(is_ok && output.contains("3 movements are booked, the gateway has 3"), "{output}");
 
     // A charge that only the gateway knows, and one that the gateway has twice.
-    let stranger = crate::cases::nothing();
+    let stranger = crate::cases::unknown_id();
     charge_past_the_app(&gateway, &stranger).await;
     charge_past_the_app(&gateway, &payment).await;
     let (is_ok, output) = check(&app, &gateway).await;
@@ -179,7 +179,7 @@ async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
     };
     check().await;
     assert_eq!(alerts("ledger_differs"), 0);
-    charge_past_the_app(&gateway, &crate::cases::nothing()).await;
+    charge_past_the_app(&gateway, &crate::cases::unknown_id()).await;
     check().await;
     assert!(alerts("ledger_differs") > 0);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 2);

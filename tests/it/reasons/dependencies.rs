@@ -7,7 +7,7 @@ use serde_json::json;
 use super::coverage::ReasonCoverage;
 use crate::webhook::create_endpoint;
 use crate::{
-    cases::{draft, nothing, order::order, ticket},
+    cases::{draft, order::order, ticket, unknown_id},
     support::{
         PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, people::Cast, receiver::Receiver,
         servers,
@@ -81,7 +81,7 @@ async fn client_closed_request() {
     let again = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request, "one").await.success();
     assert!(!again.is_replayed());
     cast.customer
-        .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": nothing() }))
+        .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": unknown_id() }))
         .await
         .failure("NOT_FOUND");
 }

@@ -146,7 +146,7 @@ async fn foreign_subscriptions_are_ignored() {
     create_subscription(&scene).await;
     for object in [
         json!({ "object": "subscription", "id": "sub_of_others", "metadata": {} }),
-        json!({ "object": "subscription", "id": "sub_of_others", "metadata": { "mainstay_subscription": crate::cases::nothing() } }),
+        json!({ "object": "subscription", "id": "sub_of_others", "metadata": { "mainstay_subscription": crate::cases::unknown_id() } }),
         json!({ "object": "invoice", "id": "in_of_others", "subscription": null }),
     ] {
         deliver(&scene, &event(UPDATED, &object)).await;

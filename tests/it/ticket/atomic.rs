@@ -45,7 +45,7 @@ async fn a_batch_is_all_or_nothing() {
     let account = cast.customer.as_user().account.to_string();
     let one = |account: &str| json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut tickets = vec![one(&account); 20];
-    tickets.push(one(&crate::cases::nothing()));
+    tickets.push(one(&crate::cases::unknown_id()));
     let request = json!({ "tickets": tickets });
     cast.agent.call(Protocol::Grpc, "TicketService.BatchCreateTickets", request).await.failure("NOT_FOUND");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);

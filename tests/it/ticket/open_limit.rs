@@ -81,7 +81,7 @@ async fn one_customer_does_not_wait_for_another() {
          SELECT id FROM users WHERE id = '{one}' FOR NO KEY UPDATE;
          INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, created_at, updated_at)
          VALUES ('{}', '{account}', '{one}', 'Slow', 'Slow', 1, 1, 2, 'General Inquiry', 'en', now(), now())",
-        crate::cases::nothing(),
+        crate::cases::unknown_id(),
     );
     locker.batch_execute(&create).await.expect("the slow create");
     let since = Instant::now();

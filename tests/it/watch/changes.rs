@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Reader, TICKETS, change_of, token};
 use crate::{
-    cases::{Scene, nothing, ticket},
+    cases::{Scene, ticket, unknown_id},
     support::{PROTOCOLS, Protocol, TestApp},
 };
 
@@ -43,7 +43,7 @@ async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
         reader.message().await;
         note(
             &scene,
-            &[("support.macro", nothing().as_str(), 1, true), ("support.ticket", resolved.as_str(), 1, false)],
+            &[("support.macro", unknown_id().as_str(), 1, true), ("support.ticket", resolved.as_str(), 1, false)],
         )
         .await;
         let changes = changes_until_now(&mut reader, &scene).await;
@@ -72,7 +72,7 @@ async fn all_changes_of_a_large_transaction_are_told() {
     let scene = Scene::new(&app).await;
     let mut there = Reader::open(&scene.cast.customer, Protocol::Grpc, TICKETS, "").await;
     let before: Value = there.message().await;
-    let gone: Vec<_> = (0..450).map(|_| nothing()).collect();
+    let gone: Vec<_> = (0..450).map(|_| unknown_id()).collect();
     let deletions: Vec<_> = gone.iter().map(|id| ("support.ticket", id.as_str(), 1, true)).collect();
     note(&scene, &deletions).await;
     let expected: Vec<_> = gone.iter().map(|id| (id.clone(), None)).collect();

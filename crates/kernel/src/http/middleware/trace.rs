@@ -26,9 +26,9 @@ use crate::{
 };
 use body::Traced;
 use line::{Line, ResponseHead};
-use series::{Kind, Standard};
+use series::{Kind, SemanticLabels};
 
-/// A middleware that opens the span.
+/// A middleware that opens the span, and writes the line at its end.
 #[derive(Debug, Clone)]
 pub struct Trace;
 
@@ -86,7 +86,7 @@ fn caller_trace(headers: &HeaderMap) -> Option<&str> {
     traceparent.filter(|text| traces::is_traceparent(text)).and_then(|text| text.get(3..35))
 }
 
-/// The part of a path that the log repeats.
+/// The maximum length of a path in the log.
 const MAX_PATH_CHARS: usize = 200;
 /// An id has 36 characters; what is longer may be a token.
 const MAX_SEGMENT_CHARS: usize = 64;
@@ -105,7 +105,7 @@ fn path_of(uri: &Uri) -> String {
 fn finish(response: Response, mut line: Line) -> Response {
     let status = protocol::status(&response);
     let elapsed = line.began.elapsed();
-    series::record(Kind { method: line.method(), status, standard: standard(&line, &response) }, elapsed);
+    series::record(Kind { method: line.method(), status, labels: semantic_labels(&line, &response) }, elapsed);
     traces::describe(&line.span, |exported| {
         exported.update_name(line.span_name());
         exported.set_attributes(line.attributes());
@@ -141,11 +141,11 @@ const GRPC_CODES: [&str; 17] = [
 ];
 
 /// The labels of a request's metrics under OpenTelemetry's semantic conventions.
-fn standard(line: &Line, response: &Response) -> Standard {
+fn semantic_labels(line: &Line, response: &Response) -> SemanticLabels {
     if line.protocol == "rest" {
-        return Standard::Http { verb: line.known_verb(), route: line.route.unwrap_or_default() };
+        return SemanticLabels::Http { verb: line.known_verb(), route: line.route.unwrap_or_default() };
     }
     let code = tonic::Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
     let code = GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN");
-    Standard::Rpc { method: line.rpc_method(), code }
+    SemanticLabels::Rpc { method: line.rpc_method(), code }
 }
