@@ -23,7 +23,7 @@
 //!                     comes out
 //! every method call
 //!   FindMethod        the policy, which everything further in reads
-//!   CatchPanic        a stream that panics ends with a status; within FindMethod, which the logs name it by
+//!   CatchPanic        a stream that panics ends with a status; within FindMethod, so that the logs name the method
 //!   BoundEndless      what has no policy and no deadline; outside of what reads them
 //!   LimitBody         before anything reads the body
 //!   Deadline          limits everything further in, authentication included
@@ -33,7 +33,7 @@
 //!   BoundWatch        a few watches of each principal, which end with its access and with the drain
 //!   ReadIdempotencyKey  last: only an admitted request may claim a key
 //!   MapTonicErrors    around tonic: its own errors get a reason
-//!   Consistency       of replicas, if there are any; innermost, because it must know what reached its method
+//!   Consistency       of reads from replicas, if there are any; innermost: it must know what reached its method
 //! ```
 
 pub mod auth;
@@ -153,7 +153,7 @@ pub fn stack(
         .service(router))
 }
 
-/// Notes whether a page is made while it is read: then it does not know its size.
+/// Marks a page that is made while it is read, and so does not know its size, as a stream.
 fn page(mut response: http::Response<axum::body::Body>) -> Response {
     if response.body().size_hint().exact().is_none() {
         response.extensions_mut().insert(extensions::IsStream);
