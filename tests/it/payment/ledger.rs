@@ -113,8 +113,8 @@ async fn the_database_refuses_an_inconsistent_ledger() {
         assert!(error.contains(cause), "{statement} failed for another reason than {cause}: {error}");
     }
     // The statements above differ from a good one only in what they try.
-    let is_ok = format!("BEGIN; {}; {succeed}; ROLLBACK", charge(&pending, 1, 2, "EUR", 450));
-    connect(&app.database.url).await.batch_execute(&is_ok).await.expect("a charge that is booked");
+    let booked = format!("BEGIN; {}; {succeed}; ROLLBACK", charge(&pending, 1, 2, "EUR", 450));
+    connect(&app.database.url).await.batch_execute(&booked).await.expect("a charge that is booked");
     let unbalanced = "SELECT count(*) FROM (SELECT FROM ledger_entries GROUP BY transaction_id
                       HAVING count(*) <> 2 OR sum(amount_minor) <> 0 OR count(DISTINCT currency) <> 1) AS wrong";
     assert_eq!(app.database.number(unbalanced).await, 0);

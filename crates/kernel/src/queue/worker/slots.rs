@@ -145,8 +145,8 @@ mod tests {
         let slots = Slots { lanes: vec![Arc::new(lane_slots)], wake: Arc::default() };
         let held = [slots.occupy("narrow"), slots.occupy("narrow")];
         assert!(held.iter().all(Option::is_some));
-        assert!(slots.occupy("narrow").is_none() && slots.room().iter().all(|room| room.slots == 0));
+        assert!(slots.occupy("narrow").is_none() && slots.free().iter().all(|lane| lane.count == 0));
         drop(held);
-        assert_eq!(slots.room().iter().map(|room| room.slots).sum::<usize>(), 2);
+        assert_eq!(slots.free().iter().map(|lane| lane.count).sum::<usize>(), 2);
     }
 }
