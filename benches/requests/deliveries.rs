@@ -35,7 +35,7 @@ const ENDPOINTS: usize = 16;
 const EVENT: &str = "support.ticket.created";
 /// Tickets that are created by one request.
 const BATCH: usize = 100;
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(5);
 
 /// What has arrived.
@@ -124,7 +124,7 @@ async fn deliver(world: &World, options: &Options, received: &Received) -> anyho
     let (before, all) = (received.count(), (options.announced_tickets() * ENDPOINTS) as u64);
     let (worker, started) = (world.worker(options.pool as usize)?, Instant::now());
     while received.count() == before {
-        anyhow::ensure!(started.elapsed() < PATIENCE, "the webhooks do not arrive");
+        anyhow::ensure!(started.elapsed() < TIMEOUT, "the webhooks do not arrive");
         tokio::time::sleep(POLL).await;
     }
     let (began, first, cpu) = (Instant::now(), received.count() - before, worker.cpu());
@@ -144,7 +144,7 @@ async fn deliver(world: &World, options: &Options, received: &Received) -> anyho
 async fn wait_until_none(world: &World, rows: &str) -> anyhow::Result<()> {
     let began = Instant::now();
     while world.sql.query_one(&format!("SELECT EXISTS (SELECT {rows})"), &[]).await?.get(0) {
-        anyhow::ensure!(began.elapsed() < PATIENCE, "there are rows {rows}");
+        anyhow::ensure!(began.elapsed() < TIMEOUT, "there are rows {rows}");
         tokio::time::sleep(POLL).await;
     }
     Ok(())

@@ -29,7 +29,7 @@ use crate::{
 const PIECE: usize = 256 << 10;
 /// Rows of the first import, which is not measured: the worker has to start.
 const WARM_UP: usize = 100;
-const PATIENCE: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(10);
 /// Operations of this state and those above have ended.
 const SUCCEEDED: i16 = 3;
@@ -70,7 +70,7 @@ async fn import(world: &World, worker: &Server, rows: usize, label: &str) -> any
     let operation = TicketServiceClient::new(channel).import_tickets(request).await?.into_inner().data;
     let id: Uuid = operation.context("no operation")?.id.parse()?;
     let (state, created) = loop {
-        anyhow::ensure!(began.elapsed() < PATIENCE, "the import does not end");
+        anyhow::ensure!(began.elapsed() < TIMEOUT, "the import does not end");
         tokio::time::sleep(POLL).await;
         let row = world.sql.query_one("SELECT state, rows_created FROM operations WHERE id = $1", &[&id]).await?;
         let (state, created): (i16, i64) = (row.get(0), row.get(1));

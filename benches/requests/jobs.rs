@@ -17,7 +17,7 @@ const WATCHED: i64 = 20;
 /// Jobs that must remain in the end, so that the worker never ran out of them.
 const SPARE: i64 = 1000;
 
-/// The result.
+/// How fast a worker completes jobs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Jobs {
     pub(crate) places: usize,
@@ -100,9 +100,9 @@ async fn script(world: &World) -> anyhow::Result<String> {
     let event = event.flat_map(|statement| statement.parameter(1)).find_map(|text| text.parse::<Uuid>().ok());
     let end = cycle.last().context("a job ends")?;
     let (id, lease) = end.parameter(1).zip(end.parameter(2)).context("a job has an id and a lease")?;
-    let mut script = format!("{}\n\\gset job_\n", cycle[0].same());
+    let mut script = format!("{}\n\\gset job_\n", cycle[0].as_recorded());
     for statement in &cycle[1..] {
-        script.push_str(&statement.replaced(|text| match text.parse::<Uuid>() {
+        script.push_str(&statement.with_replacements(|text| match text.parse::<Uuid>() {
             Ok(id) if Some(id) == event => Some("(:job_payload::json ->> 'event')::uuid".to_owned()),
             _ if text == id => Some("ARRAY[:job_id::bigint]".to_owned()),
             _ if text == lease => Some("ARRAY[:job_lease::uuid]".to_owned()),

@@ -1,4 +1,5 @@
-//! Goodput under overload: many callers, each with a connection of its own, who repeat at once whatever is answered.
+//! Goodput under overload: many callers, each with a connection of its own, who send their next request as soon as the
+//! last one is answered, even if it was refused.
 
 use std::{
     sync::{
@@ -23,14 +24,14 @@ use crate::{
 
 pub(crate) const OPERATIONS: [Operation; 2] = [Operation::Get, Operation::Create];
 
-/// As long as a request waits before the server refuses it: before that, none is refused.
+/// The server refuses a request only after it has waited this long, so none is refused before.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// The connections that are opened at once.
 const CONNECT_CONCURRENCY: usize = 64;
 /// How often the memory is read.
-const EVERY: Duration = Duration::from_millis(100);
+const MEMORY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The result.
+/// How an operation fared under overload.
 #[derive(Debug)]
 pub(crate) struct Overload {
     /// Successes per second, beside the peak of the same run.
@@ -55,76 +56,78 @@ pub(crate) struct Memory {
     pub(crate) before: f64,
     /// With the connections, before their first request.
     pub(crate) connected: f64,
-    /// The most during the overload.
-    pub(crate) most: f64,
+    /// The maximum during the overload.
+    pub(crate) max: f64,
 }
 
-/// What became of the requests so far.
+/// The outcomes of the requests so far.
 #[derive(Debug)]
-struct Answers {
-    good: AtomicU64,
+struct Outcomes {
+    succeeded: AtomicU64,
     refused: AtomicU64,
     latency: Mutex<Histogram<u64>>,
     is_over: AtomicBool,
 }
 
-impl Answers {
+impl Outcomes {
     fn new() -> anyhow::Result<Self> {
         let latency = Mutex::new(Histogram::new(3)?);
-        Ok(Self { good: AtomicU64::new(0), refused: AtomicU64::new(0), latency, is_over: AtomicBool::new(false) })
+        Ok(Self { succeeded: AtomicU64::new(0), refused: AtomicU64::new(0), latency, is_over: AtomicBool::new(false) })
     }
 
+    /// The successes and the refusals.
     fn counts(&self) -> [f64; 2] {
-        [&self.good, &self.refused].map(|count| count.load(Ordering::Relaxed) as f64)
+        [&self.succeeded, &self.refused].map(|count| count.load(Ordering::Relaxed) as f64)
     }
 
-    fn succeeded(&self, latency: Duration) {
-        self.good.fetch_add(1, Ordering::Relaxed);
+    fn record_success(&self, latency: Duration) {
+        self.succeeded.fetch_add(1, Ordering::Relaxed);
         let mut latencies = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
         latencies.record(latency.as_micros() as u64).expect("it grows with its values");
     }
 
-    /// Forgets the latencies so far, and returns them.
-    fn latencies(&self) -> anyhow::Result<Histogram<u64>> {
+    /// Returns the latencies so far, and begins anew.
+    fn take_latencies(&self) -> anyhow::Result<Histogram<u64>> {
         let mut latencies = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::replace(&mut *latencies, Histogram::new(3)?))
     }
 }
 
-/// Measures an operation over REST. The peak is the higher rate of two numbers of callers that do not overload the server,
-/// one before and one after.
+/// Measures an operation over REST. The peak is the higher rate of two numbers of callers that do not overload the
+/// server, one before and one after.
 pub(crate) async fn run(world: &World, options: &Options, operation: Operation) -> anyhow::Result<Overload> {
     let (few, some) = (options.concurrency(), 4 * options.concurrency());
-    let before = calm(world, options, operation, few).await?;
+    let before = rate_without_overload(world, options, operation, few).await?;
     let memory = world.server.memory_mib();
     let callers = connect(world, options.callers()).await?;
     let connected = world.server.memory_mib();
-    let answers = Arc::new(Answers::new()?);
-    let calling = callers.into_iter().enumerate().map(|(number, caller)| {
+    let outcomes = Arc::new(Outcomes::new()?);
+    let tasks = callers.into_iter().enumerate().map(|(number, caller)| {
         let target = world.target.clone();
-        tokio::spawn(call(caller, target, operation, number * STRIDE, answers.clone()))
+        tokio::spawn(call(caller, target, operation, number * STRIDE, outcomes.clone()))
     });
-    let calling: Vec<_> = calling.collect();
+    let tasks: Vec<_> = tasks.collect();
     tokio::time::sleep(WARM_UP).await;
-    answers.latencies()?;
-    let (mut served, mut most, mut refused, began) = (Vec::new(), connected, 0.0, Instant::now());
+    outcomes.take_latencies()?;
+    let (mut served, mut max, mut refused, start) = (Vec::new(), connected, 0.0, Instant::now());
     for _ in 0..options.rounds() {
-        let (began, cpu, [good_before, refused_before]) = (Instant::now(), world.server.cpu(), answers.counts());
-        while began.elapsed() < options.round() {
-            tokio::time::sleep(EVERY).await;
-            most = most.zip(world.server.memory_mib()).map(|(most, now)| most.max(now));
+        let (round_start, cpu, [succeeded_before, refused_before]) =
+            (Instant::now(), world.server.cpu(), outcomes.counts());
+        while round_start.elapsed() < options.round() {
+            tokio::time::sleep(MEMORY_INTERVAL).await;
+            max = max.zip(world.server.memory_mib()).map(|(max, now)| max.max(now));
         }
-        let (wall, [good_after, refused_after]) = (began.elapsed(), answers.counts());
+        let (wall, [succeeded_after, refused_after]) = (round_start.elapsed(), outcomes.counts());
         let cpu = world.server.cpu().zip(cpu).map(|(after, before)| after - before);
-        served.push(Rate { count: good_after - good_before, wall, cpu });
+        served.push(Rate { count: succeeded_after - succeeded_before, wall, cpu });
         refused += refused_after - refused_before;
     }
-    let (wall, latency) = (began.elapsed(), answers.latencies()?);
-    answers.is_over.store(true, Ordering::Relaxed);
-    for ended in try_join_all(calling).await? {
-        ended?;
+    let (wall, latency) = (start.elapsed(), outcomes.take_latencies()?);
+    outcomes.is_over.store(true, Ordering::Relaxed);
+    for result in try_join_all(tasks).await? {
+        result?;
     }
-    let after = calm(world, options, operation, some).await?;
+    let after = rate_without_overload(world, options, operation, some).await?;
     let (peak, callers) = if before.per_second() > after.per_second() { (before, few) } else { (after, some) };
     let goodput = Comparison {
         name: format!("{}, {} callers", operation.name(), options.callers()),
@@ -132,12 +135,17 @@ pub(crate) async fn run(world: &World, options: &Options, operation: Operation) 
         alone: vec![peak; served.len()],
         served,
     };
-    let memory = memory.zip(connected).zip(most);
-    let memory = memory.map(|((before, connected), most)| Memory { before, connected, most });
+    let memory = memory.zip(connected).zip(max);
+    let memory = memory.map(|((before, connected), max)| Memory { before, connected, max });
     Ok(Overload { goodput, refused_per_second: refused / wall.as_secs_f64(), latency, memory })
 }
 
-async fn calm(world: &World, options: &Options, operation: Operation, callers: usize) -> anyhow::Result<Rate> {
+async fn rate_without_overload(
+    world: &World,
+    options: &Options,
+    operation: Operation,
+    callers: usize,
+) -> anyhow::Result<Rate> {
     let clients = vec![Contender::Rest1.client(world).await?; callers];
     let cpu = world.server.cpu();
     let mut measurement = load::run(&clients, &world.target, operation, options.round()).await?;
@@ -160,17 +168,17 @@ async fn call(
     target: Target,
     operation: Operation,
     first: usize,
-    answers: Arc<Answers>,
+    outcomes: Arc<Outcomes>,
 ) -> anyhow::Result<()> {
     for number in first.. {
-        if answers.is_over.load(Ordering::Relaxed) {
+        if outcomes.is_over.load(Ordering::Relaxed) {
             break;
         }
         let sent = Instant::now();
         match caller.call(&target, operation, number).await {
-            Ok(()) => answers.succeeded(sent.elapsed()),
+            Ok(()) => outcomes.record_success(sent.elapsed()),
             Err(error) if error.is::<Overloaded>() => {
-                answers.refused.fetch_add(1, Ordering::Relaxed);
+                outcomes.refused.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => return Err(error),
         }

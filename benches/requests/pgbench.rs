@@ -59,7 +59,7 @@ pub(crate) async fn scripts(world: &World, options: &Options, operation: Operati
         }
         Operation::List | Operation::FarPage | Operation::ChargeAgain => vec![join(&Statement::same)],
         Operation::Create | Operation::Charge | Operation::Receive => {
-            let script = join(&|statement| statement.anew(&world.kept));
+            let script = join(&|statement| statement.for_another_run(&world.kept));
             vec![format!("\\set run :run + 1\n{script}")]
         }
         Operation::SignIn | Operation::GetPost | Operation::ListPosts => {
@@ -87,7 +87,7 @@ pub(crate) async fn run(world: &World, options: &Options, scripts: &Scripts, len
         command.arg("--file").arg(path);
     }
     let output = command.arg(world.postgres.url()).stdin(Stdio::null()).output().await.context("running pgbench")?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     let warned = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(
         output.status.success() && !warned.contains("aborted"),
@@ -95,8 +95,10 @@ pub(crate) async fn run(world: &World, options: &Options, scripts: &Scripts, len
         warned.lines().next().unwrap_or_default()
     );
     let number = |label: &str| -> anyhow::Result<f64> {
-        let line =
-            said.lines().find_map(|line| line.strip_prefix(label)).with_context(|| format!("no {label}in {said}"))?;
+        let line = stdout
+            .lines()
+            .find_map(|line| line.strip_prefix(label))
+            .with_context(|| format!("no {label}in {stdout}"))?;
         Ok(line.split_whitespace().next().context("a number")?.parse()?)
     };
     Ok(Alone { per_second: number("tps = ")?, mean_ms: number("latency average = ")? })

@@ -32,16 +32,16 @@ struct Line {
 
 /// The application name of the recorder's own connection.
 pub(crate) const APPLICATION: &str = "bench";
-/// Those of the connections that run the statements of requests and jobs. The log's own are not among them: it is written
-/// by the second, whatever is asked.
-const SERVERS: [&str; 2] = ["mainstay", "mainstay-shared"];
+/// Those of the server's connections that run the statements of requests and jobs. The connection that stores the log
+/// is not among them: it writes every second, whatever is requested.
+const SERVER_APPLICATIONS: [&str; 2] = ["mainstay", "mainstay-shared"];
 const BEGIN: &str = "SELECT 'the recording begins'";
 const END: &str = "SELECT 'the recording ends'";
 /// The longest wait for the log: Postgres writes it slightly after it reports a statement as done.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Records the statements of `request`, which runs while the server is otherwise idle. Sends one request first, because
-/// the first request of a kind also prepares statements.
+/// Records the statements of `request`, which runs while the server is otherwise idle. Sends two requests before: the
+/// first one of a kind also prepares statements, and only after the reload do the server's sessions log theirs.
 pub(crate) async fn record(
     sql: &Client,
     mut request: impl AsyncFnMut() -> anyhow::Result<()>,
@@ -60,8 +60,10 @@ pub(crate) async fn record(
     sql.batch_execute("ALTER SYSTEM RESET log_statement").await?;
     sql.batch_execute("SELECT pg_reload_conf()").await?;
     let lines = lines(sql).await?;
-    let statements =
-        lines.iter().filter(|line| SERVERS.contains(&line.application_name.as_str())).filter_map(Statement::read);
+    let statements = lines
+        .iter()
+        .filter(|line| SERVER_APPLICATIONS.contains(&line.application_name.as_str()))
+        .filter_map(Statement::read);
     let statements: Vec<_> = statements.collect();
     anyhow::ensure!(!statements.is_empty(), "the request sent no statements to Postgres");
     Ok(statements)
@@ -69,16 +71,16 @@ pub(crate) async fn record(
 
 /// The lines between the marks of the last recording.
 async fn lines(sql: &Client) -> anyhow::Result<Vec<Line>> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     loop {
         let log = sql.query_one("SELECT pg_read_file(pg_current_logfile('jsonlog'))", &[]).await?.get::<_, String>(0);
-        let mark = |mark: &str| log.rfind(mark).map(|at| log[at..].find('\n').map_or(log.len(), |end| at + end + 1));
-        if let (Some(begin), Some(end)) = (mark(BEGIN), log.rfind(END))
+        let after = |mark: &str| log.rfind(mark).map(|at| log[at..].find('\n').map_or(log.len(), |end| at + end + 1));
+        if let (Some(begin), Some(end)) = (after(BEGIN), log.rfind(END))
             && begin < end
         {
             let line = |line: &str| serde_json::from_str(line).with_context(|| line.to_owned());
             let mut between: Vec<_> = log[begin..end].lines().collect();
-            // The line of the mark itself.
+            // The beginning of the line of the mark itself.
             between.pop();
             return between.into_iter().map(line).collect();
         }
@@ -89,8 +91,8 @@ async fn lines(sql: &Client) -> anyhow::Result<Vec<Line>> {
 
 impl Statement {
     fn read(line: &Line) -> Option<Self> {
-        let (how, sql) = line.message.split_once(": ")?;
-        if how != "statement" && !how.starts_with("execute ") {
+        let (kind, sql) = line.message.split_once(": ")?;
+        if kind != "statement" && !kind.starts_with("execute ") {
             return None;
         }
         let at = DateTime::parse_from_str(&line.timestamp.replace("UTC", "+0000"), "%Y-%m-%d %H:%M:%S%.3f %z").ok()?;
@@ -123,18 +125,18 @@ impl Statement {
     }
 
     /// The statement as recorded.
-    pub(crate) fn same(&self) -> String {
+    pub(crate) fn as_recorded(&self) -> String {
         self.render(literal)
     }
 
     /// The statement as recorded, except for the parameters that `replace` substitutes.
-    pub(crate) fn replaced(&self, replace: impl Fn(&str) -> Option<String>) -> String {
+    pub(crate) fn with_replacements(&self, replace: impl Fn(&str) -> Option<String>) -> String {
         self.render(|text| replace(text).unwrap_or_else(|| literal(text)))
     }
 
     /// The statement for the run `:run` of the client `:client_id`. It replaces the values that the recorded request
     /// created: ids, except those in `kept`; keys of 32 bytes; lock numbers; and times, relative to the statement's time.
-    pub(crate) fn anew(&self, kept: &[Uuid]) -> String {
+    pub(crate) fn for_another_run(&self, kept: &[Uuid]) -> String {
         self.render(|text| {
             let lock = text.parse::<i64>().ok().filter(|number| number.unsigned_abs() > 1 << 48);
             if let Some(lock) = lock {
@@ -161,11 +163,11 @@ impl Statement {
 /// A text as an expression in which every id is replaced by its copy.
 fn copied(text: &str, kept: &[Uuid]) -> String {
     // Other types than text need a cast, because an expression is not a literal.
-    let id = |text: &str| [36, 32].contains(&text.len()) && Uuid::try_parse(text).is_ok();
+    let is_id = |text: &str| [36, 32].contains(&text.len()) && Uuid::try_parse(text).is_ok();
     let array = text.strip_prefix('{').and_then(|ids| ids.strip_suffix('}'));
     let of_type = match array {
-        Some(ids) if ids.split(',').all(id) => "::uuid[]",
-        None if id(text) => "::uuid",
+        Some(ids) if ids.split(',').all(is_id) => "::uuid[]",
+        None if is_id(text) => "::uuid",
         _ => "",
     };
     let (mut parts, mut literal_from, mut at) = (Vec::new(), 0, 0);
@@ -196,9 +198,9 @@ fn copied(text: &str, kept: &[Uuid]) -> String {
 
 /// A text as a literal. pgbench interprets a colon as a variable, even inside quotes.
 fn literal(text: &str) -> String {
-    let plain = !text.contains(['\\', ':']);
+    let is_plain = !text.contains(['\\', ':']);
     let quoted = text.replace('\\', "\\\\").replace('\'', "''").replace(':', "\\x3A");
-    if plain { format!("'{quoted}'") } else { format!("E'{quoted}'") }
+    if is_plain { format!("'{quoted}'") } else { format!("E'{quoted}'") }
 }
 
 /// Parses `parameters: $1 = 'it''s', $2 = NULL`; the texts may contain anything.

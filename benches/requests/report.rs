@@ -181,7 +181,7 @@ impl Report {
                 "name": overload.goodput.name, "refusedPerSecond": overload.refused_per_second,
                 "p50Ms": overload.quantile_ms(0.5), "p99Ms": overload.quantile_ms(0.99),
                 "serverMib": overload.memory.map(|memory| {
-                    json!({"before": memory.before, "connected": memory.connected, "most": memory.most})
+                    json!({"before": memory.before, "connected": memory.connected, "most": memory.max})
                 }),
             })
         });
@@ -270,7 +270,7 @@ fn comparison_row(comparison: &Comparison) -> String {
 
 fn overload_row(overload: &Overload) -> String {
     let memory = overload.memory.map_or("- | - | -".to_owned(), |memory| {
-        format!("{:.0} | {:.0} | {:.0}", memory.before, memory.connected, memory.most)
+        format!("{:.0} | {:.0} | {:.0}", memory.before, memory.connected, memory.max)
     });
     let (name, refused) = (&overload.goodput.name, overload.refused_per_second);
     let (p50, p99) = (overload.quantile_ms(0.5), overload.quantile_ms(0.99));

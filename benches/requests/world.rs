@@ -176,8 +176,8 @@ fn peer(postgres: &Postgres, redis: &Redis, options: &Options, token: &str, port
 /// Runs a command of the server binary to completion.
 async fn once(command: &mut Command) -> anyhow::Result<()> {
     let output = command.output().await.context("running mainstay")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "{:?} failed: {said}", command.as_std());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "{:?} failed: {stderr}", command.as_std());
     Ok(())
 }
 

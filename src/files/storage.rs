@@ -108,7 +108,7 @@ impl Storage {
         let (name, verdict, result) = traced(call, failure, attempt).await;
         admitted.settle(verdict);
         match verdict {
-            Verdict::Alive if name == "ok" && operation != SIGN_URL => alert::accepted(PROVIDER),
+            Verdict::Alive if name == "ok" && operation != SIGN_URL => alert::credentials_accepted(PROVIDER),
             Verdict::Unavailable => self.probe(),
             Verdict::Alive | Verdict::Unknown => {}
         }

@@ -48,24 +48,24 @@ fn rng() -> impl rand::Rng {
 /// A value that changes, and knows when each version was replaced.
 #[derive(Debug, Clone, Default)]
 struct Source {
-    replaced: Arc<Mutex<Vec<Instant>>>,
+    replaced_at: Arc<Mutex<Vec<Instant>>>,
     reads: Arc<AtomicUsize>,
     is_unavailable: Arc<AtomicBool>,
-    slowest: Duration,
+    max_delay: Duration,
 }
 
 impl Source {
-    fn slow(slowest: Duration) -> Self {
-        Self { slowest, ..Self::default() }
+    fn slow(max_delay: Duration) -> Self {
+        Self { max_delay, ..Self::default() }
     }
 
     fn version(&self) -> i64 {
-        i64::try_from(self.replaced.lock().expect("it never panics").len()).expect("a few") + 1
+        i64::try_from(self.replaced_at.lock().expect("it never panics").len()).expect("a few") + 1
     }
 
     /// Changes the value, and returns its version.
     fn change(&self) -> i64 {
-        self.replaced.lock().expect("it never panics").push(Instant::now());
+        self.replaced_at.lock().expect("it never panics").push(Instant::now());
         self.version()
     }
 
@@ -78,11 +78,11 @@ impl Source {
             Box::pin(async move {
                 source.reads.fetch_add(1, Relaxed);
                 if source.is_unavailable.load(Relaxed) {
-                    return Err(Error::unavailable(anyhow::anyhow!("the source is away")));
+                    return Err(Error::unavailable(anyhow::anyhow!("the source is unavailable")));
                 }
                 let version = source.version();
                 // What was read may be replaced before it is given back.
-                let wait = source.slowest.mul_f64(rng().random_range(0.0..1.0));
+                let wait = source.max_delay.mul_f64(rng().random_range(0.0..1.0));
                 sleep(wait).await;
                 Ok(LoadedValue { value: Some(version), version })
             })
@@ -95,9 +95,9 @@ impl Source {
 
     /// How long before `at` a version was replaced.
     fn staleness(&self, version: i64, at: Instant) -> Duration {
-        let replaced = self.replaced.lock().expect("it never panics");
+        let replaced_at = self.replaced_at.lock().expect("it never panics");
         let index = usize::try_from(version).expect("a version") - 1;
-        replaced.get(index).map_or(Duration::ZERO, |replaced| at.saturating_duration_since(*replaced))
+        replaced_at.get(index).map_or(Duration::ZERO, |replaced_at| at.saturating_duration_since(*replaced_at))
     }
 }
 
@@ -205,7 +205,6 @@ async fn nobody_reads_what_was_replaced_longer_ago_than_the_promise() {
 async fn a_lost_notice_is_made_up_for_within_the_recheck() {
     let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
     let caches = processes(&redis.url()).await;
-    // Of another name: they share no notices, but the values and floors in Redis.
     let regions = caches.clone().map(|cache| cache.region::<i64>("test.values", 100 * RECHECK));
     let source = Source::default();
     for region in &regions {
@@ -219,7 +218,7 @@ async fn a_lost_notice_is_made_up_for_within_the_recheck() {
     let (tagged, _) = keys[0].split_once(":value:").expect("a value");
     let floor = format!("{tagged}:floor");
     redis::cmd("SET").arg(floor).arg(version).exec_async(&mut connection).await.expect("it is set");
-    assert_eq!(source.read(&regions[1]).await.expect("a value"), 1, "nobody has told it");
+    assert_eq!(source.read(&regions[1]).await.expect("a value"), 1, "the notice is lost");
     tokio::time::pause();
     tokio::time::advance(RECHECK).await;
     tokio::time::resume();
@@ -227,7 +226,7 @@ async fn a_lost_notice_is_made_up_for_within_the_recheck() {
 }
 
 #[tokio::test]
-async fn a_value_outlives_its_source_for_a_while_but_not_its_end() {
+async fn a_value_is_served_while_its_source_is_unavailable_unless_it_is_replaced() {
     let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
     let [cache, other] = processes(&redis.url()).await;
     let (region, other_region) = (cache.region::<i64>("test.values", TTL), other.region::<i64>("test.values", TTL));
@@ -246,7 +245,7 @@ async fn a_value_outlives_its_source_for_a_while_but_not_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_told_to_all_who_wait_and_not_kept() {
+async fn a_failure_reaches_all_who_wait_and_is_not_cached() {
     let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
     let [cache, _] = processes(&redis.url()).await;
     let region = cache.region::<i64>("test.values", TTL);
@@ -260,7 +259,7 @@ async fn a_failure_is_told_to_all_who_wait_and_not_kept() {
 }
 
 /// A load that invalidates the value before it ends: what was read is older than a change that is committed.
-fn outdated_meanwhile(
+fn outdated_load(
     cache: &Cache,
     region: &Region<i64>,
     end: fn(i64) -> Result<LoadedValue<i64>>,
@@ -287,13 +286,14 @@ async fn a_value_that_is_replaced_while_it_is_read_is_read_again() {
     let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
     let [cache, _] = processes(&redis.url()).await;
     let region = cache.region::<i64>("test.values", 100 * TTL);
-    let load = outdated_meanwhile(&cache, &region, |version| Ok(LoadedValue { value: Some(version), version }));
+    let load = outdated_load(&cache, &region, |version| Ok(LoadedValue { value: Some(version), version }));
     assert_eq!(region.get("one", "one", load).await.expect("a value"), Some(2));
 }
 
-/// An old value stands in for a source that is away. It hides no other error, and nothing that has been replaced by then.
+/// An old value stands in for a source that is unavailable. It hides no other error, and nothing that has been replaced
+/// by then.
 #[tokio::test]
-async fn only_a_source_that_is_away_is_stood_in_for_and_only_by_what_nobody_has_replaced() {
+async fn an_old_value_stands_in_only_for_an_unavailable_source_and_only_until_it_is_replaced() {
     let redis = RedisServer::start(RedisOptions::default()).await.expect("a Redis");
     let [cache, _] = processes(&redis.url()).await;
     let region = cache.region::<i64>("test.values", TTL);
@@ -301,6 +301,7 @@ async fn only_a_source_that_is_away_is_stood_in_for_and_only_by_what_nobody_has_
     sleep(TTL).await;
     let broken = || async { Err(Error::internal(anyhow::anyhow!("it is broken"))) };
     assert_eq!(reason(region.get("one", "one", broken).await), "INTERNAL_ERROR");
-    let away = outdated_meanwhile(&cache, &region, |_| Err(Error::unavailable(anyhow::anyhow!("it is away"))));
-    assert_eq!(reason(region.get("one", "one", away).await), "UNAVAILABLE");
+    let unavailable =
+        outdated_load(&cache, &region, |_| Err(Error::unavailable(anyhow::anyhow!("the source is unavailable"))));
+    assert_eq!(reason(region.get("one", "one", unavailable).await), "UNAVAILABLE");
 }

@@ -19,7 +19,7 @@ pub(crate) mod user;
 pub(crate) mod webhook;
 pub(crate) mod webhook_endpoint;
 
-pub(crate) use scene::{Call, Case, Expected, Scene, add_tickets, call, cases, draft, file, nothing, ticket};
+pub(crate) use scene::{Call, Case, Expected, Scene, add_tickets, call, cases, draft, file, ticket, unknown_id};
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {

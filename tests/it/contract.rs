@@ -1,6 +1,5 @@
 //! Project rules that are easy to forget, enforced by tests.
 
-mod answers;
 mod catalogue;
 mod layers;
 mod methods;
@@ -8,5 +7,6 @@ mod migrations;
 mod mutations;
 mod readme;
 mod release;
+mod responses;
 mod schema;
 mod texts;

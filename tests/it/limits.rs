@@ -4,6 +4,6 @@ mod cluster;
 mod exact;
 mod login;
 mod pair;
-mod redis_away;
+mod redis_unavailable;
 mod sentinel;
 mod slots;

@@ -22,9 +22,9 @@ async fn the_log_contains_no_secret() {
         let password = format!("secret {}", unique());
         let email = format!("{}@example.com", unique());
         cast.anonymous.call(protocol, "AuthService.Register", json!({ "email": email })).await.success();
-        let token = registration::token(&database, &email).await;
-        let who = json!({ "token": token, "password": password, "name": "Zoë" });
-        cast.anonymous.call(protocol, "AuthService.ConfirmRegistration", who).await.success();
+        let token = registration::create_token(&database, &email).await;
+        let confirmation = json!({ "token": token, "password": password, "name": "Zoë" });
+        cast.anonymous.call(protocol, "AuthService.ConfirmRegistration", confirmation).await.success();
         let wrong = format!("wrong {}", unique());
         cast.anonymous.call(protocol, "AuthService.Login", json!({ "email": email, "password": wrong })).await;
         let long = "p".repeat(129);
@@ -51,12 +51,12 @@ async fn the_log_contains_no_secret() {
     cast.service.call(Protocol::Grpc, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.success();
     cast.service.call(Protocol::Rest, "TicketService.ListTickets", json!({ "query": "not for logs" })).await.success();
     secrets.extend([service, "not for logs".to_owned()]);
-    sign_in(&server.endpoint, cast.agent.who()).await.success();
+    sign_in(&server.endpoint, cast.agent.as_user()).await.success();
 
     server.endpoint.get("/api/v1/nowhere?token=not-for-logs").await.failure("ROUTE_NOT_FOUND");
     secrets.push("not-for-logs".to_owned());
 
-    // Hashes and bodies as stored in the database.
+    // Hashes and keys as stored in the database.
     for statement in [
         "SELECT encode(scope_hash, 'hex') FROM idempotency_keys UNION SELECT encode(fingerprint, 'hex') FROM idempotency_keys",
         "SELECT encode(secret_hash, 'hex') FROM service_keys",
@@ -67,6 +67,7 @@ async fn the_log_contains_no_secret() {
         assert!(!found.is_empty(), "{statement}");
         secrets.extend(found.into_iter().filter_map(|row| row.into_iter().next().flatten()));
     }
+    // The body of each ticket.
     secrets.push("It burns.".to_owned());
 
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;

@@ -26,7 +26,7 @@ fn updates() -> Vec<(&'static Method, FieldDescriptor)> {
         }
     };
     let updates: Vec<_> = updates.map(with_patch).collect();
-    assert!(updates.len() > 4, "the test looks for the wrong words");
+    assert!(updates.len() > 4, "the test finds too few methods");
     updates
 }
 
@@ -50,8 +50,8 @@ async fn another_value(field: &FieldDescriptor, before: &Value, who: &Actor) -> 
     if field.is_list() { json!([value]) } else { value }
 }
 
-/// What a resource says but for its version.
-fn facts(mut resource: Value) -> Value {
+/// A resource without its version and the time of its last change.
+fn without_version(mut resource: Value) -> Value {
     if let Some(fields) = resource.as_object_mut() {
         fields.remove("version");
         fields.remove("updateTime");
@@ -59,8 +59,8 @@ fn facts(mut resource: Value) -> Value {
     resource
 }
 
-/// Returns what is wrong with a field of a patch.
-async fn fault(
+/// Patches a field of a resource; returns what is wrong, if anything is.
+async fn check_field(
     app: &TestApp,
     method: &Method,
     patch: &FieldDescriptor,
@@ -70,9 +70,9 @@ async fn fault(
     let scene = Scene::new(app).await;
     let call = (cases::good_case(&method.name).call)(scene).await;
     let mut target = call.request.clone();
-    let named = target.as_object_mut().expect("a message");
-    named.remove(patch.json_name());
-    named.remove("updateMask");
+    let fields = target.as_object_mut().expect("a message");
+    fields.remove(patch.json_name());
+    fields.remove("updateMask");
     let get = method.name.replace(".Update", ".Get");
     let read = async || call.who.call(protocol, &get, target.clone()).await.success().data().clone();
 
@@ -96,25 +96,26 @@ async fn fault(
     let after = read().await;
     // Some fields have no counterpart of their name in the resource; then something else must have changed.
     let is_set = after.get(name).is_none_or(|found| *found == value);
-    (!is_set || facts(after.clone()) == facts(before))
-        .then(|| format!("is taken with {value}, and then there is {after}"))
+    (!is_set || without_version(after.clone()) == without_version(before))
+        .then(|| format!("is accepted with {value}, and then the resource is {after}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_field_of_a_patch_changes_the_resource() {
     let app = TestApp::start().await;
-    let (mut found, mut count) = (Vec::new(), 0);
+    let (mut faults, mut count) = (Vec::new(), 0);
     for (method, patch) in updates() {
         let kind = patch.kind();
         let message = kind.as_message().expect("a patch is a message");
         for field in message.fields() {
             count += 1;
             for protocol in [Protocol::Grpc, Protocol::Rest] {
-                let fault = fault(&app, method, &patch, &field, protocol).await;
-                found.extend(fault.map(|fault| format!("{} over {protocol:?}: {} {fault}", method.name, field.name())));
+                let fault = check_field(&app, method, &patch, &field, protocol).await;
+                faults
+                    .extend(fault.map(|fault| format!("{} over {protocol:?}: {} {fault}", method.name, field.name())));
             }
         }
     }
     assert!(count > 20, "there are only {count} fields");
-    assert!(found.is_empty(), "{} of {count}:\n{}", found.len(), found.join("\n"));
+    assert!(faults.is_empty(), "{} of {count}:\n{}", faults.len(), faults.join("\n"));
 }

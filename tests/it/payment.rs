@@ -33,17 +33,17 @@ use crate::{
 const CHARGE: &str = "PaymentService.ChargePayment";
 const REFUND: &str = "RefundService.CreateRefund";
 
-/// Makes everything due that waits.
-pub(crate) const DUE: &str = "UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL;
+/// Makes due everything that waits for its next attempt.
+pub(crate) const MAKE_DUE: &str = "UPDATE jobs SET due_at = now() WHERE due_at > now() AND lease IS NULL;
     UPDATE payments SET due_at = now() WHERE due_at > now();
     UPDATE refunds SET due_at = now() WHERE due_at > now()";
 /// Counts the jobs, and the rows of which something is still to be done.
-pub(crate) const LEFT: &str =
+pub(crate) const UNFINISHED_WORK: &str =
     "SELECT (SELECT count(*) FROM jobs) + (SELECT count(*) FROM payments WHERE due_at IS NOT NULL)
     + (SELECT count(*) FROM refunds WHERE due_at IS NOT NULL)";
 
-/// Retries are too late to matter within a test.
-pub(crate) const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
+/// Puts retries off until after the test.
+pub(crate) const WITHOUT_RETRIES: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 
 /// Starts an app in this process that uses a gateway and runs jobs.
 pub(crate) async fn start_app(gateway: &FakeGateway) -> (TestApp, Scene) {
@@ -98,7 +98,7 @@ pub(crate) async fn call_until_final(
 }
 
 /// Creates a payment of 4.50 EUR that succeeds.
-async fn paid(scene: &Scene) -> Response {
+async fn pay(scene: &Scene) -> Response {
     let request = charge_of(scene).await;
     call_until_final(&scene.cast.customer, Protocol::Rest, CHARGE, &request, &crate::support::unique()).await.success()
 }

@@ -30,7 +30,7 @@ const CHARGE: &str = "PaymentService.ChargePayment";
 /// Sessions in Postgres, fewer than the server has connections.
 const SESSIONS: usize = 4;
 
-/// Starts a pooler as docs/scaling.md has it, and returns the way through it to a database.
+/// Starts a pooler as docs/scaling.md has it, and returns the URL of a database through it.
 async fn pooler(database: &TestDatabase) -> (PgBouncer, String) {
     let name = database.sql("SELECT current_database()").await[0][0].clone().expect("a name");
     let document = include_str!("../../docs/scaling.md").lines();
@@ -59,17 +59,17 @@ async fn connections(pooler: &PgBouncer, kind: &str) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_works_behind_a_pooler_by_transaction() {
+async fn a_server_works_behind_a_pooler_of_transactions() {
     let database = Arc::new(TestDatabase::new().await);
     let (pooler, url) = pooler(&database).await;
     let gateway = FakeGateway::start().await;
-    let own = [("DATABASE_URL", url.as_str()), ("DATABASE_POOL_SIZE", "12"), ("OPEN_TICKET_LIMIT", "1000")];
-    let server = payment::process(&database, &gateway, &own).await;
+    let variables = [("DATABASE_URL", url.as_str()), ("DATABASE_POOL_SIZE", "12"), ("OPEN_TICKET_LIMIT", "1000")];
+    let server = payment::process(&database, &gateway, &variables).await;
     let scene = Scene::at(&server, &database).await;
     let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
     customer.token().await;
 
-    // Transactions, shared connections and lists at once, under prepared statements all of them.
+    // Transactions, shared connections and lists at once, all with prepared statements.
     let callers = (0..9).map(|number| async move {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
         for _ in 0..10 {
@@ -100,14 +100,14 @@ async fn a_server_works_behind_a_pooler_by_transaction() {
     let imported = operation::wait_for_end(agent, &import).await;
     assert_eq!(imported["state"], "OPERATION_STATE_SUCCEEDED", "{imported}");
 
-    // Who gives up has the statement cancelled in the session that runs it, long before `statement_timeout`.
+    // When a caller gives up, its statement is cancelled in the session that runs it, long before `statement_timeout`.
     let ticket = scene.ticket().await;
     let holder = connect(&database.url).await;
     holder.batch_execute("BEGIN; SELECT FROM tickets FOR UPDATE").await.expect("locked");
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Later" } });
     let late = [("x-request-timeout", "500ms")];
-    let given_up = customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), &late).await;
-    given_up.failure("DEADLINE_EXCEEDED");
+    let timed_out = customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), &late).await;
+    timed_out.failure("DEADLINE_EXCEEDED");
     database.locks_waited_for(0).await;
     holder.batch_execute("ROLLBACK").await.expect("released");
     customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
@@ -214,11 +214,11 @@ async fn restarts_of_the_pooler_lose_and_double_nothing() {
 async fn nobody_migrates_through_a_pooler() {
     let database = TestDatabase::empty().await;
     let (_pooler, url) = pooler(&database).await;
-    let (migrated, output) = run(&["migrate"], &database, &[("DATABASE_URL", url.as_str())]).await;
-    assert!(!migrated && output.contains("leads through a pooler"), "{output}");
+    let (is_ok, output) = run(&["migrate"], &database, &[("DATABASE_URL", url.as_str())]).await;
+    assert!(!is_ok && output.contains("leads through a pooler"), "{output}");
     assert_eq!(database.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, 0);
-    let (migrated, output) = run(&["migrate"], &database, &[]).await;
-    assert!(migrated, "{output}");
-    let (checked, output) = run(&["ledger", "check"], &database, &[("DATABASE_URL", url.as_str())]).await;
-    assert!(checked, "{output}");
+    let (is_ok, output) = run(&["migrate"], &database, &[]).await;
+    assert!(is_ok, "{output}");
+    let (is_ok, output) = run(&["ledger", "check"], &database, &[("DATABASE_URL", url.as_str())]).await;
+    assert!(is_ok, "{output}");
 }

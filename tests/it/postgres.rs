@@ -46,10 +46,11 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             tokio::time::sleep(Duration::from_millis(500)).await;
             for number in 0..6 {
                 let since = Instant::now();
-                let away = cast.customer.call(PROTOCOLS[number % 2], "TicketService.GetTicket", request.clone()).await;
-                let away = away.failure("UNAVAILABLE");
+                let refused =
+                    cast.customer.call(PROTOCOLS[number % 2], "TicketService.GetTicket", request.clone()).await;
+                let refused = refused.failure("UNAVAILABLE");
                 assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
-                assert!(away.header("retry-after").is_some(), "{away:#?}");
+                assert!(refused.header("retry-after").is_some(), "{refused:#?}");
             }
             assert_eq!(server.endpoint.get("/readyz").await.status, 200);
             assert_eq!(server.endpoint.get("/livez").await.status, 200);

@@ -1,12 +1,12 @@
 //! Every reason in the catalogue occurs through every protocol: in a case of the table, which runs over all of them, or in a
 //! test of this folder, which says what it saw.
 
+mod coverage;
 mod dependencies;
 mod limits;
 mod requests;
 mod required_key;
 mod rules;
-mod seen;
 mod watches;
 
 use std::collections::BTreeSet;
@@ -17,10 +17,10 @@ use crate::{
     cases::{self, Expected},
     support::{PROTOCOLS, modules},
 };
-use seen::{GAPS, Gap};
+use coverage::{GAPS, Gap};
 
 /// Reasons that occur in a test of this folder, which is named after the reason.
-const HERE: [&str; 25] = [
+const TESTED_HERE: [&str; 25] = [
     "BUSINESS_RULE_VIOLATION",
     "CIRCUIT_OPEN",
     "CLIENT_CLOSED_REQUEST",
@@ -51,7 +51,7 @@ const HERE: [&str; 25] = [
 #[test]
 fn every_reason_of_the_catalogue_is_reached() {
     modules();
-    let mut reached: BTreeSet<_> = HERE.into_iter().collect();
+    let mut reached: BTreeSet<_> = TESTED_HERE.into_iter().collect();
     reached.extend(cases::all().into_iter().filter_map(|case| match case.expected {
         Expected::Reason(reason) => Some(reason),
         Expected::Status(_) => None,
@@ -72,7 +72,7 @@ fn every_reason_named_here_has_its_test() {
         include_str!("reasons/rules.rs"),
         include_str!("reasons/watches.rs"),
     ];
-    for reason in HERE {
+    for reason in TESTED_HERE {
         let name = format!("fn {}(", reason.to_lowercase());
         assert!(sources.iter().any(|source| source.contains(&name)), "there is no {name})");
         let unseen = GAPS.iter().any(|gap| gap.reason == reason && gap.protocols == PROTOCOLS);
@@ -80,6 +80,6 @@ fn every_reason_named_here_has_its_test() {
         assert!(unseen || sources.iter().any(|source| source.contains(&seen)), "nothing says where {reason} was seen");
     }
     for Gap { reason, .. } in GAPS {
-        assert!(HERE.contains(&reason), "{reason} has a gap and no test");
+        assert!(TESTED_HERE.contains(&reason), "{reason} has a gap and no test");
     }
 }

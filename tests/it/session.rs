@@ -13,15 +13,15 @@ use serde_json::json;
 
 use crate::support::{Actor, PROTOCOLS, Response, TestApp, actor::sign_in};
 
-/// Signs in the customer of `app`.
+/// Signs a user in.
 async fn new_session(app: &TestApp, who: &Actor) -> Response {
-    sign_in(&app.endpoint, who.who()).await.success()
+    sign_in(&app.endpoint, who.as_user()).await.success()
 }
 
-/// Refreshes with the refresh token of `pair` over the given protocol.
-async fn refresh(app: &TestApp, pair: &Response, protocol: usize) -> Response {
+/// Refreshes with the refresh token of `pair`, over gRPC and REST in turn.
+async fn refresh(app: &TestApp, pair: &Response, turn: usize) -> Response {
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-    Actor::anonymous(&app.endpoint).call(PROTOCOLS[protocol % 2], "AuthService.Refresh", request).await
+    Actor::anonymous(&app.endpoint).call(PROTOCOLS[turn % 2], "AuthService.Refresh", request).await
 }
 
 /// A caller with the access token of `pair`.

@@ -174,7 +174,7 @@ async fn each_method_runs_the_listed_number_of_statements() {
         for _ in 0..2 {
             let call = (case.call)(Scene::new(&app).await).await;
             // The lookup of a new token in Postgres happens once and is not part of the method's cost.
-            call.who.call(Protocol::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::nothing() })).await;
+            call.who.call(Protocol::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::unknown_id() })).await;
             let (answer, count) = count_statements(&proxy, call.send(Protocol::Grpc, case.method)).await;
             answer.success();
             counts.push(count);
@@ -221,7 +221,7 @@ async fn a_page_costs_the_same_whatever_its_length() {
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");
     let app = app.start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let one = json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut costs = Vec::new();
     // Fewer than the first page of an export, which is read in pages.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cases::{Scene, order::create_recurring_product, webhook::webhook_request},
-    payment::{LEFT, call_until_final, start_app},
+    payment::{UNFINISHED_WORK, call_until_final, start_app},
     support::{Protocol, Response, TestApp, TestDatabase, eventually, gateway::FakeGateway, unique, webhook},
 };
 
@@ -78,5 +78,5 @@ async fn deliver(scene: &Scene, body: &str) {
 
 /// Waits until nothing is left to do.
 async fn idle(app: &TestApp) {
-    eventually("nothing is left to do", async || app.database.number(LEFT).await == 0).await;
+    eventually("nothing is left to do", async || app.database.number(UNFINISHED_WORK).await == 0).await;
 }

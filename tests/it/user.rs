@@ -6,14 +6,14 @@ use serde_json::json;
 use crate::support::{Actor, PROTOCOLS, Protocol, TestApp, app::environment, database::connect, people, unique};
 
 fn role(who: &Actor, role: &str) -> serde_json::Value {
-    json!({ "userId": who.who().id.to_string(), "role": role })
+    json!({ "userId": who.as_user().id.to_string(), "role": role })
 }
 
 #[tokio::test]
 async fn a_patch_changes_what_it_names() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let id = cast.customer.who().id.to_string();
+    let id = cast.customer.as_user().id.to_string();
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let name = format!("Name {number}");
         let patch = json!({ "userId": id, "user": { "name": name } });
@@ -27,7 +27,7 @@ async fn a_patch_changes_what_it_names() {
         call(json!({ "userId": id, "user": {} })).await.failure("VALIDATION_FAILED");
         let cleared = json!({ "userId": id, "user": {}, "updateMask": "name" });
         call(cleared).await.failure("VALIDATION_FAILED");
-        let other = json!({ "userId": cast.colleague.who().id.to_string(), "user": { "name": "Not me" } });
+        let other = json!({ "userId": cast.colleague.as_user().id.to_string(), "user": { "name": "Not me" } });
         call(other).await.failure("NOT_FOUND");
     }
 }
@@ -101,13 +101,13 @@ async fn two_admins_cannot_depose_each_other() {
 async fn a_user_is_found_by_address() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let address = &cast.customer.who().email;
+    let address = &cast.customer.as_user().email;
     for protocol in PROTOCOLS {
         let found = async |request| {
             let found = cast.agent.call(protocol, "UserService.ListUsers", request).await.success();
             found.data().as_array().expect("a list").iter().map(|user| user["id"].clone()).collect::<Vec<_>>()
         };
-        let id = json!(cast.customer.who().id.to_string());
+        let id = json!(cast.customer.as_user().id.to_string());
         assert_eq!(found(json!({ "email": address.to_uppercase() })).await, [id]);
         assert!(found(json!({ "email": address, "roles": ["ROLE_AGENT"] })).await.is_empty());
         assert!(found(json!({ "email": "nobody@example.com" })).await.is_empty());

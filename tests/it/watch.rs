@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The longest wait for a message.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A stream of messages that is being read.
 pub(crate) enum Reader {
@@ -70,7 +70,7 @@ impl Reader {
 
     /// Waits for the next message, or the end.
     pub(crate) async fn next(&mut self) -> WatchEvent {
-        tokio::time::timeout(PATIENCE, self.read()).await.expect("a message in time")
+        tokio::time::timeout(TIMEOUT, self.read()).await.expect("a message in time")
     }
 
     async fn read(&mut self) -> WatchEvent {
@@ -201,7 +201,7 @@ async fn every_way_to_make_a_ticket_is_seen() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let mut reader = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let mut one = draft();
     one["accountId"] = account.clone().into();
     let batch = json!({ "tickets": [one.clone(), one] });

@@ -1,4 +1,4 @@
-//! Webhooks.
+//! Webhooks in both directions: events that providers deliver, and deliveries to endpoints.
 
 mod due;
 mod endpoints;
@@ -22,18 +22,18 @@ use crate::{
 };
 
 /// Starts an app that delivers to receivers on this machine, with short waits.
-async fn start_app(own: &[(&str, &str)]) -> TestApp {
+async fn start_app(variables: &[(&str, &str)]) -> TestApp {
     TestApp::builder()
         .set("WEBHOOK_ALLOW_PRIVATE", "true")
         .set("WEBHOOK_FIRST_WAIT", "1ms")
         .with_jobs()
-        .set_all(own.iter().copied())
+        .set_all(variables.iter().copied())
         .start()
         .await
 }
 
 /// Creates an endpoint and returns its id and secret.
-pub(crate) async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
+pub(crate) async fn create_endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
     let request = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
     let made =
         scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
@@ -44,9 +44,9 @@ pub(crate) async fn endpoint(scene: &Scene, receiver: &Receiver, types: &[&str])
 fn is_signed(delivery: &Delivery, secret: &str) -> bool {
     let secret = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").expect("a prefix")).expect("base64");
     let text = format!("{}.{}.{}", delivery.header("webhook-id"), delivery.header("webhook-timestamp"), delivery.body);
-    let made = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), text.as_bytes());
-    let wanted = format!("v1,{}", BASE64_STANDARD.encode(made));
-    delivery.header("webhook-signature").split(' ').any(|signature| signature == wanted)
+    let mac = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), text.as_bytes());
+    let expected = format!("v1,{}", BASE64_STANDARD.encode(mac));
+    delivery.header("webhook-signature").split(' ').any(|signature| signature == expected)
 }
 
 async fn list_deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
@@ -59,7 +59,7 @@ async fn list_deliveries(scene: &Scene, endpoint: &str) -> Vec<Value> {
 }
 
 /// Waits until the only delivery of an endpoint is in a state, and returns it with its attempts.
-async fn delivery_in_state(scene: &Scene, endpoint: &str, state: &str) -> Value {
+async fn wait_for_delivery(scene: &Scene, endpoint: &str, state: &str) -> Value {
     let since = Instant::now();
     loop {
         if let [delivery] = list_deliveries(scene, endpoint).await.as_slice()
@@ -80,7 +80,9 @@ async fn delivery_in_state(scene: &Scene, endpoint: &str, state: &str) -> Value 
     }
 }
 
-async fn status(scene: &Scene, endpoint: &str) -> Value {
+async fn endpoint_status(scene: &Scene, endpoint: &str) -> Value {
     let request = json!({ "endpointId": endpoint });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.success().data()["status"].clone()
+    let got =
+        scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", request).await.success();
+    got.data()["status"].clone()
 }

@@ -41,8 +41,8 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
         let done = server.database.autocommit(async move |connection| {
             let found = ticket::get(connection, Visibility::All, id, true).await?;
             ticket::get(connection, Visibility::Account(found.account), id, true).await?;
-            let said = comment::get(connection, id, comment, true).await?;
-            let key = Key { rank: None, time: said.created_at, id: said.id.0 };
+            let row = comment::get(connection, id, comment, true).await?;
+            let key = Key { rank: None, time: row.created_at, id: row.id.0 };
             for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {
                 comment::list(connection, id, start, 21, true).await?;
                 comment::activities(connection, id, start, 21).await?;

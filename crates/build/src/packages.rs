@@ -11,7 +11,7 @@ const FOREIGN: [&str; 2] = ["google", "buf"];
 /// prost has Rust types for these.
 pub(crate) const WELL_KNOWN: &str = "google.protobuf";
 
-/// What is known about Protobuf packages.
+/// Where the Rust types of Protobuf packages are, and which packages are validated.
 #[derive(Debug, Clone)]
 pub(crate) struct Packages {
     /// The Rust path below which the messages of this crate are nested like their packages.

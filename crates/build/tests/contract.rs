@@ -50,7 +50,7 @@ service VehicleService {
 "#;
 
 /// The directories of two crates' `.proto` files, and of the generated code.
-fn world(fleet: &str) -> TempDir {
+fn contract_dir(fleet: &str) -> TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let files = [
         ("fleet/fleet/v1/vehicle.proto", fleet),
@@ -84,7 +84,7 @@ fn read(dir: &TempDir, name: &str) -> String {
 
 #[test]
 fn messages_of_another_crate_are_named_and_not_generated() {
-    let dir = world(FLEET);
+    let dir = contract_dir(FLEET);
     compile(&dir).expect("it compiles");
     let contract = read(&dir, "contract.rs");
     assert!(
@@ -99,7 +99,7 @@ fn messages_of_another_crate_are_named_and_not_generated() {
 
 #[test]
 fn validation_names_the_other_crate_and_descends_into_its_messages() {
-    let dir = world(FLEET);
+    let dir = contract_dir(FLEET);
     compile(&dir).expect("it compiles");
     let validation = read(&dir, "validation.rs");
     assert!(validation.contains("use ::kernel::validate::{Path, Validate, Violations, check};"), "{validation}");
@@ -119,7 +119,7 @@ fn validation_names_the_other_crate_and_descends_into_its_messages() {
 
 #[test]
 fn one_descriptor_set_has_imports_comments_and_options() {
-    let dir = world(FLEET);
+    let dir = contract_dir(FLEET);
     compile(&dir).expect("it compiles");
     let bytes = fs::read(dir.path().join("out/descriptors.binpb")).expect("a descriptor set");
     let pool = DescriptorPool::decode(bytes.as_slice()).expect("a descriptor set");
@@ -135,7 +135,7 @@ fn one_descriptor_set_has_imports_comments_and_options() {
 
 #[test]
 fn an_import_without_a_rust_path_names_the_cure() {
-    let dir = world(FLEET);
+    let dir = contract_dir(FLEET);
     let error = contract(dir.path()).compile().expect_err("no Rust path").to_string();
     assert!(error.contains("fleet.v1.Vehicle.page") && error.contains(".extern_path(\"kernel.common.v1\""), "{error}");
 }
@@ -144,7 +144,7 @@ fn an_import_without_a_rust_path_names_the_cure() {
 fn a_rule_without_a_check_names_its_field() {
     let fleet =
         FLEET.replace("message Engine {", "message Engine { float power = 2 [(buf.validate.field).float.gt = 0];");
-    let error = compile(&world(&fleet)).expect_err("no check for floats").to_string();
+    let error = compile(&contract_dir(&fleet)).expect_err("no check for floats").to_string();
     assert!(error.starts_with("fleet.v1.Vehicle.Engine.power: float rules"), "{error}");
 }
 
@@ -154,25 +154,35 @@ fn a_pattern_is_checked_and_compiles() {
         let rules = format!("{{ max_len: 20 pattern: \"{pattern}\" }}");
         FLEET.replace(".string.max_len = 20", &format!(".string = {rules}"))
     };
-    let dir = world(&with("^[A-Z]$"));
+    let dir = contract_dir(&with("^[A-Z]$"));
     compile(&dir).expect("it compiles");
     let validation = read(&dir, "validation.rs");
     assert!(validation.contains("check::Pattern::new(\"^[A-Z]$\")"), "{validation}");
     assert!(validation.contains("must match ^[A-Z]$"), "{validation}");
-    let error = compile(&world(&with("^[A-Z$"))).expect_err("no expression").to_string();
+    let error = compile(&contract_dir(&with("^[A-Z$"))).expect_err("no expression").to_string();
     assert!(error.starts_with("fleet.v1.Vehicle.name: the pattern is no regular expression"), "{error}");
+}
+
+#[test]
+fn the_message_for_an_enum_names_no_value_twice() {
+    let kind = "enum Kind { option allow_alias = true; KIND_UNSPECIFIED = 0; KIND_A = 1; KIND_B = 2; KIND_FIRST = 1; }";
+    let dir = contract_dir(&FLEET.replace("message Engine {", &format!("{kind} message Engine {{ Kind kind = 2;")));
+    compile(&dir).expect("it compiles");
+    let validation = read(&dir, "validation.rs");
+    let names = validation.split("must be one of KIND_").nth(1).and_then(|rest| rest.split('"').next());
+    assert_eq!(names.map(|names| names.split(", ").count()), Some(2), "{validation}");
 }
 
 #[test]
 fn a_fault_in_a_file_has_its_place() {
     let fleet = FLEET.replace("repeated kernel.common.v1.Order", "repeated kernel.common.v1.Ordr");
-    let error = compile(&world(&fleet)).expect_err("no such enum").to_string();
+    let error = compile(&contract_dir(&fleet)).expect_err("no such enum").to_string();
     assert!(error.contains("fleet/v1/vehicle.proto:") && error.contains("Ordr"), "{error}");
 }
 
 #[test]
 fn an_unknown_dependency_is_named() {
-    let dir = world(FLEET);
+    let dir = contract_dir(FLEET);
     let error = contract(dir.path()).uses("mainstay-kernel").compile().expect_err("not a build script").to_string();
     assert!(error.contains("links = \"mainstay-kernel\""), "{error}");
 }

@@ -3,8 +3,9 @@
 //! counter is not.
 //!
 //! Some conditions end by themselves, or show that somebody has ended them: the on-call service is then told that its
-//! incident is over ([`resolve`], [`accepted`]). Whoever cures one often restarts the process, so the first sign that all is
-//! well counts too, whether or not this process has raised an alert. All other incidents are closed by people.
+//! incident is over ([`resolve`], [`credentials_accepted`]). Whoever cures one often restarts the process, so the first
+//! sign that all is well counts too, whether or not this process has raised an alert. All other incidents are closed by
+//! people.
 
 use std::{
     collections::BTreeSet,
@@ -59,7 +60,7 @@ pub fn resolve(provider: &'static str, cause: &'static str, subject: impl Displa
 }
 
 /// Says that a provider has accepted our credentials, which ends an alert about them if none was raised for five minutes.
-pub fn accepted(provider: &'static str) {
+pub fn credentials_accepted(provider: &'static str) {
     end(provider, "auth", "credentials".to_owned(), COOLDOWN);
 }
 

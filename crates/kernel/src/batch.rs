@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 /// Returns the rows in the order of the ids that were asked for. An id that was given twice has its row twice.
 ///
 /// # Errors
-/// `NOT_FOUND`, which names each of the request's `ids` that has no row; `what` says of what.
+/// `NOT_FOUND`, which names each of the request's `ids` that has no row; `what` is the kind of resource.
 pub fn in_order<I: Copy + Eq + Hash, T: Clone>(
     what: &'static str,
     ids: &[I],

@@ -1,5 +1,5 @@
-//! Postgres: the connection pool and, below it, one file per resource with diesel only. Functions take a connection and
-//! return domain types.
+//! Postgres: connections, transactions, migrations, and what the stores of all modules share. The files below run
+//! diesel and nothing of HTTP or gRPC; their functions take a connection.
 //!
 //! There are four ways to get a connection. [`Database::read`] runs short reads on connections that many of them share;
 //! [`Database::query`] lends a connection for other reads, and [`Database::autocommit`] for any statements that stand
@@ -75,7 +75,8 @@ impl std::fmt::Debug for Database {
 }
 
 impl Database {
-    /// Makes a pool to `url`. It connects on first use, so that a server can start while Postgres is unavailable.
+    /// Makes a pool of connections to `url`. It connects on first use, so that a server can start while Postgres is
+    /// unavailable.
     /// `name` is what `pg_stat_activity` calls its connections.
     ///
     /// # Errors
@@ -85,7 +86,7 @@ impl Database {
         Ok(Self { primary, replicas: None, jobs_added: Arc::default(), changes_noted: Arc::default() })
     }
 
-    /// Adds the replicas, which are asked and read once somebody [finds](Replicas::find) them.
+    /// Adds the replicas, which are read once somebody [watches](Replicas::watch) how far they are.
     ///
     /// # Errors
     /// When a URL is invalid.
@@ -306,8 +307,8 @@ async fn execute(mut connection: &Connection, statement: &'static str) -> Result
 
 /// Sends BEGIN, and the first statements with it.
 async fn begin<F>(connection: &Connection, first: impl AsyncFnOnce(&Connection) -> Result<F>) -> Result<F> {
-    let (begun, found) = futures_util::join!(execute(connection, "BEGIN"), first(connection));
-    begun.and(found)
+    let (begin, found) = futures_util::join!(execute(connection, "BEGIN"), first(connection));
+    begin.and(found)
 }
 
 /// Sends COMMIT, and the last statements before it.

@@ -28,7 +28,7 @@ pub enum Start {
 }
 
 impl Start {
-    /// Counts the rows of the list, unless the page begins after a key: such a page costs the same at any depth.
+    /// Counts the rows of the list, unless the page begins after a key: to count them costs more than such a page.
     ///
     /// # Errors
     /// Any error of `count`.

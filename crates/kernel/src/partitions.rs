@@ -63,7 +63,7 @@ impl PartitionedTable {
         self
     }
 
-    /// The table, as [`PartitionedTable::by_month`] wants it named.
+    /// The name of the table in SQL, with its schema if that is not `public`.
     pub(crate) fn table(&self) -> &'static str {
         self.table.strip_prefix("public.").unwrap_or(self.table)
     }
@@ -87,7 +87,7 @@ impl PartitionedTable {
             let found =
                 app.database.autocommit(async move |connection| store::stray_time(connection, table, until).await);
             let Some(at) = found.await? else { return Ok(added) };
-            // One that is there takes its rows itself.
+            // A month that exists by now takes its rows itself.
             if !retry_locked(app, |connection| Box::pin(store::add(connection, table, at))).await? {
                 return Ok(added);
             }
@@ -118,7 +118,7 @@ impl PartitionedTable {
 
     async fn maintain(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let added = self.add_ahead(app, now).await?;
-        // Before the strays: one of a month that was detached needs its name.
+        // Before the strays: the month of one may be that of a detached partition, whose name it needs.
         self.drop_detached(app).await?;
         // Those that can't be moved hold nothing else up.
         let strays = self.add_strays(app, now).await;
@@ -189,7 +189,7 @@ async fn retry_locked(
     loop {
         match app.database.autocommit(async |connection| change(connection).await).await {
             Err(error) if is_lock_timeout(&error) && attempts < MAX_ATTEMPTS => tokio::time::sleep(RETRY_DELAY).await,
-            ended => return ended,
+            result => return result,
         }
         attempts += 1;
     }

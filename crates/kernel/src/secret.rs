@@ -36,8 +36,9 @@ pub fn random<const N: usize>() -> [u8; N] {
 /// The server's secret: 32 bytes that all instances share. It is never used directly; each use has a key derived from
 /// it (HKDF, RFC 5869), so that one use can't be exploited against another.
 ///
-/// A new secret ends every session and every page token (both carry a MAC under it) and causes a new signing key;
-/// access tokens already issued stay valid, because the public keys are not sealed.
+/// A new secret invalidates whatever carries a MAC under it (refresh, page and resume tokens, links to files and for
+/// unsubscribing), and causes a new signing key; access tokens already issued stay valid, because the public keys are
+/// not sealed.
 #[derive(Clone)]
 pub struct SecretKey(std::sync::Arc<SecretBox<[u8; KEY_BYTES]>>);
 
@@ -81,7 +82,7 @@ impl SecretKey {
                 Self::parse(&text).with_context(|| name.to_string())
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Self::generate(path).with_context(|| format!("making {name}"))
+                Self::generate(path).with_context(|| format!("creating {name}"))
             }
             Err(error) => Err(error).with_context(|| format!("reading {name}")),
         }

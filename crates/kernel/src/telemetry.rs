@@ -22,9 +22,9 @@ use tracing_subscriber::{
 
 use crate::config::ConfigError;
 
-/// One library logs notices of Postgres at `info`; the other one warns of each connection that floods it with resets and is
-/// closed for that, so a stranger could fill the log.
-const QUIET: &str = "info,tokio_postgres=warn,h2=error";
+/// The levels that `RUST_LOG` starts from. `tokio_postgres` logs the notices of Postgres at `info`; `h2` warns of each
+/// connection that is closed because it floods the server with resets, so a stranger could fill the log.
+const DEFAULT_LEVELS: &str = "info,tokio_postgres=warn,h2=error";
 
 /// Logs and traces, until the process ends.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
     let mut errors = Vec::new();
     let filter = filter().unwrap_or_else(|error| {
         errors.push(error);
-        EnvFilter::new(QUIET)
+        EnvFilter::new(DEFAULT_LEVELS)
     });
     let traces = traces::Provider::open().unwrap_or_else(|found| {
         errors.extend(found);
@@ -53,11 +53,11 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
     match &traces {
         Some(provider) => {
             let spans = provider.layer().with_filter(filter_fn(is_exported));
-            let both = registry().with(spans).with(logs().with_filter(filter));
+            let both = registry().with(spans).with(log_layer().with_filter(filter));
             tracing::subscriber::set_global_default(both).ok();
         }
         // A filter for all is cheaper than one per layer.
-        None => drop(tracing::subscriber::set_global_default(registry().with(filter).with(logs()))),
+        None => drop(tracing::subscriber::set_global_default(registry().with(filter).with(log_layer()))),
     }
     panics::log();
     (Telemetry { traces }, errors)
@@ -70,18 +70,18 @@ fn filter() -> Result<EnvFilter, ConfigError> {
         clippy::disallowed_methods,
         reason = "the variable of every Rust program is read from the environment only"
     )]
-    let asked = match std::env::var(EnvFilter::DEFAULT_ENV) {
-        Ok(asked) => asked,
+    let levels = match std::env::var(EnvFilter::DEFAULT_ENV) {
+        Ok(levels) => levels,
         Err(VarError::NotPresent) => String::new(),
         Err(VarError::NotUnicode(_)) => return Err(fault("must be UTF-8".to_owned())),
     };
     // Of two levels for one target, the last one counts.
     EnvFilter::builder()
-        .parse(format!("{QUIET},{asked}"))
-        .map_err(|error| fault(format!("must be levels such as info,mainstay=debug, not {asked}: {error}")))
+        .parse(format!("{DEFAULT_LEVELS},{levels}"))
+        .map_err(|error| fault(format!("must be levels such as info,mainstay=debug, not {levels}: {error}")))
 }
 
-fn logs<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {
+fn log_layer<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {
     fmt::layer().fmt_fields(json::Members).event_format(json::Lines).with_writer(lines::LogWriter)
 }
 
@@ -96,6 +96,7 @@ impl Telemetry {
 
 /// The machinery's own spans of statements, commands and calls are at `debug`, so that the log does not carry them.
 fn is_exported(metadata: &Metadata<'_>) -> bool {
-    let most = if metadata.is_span() && metadata.target().starts_with("mainstay") { Level::DEBUG } else { Level::INFO };
-    *metadata.level() <= most
+    let max_level =
+        if metadata.is_span() && metadata.target().starts_with("mainstay") { Level::DEBUG } else { Level::INFO };
+    *metadata.level() <= max_level
 }

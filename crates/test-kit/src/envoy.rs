@@ -14,10 +14,10 @@ impl TestServer {
     /// Never for the address of a server.
     pub fn envoy_configuration(&self, descriptors: &Path) -> String {
         let server = &self.app().config.server;
-        let free = || "127.0.0.1:0".parse().expect("an address");
+        let any_port = || "127.0.0.1:0".parse().expect("an address");
         configuration(&Options {
-            listen: free(),
-            admin: free(),
+            listen: any_port(),
+            admin: any_port(),
             upstreams: vec![self.url().trim_start_matches("http://").parse().expect("an address")],
             descriptors: descriptors.to_owned(),
             allowed_origins: server.allowed_origins.clone(),

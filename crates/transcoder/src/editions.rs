@@ -35,18 +35,18 @@ pub fn descriptor_pool(bytes: &[u8]) -> Result<DescriptorPool, DescriptorSetErro
     let Some(Ok(mut set)) = descriptor.map(|descriptor| DynamicMessage::decode(descriptor, bytes)) else {
         return Ok(DescriptorPool::decode(bytes)?);
     };
-    let (mut rewritten, mut unknown) = (false, None);
+    let (mut is_rewritten, mut unknown) = (false, None);
     each(&mut set, "file", &mut |file| match &*text(file, "syntax") {
         "" | "proto2" | "proto3" => {}
         "editions" if EDITIONS.contains(&number(file, "edition")) => {
             rewrite_file(file);
-            rewritten = true;
+            is_rewritten = true;
         }
         _ => unknown = Some(text(file, "name")),
     });
     match unknown {
         Some(file) => Err(DescriptorSetError::UnknownSyntax { file }),
-        None if rewritten => Ok(DescriptorPool::decode(&*set.encode_to_vec())?),
+        None if is_rewritten => Ok(DescriptorPool::decode(&*set.encode_to_vec())?),
         None => Ok(DescriptorPool::decode(bytes)?),
     }
 }
@@ -84,12 +84,12 @@ impl Features {
         let options = element.get_field_by_name("options").and_then(|options| options.as_message().cloned());
         let features = options.as_ref().and_then(|options| options.get_field_by_name("features"));
         let Some(features) = features.as_deref().and_then(Value::as_message) else { return self };
-        let or =
+        let own_or =
             |name: &str, inherited| if features.has_field_by_name(name) { number(features, name) } else { inherited };
         Self {
-            presence: or("field_presence", self.presence),
-            repeated_encoding: or("repeated_field_encoding", self.repeated_encoding),
-            message_encoding: or("message_encoding", self.message_encoding),
+            presence: own_or("field_presence", self.presence),
+            repeated_encoding: own_or("repeated_field_encoding", self.repeated_encoding),
+            message_encoding: own_or("message_encoding", self.message_encoding),
         }
     }
 }
@@ -142,9 +142,10 @@ fn rewrite_field(field: &mut DynamicMessage, inherited: Features, in_map: bool) 
             options.set_field_by_name("packed", is_packed);
         }
     }
-    let has_flag =
+    // Only these can have implicit presence.
+    let is_singular_scalar =
         !is_repeated && !matches!(kind, TYPE_GROUP | TYPE_MESSAGE) && !field.has_field_by_name("oneof_index");
-    if !has_flag || field.has_field_by_name("extendee") {
+    if !is_singular_scalar || field.has_field_by_name("extendee") {
         return false;
     }
     field.set_field_by_name("proto3_optional", Value::Bool(features.presence != IMPLICIT));

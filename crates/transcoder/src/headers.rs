@@ -1,5 +1,7 @@
 //! The headers that pass between HTTP and gRPC.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::dialect::Failure;
@@ -45,10 +47,11 @@ pub fn grpc_metadata(headers: &HeaderMap, timeout_header: Option<&HeaderName>) -
         }
     }
     if let Some((name, value)) = timeout_header.and_then(|name| Some((name, headers.get(name)?))) {
-        let timeout = value.to_str().ok().and_then(grpc_timeout).ok_or_else(|| Failure::Malformed {
-            field: Some(title_case(name)),
-            message: "not a positive time such as 1.5 (seconds), 2s or 500ms".to_owned(),
-        })?;
+        let timeout =
+            value.to_str().ok().and_then(parse_timeout).and_then(grpc_timeout).ok_or_else(|| Failure::Malformed {
+                field: Some(title_case(name)),
+                message: "not a positive time such as 1.5 (seconds), 2s or 500ms".to_owned(),
+            })?;
         out.insert(GRPC_TIMEOUT, timeout);
     }
     out.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -72,26 +75,26 @@ fn title_case(name: &HeaderName) -> String {
     chars.collect()
 }
 
-/// Converts a timeout with up to eight digits, and up to nine after the point. gRPC over HTTP/2 takes eight digits and
-/// a unit; that many milliseconds are more than a day.
-fn grpc_timeout(text: &str) -> Option<HeaderValue> {
+/// Parses a timeout: seconds (`1.5`, `2s`) or milliseconds (`500ms`), with up to eight digits, and up to nine after the
+/// point. Returns `None` if it is malformed or not positive.
+pub fn parse_timeout(text: &str) -> Option<Duration> {
     let text = text.trim();
-    let (number, scale) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
-        (Some(number), _) => (number, 1.0),
-        (None, Some(number)) => (number, 1000.0),
-        (None, None) => (text, 1000.0),
+    let (number, unit_seconds) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 0.001),
+        (None, Some(number)) => (number, 1.0),
+        (None, None) => (text, 1.0),
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |text: &str, most| (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    let ms = number.parse::<f64>().ok().filter(|_| digits(whole, 8) && digits(fraction, 9))? * scale;
-    if ms <= 0.0 {
-        return None;
-    }
-    let text = if ms <= 99_999_999.0 {
-        format!("{}m", ms.ceil() as u64)
-    } else {
-        format!("{}S", (ms / 1000.0).ceil().min(99_999_999.0) as u64)
-    };
+    let number = number.parse::<f64>().ok().filter(|_| digits(whole, 8) && digits(fraction, 9))?;
+    if number > 0.0 { Duration::try_from_secs_f64(number * unit_seconds).ok() } else { None }
+}
+
+/// Formats a timeout for gRPC over HTTP/2, which takes up to eight digits and a unit; that many milliseconds are more
+/// than a day.
+fn grpc_timeout(timeout: Duration) -> Option<HeaderValue> {
+    let ms = timeout.as_nanos().div_ceil(1_000_000).max(1);
+    let text = if ms <= 99_999_999 { format!("{ms}m") } else { format!("{}S", ms.div_ceil(1000).min(99_999_999)) };
     HeaderValue::from_str(&text).ok()
 }
 
@@ -109,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts() {
+    fn a_timeout_is_rounded_up_to_what_grpc_can_say() {
         for (text, expected) in [
             ("2", Some("2000m")),
             ("1.5", Some("1500m")),
@@ -129,7 +132,8 @@ mod tests {
             ("", None),
             ("inf", None),
         ] {
-            assert_eq!(grpc_timeout(text), expected.map(HeaderValue::from_static), "{text}");
+            let timeout = parse_timeout(text).and_then(grpc_timeout);
+            assert_eq!(timeout, expected.map(HeaderValue::from_static), "{text}");
         }
     }
 

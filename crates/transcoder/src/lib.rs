@@ -59,7 +59,7 @@ mod wire;
 
 pub use dialect::{Dialect, Failure, MatchedRoute, RequestHead};
 pub use editions::{DescriptorSetError, descriptor_pool};
-pub use headers::grpc_metadata;
+pub use headers::{grpc_metadata, parse_timeout};
 pub use limits::Limits;
 pub use rule::{BodyRule, HTTP_BODY, Route, RuleError, RuleErrors, RuleTable};
 pub use status_dialect::{StatusDialect, http_status};

@@ -34,11 +34,11 @@ pub(crate) fn stream_format(headers: &HeaderMap) -> Option<Format> {
 
 /// Returns the quality of a type in thousandths, and whether the client named it (RFC 9110, section 12.5.1).
 fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> (u16, bool) {
-    let mut best = (0, 0);
-    let mut any = false;
+    let (mut best_precision, mut best_weight) = (0, 0);
+    let mut has_ranges = false;
     let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     for range in values.flat_map(|value| value.split(',')).map(str::trim).filter(|range| !range.is_empty()) {
-        any = true;
+        has_ranges = true;
         let mut parts = range.split(';').map(str::trim);
         let Some((range_kind, range_subtype)) = parts.next().and_then(|range| range.split_once('/')) else { continue };
         let precision = match (range_kind, range_subtype) {
@@ -49,11 +49,11 @@ fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> (u16, bool) {
         };
         let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
         let weight = weight.and_then(|weight| weight.parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
-        if precision > best.0 {
-            best = (precision, (weight * 1000.0) as u16);
+        if precision > best_precision {
+            (best_precision, best_weight) = (precision, (weight * 1000.0) as u16);
         }
     }
-    if any { (best.1, best.0 == 3) } else { (1000, false) }
+    if has_ranges { (best_weight, best_precision == 3) } else { (1000, false) }
 }
 
 /// Returns the media type of a request body, or `None` if the client sent none.

@@ -62,11 +62,11 @@ impl Splitter {
                 return Ok(Some(self.take_document()));
             }
             self.at += 1;
-            if self.step(byte) {
-                return Ok(Some(self.take_document()));
-            }
             if self.at > self.max_bytes {
                 return Err(Failure::PayloadTooLarge { max_bytes: self.max_bytes });
+            }
+            if self.step(byte) {
+                return Ok(Some(self.take_document()));
             }
         }
         match ended {
@@ -211,7 +211,25 @@ mod tests {
                 assert!(split(false, body, size).is_err(), "{body:?} in {size}s");
             }
         }
-        let long = format!("[\"{}\"]", "x".repeat(50));
-        assert!(matches!(split(false, &long, 7), Err(Failure::PayloadTooLarge { max_bytes: 40 })));
+    }
+
+    #[test]
+    fn a_document_has_at_most_the_maximum_of_bytes() {
+        // Each has as many bytes as its argument says.
+        let documents: [fn(usize) -> String; 3] = [
+            |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2)),
+            |bytes: usize| format!("[{}]", "1".repeat(bytes - 2)),
+            |bytes: usize| "1".repeat(bytes),
+        ];
+        for document in documents {
+            for size in [1, 7, 100] {
+                let body = |bytes| format!("[{}]", document(bytes));
+                assert_eq!(split(false, &body(40), size).unwrap(), [document(40)]);
+                for bytes in [41, 50] {
+                    let result = split(false, &body(bytes), size);
+                    assert!(matches!(result, Err(Failure::PayloadTooLarge { max_bytes: 40 })), "{result:?} in {size}s");
+                }
+            }
+        }
     }
 }

@@ -142,7 +142,7 @@ impl Provider {
         });
         match &sent {
             Err(Refusal { kind: Kind::Auth, why }) => alert::raise(self.name, "auth", "credentials", why),
-            Ok(()) => alert::accepted(self.name),
+            Ok(()) => alert::credentials_accepted(self.name),
             Err(_) => {}
         }
         sent

@@ -11,9 +11,10 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// Makes a refusal of what a provider said to a mail for `to`. Providers tend to quote addresses, which are removed.
-    pub(crate) fn new(kind: Kind, said: &str, to: &str) -> Self {
-        Self { kind, why: without_addresses(said, to) }
+    /// Makes a refusal of what a provider answered to a mail for `to`. Providers tend to quote addresses, which are
+    /// removed.
+    pub(crate) fn new(kind: Kind, answer: &str, to: &str) -> Self {
+        Self { kind, why: without_addresses(answer, to) }
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     call, cases,
 };
 use crate::{
-    session::{registration, reset::token},
+    session::{registration, reset},
     support::{Actor, actor::sign_in, people::PASSWORD, unique},
 };
 
@@ -19,19 +19,19 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&scene.cast.anonymous, json!({ "email": format!("{}@example.com", unique()) }))
             };
             "an address in use" => Status(204), |scene| {
-                call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.who().email.to_uppercase() }))
+                call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.as_user().email.to_uppercase() }))
             };
             "no address" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.anonymous, json!({ "email": "zoë" }));
         }
         "AuthService.ConfirmRegistration" {
             "a new customer" => Status(201), |scene| {
-                let token = registration::token(&scene.database, &format!("{}@example.com", unique())).await;
+                let token = registration::create_token(&scene.database, &format!("{}@example.com", unique())).await;
                 call(&scene.cast.anonymous, json!({
                     "token": token, "password": PASSWORD, "name": "Zoë", "accountName": "Zoë & Co",
                 }))
             };
             "an address that has a user by now" => Reason("ALREADY_EXISTS"), |scene| {
-                let token = registration::token(&scene.database, &scene.cast.customer.who().email).await;
+                let token = registration::create_token(&scene.database, &scene.cast.customer.as_user().email).await;
                 call(&scene.cast.anonymous, json!({ "token": token, "password": PASSWORD, "name": "Zoë" }))
             };
             "an invalid token" => Reason("INVALID_TOKEN"), |scene| {
@@ -43,11 +43,11 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         "AuthService.Login" {
             "a user" => Status(200), |scene| {
-                let user = scene.cast.customer.who();
+                let user = scene.cast.customer.as_user();
                 call(&scene.cast.anonymous, json!({ "email": user.email, "password": user.password }))
             };
             "a wrong password" => Reason("INVALID_CREDENTIALS"), |scene| {
-                call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.who().email, "password": "not this one at all" }))
+                call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.as_user().email, "password": "not this one at all" }))
             };
             "an unknown user" => Reason("INVALID_CREDENTIALS"), |scene| {
                 call(&scene.cast.anonymous, json!({ "email": format!("{}@example.com", unique()), "password": PASSWORD }))
@@ -55,7 +55,7 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         "AuthService.Refresh" {
             "a valid token" => Status(200), |scene| {
-                let pair = sign_in(&scene.endpoint, scene.cast.customer.who()).await.success();
+                let pair = sign_in(&scene.endpoint, scene.cast.customer.as_user()).await.success();
                 call(&scene.cast.anonymous, json!({ "refreshToken": pair.text("/data/refreshToken") }))
             };
             "an invalid token" => Reason("INVALID_TOKEN"), |scene| call(&scene.cast.anonymous, json!({ "refreshToken": "nonsense" }));
@@ -66,12 +66,12 @@ pub(crate) fn cases() -> Vec<Case> {
             "a forged token" => Reason("INVALID_TOKEN"), |scene| call(&Actor::bearer(&scene.endpoint, "a.b.c"), json!({}));
         }
         "AuthService.RequestPasswordReset" {
-            "a user" => Status(204), |scene| call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.who().email }));
+            "a user" => Status(204), |scene| call(&scene.cast.anonymous, json!({ "email": scene.cast.customer.as_user().email }));
             "an unknown address" => Status(204), |scene| call(&scene.cast.anonymous, json!({ "email": format!("{}@example.com", unique()) }));
         }
         "AuthService.ConfirmPasswordReset" {
             "a user" => Status(204), |scene| {
-                let token = token(&scene.database, scene.cast.customer.who()).await;
+                let token = reset::create_token(&scene.database, scene.cast.customer.as_user()).await;
                 call(&scene.cast.anonymous, json!({ "token": token, "password": "a brand new password" }))
             };
             "an invalid token" => Reason("INVALID_TOKEN"), |scene| {

@@ -7,8 +7,8 @@ use super::{
     Expected::{Reason, Status},
     call, cases,
     file::{announce, image, upload},
-    nothing,
     ticket::with_files,
+    unknown_id,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -84,7 +84,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&scene.cast.colleague, json!({ "commentId": comment, "ticketId": ticket, "comment": { "body": "Mine." } }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.customer, json!({ "commentId": nothing(), "ticketId": scene.ticket().await, "comment": { "body": "None." } }))
+                call(&scene.cast.customer, json!({ "commentId": unknown_id(), "ticketId": scene.ticket().await, "comment": { "body": "None." } }))
             };
         }
         "CommentService.DeleteComment" {
@@ -97,7 +97,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 call(&scene.cast.colleague, json!({ "commentId": scene.comment(&ticket).await, "ticketId": ticket }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.customer, json!({ "commentId": nothing(), "ticketId": scene.ticket().await }))
+                call(&scene.cast.customer, json!({ "commentId": unknown_id(), "ticketId": scene.ticket().await }))
             };
         }
     }

@@ -17,7 +17,7 @@ async fn lines(scene: &Scene) -> String {
          SELECT 0, gen_random_uuid(), '2026-03-02T08:15:30Z'::timestamptz + n * interval '1 second', n, 'request done',
              'TicketService.GetTicket', '{id}', '{}', '{{\"message\":\"request done\",\"text\":\"100% ' || n || '\"}}'
          FROM generate_series(1, 3) AS n",
-        scene.cast.customer.who().id
+        scene.cast.customer.as_user().id
     );
     scene.database.sql(&stored).await;
     id
@@ -61,7 +61,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 let id = lines(&scene).await;
                 call(&scene.cast.admin, json!({
                     "requestId": id, "level": "SYSTEM_LOG_LEVEL_WARNING", "method": "TicketService.GetTicket", "text": "100% ",
-                    "principalId": scene.cast.customer.who().id.to_string(), "startTime": "2026-03-02T08:15:31Z",
+                    "principalId": scene.cast.customer.as_user().id.to_string(), "startTime": "2026-03-02T08:15:31Z",
                     "endTime": "2026-03-02T08:15:33Z",
                 }))
             };

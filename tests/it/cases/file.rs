@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Case,
     Expected::{Reason, Status},
-    Scene, call, cases, draft, nothing,
+    Scene, call, cases, draft, unknown_id,
 };
 use crate::support::{Actor, Protocol};
 
@@ -127,9 +127,9 @@ fn uploads() -> Vec<Case> {
                 call(&scene.cast.customer, with(small(), "file", body("text/plain", "")))
             };
             "another account" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.customer, with(small(), "accountId", scene.cast.stranger.who().account.to_string()))
+                call(&scene.cast.customer, with(small(), "accountId", scene.cast.stranger.as_user().account.to_string()))
             };
-            "an unknown account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, with(small(), "accountId", nothing()));
+            "an unknown account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, with(small(), "accountId", unknown_id()));
             "a service names no account" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.service, small());
             "the same key again" => Status(201), |scene| {
                 let request = call(&scene.cast.customer, small()).header("idempotency-key", "again");
@@ -156,7 +156,7 @@ fn direct_uploads() -> Vec<Case> {
                 call(&scene.cast.customer, with(upload_request(), "sizeBytes", (101_i64 << 20).to_string()))
             };
             "another account" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.customer, with(upload_request(), "accountId", scene.cast.stranger.who().account.to_string()))
+                call(&scene.cast.customer, with(upload_request(), "accountId", scene.cast.stranger.as_user().account.to_string()))
             };
             "a service names no account" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.service, upload_request());
             "no space is left" => Reason("STORAGE_QUOTA_EXCEEDED"), |scene| {
@@ -192,7 +192,7 @@ fn direct_uploads() -> Vec<Case> {
             "somebody else's" => Reason("NOT_FOUND"), |scene| {
                 call(&scene.cast.stranger, json!({ "fileId": announce_and_upload(&scene.cast.customer, upload_request(), TEXT).await }))
             };
-            "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "fileId": nothing() }));
+            "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "fileId": unknown_id() }));
         }
     }
 }
@@ -211,7 +211,7 @@ fn reads() -> Vec<Case> {
             "that is awaited" => Status(200), |scene| call(&scene.cast.customer, scene.announce().await);
             "some fields" => Status(200), |scene| call(&scene.cast.customer, with(scene.upload().await, "readMask", "id,name"));
             "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, scene.upload().await);
-            "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "fileId": nothing() }));
+            "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "fileId": unknown_id() }));
         }
         "FileService.ListFiles" {
             "of the own account" => Status(200), |scene| {
@@ -228,7 +228,7 @@ fn reads() -> Vec<Case> {
                 let ticket = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket).await.success().id();
                 call(&scene.cast.colleague, json!({ "parentId": ticket }))
             };
-            "of what does not exist" => Status(200), |scene| call(&scene.cast.customer, json!({ "parentId": nothing() }));
+            "of what does not exist" => Status(200), |scene| call(&scene.cast.customer, json!({ "parentId": unknown_id() }));
             "an invalid token" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({ "pageToken": "x" }));
         }
         "FileService.DownloadFile" {

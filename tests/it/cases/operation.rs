@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases, unknown_id,
 };
 use crate::support::Protocol;
 
@@ -43,13 +43,13 @@ pub(crate) fn cases() -> Vec<Case> {
                 scene.database.sql(&end).await;
                 call(&scene.cast.agent, json!({ "operationId": id }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "operationId": nothing() }));
-            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({ "operationId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "operationId": unknown_id() }));
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({ "operationId": unknown_id() }));
         }
         "OperationService.GetOperation" {
             "the caller's own" => Status(200), |scene| call(&scene.cast.agent, json!({ "operationId": scene.operation().await }));
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "operationId": nothing() }));
-            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({ "operationId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "operationId": unknown_id() }));
+            "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({ "operationId": unknown_id() }));
         }
         "OperationService.ListOperations" {
             "the caller's own" => Status(200), |scene| {
@@ -66,7 +66,7 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         "OperationService.ListOperationErrors" {
             "of the caller's own" => Status(200), |scene| call(&scene.cast.agent, json!({ "operationId": scene.operation().await }));
-            "of an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "operationId": nothing() }));
+            "of an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "operationId": unknown_id() }));
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases, unknown_id,
 };
 use crate::support::{Protocol, euro};
 
@@ -79,7 +79,7 @@ fn products() -> Vec<Case> {
             "some of its fields" => Status(200), |scene| {
                 call(&scene.cast.agent, json!({ "productId": product(&scene, 1, "JPY").await, "readMask": "id,price.amountMinor" }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "productId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "productId": unknown_id() }));
         }
         "ProductService.ListProducts" {
             // Not the first page: its total and prices include the products of other cases.
@@ -115,7 +115,7 @@ fn products() -> Vec<Case> {
                     .header("if-match", "\"7\"")
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.admin, json!({ "productId": nothing(), "product": { "name": "Other" } }))
+                call(&scene.cast.admin, json!({ "productId": unknown_id(), "product": { "name": "Other" } }))
             };
         }
     }
@@ -146,7 +146,7 @@ fn creates() -> Vec<Case> {
                 "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
             }));
             "an unknown account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
-                "accountId": nothing(), "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
+                "accountId": unknown_id(), "items": lines(&[(product(&scene, 1, "EUR").await, 1)]),
             }));
             "the same key again" => Status(201), |scene| {
                 let items = lines(&[(product(&scene, 1, "EUR").await, 1)]);
@@ -159,7 +159,7 @@ fn creates() -> Vec<Case> {
                 call(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 0), ("17".into(), 1)]) }))
             };
             "an unknown product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
-                call(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 1), (nothing(), 1)]) }))
+                call(&scene.cast.customer, json!({ "items": lines(&[(product(&scene, 1, "EUR").await, 1), (unknown_id(), 1)]) }))
             };
             "an archived product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
                 let product = product(&scene, 1, "EUR").await;

@@ -5,8 +5,9 @@ use serde_json::json;
 use super::{
     Call, Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases,
     order::order,
+    unknown_id,
 };
 use crate::support::{Protocol, Response, euro, unique};
 
@@ -20,7 +21,7 @@ async fn charge(scene: &Scene, card: &str) -> Call {
 }
 
 /// Creates a payment of 4.50 EUR that succeeds.
-pub(crate) async fn paid(scene: &Scene) -> Response {
+pub(crate) async fn pay(scene: &Scene) -> Response {
     charge(scene, "pm_card_visa").await.send(Protocol::Rest, CHARGE).await.success()
 }
 
@@ -45,7 +46,7 @@ fn refund(scene: &Scene, payment: &str, amount: Option<i64>) -> Call {
 }
 
 async fn refund_payment(scene: &Scene, amount: Option<i64>) -> (String, String) {
-    let payment = paid(scene).await.id();
+    let payment = pay(scene).await.id();
     let refund = refund(scene, &payment, amount).send(Protocol::Rest, REFUND).await.success().id();
     (payment, refund)
 }
@@ -93,7 +94,7 @@ fn charges() -> Vec<Case> {
                 Call { headers: Vec::new(), ..charge(&scene, "pm_card_visa").await }
             };
             "a paid order" => Reason("ORDER_ALREADY_PAID"), |scene| {
-                let order = paid(&scene).await.text("/data/orderId");
+                let order = pay(&scene).await.text("/data/orderId");
                 call(&scene.cast.customer, json!({ "orderId": order, "paymentMethod": "pm_card_visa" })).header("idempotency-key", "other")
             };
             "an order whose payment is pending" => Reason("ORDER_PAYMENT_PENDING"), |scene| {
@@ -102,7 +103,7 @@ fn charges() -> Vec<Case> {
                 Call { headers: Vec::new(), ..first }.header("idempotency-key", unique())
             };
             "a refunded order" => Reason("ORDER_REFUNDED"), |scene| {
-                let payment = paid(&scene).await;
+                let payment = pay(&scene).await;
                 refund(&scene, &payment.id(), None).send(Protocol::Rest, REFUND).await.success();
                 call(&scene.cast.customer, json!({ "orderId": payment.text("/data/orderId"), "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", "other")
@@ -122,28 +123,28 @@ fn charges() -> Vec<Case> {
 fn refunds() -> Vec<Case> {
     cases! {
         "RefundService.CreateRefund" {
-            "all of it" => Status(201), |scene| refund(&scene, &paid(&scene).await.id(), None);
-            "a part" => Status(201), |scene| refund(&scene, &paid(&scene).await.id(), Some(1));
+            "all of it" => Status(201), |scene| refund(&scene, &pay(&scene).await.id(), None);
+            "a part" => Status(201), |scene| refund(&scene, &pay(&scene).await.id(), Some(1));
             "the rest" => Status(201), |scene| {
                 let (payment, _) = refund_payment(&scene, Some(100)).await;
                 refund(&scene, &payment, Some(350))
             };
             "the same key again" => Status(201), |scene| {
-                let call = refund(&scene, &paid(&scene).await.id(), None);
+                let call = refund(&scene, &pay(&scene).await.id(), None);
                 call.send(Protocol::Grpc, REFUND).await.success();
                 call
             };
-            "more than was charged" => Reason("REFUND_EXCEEDS_PAYMENT"), |scene| refund(&scene, &paid(&scene).await.id(), Some(451));
+            "more than was charged" => Reason("REFUND_EXCEEDS_PAYMENT"), |scene| refund(&scene, &pay(&scene).await.id(), Some(451));
             "more than is left" => Reason("REFUND_EXCEEDS_PAYMENT"), |scene| {
                 let (payment, _) = refund_payment(&scene, Some(100)).await;
                 refund(&scene, &payment, Some(351))
             };
             "in another currency" => Reason("CURRENCIES_MIXED"), |scene| {
-                let payment = paid(&scene).await.id();
+                let payment = pay(&scene).await.id();
                 let request = json!({ "paymentId": payment, "amount": { "amountMinor": 1, "currencyCode": "JPY" } });
                 call(&scene.cast.agent, request).header("idempotency-key", unique())
             };
-            "nothing" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &paid(&scene).await.id(), Some(0));
+            "nothing" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &pay(&scene).await.id(), Some(0));
             "when nothing is left" => Reason("PAYMENT_ALREADY_REFUNDED"), |scene| {
                 let (payment, _) = refund_payment(&scene, None).await;
                 refund(&scene, &payment, None)
@@ -153,19 +154,19 @@ fn refunds() -> Vec<Case> {
                 refund(&scene, &payment, None)
             };
             "of a payment at another gateway" => Reason("GATEWAY_CHANGED"), |scene| {
-                let payment = paid(&scene).await.id();
+                let payment = pay(&scene).await.id();
                 scene.database.sql(&format!("UPDATE payments SET gateway = 'stripe' WHERE id = '{payment}'")).await;
                 refund(&scene, &payment, None)
             };
             "of a declined payment" => Reason("PAYMENT_NOT_CHARGED"), |scene| refund(&scene, &decline_payment(&scene).await, None);
-            "a negative amount" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &nothing(), Some(-1));
+            "a negative amount" => Reason("VALIDATION_FAILED"), |scene| refund(&scene, &unknown_id(), Some(-1));
             "without a key" => Reason("IDEMPOTENCY_KEY_MISSING"), |scene| {
-                Call { headers: Vec::new(), ..refund(&scene, &nothing(), None) }
+                Call { headers: Vec::new(), ..refund(&scene, &unknown_id(), None) }
             };
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| {
-                Call { who: scene.cast.customer.clone(), ..refund(&scene, &nothing(), None) }
+                Call { who: scene.cast.customer.clone(), ..refund(&scene, &unknown_id(), None) }
             };
-            "of an unknown payment" => Reason("NOT_FOUND"), |scene| refund(&scene, &nothing(), None);
+            "of an unknown payment" => Reason("NOT_FOUND"), |scene| refund(&scene, &unknown_id(), None);
         }
     }
 }
@@ -173,22 +174,22 @@ fn refunds() -> Vec<Case> {
 fn reads() -> Vec<Case> {
     cases! {
         "PaymentService.GetPayment" {
-            "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "paymentId": paid(&scene).await.id() }));
+            "the caller's own" => Status(200), |scene| call(&scene.cast.customer, json!({ "paymentId": pay(&scene).await.id() }));
             "a declined one" => Status(200), |scene| call(&scene.cast.customer, json!({ "paymentId": decline_payment(&scene).await }));
             "some of its fields" => Status(200), |scene| {
-                call(&scene.cast.customer, json!({ "paymentId": paid(&scene).await.id(), "readMask": "status,amount" }))
+                call(&scene.cast.customer, json!({ "paymentId": pay(&scene).await.id(), "readMask": "status,amount" }))
             };
-            "another account's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "paymentId": paid(&scene).await.id() }));
+            "another account's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "paymentId": pay(&scene).await.id() }));
         }
         "PaymentService.ListPayments" {
             "an account's" => Status(200), |scene| {
-                paid(&scene).await;
+                pay(&scene).await;
                 decline_payment(&scene).await;
                 call(&scene.cast.customer, json!({ "accountId": scene.account() }))
             };
             "some fields of an account's, by page" => Status(200), |scene| {
-                paid(&scene).await;
-                paid(&scene).await;
+                pay(&scene).await;
+                pay(&scene).await;
                 decline_payment(&scene).await;
                 let first = json!({ "accountId": scene.account(), "statuses": ["PAYMENT_STATUS_SUCCEEDED"], "pageSize": 1 });
                 let page = scene.cast.agent.call(Protocol::Rest, "PaymentService.ListPayments", first.clone()).await;
@@ -208,7 +209,7 @@ fn reads() -> Vec<Case> {
                 refund(&scene, &payment, Some(8)).send(Protocol::Rest, REFUND).await.success();
                 call(&scene.cast.customer, json!({ "paymentId": payment }))
             };
-            "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "paymentId": paid(&scene).await.id() }));
+            "of another account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "paymentId": pay(&scene).await.id() }));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     Scene, call, cases,
     file::{image, upload},
-    nothing,
+    unknown_id,
 };
 use crate::support::{Actor, Protocol, unique};
 
@@ -50,7 +50,7 @@ impl Scene {
     }
 
     fn agent_id(&self) -> String {
-        self.cast.agent.who().id.to_string()
+        self.cast.agent.as_user().id.to_string()
     }
 }
 
@@ -80,13 +80,13 @@ fn creates() -> Vec<Case> {
             "a service names no author" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.service, draft());
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, draft());
             "an agent names an admin" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({
-                "title": unique(), "body": "Text", "authorId": scene.cast.admin.who().id.to_string(),
+                "title": unique(), "body": "Text", "authorId": scene.cast.admin.as_user().id.to_string(),
             }));
             "an admin names a customer" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
-                "title": unique(), "body": "Text", "authorId": scene.cast.customer.who().id.to_string(),
+                "title": unique(), "body": "Text", "authorId": scene.cast.customer.as_user().id.to_string(),
             }));
             "an admin names nobody" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, json!({ "title": unique(), "body": "Text", "authorId": nothing() }))
+                call(&scene.cast.admin, json!({ "title": unique(), "body": "Text", "authorId": unknown_id() }))
             };
             "with an image" => Status(201), |scene| {
                 let image = image(&scene.cast.agent).await;
@@ -96,13 +96,13 @@ fn creates() -> Vec<Case> {
                 let file = upload(&scene.cast.agent).await;
                 call(&scene.cast.agent, post_with_image(&file))
             };
-            "with an unknown image" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, post_with_image(&nothing()));
+            "with an unknown image" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, post_with_image(&unknown_id()));
             "with a stranger's image" => Reason("NOT_FOUND"), |scene| {
                 let image = image(&scene.cast.stranger).await;
                 call(&scene.cast.agent, post_with_image(&image))
             };
             "with too many images" => Reason("VALIDATION_FAILED"), |scene| {
-                let text: String = (0..51).map(|_| format!("![](/images/{}) ", nothing())).collect();
+                let text: String = (0..51).map(|_| format!("![](/images/{}) ", unknown_id())).collect();
                 call(&scene.cast.agent, json!({ "title": unique(), "body": text }))
             };
             "a slug that another post has" => Reason("ALREADY_EXISTS"), |scene| {
@@ -156,7 +156,7 @@ fn reads() -> Vec<Case> {
             "somebody else's draft" => Reason("NOT_FOUND"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": post(&scene.cast.admin).await }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.anonymous, json!({ "postId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.anonymous, json!({ "postId": unknown_id() }));
             "a malformed id" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.anonymous, json!({ "postId": "17" }));
         }
         "PostService.GetPostBySlug" {
@@ -226,7 +226,7 @@ fn changes() -> Vec<Case> {
                 call(&scene.cast.agent, json!({ "postId": scene.post().await, "post": patch }))
             };
             "an unknown image" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
-                "postId": scene.post().await, "post": { "body": post_with_image(&nothing())["body"] },
+                "postId": scene.post().await, "post": { "body": post_with_image(&unknown_id())["body"] },
             }));
             "a summary is cleared" => Status(200), |scene| call(&scene.cast.agent, json!({
                 "postId": scene.post().await, "post": { "title": "Another" }, "updateMask": "summary,language,tags",
@@ -266,7 +266,7 @@ fn changes() -> Vec<Case> {
             "somebody else's published post" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.published_by_admin().await }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "postId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "postId": unknown_id() }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
                 call(&scene.cast.agent, json!({ "postId": scene.post().await })).header("if-match", "\"7\"")
             };

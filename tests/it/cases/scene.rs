@@ -81,7 +81,7 @@ impl Scene {
 
     /// The id of the customer's account.
     pub(crate) fn account(&self) -> String {
-        self.cast.customer.who().account.to_string()
+        self.cast.customer.as_user().account.to_string()
     }
 
     /// Creates a ticket of the customer.
@@ -139,7 +139,7 @@ pub(crate) fn draft() -> Value {
 }
 
 /// An id that no resource has.
-pub(crate) fn nothing() -> String {
+pub(crate) fn unknown_id() -> String {
     uuid::Uuid::parse_str(&unique()).expect("an id").to_string()
 }
 

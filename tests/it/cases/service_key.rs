@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases, unknown_id,
 };
 use crate::support::Protocol;
 
@@ -46,7 +46,7 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         "ServiceKeyService.GetServiceKey" {
             "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": unknown_id() }));
         }
         "ServiceKeyService.RevokeServiceKey" {
             "an existing one" => Status(204), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": key(&scene).await }));
@@ -56,7 +56,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 scene.cast.admin.call(Protocol::Grpc, "ServiceKeyService.RevokeServiceKey", request.clone()).await.success();
                 call(&scene.cast.admin, request)
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "serviceKeyId": unknown_id() }));
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     Case,
     Expected::{Reason, Status},
-    call, cases, nothing,
+    call, cases, unknown_id,
 };
 use crate::support::actor::sign_in;
 
@@ -17,14 +17,14 @@ pub(crate) fn cases() -> Vec<Case> {
         }
         "SessionService.RevokeSession" {
             "another session of the caller" => Status(204), |scene| {
-                let other = sign_in(&scene.endpoint, scene.cast.customer.who()).await.success();
+                let other = sign_in(&scene.endpoint, scene.cast.customer.as_user()).await.success();
                 call(&scene.cast.customer, json!({ "sessionId": other.text("/data/sessionId") }))
             };
             "another user's" => Reason("NOT_FOUND"), |scene| {
-                let other = sign_in(&scene.endpoint, scene.cast.stranger.who()).await.success();
+                let other = sign_in(&scene.endpoint, scene.cast.stranger.as_user()).await.success();
                 call(&scene.cast.customer, json!({ "sessionId": other.text("/data/sessionId") }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "sessionId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "sessionId": unknown_id() }));
         }
         "SessionService.RevokeAllSessions" {
             "the caller's own" => Status(204), |scene| call(&scene.cast.customer, json!({}));

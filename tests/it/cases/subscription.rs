@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::{
     Call, Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases,
     order::{create_recurring_product, product},
+    unknown_id,
 };
 use crate::support::{Protocol, Response, unique};
 
@@ -75,7 +76,7 @@ fn creates() -> Vec<Case> {
             };
             "an unknown account" => Reason("NOT_FOUND"), |scene| {
                 let product = create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
-                call(&scene.cast.agent, json!({ "productId": product, "accountId": nothing(), "paymentMethod": "pm_card_visa" }))
+                call(&scene.cast.agent, json!({ "productId": product, "accountId": unknown_id(), "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", unique())
             };
             "the answer is lost" => Status(202), |scene| subscribe(&scene, "pm_sandbox_error").await;
@@ -111,7 +112,7 @@ fn creates() -> Vec<Case> {
                 call
             };
             "an unknown product" => Reason("PRODUCT_UNAVAILABLE"), |scene| {
-                call(&scene.cast.customer, json!({ "productId": nothing(), "paymentMethod": "pm_card_visa" }))
+                call(&scene.cast.customer, json!({ "productId": unknown_id(), "paymentMethod": "pm_card_visa" }))
                     .header("idempotency-key", unique())
             };
             "another account" => Reason("NOT_FOUND"), |scene| {

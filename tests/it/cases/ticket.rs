@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     call, cases, draft, file,
     file::{announce, image, upload},
-    nothing, ticket,
+    ticket, unknown_id,
 };
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -44,7 +44,7 @@ fn creates() -> Vec<Case> {
                 call(&scene.cast.customer, with_files(draft(), &[file]))
             };
             "with too many files" => Reason("VALIDATION_FAILED"), |scene| {
-                let files: Vec<_> = (0..11).map(|_| nothing()).collect();
+                let files: Vec<_> = (0..11).map(|_| unknown_id()).collect();
                 call(&scene.cast.customer, with_files(draft(), &files))
             };
             "with a stranger's file" => Reason("NOT_FOUND"), |scene| {
@@ -52,7 +52,7 @@ fn creates() -> Vec<Case> {
                 call(&scene.cast.customer, with_files(draft(), &[file]))
             };
             "with an unknown file" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
-                "subject": "On the phone", "body": "They called.", "accountId": scene.account(), "attachmentIds": [nothing()],
+                "subject": "On the phone", "body": "They called.", "accountId": scene.account(), "attachmentIds": [unknown_id()],
             }));
             "the caller's account by default" => Status(201), |scene| call(&scene.cast.customer, draft());
             "an agent names the account" => Status(201), |scene| call(&scene.cast.agent, json!({
@@ -60,7 +60,7 @@ fn creates() -> Vec<Case> {
             }));
             "an agent names no account" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, draft());
             "an unknown account" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({
-                "subject": "On the phone", "body": "They called.", "accountId": nothing(),
+                "subject": "On the phone", "body": "They called.", "accountId": unknown_id(),
             }));
             "every field is wrong" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({
                 "subject": "", "body": "x".repeat(20_001), "kind": "TICKET_KIND_UNSPECIFIED", "tags": ["a", "a"],
@@ -108,7 +108,7 @@ fn creates() -> Vec<Case> {
             };
             "one account is unknown" => Reason("NOT_FOUND"), |scene| {
                 let one = |account| json!({ "subject": "One", "body": "Text", "accountId": account });
-                call(&scene.cast.agent, json!({ "tickets": [one(scene.account()), one(nothing())] }))
+                call(&scene.cast.agent, json!({ "tickets": [one(scene.account()), one(unknown_id())] }))
             };
             "an empty batch" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "tickets": [] }));
         }
@@ -117,7 +117,7 @@ fn creates() -> Vec<Case> {
                 call(&scene.cast.agent, json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Text\n") }))
             };
             "for an unknown account" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.agent, json!({ "accountId": nothing(), "file": file("subject,body\nOne,Text\n") }))
+                call(&scene.cast.agent, json!({ "accountId": unknown_id(), "file": file("subject,body\nOne,Text\n") }))
             };
         }
     }
@@ -145,11 +145,11 @@ fn reads() -> Vec<Case> {
                 call(&scene.cast.stranger, json!({ "ids": [own, other] }))
             };
             "an unknown one" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.agent, json!({ "ids": [scene.ticket().await, nothing()] }))
+                call(&scene.cast.agent, json!({ "ids": [scene.ticket().await, unknown_id()] }))
             };
             "none" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "ids": [] }));
             "too many" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.agent, json!({ "ids": vec![nothing(); 101] }))
+                call(&scene.cast.agent, json!({ "ids": vec![unknown_id(); 101] }))
             };
             "a malformed id" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "ids": ["17"] }));
         }
@@ -170,9 +170,9 @@ fn reads() -> Vec<Case> {
                 call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await, "readMask": "colour" }))
             };
             "another account's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.stranger, json!({ "ticketId": scene.ticket().await }));
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "ticketId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.agent, json!({ "ticketId": unknown_id() }));
             "a malformed id" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "ticketId": "17" }));
-            "an anonymous caller" => Reason("UNAUTHENTICATED"), |scene| call(&scene.cast.anonymous, json!({ "ticketId": nothing() }));
+            "an anonymous caller" => Reason("UNAUTHENTICATED"), |scene| call(&scene.cast.anonymous, json!({ "ticketId": unknown_id() }));
         }
     }
 }
@@ -223,7 +223,7 @@ fn changes() -> Vec<Case> {
         "TicketService.DeleteTicket" {
             "an admin may" => Status(204), |scene| call(&scene.cast.admin, json!({ "ticketId": scene.ticket().await }));
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({ "ticketId": scene.ticket().await }));
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "ticketId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "ticketId": unknown_id() }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
                 call(&scene.cast.admin, json!({ "ticketId": scene.ticket().await })).header("if-match", "\"7\"")
             };
@@ -249,17 +249,17 @@ fn transitions() -> Vec<Case> {
         }
         "TicketService.AssignTicket" {
             "to an agent" => Status(200), |scene| call(&scene.cast.agent, json!({
-                "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),
+                "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.as_user().id.to_string(),
             }));
             "to nobody" => Status(200), |scene| call(&scene.cast.agent, json!({ "ticketId": scene.ticket().await }));
             "to a customer" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({
-                "ticketId": scene.ticket().await, "assigneeId": scene.cast.customer.who().id.to_string(),
+                "ticketId": scene.ticket().await, "assigneeId": scene.cast.customer.as_user().id.to_string(),
             }));
             "a resolved one" => Reason("TICKET_RESOLVED"), |scene| call(&scene.cast.agent, json!({
-                "ticketId": scene.resolved_ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),
+                "ticketId": scene.resolved_ticket().await, "assigneeId": scene.cast.agent.as_user().id.to_string(),
             }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.agent, json!({
-                "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.who().id.to_string(),
+                "ticketId": scene.ticket().await, "assigneeId": scene.cast.agent.as_user().id.to_string(),
             })).header("if-match", "\"7\"");
         }
     }

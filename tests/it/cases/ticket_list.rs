@@ -30,7 +30,7 @@ pub(crate) fn cases() -> Vec<Case> {
                 scene.ticket().await;
                 call(&scene.cast.customer, json!({ "pageSize": 1, "readMask": "id", "include": "comments" }))
             };
-            "the page behind a token" => Status(200), |scene| {
+            "the page after a token" => Status(200), |scene| {
                 scene.ticket().await;
                 scene.ticket().await;
                 let page = scene.cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 1 })).await;

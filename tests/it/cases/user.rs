@@ -7,7 +7,7 @@ use super::{
     Expected::{Reason, Status},
     call, cases,
     file::{PNG, body},
-    nothing,
+    unknown_id,
 };
 use crate::support::Protocol;
 
@@ -22,84 +22,84 @@ pub(crate) fn cases() -> Vec<Case> {
             "of a role" => Status(200), |scene| {
                 call(&scene.cast.admin, json!({ "accountId": scene.account(), "roles": ["ROLE_CUSTOMER"], "pageSize": 1, "readMask": "id" }))
             };
-            "with an address" => Status(200), |scene| call(&scene.cast.agent, json!({ "email": scene.cast.customer.who().email }));
+            "with an address" => Status(200), |scene| call(&scene.cast.agent, json!({ "email": scene.cast.customer.as_user().email }));
             "with no address" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "email": "ada" }));
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({}));
         }
         "UserService.BatchGetUsers" {
             "of an account" => Status(200), |scene| call(&scene.cast.agent, json!({
-                "ids": [scene.cast.colleague.who().id.to_string(), scene.cast.customer.who().id.to_string()],
+                "ids": [scene.cast.colleague.as_user().id.to_string(), scene.cast.customer.as_user().id.to_string()],
             }));
             "an unknown one" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({
-                "ids": [scene.cast.customer.who().id.to_string(), nothing()],
+                "ids": [scene.cast.customer.as_user().id.to_string(), unknown_id()],
             }));
             "none" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.agent, json!({ "ids": [] }));
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.customer, json!({
-                "ids": [scene.cast.customer.who().id.to_string()],
+                "ids": [scene.cast.customer.as_user().id.to_string()],
             }));
         }
         "UserService.GetUser" {
-            "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }));
-            "a colleague" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.colleague.who().id.to_string() }));
-            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": nothing() }));
+            "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.customer.as_user().id.to_string() }));
+            "a colleague" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({ "userId": scene.cast.colleague.as_user().id.to_string() }));
+            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": unknown_id() }));
         }
         "UserService.UpdateUser" {
             "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "user": { "name": "Zoë" },
+                "userId": scene.cast.customer.as_user().id.to_string(), "user": { "name": "Zoë" },
             }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.customer, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "user": { "name": "Zoë" },
+                "userId": scene.cast.customer.as_user().id.to_string(), "user": { "name": "Zoë" },
             })).header("if-match", "\"9\"");
             "an empty name" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.customer, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "user": { "name": "" },
+                "userId": scene.cast.customer.as_user().id.to_string(), "user": { "name": "" },
             }));
         }
         "UserService.SetUserAvatar" {
             "the caller" => Status(200), |scene| call(&scene.cast.customer, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "image": body("image/png", PNG),
+                "userId": scene.cast.customer.as_user().id.to_string(), "image": body("image/png", PNG),
             }));
             "by an admin" => Status(200), |scene| call(&scene.cast.admin, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "image": body("application/octet-stream", PNG),
+                "userId": scene.cast.customer.as_user().id.to_string(), "image": body("application/octet-stream", PNG),
             }));
             "what is no picture" => Reason("UNSUPPORTED_MEDIA_TYPE"), |scene| call(&scene.cast.customer, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "image": body("image/png", "<svg/>"),
+                "userId": scene.cast.customer.as_user().id.to_string(), "image": body("image/png", "<svg/>"),
             }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.customer, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "image": body("image/png", PNG),
+                "userId": scene.cast.customer.as_user().id.to_string(), "image": body("image/png", PNG),
             })).header("if-match", "\"9\"");
             "a colleague's" => Reason("NOT_FOUND"), |scene| call(&scene.cast.customer, json!({
-                "userId": scene.cast.colleague.who().id.to_string(), "image": body("image/png", PNG),
+                "userId": scene.cast.colleague.as_user().id.to_string(), "image": body("image/png", PNG),
             }));
         }
         "UserService.DeleteUserAvatar" {
             "there is one" => Status(204), |scene| {
-                let user = scene.cast.customer.who().id.to_string();
+                let user = scene.cast.customer.as_user().id.to_string();
                 let request = json!({ "userId": user, "image": body("image/png", PNG) });
                 scene.cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", request).await.success();
                 call(&scene.cast.customer, json!({ "userId": user }))
             };
             "there is none" => Status(204), |scene| {
-                call(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }))
+                call(&scene.cast.customer, json!({ "userId": scene.cast.customer.as_user().id.to_string() }))
             };
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| {
-                call(&scene.cast.customer, json!({ "userId": scene.cast.customer.who().id.to_string() }))
+                call(&scene.cast.customer, json!({ "userId": scene.cast.customer.as_user().id.to_string() }))
                     .header("if-match", "\"9\"")
             };
             "a colleague's" => Reason("NOT_FOUND"), |scene| {
-                call(&scene.cast.customer, json!({ "userId": scene.cast.colleague.who().id.to_string() }))
+                call(&scene.cast.customer, json!({ "userId": scene.cast.colleague.as_user().id.to_string() }))
             };
         }
         "UserService.SetUserRole" {
             "an admin makes an agent" => Status(200), |scene| call(&scene.cast.admin, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_AGENT",
+                "userId": scene.cast.customer.as_user().id.to_string(), "role": "ROLE_AGENT",
             }));
             "with an old tag" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.admin, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_AGENT",
+                "userId": scene.cast.customer.as_user().id.to_string(), "role": "ROLE_AGENT",
             })).header("if-match", "\"9\"");
             "the role of a service" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
-                "userId": scene.cast.customer.who().id.to_string(), "role": "ROLE_SERVICE",
+                "userId": scene.cast.customer.as_user().id.to_string(), "role": "ROLE_SERVICE",
             }));
-            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": nothing(), "role": "ROLE_AGENT" }));
+            "an unknown user" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "userId": unknown_id(), "role": "ROLE_AGENT" }));
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Call, Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases, unknown_id,
 };
 use crate::support::{Protocol, unique, webhook};
 
@@ -22,11 +22,11 @@ fn stripe(scene: &Scene, body: &str) -> Call {
 
 /// Inserts an event of an unknown type in a given state.
 async fn insert_event(scene: &Scene, state: i16) -> String {
-    let id = nothing();
+    let id = unknown_id();
     let finished = if state == 1 { "NULL" } else { "now()" };
     let insert = format!(
         "INSERT INTO inbound_events VALUES ('{id}', 1, '{}', 'ping', '{{}}', {state}, 8, 'UNAVAILABLE', 3, now(), now(), {finished})",
-        nothing()
+        unknown_id()
     );
     scene.database.sql(&insert).await;
     id
@@ -56,7 +56,7 @@ fn tells() -> Vec<Case> {
                 let body = r#"{"zen":"Keep it logically awesome."}"#;
                 call(&scene.cast.anonymous, webhook_request("github", body))
                     .header("x-hub-signature-256", webhook::github(body))
-                    .header("x-github-delivery", nothing())
+                    .header("x-github-delivery", unknown_id())
                     .header("x-github-event", "ping")
             };
             "a second time" => Status(204), |scene| {
@@ -97,7 +97,7 @@ fn reads() -> Vec<Case> {
             "some of its fields" => Status(200), |scene| {
                 call(&scene.cast.admin, json!({ "eventId": insert_event(&scene, 1).await, "readMask": "id,state,failure" }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "eventId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "eventId": unknown_id() }));
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.agent, json!({ "eventId": insert_event(&scene, DEAD).await }))
             };
@@ -130,7 +130,7 @@ fn reads() -> Vec<Case> {
             "one that was processed" => Reason("EVENT_PROCESSED"), |scene| {
                 call(&scene.cast.admin, json!({ "eventId": insert_event(&scene, 2).await }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "eventId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "eventId": unknown_id() }));
         }
         "InboundEventService.RedriveInboundEvents" {
             "those of a provider" => Status(200), |scene| {

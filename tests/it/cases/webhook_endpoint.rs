@@ -5,34 +5,35 @@ use serde_json::{Value, json};
 use super::{
     Case,
     Expected::{Reason, Status},
-    Scene, call, cases, nothing,
+    Scene, call, cases, unknown_id,
 };
 use crate::support::{Protocol, receiver::Receiver};
+
+const PENDING: i16 = 1;
+const FAILED: i16 = 3;
 
 fn draft() -> Value {
     json!({ "url": "https://example.com/hooks", "description": "Billing", "eventTypes": ["orders.order.created"] })
 }
 
 /// Creates an endpoint that never receives a delivery: the event it subscribes to does not occur here.
-async fn endpoint(scene: &Scene) -> String {
+async fn create_endpoint(scene: &Scene) -> String {
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", draft()).await.success().id()
 }
 
 /// Inserts a delivery and returns the ids of its endpoint and of the delivery.
-async fn delivery(scene: &Scene, state: i16) -> (String, String) {
-    let (endpoint, id) = (endpoint(scene).await, nothing());
-    let next = if state == 1 { "now()" } else { "NULL" };
+async fn insert_delivery(scene: &Scene, state: i16) -> (String, String) {
+    let (endpoint, id) = (create_endpoint(scene).await, unknown_id());
+    let next = if state == PENDING { "now()" } else { "NULL" };
     let insert = format!(
         "INSERT INTO webhook_deliveries VALUES
              ('{id}', '{endpoint}', '{}', 'orders.order.created', '{{}}', {state}, 1, 1, {next}, 2, now(), now());
          INSERT INTO webhook_attempts VALUES ('{id}', 1, now(), 7, 500, 'webhooks: unavailable')",
-        nothing()
+        unknown_id()
     );
     scene.database.sql(&insert).await;
     (endpoint, id)
 }
-
-const FAILED: i16 = 3;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = endpoints();
@@ -54,7 +55,7 @@ fn endpoints() -> Vec<Case> {
             };
             "for no account" => Reason("NOT_FOUND"), |scene| {
                 let mut draft = draft();
-                draft["accountId"] = nothing().into();
+                draft["accountId"] = unknown_id().into();
                 call(&scene.cast.admin, draft)
             };
             "neither http nor https" => Reason("VALIDATION_FAILED"), |scene| {
@@ -66,17 +67,17 @@ fn endpoints() -> Vec<Case> {
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, draft());
         }
         "WebhookEndpointService.GetWebhookEndpoint" {
-            "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await }));
+            "an existing one" => Status(200), |scene| call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await }));
             "some of its fields" => Status(200), |scene| {
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "readMask": "url,eventTypes" }))
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await, "readMask": "url,eventTypes" }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": unknown_id() }));
         }
         "WebhookEndpointService.ListWebhookEndpoints" {
             // Not the first page: its total includes the endpoints of other cases.
             "a page" => Status(200), |scene| {
                 for _ in 0..3 {
-                    endpoint(&scene).await;
+                    create_endpoint(&scene).await;
                 }
                 let page = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.ListWebhookEndpoints", json!({ "pageSize": 1 })).await;
                 call(&scene.cast.admin, json!({ "pageSize": 1, "pageToken": page.text("/meta/nextPageToken"), "readMask": "description,status" }))
@@ -90,27 +91,27 @@ fn changes() -> Vec<Case> {
         "WebhookEndpointService.UpdateWebhookEndpoint" {
             "another URL, and no more events" => Status(200), |scene| {
                 let patch = json!({ "url": "https://example.com/other", "enabled": false });
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "endpoint": patch }))
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await, "endpoint": patch }))
             };
             "every event" => Status(200), |scene| call(&scene.cast.admin, json!({
-                "endpointId": endpoint(&scene).await, "endpoint": {}, "updateMask": "eventTypes",
+                "endpointId": create_endpoint(&scene).await, "endpoint": {}, "updateMask": "eventTypes",
             })).header("if-match", "\"1\"");
             "an old version" => Reason("ETAG_MISMATCH"), |scene| call(&scene.cast.admin, json!({
-                "endpointId": endpoint(&scene).await, "endpoint": { "enabled": false },
+                "endpointId": create_endpoint(&scene).await, "endpoint": { "enabled": false },
             })).header("if-match", "\"7\"");
             "to no URL" => Reason("VALIDATION_FAILED"), |scene| call(&scene.cast.admin, json!({
-                "endpointId": endpoint(&scene).await, "endpoint": { "url": "example.com" },
+                "endpointId": create_endpoint(&scene).await, "endpoint": { "url": "example.com" },
             }));
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing(), "endpoint": { "enabled": true } }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": unknown_id(), "endpoint": { "enabled": true } }));
         }
         "WebhookEndpointService.RotateWebhookSecret" {
             "with an overlap" => Status(200), |scene| {
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 60 }))
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await, "overlapSeconds": 60 }))
             };
             "too long an overlap" => Reason("VALIDATION_FAILED"), |scene| {
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await, "overlapSeconds": 604_801 }))
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await, "overlapSeconds": 604_801 }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": unknown_id() }));
         }
         "WebhookEndpointService.TestWebhookEndpoint" {
             "one that accepts" => Status(200), |scene| {
@@ -125,17 +126,17 @@ fn changes() -> Vec<Case> {
                 let made = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await;
                 call(&scene.cast.admin, json!({ "endpointId": made.id() }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
-            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({ "endpointId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": unknown_id() }));
+            "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({ "endpointId": unknown_id() }));
         }
         "WebhookEndpointService.DeleteWebhookEndpoint" {
             "one with deliveries" => Status(204), |scene| {
-                call(&scene.cast.admin, json!({ "endpointId": delivery(&scene, FAILED).await.0 }))
+                call(&scene.cast.admin, json!({ "endpointId": insert_delivery(&scene, FAILED).await.0 }))
             };
             "an old version" => Reason("ETAG_MISMATCH"), |scene| {
-                call(&scene.cast.admin, json!({ "endpointId": endpoint(&scene).await })).header("if-match", "\"7\"")
+                call(&scene.cast.admin, json!({ "endpointId": create_endpoint(&scene).await })).header("if-match", "\"7\"")
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": unknown_id() }));
         }
     }
 }
@@ -144,31 +145,31 @@ fn deliveries() -> Vec<Case> {
     cases! {
         "WebhookDeliveryService.GetWebhookDelivery" {
             "one with its attempts" => Status(200), |scene| {
-                call(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1, "readMask": "id,state,attemptCount" }))
+                call(&scene.cast.admin, json!({ "deliveryId": insert_delivery(&scene, FAILED).await.1, "readMask": "id,state,attemptCount" }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "deliveryId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "deliveryId": unknown_id() }));
         }
         "WebhookDeliveryService.ListWebhookDeliveries" {
             "those that failed" => Status(200), |scene| {
-                let (endpoint, _) = delivery(&scene, FAILED).await;
+                let (endpoint, _) = insert_delivery(&scene, FAILED).await;
                 call(&scene.cast.admin, json!({ "endpointId": endpoint, "state": "WEBHOOK_DELIVERY_STATE_FAILED", "readMask": "id,state,payload" }))
             };
-            "of an unknown endpoint" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": nothing() }));
+            "of an unknown endpoint" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": unknown_id() }));
         }
         "WebhookDeliveryService.ResendWebhookDelivery" {
             "one that failed" => Status(202), |scene| {
-                call(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, FAILED).await.1 }))
+                call(&scene.cast.admin, json!({ "deliveryId": insert_delivery(&scene, FAILED).await.1 }))
             };
             "to a disabled endpoint" => Reason("ENDPOINT_DISABLED"), |scene| {
-                let (endpoint, delivery) = delivery(&scene, FAILED).await;
+                let (endpoint, delivery) = insert_delivery(&scene, FAILED).await;
                 let disable = json!({ "endpointId": endpoint, "endpoint": { "enabled": false } });
                 scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.success();
                 call(&scene.cast.admin, json!({ "deliveryId": delivery }))
             };
             "a pending one" => Reason("DELIVERY_PENDING"), |scene| {
-                call(&scene.cast.admin, json!({ "deliveryId": delivery(&scene, 1).await.1 }))
+                call(&scene.cast.admin, json!({ "deliveryId": insert_delivery(&scene, PENDING).await.1 }))
             };
-            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "deliveryId": nothing() }));
+            "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "deliveryId": unknown_id() }));
         }
     }
 }

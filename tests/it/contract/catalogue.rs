@@ -17,7 +17,7 @@ fn the_facts_about_a_reason_are_consistent() {
         assert_eq!(Reason::from_code(code), Some(reason));
         assert!(facts.domain == "mainstay" || facts.domain.starts_with("mainstay."), "{code}: {}", facts.domain);
         let http = facts.http.as_u16();
-        let fits: &[u16] = match facts.grpc {
+        let allowed: &[u16] = match facts.grpc {
             Code::Cancelled => &[499],
             Code::InvalidArgument => &[400, 406, 415, 422],
             Code::DeadlineExceeded => &[504],
@@ -34,7 +34,7 @@ fn the_facts_about_a_reason_are_consistent() {
             Code::Unauthenticated => &[401],
             other => panic!("{code} has {other:?}"),
         };
-        assert!(fits.contains(&http), "{code}: {http} and {:?}", facts.grpc);
+        assert!(allowed.contains(&http), "{code}: {http} and {:?}", facts.grpc);
         // Only an error that the operation decided can be stored: never credentials, field rules, limits or failures.
         assert!(!facts.storable || matches!(http, 404 | 409 | 422), "{code} is stored");
         assert!(!(facts.storable && facts.retryable), "{code} is stored, so a retry can't help");

@@ -162,7 +162,7 @@ async fn sign_ins_are_counted_as_they_happen_and_as_by_plain_sql() {
         let request = json!({ "email": email, "password": password });
         Actor::anonymous(&app.endpoint).call(Protocol::Rest, "AuthService.Login", request).await
     };
-    let user = admin.who();
+    let user = admin.as_user();
     for _ in 0..3 {
         tries(&user.password, &user.email).await.success();
     }

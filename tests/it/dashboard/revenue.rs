@@ -244,8 +244,8 @@ async fn sums_that_are_wrong_are_found_and_made_anew() {
     book(&app.database, 0.5, 100).await;
     let request = json!({ "interval": "REVENUE_INTERVAL_MONTH", "startDate": "2026-02-01", "endDate": "2026-11-30" });
     let right = figures_from_api(&admin, request.clone()).await;
-    let (good, said) = rebuild(&app).await;
-    assert!(good && said.starts_with("The sums agreed with the ledger.\n"), "{said}");
+    let (is_ok, output) = rebuild(&app).await;
+    assert!(is_ok && output.starts_with("The sums agreed with the ledger.\n"), "{output}");
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_unsummed").await, 0);
     assert_eq!(figures_from_api(&admin, request.clone()).await, right);
 
@@ -257,19 +257,19 @@ async fn sums_that_are_wrong_are_found_and_made_anew() {
         .sql("DELETE FROM ledger_sums WHERE ctid = (SELECT ctid FROM ledger_sums WHERE span = 1 LIMIT 1)")
         .await;
     app.database.sql("INSERT INTO ledger_sums VALUES (2, '2027-01-01Z', 'CHF', 5, 0, 1, 0)").await;
-    let (good, said) = rebuild(&app).await;
+    let (is_ok, output) = rebuild(&app).await;
     assert!(
-        !good
-            && said.contains(
+        !is_ok
+            && output.contains(
                 "the day from 2027-01-01 00:00 in CHF: 5 sold and 0 refunded are stored, and the ledger has 0 and 0."
             ),
-        "{said}"
+        "{output}"
     );
     assert!(
-        said.contains("the quarter of an hour from 2026-") && said.contains(" sums differed from the ledger.\n"),
-        "{said}"
+        output.contains("the quarter of an hour from 2026-") && output.contains(" sums differed from the ledger.\n"),
+        "{output}"
     );
     assert_eq!(figures_from_api(&admin, request).await, right);
-    let (good, said) = rebuild(&app).await;
-    assert!(good, "{said}");
+    let (is_ok, output) = rebuild(&app).await;
+    assert!(is_ok, "{output}");
 }

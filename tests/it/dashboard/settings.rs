@@ -11,9 +11,9 @@ async fn settings_have_their_sources_and_show_no_secret() {
     let app = TestApp::builder().set("WRITE_TIMEOUT", "29s").set("ON_CALL_ROUTING_KEY", SECRET).start().await;
     let admin = app.cast().await.admin;
     for protocol in PROTOCOLS {
-        let answer = admin.call(protocol, "SettingService.GetSettings", json!({})).await.success();
-        assert!(!answer.body.to_string().contains(SECRET), "{answer:#?}");
-        let settings = answer.data()["settings"].as_array().expect("settings").clone();
+        let response = admin.call(protocol, "SettingService.GetSettings", json!({})).await.success();
+        assert!(!response.body.to_string().contains(SECRET), "{response:#?}");
+        let settings = response.data()["settings"].as_array().expect("settings").clone();
         let of = |name: &str| settings.iter().find(|setting| setting["name"] == name).expect(name).clone();
         let shown = |setting: Value| (setting["value"].clone(), setting["source"].clone(), setting["secret"].clone());
         let (environment, default) = (json!("SETTING_SOURCE_ENVIRONMENT"), json!("SETTING_SOURCE_DEFAULT"));

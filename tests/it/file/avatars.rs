@@ -9,7 +9,7 @@ use crate::{
 };
 
 async fn set(who: &Actor, protocol: Protocol, image: &[u8]) -> Response {
-    let request = json!({ "userId": who.who().id.to_string(), "image": body("image/png", image) });
+    let request = json!({ "userId": who.as_user().id.to_string(), "image": body("image/png", image) });
     who.call(protocol, "UserService.SetUserAvatar", request).await
 }
 
@@ -42,7 +42,7 @@ async fn an_avatar_is_drawn_again_and_replaces_the_one_before() {
     for old in urls {
         assert_eq!(get(&app, &old).await.status(), 404, "the old ones are gone");
     }
-    let me = json!({ "userId": cast.customer.who().id.to_string() });
+    let me = json!({ "userId": cast.customer.as_user().id.to_string() });
     cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me.clone()).await.success();
     cast.customer.call(Protocol::Rest, "UserService.DeleteUserAvatar", me).await.success();
     let user = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
@@ -57,7 +57,8 @@ async fn an_avatar_comes_from_a_form_too() {
     let cast = app.cast().await;
     let token = cast.customer.token().await.expect("a token");
     for protocol in [Protocol::Rest, Protocol::Envoy] {
-        let url = format!("{}/api/v1/users/{}/avatar", app.endpoint.base_of(protocol).await, cast.customer.who().id);
+        let url =
+            format!("{}/api/v1/users/{}/avatar", app.endpoint.base_of(protocol).await, cast.customer.as_user().id);
         let picture = Part::bytes(PNG).file_name("me.png").mime_str("image/png").expect("a media type");
         let request = app.endpoint.http.patch(url).bearer_auth(&token).multipart(Form::new().part("avatar", picture));
         let answer = rest::read(request.send().await.expect("an answer")).await.success();
@@ -75,6 +76,6 @@ async fn what_is_no_picture_is_refused() {
     }
     set(&cast.customer, Protocol::Grpc, &vec![0; (5 << 20) + 1]).await.failure("PAYLOAD_TOO_LARGE");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
-    let other = json!({ "userId": cast.colleague.who().id.to_string(), "image": body("image/png", PNG) });
+    let other = json!({ "userId": cast.colleague.as_user().id.to_string(), "image": body("image/png", PNG) });
     cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", other).await.failure("NOT_FOUND");
 }

@@ -28,7 +28,7 @@ async fn a_form_is_taken_whatever_its_order_of_fields() {
         assert_eq!((field("name"), field("sizeBytes")), (Value::from("smoke.txt"), Value::from("17")));
         assert_eq!((plain.status, field("contentType")), (201, Value::from("text/plain")));
         let image = Part::bytes(PNG).file_name("C:\\fakepath\\photo.png").mime_str("image/png").expect("a media type");
-        let account = cast.customer.who().account.to_string();
+        let account = cast.customer.as_user().account.to_string();
         let form = Form::new().text("purpose", "FILE_PURPOSE_IMAGE").text("accountId", account).part("photo", image);
         let image = post(&cast.customer, protocol, "", form).await.success();
         assert_eq!(

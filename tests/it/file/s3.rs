@@ -1,4 +1,5 @@
-//! Files in a bucket: callers send and fetch contents themselves, and nothing is half recorded while the bucket is away.
+//! Files in a bucket: callers send and fetch contents themselves, and nothing is half recorded while the bucket is
+//! unavailable.
 
 use serde_json::json;
 
@@ -92,7 +93,7 @@ async fn a_bucket_that_is_away_is_said_to_be() {
     cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.success();
     // A deletion waits for the bucket.
     cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": kept })).await.success();
-    app.run_task("delete_objects").await.expect_err("the storage is away");
+    app.run_task("delete_objects").await.expect_err("the storage is unavailable");
     let s3 = s3.again().await;
     eventually("it is used again", async || upload().await.reason.is_empty()).await;
     app.database.sql("UPDATE stored_objects SET delete_at = now() - interval '1 s' WHERE delete_at IS NOT NULL").await;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) async fn open(address: SocketAddr, sent: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("connected");
@@ -34,7 +34,7 @@ pub(super) async fn wait_until_closed(stream: &mut TcpStream) {
         let mut buffer = [0; 4096];
         while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     };
-    tokio::time::timeout(PATIENCE, read).await.expect("the server closes it");
+    tokio::time::timeout(TIMEOUT, read).await.expect("the server closes it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,11 +47,11 @@ async fn silent_connections_keep_nobody_out() {
     // Each on a connection of its own.
     for _ in 0..3 {
         let stream = reqwest::Client::new().get(format!("{}/livez", app.endpoint.base()));
-        let answer = tokio::time::timeout(PATIENCE, stream.send()).await.expect("in time").expect("an answer");
+        let answer = tokio::time::timeout(TIMEOUT, stream.send()).await.expect("in time").expect("an answer");
         assert_eq!(answer.status(), 200);
     }
     // Those that nobody needed the place of are closed after the time that a client has for its first bytes.
-    tokio::time::timeout(PATIENCE, join_all(silent.iter_mut().map(wait_until_closed))).await.expect("all are closed");
+    tokio::time::timeout(TIMEOUT, join_all(silent.iter_mut().map(wait_until_closed))).await.expect("all are closed");
 }
 
 /// Peers of HTTP/2 who answer nothing do not agree to close their connections either.
@@ -65,10 +65,10 @@ async fn silent_peers_are_not_asked_for_their_places() {
     }
     let since = Instant::now();
     let answer = reqwest::Client::new().get(format!("{}/livez", app.endpoint.base())).send();
-    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("in time").expect("an answer");
+    let answer = tokio::time::timeout(TIMEOUT, answer).await.expect("in time").expect("an answer");
     assert_eq!(answer.status(), 200);
     // HTTP/2's own keep-alive closes those whose places nobody needed, a minute after they were opened.
-    tokio::time::timeout(PATIENCE, join_all(silent[..10].iter_mut().map(wait_until_closed)))
+    tokio::time::timeout(TIMEOUT, join_all(silent[..10].iter_mut().map(wait_until_closed)))
         .await
         .expect("the first are closed");
     assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
@@ -91,7 +91,7 @@ pub(super) async fn flood(address: SocketAddr, frame: &[u8]) -> bool {
         while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     };
     let write = async { while writer.write_all(&flood).await.is_ok() {} };
-    tokio::time::timeout(PATIENCE, async { tokio::join!(read, write) }).await.is_ok()
+    tokio::time::timeout(TIMEOUT, async { tokio::join!(read, write) }).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,7 +158,7 @@ async fn a_probe_waits_for_no_body() {
     for path in ["/livez", "/readyz"] {
         let probe = format!("GET {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n{{");
         let mut stream = open(app.endpoint.address, probe.as_bytes()).await;
-        assert_eq!(status(&mut stream, PATIENCE).await, Some(200), "{path}");
+        assert_eq!(status(&mut stream, TIMEOUT).await, Some(200), "{path}");
         wait_until_closed(&mut stream).await;
     }
 }
@@ -182,7 +182,7 @@ async fn bodies_that_never_arrive_keep_out_no_slow_ones() {
     let mut slow = open(app.endpoint.address, half(9).as_bytes()).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     slow.write_all(b"        }").await.expect("nobody has refused it");
-    assert_eq!(status(&mut slow, PATIENCE).await, Some(401), "it was read");
+    assert_eq!(status(&mut slow, TIMEOUT).await, Some(401), "it was read");
 }
 
 /// A few bytes become megabytes, before anybody is known.
@@ -208,7 +208,7 @@ async fn bodies_count_with_what_comes_out_of_them() {
     let mut first = open(app.endpoint.address, &unfinished(1)).await;
     assert_eq!(status(&mut first, soon).await, None, "it waits for the rest");
     let mut second = open(app.endpoint.address, &unfinished(1)).await;
-    assert_eq!(status(&mut second, PATIENCE).await, Some(503));
+    assert_eq!(status(&mut second, TIMEOUT).await, Some(503));
     let mut other = open(app.endpoint.address, &unfinished(2)).await;
     assert_eq!(status(&mut other, soon).await, None, "another network has its own");
     ticket(&app.cast().await.customer).await;

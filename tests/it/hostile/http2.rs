@@ -16,7 +16,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{cases::ticket, support::TestApp};
 
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A bare HTTP/2 connection, without this project's client code.
 async fn connect(address: SocketAddr) -> (SendRequest<Bytes>, tokio::task::JoinHandle<Result<(), h2::Error>>) {
@@ -40,7 +40,7 @@ pub(super) async fn reset(address: SocketAddr, request: impl Fn() -> Request<()>
     let since = Instant::now();
     let mut opened = 0;
     while !connection.is_finished() {
-        assert!(since.elapsed() < PATIENCE, "{opened} streams were reset and the connection is still open");
+        assert!(since.elapsed() < TIMEOUT, "{opened} streams were reset and the connection is still open");
         match client.send_request(request(), false) {
             Ok((_, mut body)) => {
                 opened += 1;
@@ -81,7 +81,7 @@ async fn a_message_that_arrives_too_slowly_is_refused_at_the_deadline() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
-    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("no answer in time").expect("an answer");
+    let answer = tokio::time::timeout(TIMEOUT, answer).await.expect("no answer in time").expect("an answer");
     let status = answer.headers().get("grpc-status").map(|status| status.to_str().expect("digits"));
     assert_eq!(status, Some("4"), "{answer:#?}");
     drip.abort();
@@ -113,7 +113,7 @@ async fn messages_that_never_end_leave_memory_to_others() {
     let (mut first, _first_body) = begin_login(&app, &client, 1).await;
     assert!(tokio::time::timeout(soon, &mut first).await.is_err(), "it waits for the rest");
     let (second, _second_body) = begin_login(&app, &client, 1).await;
-    let second = tokio::time::timeout(PATIENCE, second).await.expect("an end").expect("a response");
+    let second = tokio::time::timeout(TIMEOUT, second).await.expect("an end").expect("a response");
     assert_eq!(second.headers()["grpc-status"], "14", "{second:?}");
     assert!(second.headers().contains_key("retry-after"), "{second:?}");
     let (mut other, _other_body) = begin_login(&app, &client, 2).await;
@@ -121,8 +121,8 @@ async fn messages_that_never_end_leave_memory_to_others() {
     ticket(&app.cast().await.customer).await;
 }
 
-/// A call of health, without its question.
-fn ask(app: &TestApp, method: &str) -> Request<()> {
+/// A call of the health service, without its message.
+fn health_call(app: &TestApp, method: &str) -> Request<()> {
     Request::post(format!("{}/grpc.health.v1.Health/{method}", app.endpoint.base()))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
@@ -130,7 +130,7 @@ fn ask(app: &TestApp, method: &str) -> Request<()> {
         .expect("a request")
 }
 
-/// Nothing limits the probes, so few of them may be late; one whose question arrives with its head needs no place.
+/// Nothing limits the probes, so few of them may be late; one whose message arrives with its headers needs no place.
 #[tokio::test(flavor = "multi_thread")]
 async fn late_probes_keep_out_only_late_ones() {
     let app = TestApp::start().await;
@@ -138,12 +138,12 @@ async fn late_probes_keep_out_only_late_ones() {
     let mut late = Vec::new();
     for _ in 0..80 {
         client = client.ready().await.expect("room");
-        late.push(client.send_request(ask(&app, "Check"), false).expect("sent"));
+        late.push(client.send_request(health_call(&app, "Check"), false).expect("sent"));
     }
     let mut health = HealthClient::new(app.endpoint.channel.clone());
     let mut refused = 0;
     for (response, _body) in late {
-        let response = tokio::time::timeout(PATIENCE, response).await.expect("an end").expect("a response");
+        let response = tokio::time::timeout(TIMEOUT, response).await.expect("an end").expect("a response");
         refused += usize::from(response.headers()["grpc-status"] == "14");
         health.check(HealthCheckRequest::default()).await.expect("it is in time");
     }
@@ -151,32 +151,32 @@ async fn late_probes_keep_out_only_late_ones() {
     assert!((40..=48).contains(&refused), "{refused} were refused");
 }
 
-/// Health needs no credential, no policy sets its deadline, and probes are not limited: what never sends its question must
-/// not stay, and what asks nonsense is no failure of the server.
+/// Health needs no credential, no policy sets its deadline, and probes are not limited: what never sends its
+/// message must not stay, and a malformed message is no failure of the server.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_probe_that_is_never_complete_ends_soon() {
     let app = TestApp::start().await;
     let (mut client, _connection) = connect(app.endpoint.address).await;
-    let ask = |method| ask(&app, method);
+    let health_call = |method| health_call(&app, method);
     let since = Instant::now();
     let mut waiting = Vec::new();
     // Nothing, and half a message.
     for sent in [&b""[..], b"\0\0\0\0\x0a1234"] {
         for method in ["Check", "Watch"] {
             client = client.ready().await.expect("room");
-            let (response, mut body) = client.send_request(ask(method), false).expect("sent");
+            let (response, mut body) = client.send_request(health_call(method), false).expect("sent");
             body.send_data(Bytes::from_static(sent), false).expect("sent");
             waiting.push((method, response, body));
         }
     }
     for (method, response, _body) in waiting {
-        let response = tokio::time::timeout(PATIENCE, response).await.expect("an end").expect("a response");
+        let response = tokio::time::timeout(TIMEOUT, response).await.expect("an end").expect("a response");
         assert_eq!(response.headers()["grpc-status"], "4", "{method}: {response:?}");
     }
     assert!(since.elapsed() >= Duration::from_secs(2), "they have time to arrive");
     for sent in [&b""[..], b"\0\0\0\0\x02\xff\xff"] {
         client = client.ready().await.expect("room");
-        let (response, mut body) = client.send_request(ask("Check"), false).expect("sent");
+        let (response, mut body) = client.send_request(health_call("Check"), false).expect("sent");
         body.send_data(Bytes::from_static(sent), true).expect("sent");
         let response = response.await.expect("a response");
         assert_eq!(response.headers()["grpc-status"], "3", "{response:?}");
@@ -184,7 +184,7 @@ async fn a_probe_that_is_never_complete_ends_soon() {
     let mut forty = Vec::new();
     for _ in 0..40 {
         client = client.ready().await.expect("room");
-        forty.push(client.send_request(ask("Check"), true).expect("sent").0);
+        forty.push(client.send_request(health_call("Check"), true).expect("sent").0);
     }
     for response in forty {
         assert_eq!(response.await.expect("a response").headers()["grpc-status"], "3");

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::support::{Process, TestDatabase, eventually, people::Cast};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request over HTTP/1.1 that closes its connection.
 fn request(id: &str, line: &str, headers: &str, body: &[u8]) -> Vec<u8> {
@@ -108,7 +108,7 @@ async fn hostile_input_leaves_one_line_for_each_request() {
         // The server may refuse it before it has read all of it.
         stream.write_all(&request(&format!("hostile-refused-{number}"), line, headers, body)).await.ok();
         let mut head = [0; 12];
-        let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut head)).await.expect("a response in time");
+        let read = tokio::time::timeout(TIMEOUT, stream.read_exact(&mut head)).await.expect("a response in time");
         let is_refused = head.starts_with(b"HTTP/1.1 4") || headers.contains("application/grpc");
         assert!(read.is_ok() && is_refused, "{line}: {}", String::from_utf8_lossy(&head));
     }

@@ -15,7 +15,7 @@ use crate::{
     support::{Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, database, people::Cast},
 };
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// What the client lets the server send on a stream before it reads.
 const WINDOW: u32 = 1000;
 /// The size of a ticket's body.
@@ -40,7 +40,7 @@ async fn ask(client: &mut SendRequest<Bytes>, path: &str, headers: &[(&str, &str
     }
     let mut ready = client.clone().ready().await.ok()?;
     let (answer, _) = ready.send_request(request.body(()).expect("a request"), true).ok()?;
-    let answer = tokio::time::timeout(PATIENCE, answer).await.expect("a head in time").ok()?;
+    let answer = tokio::time::timeout(TIMEOUT, answer).await.expect("a head in time").ok()?;
     Some((answer.status().as_u16(), answer.into_body()))
 }
 
@@ -54,7 +54,7 @@ async fn end(mut body: RecvStream) -> Option<Reason> {
         }
         None
     };
-    tokio::time::timeout(PATIENCE, read).await.expect("the stream ends")
+    tokio::time::timeout(TIMEOUT, read).await.expect("the stream ends")
 }
 
 /// Reads all of a response.
@@ -90,7 +90,7 @@ async fn the_last_bytes_are_not_waited_for_either() {
     end(stalled).await;
     let since = Instant::now();
     while client.clone().ready().await.is_ok() {
-        assert!(since.elapsed() < PATIENCE, "the connection is kept");
+        assert!(since.elapsed() < TIMEOUT, "the connection is kept");
         tokio::task::yield_now().await;
     }
 }
@@ -99,7 +99,7 @@ async fn the_last_bytes_are_not_waited_for_either() {
 async fn a_deadline_holds_to_the_last_byte() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    add_tickets(&app.database, cast.customer.who(), 100, BODY_BYTES).await;
+    add_tickets(&app.database, cast.customer.as_user(), 100, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str()), ("x-request-timeout", "1")];
     let mut client = connect(&app.endpoint).await;
@@ -131,7 +131,7 @@ async fn a_response_is_in_flight_until_it_is_read() {
     }
     let since = Instant::now();
     while in_flight(&app).await > 0.0 {
-        assert!(since.elapsed() < PATIENCE, "they were read");
+        assert!(since.elapsed() < TIMEOUT, "they were read");
     }
 }
 
@@ -188,7 +188,7 @@ async fn a_download_that_nobody_reads_gives_way() {
         if let answer @ (200, _) = ask(&mut client, &path, &[]).await.expect("a head") {
             break read(answer).await;
         }
-        assert!(since.elapsed() < PATIENCE, "nobody makes room");
+        assert!(since.elapsed() < TIMEOUT, "nobody makes room");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(read, (200, 2 << 20));
@@ -200,7 +200,7 @@ async fn a_download_that_nobody_reads_gives_way() {
 async fn nothing_more_is_made_for_who_does_not_read() {
     let app = TestApp::builder().set("MAX_UNREAD_BYTES", "8MiB").set("WRITE_TIMEOUT", "10m").start().await;
     let cast = app.cast().await;
-    add_tickets(&app.database, cast.customer.who(), 100, BODY_BYTES).await;
+    add_tickets(&app.database, cast.customer.as_user(), 100, BODY_BYTES).await;
     let service = Actor::service(&cast.admin, &["support.tickets.read".to_owned()]);
     let mut tokens = Vec::new();
     for actor in [&cast.agent, &cast.customer, &cast.admin, &service] {
@@ -234,7 +234,7 @@ async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     const TICKETS: usize = 20;
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    add_tickets(&app.database, cast.customer.who(), TICKETS, BODY_BYTES).await;
+    add_tickets(&app.database, cast.customer.as_user(), TICKETS, BODY_BYTES).await;
     let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
     let headers = [("authorization", token.as_str())];
     let client = connect(&app.endpoint).await;
@@ -246,7 +246,7 @@ async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     let locker = database::connect(&app.database.url).await;
     locker.batch_execute("BEGIN; LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
     let mut lists: FuturesUnordered<_> = (0..=MOST).map(|_| list(TICKETS)).collect();
-    let refused = tokio::time::timeout(PATIENCE, lists.next()).await.expect("one does not wait");
+    let refused = tokio::time::timeout(TIMEOUT, lists.next()).await.expect("one does not wait");
     assert_eq!(refused.expect("one of nine").0, 503);
     locker.batch_execute("ROLLBACK").await.expect("an end");
     let all = lists.collect::<Vec<_>>().await.into_iter().chain(join_all((0..MOST).map(|_| list(TICKETS))).await);
@@ -290,7 +290,7 @@ async fn what_nobody_reads_is_bounded() {
     let database = TestDatabase::new().await;
     let server = Process::with(&database, &[("MAX_UNREAD_BYTES", "32MiB"), ("WRITE_TIMEOUT", "10m")]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    add_tickets(&database, cast.customer.who(), 100, BODY_BYTES).await;
+    add_tickets(&database, cast.customer.as_user(), 100, BODY_BYTES).await;
     let who = [&cast.agent, &cast.customer, &cast.admin];
     let mut tokens = Vec::new();
     for actor in who {
@@ -320,6 +320,6 @@ async fn what_nobody_reads_is_bounded() {
             assert!(read(answer).await.1 > 1_000_000);
             break;
         }
-        assert!(since.elapsed() < PATIENCE, "nobody makes room");
+        assert!(since.elapsed() < TIMEOUT, "nobody makes room");
     }
 }

@@ -17,7 +17,7 @@ async fn start_with_fault(database: &TestDatabase, fault: &str) -> Process {
 }
 
 /// Kills a server at `point` of a keyed create, restarts it, retries, and checks the result.
-async fn killed_at(point: &str, committed: bool) {
+async fn kill_and_retry(point: &str, committed: bool) {
     let database = TestDatabase::new().await;
     let healthy = Process::start(&database).await;
     let cast = Cast::new(&healthy.endpoint, &database).await;
@@ -42,27 +42,27 @@ async fn killed_at(point: &str, committed: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_claim() {
-    killed_at("claim.after", false).await;
+async fn a_kill_after_the_claim_leaves_no_effect() {
+    kill_and_retry("claim.after", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_effect() {
-    killed_at("effect.after", false).await;
+async fn a_kill_after_the_effect_undoes_it() {
+    kill_and_retry("effect.after", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_the_commit() {
-    killed_at("commit.before", false).await;
+async fn a_kill_before_the_commit_undoes_the_effect() {
+    kill_and_retry("commit.before", false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_commit() {
-    killed_at("commit.after", true).await;
+async fn a_kill_after_the_commit_keeps_the_effect_and_its_response() {
+    kill_and_retry("commit.after", true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn between_the_two_writes_of_a_resolution() {
+async fn a_kill_between_the_two_writes_of_a_resolution_undoes_both() {
     let database = TestDatabase::new().await;
     let healthy = Process::start(&database).await;
     let cast = Cast::new(&healthy.endpoint, &database).await;

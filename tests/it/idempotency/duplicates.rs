@@ -25,15 +25,15 @@ const DUPLICATES: usize = 64;
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_duplicates_have_one_effect() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
-    one_effect(&redis, || {}).await;
+    assert_one_effect(&redis, || {}).await;
 }
 
-/// Correctness never depends on Redis, not even when it loses its data, hangs or dies during the requests.
+/// Correctness never depends on Redis, not even when it hangs or loses its data during the requests.
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicates_have_one_effect_when_redis_hangs() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let pid = Pid::from_raw(redis.pid().and_then(|pid| pid.try_into().ok()).expect("it runs"));
-    one_effect(&redis, || kill(pid, Signal::SIGSTOP).expect("it stops")).await;
+    assert_one_effect(&redis, || kill(pid, Signal::SIGSTOP).expect("it stops")).await;
     kill(pid, Signal::SIGCONT).expect("it continues");
 }
 
@@ -41,7 +41,7 @@ async fn duplicates_have_one_effect_when_redis_hangs() {
 async fn duplicates_have_one_effect_when_redis_loses_its_data() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let address = redis.url().trim_start_matches("redis://").trim_end_matches('/').to_owned();
-    one_effect(&redis, || {
+    assert_one_effect(&redis, || {
         let mut stream = std::net::TcpStream::connect(&address).expect("connected");
         stream.write_all(b"FLUSHALL\r\n").expect("written");
         let mut answer = [0; 5];
@@ -51,23 +51,23 @@ async fn duplicates_have_one_effect_when_redis_loses_its_data() {
     .await;
 }
 
-/// Creates the ticket, again if the deadline passes, as it may on a busy machine: then until what that request still
-/// does has ended. Also returns whether it passed.
-async fn in_time(who: &Actor, protocol: Protocol) -> (Response, bool) {
+/// Creates the ticket, and tries again if the deadline passes, as it may on a busy machine; after that also while the
+/// earlier request is in progress. Also returns whether the deadline passed.
+async fn create_in_time(who: &Actor, protocol: Protocol) -> (Response, bool) {
     let since = Instant::now();
-    let mut late = false;
+    let mut was_late = false;
     loop {
         let answer = who.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await;
-        late |= answer.reason == "DEADLINE_EXCEEDED";
-        if !late || !["DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS"].contains(&answer.reason.as_str()) {
-            return (answer, late);
+        was_late |= answer.reason == "DEADLINE_EXCEEDED";
+        if !was_late || !["DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS"].contains(&answer.reason.as_str()) {
+            return (answer, was_late);
         }
         assert!(since.elapsed() < Duration::from_secs(60), "never in time: {answer:#?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
+async fn assert_one_effect(redis: &Redis, disturb: impl FnOnce()) {
     let database = Arc::new(TestDatabase::new().await);
     let url = redis.url();
     let own = [("REDIS_URL", url.as_str())];
@@ -76,27 +76,27 @@ async fn one_effect(redis: &Redis, sicken: impl FnOnce()) {
     let token = customer.token().await.expect("a token");
     let calls = (0..DUPLICATES).map(|number| {
         let who = Actor::bearer(&instances[number % 2].endpoint, token.clone());
-        tokio::spawn(async move { in_time(&who, PROTOCOLS[number / 2 % 2]).await })
+        tokio::spawn(async move { create_in_time(&who, PROTOCOLS[number / 2 % 2]).await })
     });
     let calls: Vec<_> = calls.collect();
-    sicken();
+    disturb();
     let answers: Vec<_> = join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect();
 
-    let all_in_time = answers.iter().all(|(_, late)| !late);
-    let (good, refused): (Vec<_>, Vec<_>) =
+    let all_in_time = answers.iter().all(|(_, was_late)| !was_late);
+    let (succeeded, refused): (Vec<_>, Vec<_>) =
         answers.into_iter().map(|(answer, _)| answer).partition(|answer| answer.reason.is_empty());
     for answer in &refused {
         assert_eq!((answer.reason.as_str(), answer.status), ("IDEMPOTENCY_IN_PROGRESS", 409), "{answer:#?}");
         assert!(answer.header("retry-after").is_some(), "{answer:#?}");
     }
-    let ids: BTreeSet<_> = good.iter().map(|answer| answer.id()).collect();
+    let ids: BTreeSet<_> = succeeded.iter().map(|answer| answer.id()).collect();
     assert_eq!(ids.len(), 1, "every answer is the stored one: {ids:?}");
-    let fresh = good.iter().filter(|answer| !answer.is_replayed()).count();
-    // Who did the work may have learned of it only by the answer that was stored.
-    assert!(fresh == 1 || (fresh == 0 && !all_in_time), "{fresh} of {} good answers did the work", good.len());
+    let fresh = succeeded.iter().filter(|answer| !answer.is_replayed()).count();
+    // The caller whose request did the work may have got the stored response of it only, after its deadline.
+    assert!(fresh == 1 || (fresh == 0 && !all_in_time), "{fresh} of {} responses are not replays", succeeded.len());
     assert_eq!(Effects::in_database(&database).await, Effects::of(1));
 
-    let (late, _) = in_time(&customer.at(&instances[1].endpoint), PROTOCOLS[0]).await;
+    let (late, _) = create_in_time(&customer.at(&instances[1].endpoint), PROTOCOLS[0]).await;
     assert!(late.is_replayed() && ids.contains(&late.id()), "{late:#?}");
 }
 

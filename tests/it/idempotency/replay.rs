@@ -59,7 +59,7 @@ async fn a_replay_has_the_rate_limit_of_its_own_request() {
 async fn a_refreshed_token_finds_the_same_key() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let pair = sign_in(&app.endpoint, cast.customer.who()).await.success();
+    let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
     let before = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     let first = before.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
     // Tokens issued within the same second are identical.
@@ -93,7 +93,7 @@ async fn a_caller_who_reaches_less_gets_no_earlier_answer() {
     let cast = app.cast().await;
     let ticket = cast.customer.call(Protocol::Rest, CREATE, draft()).await.success().id();
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "By an agent" } });
-    let agent = cast.agent.who();
+    let agent = cast.agent.as_user();
     cast.agent.keyed(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), "one").await.success();
     let become_role = async |role: &str| {
         let request = json!({ "userId": agent.id.to_string(), "role": role });
@@ -215,7 +215,7 @@ async fn a_method_that_takes_no_key_stores_nothing() {
             secrets.push(made.text("/secret"));
         }
         assert_ne!(secrets[0], secrets[1], "over {protocol:?}");
-        let (email, password) = (&cast.customer.who().email, &cast.customer.who().password);
+        let (email, password) = (&cast.customer.as_user().email, &cast.customer.as_user().password);
         let login = json!({ "email": email, "password": password });
         cast.anonymous.keyed(protocol, "AuthService.Login", login, "one").await.success();
     }

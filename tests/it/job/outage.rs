@@ -1,4 +1,4 @@
-//! A worker whose Postgres is away, and one whose loops panic.
+//! A worker whose Postgres is unavailable, and one whose loops panic.
 
 use std::time::Duration;
 

@@ -62,13 +62,13 @@ async fn a_task_that_came_due_without_a_worker_runs_once_when_one_starts() {
     idle.cast().await;
     // Three days without a worker, in which each task came due many times.
     let names = modules().work().tasks.iter().map(|task| format!("('{}')", task.name)).collect::<Vec<_>>().join(", ");
-    let away = format!(
+    let last_runs = format!(
         "INSERT INTO scheduled_tasks SELECT name, now() - interval '3 days', now() - interval '3 days',
              now() - interval '3 days', NULL FROM (VALUES {names}) AS task (name);
          INSERT INTO password_resets SELECT sha256('x'), id, now() - interval '2 days' FROM users LIMIT 1;
          INSERT INTO attempt_limits VALUES (sha256('x'), now() - interval '2 days')"
     );
-    database.sql(&away).await;
+    database.sql(&last_runs).await;
     count_runs(&database).await;
     let _worker = TestApp::builder().on(&database).with_jobs().start().await;
     wait_for_count(&database, SUCCEEDED, tasks()).await;

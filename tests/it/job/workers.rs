@@ -1,7 +1,6 @@
 //! Workers: another worker takes over from one that died, only one worker runs a job, a job that kills its workers
 //! ends, and a shutdown loses nothing. `mainstay worker` and the worker inside `serve` behave the same.
 
-use crate::support::modules;
 use std::{collections::HashSet, os::unix::process::ExitStatusExt as _, time::Duration};
 
 use mainstay::webhooks::id::InboundEventId;
@@ -18,7 +17,7 @@ use crate::{
     cases::{Scene, webhook::webhook_request},
     operation::{assert_imported_once, begin, large, wait_for_end},
     support::{
-        ChildProcess, Process, Protocol, TestApp, TestDatabase, database::connect, people::Cast, proxy::Proxy,
+        ChildProcess, Process, Protocol, TestApp, TestDatabase, database::connect, modules, people::Cast, proxy::Proxy,
         receiver::Receiver, webhook,
     },
 };
@@ -26,17 +25,17 @@ use crate::{
 const JOBS: &str = "SELECT count(*) FROM jobs";
 
 /// A server that runs no jobs itself.
-async fn idle(database: &TestDatabase) -> (Process, Cast) {
-    let idle = Process::with(database, &[("JOBS_IN_SERVE", "false")]).await;
-    let cast = Cast::new(&idle.endpoint, database).await;
-    (idle, cast)
+async fn server_without_jobs(database: &TestDatabase) -> (Process, Cast) {
+    let server = Process::with(database, &[("JOBS_IN_SERVE", "false")]).await;
+    let cast = Cast::new(&server.endpoint, database).await;
+    (server, cast)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_worker_finishes_the_job_of_a_dead_one_once() {
     let database = TestDatabase::new().await;
-    let (_idle, cast) = idle(&database).await;
-    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let (_server, cast) = server_without_jobs(&database).await;
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let mut doomed = ChildProcess::worker(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _next = ChildProcess::worker(&database, &[]).await;
@@ -48,8 +47,8 @@ async fn another_worker_finishes_the_job_of_a_dead_one_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_kills_its_workers_is_given_up_and_other_jobs_still_run() {
     let database = TestDatabase::new().await;
-    let (_idle, cast) = idle(&database).await;
-    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let (_server, cast) = server_without_jobs(&database).await;
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     // Two attempts are enough and take less time than five.
     database.sql("UPDATE jobs SET max_attempts = 2").await;
     for _ in 0..2 {
@@ -109,17 +108,17 @@ async fn only_one_worker_runs_a_job() {
 async fn a_job_commits_or_rolls_back_with_its_transaction() {
     let app = TestApp::start().await;
     let job = ProcessInboundEvent { event: InboundEventId(mainstay_kernel::id::new(app.app.clock.now())) };
-    let undone = app.app.database.transaction::<(), Error>(async move |connection| {
+    let rollback = app.app.database.transaction::<(), Error>(async move |connection| {
         jobs::enqueue(connection, &job).await?;
         Err(Reason::Conflict.into())
     });
-    undone.await.expect_err("rolled back");
+    rollback.await.expect_err("rolled back");
     assert_eq!(app.database.number(JOBS).await, 0);
-    let done = app.app.database.transaction::<(), Error>(async move |connection| {
+    let commit = app.app.database.transaction::<(), Error>(async move |connection| {
         jobs::enqueue(connection, &job).await?;
         jobs::enqueue(connection, &job).await
     });
-    done.await.expect("committed");
+    commit.await.expect("committed");
     assert_eq!(app.database.number(JOBS).await, 1, "one job per key");
 }
 
@@ -145,16 +144,16 @@ async fn only_resources_without_a_live_job_get_a_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     let database = TestDatabase::new().await;
-    let (idle, cast) = idle(&database).await;
+    let (server, cast) = server_without_jobs(&database).await;
     cast.agent.token().await;
     let mut doomed =
         Process::with(&database, &[("MAINSTAY_FAULTS", "commit.after=kill"), ("JOBS_IN_SERVE", "false")]).await;
-    let request = json!({ "accountId": cast.customer.who().account, "file": crate::cases::file(&large()) });
+    let request = json!({ "accountId": cast.customer.as_user().account, "file": crate::cases::file(&large()) });
     let lost = cast.agent.at(&doomed.endpoint).call(Protocol::Rest, "TicketService.ImportTickets", request).await;
     assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _worker = ChildProcess::worker(&database, &[]).await;
-    let list = cast.agent.at(&idle.endpoint).call(Protocol::Rest, "OperationService.ListOperations", json!({})).await;
+    let list = cast.agent.at(&server.endpoint).call(Protocol::Rest, "OperationService.ListOperations", json!({})).await;
     let operation = list.success().text("/data/0/id");
     assert_eq!(wait_for_end(&cast.agent, &operation).await["state"], "OPERATION_STATE_SUCCEEDED");
     wait_for_count(&database, JOBS, 0).await;
@@ -162,10 +161,10 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
 }
 
 /// Stops a worker while it runs an import and a delivery.
-async fn stopped_with_jobs_in_hand(inside_serve: bool) {
+async fn stop_while_jobs_run(inside_serve: bool) {
     let database = TestDatabase::new().await;
-    let (_idle, cast) = idle(&database).await;
-    let account = cast.customer.who().account.to_string();
+    let (_server, cast) = server_without_jobs(&database).await;
+    let account = cast.customer.as_user().account.to_string();
     let receiver = Receiver::holding().await;
     let allowed = [("WEBHOOK_ALLOW_PRIVATE", "true"), ("JOBS_IN_SERVE", if inside_serve { "true" } else { "false" })];
     let served = Process::with(&database, &allowed).await;
@@ -182,8 +181,8 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
         END $$;
         CREATE TRIGGER gate AFTER INSERT ON tickets FOR EACH STATEMENT EXECUTE FUNCTION gate()";
     database.sql(gate).await;
-    let keeper = connect(&database.url).await;
-    keeper.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
+    let lock_holder = connect(&database.url).await;
+    lock_holder.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
     let operation = begin(&cast.agent, &account, &large(), "one").await;
     let mut worker = if inside_serve { served.into_running() } else { ChildProcess::worker(&database, &allowed).await };
     receiver.wait_for(1).await;
@@ -192,7 +191,7 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
     worker.signal(Signal::SIGTERM);
     worker.wait_for_log("running jobs finish or return to the queue").await;
     receiver.open();
-    keeper.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
+    lock_holder.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
     let status = worker.wait().await;
     assert!(status.success(), "{status}: {}", worker.log());
     let delivered = "SELECT count(*) FROM webhook_deliveries WHERE state = 2 AND attempts = 1";
@@ -210,18 +209,19 @@ async fn stopped_with_jobs_in_hand(inside_serve: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_stopped_loses_nothing() {
-    stopped_with_jobs_in_hand(false).await;
+    stop_while_jobs_run(false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_loses_none_of_its_jobs() {
-    stopped_with_jobs_in_hand(true).await;
+    stop_while_jobs_run(true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
-    /// An upper bound for two or three polls for jobs, one of the schedule, and a task of every five seconds.
-    const A_SECOND: u64 = 6;
+async fn an_idle_worker_sends_few_statements() {
+    /// The bound per second: two or three polls for jobs, one of the schedule, and now and then a task that runs every
+    /// five seconds.
+    const MAX_PER_SECOND: u64 = 6;
 
     let database = std::sync::Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
@@ -232,6 +232,6 @@ async fn a_worker_with_nothing_to_do_leaves_postgres_alone() {
     wait_for_count(&database, done, tasks).await;
     let before = proxy.statements();
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let said = proxy.statements() - before;
-    assert!((4..4 * A_SECOND).contains(&said), "{said} statements in 4 s");
+    let statements = proxy.statements() - before;
+    assert!((4..4 * MAX_PER_SECOND).contains(&statements), "{statements} statements in 4 s");
 }

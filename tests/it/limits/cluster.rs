@@ -16,8 +16,8 @@ use crate::{
     support::{Actor, Endpoint, Process, Protocol, TestDatabase, actor::sign_in, eventually, people::Cast},
 };
 
-/// How long a slot is between two nodes, so that requests meet it there.
-const BETWEEN: Duration = Duration::from_millis(50);
+/// How long a slot stays half moved, before and after its keys are, so that requests meet it in that state.
+const MIGRATION_PAUSE: Duration = Duration::from_millis(50);
 
 /// A node, as an operator sees it.
 struct Node<'a> {
@@ -54,7 +54,7 @@ async fn move_slots(from: &mut Node<'_>, to: &mut Node<'_>) -> usize {
     for slot in &slots {
         to.ask::<()>(&["CLUSTER", "SETSLOT", slot, "IMPORTING", &source]).await;
         from.ask::<()>(&["CLUSTER", "SETSLOT", slot, "MIGRATING", &target]).await;
-        tokio::time::sleep(BETWEEN).await;
+        tokio::time::sleep(MIGRATION_PAUSE).await;
         loop {
             let keys: Vec<String> = from.ask(&["CLUSTER", "GETKEYSINSLOT", slot, "100"]).await;
             if keys.is_empty() {
@@ -66,16 +66,16 @@ async fn move_slots(from: &mut Node<'_>, to: &mut Node<'_>) -> usize {
             // One may have expired meanwhile, which is no error.
             from.ask::<String>(&words).await;
         }
-        tokio::time::sleep(BETWEEN).await;
+        tokio::time::sleep(MIGRATION_PAUSE).await;
         to.ask::<()>(&["CLUSTER", "SETSLOT", slot, "NODE", &target]).await;
         from.ask::<()>(&["CLUSTER", "SETSLOT", slot, "NODE", &target]).await;
     }
     slots.len()
 }
 
-/// Refreshes a session at both servers in turn until told to stop, and returns its last token. Only while Redis may be
-/// away, a refresh may be refused for that.
-async fn refresh(at: [&Endpoint; 2], mut token: String, may_be_away: bool, stop: &AtomicBool) -> String {
+/// Refreshes a session at both servers in turn until told to stop, and returns its last token. Only while Redis
+/// may be unavailable, a refresh may be refused for that.
+async fn refresh(at: [&Endpoint; 2], mut token: String, may_be_unavailable: bool, stop: &AtomicBool) -> String {
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
         let since = Instant::now();
@@ -84,7 +84,7 @@ async fn refresh(at: [&Endpoint; 2], mut token: String, may_be_away: bool, stop:
         assert!(since.elapsed() < SLOWEST, "{:?}", since.elapsed());
         match answer.reason.as_str() {
             "" => token = answer.text("/data/refreshToken"),
-            "UNAVAILABLE" if may_be_away => {}
+            "UNAVAILABLE" if may_be_unavailable => {}
             other => panic!("refresh {number}: {other}: {answer:#?}"),
         }
         number += 1;
@@ -111,8 +111,8 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     }
     let Cast { customer, colleague, stranger, agent, .. } = Cast::new(at[0], &database).await;
 
-    // What both servers know, they know together.
-    let session = sign_in(at[0], customer.who()).await.success();
+    // Both servers share sessions, limits and cached posts.
+    let session = sign_in(at[0], customer.as_user()).await.success();
     let before = colleague.token().await.expect("a token");
     let after = stranger.token().await.expect("a token");
     assert!((10..=BURST).contains(&count_admitted(&before, at).await), "what both servers admit together");
@@ -124,7 +124,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
 
     // The node with the session gives its slots to another one, which will be lost.
     let mut from = 0;
-    let pattern = format!("mainstay:sessions:{}", customer.who().id);
+    let pattern = format!("mainstay:sessions:{}", customer.as_user().id);
     for (number, redis) in cluster.nodes().iter().enumerate() {
         let mut node = Node::new(redis).await;
         assert!(!node.keys("*").await.is_empty(), "each node has some of the keys");
@@ -137,7 +137,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
 
     let writers = at.map(|endpoint| Actor::bearer(endpoint, session.text("/data/accessToken")));
     let stop = AtomicBool::new(false);
-    let moving = async {
+    let migration = async {
         let mut nodes = (Node::new(&cluster.nodes()[from]).await, Node::new(&cluster.nodes()[to]).await);
         let moved = move_slots(&mut nodes.0, &mut nodes.1).await;
         stop.store(true, Ordering::Relaxed);
@@ -145,7 +145,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     };
     let token = session.text("/data/refreshToken");
     let (one, other, token, moved) =
-        tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), refresh(at, token, false, &stop), moving);
+        tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), refresh(at, token, false, &stop), migration);
     println!("{one} and {other} writes while {moved} slots moved");
     assert!(Node::new(&cluster.nodes()[from]).await.keys(&pattern).await.is_empty(), "the session has moved");
 
@@ -154,7 +154,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     node.ask::<()>(&["SET", &format!("{{{pattern}}}:last"), "1"]).await;
     eventually("the replica has all of it", async || node.ask::<i64>(&["WAIT", "1", "20"]).await == 1).await;
     let stop = AtomicBool::new(false);
-    let losing = async {
+    let failover = async {
         cluster.crash(to);
         let since = Instant::now();
         let mut replica = Node::new(&cluster.nodes()[3]).await;
@@ -171,7 +171,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
         (elected, found)
     };
     let (one, other, token, (elected, found)) =
-        tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), refresh(at, token, true, &stop), losing);
+        tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), refresh(at, token, true, &stop), failover);
     println!("{one} and {other} writes; a primary after {elected:?}, found after {found:?}");
     let fell_back = async |server: &Process| has_counted(server, "mainstay_rate_limit_fallbacks_total").await;
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
@@ -186,7 +186,7 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
 
 /// A session that is ended at one server is ended at the other.
 async fn sessions_end_on_both(at: [&Endpoint; 2], user: &Actor) {
-    let session = sign_in(at[0], user.who()).await.success();
+    let session = sign_in(at[0], user.as_user()).await.success();
     let [here, there] = at.map(|endpoint| Actor::bearer(endpoint, session.text("/data/accessToken")));
     there.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
     here.call(Protocol::Rest, "AuthService.Logout", json!({})).await.success();

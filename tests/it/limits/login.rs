@@ -45,7 +45,7 @@ async fn guesses_at_one_account_from_one_network_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let cast = app.cast().await;
-    let user = cast.customer.who();
+    let user = cast.customer.as_user();
     for protocol in [Protocol::Grpc, Protocol::Rest] {
         try_password(&app, protocol, user, WRONG, "192.0.2.7").await.failure("INVALID_CREDENTIALS");
     }
@@ -61,7 +61,7 @@ async fn guesses_at_one_account_from_one_network_are_limited() {
     forged.failure("RATE_LIMIT_EXCEEDED");
     // Neither the owner elsewhere nor another user of the network is affected.
     try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.8").await.success();
-    let other = cast.colleague.who();
+    let other = cast.colleague.as_user();
     try_password(&app, Protocol::Rest, other, &other.password, "192.0.2.7").await.success();
 }
 
@@ -70,7 +70,7 @@ async fn guesses_at_one_account_from_many_networks_are_limited_and_do_not_keep_i
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let cast = app.cast().await;
-    let user = cast.customer.who();
+    let user = cast.customer.as_user();
     try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.1").await.success();
     guess_from_everywhere(&app, user).await;
     try_password(&app, Protocol::Rest, user, &user.password, "192.0.2.99").await.failure("RATE_LIMIT_EXCEEDED");
@@ -81,7 +81,7 @@ async fn guesses_at_one_account_from_many_networks_are_limited_and_do_not_keep_i
     let request = json!({ "email": user.email });
     call(&app, Protocol::Rest, "AuthService.RequestPasswordReset", request, "192.0.2.99").await.success();
     let password = format!("brand new {}", unique());
-    let request = json!({ "token": reset::token(&app.database, user).await, "password": password });
+    let request = json!({ "token": reset::create_token(&app.database, user).await, "password": password });
     call(&app, Protocol::Rest, "AuthService.ConfirmPasswordReset", request, "192.0.2.99").await.success();
     try_password(&app, Protocol::Rest, user, &password, "192.0.2.99").await.success();
     try_password(&app, Protocol::Rest, user, &password, "192.0.2.98").await.failure("RATE_LIMIT_EXCEEDED");
@@ -96,7 +96,7 @@ async fn guesses_at_many_accounts_from_one_network_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let cast = app.cast().await;
-    let user = cast.customer.who();
+    let user = cast.customer.as_user();
     // An IPv6 network is a /64.
     let guesses = (0..MANY).map(async |number| {
         let other = User { email: format!("{}@example.com", unique()), ..user.clone() };
@@ -114,7 +114,7 @@ async fn only_wrong_passwords_count() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let cast = app.cast().await;
-    let [one, two] = [cast.customer.who(), cast.colleague.who()];
+    let [one, two] = [cast.customer.as_user(), cast.colleague.as_user()];
     for number in 0..2 * TRIES {
         let protocol = PROTOCOLS[number % 2];
         let signed_in = [one, two].map(|user| try_password(&app, protocol, user, &user.password, "192.0.2.7"));
@@ -135,7 +135,7 @@ async fn concurrent_guesses_are_counted_before_they_are_made() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let cast = app.cast().await;
-    let user = cast.customer.who();
+    let user = cast.customer.as_user();
     let guesses = (0..20).map(|number| try_password(&app, PROTOCOLS[number % 2], user, WRONG, "192.0.2.7"));
     let reasons: Vec<_> = join_all(guesses).await.into_iter().map(|answer| answer.reason).collect();
     let tried = reasons.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count();
@@ -165,7 +165,7 @@ async fn registrations_and_resets_from_one_network_are_limited() {
 #[tokio::test]
 async fn no_spelling_of_an_address_has_attempts_of_its_own() {
     let app = TestApp::start().await;
-    let mut user = app.cast().await.customer.who().clone();
+    let mut user = app.cast().await.customer.as_user().clone();
     let stored = format!("i.{}", user.email);
     app.database.sql(&format!("UPDATE users SET email = '{stored}' WHERE id = '{}'", user.id)).await;
     for protocol in PROTOCOLS {
@@ -186,7 +186,7 @@ async fn postgres_counts_attempts_without_redis() {
     let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
     let app = start_app(&redis).await;
     let cast = app.cast().await;
-    let user = cast.customer.who();
+    let user = cast.customer.as_user();
     redis.crash();
     let mut reasons = Vec::new();
     for number in 0..TRIES + 3 {

@@ -38,7 +38,7 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     let (first, second) = tokio::join!(Process::with(&database, &settings), Process::with(&database, &settings));
     let endpoints = [&first.endpoint, &second.endpoint];
     let Cast { customer, colleague, stranger, .. } = Cast::new(&first.endpoint, &database).await;
-    let session = sign_in(&first.endpoint, customer.who()).await.success();
+    let session = sign_in(&first.endpoint, customer.as_user()).await.success();
     let writer = session.text("/data/accessToken");
     let before = colleague.token().await.expect("a token");
     let after = stranger.token().await.expect("a token");

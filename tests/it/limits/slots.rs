@@ -1,4 +1,4 @@
-//! Attempts that Postgres counts, because Redis is away.
+//! Attempts that Postgres counts, because Redis is unavailable.
 
 use std::time::Duration;
 

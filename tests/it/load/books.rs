@@ -60,8 +60,8 @@ pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
 
     let moved = world.gateway.settled_books(&world.database).await;
     books.compared.push(("movements of money at the gateway", moved));
-    let (is_clean, said) = world.run(&["ledger", "check"]).await;
-    books.expect(is_clean, || said);
+    let (is_clean, output) = world.run(&["ledger", "check"]).await;
+    books.expect(is_clean, || output);
     books
 }
 

@@ -23,7 +23,7 @@ pub(super) enum Outcome {
 }
 
 /// How long a caller waits for a response.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// When a caller sends a write again that was refused, once and under its key, unless the response says when.
 const WAIT: Duration = Duration::from_millis(500);
 const CUSTOMERS: usize = 8;
@@ -256,7 +256,7 @@ async fn send(request: RequestBuilder) -> Reply {
         let wait = wait.map_or(WAIT, Duration::from_secs);
         Ok::<_, reqwest::Error>((response.status().as_u16(), wait, response.text().await?))
     };
-    let Ok(Ok((status, wait, text))) = tokio::time::timeout(PATIENCE, answer).await else { return Reply::Again(WAIT) };
+    let Ok(Ok((status, wait, text))) = tokio::time::timeout(TIMEOUT, answer).await else { return Reply::Again(WAIT) };
     let body: Value = serde_json::from_str(&text).unwrap_or_default();
     match status {
         200..300 => Reply::Good { status, id: body["data"]["id"].as_str().unwrap_or_default().to_owned() },

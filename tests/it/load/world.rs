@@ -24,11 +24,11 @@ use crate::support::{
 };
 
 /// How long the receiver of webhooks takes for each.
-const RECEIVER_TAKES: Duration = Duration::from_millis(300);
+const RECEIVER_DELAY: Duration = Duration::from_millis(300);
 
 pub(super) struct World {
     pub(super) postgres: Postgres,
-    /// Follows it, and is read from.
+    /// A replica of it, which serves reads.
     pub(super) standby: Postgres,
     pub(super) redis: Redis,
     pub(super) to_postgres: Link,
@@ -36,7 +36,7 @@ pub(super) struct World {
     pub(super) gateway: FakeGateway,
     pub(super) receiver: Receiver,
     pub(super) database: Arc<TestDatabase>,
-    /// What the instances are told beside the defaults of tests.
+    /// The variables of the instances, beside the defaults of tests.
     variables: Vec<(&'static str, String)>,
     instances: Vec<(SocketAddr, ChildProcess)>,
     envoy: Envoy,
@@ -56,7 +56,7 @@ impl World {
         let (to_postgres, to_redis) = (Link::to(postgres.port()).await, Link::to(redis.port()).await);
         let database = Arc::new(TestDatabase::foreign(postgres.url()));
         let gateway = FakeGateway::start().await;
-        let receiver = Receiver::slow(&[204], RECEIVER_TAKES).await;
+        let receiver = Receiver::slow(&[204], RECEIVER_DELAY).await;
         let mut variables = variables(&gateway, settings);
         variables.extend([
             ("DATABASE_URL", to_postgres.url(postgres.url())),
@@ -82,7 +82,7 @@ impl World {
             instances,
             envoy,
         };
-        world.is_whole().await;
+        world.wait_until_healthy().await;
         world
     }
 
@@ -110,7 +110,7 @@ impl World {
         assert!(status.success(), "{status}: {}", old.log());
         let next = start_instance(&self.database, &self.variables, &address.to_string()).await;
         self.instances.insert(index, next);
-        self.is_whole().await;
+        self.wait_until_healthy().await;
     }
 
     pub(super) fn signal_redis(&self, signal: Signal) {
@@ -123,15 +123,16 @@ impl World {
         process::run(args, &self.database, &texts(&self.variables)).await
     }
 
-    async fn is_whole(&self) {
-        let (since, clusters) = (Instant::now(), format!("http://{}/clusters", self.envoy.admin()));
+    /// Waits until Envoy routes to all instances.
+    async fn wait_until_healthy(&self) {
+        let (start, clusters) = (Instant::now(), format!("http://{}/clusters", self.envoy.admin()));
         loop {
             let text = reqwest::get(&clusters).await.expect("a page").text().await.expect("text");
-            let is_good = |address| text.contains(&format!("mainstay::{address}::health_flags::healthy"));
-            if self.instances.iter().all(|(address, _)| is_good(address)) {
+            let is_healthy = |address| text.contains(&format!("mainstay::{address}::health_flags::healthy"));
+            if self.instances.iter().all(|(address, _)| is_healthy(address)) {
                 return;
             }
-            assert!(since.elapsed() < Duration::from_secs(60), "{text}");
+            assert!(start.elapsed() < Duration::from_secs(60), "{text}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -154,13 +155,13 @@ fn texts<'a>(variables: &'a [(&'static str, String)]) -> Vec<(&'static str, &'a 
 
 fn variables(gateway: &FakeGateway, settings: Settings) -> Vec<(&'static str, String)> {
     // The bounds of production, unless other tests share the machine.
-    let (database, redis_answers) = if settings.judges_times { ("800ms", "20ms") } else { ("3s", "300ms") };
+    let (database, redis) = if settings.judges_times { ("800ms", "20ms") } else { ("3s", "300ms") };
     let mut variables = gateway.variables();
     variables.extend([
         ("INSTANCES", World::INSTANCES.to_string()),
         ("DATABASE_POOL_SIZE", "16".to_owned()),
         ("DATABASE_POOL_WAIT", database.to_owned()),
-        ("REDIS_TIMEOUT", redis_answers.to_owned()),
+        ("REDIS_TIMEOUT", redis.to_owned()),
         ("ACCESS_TOKEN_TTL", "1d".to_owned()),
     ]);
     variables

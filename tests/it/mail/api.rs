@@ -36,7 +36,7 @@ async fn each_api_is_given_the_same_mail() {
         let mails = provider.mails();
         let mail = &mails[count];
         assert_eq!((mails.len(), &mail["path"]), (count + 1, &json!(path)));
-        assert_eq!(mail["to"], json!([scene.cast.customer.who().email]));
+        assert_eq!(mail["to"], json!([scene.cast.customer.as_user().email]));
         assert_eq!(mail["from"], "Mainstay <no-reply@shop.example>");
         assert!(mail["subject"].as_str().is_some_and(|subject| subject.starts_with("Your order ")), "{mail:#}");
         assert!(mail["text"].as_str().is_some_and(|text| text.contains("Total: EUR 4.50")), "{mail:#}");
@@ -52,7 +52,7 @@ async fn an_api_that_fails_is_tried_again_and_one_that_rejects_is_not() {
     let provider = MailProvider::api().await;
     for transport in ["resend", "sendgrid", "ses"] {
         let (app, scene) = start(&provider, transport, &[]).await;
-        let email = scene.cast.customer.who().email.clone();
+        let email = scene.cast.customer.as_user().email.clone();
         for temporary in [
             json!({ "status": 503 }),
             json!({ "status": 429, "headers": { "retry-after": "0" } }),
@@ -133,7 +133,7 @@ async fn every_attempt_of_a_mail_has_the_same_link() {
     let provider = MailProvider::api().await;
     let (app, scene) = start(&provider, "resend", &[]).await;
     let (anonymous, stranger) = (&scene.cast.anonymous, format!("{}@example.com", unique()));
-    let user = scene.cast.customer.who().email.clone();
+    let user = scene.cast.customer.as_user().email.clone();
     for (count, (method, email)) in
         [("AuthService.Register", &stranger), ("AuthService.RequestPasswordReset", &user)].into_iter().enumerate()
     {

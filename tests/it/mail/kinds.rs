@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{SENT, header, start, start_with, wait_for_at_least, wait_for_mails};
 use crate::{
-    cases::{order::create_recurring_product, payment::paid, subscription::create_subscription},
+    cases::{order::create_recurring_product, payment::pay, subscription::create_subscription},
     support::{Protocol, euro, unique},
 };
 
@@ -15,14 +15,14 @@ fn body_text(mail: &Value) -> &str {
     mail["text"].as_str().expect("text")
 }
 
-fn mail_with_subject<'m>(mails: &'m [Value], start: &str) -> &'m Value {
-    let mail = mails.iter().find(|mail| header(mail, "subject").starts_with(start));
-    mail.unwrap_or_else(|| panic!("no {start}: {mails:#?}"))
+fn mail_with_subject<'m>(mails: &'m [Value], prefix: &str) -> &'m Value {
+    let mail = mails.iter().find(|mail| header(mail, "subject").starts_with(prefix));
+    mail.unwrap_or_else(|| panic!("no {prefix}: {mails:#?}"))
 }
 
 /// Has the customer read mail in German.
 async fn use_german(scene: &crate::cases::Scene) {
-    let id = scene.cast.customer.who().id.to_string();
+    let id = scene.cast.customer.as_user().id.to_string();
     for (given, stored) in [("DE-at", "de-AT"), ("de", "de")] {
         let patch = json!({ "userId": id, "user": { "language": given } });
         let user = scene.cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
@@ -36,7 +36,7 @@ async fn use_german(scene: &crate::cases::Scene) {
 async fn an_order_is_confirmed_paid_and_refunded_in_german() {
     let (provider, app, scene) = start().await;
     use_german(&scene).await;
-    let payment = paid(&scene).await.success();
+    let payment = pay(&scene).await.success();
     let refund = json!({ "paymentId": payment.id(), "amount": euro(150) });
     scene.cast.admin.keyed(Protocol::Rest, "RefundService.CreateRefund", refund, &unique()).await.success();
     wait_for_mails(&app.database, SENT, 3).await;
@@ -56,13 +56,13 @@ async fn an_order_is_confirmed_paid_and_refunded_in_german() {
 async fn a_subscriber_is_told_of_each_payment_and_of_one_that_failed() {
     let (provider, app, scene) = start().await;
     create_subscription(&scene).await.success();
-    let fails = json!({
+    let failing = json!({
         "productId": create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await, "paymentMethod": "pm_sandbox_renewal_declined",
     });
     scene
         .cast
         .customer
-        .keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", fails, &unique())
+        .keyed(Protocol::Rest, "SubscriptionService.CreateSubscription", failing, &unique())
         .await
         .success();
     wait_for_mails(&app.database, SENT, 2).await;
@@ -101,7 +101,7 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
     let reply = mail_with_subject(&mails, "Re: Smoke");
     assert!(body_text(reply).contains("> Leave <i>now</i>.\n>\n> Please."), "{}", body_text(reply));
     assert!(reply["html"].as_str().is_some_and(|html| html.contains("Leave &lt;i&gt;now")));
-    assert_eq!(reply["to"], json!([scene.cast.customer.who().email]));
+    assert_eq!(reply["to"], json!([scene.cast.customer.as_user().email]));
 
     // An agent's own ticket for a customer has no requester in the account, so nobody is told.
     let draft = json!({ "subject": "By phone", "body": "Text", "accountId": scene.account() });
@@ -113,7 +113,7 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_from_a_new_place_is_reported_once() {
     let (provider, app, scene) = start_with(&[("TRUSTED_PROXY_HOPS", "1")]).await;
-    let user = scene.cast.customer.who();
+    let user = scene.cast.customer.as_user();
     let sign_in = async |address: &str, agent: &str| {
         let request = json!({ "email": user.email, "password": user.password });
         let url = format!("{}/api/v1/auth/login", app.endpoint.base());

@@ -112,7 +112,7 @@ async fn the_metrics_do_not_tell_whether_an_address_has_a_user() {
         };
         let app = TestApp::builder().with_jobs().set_all(variables).start().await;
         let scene = Scene::new(&app).await;
-        let users = [&scene.cast.customer, &scene.cast.colleague].map(|actor| actor.who().email.clone());
+        let users = [&scene.cast.customer, &scene.cast.colleague].map(|actor| actor.as_user().email.clone());
         for (user, (behaviour, case)) in users.iter().zip([(well(), "accepted"), (rejecting, "rejected")]) {
             provider.behave(&behaviour);
             assert_alike(&app, &scene, user, &format!("{case} by {transport}")).await;

@@ -30,7 +30,7 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
     wait_for_mails(&app.database, SENT, 1).await;
     let mails = provider.mails();
     let [mail] = mails.as_slice() else { panic!("{mails:#?}") };
-    let email = &scene.cast.customer.who().email;
+    let email = &scene.cast.customer.as_user().email;
     assert_eq!((&mail["from"], &mail["to"]), (&json!("no-reply@shop.example"), &json!([email])));
     assert_eq!(mail["defects"], json!([]), "as the RFCs have it: {mail:#}");
     let message_id = text(&app.database, "SELECT '<' || id || '@shop.example>' FROM mails").await;
@@ -40,16 +40,16 @@ async fn an_order_is_confirmed_once_with_what_was_ordered() {
     assert_eq!(header(mail, "auto-submitted"), "auto-generated");
     assert!(mail["headers"].get("date").is_some(), "{mail:#}");
     let (plain, html) = (mail["text"].as_str().expect("text"), mail["html"].as_str().expect("HTML"));
-    for said in [
+    for expected in [
         "Grüße <b>&</b> 🔥\n    2 x EUR 399.00 = EUR 798.00",
         "Lamp\n    10 x EUR 0.05 = EUR 0.50",
         "Total: EUR 798.50",
         &number,
     ] {
-        assert!(plain.contains(said), "{said}: {plain}");
+        assert!(plain.contains(expected), "{expected}: {plain}");
     }
-    for said in ["Grüße &lt;b&gt;&amp;&lt;&#x2f;b&gt; 🔥", "EUR 399.00", "EUR 0.50", "EUR 798.50", &number] {
-        assert!(html.contains(said), "{said}: {html}");
+    for expected in ["Grüße &lt;b&gt;&amp;&lt;&#x2f;b&gt; 🔥", "EUR 399.00", "EUR 0.50", "EUR 798.50", &number] {
+        assert!(html.contains(expected), "{expected}: {html}");
     }
 }
 
@@ -70,8 +70,8 @@ async fn a_payment_is_confirmed_once() {
     let mails = provider.mails();
     assert_eq!(mails.len(), 2, "one for the order, one for the payment that came to something: {mails:#?}");
     let receipt = mails.iter().find(|mail| header(mail, "subject").starts_with("Payment received")).expect("a receipt");
-    let said = receipt["text"].as_str().expect("text");
-    assert!(said.contains("your payment of JPY 1500.") && said.contains(&number), "{said}");
+    let text = receipt["text"].as_str().expect("text");
+    assert!(text.contains("your payment of JPY 1500.") && text.contains(&number), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,7 @@ async fn post(app: &TestApp, path: &str, fields: &[(&str, &str)], site: &str) ->
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_reset_without_a_script() {
     let (provider, app, scene) = start().await;
-    let who = scene.cast.customer.who();
+    let who = scene.cast.customer.as_user();
     let form = get(&app, "/reset-password").await;
     assert!(form.status == 200 && form.html.contains("type=\"email\"") && form.html.contains("lang=\"de\""));
     for email in [who.email.as_str(), "unknown@example.com"] {

@@ -44,7 +44,7 @@ async fn orders_placed_during_an_outage_are_confirmed_after_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejection_is_final_and_its_record_names_nobody() {
     let (provider, app, scene) = start().await;
-    let email = scene.cast.customer.who().email.clone();
+    let email = scene.cast.customer.as_user().email.clone();
     provider.behave(&json!({ "rcpt": format!("550 5.1.1 <{email}>: there is no such user") }));
     order(&scene).await;
     wait_for_mails(&app.database, FAILED, 1).await;

@@ -43,7 +43,7 @@ async fn the_mail_to_a_new_address_has_a_token_and_the_mail_to_a_user_has_none()
         let sign_in = json!({ "email": email, "password": PASSWORD });
         scene.cast.anonymous.call(protocol, "AuthService.Login", sign_in).await.success();
     }
-    let user = &scene.cast.customer.who().email;
+    let user = &scene.cast.customer.as_user().email;
     scene.cast.anonymous.call(Protocol::Rest, REGISTER, json!({ "email": user })).await.success();
     let mails = provider.wait_for(4).await;
     let mail = mails.last().expect("one more");
@@ -71,7 +71,7 @@ async fn nobody_can_fill_the_mailbox_of_somebody_else() {
         scene.cast.anonymous.call(PROTOCOLS[number % 3], REGISTER, json!({ "email": spelling })).await.success();
     }
     wait_for_counts(&app.database, 1, 3).await;
-    let user = scene.cast.customer.who().email.clone();
+    let user = scene.cast.customer.as_user().email.clone();
     for number in 0..8 {
         let request = json!({ "email": user });
         scene.cast.anonymous.call(PROTOCOLS[number % 3], "AuthService.RequestPasswordReset", request).await.success();

@@ -10,7 +10,7 @@ const REQUEST: &str = "AuthService.RequestPasswordReset";
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_of_the_mail_sets_the_password() {
     let (provider, app, scene) = start().await;
-    let email = scene.cast.customer.who().email.clone();
+    let email = scene.cast.customer.as_user().email.clone();
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         // Addresses are case-insensitive.
         let request = json!({ "email": email.to_uppercase() });

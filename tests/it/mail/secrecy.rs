@@ -19,7 +19,7 @@ async fn neither_log_nor_table_reveals_the_mail() {
     // The most verbose level, for the SMTP crate too.
     let server = process(&database, &provider, &[("RUST_LOG", "info,mainstay=trace,lettre=trace")]).await;
     let scene = Scene::at(&server, &database).await;
-    let email = scene.cast.customer.who().email.clone();
+    let email = scene.cast.customer.as_user().email.clone();
     let other = format!("{}@other.example", unique());
 
     provider.behave(&json!({ "rcpt": format!("450 4.2.0 <{email}> and <{other}> later, {email}") }));
@@ -64,7 +64,7 @@ async fn the_log_transport_logs_no_text() {
     let server = Process::with(&database, &[("MAIL_TRANSPORT", "log")]).await;
     let scene = Scene::at(&server, &database).await;
     order(&scene).await;
-    let email = scene.cast.customer.who().email.clone();
+    let email = scene.cast.customer.as_user().email.clone();
     scene
         .cast
         .anonymous
@@ -73,8 +73,8 @@ async fn the_log_transport_logs_no_text() {
         .success();
     wait_for_mails(&database, SENT, 2).await;
     let log = server.log();
-    for said in ["a mail would go out", "order_confirmation", "password_reset"] {
-        assert!(log.contains(said), "no {said}:\n{log}");
+    for expected in ["a mail would go out", "order_confirmation", "password_reset"] {
+        assert!(log.contains(expected), "no {expected}:\n{log}");
     }
     for secret in [email.as_str(), "mpr_", "Total"] {
         assert!(!log.contains(secret), "{secret}:\n{log}");

@@ -25,7 +25,7 @@ fn sendgrid_key() -> (EcdsaKeyPair, String) {
 }
 
 /// Delivers a Resend event about an address.
-async fn resend(scene: &Scene, kind: &str, address: &str, bounce: &str) {
+async fn deliver_resend_event(scene: &Scene, kind: &str, address: &str, bounce: &str) {
     let body = json!({ "type": kind, "data": { "to": [address], "bounce": { "type": bounce } } }).to_string();
     let id = unique();
     let [timestamp, signature] = webhook::standard(&id, &body);
@@ -39,15 +39,15 @@ async fn wait_until_processed(app: &TestApp, count: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_bounced_is_sent_nothing_until_an_operator_says_so() {
+async fn an_address_that_bounced_is_sent_nothing_until_an_operator_removes_it_from_the_list() {
     let (provider, app, scene) = start().await;
-    let email = scene.cast.customer.who().email.clone();
-    resend(&scene, "email.bounced", &email, "Transient").await;
+    let email = scene.cast.customer.as_user().email.clone();
+    deliver_resend_event(&scene, "email.bounced", &email, "Transient").await;
     wait_until_processed(&app, 1).await;
     order(&scene).await;
     wait_for_mails(&app.database, SENT, 1).await;
     for _ in 0..2 {
-        resend(&scene, "email.bounced", &email.to_uppercase(), "Permanent").await;
+        deliver_resend_event(&scene, "email.bounced", &email.to_uppercase(), "Permanent").await;
     }
     wait_until_processed(&app, 3).await;
     assert_eq!(text(&app.database, "SELECT address FROM mail_suppressions").await, email);
@@ -76,7 +76,7 @@ async fn an_address_that_bounced_is_sent_nothing_until_an_operator_says_so() {
 async fn a_complaint_that_sendgrid_signed_ends_mail_to_an_address() {
     let (pair, public) = sendgrid_key();
     let (provider, app, scene) = start_with(&[("WEBHOOK_KEYS_SENDGRID", &public)]).await;
-    let email = scene.cast.customer.who().email.clone();
+    let email = scene.cast.customer.as_user().email.clone();
     let deliver = async |events: &Value, signed: &str| {
         let (body, at) = (events.to_string(), app.app.clock.now().timestamp().to_string());
         let signature = pair.sign(&SystemRandom::new(), format!("{at}{signed}").as_bytes()).expect("signed");
@@ -121,7 +121,11 @@ async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
     };
     let page = app.endpoint.http.get(at(&path)).send().await.expect("an answer").text().await.expect("a page");
     assert!(page.contains("method=\"post\""), "{page}");
-    assert_eq!(app.database.number("SELECT count(*) FROM mail_suppressions").await, 0, "a look changes nothing");
+    assert_eq!(
+        app.database.number("SELECT count(*) FROM mail_suppressions").await,
+        0,
+        "to open the page changes nothing"
+    );
     assert_eq!(post(&format!("{path}x")).await, 410, "somebody else's, or nobody's");
     assert_eq!((post(&path).await, post(&path).await), (200, 200));
     scene.ticket().await;
@@ -129,6 +133,6 @@ async fn a_mailbox_unsubscribes_its_owner_from_notifications_alone() {
     order(&scene).await;
     wait_for_mails(&app.database, SENT, 2).await;
     let mails = provider.mails();
-    assert!(mails[1]["headers"].get("list-unsubscribe").is_none(), "a confirmation is owed");
+    assert!(mails[1]["headers"].get("list-unsubscribe").is_none(), "nobody unsubscribes from order confirmations");
     assert_eq!(count_in_state(&app.database, FAILED).await, 1);
 }

@@ -24,7 +24,7 @@ async fn cancel(who: &Actor, operation: &str) -> Response {
 async fn a_waiting_operation_never_starts_after_its_cancellation() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     cancel(&cast.service, &operation).await.failure("NOT_FOUND");
     let cancelled = cancel(&cast.agent, &operation).await.success();
     assert_eq!(cancelled.text("/data/state"), "OPERATION_STATE_CANCELLED");
@@ -52,7 +52,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
     app.database.sql(gate).await;
     let lock_holder = connect(&app.database.url).await;
     lock_holder.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
-    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     app.database.locks_waited_for(1).await;
     let cancelled = cancel(&cast.agent, &operation).await.success();
     lock_holder.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
@@ -75,7 +75,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
     cancel(&cast.agent, &operation).await.success();
     // Importing the rest recognizes the rows that were stored.
     app.database.sql("DROP TRIGGER gate ON tickets").await;
-    let rest = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "two").await;
+    let rest = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "two").await;
     let progress = json!({
         "rowsTotal": "2500", "rowsDone": "2500", "rowsCreated": "1485", "rowsKnown": "990", "rowsFailed": "25",
     });
@@ -86,7 +86,7 @@ async fn a_running_operation_stops_at_a_checkpoint_and_keeps_its_rows() {
 async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notification() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let url = "https://hooks.example.invalid/mainstay";
     let endpoint = json!({ "url": url, "eventTypes": ["operations.operation.finished"] });
     cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", endpoint).await.success();

@@ -35,7 +35,7 @@ async fn a_file_is_imported_through_a_server() {
             run(arguments, environment).await
         }
     };
-    let account = || cast.customer.who().account.to_string();
+    let account = || cast.customer.as_user().account.to_string();
     let rows = "subject,body\nOne,Text\nTwo,\"More\ntext\"\n";
     for expected in ["2 tickets created, 0 already known", "2 tickets created, 0 already known"] {
         // The second call finds the operation of the first one under the same key.
@@ -54,7 +54,7 @@ async fn a_file_is_imported_through_a_server() {
         assert!(text(&done.stderr).contains("names no column `body`"), "{done:?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM operations").await, 4);
-    let done = import("good.csv", rows, cast.admin.who().account.to_string()).await;
+    let done = import("good.csv", rows, cast.admin.as_user().account.to_string()).await;
     assert!(text(&done.stdout).starts_with("2 tickets created"), "another account is another import: {done:?}");
 }
 

@@ -19,7 +19,7 @@ async fn a_kill_between_batches_neither_loses_nor_repeats_rows() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, &large(), "one").await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
@@ -37,7 +37,7 @@ async fn a_job_that_kills_its_worker_is_given_up() {
     let database = TestDatabase::new().await;
     let idle = Process::with(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let cast = Cast::new(&idle.endpoint, &database).await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, &large(), "one").await;
     database.sql("UPDATE jobs SET max_attempts = 1").await;
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
@@ -54,7 +54,7 @@ async fn a_job_that_kills_its_worker_is_given_up() {
 async fn a_worker_that_shuts_down_hands_its_job_back() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
     // As a worker would: the job's row has a lease while the job runs.
     app.database.sql("UPDATE jobs SET lease = gen_random_uuid(), attempts = 1").await;
@@ -74,7 +74,7 @@ async fn a_worker_that_shuts_down_hands_its_job_back() {
 async fn concurrent_workers_import_a_file_once() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
     let never = CancellationToken::new();
     let runs = (0..4).map(|_| import::run(&app.app, job, &never));
@@ -94,7 +94,7 @@ async fn concurrent_workers_import_a_file_once() {
 async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let operation = begin(&cast.agent, &cast.customer.who().account.to_string(), &large(), "one").await;
+    let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let id = OperationId::parse(&operation).expect("an id");
     let (job, never) = (ImportTickets { operation: id, role: 2 }, CancellationToken::new());
     // A job that has to run again, or whose operation has to be failed, is not done.

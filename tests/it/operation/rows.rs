@@ -9,7 +9,7 @@ use crate::support::{Protocol, TestApp};
 async fn a_row_is_recognized_in_either_format() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let csv = "tag_2,body,subject,extra,priority,tag_1\nb,\"Line one\\nline \"\"two\"\"\r\nthree\",,x,HIGH,\"a,a\"\n";
     let first = begin(&cast.agent, &account, csv, "csv").await;
     assert_eq!(wait_for_end(&cast.agent, &first).await["progress"]["rowsCreated"], "1");
@@ -40,7 +40,7 @@ async fn a_row_is_recognized_in_either_format() {
 async fn an_invalid_file_fails_as_a_whole() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, "subject,answer\nOne,Two\n", "one").await;
     let done = wait_for_end(&cast.agent, &operation).await;
     assert_eq!(done["state"], "OPERATION_STATE_FAILED");
@@ -54,7 +54,7 @@ async fn invalid_rows_are_listed_in_pages() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let rows: String = (0..7).map(|_| "x,\n").collect();
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, &format!("subject,body\n{rows}"), "one").await;
     wait_for_end(&cast.agent, &operation).await;
     let (mut lines, mut token) = (Vec::new(), String::new());

@@ -11,7 +11,7 @@ use crate::support::{Protocol, TestApp};
 async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     begin(&cast.agent, &account, "body\nOne\n", "one").await;
     app.database
         .sql("INSERT INTO attempt_limits SELECT sha256('x'), now(); INSERT INTO password_resets SELECT sha256('x'), id, now() FROM users LIMIT 1")
@@ -39,7 +39,7 @@ async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
 async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let old = begin(&cast.agent, &account, "subject,body\nOne,\n", "one").await;
     wait_for_end(&cast.agent, &old).await;
     app.database.sql("UPDATE operations SET finished_at = finished_at - interval '29 days'").await;
@@ -72,7 +72,7 @@ async fn the_rows_of_an_operation_are_removed_in_batches() {
             SELECT id, 1000 + n, 'INVALID', 'Not valid.' FROM operations, generate_series(1, 2500) AS n";
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let old = begin(&cast.agent, &account, "subject,body\nOne,\n", "one").await;
     wait_for_end(&cast.agent, &old).await;
     app.database.sql(BOUNDED).await;
@@ -85,7 +85,7 @@ async fn the_rows_of_an_operation_are_removed_in_batches() {
 async fn dead_jobs_are_removed_after_a_month() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     for key in ["one", "two", "three"] {
         begin(&cast.agent, &account, "body\nOne\n", key).await;
     }

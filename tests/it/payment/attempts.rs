@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{ALONE, CHARGE, FakeGateway, REFUND, charge_of, paid, start_app_with};
+use super::{CHARGE, FakeGateway, REFUND, WITHOUT_RETRIES, charge_of, pay, start_app_with};
 use crate::support::{Protocol, TestApp, unique};
 
 /// From now on, a second attempt begins as soon as the first is stored, as if its worker had been too slow.
@@ -19,7 +19,7 @@ async fn overtake(app: &TestApp, table: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_decline_does_not_fail_the_next_attempt_to_charge() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     overtake(&app, "payments").await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclined");
@@ -32,8 +32,8 @@ async fn a_late_decline_does_not_fail_the_next_attempt_to_charge() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_rejection_does_not_fail_the_next_attempt_to_refund() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
-    let payment = paid(&scene).await.id();
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let payment = pay(&scene).await.id();
     overtake(&app, "refunds").await;
     assert!(gateway.refund_at_console(&payment, 100).await);
     let request = json!({ "paymentId": payment });

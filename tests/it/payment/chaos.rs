@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{CHARGE, FakeGateway, REFUND, process};
 use crate::{
-    cases::{Scene, nothing, order, order::create_recurring_product},
+    cases::{Scene, order, order::create_recurring_product, unknown_id},
     support::{Actor, PROTOCOLS, Process, Protocol, Response, TestDatabase, euro, unique},
 };
 
@@ -78,7 +78,7 @@ impl World {
 
     /// Inserts an order of 4.50 EUR that no other request pays, bypassing the servers, which may be down.
     async fn order(&self) -> String {
-        let (id, customer, product) = (nothing(), self.scene.cast.customer.who(), &self.product);
+        let (id, customer, product) = (unknown_id(), self.scene.cast.customer.as_user(), &self.product);
         let (account, user) = (customer.account, customer.id);
         let place = format!(
             "INSERT INTO orders (id, account_id, placed_by, currency, total_minor, status, created_at, updated_at)

@@ -5,7 +5,7 @@ use std::{os::unix::process::ExitStatusExt as _, sync::Arc};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, process};
+use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, pay, process};
 use crate::{
     cases::Scene,
     support::{Protocol, TestDatabase, euro},
@@ -19,7 +19,7 @@ enum First {
 }
 
 /// Kills a server at `point` of a charge. `intended`: whether the intent is committed by then.
-async fn charge_killed_at(point: &str, intended: bool, first: First) {
+async fn kill_charge_at(point: &str, intended: bool, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = Scene::at(&healthy, &database).await;
@@ -48,12 +48,12 @@ async fn charge_killed_at(point: &str, intended: bool, first: First) {
     assert_eq!(database.number("SELECT count(*) FROM orders WHERE status = 3").await, 1);
 }
 
-/// As [`charge_killed_at`], for a refund.
-async fn refund_killed_at(point: &str, first: First) {
+/// As [`kill_charge_at`], for a refund.
+async fn kill_refund_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = Scene::at(&healthy, &database).await;
-    let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("450") });
+    let request = json!({ "paymentId": pay(&scene).await.id(), "amount": euro("450") });
     scene.cast.agent.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
@@ -82,20 +82,20 @@ macro_rules! kills {
 }
 
 kills! {
-    charge_after_the_claim: charge_killed_at("claim.after", false, First::Retry);
-    charge_after_the_effect: charge_killed_at("effect.after", false, First::Retry);
-    charge_before_the_intent_commits: charge_killed_at("commit.before", false, First::Retry);
-    charge_after_the_intent_committed: charge_killed_at("commit.after", true, First::Retry);
-    charge_before_the_gateway: charge_killed_at("gateway.before", true, First::Retry);
-    charge_before_the_gateway_and_nobody_asks_again: charge_killed_at("gateway.before", true, First::Job);
-    charge_after_the_gateway: charge_killed_at("gateway.after", true, First::Retry);
-    charge_after_the_gateway_and_nobody_asks_again: charge_killed_at("gateway.after", true, First::Job);
-    charge_before_the_outcome_commits: charge_killed_at("outcome.before_commit", true, First::Retry);
-    charge_before_the_outcome_commits_and_nobody_asks_again: charge_killed_at("outcome.before_commit", true, First::Job);
-    charge_after_the_outcome_committed: charge_killed_at("outcome.after", true, First::Retry);
-    refund_before_the_gateway: refund_killed_at("gateway.before", First::Job);
-    refund_after_the_gateway: refund_killed_at("gateway.after", First::Retry);
-    refund_after_the_gateway_and_nobody_asks_again: refund_killed_at("gateway.after", First::Job);
-    refund_before_the_outcome_commits: refund_killed_at("outcome.before_commit", First::Retry);
-    refund_after_the_outcome_committed: refund_killed_at("outcome.after", First::Retry);
+    charge_after_the_claim: kill_charge_at("claim.after", false, First::Retry);
+    charge_after_the_effect: kill_charge_at("effect.after", false, First::Retry);
+    charge_before_the_intent_commits: kill_charge_at("commit.before", false, First::Retry);
+    charge_after_the_intent_committed: kill_charge_at("commit.after", true, First::Retry);
+    charge_before_the_gateway: kill_charge_at("gateway.before", true, First::Retry);
+    charge_before_the_gateway_and_nobody_asks_again: kill_charge_at("gateway.before", true, First::Job);
+    charge_after_the_gateway: kill_charge_at("gateway.after", true, First::Retry);
+    charge_after_the_gateway_and_nobody_asks_again: kill_charge_at("gateway.after", true, First::Job);
+    charge_before_the_outcome_commits: kill_charge_at("outcome.before_commit", true, First::Retry);
+    charge_before_the_outcome_commits_and_nobody_asks_again: kill_charge_at("outcome.before_commit", true, First::Job);
+    charge_after_the_outcome_committed: kill_charge_at("outcome.after", true, First::Retry);
+    refund_before_the_gateway: kill_refund_at("gateway.before", First::Job);
+    refund_after_the_gateway: kill_refund_at("gateway.after", First::Retry);
+    refund_after_the_gateway_and_nobody_asks_again: kill_refund_at("gateway.after", First::Job);
+    refund_before_the_outcome_commits: kill_refund_at("outcome.before_commit", First::Retry);
+    refund_after_the_outcome_committed: kill_refund_at("outcome.after", First::Retry);
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, FakeGateway, REFUND, charge_of, paid, start_app_with};
+use super::{CHARGE, FakeGateway, REFUND, charge_of, pay, start_app_with};
 use crate::{
     cases::Scene,
     support::{Protocol, euro, eventually, receiver::Receiver, unique},
-    webhook::endpoint,
+    webhook::create_endpoint,
 };
 
 const TYPES: [&str; 6] = [
@@ -50,9 +50,9 @@ async fn endpoints_are_notified_once_of_each_outcome() {
         start_app_with(&gateway, &[("WEBHOOK_ALLOW_PRIVATE", "true"), ("WEBHOOK_FIRST_WAIT", "1ms")]).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     let receiver = Receiver::answering(&[204]).await;
-    endpoint(&scene, &receiver, &TYPES).await;
+    create_endpoint(&scene, &receiver, &TYPES).await;
 
-    let payment = paid(&scene).await;
+    let payment = pay(&scene).await;
     let (payment, order) = (payment.id(), payment.text("/data/orderId"));
     let mut expected = vec![("payments.payment.succeeded", payment.as_str()), ("orders.order.paid", order.as_str())];
     assert_eq!(events(&receiver, expected.len()).await, owned(&expected));

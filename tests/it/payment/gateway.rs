@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, paid, start_app};
+use super::{CHARGE, FakeGateway, REFUND, call_until_final, charge_of, pay, start_app};
 use crate::{
     cases::Scene,
     support::{PROTOCOLS, Protocol, euro, eventually, unique},
@@ -159,8 +159,8 @@ async fn a_rejected_api_key_raises_an_alert() {
         assert!(since.elapsed() < Duration::from_secs(20), "the gateway is not called again: {metrics}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     };
-    let said = server.log().matches("\"alert\":\"auth\"").count();
-    assert_eq!(said, 1, "{raised} alerts, one log line:\n{}", server.log());
+    let log_lines = server.log().matches("\"alert\":\"auth\"").count();
+    assert_eq!(log_lines, 1, "{raised} alerts, one log line:\n{}", server.log());
     gateway.behave_well().await;
     assert_eq!(gateway.settled_books(&database).await, 1);
     assert!(!server.log().contains("sk_test_of_the_fault_tests"), "the log does not contain the key");
@@ -170,7 +170,7 @@ async fn a_rejected_api_key_raises_an_alert() {
 async fn payments_settle_after_the_gateway_restarts() {
     let mut gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     let request = charge_of(&scene).await;
     gateway.kill();
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, "one").await.success();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{CHARGE, DUE, FakeGateway, REFUND, call_until_final, charge_of, paid, process};
+use super::{CHARGE, FakeGateway, MAKE_DUE, REFUND, call_until_final, charge_of, pay, process};
 use crate::{
     cases::{Scene, order::create_recurring_product},
     support::{Protocol, TestDatabase, euro, eventually, unique},
@@ -33,7 +33,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let scene = Scene::at(&first, &database).await;
     let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
     // While the gateway is reachable: a payment and two subscriptions.
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     let wanted = subscription(&scene).await;
     let subscription = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.success().id();
     let going = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.success().id();
@@ -70,7 +70,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
 
     let sandbox = process(&database, &gateway, &[("PAYMENT_GATEWAY", "sandbox")]).await;
     eventually("every job has run", async || {
-        database.sql(DUE).await;
+        database.sql(MAKE_DUE).await;
         database.number(LEASED).await == 4
     })
     .await;
@@ -101,7 +101,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
 
     let _home = process(&database, &gateway, &[]).await;
     eventually("everything is settled at the original gateway", async || {
-        database.sql(DUE).await;
+        database.sql(MAKE_DUE).await;
         database.number(PENDING).await == 0
     })
     .await;

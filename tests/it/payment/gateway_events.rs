@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{ALONE, CHARGE, FakeGateway, LEFT, alerts, charge_of, ledger::check, paid, start_app, start_app_with};
+use super::{
+    CHARGE, FakeGateway, UNFINISHED_WORK, WITHOUT_RETRIES, alerts, charge_of, ledger::check, pay, start_app,
+    start_app_with,
+};
 use crate::{
-    cases::{Scene, nothing, webhook::webhook_request},
+    cases::{Scene, unknown_id, webhook::webhook_request},
     support::{Protocol, TestApp, eventually, unique, webhook},
 };
 
@@ -28,13 +31,13 @@ fn success_event(payment: &str, gateway_id: &str, amount: i64) -> String {
 pub(super) async fn deliver(app: &TestApp, scene: &Scene, body: &str) -> String {
     let headers = [("stripe-signature", webhook::stripe(body, 0))];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let said = scene.cast.anonymous.call_with(
+    let delivered = scene.cast.anonymous.call_with(
         Protocol::Rest,
         "InboundEventService.ReceiveWebhook",
         webhook_request("stripe", body),
         &headers,
     );
-    said.await.success();
+    delivered.await.success();
     let id = serde_json::from_str::<Value>(body).expect("JSON")["id"].as_str().expect("an id").to_owned();
     let since = Instant::now();
     loop {
@@ -65,7 +68,7 @@ pub(super) async fn state(app: &TestApp) -> (i64, i64, i64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_success_event_settles_the_payment() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     gateway.behave(json!("hang_up_after"), 0).await;
     let (request, key) = (charge_of(&scene).await, unique());
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.success();
@@ -73,7 +76,7 @@ async fn a_success_event_settles_the_payment() {
     gateway.tells(&[&app.endpoint], json!("once")).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     assert_eq!(state(&app).await, (2, 3, 0));
-    eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
+    eventually("no job is left", async || app.database.number(UNFINISHED_WORK).await == 0).await;
     let again = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request, &key).await.success();
     assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, charge.id()));
 }
@@ -83,7 +86,7 @@ async fn a_success_event_settles_the_payment() {
 async fn a_failure_event_makes_the_app_query_the_gateway() {
     for (card, settled) in [("pm_card_visa", (2, 3, 0)), ("pm_card_visa_chargeDeclined", (3, 1, 0))] {
         let gateway = FakeGateway::start().await;
-        let (app, scene) = start_app_with(&gateway, &ALONE).await;
+        let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
         gateway.behave(json!({ "refuse": 503 }), 0).await;
         let mut request = charge_of(&scene).await;
         request["paymentMethod"] = json!(card);
@@ -97,7 +100,7 @@ async fn a_failure_event_makes_the_app_query_the_gateway() {
         eventually("the payment is settled", async || state(&app).await == settled).await;
         // Once the outcome is known, a failure event changes nothing.
         assert_eq!(deliver(&app, &scene, &failed()).await, "processed");
-        eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
+        eventually("no job is left", async || app.database.number(UNFINISHED_WORK).await == 0).await;
         assert_eq!(state(&app).await, settled);
     }
 }
@@ -122,15 +125,15 @@ async fn a_refund_event_before_the_charge_event_is_handled() {
         let charged = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
         assert_eq!(deliver(&app, &scene, &success_event(&charge.id(), &charged, 450)).await, "processed");
         assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 2), "{manner}");
-        let (good, said) = check(&app, &gateway).await;
-        assert!(good && said.contains("2 movements are booked, the gateway has 2"), "{said}");
+        let (is_ok, output) = check(&app, &gateway).await;
+        assert!(is_ok && output.contains("2 movements are booked, the gateway has 2"), "{output}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.success();
     let id = charge.id();
@@ -143,7 +146,7 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
         ("another amount", success_event(&id, "pi_1", 449)),
         ("another currency", success_event(&id, "pi_1", 450).replace("eur", "usd")),
         ("no amount", success_event(&id, "pi_1", 450).replace("amount_received", "amount")),
-        ("a payment of nobody", success_event(&nothing(), "pi_1", 450)),
+        ("a payment of nobody", success_event(&unknown_id(), "pi_1", 450)),
         ("a payment that failed", success_event(&failed, "pi_1", 450)),
         ("no object", event("payment_intent.succeeded", json!(null))),
     ];
@@ -170,7 +173,7 @@ async fn an_event_that_contradicts_the_ledger_is_a_dead_letter_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     gateway.behave(json!({ "refuse": 503 }), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.success();
     assert_eq!(charge.status, 202);
@@ -184,7 +187,7 @@ async fn an_event_about_a_payment_of_another_gateway_settles_nothing() {
 async fn a_dispute_raises_an_alert() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    paid(&scene).await;
+    pay(&scene).await;
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
     let dispute = |charge: &str| {
         let id = format!("dp_{}", unique());

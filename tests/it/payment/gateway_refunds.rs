@@ -1,12 +1,13 @@
-//! Refunds that the app did not ask for: made in the gateway's console, or returned by the card holder's bank.
+//! What the app did not request: refunds made in the gateway's console, and refunds that the card holder's bank
+//! returned.
 
 use serde_json::json;
 
 use super::{
-    ALONE, FakeGateway, LEFT, REFUND, alerts,
+    FakeGateway, REFUND, UNFINISHED_WORK, WITHOUT_RETRIES, alerts,
     gateway_events::{deliver, event, state},
     ledger::check,
-    paid, search, start_app, start_app_with,
+    pay, search, start_app, start_app_with,
 };
 use crate::{
     cases::Scene,
@@ -20,7 +21,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert_eq!(gateway.settled_books(&app.database).await, 2);
     assert_eq!(state(&app).await, (2, 3, 100));
@@ -40,8 +41,8 @@ async fn a_refund_from_the_console_is_adopted_once() {
     assert_eq!(gateway.settled_books(&app.database).await, 4);
     eventually("the events are acknowledged", async || gateway.events() == (4, 4)).await;
     assert_eq!((state(&app).await, gateway.settled_books(&app.database).await), ((2, 5, 450), 4));
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good && said.contains("4 movements are booked, the gateway has 4"), "{said}");
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(is_ok && output.contains("4 movements are booked, the gateway has 4"), "{output}");
 }
 
 /// The pending refund exceeds what the gateway has left, and until the gateway refuses it, its reservation leaves no
@@ -50,7 +51,7 @@ async fn a_refund_from_the_console_is_adopted_once() {
 async fn a_refund_from_the_console_waits_for_a_pending_refund_to_be_refused() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     gateway.behave(json!("hang_up_before"), 0).await;
     let request = json!({ "paymentId": payment, "amount": euro("300") });
     let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
@@ -77,25 +78,25 @@ async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     scene.cast.agent.token().await;
     let ours = (0..6).map(|_| {
         let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amount": euro("70") }));
         async move { agent.keyed(Protocol::Rest, REFUND, request, &unique()).await }
     });
     let theirs = (0..3).map(|_| gateway.refund_at_console(&payment, 60));
-    let (answers, _) = tokio::join!(futures_util::future::join_all(ours), futures_util::future::join_all(theirs));
-    for answer in &answers {
-        let refused =
-            ["PAYMENT_FAILED", "REFUND_EXCEEDS_PAYMENT", "PAYMENT_ALREADY_REFUNDED"].contains(&answer.reason.as_str());
-        assert!(answer.status == 201 || refused, "{answer:#?}");
+    let (responses, _) = tokio::join!(futures_util::future::join_all(ours), futures_util::future::join_all(theirs));
+    for response in &responses {
+        let refused = ["PAYMENT_FAILED", "REFUND_EXCEEDS_PAYMENT", "PAYMENT_ALREADY_REFUNDED"]
+            .contains(&response.reason.as_str());
+        assert!(response.status == 201 || refused, "{response:#?}");
     }
     // The rest, if any.
     gateway.refund_at_console(&payment, 1000).await;
     gateway.settled_books(&app.database).await;
     assert_eq!(state(&app).await, (2, 5, 450));
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(is_ok, "{output}");
 }
 
 /// The card holder's bank returns a refund long after it was made. The event arrives twice, the refund is reversed
@@ -105,11 +106,11 @@ async fn a_returned_refund_is_reversed() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     gateway.tells(&[&app.endpoint], json!("twice")).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     let refund = json!({ "paymentId": payment });
     scene.cast.agent.keyed(Protocol::Rest, REFUND, refund.clone(), &unique()).await.success();
-    // And a refund made at the console, of another payment, half of which stays refunded.
-    let other = paid(&scene).await.id();
+    // And of another payment two refunds made at the console, of which one stays.
+    let other = pay(&scene).await.id();
     assert!(gateway.refund_at_console(&other, 100).await);
     assert!(gateway.refund_at_console(&other, 50).await);
     gateway.settled_books(&app.database).await;
@@ -124,18 +125,18 @@ async fn a_returned_refund_is_reversed() {
         gateway.return_refund(&gateway_id).await;
     }
     eventually("the refunds are reversed", async || app.database.number(RETURNED).await == 2).await;
-    eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
+    eventually("no job is left", async || app.database.number(UNFINISHED_WORK).await == 0).await;
     assert_eq!(app.database.number(refunded).await, 0);
     assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 50);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions WHERE kind = 4").await, 2);
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(is_ok, "{output}");
 
     // There is room for another refund, which is independent of the first.
     scene.cast.agent.keyed(Protocol::Grpc, REFUND, refund, &unique()).await.success();
     assert_eq!(app.database.number(refunded).await, 1);
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(is_ok, "{output}");
 }
 
 /// No webhook event reports the returned refund; a scheduled task finds it.
@@ -143,11 +144,11 @@ async fn a_returned_refund_is_reversed() {
 async fn a_returned_refund_without_an_event_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     let find = async || {
         search(&app, "find_returned_refunds").await;
-        eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
+        eventually("no job is left", async || app.database.number(UNFINISHED_WORK).await == 0).await;
     };
     find().await;
     assert_eq!(app.database.number(RETURNED).await, 0, "everything agrees");
@@ -157,8 +158,8 @@ async fn a_returned_refund_without_an_event_is_found() {
     for _ in 0..2 {
         find().await;
         assert_eq!(app.database.number(RETURNED).await, 1);
-        let (good, said) = check(&app, &gateway).await;
-        assert!(good, "{said}");
+        let (is_ok, output) = check(&app, &gateway).await;
+        assert!(is_ok, "{output}");
     }
 }
 
@@ -168,7 +169,7 @@ async fn a_returned_refund_without_an_event_is_found() {
 async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     gateway.behave_at("POST /v1/refunds", json!("hang_up_after"), 0).await;
     let refund = json!({ "paymentId": payment });
     let pending = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success();
@@ -183,9 +184,9 @@ async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     .await;
     gateway.behave_well().await;
     eventually("the refund is reversed", async || app.database.number(RETURNED).await == 1).await;
-    eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
+    eventually("no job is left", async || app.database.number(UNFINISHED_WORK).await == 0).await;
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(is_ok, "{output}");
 }
 
 /// A refund in the ledger can't be marked as failed without a reversal in the ledger.
@@ -193,7 +194,7 @@ async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
 async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     let failed =
         "UPDATE refunds SET status = 3, gateway_id = NULL, failure_kind = 2, failure_code = 'x', failure_message = 'x'";
@@ -204,7 +205,7 @@ async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
 
 /// A payment with a refund that is pending here and unknown to the gateway.
 async fn with_pending_refund(app: &TestApp, scene: &Scene, gateway: &FakeGateway) -> (String, String, String) {
-    let payment = paid(scene).await.id();
+    let payment = pay(scene).await.id();
     let charge =
         app.database.sql(&format!("SELECT gateway_id FROM payments WHERE id = '{payment}'")).await[0][0].clone();
     gateway.behave_at("POST /v1/refunds", json!("hang_up_before"), 0).await;
@@ -224,11 +225,11 @@ async fn sync_refunds(app: &TestApp, scene: &Scene, charge: &str, refund: &str) 
     (status, app.database.number("SELECT count(*) FROM ledger_transactions").await)
 }
 
-/// An operator looks at it: neither is it what was requested, nor can it be somebody else's.
+/// It stays pending for an operator: it is not what was requested, and names that request as its cause.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_of_another_amount_than_requested_settles_nothing() {
     let mut gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     let (_, charge, refund) = with_pending_refund(&app, &scene, &gateway).await;
     gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;
     assert_eq!(
@@ -241,7 +242,7 @@ async fn a_refund_of_another_amount_than_requested_settles_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_in_another_currency_is_not_booked() {
     let mut gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     let (_, charge, refund) = with_pending_refund(&app, &scene, &gateway).await;
     gateway.refund_from_nowhere(&charge, 100, "usd", json!({})).await;
     assert_eq!(sync_refunds(&app, &scene, &charge, &refund).await, (1, 1));
@@ -250,9 +251,9 @@ async fn a_refund_in_another_currency_is_not_booked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_that_names_one_of_another_payment_is_a_refund_of_its_own() {
     let mut gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     let (_, _, refund) = with_pending_refund(&app, &scene, &gateway).await;
-    let other = paid(&scene).await.id();
+    let other = pay(&scene).await.id();
     let charge = app.database.sql(&format!("SELECT gateway_id FROM payments WHERE id = '{other}'")).await[0][0].clone();
     let charge = charge.expect("it succeeded");
     gateway.refund_from_nowhere(&charge, 300, "eur", json!({ "mainstay_refund": refund })).await;
@@ -263,12 +264,12 @@ async fn a_refund_that_names_one_of_another_payment_is_a_refund_of_its_own() {
     );
 }
 
-/// More refunds than the gateway lists on one page.
+/// That is more refunds than the gateway lists on one page.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_refunds_from_the_console_are_adopted() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     for _ in 0..105 {
         assert!(gateway.refund_at_console(&payment, 1).await);
     }
@@ -282,24 +283,24 @@ async fn a_hundred_refunds_from_the_console_are_adopted() {
 async fn a_refund_without_an_event_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let (payment, other) = (paid(&scene).await.id(), paid(&scene).await.id());
+    let (payment, other) = (pay(&scene).await.id(), pay(&scene).await.id());
     assert!(gateway.refund_at_console(&payment, 100).await);
     assert!(gateway.refund_at_console(&other, 450).await);
     for _ in 0..2 {
         search(&app, "find_refunds").await;
-        eventually("no job is left", async || app.database.number(LEFT).await == 0).await;
+        eventually("no job is left", async || app.database.number(UNFINISHED_WORK).await == 0).await;
         assert_eq!(gateway.settled_books(&app.database).await, 4);
         assert_eq!(app.database.number("SELECT sum(refunded_minor)::bigint FROM payments").await, 550);
         assert_eq!(app.database.number("SELECT count(*) FROM orders WHERE status = 5").await, 1);
     }
 }
 
-/// It moved money, so it is booked like one from the console; and an operator is told.
+/// It moved money, so it is booked like one from the console; the alert is for an operator.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_refund_for_one_request_is_adopted_and_raises_an_alert() {
     let mut gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
-    let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("300") });
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
+    let request = json!({ "paymentId": pay(&scene).await.id(), "amount": euro("300") });
     let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success().id();
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("it succeeded");
     gateway.refund_from_nowhere(&charge, 100, "eur", json!({ "mainstay_refund": refund })).await;

@@ -7,7 +7,7 @@ use mainstay::payments::{
 };
 use serde_json::{Value, json};
 
-use super::{ALONE, CHARGE, FakeGateway, alerts, charge_of, is_theirs, overtaken, start_app_with};
+use super::{CHARGE, FakeGateway, WITHOUT_RETRIES, alerts, charge_of, is_theirs, overtaken, start_app_with};
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, modules, unique},
@@ -15,7 +15,7 @@ use crate::{
 
 /// An app with a payment whose outcome is unknown, because the gateway behaves like this.
 async fn app_with_pending_payment(gateway: &FakeGateway, behaviour: Value, times: u32) -> (TestApp, Scene) {
-    let (app, scene) = start_app_with(gateway, &ALONE).await;
+    let (app, scene) = start_app_with(gateway, &WITHOUT_RETRIES).await;
     gateway.behave(behaviour, times).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, &unique()).await.success();
     assert_eq!(charge.status, 202, "{charge:#?}");
@@ -59,8 +59,8 @@ async fn a_payment_whose_workers_keep_failing_is_put_off() {
         app.database.sql(&failed).await;
         finish::<Payment>(&app.app, id).await.expect("a lease");
         let is_hopeless = leases == 10;
-        let said = (app.database.number(put_off).await == 1, alerts("unsettled") == 1);
-        assert_eq!(said, (is_hopeless, is_hopeless), "after {leases}");
+        let outcome = (app.database.number(put_off).await == 1, alerts("unsettled") == 1);
+        assert_eq!(outcome, (is_hopeless, is_hopeless), "after {leases}");
     }
 }
 

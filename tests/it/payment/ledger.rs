@@ -4,19 +4,19 @@ use std::process::Stdio;
 
 use serde_json::json;
 
-use super::{FakeGateway, LEFT, REFUND, alerts, paid, search, start_app};
+use super::{FakeGateway, REFUND, UNFINISHED_WORK, alerts, pay, search, start_app};
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, app::environment, database::connect, euro, eventually, unique},
 };
 
 pub(crate) async fn check(app: &TestApp, gateway: &FakeGateway) -> (bool, String) {
-    let (code, said, _) = run(app, gateway, &[], &[]).await;
-    assert!(matches!(code, Some(0 | DIFFERS)), "{code:?} {said}");
-    (code == Some(0), said)
+    let (code, output, _) = run(app, gateway, &[], &[]).await;
+    assert!(matches!(code, Some(0 | DIFFERS)), "{code:?} {output}");
+    (code == Some(0), output)
 }
 
-/// The exit code of a difference, which is that of no error.
+/// The exit code if the books differ; no error has the same one.
 const DIFFERS: i32 = 3;
 
 /// Runs the command and returns its exit code, its output and its errors.
@@ -38,7 +38,7 @@ async fn run(
 async fn the_database_refuses_an_inconsistent_ledger() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
     let refund = scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success().id();
     // A payment whose outcome is unknown.
@@ -113,8 +113,8 @@ async fn the_database_refuses_an_inconsistent_ledger() {
         assert!(error.contains(cause), "{statement} failed for another reason than {cause}: {error}");
     }
     // The statements above differ from a good one only in what they try.
-    let good = format!("BEGIN; {}; {succeed}; ROLLBACK", charge(&pending, 1, 2, "EUR", 450));
-    connect(&app.database.url).await.batch_execute(&good).await.expect("a charge that is booked");
+    let booked = format!("BEGIN; {}; {succeed}; ROLLBACK", charge(&pending, 1, 2, "EUR", 450));
+    connect(&app.database.url).await.batch_execute(&booked).await.expect("a charge that is booked");
     let unbalanced = "SELECT count(*) FROM (SELECT FROM ledger_entries GROUP BY transaction_id
                       HAVING count(*) <> 2 OR sum(amount_minor) <> 0 OR count(DISTINCT currency) <> 1) AS wrong";
     assert_eq!(app.database.number(unbalanced).await, 0);
@@ -138,31 +138,31 @@ async fn charge_past_the_app(gateway: &FakeGateway, payment: &str) {
 async fn a_check_finds_differences_from_the_gateway() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
-    paid(&scene).await;
+    let payment = pay(&scene).await.id();
+    pay(&scene).await;
     let request = json!({ "paymentId": payment, "amount": euro("50") });
     scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good && said.contains("3 movements are booked, the gateway has 3"), "{said}");
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(is_ok && output.contains("3 movements are booked, the gateway has 3"), "{output}");
 
     // A charge that only the gateway knows, and one that the gateway has twice.
-    let stranger = crate::cases::nothing();
+    let stranger = crate::cases::unknown_id();
     charge_past_the_app(&gateway, &stranger).await;
     charge_past_the_app(&gateway, &payment).await;
-    let (good, said) = check(&app, &gateway).await;
-    assert!(!good && said.contains(&stranger) && said.contains("twice") && said.contains(&payment), "{said}");
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(!is_ok && output.contains(&stranger) && output.contains("twice") && output.contains(&payment), "{output}");
     assert!(
-        said.contains(&format!("is a charge of EUR 4.50 for {stranger} at the gateway, and is not booked.")),
-        "{said}"
+        output.contains(&format!("is a charge of EUR 4.50 for {stranger} at the gateway, and is not booked.")),
+        "{output}"
     );
-    assert!(said.lines().all(|line| line.ends_with('.')) && !said.contains('{'), "sentences: {said}");
-    let (code, said, _) = run(&app, &gateway, &["--json"], &[]).await;
-    let report: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert!(output.lines().all(|line| line.ends_with('.')) && !output.contains('{'), "sentences: {output}");
+    let (code, output, _) = run(&app, &gateway, &["--json"], &[]).await;
+    let report: serde_json::Value = serde_json::from_str(&output).expect("JSON");
     assert!(
         code == Some(DIFFERS)
             && report["booked"] == 3
             && report["faults"].as_array().is_some_and(|faults| faults.len() == 3),
-        "{said}"
+        "{output}"
     );
 }
 
@@ -170,16 +170,16 @@ async fn a_check_finds_differences_from_the_gateway() {
 async fn a_scheduled_check_raises_an_alert_and_changes_nothing() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     let refund = json!({ "paymentId": payment, "amount": euro("50") });
     scene.cast.agent.keyed(Protocol::Rest, REFUND, refund, &unique()).await.success();
     let check = async || {
         search(&app, "check_ledger").await;
-        eventually("the check has ended", async || app.database.number(LEFT).await == 0).await;
+        eventually("the check has ended", async || app.database.number(UNFINISHED_WORK).await == 0).await;
     };
     check().await;
     assert_eq!(alerts("ledger_differs"), 0);
-    charge_past_the_app(&gateway, &crate::cases::nothing()).await;
+    charge_past_the_app(&gateway, &crate::cases::unknown_id()).await;
     check().await;
     assert!(alerts("ledger_differs") > 0);
     assert_eq!(app.database.number("SELECT count(*) FROM ledger_transactions").await, 2);
@@ -193,7 +193,7 @@ async fn a_recent_check_reads_what_is_recent() {
 
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     let recent = async || ops::recent::check(&app.app).await.expect("checked");
     let report = recent().await;
     assert_eq!((report.booked, report.moved, report.faults.len()), (1, 1, 0), "{report:?}");
@@ -215,8 +215,8 @@ async fn an_operator_is_told_the_cause() {
     let gateway = FakeGateway::start().await;
     let app = TestApp::start().await;
     let nobody = "postgres://mainstay@127.0.0.1:1/mainstay";
-    let (code, said, error) = run(&app, &gateway, &[], &[("DATABASE_URL", nobody)]).await;
-    assert!(code == Some(1) && said.is_empty() && error.contains("DATABASE_URL"), "{code:?} {said}{error}");
+    let (code, output, error) = run(&app, &gateway, &[], &[("DATABASE_URL", nobody)]).await;
+    assert!(code == Some(1) && output.is_empty() && error.contains("DATABASE_URL"), "{code:?} {output}{error}");
     app.database.sql("ALTER TABLE ledger_transactions RENAME TO elsewhere").await;
     let (code, _, error) = run(&app, &gateway, &[], &[]).await;
     assert_eq!(code, Some(1), "nothing was compared");

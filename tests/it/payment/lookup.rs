@@ -9,7 +9,7 @@ use serde_json::json;
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{ALONE, CHARGE, FakeGateway, call_until_final, charge_of, process, start_app, start_app_with};
+use super::{CHARGE, FakeGateway, WITHOUT_RETRIES, call_until_final, charge_of, process, start_app, start_app_with};
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, TestDatabase, eventually},
@@ -22,7 +22,7 @@ fn keep_making_due(database: Arc<TestDatabase>) -> DropGuard {
     let guard = stop.clone().drop_guard();
     tokio::spawn(stop.run_until_cancelled_owned(async move {
         loop {
-            database.sql(super::DUE).await;
+            database.sql(super::MAKE_DUE).await;
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
     }));
@@ -203,7 +203,7 @@ async fn an_alert_is_raised_when_the_lookup_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_attempt_begins_a_day_after_the_request() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     gateway.behave(json!("break"), 1).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, charge_of(&scene).await, "one").await.success();
     assert_eq!(charge.status, 202);

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::{FakeGateway, REFUND, paid, start_app};
+use super::{FakeGateway, REFUND, pay, start_app};
 use crate::{
     cases::Scene,
     support::{PROTOCOLS, Protocol, TestApp, database::connect, euro, unique},
@@ -13,7 +13,7 @@ use crate::{
 async fn concurrent_refunds_never_exceed_the_charge() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     scene.cast.agent.token().await;
     let refunds = (0..12).map(|number| {
         let (agent, request) = (scene.cast.agent.clone(), json!({ "paymentId": payment, "amount": euro("100") }));
@@ -39,7 +39,7 @@ async fn concurrent_refunds_never_exceed_the_charge() {
 async fn a_refund_of_too_much_says_how_much_is_left() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
-    let request = json!({ "paymentId": paid(&scene).await.id(), "amount": euro("451") });
+    let request = json!({ "paymentId": pay(&scene).await.id(), "amount": euro("451") });
     let refused = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await;
     let message = refused.failure("REFUND_EXCEEDS_PAYMENT").text("/error/message");
     assert_eq!(message, "Only EUR 4.50 of the payment is left to refund.");
@@ -50,7 +50,7 @@ async fn a_refund_of_too_much_says_how_much_is_left() {
 async fn a_refused_refund_releases_its_amount() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     // A refund that bypasses the API, so the gateway has nothing left.
     let charge = app.database.sql("SELECT gateway_id FROM payments").await[0][0].clone().expect("an id");
     let base = gateway.variables().into_iter().find(|(name, _)| *name == "STRIPE_BASE_URL").expect("set").1;
@@ -72,7 +72,7 @@ async fn a_refused_refund_releases_its_amount() {
 async fn the_sandbox_keeps_the_charge_of_each_refund() {
     let app = TestApp::builder().with_jobs().start().await;
     let scene = Scene::new(&app).await;
-    let payment = paid(&scene).await.id();
+    let payment = pay(&scene).await.id();
     for amount in ["100", "50"] {
         let request = json!({ "paymentId": payment, "amount": euro(amount) });
         scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();

@@ -86,7 +86,7 @@ async fn drafts_are_listed_for_those_who_manage_them() {
         ids(who.call(Protocol::Rest, "PostService.ListDrafts", request).await)
     };
     assert_eq!(list(&cast.agent, json!({})).await, [own.as_str()]);
-    let author = |who: &crate::support::Actor| json!({ "authorId": who.who().id.to_string() });
+    let author = |who: &crate::support::Actor| json!({ "authorId": who.as_user().id.to_string() });
     assert_eq!(list(&cast.agent, author(&others.agent)).await, [""; 0]);
     assert_eq!(list(&cast.admin, author(&others.agent)).await, [other.as_str()]);
     let all = list(&cast.admin, json!({})).await;

@@ -30,12 +30,12 @@ async fn an_image_is_public_while_a_published_post_shows_it() {
     assert_eq!(status(&app, &image).await, 404);
     change(&cast.agent, "Publish", &post).await;
     for base in [app.endpoint.base(), format!("http://{}", app.endpoint.envoy().await.address())] {
-        let shown = app.endpoint.http.get(format!("{base}{address}")).send().await.expect("an answer");
-        let header = |name: &str| shown.headers()[name].to_str().expect("ASCII").to_owned();
-        assert_eq!((shown.status().as_u16(), header("content-type")), (200, "image/png".to_owned()));
+        let response = app.endpoint.http.get(format!("{base}{address}")).send().await.expect("an answer");
+        let header = |name: &str| response.headers()[name].to_str().expect("ASCII").to_owned();
+        assert_eq!((response.status().as_u16(), header("content-type")), (200, "image/png".to_owned()));
         assert_eq!(header("cache-control"), "public, max-age=60, no-transform");
         assert!(header("content-disposition").starts_with("inline"));
-        assert_eq!(shown.bytes().await.expect("the image"), PNG);
+        assert_eq!(response.bytes().await.expect("the image"), PNG);
     }
     change(&cast.agent, "Unpublish", &post).await;
     assert_eq!(status(&app, &image).await, 404);

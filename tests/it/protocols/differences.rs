@@ -43,9 +43,10 @@ const DIFFERENCES: [Difference; 9] = [
         why: "Envoy accepts a path that is not UTF-8, and JSON that is not I-JSON (RFC 7493): a broken escape, a lone \
               surrogate, a control character in a string, duplicate members. The server refuses all of them",
         applies: |request, rest, _| {
-            let said = |what: &str| rest.body.pointer("/error/message").is_some_and(|message| message == what);
+            let has_message = |what: &str| rest.body.pointer("/error/message").is_some_and(|message| message == what);
             let broken = || serde_json::from_slice::<Value>(&request.body).is_err();
-            rest.reason == "MALFORMED_REQUEST" && (said("Given twice") || said("Not valid UTF-8") || broken())
+            rest.reason == "MALFORMED_REQUEST"
+                && (has_message("Given twice") || has_message("Not valid UTF-8") || broken())
         },
         forget: |answer| *answer = Value::Null,
     },

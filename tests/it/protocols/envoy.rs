@@ -260,7 +260,7 @@ async fn tokens_are_checked_at_the_edge_if_configured() {
     request(cast.service.token().await.expect("a key")).send(envoy.address()).await.success();
     Raw::new("GET", "/api/v1/tickets").send(envoy.address()).await.failure("UNAUTHENTICATED");
     // A public method accepts any caller.
-    let user = cast.customer.who();
+    let user = cast.customer.as_user();
     let login = json!({ "email": user.email, "password": user.password }).to_string();
     let login = Raw::new("POST", "/api/v1/auth/login").json(login).header("authorization", format!("Bearer {forged}"));
     login.send(envoy.address()).await.success();

@@ -39,8 +39,8 @@ impl World {
         let scene = Scene::new(app).await;
         let cast = &scene.cast;
         let ticket = scene.ticket().await;
-        let pair = sign_in(&scene.endpoint, cast.customer.who()).await.success();
-        let user = |actor: &Actor| actor.who().id.to_string();
+        let pair = sign_in(&scene.endpoint, cast.customer.as_user()).await.success();
+        let user = |actor: &Actor| actor.as_user().id.to_string();
         let mut words = vec![
             ("«comment»", scene.comment(&ticket).await),
             ("«resolved»", scene.resolved_ticket().await),
@@ -48,7 +48,7 @@ impl World {
             ("«account»", scene.account()),
             ("«user»", user(&cast.customer)),
             ("«agent»", user(&cast.agent)),
-            ("«email»", cast.customer.who().email.clone()),
+            ("«email»", cast.customer.as_user().email.clone()),
             ("«refresh»", pair.text("/data/refreshToken")),
             ("«key»", cast.service.principal().await),
             ("«password»", PASSWORD.to_owned()),

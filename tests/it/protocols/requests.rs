@@ -74,7 +74,7 @@ async fn unacceptable_requests_get_the_same_refusal() {
 async fn unknown_and_read_only_fields_are_refused_by_name() {
     let sender = Sender::new().await;
     let ticket = format!("{TICKETS}/{}", sender.scene.ticket().await);
-    let user = format!("/api/v1/users/{}", sender.scene.cast.customer.who().id);
+    let user = format!("/api/v1/users/{}", sender.scene.cast.customer.as_user().id);
     let draft = |member: &str| format!("{{\"subject\":\"a\",\"body\":\"b\",\"{member}\":\"1\"}}");
     for (method, path, body, field, fault) in [
         ("POST", TICKETS, draft("prioritY"), "prioritY", "unknown field; did you mean \"priority\"?"),

@@ -55,14 +55,14 @@ impl Fleet {
     }
 
     /// Waits until Envoy routes to both, as any rolling update has to.
-    async fn is_whole(&self) {
+    async fn wait_until_healthy(&self) {
         let (since, clusters) = (Instant::now(), format!("http://{}/clusters", self.envoy.admin()));
         loop {
             let text = reqwest::get(&clusters).await.expect("a page").text().await.expect("text");
-            let is_good = |(address, _): &(SocketAddr, ChildProcess)| {
+            let is_healthy = |(address, _): &(SocketAddr, ChildProcess)| {
                 text.contains(&format!("mainstay::{address}::health_flags::healthy"))
             };
-            if self.instances.iter().all(is_good) {
+            if self.instances.iter().all(is_healthy) {
                 return;
             }
             assert!(since.elapsed() < Duration::from_secs(60), "{text}");
@@ -79,7 +79,7 @@ impl Fleet {
         let next = Process::with(&self.database, &[("LISTEN_ADDR", &address.to_string())]).await;
         self.instances.insert(index, (address, next.into_running()));
         self.ended.push(old);
-        self.is_whole().await;
+        self.wait_until_healthy().await;
     }
 
     /// A response with what the instances logged of its request.
@@ -107,7 +107,7 @@ impl Load {
             let (stop, answered) = (stop.clone(), answered.clone());
             // Callers see only Envoy's listener, over gRPC and over REST.
             let agent = cast.agent.at(&Endpoint::new(fleet.envoy.address()));
-            let account = cast.customer.who().account.to_string();
+            let account = cast.customer.as_user().account.to_string();
             let protocol = if number % 2 == 0 { Protocol::Grpc } else { Protocol::Rest };
             callers.spawn(async move {
                 let mut answers = Vec::new();
@@ -172,7 +172,7 @@ async fn a_dying_instance_costs_at_most_a_retry_and_repeats_no_write() {
     load.goes_on().await;
     let answers = load.end().await;
     let agent = cast.agent.at(&Endpoint::new(fleet.envoy.address()));
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     for (key, answer) in &answers {
         // A failed response says that the request may be retried, and the retry succeeds.
         if answer.status != 201 {

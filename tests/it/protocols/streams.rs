@@ -148,7 +148,7 @@ async fn slow_readers_cost_no_memory_and_receive_an_error_in_mid_stream() {
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
     let agent = &cast.agent;
-    add_tickets(&database, cast.customer.who(), TICKETS, BODY).await;
+    add_tickets(&database, cast.customer.as_user(), TICKETS, BODY).await;
     let envoy = server.endpoint.envoy().await;
     let through = Endpoint::new(envoy.address());
     let pids = [server.pid(), envoy.pid()];

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::seen::ReasonCoverage;
-use crate::webhook::endpoint;
+use super::coverage::ReasonCoverage;
+use crate::webhook::create_endpoint;
 use crate::{
-    cases::{draft, nothing, order::order, ticket},
+    cases::{draft, order::order, ticket, unknown_id},
     support::{
         PROTOCOLS, Process, Protocol, TestApp, TestDatabase, database::connect, people::Cast, receiver::Receiver,
         servers,
@@ -24,8 +24,8 @@ async fn internal_error() {
     for protocol in PROTOCOLS {
         let failed = cast.customer.call(protocol, "CommentService.ListComments", json!({ "ticketId": id })).await;
         let failed = seen.failure(protocol, failed);
-        let said = failed.body.to_string();
-        assert!(!said.contains("relation") && !said.contains("SELECT"), "nothing else is said: {said}");
+        let body = failed.body.to_string();
+        assert!(!body.contains("relation") && !body.contains("SELECT"), "no details: {body}");
     }
 }
 
@@ -44,11 +44,11 @@ async fn unavailable() {
     server.batch_execute(&close).await.expect("the database closes");
     let mut seen = ReasonCoverage::of("UNAVAILABLE");
     for protocol in PROTOCOLS {
-        let away = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
-        let away = seen.failure(protocol, away);
-        assert!(away.header("retry-after").is_some(), "{away:#?}");
+        let refused = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
+        let refused = seen.failure(protocol, refused);
+        assert!(refused.header("retry-after").is_some(), "{refused:#?}");
     }
-    assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no balancer takes every instance out at once");
+    assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no load balancer takes every instance out at once");
     server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("it opens");
     cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
 }
@@ -81,7 +81,7 @@ async fn client_closed_request() {
     let again = cast.customer.keyed(Protocol::Rest, "TicketService.ResolveTicket", request, "one").await.success();
     assert!(!again.is_replayed());
     cast.customer
-        .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": nothing() }))
+        .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": unknown_id() }))
         .await
         .failure("NOT_FOUND");
 }
@@ -92,7 +92,7 @@ async fn upstream_timeout() {
     let app = TestApp::start().await;
     let scene = crate::cases::Scene::new(&app).await;
     let receiver = Receiver::holding().await;
-    let (id, _) = endpoint(&scene, &receiver, &["orders.order.created"]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &["orders.order.created"]).await;
     scene.cast.admin.token().await;
     let test = |protocol| {
         scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", json!({ "endpointId": id }))

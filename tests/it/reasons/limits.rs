@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tonic_types::StatusExt as _;
 
-use super::seen::ReasonCoverage;
+use super::coverage::ReasonCoverage;
 use crate::{
     cases::{draft, ticket},
     support::{PROTOCOLS, Protocol, TestApp, database::connect, method},
@@ -53,7 +53,7 @@ async fn idempotency_in_progress() {
     let cast = app.cast().await;
     let request = json!({ "ticketId": ticket(&cast.customer).await, "ticket": { "subject": "Another" } });
     let other = connect(&app.database.url).await;
-    let lock = lock(cast.customer.who().id, "one");
+    let lock = lock(cast.customer.as_user().id, "one");
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).await.expect("the lock");
     let mut seen = ReasonCoverage::of("IDEMPOTENCY_IN_PROGRESS");
     for protocol in PROTOCOLS {
@@ -83,7 +83,7 @@ async fn conflict() {
         let ours =
             tokio::spawn(async move { customer.keyed(protocol, "TicketService.UpdateTicket", request, "one").await });
         app.database.locks_waited_for(1).await;
-        let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.who().id, "one"));
+        let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.as_user().id, "one"));
         let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
         seen.failure(protocol, ours.await.expect("no panic"));
         theirs.await.expect("no panic").expect("theirs goes on");

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
-use super::seen::ReasonCoverage;
+use super::coverage::ReasonCoverage;
 use crate::{
     cases::{draft, file::body},
     support::{Actor, PROTOCOLS, Protocol, Response, TestApp, actor::sign_in, rest},
@@ -247,7 +247,7 @@ async fn session_revoked() {
     let cast = app.cast().await;
     let mut seen = ReasonCoverage::of("SESSION_REVOKED");
     for protocol in PROTOCOLS {
-        let pair = sign_in(&app.endpoint, cast.customer.who()).await.success();
+        let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
         Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
             .call(protocol, "AuthService.Logout", json!({}))
             .await

@@ -1,11 +1,11 @@
-//! Required idempotency keys: the step that enforces them, with every form of key.
+//! Required idempotency keys: the middleware that enforces them, with every form of key.
 
-use mainstay_kernel::error::ReasonRef;
 use std::convert::Infallible;
 
 use mainstay_kernel::{
     caller::IdempotencyKey,
     contract::{Method, Reason, policy::Idempotency, status},
+    error::ReasonRef,
     http::middleware::{
         idempotency::ReadIdempotencyKey,
         layer::{Body, MiddlewareLayer, Request, Response},
@@ -17,7 +17,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use crate::support::method;
 
 /// `TicketService.CreateTicket`, as if it required a key.
-fn demanding() -> &'static Method {
+fn method_that_requires_a_key() -> &'static Method {
     let method = method("TicketService.CreateTicket");
     Box::leak(Box::new(Method {
         path: method.path.clone(),
@@ -51,7 +51,7 @@ async fn read_key(key: Option<&str>) -> Result<Option<String>, ReasonRef> {
         Ok::<_, Infallible>(response)
     });
     let mut request = Request::new(Body::empty());
-    request.extensions_mut().insert(demanding());
+    request.extensions_mut().insert(method_that_requires_a_key());
     if let Some(key) = key {
         request.headers_mut().insert("idempotency-key", key.parse().expect("a header value"));
     }
@@ -66,8 +66,8 @@ async fn read_key(key: Option<&str>) -> Result<Option<String>, ReasonRef> {
 async fn idempotency_key_missing() {
     assert_eq!(read_key(None).await, Err(ReasonRef::new(Reason::IdempotencyKeyMissing)));
     assert_eq!(read_key(Some("a-key")).await, Ok(Some("a-key".to_owned())));
-    assert_eq!(read_key(Some(r#""a\"key""#)).await, Ok(Some("a\"key".to_owned())), "as the draft quotes it");
-    for wrong in ["", "two words", "\"open", "\"a\\b\"", &"x".repeat(256)] {
-        assert_eq!(read_key(Some(wrong)).await, Err(ReasonRef::new(Reason::MalformedRequest)), "{wrong:?}");
+    assert_eq!(read_key(Some(r#""a\"key""#)).await, Ok(Some("a\"key".to_owned())), "quoted, as the IETF draft has it");
+    for malformed in ["", "two words", "\"open", "\"a\\b\"", &"x".repeat(256)] {
+        assert_eq!(read_key(Some(malformed)).await, Err(ReasonRef::new(Reason::MalformedRequest)), "{malformed:?}");
     }
 }

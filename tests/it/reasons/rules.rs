@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::seen::ReasonCoverage;
+use super::coverage::ReasonCoverage;
 use crate::{
     support::{PROTOCOLS, Protocol, TestApp, webhook},
     webhook::inbound::{deliver, event_in_state, stored_event_id},
@@ -23,7 +23,7 @@ async fn business_rule_violation() {
 async fn last_admin() {
     let app = TestApp::start().await;
     let admin = app.cast().await.admin;
-    let request = json!({ "userId": admin.who().id.to_string(), "role": "ROLE_AGENT" });
+    let request = json!({ "userId": admin.as_user().id.to_string(), "role": "ROLE_AGENT" });
     let mut seen = ReasonCoverage::of("LAST_ADMIN");
     for protocol in PROTOCOLS {
         seen.failure(protocol, admin.call(protocol, "UserService.SetUserRole", request.clone()).await);

@@ -7,7 +7,7 @@ use mainstay_kernel::{
 };
 use serde_json::json;
 
-use super::seen::ReasonCoverage;
+use super::coverage::ReasonCoverage;
 use crate::{
     cases::ticket,
     support::{PROTOCOLS, Protocol, TestApp, eventually, method},
@@ -47,7 +47,7 @@ async fn watch_lagged() {
     let many = format!(
         "INSERT INTO changes (topic, resource_id, account_id, version, is_deleted)
          SELECT 'support.ticket', gen_random_uuid(), '{}', 1, true FROM generate_series(1, {CHANGES})",
-        cast.customer.who().account
+        cast.customer.as_user().account
     );
     app.database.sql(&many).await;
     // Somebody else, who reads, is not affected.

@@ -41,8 +41,8 @@ async fn write(who: &Actor, request: &Value, stop: &AtomicBool, last: &Mutex<Ins
                 *last.lock().await = Instant::now();
                 break;
             }
-            let passing = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS"];
-            assert!(passing.contains(&&*answer.reason), "{answer:#?}");
+            let transient = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "IDEMPOTENCY_IN_PROGRESS"];
+            assert!(transient.contains(&&*answer.reason), "{answer:#?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -69,7 +69,7 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
     let Cast { customer, agent, .. } = Cast::new(&server.endpoint, &pair.database).await;
     agent.token().await;
     let mut request = draft();
-    request["accountId"] = json!(customer.who().account);
+    request["accountId"] = json!(customer.as_user().account);
 
     let (stop, last) = (AtomicBool::new(false), Mutex::new(Instant::now()));
     let writers = futures_util::future::join_all((0..4).map(|_| write(&agent, &request, &stop, &last)));
@@ -81,18 +81,18 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
         assert_eq!(promoted[0][0].as_deref(), Some("t"));
         let since = Instant::now();
         eventually("writes resume", async || *last.lock().await > since).await;
-        let after = since.elapsed();
+        let gap = since.elapsed();
         tokio::time::sleep(Duration::from_secs(1)).await;
         stop.store(true, Ordering::Relaxed);
-        after
+        gap
     };
-    let (written, after) = tokio::join!(writers, take_over);
-    assert!(after < Duration::from_secs(10), "writes resumed after {after:?}");
+    let (written, gap) = tokio::join!(writers, take_over);
+    assert!(gap < Duration::from_secs(10), "writes resumed after {gap:?}");
     let acknowledged: BTreeSet<_> = written.into_iter().flatten().collect();
     let rows = sql(standby.url(), "SELECT id FROM tickets").await;
     let kept: BTreeSet<_> = rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect();
     assert_eq!(acknowledged, kept, "every write that was acknowledged, and each once");
-    println!("{} writes, the next one {after:?} after the promotion", kept.len());
+    println!("{} writes, the next one {gap:?} after the promotion", kept.len());
 
     // What was a replica is the primary; it is not read as a replica, and every response is current.
     let ticket = kept.last().expect("a ticket");

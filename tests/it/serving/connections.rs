@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::support::{TestApp, eventually, modules};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves an app on one more port, with bounds of its own.
 async fn listen(app: &TestApp, bounds: Bounds) -> SocketAddr {
@@ -65,7 +65,7 @@ async fn a_connection_lasts_while_its_peer_answers_pings() {
         let mut buffer = [0; 4096];
         while silent.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
     };
-    timeout(PATIENCE, read).await.expect("the server closes it");
+    timeout(TIMEOUT, read).await.expect("the server closes it");
     assert!(!connection.is_finished(), "this one was opened before it, and answers");
     assert_eq!(get(client, address).await, 200);
 }
@@ -80,9 +80,9 @@ async fn an_old_connection_ends_with_the_last_of_its_requests() {
     eventually("no further request is taken", async || client.clone().ready().await.is_err()).await;
     assert!(!connection.is_finished(), "it has a request");
     body.send_data(Bytes::from_static(b"{}"), true).expect("sent");
-    let response = timeout(PATIENCE, response).await.expect("in time").expect("a response");
+    let response = timeout(TIMEOUT, response).await.expect("in time").expect("a response");
     assert_eq!(response.status(), 401);
-    timeout(PATIENCE, connection).await.expect("it ends").expect("no panic").ok();
+    timeout(TIMEOUT, connection).await.expect("it ends").expect("no panic").ok();
     let (client, _connection) = connect(address).await;
     assert_eq!(get(client, address).await, 200);
 }
@@ -95,7 +95,7 @@ async fn an_old_connection_waits_for_its_requests_only_so_long() {
     let address = listen(&app, bounds).await;
     let (mut client, connection) = connect(address).await;
     let (response, _body) = begin(&mut client, address);
-    let response = timeout(PATIENCE, response).await.expect("an end");
+    let response = timeout(TIMEOUT, response).await.expect("an end");
     assert!(response.is_err(), "the body had more time: {response:?}");
-    timeout(PATIENCE, connection).await.expect("it ends").expect("no panic").ok();
+    timeout(TIMEOUT, connection).await.expect("it ends").expect("no panic").ok();
 }

@@ -14,8 +14,8 @@ async fn an_export_has_every_ticket_of_the_caller() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let one = |account: String| json!({ "subject": "One", "body": "Text", "accountId": account });
-    let mut tickets = vec![one(cast.customer.who().account.to_string()); 480];
-    tickets.extend(vec![one(cast.stranger.who().account.to_string()); 20]);
+    let mut tickets = vec![one(cast.customer.as_user().account.to_string()); 480];
+    tickets.extend(vec![one(cast.stranger.as_user().account.to_string()); 20]);
     for _ in 0..2 {
         let request = json!({ "tickets": tickets });
         cast.agent.call(Protocol::Grpc, "TicketService.BatchCreateTickets", request).await.success();
@@ -48,7 +48,7 @@ async fn an_export_is_sent_as_events_on_request() {
 async fn a_csv_file_of_any_protocol_is_imported_again() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let draft = json!({
         "subject": "=HYPERLINK(\"http://evil.example\")", "body": "-1,\n\"two\"", "kind": "TICKET_KIND_PROBLEM",
         "priority": "TICKET_PRIORITY_URGENT", "queue": "@home", "language": "de-AT", "tags": ["a", "b c"],
@@ -70,7 +70,7 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
             assert_eq!(header("content-disposition"), "attachment; filename=\"tickets.csv\"", "{protocol:?}");
         }
     }
-    let other = cast.stranger.who().account.to_string();
+    let other = cast.stranger.as_user().account.to_string();
     let request = json!({ "accountId": other, "file": file(&first.expect("a file")) });
     cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request).await.success();
     let mut list = None;
@@ -94,7 +94,7 @@ async fn a_csv_file_that_fails_in_the_middle_breaks_off() {
     let server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
     // Several pages: a reader that stops reading gets the first ones.
-    add_tickets(&database, cast.customer.who(), 4000, 18_000).await;
+    add_tickets(&database, cast.customer.as_user(), 4000, 18_000).await;
     let token = cast.agent.token().await.expect("a token");
     let envoy = Endpoint::new(server.endpoint.envoy().await.address());
     let mut files = Vec::new();

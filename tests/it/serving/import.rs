@@ -34,7 +34,7 @@ async fn wait_for_end(who: &Actor, protocol: Protocol, id: &str) -> Response {
 async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = json!({ "accountId": account, "file": file(ROWS) });
         let began =
@@ -83,7 +83,7 @@ async fn real_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
     let Some(tickets) = real_tickets() else { return };
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let request = json!({ "accountId": cast.customer.who().account.to_string(), "file": file(&tickets) });
+    let request = json!({ "accountId": cast.customer.as_user().account.to_string(), "file": file(&tickets) });
     for (created, known) in [("2181", "0"), ("0", "2181")] {
         let began = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request.clone()).await.success();
         let done = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
@@ -121,7 +121,7 @@ async fn an_upload_may_be_compressed() {
     gzip.write_all(ROWS.as_bytes()).expect("memory");
     let gzip = gzip.finish().expect("memory");
     for address in [app.endpoint.address, app.endpoint.envoy().await.address()] {
-        let path = format!("/api/v1/tickets/import?accountId={}", cast.customer.who().account);
+        let path = format!("/api/v1/tickets/import?accountId={}", cast.customer.as_user().account);
         let upload = |body: Vec<u8>| {
             let raw = Raw::new("POST", &path).header("authorization", format!("Bearer {token}"));
             let raw = raw.header("content-type", "text/csv").header("content-encoding", "gzip");
@@ -139,7 +139,7 @@ async fn an_upload_may_be_compressed() {
 async fn the_same_key_is_answered_with_the_current_state() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
-    let request = json!({ "accountId": cast.customer.who().account.to_string(), "file": file(ROWS) });
+    let request = json!({ "accountId": cast.customer.as_user().account.to_string(), "file": file(ROWS) });
     let began = cast.agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request.clone(), "one").await.success();
     wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
     for protocol in PROTOCOLS {
@@ -156,7 +156,7 @@ async fn idle_uploads_leave_space_to_others() {
     let app = TestApp::builder().set("MAX_UPLOADS", "2").start().await;
     let cast = app.cast().await;
     let token = cast.agent.token().await.expect("a token");
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let url = format!("{}/api/v1/tickets/import?accountId={account}", app.endpoint.base());
     let idle = (0..3).map(|_| {
         let nothing = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();

@@ -10,7 +10,7 @@ use crate::{
     cases::ticket,
     support::{Actor, Process, Protocol, TestDatabase, people::Cast},
 };
-use connection::{Call, Http2, repeat_over_http1, spare_others};
+use connection::{Call, Http2, assert_http1_survives, assert_http2_survives};
 
 const GET_ME: &str = "/mainstay.identity.v1.UserService/GetMe";
 
@@ -42,7 +42,8 @@ async fn in_a_handler() {
     // Its only field, an id of 36 bytes.
     let message = [&[0x0a, 36][..], id.as_bytes()].concat();
     let grpc = Call::grpc("/mainstay.support.v1.TicketService/ResolveTicket", &token, &message);
-    let panics = 2 + spare_others(&server, &[&rest, &grpc]).await + repeat_over_http1(&server, &rest).await;
+    let panics =
+        2 + assert_http2_survives(&server, &[&rest, &grpc]).await + assert_http1_survives(&server, &rest).await;
     assert_eq!(database.number("SELECT count(*) FROM tickets WHERE status <> 1").await, 0, "nothing is half done");
     assert_survived(&server, panics).await;
 }
@@ -57,7 +58,8 @@ async fn in_a_middleware_of_method_calls() {
     }
     drop(cast);
     let (rest, grpc) = (Call::rest(Method::GET, "/api/v1/me", "x", ""), Call::grpc(GET_ME, "x", &[]));
-    let panics = 2 + spare_others(&server, &[&rest, &grpc]).await + repeat_over_http1(&server, &rest).await;
+    let panics =
+        2 + assert_http2_survives(&server, &[&rest, &grpc]).await + assert_http1_survives(&server, &rest).await;
     assert_survived(&server, panics).await;
 }
 
@@ -71,13 +73,13 @@ async fn in_a_middleware_of_every_request() {
         }
         // No request on this server is spared, so all that others can notice is that the connection goes on.
         let (rest, grpc) = (Call::rest(Method::GET, "/api/v1/me", "", ""), Call::grpc(GET_ME, "", &[]));
-        let connection = Http2::to(&server).await;
+        let connection = Http2::connect(&server).await;
         for call in [&rest, &grpc, &rest] {
             let outcome = connection.call(call).await.expect("a response");
             assert!(outcome.is_internal(), "{point}, {call:?}: {outcome:?}");
         }
         assert!(!connection.has_ended(), "{point}");
-        assert_survived(&server, 5 + repeat_over_http1(&server, &rest).await).await;
+        assert_survived(&server, 5 + assert_http1_survives(&server, &rest).await).await;
     }
 }
 
@@ -95,7 +97,7 @@ async fn in_a_stream() {
     cast.agent.call(Protocol::Grpc, "TicketService.ExportTicketsCsv", json!({})).await.failure("INTERNAL_ERROR");
     let rest = Call::rest(Method::GET, "/api/v1/tickets/export", &token, "");
     let grpc = Call::grpc("/mainstay.support.v1.TicketService/ExportTickets", &token, &[]);
-    assert_survived(&server, 3 + spare_others(&server, &[&rest, &grpc]).await).await;
+    assert_survived(&server, 3 + assert_http2_survives(&server, &[&rest, &grpc]).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +115,7 @@ async fn in_a_body() {
     };
     assert!(text.is_err(), "a part must not be taken for the whole");
     // Over HTTP/2, what breaks off is the stream, and those beside it go on.
-    let connection = Http2::to(&server).await;
+    let connection = Http2::connect(&server).await;
     let docs = connection.call(&Call::rest(Method::GET, "/docs", "", "")).await;
     assert!(docs.is_err(), "a part must not be taken for the whole: {docs:?}");
     let check = connection.call(&Call::grpc("/grpc.health.v1.Health/Check", "", &[])).await.expect("a response");

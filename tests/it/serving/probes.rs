@@ -1,4 +1,5 @@
-//! What tells operators and balancers of an instance: health over gRPC during the drain, and the listener of a worker.
+//! What tells operators and load balancers of an instance: health over gRPC during the drain, and the listener of a
+//! worker.
 
 use std::{
     sync::Arc,
@@ -138,7 +139,7 @@ async fn those_who_ask_at_once_share_a_report() {
     eventually("a report is made anew", async || health().await.0 == 200).await;
 }
 
-/// Neither limits nor the log know the probes of a balancer; everything else counts.
+/// Neither limits nor the log know the probes of a load balancer; everything else counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn only_probes_are_exempt() {
     // All tests have the same address, so a small limit needs a Redis of its own.

@@ -23,7 +23,7 @@ fn cookie(answer: &Response) -> String {
 }
 
 async fn sign_in(app: &TestApp, who: &Actor) -> Response {
-    let body = json!({ "email": who.who().email, "password": who.who().password });
+    let body = json!({ "email": who.as_user().email, "password": who.as_user().password });
     send(own(app, Method::POST, "/session").json(&body)).await.success()
 }
 
@@ -45,14 +45,14 @@ async fn the_refresh_token_is_only_in_the_cookie() {
     assert_eq!(signed.header("cache-control"), Some("no-store"));
     let token = signed.text("/data/accessToken");
     let me = Actor::bearer(&app.endpoint, token).call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
-    assert_eq!(me.text("/data/email"), cast.customer.who().email);
+    assert_eq!(me.text("/data/email"), cast.customer.as_user().email);
 }
 
 #[tokio::test]
 async fn the_cookie_is_secure_if_the_page_came_over_tls() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let who = cast.customer.who();
+    let who = cast.customer.as_user();
     let base = app.endpoint.base();
     let secure = async |origin: String| {
         let request = app.endpoint.http.post(format!("{base}/session")).header("origin", origin);

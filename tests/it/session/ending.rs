@@ -80,7 +80,7 @@ async fn a_new_role_is_in_the_next_token() {
     let cast = app.cast().await;
     let pair = new_session(&app, &cast.customer).await;
     caller(&app, &pair).call(Protocol::Rest, "UserService.ListUsers", json!({})).await.failure("PERMISSION_DENIED");
-    let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
+    let request = json!({ "userId": cast.customer.as_user().id.to_string(), "role": "ROLE_AGENT" });
     cast.admin.call(Protocol::Grpc, "UserService.SetUserRole", request).await.success();
     let refreshed = refresh(&app, &pair, 0).await;
     // Either the session continues with the new role, or the user must sign in again; the old role is gone in both
@@ -122,7 +122,7 @@ async fn a_session_store_with_older_data_revives_no_session() {
     let cast = app.cast().await;
     let (mine, other) = (new_session(&app, &cast.customer).await, new_session(&app, &cast.customer).await);
     let sessions = app.app.part::<mainstay::identity::session::store::Sessions>();
-    let user = UserId(cast.customer.who().id);
+    let user = UserId(cast.customer.as_user().id);
     let before = sessions.list(user).await.expect("here");
     caller(&app, &mine).call(Protocol::Grpc, "AuthService.Logout", json!({})).await.success();
     refresh(&app, &mine, 0).await.failure("SESSION_REVOKED");

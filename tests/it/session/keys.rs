@@ -31,7 +31,7 @@ async fn a_key_rotation_ends_no_session() {
     let first = TestApp::start().await;
     let second = TestApp::builder().on(&first.database).start().await;
     let cast = first.cast().await;
-    let pair = sign_in(&first.endpoint, cast.customer.who()).await.success();
+    let pair = sign_in(&first.endpoint, cast.customer.as_user()).await.success();
     let old = pair.text("/data/accessToken");
     let before = published_keys(&first.endpoint).await;
     assert!(before.contains(&signer(&old)));
@@ -39,12 +39,12 @@ async fn a_key_rotation_ends_no_session() {
 
     let made = signing_key::rotate(&first.app).await.expect("a new key");
     assert!(published_keys(&first.endpoint).await.contains(&made), "published before it signs");
-    let still = sign_in(&first.endpoint, cast.customer.who()).await.success().text("/data/accessToken");
+    let still = sign_in(&first.endpoint, cast.customer.as_user()).await.success().text("/data/accessToken");
     assert_eq!(signer(&still), signer(&old), "the other instances do not know the new key yet");
     for app in [&first, &second] {
         app.app.clock.advance(TimeDelta::seconds(61));
     }
-    let fresh = sign_in(&first.endpoint, cast.customer.who()).await.success().text("/data/accessToken");
+    let fresh = sign_in(&first.endpoint, cast.customer.as_user()).await.success().text("/data/accessToken");
     assert_eq!(signer(&fresh), made);
     for (protocol, endpoint) in PROTOCOLS.into_iter().zip([&first.endpoint, &second.endpoint]) {
         for token in [&old, &fresh] {

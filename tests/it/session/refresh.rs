@@ -60,7 +60,7 @@ async fn concurrent_refreshes_of_one_client_get_the_same_pair() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let pair = new_session(&app, &cast.customer).await;
-    let answers = futures_util::future::join_all((0..8).map(|protocol| refresh(&app, &pair, protocol))).await;
+    let answers = futures_util::future::join_all((0..8).map(|turn| refresh(&app, &pair, turn))).await;
     let tokens: std::collections::BTreeSet<_> =
         answers.into_iter().map(|answer| answer.success().text("/data/refreshToken")).collect();
     assert_eq!(tokens.len(), 1, "{tokens:?}");

@@ -12,7 +12,7 @@ const REGISTER: &str = "AuthService.Register";
 const CONFIRM: &str = "AuthService.ConfirmRegistration";
 
 /// Creates the token that the mail would contain, without sending a mail.
-pub(crate) async fn token(database: &TestDatabase, email: &str) -> String {
+pub(crate) async fn create_token(database: &TestDatabase, email: &str) -> String {
     let token = format!("mrg_{}", BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(unique())));
     let statement = format!(
         "INSERT INTO registrations (id, email, token_hash, expires_at)
@@ -22,38 +22,38 @@ pub(crate) async fn token(database: &TestDatabase, email: &str) -> String {
     token
 }
 
-fn with(token: &str) -> Value {
+fn confirmation(token: &str) -> Value {
     json!({ "token": token, "password": PASSWORD, "name": "Zoë" })
 }
 
 #[tokio::test]
 async fn a_token_creates_one_user_who_can_sign_in() {
     let app = TestApp::start().await;
-    let nobody = app.cast().await.anonymous;
+    let anonymous = app.cast().await.anonymous;
     for protocol in PROTOCOLS {
         let email = format!("{}@example.com", unique());
-        let [first, second] = [token(&app.database, &email).await, token(&app.database, &email).await];
+        let [first, second] = [create_token(&app.database, &email).await, create_token(&app.database, &email).await];
         let weak = json!({ "token": first, "password": "password1234", "name": "Zoë" });
-        nobody.call(protocol, CONFIRM, weak).await.failure("VALIDATION_FAILED");
-        let made = nobody.call(protocol, CONFIRM, with(&first)).await.success();
-        assert_eq!((made.status, made.text("/data/email")), (201, email.clone()));
+        anonymous.call(protocol, CONFIRM, weak).await.failure("VALIDATION_FAILED");
+        let created = anonymous.call(protocol, CONFIRM, confirmation(&first)).await.success();
+        assert_eq!((created.status, created.text("/data/email")), (201, email.clone()));
         for used in [&first, &second] {
-            nobody.call(protocol, CONFIRM, with(used)).await.failure("INVALID_TOKEN");
+            anonymous.call(protocol, CONFIRM, confirmation(used)).await.failure("INVALID_TOKEN");
         }
-        nobody.call(protocol, "AuthService.Login", json!({ "email": email, "password": PASSWORD })).await.success();
+        anonymous.call(protocol, "AuthService.Login", json!({ "email": email, "password": PASSWORD })).await.success();
     }
-    let late = token(&app.database, "late@example.com").await;
+    let late = create_token(&app.database, "late@example.com").await;
     app.app.clock.advance(chrono::TimeDelta::hours(25));
-    nobody.call(Protocol::Rest, CONFIRM, with(&late)).await.failure("INVALID_TOKEN");
+    anonymous.call(Protocol::Rest, CONFIRM, confirmation(&late)).await.failure("INVALID_TOKEN");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_confirmations_create_one_user() {
     let app = TestApp::start().await;
-    let nobody = app.cast().await.anonymous;
+    let anonymous = app.cast().await.anonymous;
     let email = format!("{}@example.com", unique());
-    let token = token(&app.database, &email).await;
-    let calls = (0..6).map(|number| nobody.call(PROTOCOLS[number % 2], CONFIRM, with(&token)));
+    let token = create_token(&app.database, &email).await;
+    let calls = (0..6).map(|number| anonymous.call(PROTOCOLS[number % 2], CONFIRM, confirmation(&token)));
     let created = futures_util::future::join_all(calls).await;
     assert_eq!(created.iter().filter(|answer| answer.reason.is_empty()).count(), 1, "{created:#?}");
     assert_eq!(app.database.number(&format!("SELECT count(*) FROM users WHERE email = '{email}'")).await, 1);
@@ -68,16 +68,16 @@ async fn a_registration_does_not_reveal_whether_a_user_exists() {
     // A single connection, so that all prepared statements exist before counting.
     let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
     let cast = app.cast().await;
-    let known = json!({ "email": cast.customer.who().email });
+    let known = json!({ "email": cast.customer.as_user().email });
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
-    let ask = async |protocol, request: &Value| {
+    let register = async |protocol, request: &Value| {
         let before = proxy.statements();
         let answer = cast.anonymous.call(protocol, REGISTER, request.clone()).await.success();
         (answer.comparable(), proxy.statements() - before)
     };
-    ask(Protocol::Grpc, &known).await;
+    register(Protocol::Grpc, &known).await;
     for protocol in PROTOCOLS {
-        assert_eq!(ask(protocol, &known).await, ask(protocol, &unknown).await);
+        assert_eq!(register(protocol, &known).await, register(protocol, &unknown).await);
     }
     assert_eq!(database.number("SELECT count(*) FROM registrations WHERE token_hash IS NOT NULL").await, 0);
 }

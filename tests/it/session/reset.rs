@@ -14,7 +14,7 @@ use super::{caller, new_session, refresh};
 use crate::support::{PROTOCOLS, Protocol, TestApp, TestDatabase, people::User, proxy::Proxy, unique};
 
 /// Creates the token that the mail would contain, without sending a mail.
-pub(crate) async fn token(database: &TestDatabase, user: &User) -> String {
+pub(crate) async fn create_token(database: &TestDatabase, user: &User) -> String {
     let token = format!("mpr_{}", BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(unique())));
     let statement = format!(
         "INSERT INTO password_resets (token_hash, user_id, expires_at)
@@ -32,18 +32,18 @@ async fn a_reset_sets_the_password_once_and_ends_every_session() {
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let who = [&cast.customer, &cast.colleague, &cast.stranger][number];
         let pairs = [new_session(&app, who).await, new_session(&app, who).await];
-        let token = token(&app.database, who.who()).await;
+        let token = create_token(&app.database, who.as_user()).await;
         let password = format!("brand new {}", unique());
         let request = json!({ "token": token, "password": password });
         let short = json!({ "token": token, "password": "short" });
         cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", short).await.failure("VALIDATION_FAILED");
         cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request.clone()).await.success();
         cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request).await.failure("INVALID_TOKEN");
-        for (protocol, pair) in pairs.iter().enumerate() {
-            refresh(&app, pair, protocol).await.failure("SESSION_REVOKED");
+        for (turn, pair) in pairs.iter().enumerate() {
+            refresh(&app, pair, turn).await.failure("SESSION_REVOKED");
         }
-        let sign_in = |password: &str| json!({ "email": who.who().email, "password": password });
-        let old = sign_in(&who.who().password);
+        let sign_in = |password: &str| json!({ "email": who.as_user().email, "password": password });
+        let old = sign_in(&who.as_user().password);
         cast.anonymous.call(protocol, "AuthService.Login", old).await.failure("INVALID_CREDENTIALS");
         let pair = cast.anonymous.call(protocol, "AuthService.Login", sign_in(&password)).await.success();
         caller(&app, &pair).call(protocol, "UserService.GetMe", json!({})).await.success();
@@ -54,13 +54,15 @@ async fn a_reset_sets_the_password_once_and_ends_every_session() {
 async fn one_token_uses_up_the_others_of_its_user() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let [first, second] =
-        [token(&app.database, cast.customer.who()).await, token(&app.database, cast.customer.who()).await];
-    let foreign = token(&app.database, cast.stranger.who()).await;
+    let [first, second] = [
+        create_token(&app.database, cast.customer.as_user()).await,
+        create_token(&app.database, cast.customer.as_user()).await,
+    ];
+    let foreign = create_token(&app.database, cast.stranger.as_user()).await;
     let confirm = |token: &str| json!({ "token": token, "password": format!("brand new {}", unique()) });
     for (token, reason) in [(&second, ""), (&first, "INVALID_TOKEN"), (&foreign, "")] {
-        let answer = cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", confirm(token)).await;
-        assert_eq!(answer.reason, reason, "{answer:#?}");
+        let response = cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", confirm(token)).await;
+        assert_eq!(response.reason, reason, "{response:#?}");
     }
 }
 
@@ -68,7 +70,7 @@ async fn one_token_uses_up_the_others_of_its_user() {
 async fn a_common_password_is_refused() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let token = token(&app.database, cast.customer.who()).await;
+    let token = create_token(&app.database, cast.customer.as_user()).await;
     for (protocol, password) in PROTOCOLS.into_iter().zip(["password1234", "qwertyuiop12", "aaaaaaaaaaaa"]) {
         let request = json!({ "token": token, "password": password });
         let refused = cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request).await;
@@ -78,12 +80,12 @@ async fn a_common_password_is_refused() {
     cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
 }
 
-/// Whoever waits for a slot to hash in does so for an unknown user too.
+/// A refusal for want of a slot must not tell either whether a user exists.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_costs_the_same_for_an_unknown_user() {
+async fn a_sign_in_needs_a_hashing_slot_for_an_unknown_user_too() {
     let app = TestApp::builder().set("MAX_PASSWORD_HASHING", "1").start().await;
     let cast = app.cast().await;
-    let known = cast.customer.who().email.clone();
+    let known = cast.customer.as_user().email.clone();
     let unknown = format!("{}@example.com", unique());
     let slot = app.app.part::<Passwords>().place().await.expect("the only slot");
     let sign_in = async |email: &str| {
@@ -98,16 +100,16 @@ async fn a_sign_in_costs_the_same_for_an_unknown_user() {
     sign_in(&unknown).await.failure("INVALID_CREDENTIALS");
 }
 
-/// Or else the time of an answer would tell whether a user exists: an answer without a hash takes a hundredth.
+/// Otherwise the time of a response would tell whether a user exists: without a hash, it takes a hundredth.
 #[tokio::test]
 async fn an_unknown_user_costs_a_hash() {
     let passwords = Passwords::new(1);
     let mut fastest = [Duration::MAX; 2];
     for round in 0..20 {
         let hash = (round % 2 == 0).then(|| DUMMY.to_owned());
-        let since = Instant::now();
+        let start = Instant::now();
         passwords.verify(Password::attempt("whatever it is".into()), hash).await.expect("a verdict");
-        fastest[round % 2] = fastest[round % 2].min(since.elapsed());
+        fastest[round % 2] = fastest[round % 2].min(start.elapsed());
     }
     let [known, unknown] = fastest;
     assert!(unknown > known / 10, "{unknown:?}, and {known:?} for one who exists");
@@ -117,7 +119,7 @@ async fn an_unknown_user_costs_a_hash() {
 async fn an_expired_token_is_refused() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let token = token(&app.database, cast.customer.who()).await;
+    let token = create_token(&app.database, cast.customer.as_user()).await;
     app.app.clock.advance(chrono::TimeDelta::minutes(61));
     let request = json!({ "token": token, "password": "a brand new password" });
     cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.failure("INVALID_TOKEN");
@@ -133,12 +135,12 @@ async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
     // A single connection, so that all prepared statements exist before counting.
     let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
     let cast = app.cast().await;
-    let known = json!({ "email": cast.customer.who().email });
+    let known = json!({ "email": cast.customer.as_user().email });
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     let request_reset = async |protocol, who: &serde_json::Value| {
         let before = proxy.statements();
-        let answer = cast.anonymous.call(protocol, "AuthService.RequestPasswordReset", who.clone()).await.success();
-        (answer.comparable(), proxy.statements() - before)
+        let response = cast.anonymous.call(protocol, "AuthService.RequestPasswordReset", who.clone()).await.success();
+        (response.comparable(), proxy.statements() - before)
     };
     request_reset(Protocol::Grpc, &known).await;
     for protocol in PROTOCOLS {
@@ -146,7 +148,7 @@ async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
     }
     let queued = "SELECT count(*) FROM mails WHERE due_at <= now()";
     assert_eq!(database.number(queued).await, 1 + 2 * 3);
-    let to = format!("SELECT count(*) FROM mails WHERE parent_id = '{}'", cast.customer.who().id);
+    let to = format!("SELECT count(*) FROM mails WHERE parent_id = '{}'", cast.customer.as_user().id);
     assert_eq!(database.number(&to).await, 1 + 3);
     assert_eq!(database.number("SELECT count(*) FROM password_resets").await, 0, "the token is created on sending");
 }

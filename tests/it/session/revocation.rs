@@ -93,7 +93,7 @@ async fn another_role_ends_the_access_tokens_of_the_old_one() {
     let cast = here.cast().await;
     let pair = new_session(&here, &cast.customer).await;
     use_token([&here, &there], &pair).await;
-    let request = json!({ "userId": cast.customer.who().id.to_string(), "role": "ROLE_AGENT" });
+    let request = json!({ "userId": cast.customer.as_user().id.to_string(), "role": "ROLE_AGENT" });
     cast.admin.call(Protocol::Rest, "UserService.SetUserRole", request).await.success();
     wait_until_refused(&there, &pair).await;
 }

@@ -40,9 +40,9 @@ async fn keys_are_listed_by_their_creator_and_outlive_the_creators_role() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let secret = create(&cast.admin, None).await.text("/secret");
-    let creator = cast.admin.who().id.to_string();
+    let creator = cast.admin.as_user().id.to_string();
     for protocol in PROTOCOLS {
-        for (user, count) in [(creator.clone(), 1), (cast.customer.who().id.to_string(), 0)] {
+        for (user, count) in [(creator.clone(), 1), (cast.customer.as_user().id.to_string(), 0)] {
             let request = json!({ "createdBy": user });
             let list = cast.admin.call(protocol, "ServiceKeyService.ListServiceKeys", request).await.success();
             let keys = list.data().as_array().expect("a list");

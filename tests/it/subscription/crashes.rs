@@ -22,7 +22,7 @@ enum First {
 }
 
 /// Kills a server at `point` of a create. `intended`: whether the intent is committed by then.
-async fn create_killed_at(point: &str, intended: bool, first: First) {
+async fn kill_create_at(point: &str, intended: bool, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = Scene::at(&healthy, &database).await;
@@ -49,8 +49,8 @@ async fn create_killed_at(point: &str, intended: bool, first: First) {
     assert_eq!(gateway.objects("customer").len(), 1, "one customer after {point}");
 }
 
-/// As [`create_killed_at`], for a cancellation.
-async fn cancel_killed_at(point: &str, first: First) {
+/// As [`kill_create_at`], for a cancellation.
+async fn kill_cancel_at(point: &str, first: First) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let healthy = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = Scene::at(&healthy, &database).await;
@@ -73,7 +73,7 @@ async fn cancel_killed_at(point: &str, first: First) {
 }
 
 /// A worker that dies while processing an event's job leaves the job to the next worker.
-async fn sync_killed_at(point: &str) {
+async fn kill_sync_at(point: &str) {
     let (gateway, database) = (FakeGateway::start().await, Arc::new(TestDatabase::new().await));
     let idle = process(&database, &gateway, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = Scene::at(&idle, &database).await;
@@ -105,22 +105,22 @@ macro_rules! kills {
 }
 
 kills! {
-    create_after_the_claim: create_killed_at("claim.after", false, First::Retry);
-    create_before_the_intent_commits: create_killed_at("commit.before", false, First::Retry);
-    create_after_the_intent_committed: create_killed_at("commit.after", true, First::Retry);
-    create_before_the_gateway_and_nobody_asks_again: create_killed_at("gateway.before", true, First::Job);
-    create_after_the_customer: create_killed_at("customer.after", true, First::Retry);
-    create_after_the_customer_and_nobody_asks_again: create_killed_at("customer.after", true, First::Job);
-    create_after_the_gateway: create_killed_at("gateway.after", true, First::Retry);
-    create_after_the_gateway_and_nobody_asks_again: create_killed_at("gateway.after", true, First::Job);
-    create_before_the_outcome_commits: create_killed_at("outcome.before_commit", true, First::Retry);
-    create_before_the_outcome_commits_and_nobody_asks_again: create_killed_at("outcome.before_commit", true, First::Job);
-    create_after_the_outcome_committed: create_killed_at("outcome.after", true, First::Retry);
-    cancel_before_the_gateway: cancel_killed_at("gateway.before", First::Job);
-    cancel_after_the_gateway: cancel_killed_at("gateway.after", First::Retry);
-    cancel_after_the_gateway_and_nobody_asks_again: cancel_killed_at("gateway.after", First::Job);
-    cancel_before_the_outcome_commits: cancel_killed_at("outcome.before_commit", First::Retry);
-    cancel_after_the_outcome_committed: cancel_killed_at("outcome.after", First::Retry);
-    sync_before_the_gateway: sync_killed_at("sync.before");
-    sync_after_the_gateway: sync_killed_at("sync.after");
+    create_after_the_claim: kill_create_at("claim.after", false, First::Retry);
+    create_before_the_intent_commits: kill_create_at("commit.before", false, First::Retry);
+    create_after_the_intent_committed: kill_create_at("commit.after", true, First::Retry);
+    create_before_the_gateway_and_nobody_asks_again: kill_create_at("gateway.before", true, First::Job);
+    create_after_the_customer: kill_create_at("customer.after", true, First::Retry);
+    create_after_the_customer_and_nobody_asks_again: kill_create_at("customer.after", true, First::Job);
+    create_after_the_gateway: kill_create_at("gateway.after", true, First::Retry);
+    create_after_the_gateway_and_nobody_asks_again: kill_create_at("gateway.after", true, First::Job);
+    create_before_the_outcome_commits: kill_create_at("outcome.before_commit", true, First::Retry);
+    create_before_the_outcome_commits_and_nobody_asks_again: kill_create_at("outcome.before_commit", true, First::Job);
+    create_after_the_outcome_committed: kill_create_at("outcome.after", true, First::Retry);
+    cancel_before_the_gateway: kill_cancel_at("gateway.before", First::Job);
+    cancel_after_the_gateway: kill_cancel_at("gateway.after", First::Retry);
+    cancel_after_the_gateway_and_nobody_asks_again: kill_cancel_at("gateway.after", First::Job);
+    cancel_before_the_outcome_commits: kill_cancel_at("outcome.before_commit", First::Retry);
+    cancel_after_the_outcome_committed: kill_cancel_at("outcome.after", First::Retry);
+    sync_before_the_gateway: kill_sync_at("sync.before");
+    sync_after_the_gateway: kill_sync_at("sync.after");
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{CREATE, FakeGateway, call_until_final, create_subscription, start_app, subscription_request};
 use crate::{
-    payment::{ALONE, charge_of, is_theirs, overtaken, start_app_with},
+    payment::{WITHOUT_RETRIES, charge_of, is_theirs, overtaken, start_app_with},
     support::{Protocol, unique},
 };
 
@@ -69,7 +69,7 @@ async fn a_card_belongs_to_one_account() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_charge_from_before_the_customer_existed_stays_the_same() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     let (request, key) = (charge_of(&scene).await, unique());
     gateway.behave(json!("hang_up_after"), 0).await;
     let charge = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), &key).await.success();
@@ -115,7 +115,7 @@ async fn a_customer_that_the_gateway_no_longer_knows_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_overtaken_attaches_no_customer() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     gateway.behave_at("POST /v1/customers", json!({ "refuse": 503 }), 0).await;
     let made = scene
         .cast

@@ -16,12 +16,12 @@ use super::{
 };
 use crate::{
     cases::Scene,
-    payment::{DUE, process, start_app_with},
+    payment::{MAKE_DUE, process, start_app_with},
     support::{Protocol, TestDatabase, eventually, unique},
 };
 
 /// Retries are too late to matter within a test.
-const ALONE: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
+const WITHOUT_RETRIES: [(&str, &str); 1] = [("PAYMENT_RETRY_WAIT", "1h")];
 const UPDATED: &str = "customer.subscription.updated";
 const DELETED: &str = "customer.subscription.deleted";
 
@@ -127,7 +127,7 @@ async fn a_scheduled_task_makes_up_for_a_lost_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_settles_a_pending_subscription() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     let request = super::subscription_request(&scene).await;
     gateway.behave_at("POST /v1/subscriptions", json!("hang_up_after"), 0).await;
     let made = scene.cast.customer.keyed(Protocol::Rest, super::CREATE, request, "one").await.success();
@@ -146,7 +146,7 @@ async fn foreign_subscriptions_are_ignored() {
     create_subscription(&scene).await;
     for object in [
         json!({ "object": "subscription", "id": "sub_of_others", "metadata": {} }),
-        json!({ "object": "subscription", "id": "sub_of_others", "metadata": { "mainstay_subscription": crate::cases::nothing() } }),
+        json!({ "object": "subscription", "id": "sub_of_others", "metadata": { "mainstay_subscription": crate::cases::unknown_id() } }),
         json!({ "object": "invoice", "id": "in_of_others", "subscription": null }),
     ] {
         deliver(&scene, &event(UPDATED, &object)).await;
@@ -183,7 +183,7 @@ async fn endpoints_are_notified_of_changes() {
 async fn the_ledger_is_consistent_with_subscriptions() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
-    crate::cases::payment::paid(&scene).await;
+    crate::cases::payment::pay(&scene).await;
     let id = create_subscription(&scene).await.id();
     let report = mainstay::payments::ledger::ops::check(&app.app).await.expect("checked");
     assert_eq!((report.booked, report.moved, report.unsettled, &report.faults), (2, 2, 0, &Vec::new()));
@@ -251,7 +251,7 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app_with(&gateway, &ALONE).await;
+    let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     let made = create_subscription(&scene).await;
     let id = SubscriptionId(made.id().parse().expect("an id"));
     let database = &app.app.database;
@@ -282,7 +282,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     // Its key is a day old by now, so that it is looked up first.
     eventually("the cancellation is carried out", async || {
         app.app.clock.advance(TimeDelta::hours(2));
-        app.database.sql(DUE).await;
+        app.database.sql(MAKE_DUE).await;
         stored_state(&app.database, &made.id()).await.0 == 4
     })
     .await;

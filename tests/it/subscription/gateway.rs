@@ -126,7 +126,7 @@ async fn a_subscription_whose_keys_expired_is_looked_up() {
     let _turning = stop.clone().drop_guard();
     tokio::spawn(stop.run_until_cancelled_owned(async move {
         loop {
-            database.sql(crate::payment::DUE).await;
+            database.sql(crate::payment::MAKE_DUE).await;
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }));

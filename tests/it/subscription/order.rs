@@ -39,7 +39,7 @@ async fn an_overtaken_answer_changes_nothing() {
     gateway.behave_at("GET /v1/subscriptions", json!({ "delay_after": 3000 }), 1).await;
     let server = app.app.clone();
     let held_back = tokio::spawn(async move { subscription::sync(&server, subscription).await });
-    eventually("the first query is under way", async || gateway.is_at_ease().await).await;
+    eventually("the first query is under way", async || gateway.has_used_up_behaviors().await).await;
     let renewed = gateway.change_subscription(&id, "renewed").await;
     subscription::sync(&app.app, subscription).await.expect("an answer");
     assert_eq!(stored_state(&app.database, &id).await, state_at_gateway(&renewed));
@@ -64,7 +64,7 @@ async fn an_overtaken_cancellation_is_confirmed() {
     gateway.behave_at("DELETE", json!({ "delay_before": 700 }), 1).await;
     let cancel = scene.cast.customer.call(crate::support::Protocol::Rest, super::CANCEL, super::cancel(&id, false));
     let (answer, ()) = tokio::join!(cancel, async {
-        eventually("the cancellation is under way", async || gateway.is_at_ease().await).await;
+        eventually("the cancellation is under way", async || gateway.has_used_up_behaviors().await).await;
         // The query sees the previous state, although it starts later.
         subscription::sync(&app.app, subscription).await.expect("an answer");
     });

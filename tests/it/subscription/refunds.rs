@@ -36,8 +36,8 @@ async fn a_refund_of_an_invoice_is_booked_once() {
     assert_eq!(gateway.settled_books(&app.database).await, 5);
     idle(&app).await;
     assert_eq!(app.database.number(REFUNDED).await, 900);
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good && said.contains("5 movements are booked, the gateway has 5"), "{said}");
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(is_ok && output.contains("5 movements are booked, the gateway has 5"), "{output}");
     // What others refund in the same account of the gateway is none of ours.
     let foreign = json!({ "id": "ch_1", "payment_intent": "pi_1", "invoice": "in_1", "currency": "eur" });
     deliver(&scene, &event("charge.refunded", &foreign)).await;
@@ -54,8 +54,8 @@ async fn a_refund_of_an_invoice_that_no_event_reports_is_found_and_reversed() {
     // One that goes on is queried within a day anyway.
     scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, false)).await.success();
     assert!(gateway.refund_at_console(&id, 400).await);
-    let (good, said) = check(&app, &gateway).await;
-    assert!(!good && said.contains(&format!("is a refund of an invoice of EUR 4.00 for {id}")), "{said}");
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(!is_ok && output.contains(&format!("is a refund of an invoice of EUR 4.00 for {id}")), "{output}");
     for _ in 0..2 {
         find(&app).await;
         assert_eq!(app.database.number(REFUNDED).await, 400);
@@ -67,8 +67,8 @@ async fn a_refund_of_an_invoice_that_no_event_reports_is_found_and_reversed() {
     for _ in 0..2 {
         find(&app).await;
         assert_eq!((app.database.number(REVERSED).await, app.database.number(REFUNDED).await), (1, 0));
-        let (good, said) = check(&app, &gateway).await;
-        assert!(good, "{said}");
+        let (is_ok, output) = check(&app, &gateway).await;
+        assert!(is_ok, "{output}");
     }
 }
 
@@ -90,6 +90,6 @@ async fn a_refund_of_an_invoice_that_was_returned_before_it_was_booked_is_not_bo
     eventually("the renewal is booked", async || app.database.number(INVOICES).await == 2).await;
     find(&app).await;
     assert_eq!((app.database.number(REFUNDS).await, app.database.number(REVERSED).await), (0, 0));
-    let (good, said) = check(&app, &gateway).await;
-    assert!(good, "{said}");
+    let (is_ok, output) = check(&app, &gateway).await;
+    assert!(is_ok, "{output}");
 }

@@ -65,7 +65,7 @@ async fn the_job_recovers_a_lost_answer() {
 /// However many are due, one run queues a query for each of them, and the next one none twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_are_due_are_queried_in_one_run() {
-    const DUE: &str = "
+    const MAKE_DUE: &str = "
         INSERT INTO subscriptions (id, account_id, product_id, product_name, currency, price_minor, billing_interval,
             subscribed_by, gateway, method, status, gateway_id, period_start, period_end, next_sync_at, attempt_since,
             created_at, updated_at)
@@ -76,7 +76,7 @@ async fn all_that_are_due_are_queried_in_one_run() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     create_subscription(&scene).await;
-    app.database.sql(DUE).await;
+    app.database.sql(MAKE_DUE).await;
     let run = async || app.run_task("ask_about_subscriptions").await.expect("done");
     assert_eq!((run().await, run().await), (1200, 0));
 }

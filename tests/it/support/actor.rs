@@ -174,7 +174,7 @@ impl Actor {
 
     /// The user behind the caller.
     #[track_caller]
-    pub(crate) fn who(&self) -> &User {
+    pub(crate) fn as_user(&self) -> &User {
         match &self.credential {
             Credential::User(user, _) => user,
             other => panic!("no user: {other:?}"),

@@ -136,7 +136,7 @@ impl FakeGateway {
     }
 
     /// Whether all configured behaviors have been used up.
-    pub(crate) async fn is_at_ease(&self) -> bool {
+    pub(crate) async fn has_used_up_behaviors(&self) -> bool {
         let behaviour = self.http.get(format!("http://{}/_behave", self.address)).send();
         behaviour.await.expect("an answer").text().await.expect("a number") == "0"
     }

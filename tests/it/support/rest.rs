@@ -35,12 +35,12 @@ pub(crate) async fn call(
     }
     match builder.send().await {
         Ok(response) => read(response).await,
-        Err(error) => not_connected(&error),
+        Err(error) => no_response(&error),
     }
 }
 
 /// The response as the caller of a server that died during the request sees it.
-fn not_connected(error: &reqwest::Error) -> Response {
+fn no_response(error: &reqwest::Error) -> Response {
     Response { status: 0, reason: format!("no answer ({error:?})"), headers: BTreeMap::new(), body: Value::Null }
 }
 
@@ -124,9 +124,9 @@ fn query(value: &Value, prefix: &str) -> Vec<(String, String)> {
 /// The chunks of an `HttpBody` stream as a single body.
 fn raw(request: &Value, field: &str) -> (String, Vec<u8>) {
     let messages = request.as_array().cloned().unwrap_or_else(|| vec![request.clone()]);
-    let piece =
+    let chunk =
         |message: &Value| message[field]["data"].as_str().map(|data| BASE64_STANDARD.decode(data).expect("base64"));
-    let bytes = messages.iter().filter_map(piece).flatten().collect();
+    let bytes = messages.iter().filter_map(chunk).flatten().collect();
     (messages[0][field]["contentType"].as_str().unwrap_or_default().to_owned(), bytes)
 }
 
@@ -135,7 +135,7 @@ pub(crate) async fn read(response: reqwest::Response) -> Response {
     let (status, headers) = (response.status(), response.headers().clone());
     match response.bytes().await {
         Ok(body) => parse(status, &headers, &body).sound(),
-        Err(error) => not_connected(&error),
+        Err(error) => no_response(&error),
     }
 }
 

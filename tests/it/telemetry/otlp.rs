@@ -31,7 +31,7 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// An attribute as text; empty: there is none.
+    /// An attribute as text; empty if there is none.
     pub(super) fn attribute(&self, name: &str) -> &str {
         self.attributes.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
@@ -91,10 +91,10 @@ impl Collector {
     }
 
     /// Waits for a span.
-    pub(super) async fn wait_for(&self, what: &str, is_it: impl Fn(&Span) -> bool) -> Span {
+    pub(super) async fn wait_for(&self, what: &str, matches: impl Fn(&Span) -> bool) -> Span {
         let since = Instant::now();
         loop {
-            if let Some(span) = self.spans().into_iter().find(&is_it) {
+            if let Some(span) = self.spans().into_iter().find(&matches) {
                 return span;
             }
             assert!(since.elapsed() < Duration::from_secs(30), "no {what} among {:#?}", self.spans());
@@ -123,7 +123,7 @@ fn text(attribute: &KeyValue) -> (String, String) {
     let text = match value {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
-        Some(Value::BoolValue(is)) => is.to_string(),
+        Some(Value::BoolValue(value)) => value.to_string(),
         other => format!("{other:?}"),
     };
     (attribute.key.clone(), text)

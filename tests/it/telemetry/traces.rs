@@ -21,7 +21,7 @@ fn traceparent() -> String {
     format!("00-{TRACE}-{CALLER}-01")
 }
 
-async fn endpoint(cast: &Cast, receiver: &Receiver) {
+async fn create_endpoint(cast: &Cast, receiver: &Receiver) {
     let me = cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     let request = json!({
         "url": receiver.url(), "eventTypes": ["support.ticket.created"], "accountId": me.text("/data/accountId"),
@@ -46,7 +46,7 @@ async fn a_trace_leads_from_the_caller_to_the_webhook() {
     .await;
     let receiver = Receiver::answering(&[204]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    endpoint(&cast, &receiver).await;
+    create_endpoint(&cast, &receiver).await;
     let key = unique().to_string();
     let headers = [("traceparent", traceparent()), ("idempotency-key", key)];
     let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -192,7 +192,7 @@ async fn a_server_that_exports_nothing_passes_the_trace_on() {
     let server = Process::with(&database, &own).await;
     let receiver = Receiver::answering(&[204]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    endpoint(&cast, &receiver).await;
+    create_endpoint(&cast, &receiver).await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let key = unique().to_string();
         let headers = [("traceparent", traceparent()), ("idempotency-key", key)];

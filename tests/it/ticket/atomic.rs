@@ -42,10 +42,10 @@ async fn a_failure_between_the_writes_leaves_neither() {
 async fn a_batch_is_all_or_nothing() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let one = |account: &str| json!({ "subject": "One", "body": "Text", "accountId": account });
     let mut tickets = vec![one(&account); 20];
-    tickets.push(one(&crate::cases::nothing()));
+    tickets.push(one(&crate::cases::unknown_id()));
     let request = json!({ "tickets": tickets });
     cast.agent.call(Protocol::Grpc, "TicketService.BatchCreateTickets", request).await.failure("NOT_FOUND");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
@@ -60,7 +60,7 @@ async fn every_change_is_recorded_once_and_permanently() {
     let step = async |who: &crate::support::Actor, name: &str, request: serde_json::Value| {
         who.call(Protocol::Grpc, &format!("TicketService.{name}"), request).await.success();
     };
-    let agent = cast.agent.who().id.to_string();
+    let agent = cast.agent.as_user().id.to_string();
     step(&cast.customer, "UpdateTicket", json!({ "ticketId": id, "ticket": { "subject": "Another" } })).await;
     step(&cast.customer, "UpdateTicket", json!({ "ticketId": id, "ticket": { "subject": "Another" } })).await;
     step(&cast.agent, "AssignTicket", json!({ "ticketId": id, "assigneeId": agent })).await;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    cases::{nothing, ticket},
+    cases::{ticket, unknown_id},
     support::{PROTOCOLS, TestApp},
 };
 
@@ -25,7 +25,7 @@ async fn a_batch_has_the_order_of_its_ids_and_all_of_them_or_none() {
         let found: Vec<_> =
             found.data().as_array().expect("tickets").iter().map(|ticket| ticket["id"].clone()).collect();
         assert_eq!(found, asked.map(|id| json!(id)), "{protocol:?}");
-        let refused = batch(json!([ids[0], foreign, ids[1], nothing()])).await.failure("NOT_FOUND");
+        let refused = batch(json!([ids[0], foreign, ids[1], unknown_id()])).await.failure("NOT_FOUND");
         let expected = json!({ "ids[1]": "there is no such ticket", "ids[3]": "there is no such ticket" });
         assert_eq!(refused.body["error"]["fields"], expected, "{protocol:?}");
     }

@@ -31,35 +31,27 @@ async fn a_known_version_is_not_sent_again_over_rest() {
     let change = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
     let next = [(IF_NONE_MATCH.as_str(), "\"2\"")];
     let changed = cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &next).await.success();
-    assert_eq!((changed.status, changed.header("etag")), (200, Some("\"2\"")), "a write always has its answer");
+    assert_eq!((changed.status, changed.header("etag")), (200, Some("\"2\"")), "a write always returns its response");
     let third = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request, &known).await;
     assert_eq!(third.status, 200);
     assert_ne!(third.header("etag"), Some(tag.as_str()));
 }
 
 #[tokio::test]
-async fn a_compressed_answer_has_a_tag_of_its_own() {
+async fn a_range_of_a_generated_document_is_ignored() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let request = json!({ "ticketId": ticket(&cast.customer).await });
-    let plain = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.success();
-    let tag = plain.header("etag").expect("a tag").to_owned();
-    let path = plain_path(&request);
+    let path = ticket_path(&ticket(&cast.customer).await);
     let token = cast.customer.token().await.expect("a token");
     let get = app.endpoint.http.get(format!("{}{path}", app.endpoint.base())).bearer_auth(token);
-    let coded =
-        get.header("accept-encoding", "gzip").header(RANGE.as_str(), "bytes=0-1").send().await.expect("an answer");
-    assert_eq!(coded.status(), 200, "ranges are not for documents that are made");
-    let coding = coded.headers().get("content-encoding").map(|value| value.to_str().unwrap_or_default().to_owned());
-    let coded_tag = coded.headers().get("etag").map(|value| value.to_str().unwrap_or_default().to_owned());
-    if coding.is_some() {
-        assert_ne!(coded_tag.as_deref(), Some(tag.as_str()), "{coding:?}");
-    }
+    let response = get.header(RANGE.as_str(), "bytes=0-1").send().await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    assert!(response.bytes().await.expect("a document").len() > 2);
 }
 
-fn plain_path(request: &serde_json::Value) -> String {
+fn ticket_path(id: &str) -> String {
     let path = rest::route(crate::support::method("TicketService.GetTicket")).template.to_string();
-    path.replace("{ticket_id}", request["ticketId"].as_str().expect("an id"))
+    path.replace("{ticket_id}", id)
 }
 
 #[tokio::test]
@@ -90,7 +82,7 @@ async fn if_match_lets_one_of_two_writers_through() {
 /// A tag that is not ASCII is legal, and is none of ours: the change must not be made as if nothing had been asked. Several
 /// lines are one list.
 #[tokio::test]
-async fn a_tag_that_is_no_text_matches_nothing() {
+async fn a_tag_that_is_not_ascii_matches_nothing_and_several_lines_are_one_list() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
@@ -126,17 +118,17 @@ async fn the_tag_of_any_form_names_the_version() {
     let masked = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", masked).await.success();
     let masked = masked.header("etag").expect("a tag").to_owned();
     let token = cast.customer.token().await.expect("a token");
-    let path = plain_path(&json!({ "ticketId": id }));
-    let coded = app.endpoint.http.get(format!("{}{path}", app.endpoint.base())).bearer_auth(token);
-    let coded = coded.header("accept-encoding", "gzip").send().await.expect("an answer");
-    assert_eq!(coded.headers()["content-encoding"], "gzip");
-    let coded = coded.headers()["etag"].to_str().expect("a tag").to_owned();
-    assert!(masked != "\"2\"" && coded != "\"2\"" && masked != coded, "{masked} {coded}");
+    let path = ticket_path(&id);
+    let compressed = app.endpoint.http.get(format!("{}{path}", app.endpoint.base())).bearer_auth(token);
+    let compressed = compressed.header("accept-encoding", "gzip").send().await.expect("an answer");
+    assert_eq!(compressed.headers()["content-encoding"], "gzip");
+    let compressed = compressed.headers()["etag"].to_str().expect("a tag").to_owned();
+    assert!(masked != "\"2\"" && compressed != "\"2\"" && masked != compressed, "{masked} {compressed}");
 
     change(long(1), &masked).await.success();
     change(long(2), &masked).await.failure("ETAG_MISMATCH");
-    change(long(2), &coded).await.failure("ETAG_MISMATCH");
+    change(long(2), &compressed).await.failure("ETAG_MISMATCH");
     // The tag of the next version in the same coding.
-    let next = coded.replacen('2', "3", 1);
+    let next = compressed.replacen('2', "3", 1);
     change(long(2), &next).await.success();
 }

@@ -27,7 +27,7 @@ async fn a_ticket_includes_what_was_asked_for_and_nothing_else() {
         let kinds: Vec<_> =
             included["activities"]["data"].as_array().expect("some").iter().map(|a| &a["kind"]).collect();
         assert_eq!(kinds, ["ACTIVITY_KIND_CREATED", "ACTIVITY_KIND_COMMENTED"], "{protocol:?}");
-        assert_eq!(included["requester"], json!({ "id": customer.who().id.to_string(), "name": "Somebody" }));
+        assert_eq!(included["requester"], json!({ "id": customer.as_user().id.to_string(), "name": "Somebody" }));
         assert_eq!((all.header("etag"), all.header("last-modified")), (None, None), "{protocol:?}");
         let some = get(json!({ "include": "comments", "readMask": "id" })).await;
         assert_eq!(some.data()["id"], json!(ticket));

@@ -54,7 +54,7 @@ async fn resolving_makes_room_and_reopening_needs_it() {
 async fn batches_and_imports_are_exempt() {
     let app = TestApp::builder().set("OPEN_TICKET_LIMIT", "1").with_jobs().start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     ticket(&cast.customer).await;
     let one = json!({ "subject": "One of many", "body": "Text", "accountId": account });
     let batch = json!({ "tickets": vec![one; 3] });
@@ -72,7 +72,7 @@ async fn batches_and_imports_are_exempt() {
 async fn one_customer_does_not_wait_for_another() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let (one, account) = (cast.customer.who().id, cast.customer.who().account);
+    let (one, account) = (cast.customer.as_user().id, cast.customer.as_user().account);
     cast.colleague.token().await;
     // A create by the customer that has updated its counters and stays open.
     let locker = connect(&app.database.url).await;
@@ -81,7 +81,7 @@ async fn one_customer_does_not_wait_for_another() {
          SELECT id FROM users WHERE id = '{one}' FOR NO KEY UPDATE;
          INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, created_at, updated_at)
          VALUES ('{}', '{account}', '{one}', 'Slow', 'Slow', 1, 1, 2, 'General Inquiry', 'en', now(), now())",
-        crate::cases::nothing(),
+        crate::cases::unknown_id(),
     );
     locker.batch_execute(&create).await.expect("the slow create");
     let since = Instant::now();
@@ -107,7 +107,7 @@ async fn one_customer_does_not_exhaust_the_pool() {
     cast.colleague.token().await;
     cast.customer.token().await;
     let locker = connect(&app.database.url).await;
-    let lock = format!("BEGIN; SELECT id FROM users WHERE id = '{}' FOR NO KEY UPDATE", cast.customer.who().id);
+    let lock = format!("BEGIN; SELECT id FROM users WHERE id = '{}' FOR NO KEY UPDATE", cast.customer.as_user().id);
     locker.batch_execute(&lock).await.expect("the lock");
     let crowd: Vec<_> = (0..20)
         .map(|number| {

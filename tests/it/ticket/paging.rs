@@ -13,7 +13,7 @@ use crate::{
 async fn paging_returns_every_ticket_once() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account.to_string();
+    let account = cast.customer.as_user().account.to_string();
     let drafts: Vec<_> = (0..23)
         .map(|number| {
             let priority = ["LOW", "MEDIUM", "HIGH", "URGENT"][number % 4];

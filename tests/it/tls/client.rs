@@ -36,7 +36,7 @@ impl Client {
         Self { authority: authority.certificate.clone(), identity: None, protocols }
     }
 
-    pub(super) fn with(mut self, identity: Pair) -> Self {
+    pub(super) fn with_certificate(mut self, identity: Pair) -> Self {
         self.identity = Some(identity);
         self
     }

@@ -51,9 +51,9 @@ async fn a_certificate_of_another_authority_ends_the_handshake() {
     let call = async |client: Client| client.call(address, Method::GET, "/livez", None).await;
 
     assert!(call(Client::trusting(&theirs)).await.is_err(), "the client must refuse the server");
-    assert!(call(Client::trusting(&ours).with(theirs.client(&["spiffe://x/a"]))).await.is_err());
+    assert!(call(Client::trusting(&ours).with_certificate(theirs.client(&["spiffe://x/a"]))).await.is_err());
     assert_eq!(
-        call(Client::trusting(&ours).with(ours.client(&["spiffe://x/a"]))).await.expect("an answer").status,
+        call(Client::trusting(&ours).with_certificate(ours.client(&["spiffe://x/a"]))).await.expect("an answer").status,
         200
     );
     assert_eq!(call(Client::trusting(&ours)).await.expect("a client certificate is optional").status, 200);

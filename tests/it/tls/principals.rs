@@ -21,7 +21,7 @@ async fn a_listed_name_has_the_permissions_of_its_scopes() {
     let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt")).set("TLS_PRINCIPALS", principals);
     let secure = secure.start().await;
     let address = secure.endpoint.address;
-    let called = |names: &[&str]| Client::trusting(&authority).with(authority.client(names));
+    let called = |names: &[&str]| Client::trusting(&authority).with_certificate(authority.client(names));
     let status = async |client: &Client, verb: Method, path: &str, token: Option<&str>| {
         let answer = client.call(address, verb, path, token).await.expect("an answer");
         (answer.status, answer.reason)
@@ -70,7 +70,7 @@ async fn no_session_is_resumed_where_clients_have_certificates() {
     let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt"));
     let secure = secure.set("TLS_PRINCIPALS", format!("{BILLING}=support.tickets.read")).start().await;
     let kinds = async |app: &TestApp| {
-        let config = Client::trusting(&authority).with(authority.client(&[BILLING])).config();
+        let config = Client::trusting(&authority).with_certificate(authority.client(&[BILLING])).config();
         let mut kinds = Vec::new();
         for _ in 0..2 {
             let stream = client::connect(config.clone(), app.endpoint.address).await.expect("a handshake");
@@ -91,7 +91,7 @@ async fn a_name_keeps_its_idempotency_keys_across_certificates() {
     let files = Files::new(&authority.server());
     files.put("clients.crt", &authority.certificate);
     let plain = TestApp::start().await;
-    let account = plain.cast().await.customer.who().account;
+    let account = plain.cast().await.customer.as_user().account;
     let secure = files.configure(TestApp::builder().on(&plain.database));
     let secure = secure.set("TLS_CLIENT_CA", files.path("clients.crt"));
     let secure = secure.set("TLS_PRINCIPALS", format!("{BILLING}=support.tickets.write")).start().await;
@@ -99,7 +99,7 @@ async fn a_name_keeps_its_idempotency_keys_across_certificates() {
     let key = [("idempotency-key".to_owned(), "once".to_owned())];
     let mut made = Vec::new();
     for _ in 0..2 {
-        let client = Client::trusting(&authority).with(authority.client(&[BILLING]));
+        let client = Client::trusting(&authority).with_certificate(authority.client(&[BILLING]));
         let channel = client.channel(secure.endpoint.address);
         let answer = grpc::call(channel, method("TicketService.CreateTicket"), &request, &key).await;
         assert_eq!(answer.status, 201, "{answer:#?}");

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Reader, TICKETS, change_of, token};
 use crate::{
-    cases::{Scene, nothing, ticket},
+    cases::{Scene, ticket, unknown_id},
     support::{PROTOCOLS, Protocol, TestApp},
 };
 
@@ -43,7 +43,7 @@ async fn changes_of_other_resources_and_of_earlier_versions_are_not_told() {
         reader.message().await;
         note(
             &scene,
-            &[("support.macro", nothing().as_str(), 1, true), ("support.ticket", resolved.as_str(), 1, false)],
+            &[("support.macro", unknown_id().as_str(), 1, true), ("support.ticket", resolved.as_str(), 1, false)],
         )
         .await;
         let changes = changes_until_now(&mut reader, &scene).await;
@@ -65,18 +65,18 @@ async fn several_changes_that_leave_the_version_are_one_message() {
     }
 }
 
-/// More than are read at once, for a reader that is there and for one that was away.
+/// More than are read at once, for a reader that was connected and for one that resumes.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_changes_of_a_large_transaction_are_told() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let mut there = Reader::open(&scene.cast.customer, Protocol::Grpc, TICKETS, "").await;
     let before: Value = there.message().await;
-    let gone: Vec<_> = (0..450).map(|_| nothing()).collect();
+    let gone: Vec<_> = (0..450).map(|_| unknown_id()).collect();
     let deletions: Vec<_> = gone.iter().map(|id| ("support.ticket", id.as_str(), 1, true)).collect();
     note(&scene, &deletions).await;
     let expected: Vec<_> = gone.iter().map(|id| (id.clone(), None)).collect();
     assert!(changes_until_now(&mut there, &scene).await == expected);
-    let mut away = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, &token(&before)).await;
-    assert!(changes_until_now(&mut away, &scene).await[..450] == expected);
+    let mut resumed = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, &token(&before)).await;
+    assert!(changes_until_now(&mut resumed, &scene).await[..450] == expected);
 }

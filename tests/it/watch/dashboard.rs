@@ -11,7 +11,7 @@ use crate::{
 const LOGS: &str = "SystemLogService.WatchSystemLogs";
 const OVERVIEW: &str = "OverviewService.WatchTicketOverview";
 
-/// A line of the log of two servers, wherever the caller watches.
+/// Lines of both servers reach a caller who watches at one of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_of_every_server_is_live() {
     let database = TestDatabase::new().await;
@@ -45,16 +45,16 @@ async fn the_log_of_every_server_is_live() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_are_filtered_and_resumed() {
+async fn the_log_is_filtered_and_resumed() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let store = async |text: &str| {
-        let stored = format!(
+        let insert = format!(
             "INSERT INTO system_logs (slot, id, logged_at, level, message, line, number)
              SELECT 0, gen_random_uuid(), now() - n * interval '1 hour', n, '{text}', '{{}}', n
              FROM generate_series(1, 3) AS n"
         );
-        app.database.sql(&stored).await;
+        app.database.sql(&insert).await;
     };
     let level = |message: &Value| message["data"]["level"].as_str().expect("a level").to_owned();
     for protocol in [Protocol::Rest, Protocol::Envoy] {
@@ -72,12 +72,16 @@ async fn lines_are_filtered_and_resumed() {
         assert_eq!(level(&reader.item().await), "SYSTEM_LOG_LEVEL_WARNING", "{protocol:?}");
         let mut resumed = Reader::open(&cast.admin, protocol, LOGS, &token(&first)).await;
         for wanted in ["SYSTEM_LOG_LEVEL_WARNING", "SYSTEM_LOG_LEVEL_INFO"] {
-            assert_eq!(level(&resumed.item().await), wanted, "{protocol:?}: whenever it was written");
+            assert_eq!(
+                level(&resumed.item().await),
+                wanted,
+                "{protocol:?}: in the order in which they were stored, not of their times"
+            );
         }
     }
 }
 
-fn tickets(message: &Value) -> i64 {
+fn ticket_count(message: &Value) -> i64 {
     let counts = message["data"]["counts"].as_array().expect("counts");
     let counts = counts.iter().map(|count| count["ticketCount"].as_str().and_then(|count| count.parse::<i64>().ok()));
     counts.map(|count| count.expect("a number")).sum()
@@ -93,10 +97,10 @@ async fn the_overview_of_tickets_is_live() {
         readers.push(Reader::open(&cast.agent.at(&there.endpoint), protocol, OVERVIEW, "").await);
     }
     for reader in &mut readers {
-        assert_eq!(tickets(&reader.message().await), 0);
+        assert_eq!(ticket_count(&reader.message().await), 0);
     }
     ticket(&cast.customer).await;
     for reader in &mut readers {
-        assert_eq!(tickets(&reader.message().await), 1);
+        assert_eq!(ticket_count(&reader.message().await), 1);
     }
 }

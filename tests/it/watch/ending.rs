@@ -20,7 +20,7 @@ async fn a_watch_ends_with_its_session_on_every_instance() {
     let there = TestApp::builder().on(&here.database).start().await;
     let cast = here.cast().await;
     for protocol in PROTOCOLS {
-        let pair = sign_in(&here.endpoint, cast.customer.who()).await.success();
+        let pair = sign_in(&here.endpoint, cast.customer.as_user()).await.success();
         let caller = |app: &TestApp| Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
         let mut readers = [
             Reader::open(&caller(&here), protocol, TICKETS, "").await,
@@ -41,7 +41,7 @@ async fn a_watch_ends_with_the_role_that_it_began_with() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let mut reader = Reader::open(&cast.agent, Protocol::Rest, TICKETS, "").await;
-    let role = json!({ "userId": cast.agent.who().id.to_string(), "role": "ROLE_CUSTOMER" });
+    let role = json!({ "userId": cast.agent.as_user().id.to_string(), "role": "ROLE_CUSTOMER" });
     cast.admin.call(Protocol::Rest, "UserService.SetUserRole", role).await.success();
     let since = Instant::now();
     assert_eq!(reader.failure().await, "SESSION_REVOKED");

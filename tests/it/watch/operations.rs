@@ -21,7 +21,7 @@ async fn whoever_began_an_operation_sees_it_to_its_end() {
             let file = crate::cases::file("subject,body\nOne,Text\nTwo,Text\n");
             json!({ "accountId": account.to_string(), "file": file })
         };
-        let account = cast.customer.who().account;
+        let account = cast.customer.as_user().account;
         let id = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import(account)).await.success().id();
         for (reader, sees_all) in [(&mut own, false), (&mut admin, true)] {
             let mut versions = Vec::new();
@@ -41,7 +41,7 @@ async fn whoever_began_an_operation_sees_it_to_its_end() {
             }
             assert!(versions.is_sorted_by(|a, b| a < b), "{protocol:?}: {versions:?}");
         }
-        let foreign_account = cast.stranger.who().account;
+        let foreign_account = cast.stranger.as_user().account;
         let latest =
             other.call(Protocol::Rest, "TicketService.ImportTickets", import(foreign_account)).await.success().id();
         theirs.push(latest.clone());

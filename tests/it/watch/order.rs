@@ -20,10 +20,10 @@ fn deletion(id: &str, account: uuid::Uuid) -> String {
 async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account;
+    let account = cast.customer.as_user().account;
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
-    let (early, earlier) = (crate::cases::nothing(), crate::cases::nothing());
+    let (early, earlier) = (crate::cases::unknown_id(), crate::cases::unknown_id());
     // The first has the lower id of a transaction, and the second the lower number of a change.
     let (first, second) = (connect(&app.database.url).await, connect(&app.database.url).await);
     first.batch_execute("BEGIN; SELECT pg_current_xact_id()").await.expect("a transaction");
@@ -51,7 +51,7 @@ async fn a_transaction_that_commits_late_is_neither_missed_nor_waited_for() {
 async fn the_last_change_is_told_whichever_transaction_began_first() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account;
+    let account = cast.customer.as_user().account;
     let id = ticket(&cast.customer).await;
     let version = app.database.number(&format!("SELECT version FROM tickets WHERE id = '{id}'")).await;
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
@@ -80,11 +80,11 @@ async fn the_last_change_is_told_whichever_transaction_began_first() {
 async fn what_is_rolled_back_is_not_seen() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let account = cast.customer.who().account;
+    let account = cast.customer.as_user().account;
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
     let other = connect(&app.database.url).await;
-    let lost = deletion(&crate::cases::nothing(), account);
+    let lost = deletion(&crate::cases::unknown_id(), account);
     other.batch_execute(&format!("BEGIN; {lost}; ROLLBACK")).await.expect("nothing");
     let id = ticket(&cast.customer).await;
     assert_eq!(change_of(&reader.item().await).0, id);

@@ -27,7 +27,7 @@ async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
     let mut writers = Vec::new();
     for who in [&cast.agent, &cast.admin, &cast.service, &cast.agent] {
         let who = who.at(if writers.len() % 2 == 0 { &here.endpoint } else { &there.endpoint });
-        let account = cast.customer.who().account.to_string();
+        let account = cast.customer.as_user().account.to_string();
         writers.push(tokio::spawn(async move {
             for number in 0..TICKETS_EACH {
                 let mut one = crate::cases::draft();
@@ -76,7 +76,7 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
     let many = format!(
         "INSERT INTO changes (topic, resource_id, account_id, version, is_deleted)
          SELECT 'support.ticket', gen_random_uuid(), '{}', 1, true FROM generate_series(1, {CHANGES})",
-        cast.customer.who().account
+        cast.customer.as_user().account
     );
     app.database.sql(&many).await;
     let mut seen = std::collections::HashSet::new();
@@ -97,7 +97,7 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
     }
 }
 
-/// Of several changes of one ticket, whoever was away gets the last.
+/// Of several changes of one ticket, whoever was not connected gets the last.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_away_gets_each_ticket_as_it_is_now() {
     let app = TestApp::start().await;
@@ -142,7 +142,7 @@ async fn a_token_of_another_database_has_expired() {
     let restored = format!(
         "INSERT INTO changes (writer, topic, resource_id, account_id, version, is_deleted)
          VALUES (9000000000, 'support.ticket', gen_random_uuid(), '{}', 1, true)",
-        cast.customer.who().account
+        cast.customer.as_user().account
     );
     app.database.sql(&restored).await;
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;

@@ -9,7 +9,7 @@ use mainstay_kernel::{database::Connection, error::Error, events::Event, id::Acc
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::endpoint;
+use super::create_endpoint;
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, receiver::Receiver},
@@ -43,19 +43,19 @@ async fn delivery_state(app: &TestApp) -> (i64, i64, i64) {
     )
 }
 
-/// As after the lease of the first one's job has ended.
+/// As two do when the lease of the first one's job ends before the delivery does.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_that_two_workers_send_is_recorded_once() {
     let (app, scene) = start_app().await;
     let receiver = Receiver::holding().await;
-    endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let job = job(&app).await;
-    let opened = async {
+    let open = async {
         receiver.wait_for(2).await;
         receiver.open();
     };
-    tokio::join!(deliver(&app, job), deliver(&app, job), opened);
+    tokio::join!(deliver(&app, job), deliver(&app, job), open);
     assert_eq!(delivery_state(&app).await, (2, 1, 1));
 }
 
@@ -63,7 +63,7 @@ async fn a_delivery_that_two_workers_send_is_recorded_once() {
 async fn what_is_due_to_a_disabled_endpoint_is_given_up() {
     let (app, scene) = start_app().await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let disable = json!({ "endpointId": id, "endpoint": { "enabled": false } });
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", disable).await.success();
@@ -76,11 +76,11 @@ async fn what_is_due_to_a_disabled_endpoint_is_given_up() {
 async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
     let (app, scene) = start_app().await;
     let (other, receiver) = (Scene::new(&app).await, Receiver::answering(&[204]).await);
-    endpoint(&scene, &receiver, &["support.ticket.created"]).await;
-    endpoint(&scene, &receiver, &["support.ticket.resolved"]).await;
-    endpoint(&other, &receiver, &["support.ticket.created"]).await;
+    create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    create_endpoint(&scene, &receiver, &["support.ticket.resolved"]).await;
+    create_endpoint(&other, &receiver, &["support.ticket.created"]).await;
     let event = |scene: &Scene, kind, version| {
-        let account = AccountId(scene.cast.customer.who().account);
+        let account = AccountId(scene.cast.customer.as_user().account);
         Event::of_kind(kind, account, account.0, version)
     };
     let events = [
@@ -89,17 +89,17 @@ async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
         event(&other, "support.ticket.created", 3),
     ];
     let now = app.app.clock.now();
-    let made = async move |connection: &mut Connection| publish(connection, &events, now).await;
-    app.app.database.transaction::<_, Error>(made).await.expect("published");
-    let got = "SELECT payload::json -> 'data' ->> 'version', kinds[1], account_id FROM webhook_deliveries
+    let transaction = async move |connection: &mut Connection| publish(connection, &events, now).await;
+    app.app.database.transaction::<_, Error>(transaction).await.expect("published");
+    let select = "SELECT payload::json -> 'data' ->> 'version', kinds[1], account_id FROM webhook_deliveries
                JOIN webhook_endpoints ON webhook_endpoints.id = endpoint_id ORDER BY 1";
-    let got: Vec<Vec<_>> =
-        app.database.sql(got).await.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+    let rows: Vec<Vec<_>> =
+        app.database.sql(select).await.into_iter().map(|row| row.into_iter().flatten().collect()).collect();
     let row = |version: &str, kind: &str, scene: &Scene| vec![version.to_owned(), kind.to_owned(), scene.account()];
     let expected = [
         row("1", "support.ticket.created", &scene),
         row("2", "support.ticket.resolved", &scene),
         row("3", "support.ticket.created", &other),
     ];
-    assert_eq!(got, expected);
+    assert_eq!(rows, expected);
 }

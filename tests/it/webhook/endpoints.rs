@@ -10,7 +10,7 @@ use mainstay::webhooks::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{delivery_in_state, endpoint, list_deliveries, start_app, status};
+use super::{create_endpoint, endpoint_status, list_deliveries, start_app, wait_for_delivery};
 use crate::{
     cases::Scene,
     support::{PROTOCOLS, Protocol, TestApp, database::connect, eventually, receiver::Receiver},
@@ -22,11 +22,11 @@ async fn an_endpoint_that_keeps_failing_is_disabled() {
         let app = start_app(&[("WEBHOOK_PATIENCE", patience)]).await;
         let scene = Scene::new(&app).await;
         let receiver = Receiver::answering(&[answer]).await;
-        let (id, _) = endpoint(&scene, &receiver, &[]).await;
+        let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
         let ticket = scene.ticket().await;
-        let failed = delivery_in_state(&scene, &id, "FAILED").await;
+        let failed = wait_for_delivery(&scene, &id, "FAILED").await;
         assert_eq!(failed["attemptCount"], 1, "{failed}");
-        assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_DISABLED_FOR_FAILURES");
+        assert_eq!(endpoint_status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_DISABLED_FOR_FAILURES");
         let resend = json!({ "deliveryId": failed["id"] });
         let resent =
             scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend.clone());
@@ -49,7 +49,7 @@ async fn an_endpoint_that_keeps_failing_is_disabled() {
             .success();
         assert_eq!(enabled.data()["failingSinceTime"], Value::Null);
         scene.cast.admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", resend).await.success();
-        delivery_in_state(&scene, &id, "DELIVERED").await;
+        wait_for_delivery(&scene, &id, "DELIVERED").await;
     }
 }
 
@@ -60,9 +60,9 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
-    let delivery = delivery_in_state(&scene, &id, "DELIVERED").await["id"].clone();
+    let delivery = wait_for_delivery(&scene, &id, "DELIVERED").await["id"].clone();
     // More deliveries than a single batch removes, and one that is still due.
     let many = format!(
         "INSERT INTO webhook_deliveries
@@ -123,14 +123,14 @@ async fn an_endpoint_that_moved_is_not_disabled_by_its_old_url() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let (old, new) = (Receiver::slow(&[410], Duration::from_secs(2)).await, Receiver::answering(&[204]).await);
-    let (id, _) = endpoint(&scene, &old, &["support.ticket.created"]).await;
+    let (id, _) = create_endpoint(&scene, &old, &["support.ticket.created"]).await;
     scene.ticket().await;
     eventually("the old URL has the delivery", async || old.deliveries().len() == 1).await;
     let moved = json!({ "endpointId": id, "endpoint": { "url": new.url() } });
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", moved).await.success();
-    let delivered = delivery_in_state(&scene, &id, "DELIVERED").await;
+    let delivered = wait_for_delivery(&scene, &id, "DELIVERED").await;
     assert_eq!((delivered["attemptCount"].clone(), new.deliveries().len()), (json!(2), 1), "{delivered}");
-    assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED");
+    assert_eq!(endpoint_status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED");
 }
 
 /// An endpoint is being removed while an event happens, and then is not: it gets the event.
@@ -139,7 +139,7 @@ async fn an_endpoint_whose_removal_is_undone_misses_no_event() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     let removal = connect(&app.database.url).await;
     removal.batch_execute("BEGIN; DELETE FROM webhook_endpoints").await.expect("a removal");
     let undo = async {
@@ -149,7 +149,7 @@ async fn an_endpoint_whose_removal_is_undone_misses_no_event() {
         removal.batch_execute("ROLLBACK").await.expect("undone");
     };
     tokio::join!(scene.ticket(), undo);
-    delivery_in_state(&scene, &id, "DELIVERED").await;
+    wait_for_delivery(&scene, &id, "DELIVERED").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +157,7 @@ async fn private_networks_are_not_reachable() {
     let allowed = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&allowed).await;
     let receiver = Receiver::answering(&[200]).await;
-    let (id, _) = endpoint(&scene, &receiver, &[]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
     // The same endpoint in an app that does not allow private addresses: whatever URL is stored, the app does not
     // connect.
     let strict = TestApp::builder().on(&allowed.database).set("WEBHOOK_ALLOW_PRIVATE", "false").start().await;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{delivery_in_state, endpoint, is_signed, list_deliveries, start_app, status};
+use super::{create_endpoint, endpoint_status, is_signed, list_deliveries, start_app, wait_for_delivery};
 use crate::{
     cases::{Scene, draft},
     support::{PROTOCOLS, Protocol, TestApp, eventually, receiver::Receiver},
@@ -13,9 +13,9 @@ async fn each_change_is_delivered_once_and_signed() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, secret) = endpoint(&scene, &receiver, &["support.ticket.created", "support.ticket.resolved"]).await;
+    let (id, secret) = create_endpoint(&scene, &receiver, &["support.ticket.created", "support.ticket.resolved"]).await;
     let ticket = scene.ticket().await;
-    let assign = json!({ "ticketId": ticket, "assigneeId": scene.cast.agent.who().id });
+    let assign = json!({ "ticketId": ticket, "assigneeId": scene.cast.agent.as_user().id });
     scene.cast.agent.call(Protocol::Rest, "TicketService.AssignTicket", assign).await.success();
     scene.cast.agent.call(Protocol::Grpc, "TicketService.ResolveTicket", json!({ "ticketId": ticket })).await.success();
     // An event of another account, which the endpoint does not receive.
@@ -41,7 +41,7 @@ async fn an_unknown_event_type_does_not_mean_all_types() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &[]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
     app.database.sql("UPDATE webhook_endpoints SET kinds = '{fleet.vehicle.sold}'").await;
     scene.ticket().await;
     assert_eq!(
@@ -62,7 +62,7 @@ async fn a_change_that_is_rolled_back_is_not_delivered() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").set("OPEN_TICKET_LIMIT", "1").start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
-    endpoint(&scene, &receiver, &[]).await;
+    create_endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
     let refused = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft());
     refused.await.failure("OPEN_TICKET_LIMIT_REACHED");
@@ -84,9 +84,9 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[500, 302, 200]).await;
-    let (id, secret) = endpoint(&scene, &receiver, &[]).await;
+    let (id, secret) = create_endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
-    let done = delivery_in_state(&scene, &id, "DELIVERED").await;
+    let done = wait_for_delivery(&scene, &id, "DELIVERED").await;
     let attempts = done["attempts"].as_array().expect("attempts");
     let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["status"].clone()).collect();
     assert_eq!(statuses, [json!(500), json!(302), json!(200)], "{done}");
@@ -106,7 +106,7 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     assert_eq!(resent.header("retry-after"), Some("1"), "{resent:#?}");
     let again = receiver.wait_for(4).await;
     assert_eq!(again[3].header("webhook-id"), done["eventId"], "recognized");
-    let done = delivery_in_state(&scene, &id, "DELIVERED").await;
+    let done = wait_for_delivery(&scene, &id, "DELIVERED").await;
     assert_eq!(done["attemptCount"], 4, "{done}");
     for protocol in PROTOCOLS {
         let now = scene.cast.admin.keyed(protocol, name, resend.clone(), "again").await.success();
@@ -122,11 +122,11 @@ async fn a_delivery_fails_after_its_last_attempt() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[503]).await;
-    let (id, _) = endpoint(&scene, &receiver, &[]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
-    let failed = delivery_in_state(&scene, &id, "FAILED").await;
+    let failed = wait_for_delivery(&scene, &id, "FAILED").await;
     assert_eq!((&failed["attemptCount"], receiver.deliveries().len()), (&json!(9), 9), "{failed}");
-    assert_eq!(status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED", "it was not long enough yet");
+    assert_eq!(endpoint_status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED", "it was not long enough yet");
     assert_eq!(app.database.number("SELECT count(*) FROM jobs").await, 0);
 }
 
@@ -135,7 +135,7 @@ async fn a_test_event_is_signed_and_not_recorded() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[202]).await;
-    let (id, secret) = endpoint(&scene, &receiver, &[]).await;
+    let (id, secret) = create_endpoint(&scene, &receiver, &[]).await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = json!({ "endpointId": id });
         let test =

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{delivery_in_state, endpoint, is_signed, start_app};
+use super::{create_endpoint, is_signed, start_app, wait_for_delivery};
 use crate::{
     cases::Scene,
     support::{Protocol, TestApp, receiver::Receiver},
@@ -13,7 +13,7 @@ async fn both_secrets_sign_during_a_rotation() {
     let app = start_app(&[]).await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[200]).await;
-    let (id, first) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let (id, first) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     let rotate = json!({ "endpointId": id, "overlapSeconds": 60 });
     let second = scene
         .cast
@@ -50,11 +50,11 @@ async fn an_old_secret_that_can_not_be_unsealed_holds_nothing_up() {
     let app = TestApp::builder().set("WEBHOOK_ALLOW_PRIVATE", "true").with_jobs().start().await;
     let scene = Scene::new(&app).await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     let rotate = json!({ "endpointId": id, "overlapSeconds": 60 });
     scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.RotateWebhookSecret", rotate).await.success();
     app.database.sql("UPDATE webhook_endpoints SET old_secret = '\\x00'").await;
     scene.ticket().await;
-    delivery_in_state(&scene, &id, "DELIVERED").await;
+    wait_for_delivery(&scene, &id, "DELIVERED").await;
     assert_eq!(receiver.wait_for(1).await[0].header("webhook-signature").split(' ').count(), 1);
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, sync::Ar
 
 use nix::sys::signal::Signal;
 
-use super::{delivery_in_state, endpoint};
+use super::{create_endpoint, wait_for_delivery};
 use crate::{
     cases::Scene,
     support::{Process, TestDatabase, eventually, receiver::Receiver},
@@ -22,7 +22,7 @@ async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
     let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = Scene::at(&healthy, &database).await;
     let receiver = Receiver::answering(&[204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     let mut doomed = process(&database, &[("MAINSTAY_FAULTS", "webhook.sent=kill")]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
@@ -32,7 +32,7 @@ async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
     assert_eq!(database.number(written).await, 10, "one delivery, and nothing recorded");
 
     let _restarted = process(&database, &[]).await;
-    let done = delivery_in_state(&scene, &id, "DELIVERED").await;
+    let done = wait_for_delivery(&scene, &id, "DELIVERED").await;
     let deliveries = receiver.wait_for(2).await;
     assert_eq!(deliveries.len(), 2, "{deliveries:?}");
     assert!(
@@ -50,7 +50,7 @@ async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() 
     let healthy = process(&database, &[("JOBS_IN_SERVE", "false")]).await;
     let scene = Scene::at(&healthy, &database).await;
     let receiver = Receiver::answering(&[500, 204]).await;
-    let (id, _) = endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    let (id, _) = create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     scene.ticket().await;
     // The next attempt is a job that is due later than the dead worker is detected.
     let far = [("MAINSTAY_FAULTS", "webhook.recorded=kill"), ("WEBHOOK_FIRST_WAIT", "1h")];
@@ -64,7 +64,7 @@ async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() 
     eventually("the dead worker's jobs are released", async || database.number(locked).await == 0).await;
     assert_eq!(database.number(waiting).await, 1, "it is still pending");
     database.sql("UPDATE jobs SET due_at = now()").await;
-    let done = delivery_in_state(&scene, &id, "DELIVERED").await;
+    let done = wait_for_delivery(&scene, &id, "DELIVERED").await;
     assert_eq!(done["attemptCount"], 2, "{done}");
 }
 
@@ -75,7 +75,7 @@ async fn two_workers_do_not_send_the_same_delivery() {
     let scene = Scene::at(&quiet, &database).await;
     // Slow enough for the second worker to arrive while the first one is sending.
     let receiver = Receiver::slow(&[204], Duration::from_millis(300)).await;
-    endpoint(&scene, &receiver, &["support.ticket.created"]).await;
+    create_endpoint(&scene, &receiver, &["support.ticket.created"]).await;
     for _ in 0..40 {
         scene.ticket().await;
     }

@@ -58,7 +58,7 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
         ));
     }
     behaviour.before().await;
-    let (status, said, replayed) = match behaviour {
+    let (status, body, replayed) = match behaviour {
         Behaviour::Refuse(status) => (status, refusal(status), false),
         Behaviour::HangUpBefore => return Err(HangUp),
         _ => once(gateway, (&head.method, path), &form, &key, behaviour).await,
@@ -67,7 +67,7 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
     if behaviour == Behaviour::HangUpAfter {
         return Err(HangUp);
     }
-    Ok(respond(status, &said, replayed))
+    Ok(respond(status, &body, replayed))
 }
 
 /// The body of a refusal that was told to, with the type that Stripe gives it: what it won't do is no failure of its own.
@@ -91,14 +91,15 @@ async fn once(
         let mut books = gateway.books.lock().await;
         if let Some(kept) = books.kept.get(key).filter(|_| is_kept) {
             if kept.fingerprint != fingerprint {
-                let said = problem("idempotency_error", "idempotency_key_reused", "The key stands for something else.");
-                return (400, said, false);
+                let refused =
+                    problem("idempotency_error", "idempotency_key_reused", "The key stands for something else.");
+                return (400, refused, false);
             }
             return (kept.status, kept.body.clone(), true);
         }
         if !books.running.insert(key.to_owned()) {
-            let said = problem("invalid_request_error", "idempotency_key_in_use", "The key's request is running.");
-            return (409, said, false);
+            let refused = problem("invalid_request_error", "idempotency_key_in_use", "The key's request is running.");
+            return (409, refused, false);
         }
     }
     // A real gateway takes time, so duplicates arrive during the execution.
@@ -108,7 +109,7 @@ async fn once(
     let (status, body, mut lines) = match run(&books, what, form, key, behaviour) {
         Ok(ran) => ran,
         // Refused before execution: nothing is stored.
-        Err(said) => return (400, said, false),
+        Err(refused) => return (400, refused, false),
     };
     lines.extend(webhooks::events_of(&books, &lines));
     if status == 402 && what.1 == "/v1/payment_intents" {

@@ -1,5 +1,7 @@
 //! The rules of one field, read from its `buf.validate.field` option and turned into conditions on `value`.
 
+use std::collections::HashSet;
+
 use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, Value};
 
 const OPTION: &str = "buf.validate.field";
@@ -49,7 +51,7 @@ impl Rules {
             }
         }
         if rules.required && !field.supports_presence() {
-            rules.checks.push(Check::new(zero(field)?, "is required"));
+            rules.checks.push(Check::new(unset_condition(field)?, "is required"));
         }
         if field.is_list() {
             return rules.read_list(field, typed);
@@ -70,8 +72,8 @@ impl Rules {
                 match (rule.name(), value) {
                     ("min_items", Value::U64(least)) => bounds.least = Some((*least).into()),
                     ("max_items", Value::U64(most)) => bounds.most = Some((*most).into()),
-                    ("unique", Value::Bool(wanted)) => unique = *wanted,
-                    ("items", Value::Message(raw)) => items = one_of_items(raw)?,
+                    ("unique", Value::Bool(value)) => unique = *value,
+                    ("items", Value::Message(raw)) => items = item_rules(raw)?,
                     (name, _) => return Err(unknown(name)),
                 }
             }
@@ -89,7 +91,7 @@ impl Rules {
 }
 
 /// Returns the typed rules inside `repeated.items`.
-fn one_of_items(raw: &DynamicMessage) -> Result<Option<(String, DynamicMessage)>, String> {
+fn item_rules(raw: &DynamicMessage) -> Result<Option<(String, DynamicMessage)>, String> {
     let mut typed = None;
     for (rule, value) in raw.fields() {
         match value {
@@ -152,8 +154,8 @@ fn matching(text: &str) -> Result<Check, String> {
     Ok(Check { item, ..Check::new("!PATTERN.matches(value)", format!("must match {text}")) })
 }
 
-/// Returns the check of an enum. With or without rules, a value must be declared: one that is not would be read as if
-/// nothing was said.
+/// Returns the check of an enum. With or without rules, a value must be declared: one that is not would be read as
+/// unset.
 fn enumeration(raw: Option<&DynamicMessage>, values: &EnumDescriptor) -> Result<Check, String> {
     let (mut within, mut without) = (Vec::new(), Vec::new());
     for (rule, value) in raw.into_iter().flat_map(DynamicMessage::fields) {
@@ -166,11 +168,11 @@ fn enumeration(raw: Option<&DynamicMessage>, values: &EnumDescriptor) -> Result<
     }
     if within.is_empty() {
         within = values.values().map(|value| value.number()).collect();
-        // Aliases.
-        within.dedup();
     }
-    within.retain(|number| !without.contains(number));
-    // The zero value of proto3 means that nothing was said, so it is not listed.
+    // Of aliases, the first.
+    let mut seen = HashSet::new();
+    within.retain(|number| !without.contains(number) && seen.insert(*number));
+    // The zero value of proto3 means unset, so it is not listed.
     let listed = within.iter().filter(|number| **number != 0 || within.len() == 1);
     let name = |number: &i32| {
         let value = values.get_value(*number).ok_or_else(|| format!("{} has no {number}", values.full_name()))?;
@@ -247,7 +249,7 @@ impl Bounds {
 }
 
 /// Returns the condition under which a field without presence is unset.
-fn zero(field: &FieldDescriptor) -> Result<&'static str, String> {
+fn unset_condition(field: &FieldDescriptor) -> Result<&'static str, String> {
     match field.kind() {
         _ if field.is_list() => Ok("value.is_empty()"),
         Kind::String | Kind::Bytes => Ok("value.is_empty()"),

@@ -9,7 +9,7 @@ use mainstay_dev_servers::{Options, Postgres, Redis, RedisOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgid, getpid};
 
-use super::{EXIT_TIMEOUT, TestResult, open_dir, query, wait_for_exit};
+use super::{EXIT_TIMEOUT, TestResult, accessible_dir, query, wait_for_exit};
 
 /// The directory of the helper process's cluster; only the helper has this variable.
 const HELPER_DIR: &str = "MAINSTAY_TEST_HELPER_DIR";
@@ -78,7 +78,7 @@ impl Drop for Helper {
 
 #[tokio::test]
 async fn no_server_outlives_a_killed_parent() -> TestResult {
-    let dir = open_dir()?;
+    let dir = accessible_dir()?;
     let mut helper = Helper::start(&dir.path().join("postgres"))?;
     helper.kill()?;
     wait_for_exit(&helper.pids).await;
@@ -92,7 +92,7 @@ async fn no_server_outlives_a_killed_parent() -> TestResult {
 
 #[tokio::test]
 async fn the_next_start_takes_over_immediately() -> TestResult {
-    let dir = open_dir()?;
+    let dir = accessible_dir()?;
     let home = dir.path().join("postgres");
     let mut helper = Helper::start(&home)?;
     helper.kill()?;
@@ -106,7 +106,7 @@ async fn the_next_start_takes_over_immediately() -> TestResult {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn an_orphan_without_a_watcher_is_ended_by_the_next_start() -> TestResult {
-    let dir = open_dir()?;
+    let dir = accessible_dir()?;
     let home = dir.path().join("postgres");
     let mut helper = Helper::start(&home)?;
     for watcher in watchers_of(helper.postgres)? {

@@ -18,7 +18,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(60);
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// A directory that the unprivileged account of a server may enter when root runs the tests.
-fn open_dir() -> std::io::Result<tempfile::TempDir> {
+fn accessible_dir() -> std::io::Result<tempfile::TempDir> {
     dir_with(0o755)
 }
 

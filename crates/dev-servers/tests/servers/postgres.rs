@@ -7,11 +7,11 @@ use std::time::Duration;
 use mainstay_dev_servers::{Error, Options, Postgres};
 use nix::unistd::{getpgid, getpid};
 
-use super::{TestResult, dir_with, open_dir, pid_of, query, wait_for_exit};
+use super::{TestResult, accessible_dir, dir_with, pid_of, query, wait_for_exit};
 
 #[tokio::test]
 async fn data_survives_a_restart_and_the_directory_has_one_holder() -> TestResult {
-    let dir = open_dir()?;
+    let dir = accessible_dir()?;
     let home = dir.path().join("postgres");
     let first = Postgres::start(Options::persistent(&home)).await?;
     let pid = pid_of(first.pid().ok_or("no pid")?);
@@ -39,7 +39,7 @@ async fn data_survives_a_restart_and_the_directory_has_one_holder() -> TestResul
 
 #[tokio::test]
 async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> TestResult {
-    let dir = open_dir()?;
+    let dir = accessible_dir()?;
     let home = dir.path().join("postgres");
     // A kill during initdb.
     std::fs::create_dir_all(home.join("cluster.new/base"))?;
@@ -56,7 +56,7 @@ async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> TestResult {
 
 #[tokio::test]
 async fn a_lost_password_is_reported_not_replaced() -> TestResult {
-    let dir = open_dir()?;
+    let dir = accessible_dir()?;
     let home = dir.path().join("postgres");
     Postgres::start(Options::persistent(&home)).await?.stop().await;
     std::fs::remove_file(home.join("password"))?;

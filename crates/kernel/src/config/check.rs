@@ -1,4 +1,4 @@
-//! What values must be beyond their type, and what several of them must agree on.
+//! Checks beyond the types of single variables: which values are valid, and which of several go together.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use super::{Config, separate, source::Reader};
 /// replica would seem to lag most of the time.
 const MIN_LAG_BOUND: Duration = Duration::from_millis(300);
 
-/// One network gets a quarter of the memory for requests that are being received.
+/// One network gets a quarter of the memory for requests that are being received, as in `request_memory`.
 const NETWORK_SHARE_DIVISOR: usize = 4;
 
 /// The largest message that tonic reads of any method.
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
 
-/// Postgres counts the milliseconds of a time-out in 31 bits, and refuses each connection that asks for more.
+/// Postgres counts the milliseconds of a timeout in 31 bits, and refuses each connection that asks for more.
 const MAX_STATEMENT_TIMEOUT: Duration = Duration::from_secs(24 * 86_400);
 
 /// Records every fault.
@@ -126,7 +126,7 @@ fn is_socket(url: &SecretString) -> bool {
 /// Returns whether the text is what a browser sends as its `Origin`.
 fn is_origin(text: &str) -> bool {
     let url = text.parse::<Url>().ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    // URL parsers take a star for a name like any other.
+    // URL parsers take a star for a host name like any other.
     !text.contains('*') && url.is_some_and(|url| url.origin().ascii_serialization() == text)
 }
 

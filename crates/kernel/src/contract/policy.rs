@@ -62,7 +62,7 @@ pub struct Method {
     pub last_modified: Option<FieldPath>,
     /// Who may cache the response.
     pub cache: Cache,
-    /// What shared caches may keep; said if and only if `cache` is public.
+    /// What shared caches may keep; set if and only if `cache` is public.
     pub public_cache: Option<PublicCache>,
     /// The largest request message in bytes, if not the server's default.
     pub max_request_bytes: Option<usize>,

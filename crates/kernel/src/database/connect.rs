@@ -126,8 +126,8 @@ impl Connector {
         }
         let mut connection = connected?;
         if traces::is_active() {
-            let process = statements::process(&mut connection).await;
-            connection.set_instrumentation(Statements::new(process));
+            let backend_pid = statements::backend_pid(&mut connection).await;
+            connection.set_instrumentation(Statements::new(backend_pid));
         }
         Ok(connection)
     }

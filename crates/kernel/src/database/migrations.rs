@@ -58,8 +58,9 @@ impl Set {
     }
 }
 
-pub(crate) fn kernel() -> Option<Set> {
-    Some(Set { schema: PUBLIC, migrations: KERNEL })
+/// Returns the kernel's own migrations.
+pub(crate) fn kernel() -> Set {
+    Set { schema: PUBLIC, migrations: KERNEL }
 }
 
 /// Applies the pending migrations of all sets in order, one transaction each, and returns their names. Instances that
@@ -130,14 +131,14 @@ pub async fn differences(connection: &mut Connection, sets: &[Set]) -> anyhow::R
     }
     let mut differences = Vec::new();
     for (schema, program) in schemas {
-        let database = applied(connection, schema).await?;
+        let database = applied_versions(connection, schema).await?;
         differences.extend(Difference::between(schema, &database, &program));
     }
     Ok(differences)
 }
 
-/// Returns the versions that a schema has.
-async fn applied(connection: &mut Connection, schema: &str) -> anyhow::Result<BTreeSet<String>> {
+/// Returns the versions of the migrations that were applied to a schema.
+async fn applied_versions(connection: &mut Connection, schema: &str) -> anyhow::Result<BTreeSet<String>> {
     #[derive(QueryableByName)]
     struct Version {
         #[diesel(sql_type = Nullable<Text>)]

@@ -263,11 +263,8 @@ struct Server {
 }
 
 impl Server {
-    /// Returns the answer, and the time just before the question.
-    async fn ask(
-        &mut self,
-        question: impl AsyncFnOnce(&Connection) -> Result<Position>,
-    ) -> (Instant, Result<Position>) {
+    /// Returns the position, and the time just before the query.
+    async fn ask(&mut self, query: impl AsyncFnOnce(&Connection) -> Result<Position>) -> (Instant, Result<Position>) {
         let late = |_| Error::unavailable(anyhow::anyhow!("no answer in time"));
         // Taken out, so that a connection whose answer is not awaited is not used again.
         let connection = match self.connection.take() {
@@ -282,7 +279,7 @@ impl Server {
             Ok(connection) => connection,
             Err(error) => return (at, Err(error)),
         };
-        let answer = timeout(MAX_SILENCE, question(&connection)).await.unwrap_or_else(|elapsed| Err(late(elapsed)));
+        let answer = timeout(MAX_SILENCE, query(&connection)).await.unwrap_or_else(|elapsed| Err(late(elapsed)));
         self.connection = Some(connection).filter(|_| answer.is_ok());
         (at, answer)
     }

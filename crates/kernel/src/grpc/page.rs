@@ -65,7 +65,7 @@ impl Pager {
         Ok(Self { start, size, list })
     }
 
-    /// Whether this is what is requested when nothing is said: the first page, of the default size.
+    /// Whether this is the page of a request without page fields: the first one, of the default size.
     pub fn is_default(&self) -> bool {
         self.start == Start::Offset(0) && self.size == DEFAULT_SIZE
     }
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_pages_are_clamped() {
+    fn sizes_and_pages_are_clamped_and_deep_pages_need_a_token() {
         assert_eq!(pager(-4, 0).expect("a page").start, Start::Offset(0));
         assert_eq!(pager(2, 5000).expect("a page").start, Start::Offset(100));
         assert!(pager(102, 100).is_err());

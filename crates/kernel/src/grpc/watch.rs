@@ -28,7 +28,7 @@ pub type Messages<M> = Pin<Box<dyn Stream<Item = Result<M, Status>> + Send>>;
 
 /// After this time without a message, the caller gets a token that is up to date. It also keeps proxies from taking the
 /// stream for dead.
-const POSITION_EVERY: Duration = Duration::from_secs(60);
+const POSITION_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The longest that a watch without a deadline lasts.
 const MAX_WATCH_TIME: Duration = Duration::from_secs(600);
@@ -77,8 +77,8 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
         let app_of_messages = app.clone();
         let messages = move |page, seal| {
             let app = app_of_messages.clone();
-            let read: BoxFuture<'static, _> = Box::pin(self.messages(app, visibility, page, seal, render));
-            read
+            let messages: BoxFuture<'static, _> = Box::pin(self.messages(app, visibility, page, seal, render));
+            messages
         };
         let position = move |token| render(Event::Position, token);
         watch(app, &app.changes, call, token, messages, position).await
@@ -168,7 +168,7 @@ pub async fn watch<E: Entry, R, M: Send + 'static>(
         token => Some(tokens.open(token, method, app.clock.now())?),
     };
     let now = Instant::now();
-    let watching = WatchStream {
+    let state = WatchStream {
         watch: feed.watch(from).await?,
         parts: VecDeque::new(),
         ready: VecDeque::new(),
@@ -179,14 +179,14 @@ pub async fn watch<E: Entry, R, M: Send + 'static>(
         end_at: end_at(),
         has_ended: false,
     };
-    Ok(Response::new(Box::pin(stream::unfold(watching, |mut watching| async move {
-        let message = watching.next().await?;
-        Some((message, watching))
+    Ok(Response::new(Box::pin(stream::unfold(state, |mut state| async move {
+        let message = state.next().await?;
+        Some((message, state))
     }))))
 }
 
-/// Returns when a watch that begins now has to end: before its deadline ends it with an error, and not all at once that
-/// began at once.
+/// Returns when a watch that begins now has to end: before its deadline, which would end it with an error, by a random
+/// share, so that watches that began together do not end together.
 pub fn end_at() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "when a watch ends need not be foreseen")]
     let share = rand::rng().random_range(0.9..0.98);
@@ -244,7 +244,7 @@ impl<E: Entry, M> WatchStream<E, M> {
                 Ok(messages) if messages.is_empty() => {}
                 Ok(messages) => {
                     self.ready = messages.into();
-                    self.position_at = Instant::now() + POSITION_EVERY;
+                    self.position_at = Instant::now() + POSITION_INTERVAL;
                 }
                 Err(error) => {
                     self.has_ended = true;

@@ -17,7 +17,7 @@ use tokio::{runtime::Handle, task::spawn_blocking};
 
 use coding::{CODINGS, choose, encode};
 
-/// How long browsers keep a file. Nothing further out need compress it.
+/// How browsers cache a file. Nothing further out transforms it, because it is compressed already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caching {
     /// Used after asking whether it is still the same.
@@ -61,7 +61,7 @@ impl Asset {
         Self { media_type, caching, load: Box::new(load), plain: OnceLock::new(), encoded: Default::default() }
     }
 
-    /// Answers a request with these headers.
+    /// Responds to a request with these headers.
     pub async fn response(self: Arc<Self>, headers: &HeaderMap) -> Response {
         let coding = choose(headers);
         if !self.is_ready(coding) {
@@ -71,7 +71,7 @@ impl Asset {
                 return StatusCode::INTERNAL_SERVER_ERROR.into_response();
             }
         }
-        self.answer(coding)
+        self.prepared_response(coding)
     }
 
     fn is_ready(&self, coding: Option<usize>) -> bool {
@@ -94,7 +94,7 @@ impl Asset {
         }
     }
 
-    fn answer(&self, coding: Option<usize>) -> Response {
+    fn prepared_response(&self, coding: Option<usize>) -> Response {
         let plain = self.plain();
         let headers = [
             (header::CONTENT_TYPE, self.media_type),

@@ -18,8 +18,8 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a peer that is to close its connection may do nothing, neither ask nor read: enough to agree, and to take what
-/// was sent last on a slow link, where a socket asks for more only once a third of its buffer is free.
+/// How long a peer that is to close its connection may do nothing, neither send requests nor read: enough to agree, and
+/// to take what was sent last on a slow link, where a socket takes more only once a third of its buffer is free.
 pub(crate) const LINGER: Duration = Duration::from_secs(3);
 
 tokio::task_local! {
@@ -106,8 +106,8 @@ impl Connection {
     }
 
     /// Waits, once the peer was asked to close the connection, until it was idle for [`LINGER`]. A request that begins
-    /// later than that after the question does not count.
-    pub(crate) async fn is_over(&self) {
+    /// later than that after it was asked does not count.
+    pub(crate) async fn wait_until_idle(&self) {
         tokio::time::sleep(LINGER).await;
         self.is_sealed.store(true, Ordering::Relaxed);
         while self.idle_since().is_none_or(|since| since.elapsed() < LINGER) {
@@ -245,14 +245,14 @@ mod tests {
     async fn a_connection_that_is_to_close_waits_for_its_requests_and_a_little_longer() {
         let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
         let since = Instant::now();
-        connection.is_over().await;
+        connection.wait_until_idle().await;
         assert_eq!(since.elapsed(), LINGER, "it was idle");
 
         let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
         let first = connection.enter();
-        let is_over = tokio::spawn({
+        let waiting = tokio::spawn({
             let connection = connection.clone();
-            async move { connection.is_over().await }
+            async move { connection.wait_until_idle().await }
         });
         tokio::time::sleep(LINGER / 2).await;
         let second = connection.enter();
@@ -260,10 +260,10 @@ mod tests {
         assert!(connection.enter().is_none(), "late");
         drop(first);
         tokio::time::sleep(LINGER * 2).await;
-        assert!(!is_over.is_finished(), "the second one began in time");
+        assert!(!waiting.is_finished(), "the second one began in time");
         drop(second);
         tokio::time::sleep(LINGER / 2).await;
-        assert!(!is_over.is_finished(), "the last bytes are on their way");
-        tokio::time::timeout(LINGER, is_over).await.expect("in time").expect("no panic");
+        assert!(!waiting.is_finished(), "the last bytes are on their way");
+        tokio::time::timeout(LINGER, waiting).await.expect("in time").expect("no panic");
     }
 }

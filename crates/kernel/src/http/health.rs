@@ -37,7 +37,8 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Makes balancers send requests, or stop to. Envoy checks health over gRPC, and so takes a draining instance out.
+    /// Makes load balancers send requests, or stop to. Envoy checks health over gRPC, and so takes a draining instance
+    /// out.
     pub async fn set(&self, ready: bool) {
         self.is_ready.store(ready, Ordering::Relaxed);
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };

@@ -23,7 +23,7 @@
 //!   BoundRequestMemory of all that is read whole; inside decompression, to count what comes out of it
 //! every method call
 //!   FindMethod        the policy, which everything further in reads
-//!   CatchPanic        a stream that panics ends with a status; within FindMethod, which the logs name it by
+//!   CatchPanic        a stream that panics ends with a status; within FindMethod, so that the logs name the method
 //!   BoundEndless      what has no policy and no deadline; outside of what reads them
 //!   LimitBody         before anything reads the body
 //!   Deadline          limits everything further in, authentication included
@@ -34,7 +34,7 @@
 //!   ReadIdempotencyKey  last: only an admitted request may claim a key
 //!   MapTonicErrors    around tonic: its own errors get a reason
 //!   InflateMessage    as large as its method takes, of which tonic knows nothing; within what maps its errors
-//!   Consistency       of replicas, if there are any; innermost, because it must know what reached its method
+//!   Consistency       of reads from replicas, if there are any; innermost: it must know what reached its method
 //! ```
 
 pub mod auth;
@@ -159,7 +159,7 @@ pub fn stack(
         .service(router))
 }
 
-/// Notes whether a page is made while it is read: then it does not know its size.
+/// Marks a page that is made while it is read, and so does not know its size, as a stream.
 fn page(mut response: http::Response<axum::body::Body>) -> Response {
     if response.body().size_hint().exact().is_none() {
         response.extensions_mut().insert(extensions::IsStream);

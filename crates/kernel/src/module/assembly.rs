@@ -170,7 +170,7 @@ impl Modules {
             fingerprints: modules.iter().map(Fingerprint::of).collect(),
             // Read until the process ends, by every request.
             contract: contract::install(contract),
-            migrations: migrations::kernel().into_iter().chain(product).collect(),
+            migrations: [migrations::kernel()].into_iter().chain(product).collect(),
             sections: Vec::new(),
             warnings: Vec::new(),
             checks: Vec::new(),

@@ -1,6 +1,5 @@
-//! Records metrics of every attempt, and raises an alert if the provider rejects our credentials, until it accepts them.
-//!
-//! A [`Confidential`] attempt is counted only if the provider is at fault.
+//! Records metrics of every attempt, but of a [`Confidential`] one only if the provider is at fault. Raises an alert
+//! when the provider rejects our credentials, and resolves it when the provider accepts them again.
 
 use metrics::{counter, histogram};
 use tokio::time::Instant;
@@ -17,7 +16,8 @@ use crate::{
 /// The outcomes of an attempt.
 const OUTCOMES: [&str; 6] = ["ok", "rate_limited", "auth", "rejected", "unavailable", "timed_out"];
 
-/// An extension of a request that nobody must learn of: neither that it was made, nor whether the provider rejects it.
+/// An extension of a request of which the metrics must not tell: neither that it was made, nor whether the provider
+/// rejects it. The log has a line of each failure.
 #[derive(Debug, Clone, Copy)]
 pub struct Confidential;
 
@@ -63,7 +63,7 @@ impl<S: Next> Middleware<Request, S> for Observe {
                     alert::raise(this.provider, "auth", "credentials", &error.to_string())
                 }
                 Err(error) => tracing::warn!(provider = this.provider, %error, "an outbound call failed"),
-                Ok(_) => alert::accepted(this.provider),
+                Ok(_) => alert::credentials_accepted(this.provider),
             }
             result
         })

@@ -1,4 +1,4 @@
-//! The functions in Postgres that change partitions, and what there is.
+//! Calls the functions in Postgres that change partitions and that say which there are.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::{
@@ -22,7 +22,8 @@ pub(super) async fn add(connection: &mut Connection, table: &'static str, at: Da
     Ok(row.changed)
 }
 
-/// Detaches the first partition that ended longer ago than rows are kept; returns whether there was one.
+/// Detaches the first partition that ended longer ago than `retention` and has no row for which the SQL condition
+/// `unless` holds; returns whether there was one.
 pub(super) async fn detach(
     connection: &mut Connection,
     table: &'static str,
@@ -50,7 +51,8 @@ struct StrayRow {
     time: Option<DateTime<Utc>>,
 }
 
-/// Returns the time of the first row in the `DEFAULT` partition whose month may be added, if there is one.
+/// Returns the time of the first row in the `DEFAULT` partition whose month may be added, which is before `until`, if
+/// there is one.
 pub(super) async fn stray_time(
     connection: &mut Connection,
     table: &'static str,
@@ -69,8 +71,8 @@ struct StateRow {
     strays: i64,
 }
 
-/// Returns until when months follow each other from a time on, `None` if its own is missing; and how many rows are in the
-/// `DEFAULT` partition, counted up to 1,000.
+/// Returns when the months that follow `now` without a gap end, `None` if the month of `now` itself is missing; and how
+/// many rows are in the `DEFAULT` partition, counted up to 1,000.
 pub(super) async fn state(
     connection: &mut Connection,
     table: &'static str,

@@ -6,7 +6,7 @@ mod take;
 
 pub(crate) use end::{Retry, bury, complete, retry};
 pub(crate) use observe::depths;
-pub(crate) use take::{LeasedJob, Room, renew, statement, take};
+pub(crate) use take::{FreeSlots, LeasedJob, renew, statement, take};
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

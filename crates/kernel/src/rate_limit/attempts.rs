@@ -2,8 +2,8 @@
 //!
 //! People mistype, and a quota of ten should allow ten attempts in a row; GCRA, which holds back half of the quota,
 //! would not. So a log keeps the times of the attempts that count, which is cheap for tens, and admits an attempt when
-//! fewer than q lie within the last w. That is exact: never more than q in any closed window of w, and never fewer than
-//! possible.
+//! fewer than the quota lie within the last window. That is exact: never more than the quota in any closed window, and
+//! never fewer than possible.
 //!
 //! An attempt is counted before it is made, or else any number of concurrent guesses would pass. One that turns out not
 //! to count, because the guess was right, is taken back ([`Limiter::take_back`]).
@@ -161,7 +161,7 @@ impl Limiter {
                     let key = limit.key.redis();
                     let taken_back = link.cmd::<()>(redis::cmd("LREM").arg(key.as_slice()).arg(-1).arg(at_us)).await;
                     if let Err(error) = taken_back {
-                        tracing::debug!(cause = %error, "an attempt that does not count was counted");
+                        tracing::debug!(cause = %error, "an attempt could not be taken back");
                     }
                 }
             }
@@ -262,8 +262,8 @@ impl Logs {
 
 impl Table {
     /// The log of a key. If there is no room for a new one, a quarter makes room: what is expired, and then those with the
-    /// fewest attempts. Those with none left do so where all others are such. So a flood of keys locks nobody out, and has
-    /// to use up thousands of limits to free one guesser.
+    /// fewest attempts; a log without attempts left goes only if all others are like that. So a flood of keys locks
+    /// nobody out, and has to use up thousands of limits to free one guesser.
     fn log(&mut self, limit: &AttemptLimit, now_us: i64) -> &mut Log {
         if self.0.len() >= MAX_LOGS && !self.0.contains_key(&limit.key) {
             self.0.retain(|_, log| !log.is_expired(now_us));

@@ -36,7 +36,7 @@ pub fn network(address: IpAddr) -> Vec<u8> {
     octets[..usize::from(length)].to_vec()
 }
 
-/// Returns the network of an address, and of how many octets it is.
+/// Returns the octets of the network of an address, and how many of them count.
 pub(in crate::rate_limit) fn network_octets(address: IpAddr) -> ([u8; 8], u8) {
     let mut network = [0; 8];
     let length = match address.to_canonical() {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn a_redis_key_is_the_hash_in_hexadecimal() {
         let name = Key([0xa5; 16]).redis();
         assert_eq!(std::str::from_utf8(&name).unwrap(), format!("limit:{}", "a5".repeat(16)));
     }

@@ -2,7 +2,7 @@
 //!
 //! [`Local::run`] corresponds to a Redis script: it has exclusive access to the whole table. So whatever Redis does
 //! atomically over several keys is easy to do here, at the price of one lock, which is acceptable for a single process.
-//! Rate limits, which every request passes, have their own table (`limit.rs`).
+//! Rate limits, which every request passes, have their own table (`rate_limit/arrivals.rs`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -83,18 +83,18 @@ impl Table<'_> {
         self.values.by_key.get(key).map(|value| value.bytes.clone())
     }
 
-    /// Sets a value that expires after `ttl`. In a full table the next to expire makes room: sessions are prolonged
+    /// Sets a value that expires after `ttl`. In a full table the next to expire makes room: sessions are extended
     /// while they are used, so those in use outlive a flood of new ones.
     ///
     /// # Errors
     /// [`Unavailable::TooLarge`].
     pub fn set(&mut self, key: &str, bytes: impl Into<Bytes>, ttl: Duration) -> Result<(), Unavailable> {
         let bytes = bytes.into();
-        let known = self.values.by_key.contains_key(key);
+        let is_present = self.values.by_key.contains_key(key);
         if bytes.len() > MAX_VALUE_BYTES {
             return Err(Unavailable::TooLarge);
         }
-        if !known
+        if !is_present
             && self.values.by_key.len() >= MAX_VALUES
             && let Some((_, next)) = self.values.by_expiry.pop_first()
         {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded() {
+    fn a_full_table_drops_what_expires_next() {
         let local = Local::new(Clock::default());
         local.run(|table| {
             for number in 0..MAX_VALUES {
@@ -177,7 +177,7 @@ mod tests {
                 table.set(&number.to_string(), "", MINUTE).unwrap();
             }
             assert_eq!((table.values.by_key.len(), table.values.by_expiry.len()), (MAX_VALUES, MAX_VALUES));
-            assert!(table.get("0").is_some() && table.get("1").is_none(), "what is used least makes room");
+            assert!(table.get("0").is_some() && table.get("1").is_none(), "the next to expire makes room");
         });
     }
 }

@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_running_task_is_not_due_until_its_lease_ends() {
-        for running in [run(0, None, None), run(0, Some(-10), None), run(0, Some(-10), Some("away"))] {
+        for running in [run(0, None, None), run(0, Some(-10), None), run(0, Some(-10), Some("unavailable"))] {
             assert!(!running.is_due(TimeDelta::seconds(5), at(89)), "{running:?}");
             assert!(running.is_due(HOUR, at(90)), "{running:?}");
         }
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_failed_task_is_retried_before_its_period_ends() {
-        let failed = run(0, Some(0), Some("away"));
+        let failed = run(0, Some(0), Some("unavailable"));
         assert!(!failed.is_due(HOUR, at(59)));
         assert!(failed.is_due(HOUR, at(60)));
         assert!(failed.is_due(TimeDelta::seconds(5), at(5)));

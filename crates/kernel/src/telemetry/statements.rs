@@ -16,13 +16,13 @@ use tracing::{Span, debug_span};
 
 use super::traces;
 
-/// The most of a statement that a span carries.
+/// The maximum length of the text of a statement in a span.
 const MAX_TEXT_CHARS: usize = 2 << 10;
-/// No pipeline is longer; statements that were dropped before they ended leave a span behind.
+/// More than any pipeline has open. Statements that are dropped before they end leave their spans behind.
 const MAX_OPEN: usize = 64;
 
-/// Returns the process in Postgres that serves a connection; 0 if it does not answer.
-pub(crate) async fn process(connection: &mut AsyncPgConnection) -> i32 {
+/// Returns the id of the process in Postgres that serves a connection; 0 if it does not answer.
+pub(crate) async fn backend_pid(connection: &mut AsyncPgConnection) -> i32 {
     define_sql_function! { fn pg_backend_pid() -> Integer; }
     diesel::select(pg_backend_pid()).get_result(connection).await.unwrap_or_default()
 }
@@ -30,15 +30,15 @@ pub(crate) async fn process(connection: &mut AsyncPgConnection) -> i32 {
 /// Makes a span of each statement of a connection.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    /// The process in Postgres that serves the connection.
-    process: i32,
-    /// Statements are answered in the order in which they are sent.
+    /// The id of the process in Postgres that serves the connection.
+    backend_pid: i32,
+    /// In the order in which they were sent, which is that of their responses.
     open: VecDeque<Span>,
 }
 
 impl Statements {
-    pub(crate) fn new(process: i32) -> Self {
-        Self { process, open: VecDeque::new() }
+    pub(crate) fn new(backend_pid: i32) -> Self {
+        Self { backend_pid, open: VecDeque::new() }
     }
 }
 
@@ -50,13 +50,13 @@ impl Instrumentation for Statements {
                     self.open.pop_front();
                 }
                 let is_observed = traces::is_within_span();
-                let process = self.process;
+                let backend_pid = self.backend_pid;
                 self.open.push_back(if is_observed {
                     debug_span!(
                         "statement",
                         otel.kind = "client",
                         db.system.name = "postgresql",
-                        postgresql.process_id = process
+                        postgresql.process_id = backend_pid
                     )
                 } else {
                     Span::none()

@@ -1,7 +1,7 @@
 //! Traces over OTLP, as the variables of the OpenTelemetry standard say (`OTEL_*`).
 //!
-//! Off unless an endpoint is named. Then no span beyond those of the log is made, and a request's trace is only passed
-//! on: what the caller sent as `traceparent` reaches whatever is called for it.
+//! Off unless the environment names an endpoint or the exporter. While off, no span beyond those of the log is made,
+//! and a request's trace is only passed on: what the caller sent as `traceparent` reaches whatever is called for it.
 
 mod propagation;
 
@@ -27,10 +27,10 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::{clock::Clock, config::ConfigError, id};
 
 pub use propagation::traceparent;
-pub(crate) use propagation::{adopt, continue_from, inject, is_sampled, is_traceparent, trace_id};
+pub(crate) use propagation::{continue_from, continue_from_headers, inject, is_sampled, is_traceparent, trace_id};
 
-/// How long the last spans may take.
-const LAST_EXPORT: Duration = Duration::from_secs(3);
+/// How long the export of the last spans may take.
+const LAST_EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 static IS_ACTIVE: AtomicBool = AtomicBool::new(false);
 
@@ -39,8 +39,8 @@ pub(crate) fn is_active() -> bool {
     IS_ACTIVE.load(Ordering::Relaxed)
 }
 
-/// Whether a span is open that is exported, so that what happens now has a place in its trace. What the loops of the
-/// process do has none.
+/// Whether the current task is within a span that is exported, as requests and jobs are. The loops of the process are
+/// not.
 pub(crate) fn is_within_span() -> bool {
     is_active() && !Span::current().is_none()
 }
@@ -86,7 +86,7 @@ impl Provider {
         Ok(Some(Self(provider)))
     }
 
-    /// What makes spans of those of the program.
+    /// The layer that turns the program's spans into exported ones.
     pub(super) fn layer<S: Subscriber + for<'span> LookupSpan<'span>>(&self) -> OpenTelemetryLayer<S, SdkTracer> {
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer("mainstay"))
@@ -97,7 +97,7 @@ impl Provider {
     }
 
     pub(super) fn close(self) {
-        if let Err(error) = self.0.shutdown_with_timeout(LAST_EXPORT) {
+        if let Err(error) = self.0.shutdown_with_timeout(LAST_EXPORT_TIMEOUT) {
             tracing::warn!(%error, "the last spans could not be exported");
         }
     }
@@ -108,7 +108,7 @@ fn unusable(name: &str, message: String) -> ConfigError {
 }
 
 /// Returns the first of two variables that is set, with its value.
-fn first(names: [&'static str; 2]) -> Option<(&'static str, String)> {
+fn first_set(names: [&'static str; 2]) -> Option<(&'static str, String)> {
     names.into_iter().find_map(|name| Some((name, variable(name)?)))
 }
 
@@ -118,7 +118,7 @@ fn is_wanted() -> Result<bool, ConfigError> {
         return Ok(false);
     }
     match variable("OTEL_TRACES_EXPORTER").as_deref() {
-        None => Ok(first(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]).is_some()),
+        None => Ok(first_set(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]).is_some()),
         Some("otlp") => Ok(true),
         Some("none") => Ok(false),
         Some(other) => Err(unusable("OTEL_TRACES_EXPORTER", format!("must be otlp or none, not {other}"))),
@@ -126,7 +126,7 @@ fn is_wanted() -> Result<bool, ConfigError> {
 }
 
 fn protocol() -> Result<Protocol, ConfigError> {
-    match first(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]) {
+    match first_set(["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"]) {
         None => Ok(Protocol::HttpBinary),
         Some((_, text)) if text == "http/protobuf" => Ok(Protocol::HttpBinary),
         Some((_, text)) if text == "grpc" => Ok(Protocol::Grpc),
@@ -167,8 +167,8 @@ fn exporter(protocol: Protocol) -> anyhow::Result<SpanExporter> {
 
 /// Describes this process. What the environment says takes precedence.
 fn resource() -> Resource {
-    let given = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
-    let given = |name: &str| given.split(',').any(|pair| pair.trim_start().starts_with(&format!("{name}=")));
+    let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    let is_given = |name: &str| attributes.split(',').any(|pair| pair.trim_start().starts_with(&format!("{name}=")));
     let mut own = vec![
         KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
         KeyValue::new("service.instance.id", id::new(Clock::default().now()).to_string()),
@@ -176,7 +176,7 @@ fn resource() -> Resource {
     if variable("OTEL_SERVICE_NAME").is_none() {
         own.push(KeyValue::new("service.name", "mainstay"));
     }
-    own.retain(|attribute| !given(attribute.key.as_str()));
+    own.retain(|attribute| !is_given(attribute.key.as_str()));
     Resource::builder().with_attributes(own).build()
 }
 

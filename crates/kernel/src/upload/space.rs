@@ -19,7 +19,7 @@ pub struct Spool {
     max_bytes: usize,
     /// The most uploads of one principal at once.
     max_uploads: usize,
-    open: Arc<Mutex<HashMap<Uuid, Usage>>>,
+    by_principal: Arc<Mutex<HashMap<Uuid, Usage>>>,
 }
 
 /// What one principal uploads.
@@ -40,16 +40,20 @@ pub(super) struct Reservation {
 impl Spool {
     /// Makes a spool of this many bytes, of which one principal gets at most half, for at most `max_uploads` at once.
     pub fn new(max_bytes: usize, max_uploads: usize) -> Self {
-        Self { max_bytes, max_uploads, open: Arc::default() }
+        Self { max_bytes, max_uploads, by_principal: Arc::default() }
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<Uuid, Usage>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Usage>> {
+        self.by_principal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts an upload of a principal, which has no space yet.
+    ///
+    /// # Errors
+    /// `RATE_LIMIT_EXCEEDED` beyond `max_uploads`.
     pub(super) fn begin(&self, principal: Uuid) -> Result<Reservation> {
-        let mut open = self.open();
-        let own = open.entry(principal).or_default();
+        let mut by_principal = self.lock();
+        let own = by_principal.entry(principal).or_default();
         if own.uploads >= self.max_uploads {
             let message = format!("At most {} files may be uploaded at once.", self.max_uploads);
             return Err(Error::with_message(Reason::RateLimitExceeded, message).retry_after(RETRY_AFTER));
@@ -65,14 +69,17 @@ impl Reservation {
     }
 
     /// Takes more space.
+    ///
+    /// # Errors
+    /// `OVERLOADED` when there is none left, `RATE_LIMIT_EXCEEDED` when the principal would have more than half.
     pub(super) fn grow(&mut self, bytes: usize) -> Result<()> {
         let Spool { max_bytes, .. } = self.spool;
-        let mut open = self.spool.open();
-        let total: usize = open.values().map(|usage| usage.bytes).sum();
+        let mut by_principal = self.spool.lock();
+        let total: usize = by_principal.values().map(|usage| usage.bytes).sum();
         if total + bytes > max_bytes {
             return Err(Error::new(Reason::Overloaded).retry_after(RETRY_AFTER));
         }
-        let own = open.entry(self.principal).or_default();
+        let own = by_principal.entry(self.principal).or_default();
         if own.bytes + bytes > max_bytes.div_ceil(2) {
             let message = "Too much is being uploaded at once.";
             return Err(Error::with_message(Reason::RateLimitExceeded, message).retry_after(RETRY_AFTER));
@@ -85,12 +92,12 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        let mut open = self.spool.open();
-        if let Some(own) = open.get_mut(&self.principal) {
+        let mut by_principal = self.spool.lock();
+        if let Some(own) = by_principal.get_mut(&self.principal) {
             own.uploads -= 1;
             own.bytes -= self.bytes;
             if own.uploads == 0 {
-                open.remove(&self.principal);
+                by_principal.remove(&self.principal);
             }
         }
     }
@@ -116,7 +123,7 @@ mod tests {
         drop(own);
         last.grow(50).expect("space that was given back");
         drop((other, last));
-        assert!(spool.open().is_empty());
+        assert!(spool.lock().is_empty());
     }
 
     #[test]

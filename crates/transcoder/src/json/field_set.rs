@@ -29,7 +29,7 @@ impl FieldSet {
         self.0.insert(number, within);
     }
 
-    /// Adds the field that is reached through all others of `path`, whole. A whole field overrides parts of it.
+    /// Adds the field at the end of `path` with all that is in it. A whole field overrides parts of it.
     pub fn add(&mut self, path: &[u32]) {
         let Some((first, rest)) = path.split_first() else {
             self.0.clear();

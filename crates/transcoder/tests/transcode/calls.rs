@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tonic::{Status, body::Body};
 use tower::{ServiceExt as _, service_fn};
 
-use crate::support::{Marker, answer, call, over, pool, request, send};
+use crate::support::{Marker, call, over, pool, request, response, send};
 
 /// Returns the request as the service received it.
 async fn received_request(method: &str, uri: &str, body: &str) -> Value {
@@ -33,19 +33,15 @@ async fn paths_bind_as_envoy_binds_them() {
         ("/v1/items/a%2Fb%20c+d", "name", "a/b c+d"),
         ("/v1/items/12:30", "name", "12:30"),
         ("/v1/shelves/1/items/2", "name", "shelves/1/items/2"),
-        ("/v1/shelves/a%2Fb%20c/items/", "name", ""),
         ("/v1/shelves/a%2Fb%20c/items/2", "name", "shelves/a%2Fb c/items/2"),
         ("/v1/shelves//items/2", "name", "shelves//items/2"),
         ("/v1/files", "path", ""),
         ("/v1/files/a", "path", "a"),
         ("/v1/files/a/b%2Fc/", "path", "a/b%2Fc"),
     ] {
-        if value.is_empty() && field == "name" {
-            assert_eq!(call("GET", uri, "").await.status, StatusCode::NOT_FOUND, "{uri}");
-            continue;
-        }
         assert_eq!(received_request("GET", uri, "").await[field], value, "{uri}");
     }
+    assert_eq!(call("GET", "/v1/shelves/a%2Fb%20c/items/", "").await.status, StatusCode::NOT_FOUND);
     let both = received_request("GET", "/v1/makers/acme/items/7", "").await;
     assert_eq!((&both["maker"]["name"], &both["name"]), (&json!("acme"), &json!("7")));
     assert_eq!(received_request("REPORT", "/v1/items", "").await["name"], "");
@@ -113,14 +109,11 @@ async fn fields_of_well_known_types_bind_too() {
         ("updateMask.paths=a_b&update_mask.paths=c", "updateMask", json!("aB,c")),
         ("flag.value=true", "flag", json!(true)),
         ("value.number_value=5", "value", json!(5)),
-        ("value.list_value.values=", "value", json!(null)),
     ] {
-        if value.is_null() {
-            assert!(refusal("GET", &format!("/v1/items/x?{query}"), "").await.contains("can't be given as text"));
-            continue;
-        }
         assert_eq!(received_request("GET", &format!("/v1/items/x?{query}"), "").await[field], value, "{query}");
     }
+    let reason = refusal("GET", "/v1/items/x?value.list_value.values=", "").await;
+    assert!(reason.contains("can't be given as text"), "{reason}");
     let both = received_request("POST", "/v1/items?since.nanos=5000000", r#"{"since":"1970-01-01T00:00:05Z"}"#).await;
     assert_eq!(both["since"], "1970-01-01T00:00:05.005Z");
 }
@@ -209,7 +202,7 @@ async fn a_body_may_not_contradict_the_path() {
 }
 
 #[tokio::test]
-async fn unknown_routes_and_methods() {
+async fn an_unknown_route_is_not_found_and_an_unknown_method_not_allowed() {
     assert_eq!(call("GET", "/v1/nothing", "").await.status, StatusCode::NOT_FOUND);
     for (method, uri, allow) in [
         ("DELETE", "/v1/items/7", "GET, HEAD, PATCH, PUT"),
@@ -347,7 +340,7 @@ async fn a_large_document_is_written_beside_the_other_tasks() {
         echo.set_field_by_name("method", FieldValue::String("x".repeat(length)));
         let message = echo.encode_to_vec();
         let upstream = service_fn(move |_: Request<Body>| {
-            std::future::ready(Ok::<_, Status>(answer(&HeaderMap::new(), vec![message.clone()], Ok(()))))
+            std::future::ready(Ok::<_, Status>(response(&HeaderMap::new(), vec![message.clone()], Ok(()))))
         });
         let mut response = Box::pin(over(upstream).oneshot(request("GET", "/v1/items/x", "")));
         let first = response.as_mut().now_or_never();

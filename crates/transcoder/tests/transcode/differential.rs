@@ -76,10 +76,10 @@ fn value(field: &FieldDescriptor, rng: &mut StdRng, depth: u32) -> String {
     single(&field.kind(), rng, depth)
 }
 
-/// Left out is what the oracle reads wrongly: the largest float and 2⁶⁴ (it rounds), and more than nine digits of a
-/// second. `mapping` has these.
+/// Without what the oracle reads wrongly: the largest float and 2⁶⁴ (it rounds), and more than nine digits of a second.
+/// `mapping` has these.
 fn single(kind: &Kind, rng: &mut StdRng, depth: u32) -> String {
-    let (right, wrong): (&[&str], &[&str]) = match kind {
+    let (valid, invalid): (&[&str], &[&str]) = match kind {
         Kind::Double => (
             &["0", "-1.5", "1e300", "\"NaN\"", "\"-Infinity\"", "\"2.5\"", "-0"],
             &["1e999", "\"x\"", "NaN", "01", "-"],
@@ -96,25 +96,25 @@ fn single(kind: &Kind, rng: &mut StdRng, depth: u32) -> String {
         Kind::Uint64 | Kind::Fixed64 => (&["0", "\"18446744073709551615\"", "1e3"], &["36893488147419103232", "-1"]),
         Kind::Bool => (&["true", "false"], &["1", "\"yes it is\"", "null"]),
         Kind::String => {
-            let right: &[&str] =
+            let valid: &[&str] =
                 &["\"\"", "\"plain\"", "\"\\u00e4\\n\\/\"", "\"\\ud83d\\udd25\"", "\"🔥\"", "\"\\u0000\""];
-            (right, &["\"\\ud800\"", "\"\\x\"", "\"\u{1}\"", "17", "\"", "'a'"])
+            (valid, &["\"\\ud800\"", "\"\\x\"", "\"\u{1}\"", "17", "\"", "'a'"])
         }
         Kind::Bytes => (&["\"\"", "\"AQID\"", "\"AQ==\"", "\"-_8=\"", "\"+/8=\""], &["\"*\"", "\"A\"", "5"]),
         Kind::Enum(kind) if kind.full_name() == "google.protobuf.NullValue" => (&["null"], &["true", "\"x\""]),
         Kind::Enum(_) => (&["\"COLOR_RED\"", "1", "-3", "0", "99"], &["\"RED\"", "1.5", "true"]),
         Kind::Message(message) => return message_value(message, rng, depth),
     };
-    choose(right, wrong, rng)
+    choose(valid, invalid, rng)
 }
 
-fn choose(right: &[&str], wrong: &[&str], rng: &mut StdRng) -> String {
-    let from = if rng.random_bool(0.02) { wrong } else { right };
+fn choose(valid: &[&str], invalid: &[&str], rng: &mut StdRng) -> String {
+    let from = if rng.random_bool(0.02) { invalid } else { valid };
     (*pick(rng, from)).to_owned()
 }
 
 fn message_value(message: &MessageDescriptor, rng: &mut StdRng, depth: u32) -> String {
-    let (right, wrong): (&[&str], &[&str]) = match message.full_name() {
+    let (valid, invalid): (&[&str], &[&str]) = match message.full_name() {
         "google.protobuf.Timestamp" => (
             &[
                 "\"2030-01-01T00:00:00Z\"",
@@ -149,7 +149,7 @@ fn message_value(message: &MessageDescriptor, rng: &mut StdRng, depth: u32) -> S
         ),
         _ => return object(message, rng, depth + 1),
     };
-    choose(right, wrong, rng)
+    choose(valid, invalid, rng)
 }
 
 #[test]

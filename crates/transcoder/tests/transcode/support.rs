@@ -83,7 +83,7 @@ pub(crate) async fn send(request: Request<Body>) -> Reply {
 pub(crate) async fn send_within(limits: Limits, request: Request<Body>) -> Reply {
     let pool = pool();
     let upstream = service_fn(|_: Request<Body>| {
-        std::future::ready(Ok::<_, Status>(answer(&HeaderMap::new(), vec![Vec::new()], Ok(()))))
+        std::future::ready(Ok::<_, Status>(response(&HeaderMap::new(), vec![Vec::new()], Ok(()))))
     });
     let dialect = StatusDialect::new(&pool, 1 << 20);
     let transcoder = Transcoder::new(&pool, &["shop.Shop"], upstream, dialect, limits).unwrap();
@@ -127,7 +127,7 @@ async fn echo(pool: DescriptorPool, request: Request<Body>) -> Result<Response<B
     match &*method {
         "Raw" => {
             let file = requests[0].get_field_by_name("file").unwrap().as_message().unwrap().clone();
-            Ok(answer(&parts.headers, vec![file.encode_to_vec()], Ok(())))
+            Ok(response(&parts.headers, vec![file.encode_to_vec()], Ok(())))
         }
         "Fail" => Ok(fail(&requests[0])),
         "Watch" | "Fetch" => Ok(stream(&pool, &method, &requests[0])),
@@ -150,7 +150,7 @@ async fn echo(pool: DescriptorPool, request: Request<Body>) -> Result<Response<B
                 trace.push(Value::String(format!("marker: {marker}")));
             }
             echo.set_field_by_name("trace", Value::List(trace));
-            let mut response = answer(&parts.headers, vec![echo.encode_to_vec()], Ok(()));
+            let mut response = response(&parts.headers, vec![echo.encode_to_vec()], Ok(()));
             if let Some(fields) = parts.extensions.get::<FieldSet>() {
                 response.extensions_mut().insert(fields.clone());
             }
@@ -177,10 +177,10 @@ fn fail(request: &DynamicMessage) -> Response<Body> {
         "no-status" => Response::new(Body::new(Full::new(frame(b"")))),
         "cut-off" => Response::new(Body::new(Full::new(Bytes::from_static(b"\0\0\0\0\x09abc")))),
         "compressed" => Response::new(Body::new(Full::new(Bytes::from_static(b"\x01\0\0\0\x01a")))),
-        "empty" => answer(&HeaderMap::new(), vec![], Ok(())),
-        "twice" => answer(&HeaderMap::new(), vec![vec![], vec![]], Ok(())),
-        "broken" => answer(&HeaderMap::new(), vec![vec![0xff]], Ok(())),
-        _ => answer(&HeaderMap::new(), vec![vec![]], Err(status)),
+        "empty" => response(&HeaderMap::new(), vec![], Ok(())),
+        "twice" => response(&HeaderMap::new(), vec![vec![], vec![]], Ok(())),
+        "broken" => response(&HeaderMap::new(), vec![vec![0xff]], Ok(())),
+        _ => response(&HeaderMap::new(), vec![vec![]], Err(status)),
     }
 }
 
@@ -211,15 +211,15 @@ fn stream(pool: &DescriptorPool, method: &str, request: &DynamicMessage) -> Resp
     let outcome = if name == "midway" { Err(Status::data_loss("the disk is gone")) } else { Ok(()) };
     if name == "at-once" {
         messages.clear();
-        return answer(&HeaderMap::new(), messages, Err(Status::aborted("not now")));
+        return response(&HeaderMap::new(), messages, Err(Status::aborted("not now")));
     }
     if name == "none" {
         messages.clear();
     }
-    answer(&HeaderMap::new(), messages, outcome)
+    response(&HeaderMap::new(), messages, outcome)
 }
 
-pub(crate) fn answer(request: &HeaderMap, messages: Vec<Vec<u8>>, outcome: Result<(), Status>) -> Response<Body> {
+pub(crate) fn response(request: &HeaderMap, messages: Vec<Vec<u8>>, outcome: Result<(), Status>) -> Response<Body> {
     let mut frames: Vec<Result<Frame<Bytes>, Status>> =
         messages.iter().map(|message| Ok(Frame::data(frame(message)))).collect();
     let mut trailers = HeaderMap::new();

@@ -15,7 +15,7 @@ use tokio::{net::TcpStream, task::JoinHandle};
 
 use crate::support::Process;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request that both versions of HTTP can send.
 #[derive(Debug, Clone)]
@@ -81,25 +81,25 @@ pub(super) struct Http2 {
 }
 
 impl Http2 {
-    pub(super) async fn to(server: &Process) -> Self {
+    pub(super) async fn connect(server: &Process) -> Self {
         let address = server.endpoint.address;
         let stream = TcpStream::connect(address).await.expect("connected");
         let (client, connection) = h2::client::handshake(stream).await.expect("a handshake");
         Self { address, client, connection: tokio::spawn(connection) }
     }
 
-    /// Sends the head of a request.
-    async fn open(&self, call: &Call, is_whole: bool) -> (ResponseFuture, SendStream<Bytes>) {
+    /// Sends the headers of a request, which may be all of it.
+    async fn open(&self, call: &Call, end_of_stream: bool) -> (ResponseFuture, SendStream<Bytes>) {
         let head = call.head(format!("http://{}{}", self.address, call.path)).body(()).expect("a request");
         let mut client = self.client.clone().ready().await.expect("the connection is open");
-        client.send_request(head, is_whole).expect("the connection takes a request")
+        client.send_request(head, end_of_stream).expect("the connection takes a request")
     }
 
     /// Sends a request, and reads the response; fails if it breaks off.
     pub(super) async fn call(&self, call: &Call) -> Result<Outcome, h2::Error> {
         let (response, mut stream) = self.open(call, call.body.is_empty()).await;
         if !call.body.is_empty() {
-            // A response may come before the body is asked for.
+            // The server may respond before it reads the body.
             stream.send_data(call.body.clone(), true).ok();
         }
         read(response).await
@@ -112,7 +112,7 @@ impl Http2 {
 }
 
 async fn read(response: ResponseFuture) -> Result<Outcome, h2::Error> {
-    tokio::time::timeout(PATIENCE, read_all(response)).await.expect("a response in time")
+    tokio::time::timeout(TIMEOUT, read_all(response)).await.expect("a response in time")
 }
 
 async fn read_all(response: ResponseFuture) -> Result<Outcome, h2::Error> {
@@ -121,9 +121,9 @@ async fn read_all(response: ResponseFuture) -> Result<Outcome, h2::Error> {
     let (mut grpc_status, mut whole) = (status_of(&head.headers), BytesMut::new());
     loop {
         match body.data().await {
-            Some(Ok(piece)) => {
-                body.flow_control().release_capacity(piece.len())?;
-                whole.put_slice(&piece);
+            Some(Ok(chunk)) => {
+                body.flow_control().release_capacity(chunk.len())?;
+                whole.put_slice(&chunk);
             }
             // All of the response is there, and the server wants no more of the request.
             Some(Err(error)) if error.reason() == Some(Reason::NO_ERROR) => break,
@@ -140,8 +140,8 @@ async fn read_all(response: ResponseFuture) -> Result<Outcome, h2::Error> {
 
 /// Asserts that these calls panic on one connection over HTTP/2, while another request on it has begun, which is answered
 /// after them as if nothing had been, and so is the next one. Returns the number of panics.
-pub(super) async fn spare_others(server: &Process, calls: &[&Call]) -> usize {
-    let connection = Http2::to(server).await;
+pub(super) async fn assert_http2_survives(server: &Process, calls: &[&Call]) -> usize {
+    let connection = Http2::connect(server).await;
     let check = Call::grpc("/grpc.health.v1.Health/Check", "", &[]);
     for call in calls {
         let (response, mut stream) = connection.open(&check, false).await;
@@ -159,7 +159,7 @@ pub(super) async fn spare_others(server: &Process, calls: &[&Call]) -> usize {
 
 /// Asserts that a call panics over HTTP/1.1 and is refused with an envelope, and that its connection takes another one or
 /// has been closed properly. Returns the number of panics.
-pub(super) async fn repeat_over_http1(server: &Process, call: &Call) -> usize {
+pub(super) async fn assert_http1_survives(server: &Process, call: &Call) -> usize {
     let address = server.endpoint.address;
     let stream = TcpStream::connect(address).await.expect("connected");
     let (mut sender, connection) =

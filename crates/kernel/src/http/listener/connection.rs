@@ -103,7 +103,7 @@ impl<S: Next + Sync> ConnectionServer<S> {
                 // Most likely the client closed the connection; an interrupted request has its own log line.
                 _ = connection => {}
                 // HTTP/2 waits for the peer's word that it has understood, and takes requests until then.
-                () = place.connection.is_over() => {
+                () = place.connection.wait_until_idle() => {
                     metrics::counter!("mainstay_connections_closed_total", "reason" => "lingering").increment(1);
                 }
                 () = tokio::time::sleep(self.bounds.last_requests) => {}

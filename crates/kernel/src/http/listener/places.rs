@@ -49,9 +49,9 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// Makes places for `total` connections, of which one address gets at most `per_address`. Up to a quarter as many
-    /// lost theirs and are closing at the pace of their peers; whoever would exceed that is cut off. All close once
-    /// `draining` is cancelled.
+    /// Makes places for `total` connections, of which one address gets at most `per_address`. Beside them, up to a
+    /// quarter as many, which lost theirs, may still be closing at the pace of their peers; beyond that, one is cut off
+    /// for each that follows. All close once `draining` is cancelled.
     pub(super) fn new(total: usize, per_address: usize, draining: CancellationToken) -> Arc<Self> {
         let max_closing = total.div_ceil(4);
         Arc::new(Self { total, per_address, max_closing, draining, open: Mutex::default(), freed: Notify::new() })
@@ -106,7 +106,7 @@ impl Open {
         connection.closing.cancel();
         self.closing.push_back((number, connection));
         while self.closing.len() > max_closing {
-            // One with a request that came before it knew is spared for as long as there is another.
+            // One whose peer sent a request before it learned of the end is spared for as long as there is another.
             let idle = self.closing.iter().position(|(_, connection)| connection.idle_since().is_some());
             let Some((_, overdue)) = self.closing.remove(idle.unwrap_or_default()) else { break };
             overdue.abort();

@@ -45,7 +45,8 @@ const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 pub struct Tls {
     settings: Settings,
     principals: HashMap<String, Caller>,
-    opened: [u8; 32],
+    /// That of the files as they were opened.
+    digest: [u8; 32],
     expiry: Expiry,
     current: RwLock<Arc<ServerConfig>>,
 }
@@ -56,26 +57,26 @@ impl Tls {
     /// # Errors
     /// Every fault, with the setting it concerns.
     pub fn open(settings: Settings) -> Result<Self, Vec<ConfigError>> {
-        let opened = files(&settings).and_then(|files| Ok((files.digest(), files.expiry(), files.config()?)));
-        let ((opened, expiry, config), principals) = match (opened, principals(&settings.principals)) {
+        let opened = read_files(&settings).and_then(|files| Ok((files.digest(), files.expiry(), files.config()?)));
+        let ((digest, expiry, config), principals) = match (opened, principals(&settings.principals)) {
             (Ok(opened), Ok(principals)) => (opened, principals),
             (opened, principals) => {
                 return Err([opened.err(), principals.err()].into_iter().flatten().flatten().collect());
             }
         };
-        Ok(Self { settings, principals, opened, expiry, current: RwLock::new(Arc::new(config)) })
+        Ok(Self { settings, principals, digest, expiry, current: RwLock::new(Arc::new(config)) })
     }
 
-    /// Says when the certificates expire, and reloads changed files for new connections; open connections are not
+    /// Publishes when the certificates expire, and reloads changed files for new connections; open connections are not
     /// affected. Files that can't be used, such as a certificate whose key has not been written yet, change nothing. Never
     /// returns.
     pub(crate) async fn renew(&self) {
-        let mut known = Some(self.opened);
+        let mut known = Some(self.digest);
         self.expiry.publish();
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
             let settings = self.settings.clone();
-            let read = tokio::task::spawn_blocking(move || files(&settings)).await;
+            let read = tokio::task::spawn_blocking(move || read_files(&settings)).await;
             let Ok(read) = read else { continue };
             let digest = read.as_ref().map(Files::digest).ok();
             if digest == known {
@@ -119,23 +120,23 @@ fn name_of(certificate: &CertificateDer<'_>) -> Option<String> {
 
 /// Returns the callers behind the listed names, each with scopes that the contract declares.
 fn principals(listed: &[(String, Vec<String>)]) -> Result<HashMap<String, Caller>, Vec<ConfigError>> {
-    let wrong = |message: String| fault("TLS_PRINCIPALS", message);
+    let invalid = |message: String| fault("TLS_PRINCIPALS", message);
     let mut faults = Vec::new();
     let mut callers = HashMap::new();
     for (name, scopes) in listed {
         let policies = &contract::current().policies;
         let unknown = scopes.iter().filter(|scope| policies.scope(scope).is_none());
         let known = || policies.scope_names();
-        faults.extend(unknown.map(|scope| wrong(format!("{name}: there is no scope {scope:?}, only {}", known()))));
+        faults.extend(unknown.map(|scope| invalid(format!("{name}: there is no scope {scope:?}, only {}", known()))));
         let scopes = scopes.iter().filter_map(|scope| policies.scope(scope)).collect();
-        callers.insert(name.clone(), Caller::Service { id: ServiceKeyId(principal(name)), scopes });
+        callers.insert(name.clone(), Caller::Service { id: ServiceKeyId(principal_id(name)), scopes });
     }
     if faults.is_empty() { Ok(callers) } else { Err(faults) }
 }
 
 /// Returns the id under which limits, idempotency keys and activities of a name are stored: stable, and never that of a
 /// service key.
-fn principal(name: &str) -> uuid::Uuid {
+fn principal_id(name: &str) -> uuid::Uuid {
     let hash = Sha256::digest(format!("client certificate {name}"));
     uuid::Builder::from_custom_bytes(hash[..16].try_into().expect("16 of 32 bytes")).into_uuid()
 }
@@ -147,7 +148,7 @@ struct Files {
     client_authorities: Option<Vec<u8>>,
 }
 
-fn files(settings: &Settings) -> Result<Files, Vec<ConfigError>> {
+fn read_files(settings: &Settings) -> Result<Files, Vec<ConfigError>> {
     let read = |name: &str, path: &Path| {
         fs::read(path).map_err(|error| fault(name, format!("{} can't be read: {error}", path.display())))
     };
@@ -197,13 +198,13 @@ impl Files {
 
 /// Builds the verifier of client certificates, which also admits clients without one.
 fn verifier(pem: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
-    let wrong = |error: &dyn fmt::Display| fault("TLS_CLIENT_CA", error.to_string());
+    let invalid = |error: &dyn fmt::Display| fault("TLS_CLIENT_CA", error.to_string());
     let mut roots = RootCertStore::empty();
     for authority in certificates("TLS_CLIENT_CA", pem)? {
-        roots.add(authority).map_err(|error| wrong(&error))?;
+        roots.add(authority).map_err(|error| invalid(&error))?;
     }
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    verifier.allow_unauthenticated().build().map_err(|error| wrong(&error))
+    verifier.allow_unauthenticated().build().map_err(|error| invalid(&error))
 }
 
 /// Returns all three values, or every fault.

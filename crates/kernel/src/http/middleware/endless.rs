@@ -2,7 +2,7 @@
 //!
 //! Nobody needs a credential for them. So a network may have only a few streams, each message counts against the limit of
 //! the address, and all end when the drain begins, which would otherwise wait for them. What does not even send its
-//! question has little time, and since nothing limits the probes, few of them may be late with it.
+//! first message has little time, and since nothing limits the probes, few of them may be late with it.
 
 use std::{
     convert::Infallible,
@@ -30,15 +30,15 @@ use crate::{
     rate_limit::{Charge, Limiter},
 };
 
-/// The most streams of all addresses, and the most probes whose question is late.
+/// The most streams of all addresses, and the most probes whose message is late.
 const MAX_STREAMS: usize = 256;
 /// One network gets at most all of them divided by this; less while others have some.
 const NETWORK_SHARE_DIVISOR: usize = 8;
-/// How long a probe takes that has sent its question: a balancer's arrives with its head.
-const PROBE_PATIENCE: Duration = Duration::from_millis(200);
-/// The longest that a probe takes. A balancer has a shorter timeout of its own.
+/// How long a probe may take before it counts as late. The message of a load balancer's arrives with its headers.
+const LATE_PROBE: Duration = Duration::from_millis(200);
+/// The longest that a probe takes. A load balancer has a shorter timeout of its own.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a stream may take to begin, which is as soon as its question has arrived.
+/// How long a stream may take to begin, which is as soon as its first message has arrived.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A middleware that bounds the streams of methods without a policy.
@@ -72,11 +72,11 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
             return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };
         let Self { limiter, draining, .. } = self.clone();
-        // Reflection waits for its next question even when nobody reads the answers any more.
-        let answered = CancellationToken::new();
-        let response_ended = answered.clone().cancelled_owned().boxed();
-        let response = next.run(request.map(|body| Body::new(UntilAnswered { body, answered: response_ended })));
-        let answered = answered.drop_guard();
+        // Reflection waits for its next message even when nobody reads its responses any more.
+        let response_end = CancellationToken::new();
+        let at_end = response_end.clone().cancelled_owned().boxed();
+        let response = next.run(request.map(|body| Body::new(UntilResponseEnds { body, response_end: at_end })));
+        let response_end = response_end.drop_guard();
         Box::pin(async move {
             let charge: ChargeMessages = Arc::new(move |messages| charge(limiter.clone(), address, messages).boxed());
             let mut draining = draining.cancelled_owned().boxed();
@@ -86,7 +86,7 @@ impl<S: Next> Middleware<Request, S> for BoundEndless {
                 () = tokio::time::sleep(HEAD_TIMEOUT) => return refuse(Reason::DeadlineExceeded.into()).await,
             };
             Ok(response.map(|body| {
-                Body::new(Bounded { body, charge, uncharged: None, free: 1, draining, _counted: (place, answered) })
+                Body::new(Bounded { body, charge, uncharged: None, free: 1, draining, _counted: (place, response_end) })
             }))
         })
     }
@@ -99,13 +99,13 @@ async fn probe(
     address: IpAddr,
 ) -> Result<Response, Infallible> {
     let mut response = pin!(response);
-    if let Ok(response) = tokio::time::timeout(PROBE_PATIENCE, response.as_mut()).await {
+    if let Ok(response) = tokio::time::timeout(LATE_PROBE, response.as_mut()).await {
         return Ok(response);
     }
     let Some(_place) = late.take(address) else {
         return refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))).await;
     };
-    match tokio::time::timeout(PROBE_TIMEOUT - PROBE_PATIENCE, response).await {
+    match tokio::time::timeout(PROBE_TIMEOUT - LATE_PROBE, response).await {
         Ok(response) => Ok(response),
         Err(_) => refuse(Reason::DeadlineExceeded.into()).await,
     }
@@ -135,12 +135,12 @@ struct Bounded {
 }
 
 /// A request body that ends with the response.
-struct UntilAnswered {
+struct UntilResponseEnds {
     body: Body,
-    answered: BoxFuture<'static, ()>,
+    response_end: BoxFuture<'static, ()>,
 }
 
-impl HttpBody for UntilAnswered {
+impl HttpBody for UntilResponseEnds {
     type Data = Bytes;
     type Error = Status;
 
@@ -148,7 +148,7 @@ impl HttpBody for UntilAnswered {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             return Poll::Ready(frame);
         }
-        ready!(self.answered.as_mut().poll(context));
+        ready!(self.response_end.as_mut().poll(context));
         self.body = Body::empty();
         Poll::Ready(None)
     }

@@ -3,7 +3,7 @@
 //! A response that its reader does not take keeps what it was made of. So a unary response is complete before its head
 //! is sent, with no encoder, connection or page behind it, and its bytes count until they are written: of all readers
 //! together, of one connection, and of one principal. Whoever has stalled for longest makes room; if nobody has, the
-//! response is refused. A stream, a page's too, counts with a fixed size.
+//! response is refused. A stream, of a page as of a method, counts with a fixed size at most.
 //!
 //! What is left to read keeps no place among the concurrent requests: how long it takes is up to its reader, who may be
 //! anybody, and who must not keep the others out.
@@ -39,7 +39,7 @@ pub use unread::{Limits, Unread};
 
 /// About what a stream reads ahead.
 const STREAM_BYTES: usize = 256 << 10;
-/// About what a watch keeps, most of which wait: the rest is shared.
+/// About what a watch keeps for itself: most watches wait, and what they send is shared.
 const WATCH_BYTES: usize = 4 << 10;
 
 /// A middleware that counts a request until its last byte, and bounds the memory of what is not read.
@@ -114,7 +114,7 @@ fn is_watch(response: &Response) -> bool {
     response.extensions().get::<IsWatch>().is_some()
 }
 
-/// What a response that is made while it is read counts for; `None` for one that is complete before. Health and
+/// Returns the bytes that a streamed response counts with; `None` for one that is buffered first. Health and
 /// reflection, which have no method, have few streams.
 fn stream_bytes(response: &Response) -> Option<usize> {
     match response.extensions().get::<&'static Method>() {
@@ -125,7 +125,7 @@ fn stream_bytes(response: &Response) -> Option<usize> {
     }
 }
 
-/// How long a stream is, if it says so.
+/// Returns the length of a response by its header; without one, no bound.
 fn length(response: &Response) -> usize {
     let length = response.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     length.unwrap_or(usize::MAX)

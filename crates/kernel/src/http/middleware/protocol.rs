@@ -44,9 +44,9 @@ pub fn check_host(request: &Request) -> Result<(), Error> {
         return Ok(());
     }
     let mut hosts = request.headers().get_all(HOST).iter();
-    let good = |host: &HeaderValue| host.is_empty() || Authority::try_from(host.as_bytes()).is_ok();
+    let is_valid = |host: &HeaderValue| host.is_empty() || Authority::try_from(host.as_bytes()).is_ok();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) if good(host) => Ok(()),
+        (Some(host), None) if is_valid(host) => Ok(()),
         _ => Err(Error::with_message(Reason::MalformedRequest, "An HTTP/1.1 request has exactly one valid Host.")),
     }
 }
@@ -68,16 +68,17 @@ pub fn is_rest(request: &Request) -> bool {
     matches!(name(request), "rest" | "envoy")
 }
 
-/// Returns whether a balancer asks for this instance's health, which is neither limited, shed nor logged.
+/// Returns whether a load balancer asks for this instance's health, which is neither limited, shed nor logged.
 pub fn is_probe(request: &Request) -> bool {
     matches!(request.uri().path(), "/livez" | "/readyz" | "/grpc.health.v1.Health/Check")
 }
 
-/// Converts the headers of a REST request, which Envoy passes on, to the metadata that the in-process transcoder makes.
+/// Converts the headers of a REST request, which Envoy passes on as they are, to gRPC metadata, as the in-process
+/// transcoder does.
 ///
 /// # Errors
 /// The timeout that the caller asks for is invalid.
-pub fn adopt(request: &mut Request) -> Result<(), Error> {
+pub fn headers_to_metadata(request: &mut Request) -> Result<(), Error> {
     let metadata = grpc_metadata(request.headers(), Some(&envelope::REQUEST_TIMEOUT));
     *request.headers_mut() = metadata.map_err(envelope::error)?;
     Ok(())
@@ -115,8 +116,8 @@ pub fn is_grpc(response: &Response) -> bool {
     response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }
 
-/// A middleware that gives a REST caller responses without a message: a gRPC status from further in becomes the
-/// envelope, and a 204 loses its body.
+/// A middleware that rewrites gRPC responses without a message for REST callers: an error from further in becomes the
+/// error envelope, and a 204 loses its body.
 #[derive(Debug, Clone)]
 pub struct RestErrorResponse;
 

@@ -5,8 +5,8 @@
 //! one [`Credentials`], so the two limits usually cost a single round trip. Health checks are never limited: a load
 //! balancer that receives a 429 would remove the instance.
 
-mod due;
 mod headers;
+mod pending_charge;
 #[cfg(test)]
 mod tests;
 
@@ -24,11 +24,11 @@ use crate::{
     },
     rate_limit::{Charge, Limiter, Work},
 };
-use due::PendingCharge;
 use headers::{describe, refusal};
+use pending_charge::PendingCharge;
 
-pub use due::Credentials;
 pub use headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
+pub use pending_charge::Credentials;
 
 /// A middleware that limits the requests of one address.
 #[derive(Debug, Clone)]

@@ -1,9 +1,9 @@
 //! Bounds the memory of requests whose bodies are read whole: those of REST before anybody knows whose they are, those
 //! of gRPC also by methods that anybody may call.
 //!
-//! A body of REST that was compressed counts with what comes out, which a few kilobytes of it can make a thousand times
-//! as much. Small ones are not counted, so that whoever uses up the memory keeps nobody out who sends little; nor are
-//! streams, which are passed on as they arrive.
+//! A compressed body of REST counts with its decompressed size, which can be a thousand times what was sent. Small bodies
+//! are not counted, so that whoever uses up the memory keeps nobody out who sends little; nor are streams, which are passed
+//! on as they arrive.
 
 use std::{
     net::IpAddr,
@@ -50,8 +50,8 @@ impl BoundRequestMemory {
 
 impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let announced = request.body().size_hint().exact();
-        if announced.is_some_and(|bytes| bytes <= SMALL as u64) || is_stream(&request) {
+        let content_length = request.body().size_hint().exact();
+        if content_length.is_some_and(|bytes| bytes <= SMALL as u64) || is_stream(&request) {
             return next.pass(request);
         }
         let memory = Arc::new(MemoryUse {
@@ -63,7 +63,7 @@ impl<S: Next> Middleware<Request, S> for BoundRequestMemory {
         let own = memory.clone();
         let response = next.run(request.map(|body| Body::new(CountingBody { body, bytes: 0, memory: own })));
         Box::pin(async move {
-            // What was read is kept until there is a response.
+            // The memory stays reserved until there is a response.
             let response = response.await;
             match memory.is_refused.load(Ordering::Relaxed) {
                 true => refuse(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))).await,
@@ -111,7 +111,7 @@ struct CountingBody {
 }
 
 impl CountingBody {
-    /// Returns whether there is memory for so many bytes more.
+    /// Counts bytes that were read; returns whether there is memory for them.
     fn count(&mut self, more: usize) -> bool {
         let before = self.bytes;
         self.bytes += more;

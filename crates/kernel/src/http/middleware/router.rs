@@ -76,7 +76,7 @@ impl<G: Next, W: Next, P: Next, R: Next> Service<Request> for Router<G, W, P, R>
         }
         match protocol::name(&request) {
             "grpc" => self.grpc.pass(request),
-            "envoy" => match protocol::adopt(&mut request) {
+            "envoy" => match protocol::headers_to_metadata(&mut request) {
                 Ok(()) => self.grpc.pass(request),
                 Err(error) => refuse(error),
             },

@@ -1,15 +1,16 @@
-//! How long a caller waits for its answer.
+//! How long a caller waits for its response.
 
 use std::time::Duration;
 
+use mainstay_transcoder::parse_timeout;
+
 use crate::http::middleware::layer::Request;
 
-/// How long the caller waits: `grpc-timeout`, or `X-Request-Timeout` in seconds. `None` if it does not say, or not in a
-/// form that can be read.
+/// How long the caller waits, by `grpc-timeout` or `X-Request-Timeout`. `None` if it does not say, or not in a form
+/// that can be read.
 pub(super) fn requested_timeout(request: &Request) -> Option<Duration> {
     let value = |name| request.headers().get(name)?.to_str().ok();
-    let seconds = |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
-    value("grpc-timeout").and_then(grpc_timeout).or_else(|| value("x-request-timeout").and_then(seconds))
+    value("grpc-timeout").and_then(grpc_timeout).or_else(|| value("x-request-timeout").and_then(parse_timeout))
 }
 
 /// Parses gRPC's `Timeout`: up to 8 digits and a unit (gRPC over HTTP/2). Returns `None` if it is malformed.
@@ -25,4 +26,27 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
         "n" => Duration::from_nanos(count),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::middleware::layer::Body;
+
+    #[test]
+    fn a_timeout_has_the_unit_that_its_header_allows() {
+        for (name, text, expected_ms) in [
+            ("grpc-timeout", "100m", Some(100)),
+            ("grpc-timeout", "2S", Some(2000)),
+            ("grpc-timeout", "2", None),
+            ("x-request-timeout", "1.5", Some(1500)),
+            ("x-request-timeout", "2s", Some(2000)),
+            ("x-request-timeout", "500ms", Some(500)),
+            ("x-request-timeout", "soon", None),
+        ] {
+            let mut request = Request::new(Body::empty());
+            request.headers_mut().insert(name, text.parse().expect("a header value"));
+            assert_eq!(requested_timeout(&request), expected_ms.map(Duration::from_millis), "{name}: {text}");
+        }
+    }
 }

@@ -25,10 +25,10 @@ use crate::{
     telemetry::traces,
 };
 use body::Traced;
-use line::{Line, Outcome};
-use series::{Kind, Standard};
+use line::{Line, ResponseHead};
+use series::{Kind, SemanticLabels};
 
-/// A middleware that opens the span.
+/// A middleware that opens the span, and writes the line at its end.
 #[derive(Debug, Clone)]
 pub struct Trace;
 
@@ -51,7 +51,7 @@ impl<S: Next> Middleware<Request, S> for Trace {
             span: span.clone(),
             bytes: 0,
             is_cut_off: false,
-            outcome: None,
+            response: None,
         };
         let response = span.in_scope(|| next.run(request));
         Box::pin(
@@ -73,7 +73,7 @@ fn open(request: &Request) -> Span {
     }
     let trace_id = tracing::field::Empty;
     let span = info_span!("request", %id, trace_id, %verb, protocol, otel.kind = "server");
-    traces::adopt(&span, request.headers());
+    traces::continue_from_headers(&span, request.headers());
     if let Some(id) = traces::trace_id(&span) {
         span.record("trace_id", tracing::field::display(id));
     }
@@ -86,7 +86,7 @@ fn caller_trace(headers: &HeaderMap) -> Option<&str> {
     traceparent.filter(|text| traces::is_traceparent(text)).and_then(|text| text.get(3..35))
 }
 
-/// The part of a path that the log repeats.
+/// The maximum length of a path in the log.
 const MAX_PATH_CHARS: usize = 200;
 /// An id has 36 characters; what is longer may be a token.
 const MAX_SEGMENT_CHARS: usize = 64;
@@ -105,7 +105,7 @@ fn path_of(uri: &Uri) -> String {
 fn finish(response: Response, mut line: Line) -> Response {
     let status = protocol::status(&response);
     let elapsed = line.began.elapsed();
-    series::record(Kind { method: line.method(), status, standard: standard(&line, &response) }, elapsed);
+    series::record(Kind { method: line.method(), status, labels: semantic_labels(&line, &response) }, elapsed);
     traces::describe(&line.span, |exported| {
         exported.update_name(line.span_name());
         exported.set_attributes(line.attributes());
@@ -114,7 +114,7 @@ fn finish(response: Response, mut line: Line) -> Response {
             exported.set_status(Status::error(""));
         }
     });
-    line.outcome = Some(Outcome { status, elapsed });
+    line.response = Some(ResponseHead { status, elapsed });
     let span = line.span.clone();
     response.map(|body| Body::new(Traced::new(body, span, line)))
 }
@@ -141,11 +141,11 @@ const GRPC_CODES: [&str; 17] = [
 ];
 
 /// The labels of a request's metrics under OpenTelemetry's semantic conventions.
-fn standard(line: &Line, response: &Response) -> Standard {
+fn semantic_labels(line: &Line, response: &Response) -> SemanticLabels {
     if line.protocol == "rest" {
-        return Standard::Http { verb: line.known_verb(), route: line.route.unwrap_or_default() };
+        return SemanticLabels::Http { verb: line.known_verb(), route: line.route.unwrap_or_default() };
     }
     let code = tonic::Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
     let code = GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN");
-    Standard::Rpc { method: line.rpc_method(), code }
+    SemanticLabels::Rpc { method: line.rpc_method(), code }
 }

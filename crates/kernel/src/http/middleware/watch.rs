@@ -36,7 +36,7 @@ pub const MAX_WATCHES: usize = 10_000;
 const MAX_PER_PRINCIPAL: usize = 32;
 /// How often access is checked again.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// Checks in a row that may fail because Postgres is away, as it is when another one takes over.
+/// Checks in a row that may fail because Postgres is unavailable, as it is when another one takes over.
 const MAX_FAILED_CHECKS: usize = 2;
 
 /// A middleware that bounds watches.

@@ -13,7 +13,7 @@ use crate::{
     },
     http::openapi::{
         examples::REQUEST_ID,
-        headers::{common_headers, header},
+        headers::{add_header, common_headers},
         schema::{Schemas, reference},
     },
 };
@@ -114,17 +114,17 @@ fn inline_response(reasons: &[ReasonRef], complaint: Option<&(String, String)>) 
     let mut headers = common_headers();
     let has = |wanted: &[Reason]| wanted.iter().any(|wanted| reasons.iter().any(|reason| reason == wanted));
     if has(&[Reason::RateLimitExceeded, Reason::Unavailable, Reason::Overloaded, Reason::IdempotencyInProgress]) {
-        header(&mut headers, "Retry-After");
+        add_header(&mut headers, "Retry-After");
     }
     if has(&[Reason::RateLimitExceeded]) {
-        header(&mut headers, "RateLimit");
-        header(&mut headers, "RateLimit-Policy");
+        add_header(&mut headers, "RateLimit");
+        add_header(&mut headers, "RateLimit-Policy");
     }
     if reasons.iter().any(|reason| reason.facts().storable) {
-        header(&mut headers, "Idempotent-Replayed");
+        add_header(&mut headers, "Idempotent-Replayed");
     }
     if reasons.iter().any(|reason| reason.facts().http == StatusCode::UNAUTHORIZED) {
-        header(&mut headers, "WWW-Authenticate");
+        add_header(&mut headers, "WWW-Authenticate");
     }
     json!({
         "description": lines.join("\n"),

@@ -15,8 +15,10 @@ const ACCOUNT: &str = "0197b5ea-51c4-7a10-8a3e-0d9c4f7e1b22";
 /// The id in a field of which no module says more.
 const ID: &str = "0197b5f0-3e61-7b84-a1d9-5c8f2e7a4b63";
 
-/// The id in the `X-Request-Id` of responses and the `requestId` of errors.
+/// A consistency token.
 pub(super) const CONSISTENCY_TOKEN: &str = "AQAAABazdNhI";
+
+/// The id in the `X-Request-Id` of responses and the `requestId` of errors.
 pub(super) const REQUEST_ID: &str = "0197b613-77c0-7e21-8f5d-2b3c4d5e6f70";
 
 /// A resume token.
@@ -114,7 +116,7 @@ pub(crate) fn message(message: &MessageDescriptor, side: Side, without: &[String
     let fields = message.fields().filter(|field| !without.iter().any(|name| name == field.name()));
     let entries = fields.filter_map(|field| {
         // A response has its lists even if they are empty.
-        let is_empty = side == Side::Response && field.is_list() && rules::is_always_answered(&field);
+        let is_empty = side == Side::Response && field.is_list() && rules::is_always_present(&field);
         let value = match is_left_out(&field, side) {
             true => is_empty.then(|| json!([]))?,
             false => self::field(&field, side),

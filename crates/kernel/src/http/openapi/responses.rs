@@ -11,7 +11,7 @@ use crate::{
     },
     http::openapi::{
         errors, examples,
-        headers::{common_headers, header},
+        headers::{add_header, common_headers},
         schema::{Schemas, reference},
         side::Side,
     },
@@ -29,7 +29,7 @@ pub(crate) fn of(schemas: &mut Schemas, route: &Route, policy: &Method, reads: b
     if reads && policy.version.is_some() && policy.cache != Cache::NoStore {
         let mut headers = common_headers();
         for name in ["ETag", "Last-Modified", "Cache-Control", "RateLimit", "RateLimit-Policy"] {
-            header(&mut headers, name);
+            add_header(&mut headers, name);
         }
         let text = "The representation identified by `If-None-Match` or `If-Modified-Since` is still current.";
         answers.insert("304".to_owned(), json!({ "description": text, "headers": headers }));
@@ -50,7 +50,7 @@ fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Succe
         ("Consistency-Token", policy.effect == Effect::Write),
     ];
     for (name, _) in names.iter().filter(|(_, given)| *given) {
-        header(&mut headers, name);
+        add_header(&mut headers, name);
     }
     if !success.location.is_empty() {
         let text = format!("`{}`", location(&success.location));
@@ -60,7 +60,7 @@ fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Succe
         );
     }
     if success.retry_after.is_some() {
-        header(&mut headers, "Retry-After");
+        add_header(&mut headers, "Retry-After");
     }
     let text = match route.method.is_server_streaming() {
         true if is_raw(route) => "The file.".to_owned(),

@@ -44,7 +44,7 @@ pub(crate) fn is_required(field: &FieldDescriptor) -> bool {
 }
 
 /// Returns whether every response has the field, unless a mask leaves it out.
-pub(crate) fn is_always_answered(field: &FieldDescriptor) -> bool {
+pub(crate) fn is_always_present(field: &FieldDescriptor) -> bool {
     let is_choice = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
     !is_choice && !is_marked(&field.options(), "mainstay.policy.v1.may_be_absent")
 }
@@ -159,6 +159,11 @@ pub(crate) fn int64(rules: Option<&Int64Rules>) -> Map<String, Value> {
     schema
 }
 
+/// Returns the schema of a uint64, which JSON carries as a string, too.
+pub(crate) fn uint64() -> Map<String, Value> {
+    object(json!({ "type": "string", "pattern": "^(0|[1-9][0-9]{0,19})$" }))
+}
+
 /// Returns whether a request may use the value.
 pub(crate) fn allows(rules: Option<&EnumRules>, number: i32) -> bool {
     rules.is_none_or(|rules| !rules.not_in.contains(&number) && (rules.r#in.is_empty() || rules.r#in.contains(&number)))
@@ -175,5 +180,21 @@ pub(crate) fn object(value: Value) -> Map<String, Value> {
 fn put(schema: &mut Map<String, Value>, key: &str, value: Option<u64>) {
     if let Some(value) = value {
         schema.insert(key.to_owned(), value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pattern_of_a_uint64_has_room_for_the_largest_one() {
+        let schema = uint64();
+        let pattern = schema["pattern"].as_str().expect("a pattern");
+        let pattern = regex::Regex::new(pattern).expect("a regular expression");
+        for number in [0, 1, u64::MAX] {
+            assert!(pattern.is_match(&number.to_string()), "{number}");
+        }
+        assert!(!pattern.is_match("-1") && !pattern.is_match("007"));
     }
 }

@@ -60,7 +60,7 @@ impl Schemas {
             properties.insert(field.json_name().to_owned(), self.field(&field, side));
             let always = match side {
                 Side::Request => rules::is_required(&field),
-                Side::Response => rules::is_always_answered(&field),
+                Side::Response => rules::is_always_present(&field),
             };
             if always {
                 required.push(Value::from(field.json_name()));
@@ -134,7 +134,7 @@ impl Schemas {
             }
             (Kind::Int64, Some(Type::Int64(rules))) => rules::int64(Some(rules)),
             (Kind::Int64 | Kind::Sint64 | Kind::Sfixed64, _) => rules::int64(None),
-            (Kind::Uint64 | Kind::Fixed64, _) => object(json!({ "type": "string", "pattern": "^[0-9]{1,19}$" })),
+            (Kind::Uint64 | Kind::Fixed64, _) => rules::uint64(),
         }
     }
 
@@ -150,12 +150,12 @@ impl Schemas {
     /// Returns a reference to the enum if every value but the zero value is allowed, otherwise an inline schema.
     fn enumeration(&mut self, values: &EnumDescriptor, shown: impl Fn(i32) -> bool) -> Map<String, Value> {
         let names: Vec<_> = values.values().filter(|value| shown(value.number())).collect();
-        let real = names.iter().all(|value| value.number() != 0) && names.len() + 1 == values.values().len();
+        let is_complete = names.iter().all(|value| value.number() != 0) && names.len() + 1 == values.values().len();
         let schema = |text: String| {
             let names: Vec<_> = names.iter().map(|value| value.name()).collect();
             json!({ "type": "string", "description": text, "enum": names })
         };
-        if !real {
+        if !is_complete {
             return object(schema(comments::enumeration(values, shown)));
         }
         // Both sides share one component, because they allow the same values.

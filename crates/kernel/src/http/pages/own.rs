@@ -21,7 +21,7 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     pages(Readiness::default()).map(|(path, _)| path)
 }
 
-/// Returns the pages that balancers and orchestrators ask for.
+/// Returns the pages that load balancers and orchestrators ask for.
 pub(crate) fn probes(readiness: Readiness) -> [(&'static str, MethodRouter); 2] {
     [("/livez", get(|| async { Json(json!({ "status": "ok" })) })), ("/readyz", get(readyz).with_state(readiness))]
 }

@@ -15,11 +15,11 @@ use crate::{
     error::Result,
 };
 
-/// How many jobs of a lane to take; none, if it is full.
+/// How many jobs a lane can take; none, if it is full.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Room {
+pub(crate) struct FreeSlots {
     pub(crate) lane: &'static str,
-    pub(crate) slots: usize,
+    pub(crate) count: usize,
 }
 
 /// A job that this worker has the lease of, or a table that has due rows.
@@ -48,13 +48,15 @@ pub(crate) struct LeasedJob {
     pub(crate) is_replaced: bool,
 }
 
-/// In which lane a job runs is what this program says of its kind (`kind`), whatever another version said when it was
-/// added: so no job is left behind, and none runs beside its bound, after its kind moved to another lane.
+/// The lane of a job is the one that this program declares for its kind (`kind`), whatever another version declared
+/// when the job was added: so after a kind moved to another lane, no job is left behind, and none exceeds the lane's
+/// limit.
 ///
 /// `plain`: the first due jobs of each kind, except those whose key has a running job. `head`: for each serial key, the
 /// job that runs or else the first that waits; found by steps from key to key in the index, so that the jobs behind it are
 /// not read, however many there are, and not at all unless a job with such a key is due. A job that runs is due once its
-/// lease is over, and is then taken like any other. `found`: of both, as many as the lane of their kind has free slots.
+/// lease is over, and is then taken like any other. `serial`: the first due jobs of `head` for each lane. `found`: of
+/// `plain` and `serial`, as many as the lane of their kind has free slots.
 ///
 /// Two statements that do not see each other's changes yet may take two jobs with the same serial key; the unique index
 /// refuses the second one.
@@ -139,21 +141,22 @@ impl LeasedJob {
     }
 }
 
-/// The rows of a VALUES, or one that means nothing.
-fn values_rows(rows: &[String], nothing: &str) -> String {
-    if rows.is_empty() { nothing.to_owned() } else { rows.join(", ") }
+/// The rows of a VALUES, which can't be empty: without rows, a placeholder that matches nothing.
+fn values_rows(rows: &[String], placeholder: &str) -> String {
+    if rows.is_empty() { placeholder.to_owned() } else { rows.join(", ") }
 }
 
-/// Takes due jobs, as far as there is room: `rooms` are all lanes, in the order of their numbers. Jobs are leased for `term`.
+/// Takes due jobs, up to the free slots of all lanes, which are in the order of the lanes' numbers. Jobs are leased for
+/// `term`.
 pub(crate) async fn take(
     connection: &mut Connection,
     statement: &str,
-    rooms: &[Room],
+    free_slots: &[FreeSlots],
     term: Duration,
 ) -> Result<Vec<LeasedJob>> {
-    let slots = |room: &Room| i32::try_from(room.slots).unwrap_or(i32::MAX);
+    let count = |lane: &FreeSlots| i32::try_from(lane.count).unwrap_or(i32::MAX);
     let statement = Statement::new(statement)
-        .bind::<Array<Integer>, _>(rooms.iter().map(slots).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(free_slots.iter().map(count).collect::<Vec<_>>())
         .bind::<Double, _>(term.as_secs_f64());
     match statement.load(connection).await {
         // Another worker took a job with the same serial key; its change is seen next time.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::{
     config::Config,
-    queue::{Lane, store::Room},
+    queue::{Lane, store::FreeSlots},
 };
 
 /// The lanes, each once.
@@ -98,12 +98,12 @@ impl Slots {
     }
 
     /// Returns the free slots of each lane, in the order of their numbers.
-    pub(super) fn room(&self) -> Vec<Room> {
-        let room = |one: &Arc<LaneSlots>| Room { lane: one.lane.name, slots: one.free.load(Ordering::Relaxed) };
-        self.lanes.iter().map(room).collect()
+    pub(super) fn free(&self) -> Vec<FreeSlots> {
+        let free = |one: &Arc<LaneSlots>| FreeSlots { lane: one.lane.name, count: one.free.load(Ordering::Relaxed) };
+        self.lanes.iter().map(free).collect()
     }
 
-    /// Occupies a slot; `None` if none is free, so that the bound of a lane holds whatever was taken for it.
+    /// Occupies a slot; `None` if none is free, so that the limit of a lane holds whatever was taken for it.
     pub(super) fn occupy(&self, lane: &str) -> Option<Slot> {
         let lane = self.find(lane)?.clone();
         let count = |free: usize| free.checked_sub(1);
@@ -145,8 +145,8 @@ mod tests {
         let slots = Slots { lanes: vec![Arc::new(lane_slots)], wake: Arc::default() };
         let held = [slots.occupy("narrow"), slots.occupy("narrow")];
         assert!(held.iter().all(Option::is_some));
-        assert!(slots.occupy("narrow").is_none() && slots.room().iter().all(|room| room.slots == 0));
+        assert!(slots.occupy("narrow").is_none() && slots.free().iter().all(|lane| lane.count == 0));
         drop(held);
-        assert_eq!(slots.room().iter().map(|room| room.slots).sum::<usize>(), 2);
+        assert_eq!(slots.free().iter().map(|lane| lane.count).sum::<usize>(), 2);
     }
 }

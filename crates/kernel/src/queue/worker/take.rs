@@ -9,7 +9,7 @@ use crate::{
     fault,
     queue::{
         outage::add_jitter,
-        store::{self as queue, Room},
+        store::{self as queue, FreeSlots},
     },
 };
 
@@ -61,17 +61,17 @@ impl Worker {
         let mut some = false;
         let due = mem::take(&mut *lock(&self.due_rows));
         for rows in due {
-            let free = |room: &Room| room.lane == rows.lane.name && room.slots > 0;
-            let Some(room) = self.slots.room().into_iter().find(free) else {
+            let is_free = |free: &FreeSlots| free.lane == rows.lane.name && free.count > 0;
+            let Some(free) = self.slots.free().into_iter().find(is_free) else {
                 lock(&self.due_rows).push(rows);
                 continue;
             };
-            let take = async move |connection: &mut Connection| rows.take(connection, room.slots, LEASE).await;
+            let take = async move |connection: &mut Connection| rows.take(connection, free.count, LEASE).await;
             let taken = self.app.database.autocommit(take).await?;
             some |= !taken.is_empty();
             // More may be due, for which the next free slot is wanted.
-            if taken.len() >= room.slots {
-                self.slots.set_saturated(room.lane, true);
+            if taken.len() >= free.count {
+                self.slots.set_saturated(free.lane, true);
             }
             for row in taken {
                 run::start_row(self, rows, row);
@@ -81,11 +81,11 @@ impl Worker {
     }
 
     async fn take_due_jobs(self: &Arc<Self>) -> Result<bool> {
-        let rooms = self.slots.room();
-        if rooms.iter().all(|room| room.slots == 0) {
+        let free = self.slots.free();
+        if free.iter().all(|lane| lane.count == 0) {
             return Ok(false);
         }
-        let (free_slots, statement) = (rooms.as_slice(), self.take.as_str());
+        let (free_slots, statement) = (free.as_slice(), self.take.as_str());
         let take = async move |connection: &mut Connection| queue::take(connection, statement, free_slots, LEASE).await;
         let taken = self.app.database.autocommit(take).await?;
         let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.due_rows().is_some());
@@ -95,9 +95,9 @@ impl Worker {
         for kind in taken.iter().filter_map(|job| self.kinds.get(job.kind.as_str())) {
             *counts.entry(kind.lane.name).or_default() += 1;
         }
-        for room in rooms.iter().filter(|room| room.slots > 0) {
-            let is_saturated = counts.get(room.lane).is_some_and(|count| *count >= room.slots);
-            self.slots.set_saturated(room.lane, is_saturated);
+        for lane in free.iter().filter(|lane| lane.count > 0) {
+            let is_saturated = counts.get(lane.lane).is_some_and(|count| *count >= lane.count);
+            self.slots.set_saturated(lane.lane, is_saturated);
         }
         let some = !taken.is_empty();
         for job in taken {

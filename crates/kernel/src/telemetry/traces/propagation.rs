@@ -39,7 +39,7 @@ pub(crate) fn is_sampled(traceparent: &str) -> bool {
 }
 
 /// Makes a new span part of its caller's trace.
-pub(crate) fn adopt(span: &Span, headers: &HeaderMap) {
+pub(crate) fn continue_from_headers(span: &Span, headers: &HeaderMap) {
     if is_active() {
         // Refused only if the span is exported by nobody.
         span.set_parent(TraceContextPropagator::new().extract(&HeaderExtractor(headers))).ok();

@@ -6,7 +6,7 @@ const EMPTY: &str = "message Response {}";
 
 /// The policy of a method with these options, and the access of admins.
 fn read_one(service: &str, verb: &str, fields: &str, response: &str) -> Method {
-    only(source(service, verb, fields, response))
+    method_of(source(service, verb, fields, response))
 }
 
 fn source(service: &str, verb: &str, fields: &str, response: &str) -> String {
@@ -14,8 +14,8 @@ fn source(service: &str, verb: &str, fields: &str, response: &str) -> String {
     service_file(service, &http, &policy(&format!("access: \"admin\" {fields}")), response)
 }
 
-/// The policy of the method of this file.
-fn only(source: String) -> Method {
+/// The policy of the only method of this file.
+fn method_of(source: String) -> Method {
     let garage = "syntax = \"proto3\"; package garage.v1; message Car { int64 version = 1; }".to_owned();
     let module = module_file("fleet.v1", FLEET);
     let files =
@@ -84,22 +84,25 @@ fn the_status_follows_from_location_and_response() {
 }
 
 #[test]
-fn streams_and_bulk_work_take_longer() {
+fn streams_and_bulk_work_have_longer_deadlines() {
     let seconds = |method: Method| method.deadline.as_secs();
     let bulk = "rate_class: RATE_CLASS_BULK";
     assert_eq!(seconds(read_one("", "post", "", DATA)), 2);
     assert_eq!(seconds(read_one("", "post", bulk, DATA)), 10);
     let upload = source("", "post", bulk, DATA).replace("Do(Request)", "Do(stream Request)");
-    assert_eq!(seconds(only(upload)), 120);
+    assert_eq!(seconds(method_of(upload)), 120);
     let export = source("", "get", bulk, DATA).replace("returns (Response)", "returns (stream Response)");
-    assert_eq!(seconds(only(export)), 600);
+    assert_eq!(seconds(method_of(export)), 600);
 }
 
 #[test]
 fn a_resource_of_another_module_has_no_version_here() {
     let response = "import \"garage/v1/car.proto\"; message Response { garage.v1.Car data = 1; }";
     assert!(read_one("", "get", "", response).version.is_none());
-    assert!(read_one("", "get", "version_field: \"data.version\"", response).version.is_some(), "unless it is said");
+    assert!(
+        read_one("", "get", "version_field: \"data.version\"", response).version.is_some(),
+        "unless the policy names it"
+    );
 }
 
 #[test]
@@ -127,13 +130,13 @@ fn media_types_are_a_list_as_in_accept() {
 }
 
 #[test]
-fn a_method_goes_before_its_service_and_a_service_before_the_verb() {
+fn a_method_overrides_its_service_and_a_service_the_verb() {
     let service = "option (mainstay.policy.v1.service) =
         {idempotency: IDEMPOTENCY_NONE rate_class: RATE_CLASS_LOGIN write_deadline_ms: 5000 cache: CACHE_NO_STORE};";
     let method = read_one(service, "post", "", DATA);
     assert_eq!((method.idempotency, method.rate_class), (Idempotency::None, RateClass::Login));
     assert_eq!((method.deadline, method.cache), (Duration::from_secs(5), Cache::NoStore));
-    // A service says of its reads who caches them, and of its writes the rest; the rate class is that of both.
+    // Of what a service says, its reads take the caching and the rate class, not the key or the deadline.
     let writes = service.replace("IDEMPOTENCY_NONE", "IDEMPOTENCY_REQUIRED");
     let method = read_one(&writes, "get", "", DATA);
     assert_eq!((method.idempotency, method.rate_class), (Idempotency::None, RateClass::Login));
@@ -151,7 +154,7 @@ fn a_method_goes_before_its_service_and_a_service_before_the_verb() {
 }
 
 #[test]
-fn a_set_of_the_module_and_a_shared_one_grant_what_they_say() {
+fn a_grant_set_of_the_module_grants_what_it_declares() {
     let option =
         format!("{FLEET} grant_sets: [{{name: \"drivers\" grants: [{{role: ROLE_SERVICE reach: REACH_ANY}}]}}]");
     let service = service_file("", GET, &policy("access: \"drivers\" scope: \"fleet.vehicles.read\""), DATA);

@@ -26,7 +26,7 @@ const MIN_LIMIT: usize = 128;
 const WAITING_PER_PLACE: usize = 4;
 /// Of so many turns, one is that of a request without a key, if one waits: a key is a header that anybody may send, and must
 /// not keep everybody else from being served.
-const OTHERS_EVERY: usize = 4;
+const TURNS_PER_UNKEYED: usize = 4;
 const ADJUST_INTERVAL: Duration = Duration::from_millis(100);
 /// How long requests may wait for a connection on average before the limit shrinks.
 const MAX_CONNECTION_WAIT: Duration = Duration::from_millis(20);
@@ -53,7 +53,7 @@ struct State {
     running: usize,
     /// Those that wait: under a key, which mostly go first, and the others.
     waiting: [VecDeque<oneshot::Sender<Turn>>; 2],
-    /// The turns that were waited for, counted modulo [`OTHERS_EVERY`].
+    /// The turns that were waited for, counted modulo [`TURNS_PER_UNKEYED`].
     turns: usize,
     adjusted_at: Instant,
     waits: Waits,
@@ -120,13 +120,13 @@ impl AdmissionQueue {
         self.adjust(state);
         while state.running < state.limit {
             let [keyed, others] = &mut state.waiting;
-            let is_turn_of_others = state.turns == OTHERS_EVERY - 1;
+            let is_turn_of_others = state.turns == TURNS_PER_UNKEYED - 1;
             let [first, second] = if is_turn_of_others { [others, keyed] } else { [keyed, others] };
             let Some(next) = first.pop_front().or_else(|| second.pop_front()) else { return };
             match next.send(Turn(Some(self.clone()))) {
                 Ok(()) => {
                     state.running += 1;
-                    state.turns = (state.turns + 1) % OTHERS_EVERY;
+                    state.turns = (state.turns + 1) % TURNS_PER_UNKEYED;
                 }
                 // It has given up. Its turn, which it never had, must not end.
                 Err(mut turn) => drop(turn.0.take()),
@@ -165,14 +165,14 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3600);
 
-    /// A queue of at most `max_limit`, and how long each wait for a connection is said to be, in milliseconds.
+    /// A queue of at most `max_limit`, and how long each wait for a connection takes, in milliseconds.
     fn queue(max_limit: usize) -> (AdmissionQueue, Arc<AtomicU64>) {
         let (wait_ms, count) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
-        let said = wait_ms.clone();
+        let each_ms = wait_ms.clone();
         let total = Mutex::new(Duration::ZERO);
         let waits = move || {
             let mut total = total.lock().unwrap();
-            *total += Duration::from_millis(said.load(Relaxed));
+            *total += Duration::from_millis(each_ms.load(Relaxed));
             Waits { count: count.fetch_add(1, Relaxed), total: *total }
         };
         (AdmissionQueue::new(max_limit, waits), wait_ms)
@@ -201,7 +201,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_fourth_turn_is_that_of_a_request_without_a_key() {
-        // As many as wait here need three places, two of which are taken.
+        // A limit of three admits the twelve that wait here; two of the three turns are taken throughout.
         let (queue, _) = queue(3);
         let _taken = [queue.try_enter(), queue.try_enter()];
         let turn = queue.try_enter().expect("nobody is there");
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wait_ends_and_a_line_is_bounded() {
+    async fn a_wait_ends_and_the_queue_is_bounded() {
         let (queue, _) = queue(2);
         let _turns = [queue.try_enter(), queue.try_enter()];
         let since = Instant::now();

@@ -17,7 +17,7 @@ use crate::{
     http::middleware::record::Record,
 };
 
-/// What the line will say, which is written when it is dropped.
+/// The line of a request in the making; it is written when this is dropped.
 pub(super) struct Line {
     pub(super) began: Instant,
     pub(super) record: Arc<Record>,
@@ -35,12 +35,13 @@ pub(super) struct Line {
     /// Whether the response was not sent to its end.
     pub(super) is_cut_off: bool,
     /// `None`: the caller left before there was a response.
-    pub(super) outcome: Option<Outcome>,
+    pub(super) response: Option<ResponseHead>,
 }
 
 /// The beginning of a response.
-pub(super) struct Outcome {
+pub(super) struct ResponseHead {
     pub(super) status: StatusCode,
+    /// The time until it began.
     pub(super) elapsed: Duration,
 }
 
@@ -59,13 +60,13 @@ impl Line {
         self.verb == Verb::HEAD
     }
 
-    /// The verb; a caller can invent any number of them.
+    /// The verb, or `_OTHER` for any that a caller invents.
     pub(super) fn known_verb(&self) -> &'static str {
         let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"];
         known.into_iter().find(|verb| *verb == self.verb.as_str()).unwrap_or("_OTHER")
     }
 
-    /// The name of the span, of which there are few.
+    /// The name of the span; there are few different ones.
     pub(super) fn span_name(&self) -> String {
         match (self.route, self.record.method.get()) {
             (Some(route), _) => format!("{} {route}", self.known_verb()),
@@ -74,7 +75,7 @@ impl Line {
         }
     }
 
-    /// What the exported span says.
+    /// The attributes of the exported span.
     pub(super) fn attributes(&self) -> Vec<KeyValue> {
         let mut attributes = vec![
             KeyValue::new("http.request.method", self.known_verb()),
@@ -106,7 +107,7 @@ impl Line {
         // Beside a method or its template, the path alone says what was asked for.
         let path = (method == "none").then_some(self.path.as_str());
         let sent_us = micros(self.began.elapsed());
-        let Some(Outcome { status, elapsed }) = &self.outcome else {
+        let Some(ResponseHead { status, elapsed }) = &self.response else {
             let status = Reason::ClientClosedRequest.facts().http.as_u16();
             tracing::info!(
                 method,
@@ -137,7 +138,7 @@ impl Line {
         }
         match status {
             500.. => line!(error, "request failed"),
-            // Balancers ask every second or so.
+            // Load balancers ask every second or so.
             _ if self.is_probe => line!(debug, "request done"),
             _ => line!(info, "request done"),
         }
@@ -146,7 +147,7 @@ impl Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if self.outcome.is_none() {
+        if self.response.is_none() {
             let status = Reason::ClientClosedRequest.facts().http;
             counter!("mainstay_requests_total", "method" => self.method(), "status" => status.as_str().to_owned())
                 .increment(1);

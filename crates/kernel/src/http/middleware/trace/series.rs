@@ -1,7 +1,8 @@
 //! The metrics of requests.
 //!
-//! A series is found by its name and labels, which are copied and hashed for that: dearer than to count. So each thread
-//! finds those of a kind of request once, and keeps them. No label is the caller's choice, so there are only so many.
+//! A series is found by its name and labels, which are copied and hashed for that, and this costs more than counting.
+//! So each thread finds those of a kind of request once, and keeps them. No label is the caller's choice, so their
+//! number is bounded.
 
 use std::{cell::RefCell, collections::HashMap, time::Duration};
 
@@ -14,12 +15,12 @@ pub(super) struct Kind {
     /// The called method, by its name in metrics.
     pub(super) method: &'static str,
     pub(super) status: StatusCode,
-    pub(super) standard: Standard,
+    pub(super) labels: SemanticLabels,
 }
 
 /// The labels of OpenTelemetry's semantic conventions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Standard {
+pub(super) enum SemanticLabels {
     Http { verb: &'static str, route: &'static str },
     Rpc { method: &'static str, code: &'static str },
 }
@@ -27,20 +28,21 @@ pub(super) enum Standard {
 struct Series {
     requests: Counter,
     seconds: Histogram,
-    standard: Histogram,
+    /// Under OpenTelemetry's semantic conventions.
+    duration: Histogram,
 }
 
 impl Series {
     fn find(kind: Kind) -> Self {
-        let Kind { method, status, standard } = kind;
+        let Kind { method, status, labels } = kind;
         let status = status.as_str().to_owned();
         Self {
             requests: counter!("mainstay_requests_total", "method" => method, "status" => status.clone()),
             seconds: histogram!("mainstay_request_seconds", "method" => method),
-            standard: match standard {
-                Standard::Http { verb, route } => histogram!("http_server_request_duration_seconds",
+            duration: match labels {
+                SemanticLabels::Http { verb, route } => histogram!("http_server_request_duration_seconds",
                     "http_request_method" => verb, "http_route" => route, "http_response_status_code" => status),
-                Standard::Rpc { method, code } => histogram!("rpc_server_call_duration_seconds",
+                SemanticLabels::Rpc { method, code } => histogram!("rpc_server_call_duration_seconds",
                     "rpc_system_name" => "grpc", "rpc_method" => method, "rpc_response_status_code" => code),
             },
         }
@@ -56,6 +58,6 @@ pub(super) fn record(kind: Kind, elapsed: Duration) {
         let series = found.entry(kind).or_insert_with(|| Series::find(kind));
         series.requests.increment(1);
         series.seconds.record(elapsed);
-        series.standard.record(elapsed);
+        series.duration.record(elapsed);
     });
 }

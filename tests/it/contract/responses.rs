@@ -1,4 +1,5 @@
-//! Responses survive Envoy's JSON writer, which crashes on a map entry whose key or value prost left out.
+//! Rules for response messages. They have no maps, because Envoy's JSON writer crashes on a map entry whose key or
+//! value prost left out; and what a method returns is in `data`.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +7,7 @@ use prost_reflect::{Kind, MessageDescriptor};
 
 use crate::support::methods;
 
-fn look(message: &MessageDescriptor, seen: &mut BTreeSet<String>, faults: &mut Vec<String>) {
+fn find_maps(message: &MessageDescriptor, seen: &mut BTreeSet<String>, faults: &mut Vec<String>) {
     if !seen.insert(message.full_name().to_owned()) {
         return;
     }
@@ -16,7 +17,7 @@ fn look(message: &MessageDescriptor, seen: &mut BTreeSet<String>, faults: &mut V
         if field.is_map() || forbidden.contains(&inner.full_name()) {
             faults.push(field.full_name().to_owned());
         }
-        look(&inner, seen, faults);
+        find_maps(&inner, seen, faults);
     }
 }
 
@@ -24,7 +25,7 @@ fn look(message: &MessageDescriptor, seen: &mut BTreeSet<String>, faults: &mut V
 fn no_response_contains_a_map_or_a_struct() {
     let (mut seen, mut faults) = (BTreeSet::new(), Vec::new());
     for method in methods() {
-        look(&method.descriptor.output(), &mut seen, &mut faults);
+        find_maps(&method.descriptor.output(), &mut seen, &mut faults);
     }
     assert!(seen.len() > 20, "nothing was checked");
     assert_eq!(faults, Vec::<String>::new());
@@ -35,9 +36,9 @@ fn every_response_has_its_resource_in_data() {
     for method in methods() {
         let output = method.descriptor.output();
         let has_data = output.get_field_by_name("data").is_some();
-        let says_nothing = output.fields().len() == 0;
-        assert!(has_data != says_nothing, "{}: {} has neither data nor nothing", method.name, output.full_name());
-        let bodiless = method.success.iter().all(|success| success.status.as_u16() == 204);
-        assert_eq!(bodiless, says_nothing, "{}: 204 goes with nothing to say", method.name);
+        let is_empty = output.fields().len() == 0;
+        assert!(has_data != is_empty, "{}: {} must have data or no field at all", method.name, output.full_name());
+        let has_no_body = method.success.iter().all(|success| success.status.as_u16() == 204);
+        assert_eq!(has_no_body, is_empty, "{}: a response without fields is a 204", method.name);
     }
 }

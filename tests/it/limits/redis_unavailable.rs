@@ -20,7 +20,7 @@ async fn limits_hold_when_redis_dies() {
         .start()
         .await;
     let cast = app.cast().await;
-    let pair = sign_in(&app.endpoint, cast.customer.who()).await.success();
+    let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
     let who = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     cast.colleague.token().await.expect("a token");
     let mut admitted = 0;
@@ -40,18 +40,18 @@ async fn limits_hold_when_redis_dies() {
 
     // Writes still work; session operations report that they are unavailable.
     who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
-    let away = who
+    let refresh = who
         .call(Protocol::Rest, "AuthService.Refresh", json!({ "refreshToken": pair.text("/data/refreshToken") }))
         .await;
-    assert!(away.clone().failure("UNAVAILABLE").header("retry-after").is_some(), "{away:#?}");
+    assert!(refresh.clone().failure("UNAVAILABLE").header("retry-after").is_some(), "{refresh:#?}");
     // Not the customer, whose reads are used up.
     for protocol in [Protocol::Grpc, Protocol::Rest] {
         let listed = cast.colleague.call(protocol, "SessionService.ListSessions", json!({})).await;
         let listed = listed.failure("UNAVAILABLE");
         assert!(listed.header("retry-after").is_some(), "{listed:#?}");
     }
-    let sign_in_away = sign_in(&app.endpoint, cast.customer.who()).await.failure("UNAVAILABLE");
-    assert!(sign_in_away.header("retry-after").is_some(), "{sign_in_away:#?}");
+    let sign_in_refused = sign_in(&app.endpoint, cast.customer.as_user()).await.failure("UNAVAILABLE");
+    assert!(sign_in_refused.header("retry-after").is_some(), "{sign_in_refused:#?}");
     assert_eq!(app.endpoint.get("/readyz").await.status, 200);
     let health = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
     assert_eq!(health.status(), 503);
@@ -67,5 +67,5 @@ async fn limits_hold_when_redis_dies() {
         assert!(since.elapsed() < Duration::from_secs(10), "the app does not notice that Redis is back");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    sign_in(&app.endpoint, cast.customer.who()).await.success();
+    sign_in(&app.endpoint, cast.customer.as_user()).await.success();
 }
