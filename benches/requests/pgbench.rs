@@ -54,10 +54,10 @@ pub(crate) async fn scripts(world: &World, options: &Options, operation: Operati
     let scripts = match operation {
         Operation::Get => {
             let recorded = world.target.ticket(number).to_string();
-            let script = join(&Statement::same);
+            let script = join(&Statement::as_recorded);
             world.target.tickets.iter().map(|ticket| script.replace(&recorded, &ticket.to_string())).collect()
         }
-        Operation::List | Operation::FarPage | Operation::ChargeAgain => vec![join(&Statement::same)],
+        Operation::List | Operation::FarPage | Operation::ChargeAgain => vec![join(&Statement::as_recorded)],
         Operation::Create | Operation::Charge | Operation::Receive => {
             let script = join(&|statement| statement.for_another_run(&world.kept));
             vec![format!("\\set run :run + 1\n{script}")]

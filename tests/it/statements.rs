@@ -202,7 +202,7 @@ async fn each_write_takes_the_listed_number_of_round_trips() {
         for _ in 0..2 {
             let call = (case.call)(Scene::new(&app).await).await;
             // The lookup of a new token in Postgres happens once and is not part of the method's cost.
-            call.who.call(Protocol::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::nothing() })).await;
+            call.who.call(Protocol::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::unknown_id() })).await;
             let (answer, trips) = proxy.count_trips(call.send(Protocol::Grpc, case.method)).await;
             answer.success();
             counted = trips;

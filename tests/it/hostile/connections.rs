@@ -240,7 +240,7 @@ async fn only_bodies_of_those_who_may_call_are_inflated() {
              content-length: 100\r\n\r\n\x1f"
         );
         let mut stream = open(app.endpoint.address, half.as_bytes()).await;
-        let patience = if expected.is_some() { PATIENCE } else { soon };
-        assert_eq!(status(&mut stream, patience).await, expected, "{headers}");
+        let timeout = if expected.is_some() { TIMEOUT } else { soon };
+        assert_eq!(status(&mut stream, timeout).await, expected, "{headers}");
     }
 }
