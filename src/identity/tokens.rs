@@ -5,7 +5,7 @@ mod tests;
 mod verified;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
@@ -120,7 +120,7 @@ struct Inner {
     ring: RwLock<Arc<KeyRing>>,
     verified: VerifiedTokens,
     revocations: KnownRevocations,
-    looked: Mutex<Option<Instant>>,
+    reloaded: tokio::sync::Mutex<Option<Instant>>,
     /// Cancelled when the last clone is dropped; ends the task that keeps the ring up to date.
     dropped: CancellationToken,
     _guard: DropGuard,
@@ -129,6 +129,21 @@ struct Inner {
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokens").field("ring", &self.ring()).finish_non_exhaustive()
+    }
+}
+
+/// The turn to reload the ring because of an unknown key id.
+#[derive(Debug)]
+pub struct ReloadTurn<'t>(tokio::sync::MutexGuard<'t, Option<Instant>>);
+
+impl ReloadTurn<'_> {
+    /// Whether the ring may be reloaded now; at most once per interval.
+    pub fn take(&mut self) -> bool {
+        let may = self.0.is_none_or(|last| last.elapsed() >= REFRESH_INTERVAL);
+        if may {
+            *self.0 = Some(Instant::now());
+        }
+        may
     }
 }
 
@@ -152,7 +167,7 @@ impl Tokens {
             ring: RwLock::default(),
             verified: VerifiedTokens::default(),
             revocations: KnownRevocations::default(),
-            looked: Mutex::default(),
+            reloaded: tokio::sync::Mutex::default(),
             _guard: dropped.clone().drop_guard(),
             dropped,
         }))
@@ -189,14 +204,10 @@ impl Tokens {
         move || weak.upgrade().map(Self)
     }
 
-    /// Whether the caller may reload the ring now because a key is missing; at most one caller per interval may.
-    pub fn may_look(&self) -> bool {
-        let mut last = self.0.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = last.is_none_or(|last| last.elapsed() >= REFRESH_INTERVAL);
-        if may {
-            *last = Some(Instant::now());
-        }
-        may
+    /// Waits for whoever reloads the ring, because its key may be the missing one. Then the caller may reload it too, if the
+    /// last time is an interval ago; the others wait until the returned guard is dropped.
+    pub async fn reload_turn(&self) -> ReloadTurn<'_> {
+        ReloadTurn(self.0.reloaded.lock().await)
     }
 
     /// Returns the JSON Web Key Set, from memory, so that it is available while Postgres is not.

@@ -63,10 +63,17 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
     if credential.starts_with(token::SERVICE) {
         return verify_service_key(app, credential).await;
     }
-    let access = match app.part::<Tokens>().verify(credential) {
-        Err(TokenError::UnknownKey) if app.part::<Tokens>().may_look() => {
-            signing_key::refresh(app).await?;
-            app.part::<Tokens>().verify(credential)?
+    let tokens = app.part::<Tokens>();
+    let access = match tokens.verify(credential) {
+        Err(TokenError::UnknownKey) => {
+            let mut turn = tokens.reload_turn().await;
+            match tokens.verify(credential) {
+                Err(TokenError::UnknownKey) if turn.take() => {
+                    signing_key::refresh(app).await?;
+                    tokens.verify(credential)?
+                }
+                verified => verified?,
+            }
         }
         verified => verified?,
     };
