@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, OneofDescriptor};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -77,9 +77,14 @@ impl Schemas {
         if side == Side::Request {
             schema.insert("additionalProperties".to_owned(), false.into());
         }
-        for oneof in message.oneofs().filter(|oneof| !oneof.is_synthetic()) {
-            let member = |field: FieldDescriptor| json!({ "required": [field.json_name()] });
-            schema.insert("oneOf".to_owned(), oneof.fields().map(member).collect());
+        let oneofs = message.oneofs().filter(|oneof| !oneof.is_synthetic());
+        let mut choices = oneofs.map(|oneof| choice(&oneof, side)).collect::<Vec<_>>();
+        match choices.len() {
+            0 => {}
+            1 => schema.extend(choices.remove(0)),
+            _ => {
+                schema.insert("allOf".to_owned(), choices.into_iter().map(Value::from).collect());
+            }
         }
         schema.into()
     }
@@ -143,6 +148,28 @@ impl Schemas {
             "google.protobuf.Timestamp" => json!({ "type": "string", "format": "date-time" }),
             "google.protobuf.Duration" => json!({ "type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$" }),
             "google.protobuf.FieldMask" => json!({ "type": "string", "pattern": "^[a-zA-Z_.,]*$" }),
+            "google.protobuf.Struct" => json!({ "type": "object", "additionalProperties": true }),
+            "google.protobuf.ListValue" => json!({ "type": "array", "items": {} }),
+            "google.protobuf.Value" => json!({}),
+            "google.protobuf.Any" => json!({
+                "type": "object",
+                "properties": { "@type": { "type": "string" } },
+                "required": ["@type"],
+                "additionalProperties": true,
+            }),
+            "google.protobuf.BoolValue"
+            | "google.protobuf.BytesValue"
+            | "google.protobuf.DoubleValue"
+            | "google.protobuf.FloatValue"
+            | "google.protobuf.Int32Value"
+            | "google.protobuf.Int64Value"
+            | "google.protobuf.StringValue"
+            | "google.protobuf.UInt32Value"
+            | "google.protobuf.UInt64Value" => {
+                // A wrapper is printed as what it wraps, or not at all.
+                let wrapped = message.get_field(1).map(|field| self.value(&field, None, side));
+                return wrapped.unwrap_or_default();
+            }
             _ => self.message(message, side),
         })
     }
@@ -186,6 +213,15 @@ pub(crate) fn reference(name: &str) -> Value {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
+/// Returns the condition that at most one member of a oneof is present; in a response, that exactly one is.
+fn choice(oneof: &OneofDescriptor, side: Side) -> Map<String, Value> {
+    let mut cases = oneof.fields().map(|field| json!({ "required": [field.json_name()] })).collect::<Vec<_>>();
+    if side == Side::Request {
+        cases.push(json!({ "not": { "anyOf": cases.clone() } }));
+    }
+    object(json!({ "oneOf": cases }))
+}
+
 /// Adds a comment; the field's description precedes its type's.
 fn describe(schema: &mut Map<String, Value>, comment: &str) {
     if comment.is_empty() {
@@ -205,4 +241,90 @@ fn describe(schema: &mut Map<String, Value>, comment: &str) {
 fn capitalize(word: &str) -> String {
     let (first, rest) = word.split_at_checked(1).unwrap_or((word, ""));
     first.to_ascii_uppercase() + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::{
+        DescriptorPool,
+        prost_types::{
+            DescriptorProto, FieldDescriptorProto, FileDescriptorProto, OneofDescriptorProto,
+            field_descriptor_proto::{Label, Type as FieldType},
+        },
+    };
+
+    use super::*;
+    use crate::contract::{self, Contract};
+
+    fn field(name: &str, number: i32, oneof: Option<i32>, of: Option<&str>) -> FieldDescriptorProto {
+        let r#type = if of.is_some() { FieldType::Message } else { FieldType::String };
+        FieldDescriptorProto {
+            name: Some(name.to_owned()),
+            json_name: Some(name.to_owned()),
+            number: Some(number),
+            label: Some(Label::Optional.into()),
+            r#type: Some(r#type.into()),
+            type_name: of.map(str::to_owned),
+            oneof_index: oneof,
+            ..Default::default()
+        }
+    }
+
+    /// Returns a message with these fields and as many oneofs.
+    fn message(oneofs: usize, field: Vec<FieldDescriptorProto>) -> MessageDescriptor {
+        contract::install(Contract::read(&[]).expect("the kernel's own"));
+        let mut pool = DescriptorPool::global();
+        let declared = |number| OneofDescriptorProto { name: Some(format!("choice_{number}")), options: None };
+        let message = DescriptorProto {
+            name: Some("Message".to_owned()),
+            field,
+            oneof_decl: (0..oneofs).map(declared).collect(),
+            ..Default::default()
+        };
+        let file = FileDescriptorProto {
+            name: Some("test.proto".to_owned()),
+            package: Some("test".to_owned()),
+            syntax: Some("proto3".to_owned()),
+            dependency: ["wrappers", "struct"].map(|name| format!("google/protobuf/{name}.proto")).into(),
+            message_type: vec![message],
+            ..Default::default()
+        };
+        pool.add_file_descriptor_proto(file).expect("a valid file");
+        pool.get_message_by_name("test.Message").expect("the message")
+    }
+
+    #[test]
+    fn a_oneof_of_a_request_may_be_unset() {
+        let message = message(1, vec![field("a", 1, Some(0), None), field("b", 2, Some(0), None)]);
+        let mut schemas = Schemas::default();
+        let (a, b) = (json!({ "required": ["a"] }), json!({ "required": ["b"] }));
+        let request = schemas.object(&message, Side::Request, &[]);
+        assert_eq!(request["oneOf"], json!([a, b, { "not": { "anyOf": [a, b] } }]));
+        assert_eq!(schemas.object(&message, Side::Response, &[])["oneOf"], json!([a, b]));
+    }
+
+    #[test]
+    fn every_oneof_of_a_message_is_described() {
+        let members = [("a", 0), ("b", 0), ("c", 1), ("d", 1)];
+        let fields = members.iter().zip(1..).map(|((name, oneof), number)| field(name, number, Some(*oneof), None));
+        let schema = Schemas::default().object(&message(2, fields.collect()), Side::Response, &[]);
+        let choice = |names: [&str; 2]| json!({ "oneOf": names.map(|name| json!({ "required": [name] })) });
+        assert_eq!(schema["allOf"], json!([choice(["a", "b"]), choice(["c", "d"])]));
+    }
+
+    #[test]
+    fn wrappers_and_json_values_have_the_schema_of_their_json() {
+        let fields = vec![
+            field("text", 1, None, Some(".google.protobuf.StringValue")),
+            field("number", 2, None, Some(".google.protobuf.Int64Value")),
+            field("any", 3, None, Some(".google.protobuf.Value")),
+            field("map", 4, None, Some(".google.protobuf.Struct")),
+        ];
+        let mut schemas = Schemas::default();
+        let schema = schemas.object(&message(0, fields), Side::Response, &[]);
+        let r#type = |name: &str| schema["properties"][name]["type"].clone();
+        assert_eq!(["text", "number", "map"].map(r#type), ["string", "string", "object"].map(Value::from));
+        assert_eq!(schema["properties"]["any"], json!({}));
+        assert!(schemas.into_components().is_empty());
+    }
 }
