@@ -42,7 +42,9 @@ const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// The maximum length of a token; issued tokens have about 500 bytes.
 const MAX_TOKEN_BYTES: usize = 2048;
 /// The interval between two reloads of the ring because of an unknown key id, which any caller can make up.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(5);
+const RELOAD_INTERVAL: Duration = Duration::from_secs(5);
+/// The interval after a reload that failed.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// RFC 9068, 2.1: prevents any other JWT under the same keys from passing for an access token.
 const TYPE: &str = "at+jwt";
 
@@ -120,30 +122,23 @@ struct Inner {
     ring: RwLock<Arc<KeyRing>>,
     verified: VerifiedTokens,
     revocations: KnownRevocations,
-    reloaded: tokio::sync::Mutex<Option<Instant>>,
+    /// The last reload because of an unknown key id; locked while one runs.
+    last_reload: tokio::sync::Mutex<Option<Reload>>,
     /// Cancelled when the last clone is dropped; ends the task that keeps the ring up to date.
     dropped: CancellationToken,
     _guard: DropGuard,
 }
 
+/// A reload of the ring that has ended.
+#[derive(Clone, Copy)]
+struct Reload {
+    ended: Instant,
+    succeeded: bool,
+}
+
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokens").field("ring", &self.ring()).finish_non_exhaustive()
-    }
-}
-
-/// The turn to reload the ring because of an unknown key id.
-#[derive(Debug)]
-pub struct ReloadTurn<'t>(tokio::sync::MutexGuard<'t, Option<Instant>>);
-
-impl ReloadTurn<'_> {
-    /// Whether the ring may be reloaded now; at most once per interval.
-    pub fn take(&mut self) -> bool {
-        let may = self.0.is_none_or(|last| last.elapsed() >= REFRESH_INTERVAL);
-        if may {
-            *self.0 = Some(Instant::now());
-        }
-        may
     }
 }
 
@@ -167,7 +162,7 @@ impl Tokens {
             ring: RwLock::default(),
             verified: VerifiedTokens::default(),
             revocations: KnownRevocations::default(),
-            reloaded: tokio::sync::Mutex::default(),
+            last_reload: tokio::sync::Mutex::default(),
             _guard: dropped.clone().drop_guard(),
             dropped,
         }))
@@ -204,10 +199,23 @@ impl Tokens {
         move || weak.upgrade().map(Self)
     }
 
-    /// Waits for whoever reloads the ring, because its key may be the missing one. Then the caller may reload it too, if the
-    /// last time is an interval ago; the others wait until the returned guard is dropped.
-    pub async fn reload_turn(&self) -> ReloadTurn<'_> {
-        ReloadTurn(self.0.reloaded.lock().await)
+    /// Reloads the ring because of an unknown key id, at most once per [`RELOAD_INTERVAL`]. All callers at once wait for the
+    /// same reload. If its caller goes away, the next one starts it again.
+    ///
+    /// # Errors
+    /// Those of `reload`; `UNAVAILABLE` if it failed less than [`RETRY_INTERVAL`] ago, because the key may exist.
+    pub async fn reload_for_unknown_key(&self, reload: impl Future<Output = Result<()>>) -> Result<()> {
+        let mut last = self.0.last_reload.lock().await;
+        match *last {
+            Some(last) if last.succeeded && last.ended.elapsed() < RELOAD_INTERVAL => return Ok(()),
+            Some(last) if !last.succeeded && last.ended.elapsed() < RETRY_INTERVAL => {
+                return Err(Error::new(Reason::Unavailable).retry_after(RETRY_INTERVAL));
+            }
+            _ => {}
+        }
+        let outcome = reload.await;
+        *last = Some(Reload { ended: Instant::now(), succeeded: outcome.is_ok() });
+        outcome
     }
 
     /// Returns the JSON Web Key Set, from memory, so that it is available while Postgres is not.

@@ -66,14 +66,8 @@ pub async fn verify(app: &App, credential: &str) -> Result<Caller> {
     let tokens = app.part::<Tokens>();
     let access = match tokens.verify(credential) {
         Err(TokenError::UnknownKey) => {
-            let mut turn = tokens.reload_turn().await;
-            match tokens.verify(credential) {
-                Err(TokenError::UnknownKey) if turn.take() => {
-                    signing_key::refresh(app).await?;
-                    tokens.verify(credential)?
-                }
-                verified => verified?,
-            }
+            tokens.reload_for_unknown_key(signing_key::refresh(app)).await?;
+            tokens.verify(credential)?
         }
         verified => verified?,
     };

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::EncodingKey;
 use mainstay_kernel::config::Source;
@@ -225,4 +227,45 @@ fn a_refresh_token_of_another_secret_is_none() {
     let other = Tokens::new(&config(), SecretKey::new([2; 32]), fixture.clock.clone());
     assert_eq!(other.read_refresh(token), None);
     assert_eq!(fixture.tokens.read_refresh(&format!("{token}A")), None);
+}
+
+#[tokio::test]
+async fn an_unknown_key_reloads_the_ring_once_for_all_who_wait() {
+    let (tokens, reloads) = (fixture().tokens, AtomicUsize::new(0));
+    let reload = async || {
+        tokens
+            .reload_for_unknown_key(async {
+                reloads.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok(())
+            })
+            .await
+    };
+    let (first, second) = tokio::join!(reload(), reload());
+    assert!(first.is_ok() && second.is_ok());
+    reload().await.expect("nothing to do");
+    assert_eq!(reloads.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_reload_whose_caller_has_gone_is_started_again() {
+    let tokens = fixture().tokens;
+    let gone = tokens.reload_for_unknown_key(std::future::pending());
+    tokio::time::timeout(Duration::from_millis(10), gone).await.expect_err("it hangs");
+    let reloaded = AtomicUsize::new(0);
+    let again = async {
+        reloaded.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    };
+    tokens.reload_for_unknown_key(again).await.expect("reloaded");
+    assert_eq!(reloaded.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_not_refused_because_the_keys_could_not_be_read() {
+    let tokens = fixture().tokens;
+    for reload in [Err(Error::unavailable(std::io::Error::other("away"))), Ok(())] {
+        let error = tokens.reload_for_unknown_key(async { reload }).await.expect_err("the keys may have changed");
+        assert_eq!(error.reason(), Reason::Unavailable);
+    }
 }

@@ -7,7 +7,9 @@ use chrono::TimeDelta;
 use mainstay::identity::signing_key::ops as signing_key;
 use serde_json::{Value, json};
 
-use crate::support::{Actor, Endpoint, PROTOCOLS, Protocol, TestApp, TestDatabase, actor::sign_in, app::environment};
+use crate::support::{
+    Actor, Endpoint, PROTOCOLS, Protocol, TestApp, TestDatabase, actor::sign_in, app::environment, database::connect,
+};
 
 async fn published_keys(endpoint: &Endpoint) -> Vec<String> {
     let answer = endpoint.get("/.well-known/jwks.json").await;
@@ -54,6 +56,30 @@ async fn a_key_rotation_ends_no_session() {
     }
     let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
     cast.anonymous.at(&second.endpoint).call(Protocol::Rest, "AuthService.Refresh", request).await.success();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_at_once_with_a_key_that_is_not_loaded_yet_are_all_let_in() {
+    let first = TestApp::start().await;
+    let second = TestApp::builder().on(&first.database).start().await;
+    let cast = first.cast().await;
+    let made = signing_key::rotate(&first.app).await.expect("a new key");
+    for app in [&first, &second] {
+        app.app.clock.advance(TimeDelta::seconds(61));
+    }
+    let fresh = sign_in(&first.endpoint, cast.customer.as_user()).await.success().text("/data/accessToken");
+    assert_eq!(signer(&fresh), made);
+    let holder = connect(&first.database.url).await;
+    holder.batch_execute("BEGIN; LOCK TABLE signing_keys IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let calls = [(); 8].map(|()| {
+        let caller = Actor::bearer(&second.endpoint, fresh.clone());
+        tokio::spawn(async move { caller.call(Protocol::Rest, "UserService.GetMe", json!({})).await })
+    });
+    first.database.locks_waited_for(1).await;
+    holder.batch_execute("COMMIT").await.expect("unlocked");
+    for call in calls {
+        call.await.expect("no panic").success();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
