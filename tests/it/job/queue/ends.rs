@@ -56,3 +56,13 @@ async fn a_job_is_dead_as_soon_as_its_last_attempt_has_failed() {
     wait_for_count(&database, "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NULL", 1).await;
     assert_eq!(database.number("SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL").await, 1);
 }
+
+/// Postgres can't store a NUL. An error that has one would keep all other failures from being recorded, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_with_a_nul_is_recorded() {
+    let (database, _state, app) = start().await;
+    let _worker = work(&app);
+    add(&app, plain(Action::FailWithNul)).await;
+    let failed = "SELECT count(*) FROM jobs WHERE attempts = 1 AND lease IS NULL AND last_error LIKE '%a peer % sent'";
+    wait_for_count(&database, failed, 1).await;
+}
