@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use diesel_async::SimpleAsyncConnection as _;
+use diesel::sql_types::Integer;
+use diesel_async::{RunQueryDsl as _, SimpleAsyncConnection as _};
 use mainstay_dev_servers::{Options, Postgres};
 use mainstay_kernel::database::Connection;
 use serde_json::json;
@@ -186,6 +187,48 @@ async fn reads_share_connections_and_a_lock_holds_up_no_others() {
     for number in 0..20 {
         get(PROTOCOLS[number % PROTOCOLS.len()]).await.success();
     }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Answer {
+    #[diesel(sql_type = Integer)]
+    number: i32,
+}
+
+/// The statements of callers who leave are on their way already, between those of others on the same connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_leave_a_shared_connection_take_nobody_elses_answer() {
+    let app = TestApp::start().await;
+    let read = async |number: i32, patience: Duration| {
+        let select = async move |connection: &Connection| {
+            let statement = diesel::sql_query("SELECT $1 AS number FROM pg_sleep(0.002)").bind::<Integer, _>(number);
+            Ok(statement.get_result::<Answer>(&mut &*connection).await?.number)
+        };
+        let answer = tokio::time::timeout(patience, app.app.database.read(select)).await.ok()?;
+        Some(answer.expect("an answer"))
+    };
+    let shared = "SELECT count(*) FROM pg_stat_activity \
+                  WHERE datname = current_database() AND application_name = 'mainstay-shared'";
+    eventually("the shared connections are open", async || {
+        read(0, Duration::from_secs(60)).await;
+        app.database.number(shared).await == 2
+    })
+    .await;
+    let mut left = 0;
+    for round in 0..10 {
+        let numbers = (0..50).map(|number| 50 * round + number);
+        let calls = numbers.clone().map(|number| {
+            let is_hasty = number % 2 == 0;
+            read(number, if is_hasty { Duration::from_millis(1) } else { Duration::from_secs(60) })
+        });
+        for (number, answer) in numbers.zip(futures_util::future::join_all(calls).await) {
+            match answer {
+                Some(answer) => assert_eq!(answer, number),
+                None => left += 1,
+            }
+        }
+    }
+    assert!((1..=250).contains(&left), "{left} of 250 have left");
 }
 
 /// A request to cancel a statement may arrive late, so the connection is not lent again: its next borrower would lose a

@@ -187,11 +187,12 @@ impl Error {
         self.0.backtrace.as_deref()
     }
 
-    /// Returns the reason with its causes, for logs and for the records that operators read.
+    /// Returns the reason with its causes, for logs and for the records that operators read. Without NUL, which Postgres can't
+    /// store: a cause may quote what somebody sent.
     #[must_use]
     pub fn detail(&self) -> String {
         let cause = self.source().map(|source| format!(": {source:#}")).unwrap_or_default();
-        format!("{}{cause}", self.reason().facts().code)
+        format!("{}{cause}", self.reason().facts().code).replace('\0', "\u{fffd}")
     }
 }
 

@@ -132,6 +132,22 @@ async fn a_commit_wakes_the_worker() {
     assert!(since.elapsed() < Duration::from_secs(9), "{:?}", since.elapsed());
 }
 
+/// Nobody tells a worker of what another process adds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_another_process_starts_within_a_second() {
+    let (database, state, here) = start().await;
+    let elsewhere = app(&database, &state).await;
+    let _worker = work(&here);
+    let since = Instant::now();
+    for number in 1..=10 {
+        add(&elsewhere, plain(Action::Nothing)).await;
+        while state.runs.load(Ordering::SeqCst) < number {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_stopped_returns_a_job_that_does_not_end_with_its_attempt() {
     let (database, state, app) = start().await;

@@ -24,12 +24,20 @@ pub(crate) fn add_jitter(wait: Duration) -> Duration {
 
 /// An outage that the loops of a worker share.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Outage(Arc<Mutex<Option<Current>>>);
+pub(crate) struct Outage(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Current>,
+    /// When the last line was logged, whichever outage it was about: while some statements fail and others do not, each
+    /// failure begins an outage, and each success ends it.
+    logged_at: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Current {
     at: Instant,
-    logged_at: Instant,
+    is_logged: bool,
     wait: Duration,
 }
 
@@ -44,23 +52,23 @@ impl Outage {
     }
 
     fn note(&self, now: Instant) -> (Duration, bool) {
-        let mut outage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(current) = &mut *outage else {
-            *outage = Some(Current { at: now, logged_at: now, wait: FIRST_WAIT });
-            return (FIRST_WAIT, true);
-        };
-        current.wait = (current.wait * 2).min(LONGEST_WAIT);
-        let should_log = now.duration_since(current.logged_at) >= QUIET;
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let should_log = state.logged_at.is_none_or(|at| now.duration_since(at) >= QUIET);
         if should_log {
-            current.logged_at = now;
+            state.logged_at = Some(now);
         }
-        (current.wait, should_log)
+        let (at, is_logged, wait) = match &state.current {
+            Some(current) => (current.at, current.is_logged, (current.wait * 2).min(LONGEST_WAIT)),
+            None => (now, false, FIRST_WAIT),
+        };
+        state.current = Some(Current { at, is_logged: is_logged || should_log, wait });
+        (wait, should_log)
     }
 
     /// Notes that Postgres answers.
     pub(crate) fn end(&self) {
-        let current = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(current) = current {
+        let current = self.0.lock().unwrap_or_else(PoisonError::into_inner).current.take();
+        if let Some(current) = current.filter(|current| current.is_logged) {
             tracing::info!(seconds = current.at.elapsed().as_secs(), "this worker works again");
         }
     }
@@ -86,5 +94,17 @@ mod tests {
         assert_eq!(lines, 20);
         outage.end();
         assert_eq!(outage.note(now + waited), (FIRST_WAIT, true));
+    }
+
+    #[test]
+    fn outages_that_follow_each_other_are_reported_once_per_interval() {
+        let (outage, now) = (Outage::default(), Instant::now());
+        let lines = (0..600).filter(|second| {
+            let (wait, should_log) = outage.note(now + Duration::from_secs(*second));
+            outage.end();
+            assert_eq!(wait, FIRST_WAIT);
+            should_log
+        });
+        assert_eq!(lines.count(), 20);
     }
 }

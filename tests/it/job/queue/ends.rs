@@ -1,12 +1,20 @@
 //! How a run ends: as it went, unless another worker has taken the job over or another job has replaced it.
 
-use std::sync::atomic::Ordering;
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use mainstay_kernel::queue;
 
 use super::{
     JOBS,
     sample::{Action, PlainJob, add, plain, start, work},
 };
-use crate::{job::wait_for_count, support::eventually};
+use crate::{
+    job::wait_for_count,
+    support::{database::connect, eventually},
+};
 
 /// Whether the run succeeds, fails, or fails for the last time.
 #[tokio::test(flavor = "multi_thread")]
@@ -55,4 +63,49 @@ async fn a_job_is_dead_as_soon_as_its_last_attempt_has_failed() {
     let _worker = work(&app);
     wait_for_count(&database, "SELECT count(*) FROM jobs WHERE attempts = 2 AND lease IS NULL", 1).await;
     assert_eq!(database.number("SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL").await, 1);
+}
+
+/// Postgres can't store a NUL. An error that has one would keep all other failures from being recorded, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_with_a_nul_is_recorded() {
+    let (database, _state, app) = start().await;
+    let _worker = work(&app);
+    add(&app, plain(Action::FailWithNul)).await;
+    let failed = "SELECT count(*) FROM jobs WHERE attempts = 1 AND lease IS NULL AND last_error LIKE '%a peer % sent'";
+    wait_for_count(&database, failed, 1).await;
+}
+
+/// A job that fails yields to one that replaces it, and so waits for the transaction that adds that one, such as that of a
+/// server that hangs. The other jobs of its worker keep their leases meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_waits_for_a_transaction_costs_no_other_job_its_lease() {
+    let (database, state, app) = start().await;
+    let _worker = work(&app);
+    let [stuck, other] = [plain(Action::WaitAndFail), plain(Action::Wait)];
+    let key = |job: PlainJob| queue::key::<PlainJob>(job.subject);
+    add(&app, stuck).await;
+    state.started.notified().await;
+    let holder = connect(&database.url).await;
+    let replace = format!(
+        "BEGIN; INSERT INTO jobs (kind, key, payload, max_attempts) VALUES ('plain', '{}', '{{}}', 2)",
+        key(stuck)
+    );
+    holder.batch_execute(&replace).await.expect("added");
+    state.gate.add_permits(1);
+    database.locks_waited_for(1).await;
+    add(&app, other).await;
+    state.started.notified().await;
+    let leased = format!(
+        "SELECT count(*) FROM jobs WHERE key = '{}' AND attempts = 1 AND lease IS NOT NULL AND due_at > now()",
+        key(other)
+    );
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(12) {
+        assert_eq!(database.number(&leased).await, 1, "after {:?}", since.elapsed());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    assert!(!state.was_dropped.load(Ordering::SeqCst));
+    holder.batch_execute("ROLLBACK").await.expect("released");
+    state.gate.add_permits(10);
+    wait_for_count(&database, "SELECT count(*) FROM jobs WHERE dead_at IS NULL", 0).await;
 }

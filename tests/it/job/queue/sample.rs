@@ -68,6 +68,7 @@ pub(super) enum Action {
     Wait,
     WaitAndFail,
     Fail,
+    FailWithNul,
     Panic,
 }
 
@@ -142,12 +143,13 @@ async fn perform(app: &App, key: String, action: Action) -> Result<()> {
         Action::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,
         Action::Wait | Action::WaitAndFail => state.gate.acquire().await.expect("open").forget(),
         Action::Panic => panic!("as the test wants"),
-        Action::Fail | Action::Nothing => {}
+        Action::Fail | Action::FailWithNul | Action::Nothing => {}
     }
     note.has_ended = true;
     state.running.lock().expect("no panic").remove(&key);
     match action {
         Action::Fail | Action::WaitAndFail => Err(Error::internal(anyhow::anyhow!("as the test wants"))),
+        Action::FailWithNul => Err(Error::internal(anyhow::anyhow!("what a peer \0 sent"))),
         Action::Nothing | Action::Sleep(_) | Action::Wait | Action::Panic => Ok(()),
     }
 }

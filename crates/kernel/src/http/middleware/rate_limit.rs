@@ -15,7 +15,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use uuid::Uuid;
 
 use crate::{
-    caller::{ClientAddress, Permit},
+    caller::{ClientAddress, PeerCaller, Permit},
     contract::Method,
     http::middleware::{
         extensions::Principal,
@@ -45,9 +45,15 @@ impl<S: Next> Middleware<Request, S> for AddressLimit {
             return next.pass(request);
         }
         let charge = Charge::address(client(&request));
-        let known = self.credentials.of(request.headers());
-        let known = known.filter(|&credential| self.credentials.has_passed(credential));
-        let Some(credential) = known else { return limit(&self.limiter, &[charge], None, request, next) };
+        let credential = self.credentials.of(request.headers());
+        let will_pass = match credential {
+            Some(credential) => self.credentials.has_passed(credential),
+            // Its certificate was verified with the connection, and nobody can guess one.
+            None => request.extensions().get::<PeerCaller>().is_some(),
+        };
+        if !will_pass {
+            return limit(&self.limiter, &[charge], None, request, next);
+        }
         let Self { limiter, credentials } = self.clone();
         let due = PendingCharge::new(charge);
         request.extensions_mut().insert(due.clone());
@@ -55,7 +61,9 @@ impl<S: Next> Middleware<Request, S> for AddressLimit {
         Box::pin(async move {
             let mut response = response.await;
             if let Some(charge) = due.take() {
-                credentials.forget(credential);
+                if let Some(credential) = credential {
+                    credentials.forget(credential);
+                }
                 let decision = limiter.charge(&[charge]).await;
                 if !decision.allowed {
                     return Ok(refusal(&limiter, &decision));

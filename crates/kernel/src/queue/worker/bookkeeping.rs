@@ -7,10 +7,20 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{LEASE, Outcome, Worker, lock};
-use crate::{database::Connection, error::Result, fault, queue::store as queue};
+use crate::{
+    database::Connection,
+    error::{Error, Result},
+    fault,
+    queue::store as queue,
+};
 
 /// The interval of heartbeats.
 const HEARTBEAT: Duration = Duration::from_millis(2500);
+/// The longest that a statement may take. It may wait for a transaction that somebody left open, or for a connection that has
+/// gone silent, and meanwhile the leases of all jobs come to their end.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest wait after a failure, for the same reason.
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// Records how jobs ended and extends leases, until all jobs have ended.
 pub(super) async fn run_loop(worker: Arc<Worker>, drained: CancellationToken) {
@@ -27,7 +37,7 @@ pub(super) async fn run_loop(worker: Arc<Worker>, drained: CancellationToken) {
         };
         if let Err(error) = turn.await {
             let wait = worker.outage.record_failure("the ends of jobs can't be recorded", &error);
-            tokio::time::sleep(wait).await;
+            tokio::time::sleep(wait.min(MAX_WAIT)).await;
             continue;
         }
         if is_last {
@@ -39,6 +49,13 @@ pub(super) async fn run_loop(worker: Arc<Worker>, drained: CancellationToken) {
             () = sleep_until(next) => {}
         }
     }
+}
+
+/// Waits for a statement. One that was executed nevertheless is sent again, and changes nothing then.
+async fn in_time<T>(statement: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(STATEMENT_TIMEOUT, statement)
+        .await
+        .unwrap_or_else(|_| Err(Error::unavailable(anyhow::anyhow!("no answer within {STATEMENT_TIMEOUT:?}"))))
 }
 
 /// What is to be recorded. It is kept until Postgres has it.
@@ -82,17 +99,18 @@ impl Worker {
         if !outcomes.done.is_empty() {
             let done = &outcomes.done;
             let complete = async |connection: &mut Connection| queue::complete(connection, done).await;
-            may_follow |= database.autocommit(complete).await?;
+            may_follow |= in_time(database.autocommit(complete)).await?;
             outcomes.done.clear();
         }
         if !outcomes.retries.is_empty() {
             let retries = &outcomes.retries;
-            database.autocommit(async |connection| queue::retry(connection, retries).await).await?;
+            let retry = async |connection: &mut Connection| queue::retry(connection, retries).await;
+            in_time(database.autocommit(retry)).await?;
             outcomes.retries.clear();
         }
         while let Some((id, lease, error)) = outcomes.dead.last() {
             let bury = async |connection: &mut Connection| queue::bury(connection, *id, *lease, error.as_deref()).await;
-            database.autocommit(bury).await?;
+            in_time(database.autocommit(bury)).await?;
             outcomes.dead.pop();
         }
         if may_follow {
@@ -110,7 +128,7 @@ impl Worker {
         }
         let leases = &mine;
         let renew = async |connection: &mut Connection| queue::renew(connection, leases, LEASE).await;
-        let renewed = self.app.database.autocommit(renew).await?;
+        let renewed = in_time(self.app.database.autocommit(renew)).await?;
         let mut leases = lock(&self.leases);
         for (id, lease) in mine {
             // A job that ended meanwhile is not in the list any more.
@@ -122,5 +140,16 @@ impl Worker {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_of_postgres_costs_no_job_its_lease() {
+        let restart = Duration::from_secs(4);
+        assert!(HEARTBEAT + restart + MAX_WAIT + STATEMENT_TIMEOUT < LEASE);
     }
 }

@@ -1,10 +1,10 @@
 //! Charges two limits in one round trip.
 //!
 //! An address must be charged before authentication, which stops floods of forged credentials, and a principal after
-//! it. But a caller whose credential recently passed will most likely pass again, so its address is charged together
-//! with its principal. [`PendingCharge`] carries the charge inwards; the middleware that takes it makes it. If none did
-//! (the path did not exist, the token had just expired), the outer middleware makes it on the way out, and no longer
-//! trusts that credential until it has passed again.
+//! it. But a caller whose credential recently passed, or who has a client certificate, will most likely pass, so its
+//! address is charged together with its principal. [`PendingCharge`] carries the charge inwards; the middleware that
+//! takes it makes it. If none did (the path did not exist, the token had just expired), the outer middleware makes it on
+//! the way out, and no longer trusts that credential until it has passed again.
 
 use std::{
     collections::hash_map::RandomState,

@@ -66,6 +66,19 @@ impl Stack {
     }
 
     async fn call(&self, path: &str, authorization: Option<&'static str>) -> Response {
+        let mut request = http::Request::post(path);
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        self.send(request).await
+    }
+
+    /// Calls on a connection whose client certificate is that of a service.
+    async fn call_with_certificate(&self, path: &str) -> Response {
+        self.send(http::Request::post(path).extension(PeerCaller(service()))).await
+    }
+
+    async fn send(&self, request: http::request::Builder) -> Response {
         let served = self.served.clone();
         let next = tower::service_fn(move |_: Request| {
             served.fetch_add(1, Ordering::Relaxed);
@@ -75,10 +88,6 @@ impl Stack {
         let outer = AddressLimit { limiter: self.limiter.clone(), credentials: self.credentials.clone() };
         let inner = MiddlewareLayer(inner).layer(next);
         let between = tower::service_fn(move |request: Request| authenticate(request, inner.clone()));
-        let mut request = http::Request::post(path);
-        if let Some(authorization) = authorization {
-            request = request.header("authorization", authorization);
-        }
         let request = request.extension(ClientAddress([192, 0, 2, 1].into())).body(Body::empty()).unwrap();
         MiddlewareLayer(outer).layer(between).call(request).await.unwrap()
     }
@@ -90,7 +99,11 @@ fn policies() -> &'static Policies {
     POLICIES.get_or_init(crate::contract::policy::tests::get_and_login)
 }
 
-/// Finds the method, and accepts `good` credentials.
+fn service() -> Caller {
+    Caller::Service { id: ServiceKeyId(Uuid::from_u128(2)), scopes: [].into() }
+}
+
+/// Finds the method, and accepts `good` credentials and certificates.
 async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Response, Infallible> {
     if let Some(method) = policies().get(request.uri().path()) {
         request.extensions_mut().insert(method);
@@ -102,11 +115,14 @@ async fn authenticate(mut request: Request, mut inner: impl Next) -> Result<Resp
             request.extensions_mut().insert(Permit::new(caller, Reach::OwnUser));
         }
         Some(b"service") => {
-            let caller = Caller::Service { id: ServiceKeyId(Uuid::from_u128(2)), scopes: [].into() };
-            request.extensions_mut().insert(Permit::new(caller, Reach::Any));
+            request.extensions_mut().insert(Permit::new(service(), Reach::Any));
         }
         Some(_) => return Ok(http::Response::builder().status(StatusCode::UNAUTHORIZED).body(Body::empty()).unwrap()),
-        None => {}
+        None => {
+            if let Some(PeerCaller(caller)) = request.extensions().get().cloned() {
+                request.extensions_mut().insert(Permit::new(caller, Reach::Any));
+            }
+        }
     }
     inner.call(request).await
 }
@@ -183,6 +199,19 @@ async fn a_service_is_limited_by_its_own_class_and_not_by_its_address() {
     }
     assert!(is_refused(&stack.call(READ, Some("service")).await));
     assert!(is_refused(&stack.call("/nowhere", Some("service")).await), "what no limit of its own counts");
+}
+
+#[tokio::test]
+async fn a_service_with_a_certificate_is_not_limited_by_its_address_either() {
+    let stack = Stack::new(4, 40).await;
+    assert!(!is_refused(&stack.call(READ, None).await));
+    assert!(is_refused(&stack.call(READ, None).await), "others have used up the address");
+    for left in (0..10).rev() {
+        let response = stack.call_with_certificate(READ).await;
+        assert!(header(&response, "ratelimit").starts_with(&format!("\"read\";r={left};")), "{left}");
+    }
+    assert!(is_refused(&stack.call_with_certificate(READ).await));
+    assert!(is_refused(&stack.call_with_certificate("/nowhere").await), "what no limit of its own counts");
 }
 
 #[tokio::test]

@@ -27,6 +27,9 @@ const WAITING_PER_PLACE: usize = 4;
 /// Of so many turns, one is that of a request without a key, if one waits: a key is a header that anybody may send, and must
 /// not keep everybody else from being served.
 const TURNS_PER_UNKEYED: usize = 4;
+/// How often those that gave up are looked for in a full queue. To look through all of it for each refusal, while nobody gets a
+/// turn, would cost more than most requests do.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(10);
 const ADJUST_INTERVAL: Duration = Duration::from_millis(100);
 /// How long requests may wait for a connection on average before the limit shrinks.
 const MAX_CONNECTION_WAIT: Duration = Duration::from_millis(20);
@@ -55,8 +58,24 @@ struct State {
     waiting: [VecDeque<oneshot::Sender<Turn>>; 2],
     /// The turns that were waited for, counted modulo [`TURNS_PER_UNKEYED`].
     turns: usize,
+    swept_at: Instant,
     adjusted_at: Instant,
     waits: Waits,
+}
+
+impl State {
+    fn count_waiting(&self) -> usize {
+        self.waiting.iter().map(VecDeque::len).sum()
+    }
+
+    /// Forgets those that gave up, unless that was done a moment ago.
+    fn sweep(&mut self) {
+        let now = Instant::now();
+        if now - self.swept_at >= SWEEP_INTERVAL {
+            self.swept_at = now;
+            self.waiting.iter_mut().for_each(|queue| queue.retain(|sender| !sender.is_closed()));
+        }
+    }
 }
 
 /// A request's turn to run. Ends when it is dropped.
@@ -80,6 +99,7 @@ impl AdmissionQueue {
             running: 0,
             waiting: Default::default(),
             turns: 0,
+            swept_at: Instant::now(),
             adjusted_at: Instant::now(),
             waits: waits(),
         };
@@ -101,9 +121,9 @@ impl AdmissionQueue {
         let receiver = {
             let mut state = self.lock();
             let max_waiting = self.0.max_limit * WAITING_PER_PLACE;
-            if state.waiting.iter().map(VecDeque::len).sum::<usize>() >= max_waiting {
-                state.waiting.iter_mut().for_each(|queue| queue.retain(|sender| !sender.is_closed()));
-                if state.waiting.iter().map(VecDeque::len).sum::<usize>() >= max_waiting {
+            if state.count_waiting() >= max_waiting {
+                state.sweep();
+                if state.count_waiting() >= max_waiting {
                     return None;
                 }
             }
@@ -239,6 +259,29 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(queue.enter(false, LONG).await.is_none(), "the queue is full");
         assert!(waiting.iter().all(|waiting| !waiting.is_finished()), "and those who gave up count no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_is_looked_through_now_and_then() {
+        let (queue, _) = queue(1);
+        let _turn = queue.try_enter().expect("nobody is there");
+        let enter = || {
+            let queue = queue.clone();
+            tokio::spawn(async move { queue.enter(false, LONG).await })
+        };
+        let mut waiting: Vec<_> = (0..WAITING_PER_PLACE).map(|_| enter()).collect();
+        tokio::task::yield_now().await;
+        tokio::time::advance(SWEEP_INTERVAL).await;
+        assert!(queue.enter(false, LONG).await.is_none(), "nobody has left");
+        let gone = waiting.remove(0);
+        gone.abort();
+        assert!(gone.await.is_err());
+        let since = Instant::now();
+        assert!(queue.enter(false, LONG).await.is_none() && since.elapsed() == Duration::ZERO, "not again at once");
+        tokio::time::advance(SWEEP_INTERVAL).await;
+        let next = enter();
+        tokio::task::yield_now().await;
+        assert!(!next.is_finished(), "it has the place of who has left");
     }
 
     #[tokio::test(start_paused = true)]
