@@ -331,4 +331,6 @@ export const german = {
   "Run again": "Noch einmal ausführen",
   "Run all {count} again": "Alle {count} noch einmal ausführen",
   "Jobs that run again: {count}": "Aufgaben, die noch einmal laufen: {count}",
+  "What you sent before may have taken effect. This is sent as something new.": "Was Sie zuvor gesendet haben, ist vielleicht schon wirksam. Dies wird als etwas Neues gesendet.",
+  "It may have taken effect. Sent again, it may do so twice: look before you send it.": "Es ist vielleicht schon wirksam. Noch einmal gesendet, wirkt es womöglich doppelt: Sehen Sie erst nach.",
 } as const;
