@@ -1,5 +1,9 @@
 // What is sent again, or changed and sent, after an answer was lost or refused.
 
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
 import { go, same, sound } from "./browser.mjs";
 import { send } from "./fixture.mjs";
 
@@ -17,7 +21,15 @@ async function intercept(page, path, method, answer) {
   return keys;
 }
 
-export function resends({ token, me }) {
+/** Has the server carry a request out, and loses the answer. */
+async function lose(route) {
+  await route.fetch();
+  await route.abort();
+}
+
+const loseFirst = (route, before) => (before === 0 ? lose(route) : route.continue());
+
+export function resends({ token, me, payment }) {
   const create = async (subject) => (await send("POST", "tickets", { accountId: me.accountId, subject, body: "As it is." }, token)).data;
   const comments = async (id) => (await send("GET", `tickets/${id}/comments`, undefined, token)).data.map(({ body }) => body).sort().join(" ");
   return [
@@ -100,6 +112,119 @@ export function resends({ token, me }) {
         await page.getByRole("button", { name: "Comment" }).click();
         await page.locator(".thread").getByText("Said twice.").waitFor();
         same(new Set(keys).size, 2, "keys");
+      },
+    },
+    {
+      name: "a refund of another amount has a key of its own, and the first one is said to be possible",
+      run: async (page) => {
+        page.mayLose = true;
+        const keys = await intercept(page, "**/payments/*/refunds", "POST", (route) => route.abort());
+        await go(page, `/payments/${payment.id}`);
+        await page.getByRole("button", { name: "Refund …" }).click();
+        const dialog = page.getByRole("dialog");
+        const once = dialog.getByText("If you send it again, it is still refunded only once.");
+        const refund = async (amount) => {
+          await dialog.getByLabel("Amount in EUR").fill(amount);
+          await Promise.all([page.waitForEvent("requestfailed"), dialog.getByRole("button", { name: `Refund €${amount}.00` }).click()]);
+          await dialog.getByText(NO_ANSWER).waitFor();
+        };
+        await refund("10");
+        await once.waitFor();
+        await dialog.getByLabel("Amount in EUR").fill("20");
+        await dialog.getByText(SOMETHING_NEW).waitFor();
+        same(await once.count(), 0, "promises for another amount");
+        await sound(page, "a refund after another that may have been made");
+        await refund("20");
+        await refund("10");
+        same(keys.length, 3, "requests");
+        same(keys[2], keys[0], "the key of the same amount");
+        same(keys[1] === keys[0], false, "whether another amount has the same key");
+      },
+    },
+    {
+      name: "a form that is sent again after a lost answer takes effect once",
+      run: async (page) => {
+        page.mayLose = true;
+        const keys = await intercept(page, "**/api/v1/products", "POST", loseFirst);
+        await go(page, "/s/ProductService");
+        await page.getByRole("button", { name: "Create product" }).click();
+        await page.getByLabel("Name").fill("Created once");
+        await page.getByLabel("Amount").fill("5.00");
+        await page.getByLabel("Currency").fill("eur");
+        const dialog = page.getByRole("dialog");
+        await dialog.getByRole("button", { name: "Create product" }).click();
+        await dialog.getByText(NO_ANSWER).waitFor();
+        await page.getByLabel("Name").fill("Created twice");
+        await dialog.getByText(SOMETHING_NEW).waitFor();
+        await page.getByLabel("Name").fill("Created once");
+        await dialog.getByRole("button", { name: "Create product" }).click();
+        await dialog.waitFor({ state: "detached" });
+        same(keys.length, 2, "requests");
+        same(keys[1], keys[0], "the key of the same form");
+        const { data } = await send("GET", "products?pageSize=100", undefined, token);
+        same(data.filter(({ name }) => /^Created (once|twice)$/.test(name)).length, 1, "products");
+      },
+    },
+    {
+      name: "a form that is sent again is the same request, though the page has read the resource again",
+      run: async (page) => {
+        page.mayLose = true;
+        const { data } = await send("POST", "products", { name: "Bench", price: { amountMinor: "9900", currencyCode: "EUR" } }, token);
+        const keys = await intercept(page, "**/api/v1/products/*", "PATCH", loseFirst);
+        await go(page, `/s/ProductService/${data.id}`);
+        await page.getByRole("button", { name: "Edit" }).click();
+        await page.getByLabel("Name").fill("Bench, oak");
+        const dialog = page.getByRole("dialog");
+        await dialog.getByRole("button", { name: "Edit" }).click();
+        await dialog.getByText(NO_ANSWER).waitFor();
+        // As if the user came back to the window after a while.
+        await page.evaluate(() => {
+          const now = Date.now;
+          Date.now = () => now() + 60_000;
+          window.dispatchEvent(new Event("visibilitychange"));
+        });
+        await page.locator("h1").getByText("Bench, oak").waitFor({ state: "attached" });
+        await dialog.getByRole("button", { name: "Edit" }).click();
+        await dialog.waitFor({ state: "detached" });
+        same(keys.length, 2, "requests");
+        same(keys[1], keys[0], "the key of the same form");
+      },
+    },
+    {
+      name: "what takes no key says that it may take effect twice",
+      run: async (page) => {
+        page.mayLose = true;
+        await intercept(page, "**/api/v1/service-keys", "POST", (route) => route.abort());
+        await go(page, "/service-keys");
+        await page.getByRole("button", { name: "Create service key" }).click();
+        await page.getByLabel("Name").fill("Not created");
+        await page.getByLabel("Scopes").fill("support.tickets.read");
+        await page.getByRole("dialog").getByRole("button", { name: "Create service key" }).click();
+        await page.getByRole("dialog").getByText("It may have taken effect. Sent again, it may do so twice").waitFor();
+        await sound(page, "a form that may take effect twice");
+      },
+    },
+    {
+      name: "a file that is chosen again after a lost answer is stored once",
+      run: async (page) => {
+        page.mayLose = true;
+        const { id } = await create("With a file");
+        const dir = mkdtempSync(join(tmpdir(), "mainstay-console-"));
+        try {
+          const path = join(dir, "bill.txt");
+          writeFileSync(path, "Twelve euros.");
+          const keys = await intercept(page, "**/api/v1/files?*", "POST", (route, before) => (before === 0 ? route.abort() : route.continue()));
+          await go(page, `/tickets/${id}`);
+          const input = page.locator("input[type=file]").nth(1);
+          await input.setInputFiles(path);
+          await page.getByText(NO_ANSWER).waitFor();
+          await input.setInputFiles(path);
+          await page.locator(".attach").getByText("bill.txt").waitFor();
+          same(keys.length, 2, "requests");
+          same(keys[1], keys[0], "the key of the same file");
+        } finally {
+          rmSync(dir, { recursive: true });
+        }
       },
     },
   ];

@@ -6,6 +6,7 @@ import { Button, FileTrigger } from "react-aria-components";
 
 import { api, read } from "../api/client";
 import { download, upload, type StoredFile } from "../api/files";
+import { IdempotencyKeys } from "../api/idempotency";
 import { useText } from "../text";
 import { useSize } from "./format";
 import { Problem } from "./problem";
@@ -56,6 +57,7 @@ export function UploadButton({ accountId, accept, purpose = "FILE_PURPOSE_ATTACH
   const t = useText();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
+  const [keys] = useState(() => new IdempotencyKeys());
   const send = async (list: FileList | null) => {
     const chosen = [...(list ?? [])];
     if (chosen.length === 0) return;
@@ -63,7 +65,11 @@ export function UploadButton({ accountId, accept, purpose = "FILE_PURPOSE_ATTACH
     setError(undefined);
     const done: StoredFile[] = [];
     try {
-      for (const file of chosen) done.push(await upload(file, purpose, accountId));
+      for (const file of chosen) {
+        // What a file that is chosen again is known by: it may be stored already, though the answer was lost.
+        const { name, size, type, lastModified } = file;
+        done.push(await keys.send({ name, size, type, lastModified, purpose, accountId }, (key) => upload(key, file, purpose, accountId)));
+      }
     } catch (failure) {
       setError(failure);
     }
