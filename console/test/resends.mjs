@@ -205,6 +205,65 @@ export function resends({ token, me, payment }) {
       },
     },
     {
+      name: "a change of a ticket whose answer was lost is no conflict with itself",
+      run: async (page) => {
+        page.mayLose = true;
+        const { id } = await create("Resolved once");
+        const keys = await intercept(page, "**/tickets/*/resolve", "POST", loseFirst);
+        await go(page, `/tickets/${id}`);
+        await page.getByRole("button", { name: "Resolve" }).click();
+        await page.getByText(NO_ANSWER).waitFor();
+        await page.getByRole("button", { name: "Try again" }).click();
+        await page.getByText(NO_ANSWER).waitFor({ state: "detached" });
+        await page.getByRole("button", { name: "Reopen" }).waitFor();
+        same(await page.getByRole("alert").count(), 0, "errors that are left");
+        same(keys.length, 2, "requests");
+        same(keys[1], keys[0], "the key of the same change");
+      },
+    },
+    {
+      name: "a ticket whose deletion got no answer is deleted, and not missing",
+      run: async (page) => {
+        page.mayLose = true;
+        const { id } = await create("Deleted once");
+        await intercept(page, "**/api/v1/tickets/*", "DELETE", loseFirst);
+        await go(page, `/tickets/${id}`);
+        await page.getByRole("button", { name: "Delete", exact: true }).click();
+        const dialog = page.getByRole("dialog");
+        await dialog.getByRole("textbox").fill("Deleted once");
+        await dialog.getByRole("button", { name: "Delete" }).click();
+        await dialog.getByText(NO_ANSWER).waitFor();
+        await dialog.getByRole("button", { name: "Delete" }).click();
+        await page.getByText("Deleted: Deleted once").waitFor();
+      },
+    },
+    ...[true, false].map((isRead) => ({
+      name: `a post whose answer was lost is saved once, and edited further${isRead ? "" : ", though it can't be read"}`,
+      run: async (page) => {
+        page.mayLose = true;
+        const { data } = await send("POST", "posts", { title: "Saved once", body: "Before." }, token);
+        const path = "**/api/v1/posts/*";
+        const keys = await intercept(page, path, "PATCH", loseFirst);
+        await go(page, `/posts/${data.id}`);
+        await page.getByLabel("Markdown").fill("With *one* change.");
+        if (!isRead) await page.route(path, (route) => (route.request().method() === "GET" && keys.length === 1 ? route.abort() : route.fallback()));
+        const press = () => page.getByRole("button", { name: "Save" }).click();
+        await press();
+        if (!isRead) {
+          await page.getByText(NO_ANSWER).waitFor();
+          await press();
+          await page.getByText("Saved", { exact: true }).waitFor();
+          same(keys[1], keys[0], "the key of the same text");
+        }
+        await page.locator(".prose em").getByText("one").waitFor();
+        await page.getByText(NO_ANSWER).waitFor({ state: "detached" });
+        await page.getByLabel("Markdown").fill("With *another* change.");
+        await press();
+        await page.locator(".prose em").getByText("another").waitFor();
+        same(await page.getByRole("alert").count(), 0, "errors");
+      },
+    })),
+    {
       name: "a file that is chosen again after a lost answer is stored once",
       run: async (page) => {
         page.mayLose = true;
