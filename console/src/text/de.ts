@@ -334,4 +334,5 @@ export const german = {
   "What you sent before may have taken effect. This is sent as something new.": "Was Sie zuvor gesendet haben, ist vielleicht schon wirksam. Dies wird als etwas Neues gesendet.",
   "It may have taken effect. Sent again, it may do so twice: look before you send it.": "Es ist vielleicht schon wirksam. Noch einmal gesendet, wirkt es womöglich doppelt: Sehen Sie erst nach.",
   "Show more": "Mehr anzeigen",
+  "Until this can be read, some pages and actions are missing.": "Bis das gelesen werden kann, fehlen einige Seiten und Aktionen.",
 } as const;

@@ -22,7 +22,7 @@ export function Attachments({ parentId, version, ids, onRemove }: { parentId: st
     placeholderData: keepPreviousData,
   });
   if (ids.length === 0) return null;
-  if (error) return <Problem error={error} onRetry={() => void refetch()} />;
+  if (error && !data) return <Problem error={error} onRetry={() => void refetch()} />;
   const files = ids.map((id) => data?.find((one) => one.id === id));
   return (
     <ul className="files" aria-busy={!data}>

@@ -9,6 +9,7 @@ import { DebouncedInput } from "../../resource/filters";
 import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText, type Text } from "../../text";
 import { short } from "../../ui/format";
+import { Problem } from "../../ui/problem";
 import { PRIORITIES, STATUSES } from "./api";
 import { useAgents } from "./people";
 
@@ -56,7 +57,7 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
   const { data: agents = [] } = useAgents();
   const nameOf = (id: string) => agents.find((agent) => agent.id === id)?.name ?? short(id);
   const of = (known: readonly string[] = [], chosen?: string): [string, string][] => [...new Set([...known, ...(chosen ? [chosen] : [])])].map((one) => [one, one]);
-  return (
+  const form = (
     <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>
       <div className="grow">
         <label htmlFor={`${id}-query`}>{t("Search")}</label>
@@ -71,6 +72,8 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
       <Choice label={t("Order")} value={search.order} onChange={(order) => onChange({ order })} options={ORDERS.map(([one, text]) => [one, t(text)])} any={search.query ? t("Best match first") : t("Default")} />
     </form>
   );
+  // Without the labels, the filters by queue and tag have nothing to choose from.
+  return <>{form}{labels.error && !labels.data && <Problem error={labels.error} onRetry={() => void labels.refetch()} />}</>;
 }
 
 type ChoiceProps = { label: string; value: string | undefined; options: [string, string][]; onChange: (value: string | undefined) => void; any?: string };
