@@ -54,5 +54,48 @@ export function paging({ me, tickets, order, payment, endpoint, delivery, operat
         await page.waitForFunction(() => [...document.querySelectorAll(".filters select")].some((select) => select.selectedOptions[0]?.textContent === "Grace"));
       },
     },
+    {
+      name: "a list that the server cuts says so",
+      run: async (page) => {
+        const job = (id) => ({ id: String(id), kind: "fleet.recharge", failure: "The station is on fire.", attempts: 25, deadTime: "2026-11-21T06:01:15Z" });
+        await page.route("**/api/v1/dead-jobs", (route) => route.fulfill({ json: { data: Array.from({ length: 100 }, (_, index) => job(index + 1)) } }));
+        await go(page, "/queue");
+        await page.getByText("Only the latest 100 are listed.").waitFor();
+        await sound(page, "a hundred dead jobs");
+      },
+    },
+    {
+      name: "numbers that are not counted to their end, and agents that are left out, say so",
+      run: async (page) => {
+        await page.route("**/api/v1/tickets?*priorities=*", (route) => route.fulfill({ json: { data: [], meta: { pageSize: 1, total: "10000", totalPages: 10_000, totalIsLowerBound: true } } }));
+        await page.route("**/dashboard/tickets?*", async (route) => {
+          const { data } = await (await route.fetch()).json();
+          const agents = Array.from({ length: 9 }, (_, index) => ({ agentId: crypto.randomUUID(), name: `Agent ${index + 1}`, inProgressCount: String(20 - index), resolvedCount: "0" }));
+          await route.fulfill({ json: { data: { ...data, agents } } });
+        });
+        await go(page, "/");
+        await page.locator(".bars").getByText("10,000+").first().waitFor();
+        await page.getByText("The 8 with the most tickets.").waitFor();
+        same(await page.locator(".bars").getByText("Agent 9").count(), 0, "agents that are left out");
+      },
+    },
+    {
+      name: "a log that is followed says which lines it leaves out, until it is read again",
+      run: async (page) => {
+        page.mayLose = true;
+        const line = (number) => ({ id: crypto.randomUUID(), level: "SYSTEM_LOG_LEVEL_INFO", message: `Written ${number}`, line: "{}", logTime: "2026-11-21T06:01:15Z" });
+        const body = Array.from({ length: 501 }, (_, index) => `id: ${index + 1}\ndata: ${JSON.stringify({ data: line(index + 1) })}\n\n`).join("");
+        let streams = 0;
+        await page.route("**/dashboard/system-logs/watch*", (route) => (streams++ === 0 ? route.fulfill({ contentType: "text/event-stream", body }) : route.abort()));
+        await go(page, "/logs?method=PostService.GetPostBySlug");
+        await page.getByRole("button", { name: "Follow" }).click();
+        const notice = page.getByText("Of the new lines, only the latest 500 are shown.");
+        await notice.waitFor();
+        same(await page.getByText("Written 1", { exact: true }).count(), 0, "lines that are left out");
+        await page.getByText("Written 501", { exact: true }).waitFor();
+        await page.getByRole("button", { name: "Refresh" }).click();
+        await notice.waitFor({ state: "detached" });
+      },
+    },
   ];
 }
