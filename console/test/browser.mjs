@@ -56,6 +56,14 @@ export async function signIn(page, email = MAINSTAY_EMAIL, password = MAINSTAY_P
   await page.waitForSelector(".shell h1");
 }
 
+/** Answers the requests for a list with two pages of one item each. */
+export function twoPages(first, second) {
+  return (route) => {
+    const isSecond = new URL(route.request().url()).searchParams.get("pageToken") === "second";
+    return route.fulfill({ json: isSecond ? { data: [second], meta: {} } : { data: [first], meta: { nextPageToken: "second" } } });
+  };
+}
+
 /** Waits until nothing on the page is loading. */
 export async function settled(page) {
   await page.waitForSelector(".shell h1");

@@ -11,7 +11,7 @@ function refusal(status, code, headers = {}) {
   return { status, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify({ error }) };
 }
 
-export function failures({ token, tickets }) {
+export function failures({ token, tickets, payment }) {
   const shown = [
     [403, "PERMISSION_DENIED", "You may not do this"],
     [429, "RATE_LIMIT_EXCEEDED", "Too many requests"],
@@ -46,6 +46,71 @@ export function failures({ token, tickets }) {
         busy = false;
         await page.getByRole("button", { name: "Try again" }).click();
         await page.getByRole("heading", { name: "Not found" }).waitFor();
+      },
+    },
+    {
+      name: "refunds that can't be read are not none",
+      options: { refused: [503] },
+      run: async (page) => {
+        let busy = true;
+        await page.route("**/payments/*/refunds?*", (route) => (busy ? route.fulfill(refusal(503, "OVERLOADED")) : route.continue()));
+        await go(page, `/payments/${payment.id}`);
+        await page.getByRole("heading", { name: "Payment of" }).waitFor();
+        await page.getByText("The server is busy").waitFor();
+        await sound(page, "a payment without its refunds");
+        busy = false;
+        await page.getByRole("button", { name: "Try again" }).click();
+        await page.getByText("The server is busy").waitFor({ state: "detached" });
+      },
+    },
+    {
+      name: "a list that was empty and can't be read again is not called empty",
+      options: { refused: [503] },
+      run: async (page) => {
+        let busy = false;
+        await page.route("**/api/v1/dead-jobs", (route) => route.fulfill(busy ? refusal(503, "OVERLOADED") : { json: { data: [] } }));
+        await go(page, "/queue");
+        await page.getByText("No job was given up.").waitFor();
+        busy = true;
+        await page.getByText("The server is busy").waitFor();
+        same(await page.getByText("No job was given up.").count(), 0, "lists that are called empty");
+        busy = false;
+        await page.getByText("No job was given up.").waitFor();
+      },
+    },
+    {
+      name: "what there is to choose from is missing with a reason",
+      options: { refused: [503] },
+      run: async (page) => {
+        let busy = true;
+        const answer = (route) => (busy ? route.fulfill(refusal(503, "OVERLOADED")) : route.continue());
+        await page.route("**/api/v1/users?roles=*", answer);
+        await page.route("**/api/v1/tickets/labels", answer);
+        for (const path of [`/tickets/${tickets[1].id}`, "/tickets"]) {
+          busy = true;
+          await go(page, path);
+          await page.getByText("The server is busy").waitFor();
+          await sound(page, `${path} without its choices`);
+          busy = false;
+          await page.getByRole("button", { name: "Try again" }).click();
+          await page.getByText("The server is busy").waitFor({ state: "detached" });
+        }
+      },
+    },
+    {
+      name: "without the contract, the console says that pages and actions are missing",
+      options: { refused: [503] },
+      run: async (page) => {
+        let busy = true;
+        await page.route("**/openapi.json", (route) => (busy ? route.fulfill(refusal(503, "OVERLOADED")) : route.continue()));
+        await go(page, "/orders");
+        await page.getByText("Until this can be read, some pages and actions are missing.").waitFor();
+        await sound(page, "a page without the contract");
+        busy = false;
+        await page.getByRole("button", { name: "Try again" }).click();
+        await page.getByRole("button", { name: "Create order" }).waitFor();
+        await page.getByRole("navigation", { name: "Navigation" }).getByRole("link", { name: "Products" }).waitFor();
+        same(await page.getByRole("alert").count(), 0, "errors that are left");
       },
     },
     {

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 
-import { go, same, settled, sound } from "./browser.mjs";
+import { go, same, settled, sound, twoPages } from "./browser.mjs";
 import { send } from "./fixture.mjs";
 
 export function ticketActions({ token, me, payment }) {
@@ -39,12 +39,8 @@ export function ticketActions({ token, me, payment }) {
         const { id } = await create("Much to say");
         const comment = (body) => ({ id: crypto.randomUUID(), ticketId: id, authorRole: "ROLE_CUSTOMER", body, createTime: "2026-11-21T06:01:15Z", attachmentIds: [] });
         const activity = (kind) => ({ id: crypto.randomUUID(), ticketId: id, actorRole: "ROLE_AGENT", kind, createTime: "2026-11-21T06:01:15Z" });
-        const pages = (first, second) => (route) => {
-          const isSecond = new URL(route.request().url()).searchParams.get("pageToken") === "second";
-          return route.fulfill({ json: isSecond ? { data: [second], meta: {} } : { data: [first], meta: { nextPageToken: "second" } } });
-        };
-        await page.route("**/comments?*", pages(comment("On the first page."), comment("On the second page.")));
-        await page.route("**/activities?*", pages(activity("ACTIVITY_KIND_CREATED"), activity("ACTIVITY_KIND_RESOLVED")));
+        await page.route("**/comments?*", twoPages(comment("On the first page."), comment("On the second page.")));
+        await page.route("**/activities?*", twoPages(activity("ACTIVITY_KIND_CREATED"), activity("ACTIVITY_KIND_RESOLVED")));
         await go(page, `/tickets/${id}`);
         for (const text of ["On the first page.", "On the second page."]) await page.locator(".thread").getByText(text).waitFor();
         for (const text of ["Created", "Resolved"]) await page.locator(".timeline").getByText(text).waitFor();

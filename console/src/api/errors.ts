@@ -44,3 +44,8 @@ export function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   return new ApiError(-1, "CONSOLE_FAILED", error instanceof Error ? error.message : String(error));
 }
+
+/** Whether a request may have taken effect although it failed: no answer, and most errors of a server, do not tell. */
+export function mayHaveTakenEffect({ status, code }: ApiError): boolean {
+  return status < 400 || status >= 500 || code === "IDEMPOTENCY_IN_PROGRESS";
+}

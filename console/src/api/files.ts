@@ -1,7 +1,7 @@
 /** The content of files: to the server, and from it. */
 
 import type { Schemas } from "./client";
-import { newKey, send } from "./client";
+import { send } from "./client";
 import { ApiError } from "./errors";
 import { accessToken, refresh } from "./session";
 
@@ -10,10 +10,11 @@ export type StoredFile = Schemas["File"];
 /** What the server takes in one call. */
 const MAX_BYTES = 16 * 1024 * 1024;
 
-export async function upload(file: File, purpose: StoredFile["purpose"], accountId?: string): Promise<StoredFile> {
+/** Uploads a file; again under the same key, it is stored once. */
+export async function upload(key: string, file: File, purpose: StoredFile["purpose"], accountId?: string): Promise<StoredFile> {
   if (file.size > MAX_BYTES) throw new ApiError(413, "PAYLOAD_TOO_LARGE", file.name);
   const query = new URLSearchParams({ name: file.name, purpose, ...(accountId && { accountId }) });
-  const headers = { "content-type": file.type || "application/octet-stream", "idempotency-key": newKey() };
+  const headers = { "content-type": file.type || "application/octet-stream", "idempotency-key": key };
   const response = await send(new Request(`/api/v1/files?${query}`, { method: "POST", headers, body: file }));
   return ((await response.json()) as { data: StoredFile }).data;
 }

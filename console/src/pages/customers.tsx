@@ -5,12 +5,13 @@ import { Link, useParams } from "@tanstack/react-router";
 import { api, read, type Schemas } from "../api/client";
 import { useName, useText } from "../text";
 import { Age, Badge, Time } from "../ui/format";
-import { Card, PageFrame } from "../ui/page";
-import { Table, type Column } from "../ui/table";
+import { PageFrame } from "../ui/page";
+import type { Column } from "../ui/table";
 import { ListPage, pageOf, Related } from "./kit";
+import { RelatedList } from "./related-list";
 import { useOrderColumns, usePaymentColumns, useSubscriptionColumns, without } from "./sales/columns";
 import { NewTicket } from "./tickets/new";
-import { useCustomerName, usePeople } from "./tickets/people";
+import { useCustomerName } from "./tickets/people";
 
 type User = Schemas["User"];
 type Ticket = Schemas["Ticket"];
@@ -35,7 +36,6 @@ export function CustomerPage() {
   const t = useText();
   const { id } = useParams({ strict: false }) as { id: string };
   const query = { accountId: id, pageSize: FEW };
-  const people = usePeople(id);
   const title = useCustomerName(id) ?? t("Customer");
   return (
     <PageFrame title={title} above={<Link to="/customers">{t("Customers")}</Link>} actions={<NewTicket accountId={id} />}>
@@ -50,10 +50,10 @@ export function CustomerPage() {
         actions={<Link to="/payments" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />
       <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} columns={without(useSubscriptionColumns(), "customer")}
+        actions={<Link to="/subscriptions" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />
-      <Card title={t("People")}>
-        <Table label={t("People")} columns={usePeopleColumns()} query={people} rowKey={(user) => user.id} />
-      </Card>
+      <RelatedList title={t("People")} name={["users", "account", id]} columns={usePeopleColumns()}
+        fetch={(pageToken, signal) => read(api.GET("/api/v1/users", { params: { query: { accountId: id, pageSize: 50, pageToken } }, signal }))} />
     </PageFrame>
   );
 }

@@ -99,20 +99,21 @@ function ByPriority() {
   const name = useName();
   const { data, error, refetch } = useQuery({
     queryKey: ["count", "priorities"],
-    queryFn: async ({ signal }) => new Map(await Promise.all(PRIORITIES.map(async (priority): Promise<[Priority, number]> => {
+    queryFn: async ({ signal }) => new Map(await Promise.all(PRIORITIES.map(async (priority): Promise<[Priority, { value: number; more: boolean }]> => {
       const { meta } = await read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, priorities: [priority], pageSize: 1 } }, signal }));
-      return [priority, Number(meta.total ?? 0)];
+      return [priority, { value: Number(meta.total ?? 0), more: meta.totalIsLowerBound ?? false }];
     }))),
     refetchInterval: REFRESH_INTERVAL_MS,
   });
   return (
     <Card title={t("Unresolved, by priority")}>
       {error && <Problem error={error} onRetry={() => void refetch()} />}
-      <Bars rows={[...PRIORITIES].reverse().map((priority) => ({
+      {(data || !error) && <Bars rows={[...PRIORITIES].reverse().map((priority) => ({
         name: name(priority),
         label: <Link to="/tickets" search={{ status: "unresolved", priority } as never}>{name(priority)}</Link>,
-        value: data?.get(priority),
-      }))} />
+        value: data?.get(priority)?.value,
+        more: data?.get(priority)?.more ?? false,
+      }))} />}
     </Card>
   );
 }

@@ -77,9 +77,9 @@ export function FilterBar({ children }: { children: ReactNode }) {
   return <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>{children}</form>;
 }
 
-type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions?: ReactNode; refetchMs?: number | false; empty?: string };
+type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions: ReactNode; refetchMs?: number | false; empty?: string };
 
-/** A short list of what belongs to the resource whose page this is. */
+/** The first of what belongs to the resource whose page this is, with a way to all of it among the actions. */
 export function Related<T extends { id: string }>({ title, name, columns, fetch, actions, refetchMs = false, empty }: RelatedProps<T>) {
   const query = useQuery({ queryKey: name, queryFn: ({ signal }) => fetch(signal), refetchInterval: refetchMs });
   return (

@@ -10,7 +10,8 @@ import { Card, PageFrame, Skeleton } from "../ui/page";
 import { ProblemPage } from "../ui/problem";
 import type { Column } from "../ui/table";
 import { Fields } from "../ui/value";
-import { Action, ListPage, pageOf, Related } from "./kit";
+import { Action, ListPage, pageOf } from "./kit";
+import { RelatedList } from "./related-list";
 
 type Operation = Schemas["Operation"];
 type RowError = Schemas["OperationError"] & { id: string };
@@ -65,9 +66,9 @@ export function OperationPage() {
     { name: "code", label: name("code"), wide: true, cell: (row) => <code>{row.code}</code> },
     { name: "message", label: name("message"), cell: (row) => row.message },
   ];
-  const errors = async (signal: AbortSignal) => {
-    const page = await read(api.GET("/api/v1/operations/{operationId}/errors", { params: { path, query: { pageSize: 100 } }, signal }));
-    return { ...page, data: page.data.map((row, index) => ({ ...row, id: String(index) })) };
+  const errors = async (pageToken: string, signal: AbortSignal) => {
+    const page = await read(api.GET("/api/v1/operations/{operationId}/errors", { params: { path, query: { pageSize: 100, pageToken } }, signal }));
+    return { ...page, data: page.data.map((row) => ({ ...row, id: row.line })) };
   };
   return (
     <PageFrame title={name(data.kind)} above={above} actions={!isOver(data) && <Action id="OperationService_CancelOperation" values={path} version={data.version} name={name(data.kind)} />}>
@@ -76,7 +77,7 @@ export function OperationPage() {
         {data.failure && <p className="warning">{data.failure.message} <code>{data.failure.code}</code></p>}
         <Fields value={data.progress} />
       </Card>
-      {data.progress.rowsFailed !== "0" && <Related title={t("Refused rows")} name={["operation-errors", id, data.version]} columns={columns} fetch={errors} />}
+      {data.progress.rowsFailed !== "0" && <RelatedList title={t("Refused rows")} name={["operation-errors", id, isOver(data)]} columns={columns} fetch={errors} refetchMs={!isOver(data) && POLL_MS} />}
       <Card title={t("Details")}><Fields value={data} without={["progress", "failure"]} /></Card>
     </PageFrame>
   );

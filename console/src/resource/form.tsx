@@ -3,10 +3,11 @@
 import { useEffect, useRef, useState, type ReactNode } from "react";
 
 import { asApiError } from "../api/errors";
-import { newKey } from "../api/client";
 import type { Contract, Schema } from "../api/contract";
+import { IdempotencyKeys } from "../api/idempotency";
 import { useText } from "../text";
 import { Problem } from "../ui/problem";
+import { SentBefore } from "../ui/sent-before";
 import { Group, type Values } from "./fields";
 
 type FormProps = {
@@ -15,25 +16,25 @@ type FormProps = {
   initial?: Values;
   submit: string;
   danger?: boolean;
-  /** Sends it. A repeated attempt with the same values has the same key. */
+  /** Sends it. The key belongs to the values: those whose outcome is unknown are sent again under the same one. */
   onSubmit: (values: Values, key: string) => Promise<unknown>;
+  /** Whether what is sent again with the same values takes effect once. */
+  isRepeatable?: boolean;
   onCancel: () => void;
   children?: ReactNode;
 };
 
-export function SchemaForm({ contract, schema, initial = {}, submit, danger = false, onSubmit, onCancel, children }: FormProps) {
+export function SchemaForm({ contract, schema, initial = {}, submit, danger = false, onSubmit, isRepeatable = true, onCancel, children }: FormProps) {
   const t = useText();
   const [values, setValues] = useState<Values>(initial);
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
-  const last = useRef({ body: "", key: "" });
+  const [keys] = useState(() => new IdempotencyKeys());
   const send = async () => {
-    const body = JSON.stringify(values);
-    if (last.current.body !== body) last.current = { body, key: newKey() };
     setBusy(true);
     setError(undefined);
     try {
-      await onSubmit(values, last.current.key);
+      await keys.send(values, (key) => onSubmit(values, key));
     } catch (failure) {
       setError(failure);
       setBusy(false);
@@ -48,6 +49,7 @@ export function SchemaForm({ contract, schema, initial = {}, submit, danger = fa
       {children}
       {schema && <Group contract={contract} schema={schema} values={values} problems={problems} path="" onChange={setValues} />}
       {error !== undefined && <Problem error={error} />}
+      <SentBefore keys={keys} request={values} isRepeatable={isRepeatable} />
       <footer>
         <button type="button" onClick={onCancel}>{t("Cancel")}</button>
         <button type="submit" className={danger ? "danger" : "primary"} disabled={busy}>{submit}</button>

@@ -9,7 +9,7 @@ import { NotFound } from "../shell/fallbacks";
 import { useUser } from "../shell/user";
 import { useName, useText } from "../text";
 import { Card, PageFrame, Skeleton } from "../ui/page";
-import { Problem, ProblemPage } from "../ui/problem";
+import { ProblemPage } from "../ui/problem";
 import { Fields } from "../ui/value";
 import { resourceOf, roleName, pathOf, titleOf, versionOf, type Item } from "./model";
 import { OperationButton } from "./operation-button";
@@ -17,12 +17,12 @@ import type { Values } from "./fields";
 
 export function ResourceItemPage() {
   const { service: name, id } = useParams({ strict: false }) as { service: string; id: string };
-  const { data: contract, error, refetch } = useContract();
+  const { data: contract, error } = useContract();
   const user = useUser();
-  if (error) return <Problem error={error} onRetry={() => void refetch()} />;
   const service = contract?.services.find((one) => one.name === name);
   const item = service && resourceOf(service, roleName(user.role)).item;
-  if (!contract) return <Skeleton />;
+  // The shell says why the contract can't be read.
+  if (!contract) return error ? null : <Skeleton />;
   if (!service || !item) return <NotFound />;
   return <ResourceItem key={id} contract={contract} service={service} item={item} id={id} />;
 }

@@ -10,7 +10,6 @@ import { useUser } from "../shell/user";
 import { useName, useText } from "../text";
 import { short } from "../ui/format";
 import { PageFrame, Skeleton } from "../ui/page";
-import { Problem } from "../ui/problem";
 import { Pager, Table, type Column, type Page } from "../ui/table";
 import { Value } from "../ui/value";
 import { Filters } from "./filters";
@@ -24,11 +23,11 @@ const HIDDEN_FIELDS = new Set(["id", "version", "body", "html", "payload", "upda
 
 export function ResourceListPage() {
   const { service: name } = useParams({ strict: false }) as { service: string };
-  const { data: contract, error, refetch } = useContract();
+  const { data: contract, error } = useContract();
   const user = useUser();
-  if (error) return <Problem error={error} onRetry={() => void refetch()} />;
   const service = contract?.services.find((one) => one.name === name);
-  if (!contract) return <Skeleton />;
+  // The shell says why the contract can't be read.
+  if (!contract) return error ? null : <Skeleton />;
   if (!service) return <NotFound />;
   return <ResourceList key={name} contract={contract} service={service} resource={resourceOf(service, roleName(user.role))} />;
 }

@@ -1,9 +1,10 @@
 /** The dialog of an operation: it asks for what the operation needs, and sends it. */
 
 import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useRef, useState } from "react";
 
 import { call, ifMatch, type Query } from "../api/client";
+import type { Operation } from "../api/contract";
 import { useText } from "../text";
 import { Sheet } from "../ui/dialog";
 import { toast } from "../ui/toast";
@@ -13,17 +14,28 @@ import { SchemaForm } from "./form";
 import { pathOf } from "./model";
 import type { OperationProps } from "./operation";
 
-export default function OperationSheet({ contract, operation, values, initial, version, name, label, onDone, onClose }: OperationProps & { label: string; onClose: () => void }) {
+export default function OperationSheet({ contract, operation, values, initial: latest = {}, version, name, label, onDone, onClose }: OperationProps & { label: string; onClose: () => void }) {
   const t = useText();
   const client = useQueryClient();
   const [secret, setSecret] = useState<Record<string, unknown>>();
+  // What the form began with. The page may read the resource again meanwhile, and equal values are to be an equal request.
+  const [initial] = useState(latest);
+  const hasFailed = useRef(false);
+  /** Leaves a page behind that shows what took effect, although its request failed. */
+  const close = () => {
+    if (hasFailed.current) void client.invalidateQueries();
+    onClose();
+  };
   const send = async (form: Values, key: string) => {
     const path = pathOf(operation, values as Record<string, string>) ?? operation.path;
-    const changed = operation.method === "patch" ? changes(form, initial ?? {}) : form;
+    const changed = operation.method === "patch" ? changes(form, initial) : form;
     const query: Query = operation.method === "patch" ? { updateMask: Object.keys(changed).join(",") } : {};
     const headers = { ...(operation.takesKey && { "Idempotency-Key": key }), ...(operation.conditional && ifMatch(version)) };
     const body = operation.body ? changed : undefined;
-    const answer = await call({ method: operation.method, path, query, body, headers });
+    const answer = await call({ method: operation.method, path, query, body, headers }).catch((failure: unknown) => {
+      hasFailed.current = true;
+      throw failure;
+    });
     void client.invalidateQueries();
     toast(t("Done: {what}", { what: label }));
     const once = secrets(answer);
@@ -45,13 +57,18 @@ export default function OperationSheet({ contract, operation, values, initial, v
   }
   const danger = operation.method === "delete";
   return (
-    <Sheet title={label} onClose={onClose}>
-      <SchemaForm contract={contract} schema={operation.body} initial={initial ?? {}} submit={label} danger={danger} onSubmit={send} onCancel={onClose}>
+    <Sheet title={label} onClose={close}>
+      <SchemaForm contract={contract} schema={operation.body} initial={initial} submit={label} danger={danger} onSubmit={send} isRepeatable={isRepeatable(operation)} onCancel={close}>
         {name !== undefined && <p className={danger ? "warning" : undefined}>{danger && t("This can't be undone:")} <b><Value value={name} field="name" /></b></p>}
         <p className="help">{operation.summary}.</p>
       </SchemaForm>
     </Sheet>
   );
+}
+
+/** Whether a request that is sent again takes effect once: under a key, or because it says what is to be in the end. */
+function isRepeatable({ takesKey, method }: Operation): boolean {
+  return takesKey || method !== "post";
 }
 
 function changes(form: Values, initial: Values): Values {

@@ -3,8 +3,9 @@
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useRef, useState, type ReactNode } from "react";
 
+import { useContract } from "../api/contract";
 import { useText } from "../text";
-import { RequestLink } from "../ui/problem";
+import { Problem, RequestLink } from "../ui/problem";
 import { Toasts } from "../ui/toast";
 import { Account } from "./account";
 import { usePlaces } from "./places";
@@ -49,7 +50,7 @@ export function Shell() {
       <Navigation open={menu} />
       <main id="main" ref={main} tabIndex={-1}>
         <Offline />
-        <WithLogs><Outlet /></WithLogs>
+        <WithLogs><WithoutContract /><Outlet /></WithLogs>
       </main>
       {searching && <Suspense><Palette onClose={() => setSearching(false)} /></Suspense>}
       <Toasts />
@@ -82,6 +83,14 @@ function WithLogs({ children }: { children: ReactNode }) {
   const user = useUser();
   const link = (requestId: string) => <Link to="/logs" search={{ requestId } as never}>{t("Log lines")}</Link>;
   return <RequestLink value={user.role === "ROLE_ADMIN" ? link : undefined}>{children}</RequestLink>;
+}
+
+/** What needs the contract is left out while it can't be read: this says so. */
+function WithoutContract() {
+  const t = useText();
+  const { data, error, refetch } = useContract();
+  if (!error || data) return null;
+  return <Problem error={error} onRetry={() => void refetch()}><p>{t("Until this can be read, some pages and actions are missing.")}</p></Problem>;
 }
 
 function Offline() {

@@ -331,4 +331,11 @@ export const german = {
   "Run again": "Noch einmal ausführen",
   "Run all {count} again": "Alle {count} noch einmal ausführen",
   "Jobs that run again: {count}": "Aufgaben, die noch einmal laufen: {count}",
+  "What you sent before may have taken effect. This is sent as something new.": "Was Sie zuvor gesendet haben, ist vielleicht schon wirksam. Dies wird als etwas Neues gesendet.",
+  "It may have taken effect. Sent again, it may do so twice: look before you send it.": "Es ist vielleicht schon wirksam. Noch einmal gesendet, wirkt es womöglich doppelt: Sehen Sie erst nach.",
+  "Show more": "Mehr anzeigen",
+  "Until this can be read, some pages and actions are missing.": "Bis das gelesen werden kann, fehlen einige Seiten und Aktionen.",
+  "The {count} with the most tickets.": "Die {count} mit den meisten Tickets.",
+  "Only the latest {count} are listed.": "Nur die letzten {count} sind aufgeführt.",
+  "Of the new lines, only the latest {count} are shown. Refresh to list all of them.": "Von den neuen Zeilen sind nur die letzten {count} zu sehen. Laden Sie neu, um alle aufzulisten.",
 } as const;

@@ -6,6 +6,7 @@ import { Button, FileTrigger } from "react-aria-components";
 
 import { api, read } from "../api/client";
 import { download, upload, type StoredFile } from "../api/files";
+import { IdempotencyKeys } from "../api/idempotency";
 import { useText } from "../text";
 import { useSize } from "./format";
 import { Problem } from "./problem";
@@ -21,7 +22,7 @@ export function Attachments({ parentId, version, ids, onRemove }: { parentId: st
     placeholderData: keepPreviousData,
   });
   if (ids.length === 0) return null;
-  if (error) return <Problem error={error} onRetry={() => void refetch()} />;
+  if (error && !data) return <Problem error={error} onRetry={() => void refetch()} />;
   const files = ids.map((id) => data?.find((one) => one.id === id));
   return (
     <ul className="files" aria-busy={!data}>
@@ -56,6 +57,7 @@ export function UploadButton({ accountId, accept, purpose = "FILE_PURPOSE_ATTACH
   const t = useText();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
+  const [keys] = useState(() => new IdempotencyKeys());
   const send = async (list: FileList | null) => {
     const chosen = [...(list ?? [])];
     if (chosen.length === 0) return;
@@ -63,7 +65,11 @@ export function UploadButton({ accountId, accept, purpose = "FILE_PURPOSE_ATTACH
     setError(undefined);
     const done: StoredFile[] = [];
     try {
-      for (const file of chosen) done.push(await upload(file, purpose, accountId));
+      for (const file of chosen) {
+        // What a file that is chosen again is known by: it may be stored already, though the answer was lost.
+        const { name, size, type, lastModified } = file;
+        done.push(await keys.send({ name, size, type, lastModified, purpose, accountId }, (key) => upload(key, file, purpose, accountId)));
+      }
     } catch (failure) {
       setError(failure);
     }

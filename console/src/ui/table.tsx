@@ -40,7 +40,9 @@ export function Table<T>({ label, columns, query, rowKey, rowProps, empty }: Tab
   const { data, error, isPending } = query;
   if (error && !data) return <Problem error={error} onRetry={() => void query.refetch()} />;
   const rows = data?.data ?? [];
-  if (!isPending && rows.length === 0) return <div className="empty">{empty ?? t("Nothing here yet.")}</div>;
+  const problem = error != null && <Problem error={error} onRetry={() => void query.refetch()} />;
+  // What was empty when it was last read need not be so now.
+  if (!isPending && rows.length === 0) return problem || <div className="empty">{empty ?? t("Nothing here yet.")}</div>;
   return (
     <div className="table" tabIndex={0} role="region" aria-label={label} aria-busy={isPending}>
       <table>
@@ -57,7 +59,7 @@ export function Table<T>({ label, columns, query, rowKey, rowProps, empty }: Tab
           ))}
         </tbody>
       </table>
-      {error != null && <Problem error={error} onRetry={() => void query.refetch()} />}
+      {problem}
     </div>
   );
 }

@@ -55,6 +55,7 @@ export function PersonPage() {
     </>}>
       <Card title={t("Details")}><Fields value={user} /></Card>
       <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} columns={columns}
+        actions={<Link to="/tickets" search={{ assignee: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />
     </PageFrame>
   );

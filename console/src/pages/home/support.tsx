@@ -60,6 +60,7 @@ export function ResponseTimes() {
             label: <Link to="/tickets" search={{ status: "TICKET_STATUS_IN_PROGRESS", assignee: agent.agentId } as never}>{agent.name}</Link>,
             value: Number(agent.inProgressCount),
           }))} />
+          {data.agents.length > AGENTS && <p className="foot">{t("The {count} with the most tickets.", { count: AGENTS })}</p>}
         </>
       )}
     </Card>

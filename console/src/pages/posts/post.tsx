@@ -4,8 +4,10 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useId, useRef, useState } from "react";
 
-import { api, ifMatch, newKey, read, type Schemas } from "../../api/client";
+import { api, ifMatch, read, type Schemas } from "../../api/client";
+import { asApiError, mayHaveTakenEffect } from "../../api/errors";
 import type { StoredFile } from "../../api/files";
+import { IdempotencyKeys } from "../../api/idempotency";
 import { useName, useText } from "../../text";
 import { Badge } from "../../ui/format";
 import { UploadButton } from "../../ui/attachments";
@@ -67,22 +69,31 @@ function Editor({ post }: { post: Post }) {
   const [texts, setTexts] = useState({ title: post.title, summary: post.summary, body: post.body ?? "" });
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
+  const [keys] = useState(() => new IdempotencyKeys());
   const text = useRef<HTMLTextAreaElement>(null);
   const fields = ["title", "summary", "body"] as const;
   const changed = fields.filter((field) => texts[field] !== (post[field] ?? ""));
+  /** If the texts were saved although the answer was lost, what is written next is based on them, and is no conflict. */
+  const takeOver = async (sent: typeof texts) => {
+    const latest = (await read(api.GET("/api/v1/posts/{postId}", { params: { path: { postId: post.id } } }))).data;
+    if (fields.every((field) => (latest[field] ?? "") === sent[field])) client.setQueryData(["post", post.id], latest);
+  };
   const save = async () => {
     setBusy(true);
     setError(undefined);
     try {
-      const header = { ...ifMatch(post.version), "Idempotency-Key": newKey() };
-      const params = { path: { postId: post.id }, query: { updateMask: changed.join(",") }, header };
       const body = Object.fromEntries(changed.map((field) => [field, texts[field]]));
-      const saved = (await read(api.PATCH("/api/v1/posts/{postId}", { params, body }))).data;
+      const saved = (await keys.send({ version: post.version, body }, (key) => {
+        const header = { ...ifMatch(post.version), "Idempotency-Key": key };
+        const params = { path: { postId: post.id }, query: { updateMask: changed.join(",") }, header };
+        return read(api.PATCH("/api/v1/posts/{postId}", { params, body }));
+      })).data;
       client.setQueryData(["post", post.id], saved);
       void client.invalidateQueries({ queryKey: ["posts"] });
       toast(t("Saved"));
     } catch (failure) {
       setError(failure);
+      if (mayHaveTakenEffect(asApiError(failure))) void takeOver(texts).catch(() => undefined);
     }
     setBusy(false);
   };
@@ -94,7 +105,7 @@ function Editor({ post }: { post: Post }) {
   return (
     <form className="editor" onSubmit={(event) => { event.preventDefault(); void save(); }}>
       <Card title={t("Text")} actions={<button type="submit" className="primary" disabled={busy || changed.length === 0}>{t("Save")}</button>}>
-        {error !== undefined && <Problem error={error} />}
+        {error !== undefined && changed.length > 0 && <Problem error={error} />}
         <div className="form">
           <label htmlFor={`${id}-title`}>{name("title")}</label>
           <input id={`${id}-title`} required value={texts.title} onChange={(event) => setTexts({ ...texts, title: event.target.value })} />
@@ -105,7 +116,7 @@ function Editor({ post }: { post: Post }) {
             <UploadButton purpose="FILE_PURPOSE_IMAGE" accept={IMAGES} multiple={false} label={t("Insert image")} onUploaded={insert} />
           </div>
           <textarea id={`${id}-body`} ref={text} className="markdown" rows={18} required value={texts.body} onChange={(event) => setTexts({ ...texts, body: event.target.value })}
-            onKeyDown={(event) => { if (event.key === "s" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); if (changed.length > 0) void save(); } }} />
+            onKeyDown={(event) => { if (event.key === "s" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); if (changed.length > 0 && !busy) void save(); } }} />
         </div>
       </Card>
       <Card title={t("Preview")}>

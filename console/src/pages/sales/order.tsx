@@ -9,7 +9,8 @@ import { Badge, Money } from "../../ui/format";
 import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
 import { Fields } from "../../ui/value";
-import { Action, Related } from "../kit";
+import { Action } from "../kit";
+import { RelatedList } from "../related-list";
 import { usePaymentColumns, without } from "./columns";
 
 export function OrderPage() {
@@ -33,8 +34,8 @@ export function OrderPage() {
       <div className="columns">
         <div>
           <Items order={order} />
-          <Related title={t("Payments")} name={["payments", "order", id]} columns={payments}
-            fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query: { orderId: id } }, signal }))} />
+          <RelatedList title={t("Payments")} name={["payments", "order", id]} columns={payments}
+            fetch={(pageToken, signal) => read(api.GET("/api/v1/payments", { params: { query: { orderId: id, pageSize: 50, pageToken } }, signal }))} />
         </div>
         <Card title={t("Details")}><Fields value={order} without={["items"]} /></Card>
       </div>

@@ -1,10 +1,10 @@
 /** One payment: what happened to it, and the way back of its money. */
 
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, type UseQueryResult } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { useState } from "react";
 
-import { api, read } from "../../api/client";
+import { api, read, readAll } from "../../api/client";
 import { useUser } from "../../shell/user";
 import { useText } from "../../text";
 import { Badge, short, Time, useMoney } from "../../ui/format";
@@ -28,18 +28,20 @@ export function PaymentPage() {
   });
   const refunds = useQuery({
     queryKey: ["refunds", id],
-    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/payments/{paymentId}/refunds", { params: { path, query: { pageSize: 100 } }, signal }))).data,
+    queryFn: ({ signal }) => readAll((pageToken) => {
+      const params = { path, query: { pageSize: 100, pageToken } };
+      return read(api.GET("/api/v1/payments/{paymentId}/refunds", { params, signal }));
+    }),
     refetchInterval: ({ state }) => (state.data?.some((refund) => refund.status === "REFUND_STATUS_PENDING") ? PENDING_MS : false),
   });
   const above = <Link to="/payments">{t("Payments")}</Link>;
-  const error = payment.error ?? refunds.error;
   const reload = () => void Promise.all([payment.refetch(), refunds.refetch()]);
-  if (error && !payment.data) return <PageFrame title={t("Payment")} above={above}><Problem error={error} onRetry={reload} /></PageFrame>;
+  if (payment.error && !payment.data) return <PageFrame title={t("Payment")} above={above}><Problem error={payment.error} onRetry={reload} /></PageFrame>;
   if (!payment.data) return <PageFrame title="…" above={above}><Skeleton /></PageFrame>;
-  return <PaymentView payment={payment.data} refunds={refunds.data ?? []} onRefunded={reload} />;
+  return <PaymentView payment={payment.data} refunds={refunds} onRefunded={reload} />;
 }
 
-function PaymentView({ payment, refunds, onRefunded }: { payment: Payment; refunds: readonly Refund[]; onRefunded: () => void }) {
+function PaymentView({ payment, refunds, onRefunded }: { payment: Payment; refunds: UseQueryResult<Refund[]>; onRefunded: () => void }) {
   const t = useText();
   const user = useUser();
   const money = useMoney();
@@ -53,7 +55,11 @@ function PaymentView({ payment, refunds, onRefunded }: { payment: Payment; refun
       actions={refundable && <button type="button" className="primary" onClick={() => setRefunding(true)}>{t("Refund …")}</button>}
     >
       <div className="columns">
-        <Card title={t("History")}><Timeline payment={payment} refunds={refunds} /></Card>
+        <Card title={t("History")}>
+          {refunds.error && <Problem error={refunds.error} onRetry={() => void refunds.refetch()} />}
+          <Timeline payment={payment} refunds={refunds.data ?? []} />
+          {!refunds.data && !refunds.error && <Skeleton lines={1} />}
+        </Card>
         <Card title={t("Details")}><Fields value={payment} /></Card>
       </div>
       {refunding && <RefundSheet payment={payment} remaining={String(remaining)} onClose={() => setRefunding(false)} onDone={onRefunded} />}

@@ -1,12 +1,14 @@
-/** The form of a refund. However often it is sent, money goes back once: its key stays the same until the amount changes. */
+/** The form of a refund. However often the same amount is sent, money goes back once. */
 
-import { useRef, useState, type FormEvent } from "react";
+import { useState, type FormEvent } from "react";
 
-import { api, newKey, read } from "../../api/client";
+import { api, read } from "../../api/client";
+import { IdempotencyKeys } from "../../api/idempotency";
 import { useText } from "../../text";
 import { Sheet } from "../../ui/dialog";
 import { useMoney } from "../../ui/format";
 import { Problem } from "../../ui/problem";
+import { SentBefore } from "../../ui/sent-before";
 import { toast } from "../../ui/toast";
 import type { Payment } from "./columns";
 import { major, minor } from "../../ui/amount";
@@ -20,19 +22,22 @@ export function RefundSheet({ payment, remaining, onClose, onDone }: RefundProps
   const [text, setText] = useState(major(remaining, currencyCode));
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
-  const sent = useRef({ amountMinor: "", key: "" });
+  const [keys] = useState(() => new IdempotencyKeys());
   const amountMinor = minor(text, currencyCode);
+  const request = { amountMinor, currencyCode };
   const valid = amountMinor !== undefined && BigInt(amountMinor) > 0n && BigInt(amountMinor) <= BigInt(remaining);
   const send = async (event: FormEvent) => {
     event.preventDefault();
     if (!valid) return;
-    if (sent.current.amountMinor !== amountMinor) sent.current = { amountMinor, key: newKey() };
+    const amount = { amountMinor, currencyCode };
     setBusy(true);
     setError(undefined);
     try {
-      const params = { path: { paymentId: payment.id }, header: { "Idempotency-Key": sent.current.key } };
-      await read(api.POST("/api/v1/payments/{paymentId}/refunds", { params, body: { amount: { amountMinor, currencyCode } } }));
-      toast(t("Refunded: {amount}", { amount: money({ amountMinor, currencyCode }) }));
+      await keys.send(amount, (key) => {
+        const params = { path: { paymentId: payment.id }, header: { "Idempotency-Key": key } };
+        return read(api.POST("/api/v1/payments/{paymentId}/refunds", { params, body: { amount } }));
+      });
+      toast(t("Refunded: {amount}", { amount: money(amount) }));
       onDone();
       onClose();
     } catch (failure) {
@@ -40,17 +45,23 @@ export function RefundSheet({ payment, remaining, onClose, onDone }: RefundProps
       setBusy(false);
     }
   };
+  /** Leaves a page behind that shows what was refunded, although the request failed. */
+  const close = () => {
+    if (error !== undefined) onDone();
+    onClose();
+  };
   return (
-    <Sheet title={t("Refund")} onClose={onClose}>
+    <Sheet title={t("Refund")} onClose={close}>
       <form className="form" onSubmit={(event) => void send(event)}>
         <label>
           <span>{t("Amount in {currency}", { currency: currencyCode })}</span>
           <input autoFocus inputMode="decimal" value={text} aria-invalid={!valid} onChange={(event) => setText(event.target.value)} />
         </label>
         <p className="help">{t("At most {amount}. It goes back to where it came from.", { amount: money({ amountMinor: remaining, currencyCode }) })}</p>
-        {error !== undefined && <Problem error={error}><p>{t("If you send it again, it is still refunded only once.")}</p></Problem>}
+        {error !== undefined && <Problem error={error}>{!keys.isOtherUnknown(request) && <p>{t("If you send it again, it is still refunded only once.")}</p>}</Problem>}
+        <SentBefore keys={keys} request={request} />
         <footer>
-          <button type="button" onClick={onClose}>{t("Cancel")}</button>
+          <button type="button" onClick={close}>{t("Cancel")}</button>
           <button type="submit" className="danger" disabled={busy || !valid}>{valid ? t("Refund {amount}", { amount: money({ amountMinor, currencyCode }) }) : t("Refund")}</button>
         </footer>
       </form>

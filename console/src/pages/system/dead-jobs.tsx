@@ -12,6 +12,8 @@ import { toast } from "../../ui/toast";
 
 type DeadJob = Schemas["DeadJob"];
 const REFRESH_MS = 5000;
+/** The server lists so many, and has no further pages. */
+const MAX_LISTED = 100;
 
 export function DeadJobs() {
   const t = useText();
@@ -39,6 +41,7 @@ export function DeadJobs() {
     <Card title={t("Dead jobs")} actions={ids.length > 1 && <button type="button" disabled={isPending} onClick={() => redrive(ids)}>{t("Run all {count} again", { count: ids.length })}</button>}>
       {error && <Problem error={error} />}
       <Table label={t("Dead jobs")} columns={columns} query={query} rowKey={(job) => job.id} empty={t("No job was given up.")} />
+      {ids.length >= MAX_LISTED && <p className="pager">{t("Only the latest {count} are listed.", { count: MAX_LISTED })}</p>}
     </Card>
   );
 }

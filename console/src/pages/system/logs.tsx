@@ -15,7 +15,7 @@ import { Table, type Column } from "../../ui/table";
 import { FilterBar, useSearchParams, type Search } from "../kit";
 import { Moment, type SystemLog } from "./log";
 import { LogLine } from "./log-line";
-import { useTail } from "./tail";
+import { MAX_LINES, useTail } from "./tail";
 
 type ListQuery = NonNullable<paths["/api/v1/dashboard/system-logs"]["get"]["parameters"]["query"]>;
 
@@ -58,10 +58,14 @@ export function LogsPage() {
     refetchOnWindowFocus: false,
   });
   const [following, setFollowing] = useState(false);
-  const { lines: fresh, open: isFollowing } = useTail(asked, following && !asked.endTime, () => void refetch());
+  const { lines: fresh, open: isFollowing, clear } = useTail(asked, following && !asked.endTime, () => void refetch());
   // What was written before the stream began is in the list.
   const follow = () => {
     setFollowing(!following);
+    void refetch();
+  };
+  const refresh = () => {
+    clear();
     void refetch();
   };
   const listed = data?.pages.flatMap((one) => one.data);
@@ -70,10 +74,11 @@ export function LogsPage() {
   return (
     <PageFrame title={t("System logs")} actions={<>
       <button type="button" aria-pressed={following} disabled={Boolean(asked.endTime)} onClick={follow}>{isFollowing ? t("Following") : t("Follow")}</button>
-      <button type="button" disabled={isFetching} onClick={() => void refetch()}>{t("Refresh")}</button>
+      <button type="button" disabled={isFetching} onClick={refresh}>{t("Refresh")}</button>
     </>}>
       <LogFilters />
       <Degraded parts={data?.pages.find(({ meta }) => meta.degraded.length > 0)?.meta.degraded} />
+      {fresh.length >= MAX_LINES && <p className="notice" role="status">{t("Of the new lines, only the latest {count} are shown. Refresh to list all of them.", { count: MAX_LINES })}</p>}
       <Table label={t("System logs")} columns={useColumns(setOpen)} query={{ data: page, error, isPending, refetch }} rowKey={(line) => line.id} empty={t("No line matches.")} />
       {hasNextPage && <p className="pager"><button type="button" disabled={isFetching} onClick={() => void fetchNextPage()}>{t("Older lines")}</button></p>}
       {open && <LogLine line={open} onClose={() => setOpen(undefined)} />}

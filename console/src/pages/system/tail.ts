@@ -6,22 +6,22 @@ import { useWatch } from "../../api/watch";
 import type { SystemLog } from "./log";
 
 /** The lines that are kept on the page. */
-const MAX = 500;
+export const MAX_LINES = 500;
 /** What a stream can be filtered by. */
 const FILTERS = ["level", "method", "requestId", "principalId", "text"] as const;
 
 type Filters = Partial<Record<(typeof FILTERS)[number], string>>;
 
-/** Returns the newest lines first, from the moment that following began, and whether the stream is open. */
-export function useTail(filters: Filters, enabled: boolean, onGap: () => void): { lines: readonly SystemLog[]; open: boolean } {
+/** Returns the newest lines first, from the moment that following began or they were cleared, and whether the stream is open. */
+export function useTail(filters: Filters, enabled: boolean, onGap: () => void): { lines: readonly SystemLog[]; open: boolean; clear: () => void } {
   const query = new URLSearchParams(FILTERS.flatMap((name) => (filters[name] ? [[name, filters[name]]] : []))).toString();
   const [lines, setLines] = useState<readonly SystemLog[]>([]);
   // Lines of other filters do not belong here.
   useEffect(() => setLines([]), [query, enabled]);
   const open = useWatch<{ data?: SystemLog }>({
     path: enabled ? `/api/v1/dashboard/system-logs/watch?${query}` : undefined,
-    onItem: ({ data }) => data && setLines((before) => [data, ...before].slice(0, MAX)),
+    onItem: ({ data }) => data && setLines((before) => [data, ...before].slice(0, MAX_LINES)),
     onGap,
   });
-  return { lines, open };
+  return { lines, open, clear: () => setLines([]) };
 }

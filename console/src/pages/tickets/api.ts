@@ -2,7 +2,8 @@
 
 import { useMutation, useQueryClient, type QueryClient } from "@tanstack/react-query";
 
-import { api, ifMatch, newKey, read, type Schemas } from "../../api/client";
+import { api, ifMatch, read, type Schemas } from "../../api/client";
+import { IdempotencyKeys } from "../../api/idempotency";
 
 export type Ticket = Schemas["Ticket"];
 export type TicketPatch = Schemas["TicketPatch"];
@@ -32,9 +33,24 @@ function expected(ticket: Ticket, change: Change): Ticket {
   }
 }
 
-/** Sends a change, on the condition that the ticket still has the version that the agent has seen. */
-async function send(ticket: Ticket, change: Change): Promise<Ticket> {
-  const header = { ...ifMatch(ticket.version), "Idempotency-Key": newKey() };
+const keys = new IdempotencyKeys();
+
+/**
+ * Sends a change, on the condition that the ticket still has the version that the agent has seen. One whose outcome is
+ * unknown may be sent again: it is no conflict with itself.
+ */
+function send(ticket: Ticket, change: Change): Promise<Ticket> {
+  return keys.send({ id: ticket.id, version: ticket.version, change }, (key) => sendUnder(key, ticket, change));
+}
+
+/** Deletes a ticket that still has the version that the agent has seen. */
+export async function remove({ id, version }: Ticket): Promise<void> {
+  await keys.send({ id, version, change: "delete" }, (key) =>
+    api.DELETE("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: id }, header: { ...ifMatch(version), "Idempotency-Key": key } } }));
+}
+
+async function sendUnder(key: string, ticket: Ticket, change: Change): Promise<Ticket> {
+  const header = { ...ifMatch(ticket.version), "Idempotency-Key": key };
   const path = { ticketId: ticket.id };
   switch (change.kind) {
     case "resolve": return (await read(api.POST("/api/v1/tickets/{ticketId}/resolve", { params: { path, header } }))).data;

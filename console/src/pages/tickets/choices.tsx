@@ -2,6 +2,7 @@
 
 import { useName, useText } from "../../text";
 import { short } from "../../ui/format";
+import { Problem } from "../../ui/problem";
 import { PRIORITIES, type Priority } from "./api";
 import { useAgents } from "./people";
 
@@ -21,13 +22,16 @@ export function PriorityChoice({ value, onChange }: { value: Priority; onChange:
 export function Assignee({ value, disabled, onChange }: { value: string | undefined; disabled: boolean; onChange: (value: string | undefined) => void }) {
   const t = useText();
   const name = useName();
-  const { data: agents = [] } = useAgents();
+  const { data: agents = [], error, refetch } = useAgents();
   const known = value === undefined || agents.some((agent) => agent.id === value);
   return (
-    <select aria-label={name("assignee")} disabled={disabled} value={value ?? ""} onChange={(event) => onChange(event.target.value || undefined)}>
-      <option value="">{t("nobody")}</option>
-      {!known && <option value={value}>{short(value)}</option>}
-      {agents.map((agent) => <option key={agent.id} value={agent.id}>{agent.name}</option>)}
-    </select>
+    <>
+      <select aria-label={name("assignee")} disabled={disabled} value={value ?? ""} onChange={(event) => onChange(event.target.value || undefined)}>
+        <option value="">{t("nobody")}</option>
+        {!known && <option value={value}>{short(value)}</option>}
+        {agents.map((agent) => <option key={agent.id} value={agent.id}>{agent.name}</option>)}
+      </select>
+      {error && agents.length === 0 && <Problem error={error} onRetry={() => void refetch()} />}
+    </>
   );
 }

@@ -1,15 +1,17 @@
 /** The comments on a ticket, and the next one. */
 
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useId, useRef, useState } from "react";
+import { useId, useState } from "react";
 
-import { api, newKey, read, readAll } from "../../api/client";
+import { api, read, readAll } from "../../api/client";
 import type { StoredFile } from "../../api/files";
+import { IdempotencyKeys } from "../../api/idempotency";
 import { useText } from "../../text";
 import { AttachmentInput, Attachments } from "../../ui/attachments";
 import { Age, Badge, Id } from "../../ui/format";
 import { Card, Skeleton } from "../../ui/page";
 import { Problem } from "../../ui/problem";
+import { SentBefore } from "../../ui/sent-before";
 import type { Ticket } from "./api";
 import { useNames } from "./people";
 
@@ -45,37 +47,42 @@ export function Comments({ ticket }: { ticket: Ticket }) {
   );
 }
 
+type Draft = { body: string; attachmentIds: string[] };
+
 function NewComment({ ticketId, accountId }: { ticketId: string; accountId: string }) {
   const t = useText();
   const id = useId();
   const client = useQueryClient();
   const [body, setBody] = useState("");
   const [files, setFiles] = useState<StoredFile[]>([]);
-  const key = useRef(newKey());
+  const [keys, setKeys] = useState(() => new IdempotencyKeys());
+  const comment: Draft = { body, attachmentIds: files.map((file) => file.id) };
   const { mutate, isPending, error } = useMutation({
-    mutationFn: async () => {
-      const params = { path: { ticketId }, header: { "Idempotency-Key": key.current } };
-      return await read(api.POST("/api/v1/tickets/{ticketId}/comments", { params, body: { body, attachmentIds: files.map((file) => file.id) } }));
-    },
-    onSuccess: () => {
-      setBody("");
-      setFiles([]);
-      key.current = newKey();
+    mutationFn: (sent: Draft) => keys.send(sent, (key) => {
+      const params = { path: { ticketId }, header: { "Idempotency-Key": key } };
+      return read(api.POST("/api/v1/tickets/{ticketId}/comments", { params, body: sent }));
+    }),
+    onSuccess: (_, sent) => {
+      // The comments that are read again show whether an earlier one was saved.
+      setKeys(new IdempotencyKeys());
+      // What was entered while it was on its way is the next comment.
+      setBody((now) => (now === sent.body ? "" : now));
+      setFiles((now) => now.filter((file) => !sent.attachmentIds.includes(file.id)));
       void client.invalidateQueries({ queryKey: ["comments", ticketId] });
       void client.invalidateQueries({ queryKey: ["activities", ticketId] });
     },
   });
-  // Another text is another comment; the same one may be sent again after a lost answer.
-  const change = () => {
-    if (error) key.current = newKey();
+  const send = () => {
+    if (!isPending) mutate(comment);
   };
   return (
-    <form className="form" onSubmit={(event) => { event.preventDefault(); mutate(); }}>
+    <form className="form" onSubmit={(event) => { event.preventDefault(); send(); }}>
       <label htmlFor={id}>{t("New comment")}</label>
-      <textarea id={id} rows={3} required value={body} onChange={(event) => { setBody(event.target.value); change(); }}
-        onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && body.trim()) mutate(); }} />
-      <AttachmentInput accountId={accountId} files={files} onChange={(chosen) => { setFiles(chosen); change(); }} />
+      <textarea id={id} rows={3} required value={body} onChange={(event) => setBody(event.target.value)}
+        onKeyDown={(event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && body.trim()) send(); }} />
+      <AttachmentInput accountId={accountId} files={files} onChange={setFiles} />
       {error && <Problem error={error} />}
+      <SentBefore keys={keys} request={comment} />
       <footer><small>Ctrl Enter</small><button type="submit" className="primary" disabled={isPending}>{t("Comment")}</button></footer>
     </form>
   );

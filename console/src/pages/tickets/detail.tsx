@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 
-import { api, ifMatch, read } from "../../api/client";
+import { api, read } from "../../api/client";
 import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText } from "../../text";
 import { Attachments, MAX_FILES, UploadButton } from "../../ui/attachments";
@@ -15,7 +15,7 @@ import { Problem } from "../../ui/problem";
 import { toast } from "../../ui/toast";
 import { Value } from "../../ui/value";
 import { Activities } from "./activities";
-import { ticketKey, useChange, type Change, type Ticket } from "./api";
+import { remove, ticketKey, useChange, type Change, type Ticket } from "./api";
 import { Assignee, PriorityChoice } from "./choices";
 import { Comments } from "./comments";
 import { Conflict } from "./conflict";
@@ -133,8 +133,8 @@ function Delete({ ticket }: { ticket: Ticket }) {
   const [isConfirming, setIsConfirming] = useState(false);
   const [search] = useLastSearch();
   const [chosen, setChosen] = useChosen();
-  const remove = async () => {
-    await api.DELETE("/api/v1/tickets/{ticketId}", { params: { path: { ticketId: ticket.id }, header: ifMatch(ticket.version) } });
+  const confirm = async () => {
+    await remove(ticket);
     toast(t("Deleted: {name}", { name: ticket.subject }));
     setChosen(new Map([...chosen].filter(([id]) => id !== ticket.id)));
     void client.invalidateQueries({ queryKey: ["tickets"] });
@@ -144,7 +144,7 @@ function Delete({ ticket }: { ticket: Ticket }) {
     <>
       <button type="button" className="danger" onClick={() => setIsConfirming(true)}>{t("Delete")}</button>
       {isConfirming && (
-        <Confirm title={t("Delete this ticket?")} action={t("Delete")} name={ticket.subject} onConfirm={remove} onClose={() => setIsConfirming(false)}>
+        <Confirm title={t("Delete this ticket?")} action={t("Delete")} name={ticket.subject} onConfirm={confirm} onClose={() => setIsConfirming(false)}>
           <p>{t("Its comments and its history go with it. This can't be undone.")}</p>
         </Confirm>
       )}

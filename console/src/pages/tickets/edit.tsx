@@ -10,6 +10,7 @@ import { SchemaForm } from "../../resource/form";
 import { useText } from "../../text";
 import { Sheet } from "../../ui/dialog";
 import { Skeleton } from "../../ui/page";
+import { Problem } from "../../ui/problem";
 import { toast } from "../../ui/toast";
 import { ticketKey, useChange, type Ticket, type TicketPatch } from "./api";
 import { fetchLatest } from "./conflict";
@@ -32,7 +33,7 @@ export function EditTicket({ ticket, onClose }: { ticket: Ticket; onClose: () =>
   const t = useText();
   const client = useQueryClient();
   const { mutateAsync } = useChange();
-  const { data: contract } = useContract();
+  const { data: contract, error, refetch } = useContract();
   const [base] = useState(ticket);
   const [conflict, setConflict] = useState<{ mine: Values; latest: Ticket }>();
   const save = async (values: Values, version: Ticket) => {
@@ -63,7 +64,7 @@ export function EditTicket({ ticket, onClose }: { ticket: Ticket; onClose: () =>
     <Sheet title={t("Edit the ticket")} onClose={onClose} wide>
       {contract && schema
         ? <SchemaForm contract={contract} schema={schema} initial={editable(base)} submit={t("Save")} onSubmit={(values) => save(values, base)} onCancel={onClose} />
-        : <Skeleton />}
+        : error ? <Problem error={error} onRetry={() => void refetch()} /> : <Skeleton />}
     </Sheet>
   );
 }

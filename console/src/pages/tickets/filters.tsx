@@ -8,7 +8,10 @@ import { api, read } from "../../api/client";
 import { DebouncedInput } from "../../resource/filters";
 import { useIsStaff, useUser } from "../../shell/user";
 import { useName, useText, type Text } from "../../text";
+import { short } from "../../ui/format";
+import { Problem } from "../../ui/problem";
 import { PRIORITIES, STATUSES } from "./api";
+import { useAgents } from "./people";
 
 export type TicketSearch = { query?: string | undefined; status?: string | undefined; priority?: string | undefined; assignee?: string | undefined; account?: string | undefined; queue?: string | undefined; tag?: string | undefined; order?: string | undefined };
 type ListQuery = NonNullable<paths["/api/v1/tickets"]["get"]["parameters"]["query"]>;
@@ -51,8 +54,10 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
     queryFn: async ({ signal }) => (await read(api.GET("/api/v1/tickets/labels", { signal }))).data,
     staleTime: 60_000,
   });
+  const { data: agents = [] } = useAgents();
+  const nameOf = (id: string) => agents.find((agent) => agent.id === id)?.name ?? short(id);
   const of = (known: readonly string[] = [], chosen?: string): [string, string][] => [...new Set([...known, ...(chosen ? [chosen] : [])])].map((one) => [one, one]);
-  return (
+  const form = (
     <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>
       <div className="grow">
         <label htmlFor={`${id}-query`}>{t("Search")}</label>
@@ -61,12 +66,14 @@ export function TicketFilters({ search, onChange }: { search: TicketSearch; onCh
       <Choice label={name("status")} value={search.status} onChange={(status) => onChange({ status })}
         options={[["unresolved", t("Not resolved")], ...STATUSES.map((one): [string, string] => [one, name(one)])]} />
       <Choice label={name("priority")} value={search.priority} onChange={(priority) => onChange({ priority })} options={PRIORITIES.map((one) => [one, name(one)])} />
-      <Choice label={name("assignee")} value={search.assignee} onChange={(assignee) => onChange({ assignee })} options={[[user.id, t("Me")]]} />
+      <Choice label={name("assignee")} value={search.assignee} onChange={(assignee) => onChange({ assignee })} options={[[user.id, t("Me")], ...(search.assignee && search.assignee !== user.id ? [[search.assignee, nameOf(search.assignee)] as [string, string]] : [])]} />
       <Choice label={name("queue")} value={search.queue} onChange={(queue) => onChange({ queue })} options={of(labels.data?.queues, search.queue)} />
       <Choice label={name("tag")} value={search.tag} onChange={(tag) => onChange({ tag })} options={of(labels.data?.tags, search.tag)} />
       <Choice label={t("Order")} value={search.order} onChange={(order) => onChange({ order })} options={ORDERS.map(([one, text]) => [one, t(text)])} any={search.query ? t("Best match first") : t("Default")} />
     </form>
   );
+  // Without the labels, the filters by queue and tag have nothing to choose from.
+  return <>{form}{labels.error && !labels.data && <Problem error={labels.error} onRetry={() => void labels.refetch()} />}</>;
 }
 
 type ChoiceProps = { label: string; value: string | undefined; options: [string, string][]; onChange: (value: string | undefined) => void; any?: string };

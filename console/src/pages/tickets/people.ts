@@ -2,10 +2,10 @@
 
 import { useQuery } from "@tanstack/react-query";
 
-import { api, read } from "../../api/client";
+import { api, read, readAll } from "../../api/client";
 import { useIsStaff } from "../../shell/user";
 
-/** The most on one page, which are all of nearly every account. */
+/** The most on one page. */
 const PAGE_SIZE = 100;
 
 export function useAgents() {
@@ -13,15 +13,15 @@ export function useAgents() {
   return useQuery({
     enabled: isStaff,
     queryKey: ["users", "agents"],
-    queryFn: async ({ signal }) => {
-      const query = { roles: ["ROLE_AGENT", "ROLE_ADMIN"] as ("ROLE_AGENT" | "ROLE_ADMIN")[], pageSize: PAGE_SIZE };
-      return (await read(api.GET("/api/v1/users", { params: { query }, signal }))).data;
-    },
+    queryFn: ({ signal }) => readAll((pageToken) => {
+      const query = { roles: ["ROLE_AGENT", "ROLE_ADMIN"] as ("ROLE_AGENT" | "ROLE_ADMIN")[], pageSize: PAGE_SIZE, pageToken };
+      return read(api.GET("/api/v1/users", { params: { query }, signal }));
+    }),
     staleTime: 60_000,
   });
 }
 
-/** The people of an account. */
+/** The latest people of an account, for their names: of an account that has more, the others are told by their ids. */
 export function usePeople(accountId: string) {
   const isStaff = useIsStaff();
   return useQuery({

@@ -10,7 +10,8 @@ import { Card, PageFrame, Skeleton } from "../../ui/page";
 import { Problem, ProblemPage } from "../../ui/problem";
 import type { Column } from "../../ui/table";
 import { Fields, Value } from "../../ui/value";
-import { Action, ListPage, pageOf, Related } from "../kit";
+import { Action, ListPage, pageOf } from "../kit";
+import { RelatedList } from "../related-list";
 import { useDeliveryColumns } from "./delivery";
 
 type Endpoint = Schemas["WebhookEndpoint"];
@@ -56,8 +57,8 @@ export function EndpointPage() {
       <Action {...shared} id="WebhookEndpointService_DeleteWebhookEndpoint" label={t("Delete")} onDone={() => void navigate({ to: "/webhooks" })} />
     </>}>
       <Test endpointId={id} />
-      <Related title={t("Deliveries")} name={["deliveries", id]} columns={deliveries} refetchMs={REFRESH_INTERVAL_MS}
-        fetch={(signal) => read(api.GET("/api/v1/webhook-endpoints/{endpointId}/deliveries", { params: { path, query: { pageSize: 50 } }, signal }))} />
+      <RelatedList title={t("Deliveries")} name={["deliveries", id]} columns={deliveries} refetchMs={REFRESH_INTERVAL_MS}
+        fetch={(pageToken, signal) => read(api.GET("/api/v1/webhook-endpoints/{endpointId}/deliveries", { params: { path, query: { pageSize: 50, pageToken } }, signal }))} />
       <Card title={t("Details")} actions={<Badge value={data.status} />}><Fields value={data} /></Card>
     </PageFrame>
   );

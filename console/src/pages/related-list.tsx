@@ -1,0 +1,37 @@
+/** All of what belongs to the resource whose page this is: a page of it, and as many more as somebody asks for. */
+
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+
+import { useText } from "../text";
+import { Card } from "../ui/page";
+import { Table, type Column, type Page } from "../ui/table";
+
+type RelatedListProps<T> = {
+  title: string;
+  /** The key of the query, which no other query's begins with: what is cached under it has several pages. */
+  name: readonly unknown[];
+  columns: readonly Column<T>[];
+  /** Reads the page of a token; that of the first one is empty. */
+  fetch: (pageToken: string, signal: AbortSignal) => Promise<Page<T>>;
+  refetchMs?: number | false;
+};
+
+export function RelatedList<T extends { id: string }>({ title, name, columns, fetch, refetchMs = false }: RelatedListProps<T>) {
+  const t = useText();
+  const { data, error, isPending, isFetchingNextPage, hasNextPage, fetchNextPage, refetch } = useInfiniteQuery({
+    queryKey: name,
+    queryFn: ({ pageParam, signal }) => fetch(pageParam, signal),
+    initialPageParam: "",
+    getNextPageParam: ({ meta }) => meta?.nextPageToken,
+    placeholderData: keepPreviousData,
+    // All pages are read again, so more of them are read less often.
+    refetchInterval: ({ state }) => refetchMs && refetchMs * Math.max(1, state.data?.pages.length ?? 1),
+  });
+  const rows = data && { data: data.pages.flatMap((page) => page.data) };
+  return (
+    <Card title={title}>
+      <Table label={title} columns={columns} query={{ data: rows, error, isPending, refetch }} rowKey={(row) => row.id} />
+      {hasNextPage && <p className="pager"><button type="button" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>{t("Show more")}</button></p>}
+    </Card>
+  );
+}
