@@ -33,7 +33,7 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     if config.server.listen == config.server.metrics_listen && config.server.listen.port() != 0 {
         read.fault("METRICS_LISTEN_ADDR", "must differ from LISTEN_ADDR: health and metrics are private");
     }
-    if !is_https_or_loopback(&config.on_call.url) {
+    if !config.on_call.url.parse::<Url>().is_ok_and(|url| is_https_or_loopback(&url)) {
         read.fault("ON_CALL_URL", "must be an https URL, or an http one of this machine");
     }
     if let Some(url) = config.database.url.as_ref().filter(|url| !is_postgres(url)) {
@@ -133,8 +133,8 @@ fn is_origin(text: &str) -> bool {
     !text.contains('*') && url.is_some_and(|url| url.origin().ascii_serialization() == text)
 }
 
-fn is_https_or_loopback(text: &str) -> bool {
-    let Ok(url) = text.parse::<Url>() else { return false };
+/// Returns whether a secret may be sent to a URL: nobody can listen in, because it is encrypted or goes to this machine.
+pub fn is_https_or_loopback(url: &Url) -> bool {
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
