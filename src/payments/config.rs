@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
-use url::{Host, Url};
+use url::Url;
 
-use mainstay_kernel::{config::Reader, outbound::Bounds};
+use mainstay_kernel::{
+    config::{Reader, is_https_or_loopback},
+    outbound::Bounds,
+};
 
 #[derive(Debug, Clone)]
 pub struct PaymentsConfig {
@@ -146,8 +149,7 @@ fn gateway(read: &mut Reader) -> Gateway {
         }
         Some(_) => {}
     }
-    let is_safe = |url: &Url| url.scheme() == "https" || (url.scheme() == "http" && is_here(url));
-    let base_url = base_url.parse::<Url>().ok().filter(is_safe);
+    let base_url = base_url.parse::<Url>().ok().filter(is_https_or_loopback);
     if base_url.is_none() {
         read.fault("STRIPE_BASE_URL", "must be an https URL, or an http one of this machine");
     }
@@ -160,15 +162,6 @@ fn gateway(read: &mut Reader) -> Gateway {
 
 fn is_secret_key(key: &SecretString) -> bool {
     ["sk_", "rk_"].iter().any(|prefix| key.expose_secret().starts_with(prefix))
-}
-
-fn is_here(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

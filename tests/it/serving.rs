@@ -9,5 +9,6 @@ mod import;
 mod notify;
 mod pages;
 mod panics;
+mod postgres_tls;
 mod probes;
 mod start;

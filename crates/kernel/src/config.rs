@@ -19,6 +19,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use check::is_https_or_loopback;
 pub use effective::{Setting, Settings};
 pub use on_call::{OnCall, OnCallFormat};
 use section::Sections;

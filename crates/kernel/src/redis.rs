@@ -45,6 +45,16 @@ impl Redis {
             Self::Local(_) => Circuit::Closed,
         }
     }
+
+    /// Whether Redis can be used. Asks it, because the circuit learns of an outage from commands alone, and an idle process
+    /// sends none. Takes `REDIS_TIMEOUT` at most.
+    pub async fn is_available(&self) -> bool {
+        if let Self::Server(link) = self {
+            // The circuit judges the answer: one that is late is no outage yet.
+            link.cmd::<redis::Value>(&redis::cmd("PING")).await.ok();
+        }
+        self.state() == Circuit::Closed
+    }
 }
 
 /// A script in Lua, which Redis executes atomically.

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use secrecy::SecretString;
-use url::{Host, Url};
+use url::Url;
 
-use mainstay_kernel::config::{Reader, Variable};
+use mainstay_kernel::config::{Reader, Variable, is_https_or_loopback};
 
 use super::{MailTransport, server::Server};
 
@@ -169,13 +169,7 @@ fn require(read: &mut Reader, name: &str, why: &str) -> Option<SecretString> {
 /// Reads the base URL of an API.
 fn base(read: &mut Reader, name: &str) -> Option<String> {
     let url: Url = read.optional(name)?;
-    let is_loopback = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
+    if !is_https_or_loopback(&url) {
         read.fault(name, "must be an https URL, or an http one of this machine");
     }
     Some(url.as_str().trim_end_matches('/').to_owned())

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     cases::draft,
-    support::{Actor, PROTOCOLS, Protocol, TestApp, actor::sign_in},
+    support::{Actor, PROTOCOLS, Protocol, TestApp, actor::sign_in, eventually},
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,4 +68,20 @@ async fn limits_hold_when_redis_dies() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     sign_in(&app.endpoint, cast.customer.as_user()).await.success();
+}
+
+/// No request tells that Redis is gone, for there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_report_of_an_idle_instance_notices_that_redis_is_gone() {
+    let mut redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = TestApp::builder().set("REDIS_URL", redis.url()).start().await;
+    let status = async || {
+        let report = app.private.http.get(format!("{}/health", app.private.base())).send().await.expect("an answer");
+        report.status().as_u16()
+    };
+    assert_eq!(status().await, 200);
+    redis.crash();
+    eventually("the report says that Redis is unavailable", async || status().await == 503).await;
+    redis.restart().await.expect("it comes back");
+    eventually("the report says that Redis is back", async || status().await == 200).await;
 }

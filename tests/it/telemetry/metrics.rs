@@ -134,6 +134,7 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
     }
     server.endpoint.get("/api/v1/posts").await;
     check_dashboards(&prometheus).await;
+    check_alerts(&prometheus).await;
     let metadata = prometheus.get("targets/metadata", &[]).await.expect("metadata");
     let helps: BTreeMap<&str, &str> = metadata
         .as_array()
@@ -171,6 +172,22 @@ async fn check_dashboards(prometheus: &Prometheus) {
     }
     let hidden: Vec<_> = names.difference(&shown).filter(|name| name.starts_with("mainstay_")).collect();
     assert!(hidden.is_empty(), "on no dashboard: {hidden:?}");
+}
+
+/// Every alert that the server may raise has a row where the runbook sends whoever it wakes.
+async fn check_alerts(prometheus: &Prometheus) {
+    let document = include_str!("../../../docs/operations.md");
+    let cells = document.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | ")).map(|(first, _)| first);
+    let cells: Vec<_> = cells.collect();
+    let found = prometheus.get("query", &[("query", "mainstay_alerts_total")]).await.expect("an answer");
+    let series = found["result"].as_array().expect("a list");
+    assert!(series.len() > 15, "{series:?}");
+    for one in series {
+        let label = |name: &str| format!("`{}`", one["metric"][name].as_str().expect("a label"));
+        let (provider, cause) = (label("provider"), label("cause"));
+        let is_documented = cells.iter().any(|cell| cell.contains(&provider) && cell.ends_with(&cause));
+        assert!(is_documented, "docs/operations.md does not explain {provider}, {cause}");
+    }
 }
 
 /// The queries of all panels, with the names of their files.

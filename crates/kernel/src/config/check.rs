@@ -33,11 +33,12 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     if config.server.listen == config.server.metrics_listen && config.server.listen.port() != 0 {
         read.fault("METRICS_LISTEN_ADDR", "must differ from LISTEN_ADDR: health and metrics are private");
     }
-    if !is_https_or_loopback(&config.on_call.url) {
+    if !config.on_call.url.parse::<Url>().is_ok_and(|url| is_https_or_loopback(&url)) {
         read.fault("ON_CALL_URL", "must be an https URL, or an http one of this machine");
     }
-    if config.database.url.as_ref().is_some_and(|url| !is_postgres(url)) {
-        read.fault("DATABASE_URL", "must be a URL such as postgres://user:password@host:5432/database");
+    if let Some(url) = config.database.url.as_ref().filter(|url| !is_postgres(url)) {
+        let hint = tls_hint(url);
+        read.fault("DATABASE_URL", format!("must be a URL such as postgres://user:password@host:5432/database{hint}"));
     }
     if config.database.statement_timeout > MAX_STATEMENT_TIMEOUT {
         read.fault("DATABASE_STATEMENT_TIMEOUT", "must be at most 24d, the longest that Postgres knows");
@@ -105,9 +106,11 @@ fn check_replicas(config: &Config, read: &mut Reader) {
     let replicas = &config.replicas;
     // One host each: what is known of a replica is known of one server.
     let is_one = |url: &SecretString| is_postgres(url) && url.expose_secret().parse::<Url>().is_ok();
-    if !replicas.urls.iter().all(is_one) {
-        let why =
-            "must be URLs such as postgres://user:password@host:5432/database, of one host each, separated by commas";
+    if let Some(url) = replicas.urls.iter().find(|url| !is_one(url)) {
+        let hint = tls_hint(url);
+        let why = format!(
+            "must be URLs such as postgres://user:password@host:5432/database, of one host each, separated by commas{hint}"
+        );
         read.fault("DATABASE_REPLICA_URLS", why);
     } else if !replicas.urls.is_empty() && config.database.url.is_none() {
         read.fault("DATABASE_URL", "needed beside DATABASE_REPLICA_URLS: the primary that they follow");
@@ -130,8 +133,8 @@ fn is_origin(text: &str) -> bool {
     !text.contains('*') && url.is_some_and(|url| url.origin().ascii_serialization() == text)
 }
 
-fn is_https_or_loopback(text: &str) -> bool {
-    let Ok(url) = text.parse::<Url>() else { return false };
+/// Returns whether a secret may be sent to a URL: nobody can listen in, because it is encrypted or goes to this machine.
+pub fn is_https_or_loopback(url: &Url) -> bool {
     let is_loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -147,6 +150,17 @@ fn is_postgres(text: &SecretString) -> bool {
     let config = text.parse::<tokio_postgres::Config>();
     (text.starts_with("postgres://") || text.starts_with("postgresql://"))
         && config.is_ok_and(|config| !config.get_hosts().is_empty())
+}
+
+/// What to say of the options for TLS that libpq knows and this library does not: what they ask for is done in any case.
+fn tls_hint(url: &SecretString) -> &'static str {
+    let is_of_libpq = ["sslmode=verify", "sslrootcert="].iter().any(|option| url.expose_secret().contains(option));
+    if is_of_libpq {
+        "; sslmode may be disable, prefer or require, and with TLS the certificate is always checked, by the authorities \
+         of this system or those of the file SSL_CERT_FILE"
+    } else {
+        ""
+    }
 }
 
 fn is_secret_key(text: &SecretString) -> bool {

@@ -22,7 +22,6 @@ use tonic_health::{
 
 use crate::{
     app::App,
-    breaker::Circuit,
     contract,
     database::{Connection, Database},
     error::{Error, Result},
@@ -141,8 +140,9 @@ async fn make(app: &App, others: &[Dependency], postgres: &mut Option<Connection
         (dependency.name, matches!(is_available, Ok(Ok(true))))
     });
     let postgres = async { tokio::time::timeout(TIMEOUT, ping(&app.database, postgres)).await.is_ok_and(|is| is) };
-    let (postgres, others) = tokio::join!(postgres, futures_util::future::join_all(others));
-    let mut dependencies = vec![("postgres", postgres), ("redis", app.redis.state() == Circuit::Closed)];
+    let others = futures_util::future::join_all(others);
+    let (postgres, redis, others) = tokio::join!(postgres, app.redis.is_available(), others);
+    let mut dependencies = vec![("postgres", postgres), ("redis", redis)];
     dependencies.extend(others);
     let healthy = dependencies.iter().all(|(_, is_available)| *is_available);
     let word = |is_available: bool| Value::from(if is_available { "ok" } else { "unavailable" });

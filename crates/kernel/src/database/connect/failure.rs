@@ -1,6 +1,6 @@
 //! Why Postgres can't be reached, as an operator needs to read it.
 
-use std::{error::Error, fmt};
+use std::{error::Error, fmt, io};
 
 use diesel::ConnectionError;
 use tokio_postgres::{Config, config::Host};
@@ -13,6 +13,8 @@ pub struct ConnectFailure {
     /// Host and port, database and user.
     target: String,
     cause: String,
+    /// Whether TLS failed for the certificate of Postgres.
+    is_untrusted: bool,
 }
 
 impl ConnectFailure {
@@ -26,12 +28,12 @@ impl ConnectFailure {
                 .map(ToString::to_string)
                 .unwrap_or_default(),
         };
-        Self { target: target(config), cause }
+        Self { target: target(config), cause, is_untrusted: is_untrusted(error) }
     }
 
     /// Postgres accepts connections, and says nothing.
     pub(super) fn no_answer(config: &Config) -> Self {
-        Self { target: target(config), cause: "it does not answer".to_owned() }
+        Self { target: target(config), cause: "it does not answer".to_owned(), is_untrusted: false }
     }
 
     /// Whether Postgres answered, and will answer the same until somebody changes a setting: here, or there.
@@ -52,6 +54,10 @@ impl ConnectFailure {
             Some("53300") => "lower DATABASE_POOL_SIZE times the number of instances, or raise max_connections",
             Some("57P03") => "wait until Postgres has started or recovered",
             Some(_) => "see the log of Postgres",
+            None if self.is_untrusted => {
+                "its certificate must be that of the host in DATABASE_URL, by an authority of this system or of the file \
+                 SSL_CERT_FILE; where nobody can listen in, sslmode=disable does without"
+            }
             None => "check that Postgres runs there and accepts connections, and DATABASE_URL",
         }
     }
@@ -69,6 +75,14 @@ impl From<ConnectFailure> for ConnectionError {
     fn from(failure: ConnectFailure) -> Self {
         Self::BadConnection(failure.to_string())
     }
+}
+
+/// Whether an error is that of a certificate.
+fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| (*error).source());
+    let of_tls = |cause: &io::Error| cause.get_ref()?.downcast_ref::<rustls::Error>().cloned();
+    let fault = causes.find_map(|cause| cause.downcast_ref::<io::Error>().and_then(of_tls));
+    matches!(fault, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn target(config: &Config) -> String {
