@@ -18,7 +18,7 @@ use mainstay_kernel::{
     app::App,
     config::Quota,
     error::Result,
-    rate_limit::{AttemptLimit, CountedAttempt, network},
+    rate_limit::{AttemptLimit, CountedAttempt, Network},
 };
 
 /// How many times as much a limit admits that many people share, or that holds for a day.
@@ -40,7 +40,7 @@ fn login_attempts(app: &App) -> Quota {
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
 pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<(CountedAttempt, bool)> {
     let quota = login_attempts(app);
-    let both = [email.as_str().as_bytes(), &[0], &network(from)].concat();
+    let both = [email.as_str().as_bytes(), &[0], Network::of(from).octets()].concat();
     let mut limits =
         vec![AttemptLimit::new("login", &both, quota), AttemptLimit::of_network("login-network", from, widened(quota))];
     let is_known = app.part::<KnownNetworks>().contains(email, from).await;
