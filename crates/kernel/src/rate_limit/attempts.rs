@@ -60,6 +60,12 @@ impl AttemptLimit {
         Self::new(name, Network::of(address).octets(), quota)
     }
 
+    /// Limits the attempts from the site of an IP address, all its networks together: an IPv6 address' /48. There is none for
+    /// IPv4, of which nobody has as much.
+    pub fn of_site(name: &'static str, address: IpAddr, quota: Quota) -> Option<Self> {
+        Network::of(address).site().map(|site| Self::new(name, site.octets(), quota))
+    }
+
     /// Has no metric count a refusal, because that would tell something about `who`.
     #[must_use]
     pub fn confidential(self) -> Self {
