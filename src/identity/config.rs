@@ -32,7 +32,7 @@ impl Section for IdentityConfig {
         Variable::plain(
             "RATE_LIMIT_LOGIN",
             "10/15m",
-            "Wrong passwords per account and network; ten times as many per network, and a day per account from new networks",
+            "Wrong passwords per account and network; ten times as many per network, and a day per account from new networks; a hundred times as many per /48 of IPv6",
         ),
         Variable::plain("MAX_PASSWORD_HASHING", "4", "Maximum concurrent password hashes; each needs 7 MiB"),
     ];

@@ -15,7 +15,7 @@
 //!
 //! | file | content | include it |
 //! |---|---|---|
-//! | `contract.rs` | messages, clients and servers, nested like their packages | in the module [`Contract::messages_path`] names |
+//! | `contract.rs` | messages, clients and servers, nested like their packages, with the kernel's codec | in the module [`Contract::messages_path`] names |
 //! | `validation.rs` | one `Validate` implementation per message | anywhere |
 //! | `reasons.rs` | the facts of every error reason | anywhere |
 //! | `servers.rs` | one `Server` implementation per gRPC server | anywhere |
@@ -195,7 +195,8 @@ impl Contract {
         let grpc_path = validation_path.replace("::contract::validate", "::grpc");
         let servers = servers::generate(&pool, &self.packages, &generated, &grpc_path);
         write(&out.join("servers.rs"), servers.as_bytes())?;
-        messages::generate(compiler.file_descriptor_set(), &self.packages, &generated, &self.boxed, &out)?;
+        let set = compiler.file_descriptor_set();
+        messages::generate(set, &self.packages, &generated, &self.boxed, &grpc_path, &out)?;
         shared::write(&self.roots, &self.packages, &generated, validation_path)
     }
 }

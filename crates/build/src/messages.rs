@@ -3,21 +3,27 @@
 use std::{collections::BTreeSet, path::Path};
 
 use prost_types::FileDescriptorSet;
+use tonic_prost_build::Config;
 
 use crate::{
     Error,
     packages::{Packages, WELL_KNOWN},
 };
 
-/// Generates `contract.rs` and the files that it includes.
+/// Generates `contract.rs` and the files that it includes; `grpc_path` is the Rust path of the module with the codec.
 pub(crate) fn generate(
     mut set: FileDescriptorSet,
     packages: &Packages,
     generated: &BTreeSet<String>,
     boxed: &[String],
+    grpc_path: &str,
     out: &Path,
 ) -> Result<(), Error> {
-    let mut builder = tonic_prost_build::configure().out_dir(out).bytes(".").include_file("contract.rs");
+    let mut builder = tonic_prost_build::configure()
+        .out_dir(out)
+        .bytes(".")
+        .include_file("contract.rs")
+        .codec_path(format!("{grpc_path}::Codec"));
     for (package, rust_path) in packages.externs() {
         builder = builder.extern_path(format!(".{package}"), rust_path);
     }
@@ -41,5 +47,8 @@ pub(crate) fn generate(
             builder = builder.extern_path(format!(".{package}.{name}"), format!("::imported_only::{name}"));
         }
     }
-    builder.compile_fds(set).map_err(Error::new)
+    // By its name, the codec knows which rules a message has.
+    let mut config = Config::new();
+    config.enable_type_names();
+    builder.compile_fds_with_config(set, config).map_err(Error::new)
 }

@@ -1,22 +1,20 @@
 //! A budget that callers share, with a bound for each and one for all of them together.
 //!
-//! Callers whom nobody knows yet share by their network: an IPv4 address, or the /64 of an IPv6 one, of which a
-//! subscriber has at least one.
+//! Callers whom nobody knows yet share by their [`Network`].
 //!
 //! A network gets a part of what the others leave, not of all: with a fixed part, say an eighth, eight networks would keep
 //! everybody else out. (The dynamic thresholds of switches, which share a buffer among ports: Choudhury and Hahne, 1998.) So
 //! each takes less than the one before, one that has nothing yet gets in as long as anything is left, and to use up 256
 //! places, of which one alone gets 32, takes 31 networks.
 //!
-//! Many subscribers have more than a /64: a /56, which is 256 of them, or a /48 (RFC 6177). So all networks of a /48
-//! together get no more than half of what the others leave.
+//! All networks of a site together get no more than half of what the others leave.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::rate_limit::network;
+use crate::rate_limit::Network;
 
 /// An amount that is shared. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,21 +27,18 @@ struct Inner {
     state: Mutex<State>,
 }
 
-/// The octets of a site of IPv6, the largest allocation of a subscriber.
-const SITE_OCTETS: usize = 6;
-
 #[derive(Debug, Default)]
 struct State {
     used: usize,
-    /// By network, and by site. One never has as many octets as the other.
-    by_key: HashMap<Vec<u8>, usize>,
+    /// By network, and by site.
+    by_network: HashMap<Network, usize>,
 }
 
 /// A part of a [`Budget`], which is given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     budget: Budget,
-    key: Vec<u8>,
+    network: Network,
     amount: usize,
 }
 
@@ -56,7 +51,7 @@ impl Budget {
 
     /// Opens an empty reservation for a caller at an address.
     pub(crate) fn open(&self, address: std::net::IpAddr) -> Reservation {
-        Reservation { budget: self.clone(), key: network(address), amount: 0 }
+        Reservation { budget: self.clone(), network: Network::of(address), amount: 0 }
     }
 
     /// Reserves one, unless the network has its share, or none is left.
@@ -74,23 +69,18 @@ impl Reservation {
     /// Reserves more; returns whether there was as much. If not, nothing changes.
     pub(crate) fn add(&mut self, more: usize) -> bool {
         let mut state = self.budget.lock();
-        let [own, of_site] = self.keys().map(|key| state.by_key.get(key).copied().unwrap_or_default());
+        let used_by = |network: Network| state.by_network.get(&network).copied().unwrap_or_default();
+        let (own, of_site) = (used_by(self.network), self.network.site().map_or(0, used_by));
         let left = self.budget.0.total.checked_sub(state.used + more);
         let is_left = left.is_some_and(|left| own * (self.budget.0.share_divisor - 1) <= left && of_site <= left);
         if is_left {
             state.used += more;
-            for key in self.keys().into_iter().filter(|key| !key.is_empty()) {
-                *state.by_key.entry(key.to_vec()).or_default() += more;
+            for network in self.network.with_site() {
+                *state.by_network.entry(network).or_default() += more;
             }
             self.amount += more;
         }
         is_left
-    }
-
-    /// The network, and its site; empty for IPv4, which has none.
-    fn keys(&self) -> [&[u8]; 2] {
-        let site = if self.key.len() > SITE_OCTETS { &self.key[..SITE_OCTETS] } else { &[] };
-        [&self.key, site]
     }
 }
 
@@ -101,11 +91,11 @@ impl Drop for Reservation {
         }
         let mut state = self.budget.lock();
         state.used -= self.amount;
-        for key in self.keys() {
-            let Some(own) = state.by_key.get_mut(key) else { continue };
+        for network in self.network.with_site() {
+            let Some(own) = state.by_network.get_mut(&network) else { continue };
             *own -= self.amount;
             if *own == 0 {
-                state.by_key.remove(key);
+                state.by_network.remove(&network);
             }
         }
     }
@@ -133,7 +123,7 @@ mod tests {
         assert!(third.add(1), "there is more left");
         drop((first, third));
         let state = budget.lock();
-        assert_eq!((state.used, state.by_key.len()), (0, 0));
+        assert_eq!((state.used, state.by_network.len()), (0, 0));
     }
 
     /// With a quarter for each, four would have all of it.
@@ -162,6 +152,6 @@ mod tests {
         assert_eq!((taken.len(), others.len()), (128, 16), "an eighth of the other half is left for somebody else");
         drop((taken, others));
         let state = budget.lock();
-        assert_eq!((state.used, state.by_key.len()), (0, 0));
+        assert_eq!((state.used, state.by_network.len()), (0, 0));
     }
 }

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     error::{Error, Reason, Result},
-    rate_limit::network,
+    rate_limit::Network,
 };
 use places::{Place, Places};
 use rows::RowSizes;
@@ -82,7 +82,7 @@ impl Slot {
 pub(crate) enum Requester {
     /// A principal, wherever it calls from.
     Principal(Uuid),
-    /// Somebody without credentials, at an address: one of a network, as for the [limit](network) of addresses.
+    /// Somebody without credentials, at an address: one of a [`Network`].
     Anonymous(IpAddr),
 }
 
@@ -91,7 +91,7 @@ impl Requester {
     fn key(self) -> Vec<u8> {
         match self {
             Self::Principal(principal) => principal.as_bytes().to_vec(),
-            Self::Anonymous(address) => network(address),
+            Self::Anonymous(address) => Network::of(address).octets().to_vec(),
         }
     }
 }

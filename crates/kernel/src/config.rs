@@ -53,6 +53,9 @@ pub struct Config {
     settings: Vec<Setting>,
 }
 
+/// One network gets at most [`Server::max_received_bytes`] divided by this, so the largest request must be as small.
+pub(crate) const RECEIVED_SHARE_DIVISOR: usize = 4;
+
 /// The listener.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -74,7 +77,7 @@ pub struct Server {
     pub max_connections: usize,
     /// The bytes of responses that clients have not read.
     pub max_unread_bytes: usize,
-    /// The bytes of requests that are read whole.
+    /// The bytes of requests that are read whole, a quarter of them for one network.
     pub max_received_bytes: usize,
     /// How long a client may go without reading a response; then it is cut off.
     pub write_timeout: Duration,

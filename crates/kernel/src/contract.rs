@@ -1,9 +1,10 @@
 //! The contract of this process: the merged descriptor sets of its modules, and what is read from them.
 //!
 //! Everything that faces a caller derives from the `.proto` files: [`policy`] holds the requirements of each method,
-//! [`reason`] the error catalogue, and [`validate`] what the generated field rules need. [`status`] converts errors to
-//! gRPC statuses and back. [`proto`] holds the kernel's own generated messages.
+//! [`reason`] the error catalogue, `lists` the bounds of lists, and [`validate`] what the generated field rules need.
+//! [`status`] converts errors to gRPC statuses and back. [`proto`] holds the kernel's own generated messages.
 
+pub(crate) mod lists;
 pub mod policy;
 #[expect(
     missing_docs,
@@ -22,6 +23,7 @@ use prost::Message as _;
 use prost_reflect::{DescriptorPool, ServiceDescriptor};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
+use lists::Lists;
 pub use policy::{Method, Policies};
 pub use reason::{Catalogue, Reason, ReasonRef};
 pub use validate::Validate;
@@ -42,6 +44,8 @@ pub struct Contract {
     pub catalogue: Catalogue,
     /// The HTTP rules of all methods.
     pub rules: RuleTable,
+    /// The bounds of the lists in requests.
+    pub(crate) lists: Lists,
 }
 
 static INSTALLED: OnceLock<Contract> = OnceLock::new();
@@ -56,7 +60,12 @@ pub(crate) fn install(contract: Contract) -> &'static Contract {
 /// # Panics
 /// Before the modules are installed.
 pub fn current() -> &'static Contract {
-    INSTALLED.get().expect("the modules are installed before their contract is read")
+    installed().expect("the modules are installed before their contract is read")
+}
+
+/// Returns the contract of this process; `None` before the modules are installed, as in a client without any.
+pub(crate) fn installed() -> Option<&'static Contract> {
+    INSTALLED.get()
 }
 
 impl Contract {
@@ -72,7 +81,8 @@ impl Contract {
         let rules = RuleTable::new(&descriptors, &names).map_err(|faults| vec![faults.to_string()]);
         match (policies, catalogue, rules) {
             (Ok(policies), Ok(catalogue), Ok(rules)) => {
-                Ok(Self { encoded: descriptors.encode_to_vec(), descriptors, policies, catalogue, rules })
+                let (encoded, lists) = (descriptors.encode_to_vec(), Lists::read(&descriptors));
+                Ok(Self { encoded, descriptors, policies, catalogue, rules, lists })
             }
             (policies, catalogue, rules) => {
                 let faults = [policies.err(), catalogue.err(), rules.err()];

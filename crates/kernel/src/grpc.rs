@@ -4,6 +4,7 @@
 //! turns the message into model types, passes them to one operation, and renders its result. It sets no status and no
 //! header; [`response`] derives those.
 
+mod codec;
 pub mod mask;
 pub mod page;
 pub mod parse;
@@ -38,6 +39,7 @@ use crate::{
 };
 
 use self::page::Pager;
+pub use codec::{BoundedDecoder, Codec};
 use mask::ReadMask;
 
 /// The result of an RPC body.

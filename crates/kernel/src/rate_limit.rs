@@ -44,7 +44,7 @@ use verdict::{MAX_CHARGES, Verdict};
 
 pub use attempts::{AttemptLimit, CountedAttempt};
 pub use charge::Charge;
-pub use key::network;
+pub use key::Network;
 pub use policy::{Policy, PolicyId, Work};
 pub use verdict::Decision;
 

@@ -5,8 +5,13 @@
 //! |---|---|---|---|
 //! | `login` | wrong passwords of an account, from one network | q per w | guessing a password |
 //! | `login-network` | wrong passwords from one network | 10 q per w | guessing at many accounts |
+//! | `login-site` | wrong passwords from one /48 of IPv6 | 100 q per w | the same, from the 65,536 networks that it has |
 //! | `login-account` | wrong passwords of an account, from networks it has not signed in from | 10 q per day | guessing from many networks |
 //! | `mail-request` | registrations and resets from one network | 10 q per w | mail to many addresses |
+//! | `mail-request-site` | registrations and resets from one /48 of IPv6 | 100 q per w | the same |
+//!
+//! A /48 is what a provider gives one site, but also what thousands of phones may share, which have a network each: hence
+//! ten times what one network has. All limits of an attempt are counted in one round trip.
 //!
 //! So nobody else can use up the attempts of an account's owner where the owner has signed in before; elsewhere a reset
 //! makes the network known. An account that does not exist is limited in the same way.
@@ -18,10 +23,10 @@ use mainstay_kernel::{
     app::App,
     config::Quota,
     error::Result,
-    rate_limit::{AttemptLimit, CountedAttempt, network},
+    rate_limit::{AttemptLimit, CountedAttempt, Network},
 };
 
-/// How many times as much a limit admits that many people share, or that holds for a day.
+/// How many times as much a limit admits that many people share, or many networks, or that holds for a day.
 const FACTOR: u32 = 10;
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -33,6 +38,13 @@ fn login_attempts(app: &App) -> Quota {
     app.config.section::<IdentityConfig>().login_attempts
 }
 
+/// Returns the limits, by their names, on the network of an address and on its site.
+fn of_networks([network, site]: [&'static str; 2], from: IpAddr, quota: Quota) -> impl Iterator<Item = AttemptLimit> {
+    let of_network = AttemptLimit::of_network(network, from, widened(quota));
+    let of_site = AttemptLimit::of_site(site, from, widened(widened(quota)));
+    std::iter::once(of_network).chain(of_site)
+}
+
 /// Counts an attempt to sign in, and tells whether the account has signed in from the network before. The caller takes
 /// the attempt back unless its password was wrong.
 ///
@@ -40,9 +52,9 @@ fn login_attempts(app: &App) -> Quota {
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
 pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<(CountedAttempt, bool)> {
     let quota = login_attempts(app);
-    let both = [email.as_str().as_bytes(), &[0], &network(from)].concat();
-    let mut limits =
-        vec![AttemptLimit::new("login", &both, quota), AttemptLimit::of_network("login-network", from, widened(quota))];
+    let both = [email.as_str().as_bytes(), &[0], Network::of(from).octets()].concat();
+    let mut limits = vec![AttemptLimit::new("login", &both, quota)];
+    limits.extend(of_networks(["login-network", "login-site"], from, quota));
     let is_known = app.part::<KnownNetworks>().contains(email, from).await;
     if !is_known {
         let slow = Quota { window: quota.window.max(DAY), ..widened(quota) };
@@ -56,6 +68,6 @@ pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Re
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
 pub(crate) async fn mail_request(app: &App, from: IpAddr) -> Result<()> {
-    let limit = AttemptLimit::of_network("mail-request", from, widened(login_attempts(app)));
-    app.limiter.attempt(&[limit]).await.map(drop)
+    let limits: Vec<_> = of_networks(["mail-request", "mail-request-site"], from, login_attempts(app)).collect();
+    app.limiter.attempt(&limits).await.map(drop)
 }

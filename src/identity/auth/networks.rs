@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::identity::user::model::EmailAddress;
 use mainstay_kernel::{
-    rate_limit::network,
+    rate_limit::Network,
     redis::{Redis, Script, Table, Unavailable},
 };
 
@@ -54,7 +54,7 @@ pub struct KnownNetworks {
 fn names(email: &EmailAddress, from: IpAddr) -> (String, String) {
     let text = |hash: Sha256| URL_SAFE_NO_PAD.encode(&hash.finalize()[..16]);
     let account = Sha256::new().chain_update(email.as_str());
-    let network = account.clone().chain_update([0]).chain_update(network(from));
+    let network = account.clone().chain_update([0]).chain_update(Network::of(from).octets());
     (format!("mainstay:networks:{}", text(account)), text(network))
 }
 

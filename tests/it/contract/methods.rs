@@ -1,9 +1,9 @@
 //! Every method declares its policy, its route and its documentation.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use mainstay_kernel::contract::{Method, Reason, policy};
-use prost_reflect::{MessageDescriptor, MethodDescriptor, Value};
+use prost_reflect::{FieldDescriptor, MessageDescriptor, MethodDescriptor, Value};
 
 use crate::{
     cases,
@@ -121,6 +121,42 @@ fn a_response_with_a_secret_is_never_stored() {
         }
     }
     assert!(count > 4, "the test looks for the wrong option");
+}
+
+fn has_max_items(field: &FieldDescriptor) -> bool {
+    let extension = field.parent_pool().get_extension_by_name("buf.validate.field").expect("the option");
+    let options = field.options();
+    let rules = options.get_extension(&extension);
+    let list = rules.as_message().and_then(|rules| rules.get_field_by_name("repeated"));
+    list.is_some_and(|list| list.as_message().is_some_and(|list| list.has_field_by_name("max_items")))
+}
+
+/// The lists of a message and of those in it, with whether a rule bounds them.
+fn lists(message: &MessageDescriptor, found: &mut BTreeMap<String, bool>, seen: &mut Vec<String>) {
+    if !message.full_name().starts_with("mainstay.") || seen.iter().any(|name| name == message.full_name()) {
+        return;
+    }
+    seen.push(message.full_name().to_owned());
+    for field in message.fields() {
+        if field.is_list() {
+            found.insert(field.full_name().to_owned(), has_max_items(&field));
+        }
+        if let Some(inner) = field.kind().as_message() {
+            lists(inner, found, seen);
+        }
+    }
+}
+
+/// The kernel reads a thousand items of lists without a rule, which is a bound on memory and says nothing to callers.
+#[test]
+fn every_list_of_a_request_says_how_many_items_it_may_have() {
+    let (mut found, mut seen) = (BTreeMap::new(), Vec::new());
+    for method in methods() {
+        lists(&method.descriptor.input(), &mut found, &mut seen);
+    }
+    assert!(found.len() > 20, "the test looks for the wrong messages: {found:?}");
+    let unbounded: Vec<_> = found.iter().filter(|(_, has_rule)| !**has_rule).map(|(name, _)| name).collect();
+    assert_eq!(unbounded, Vec::<&String>::new());
 }
 
 #[test]

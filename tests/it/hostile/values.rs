@@ -5,6 +5,7 @@ use std::io::Write as _;
 use flate2::{Compression, write::GzEncoder};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
+use tonic_types::StatusExt as _;
 
 use crate::{
     cases::{draft, ticket},
@@ -207,6 +208,48 @@ async fn excess_violations_are_counted() {
         let fields = answer.body["error"]["fields"].as_object().expect("fields").len();
         assert_eq!(fields, 50, "{protocol:?}");
     }
+}
+
+/// An item without content takes two bytes of a request, and a hundred times as much once it is decoded.
+#[tokio::test]
+async fn items_are_counted_before_they_are_decoded() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for protocol in PROTOCOLS {
+        let fields = async |tickets: Value| {
+            let request = json!({ "tickets": tickets });
+            let refused = cast.agent.call(protocol, "TicketService.BatchCreateTickets", request).await;
+            refused.failure("VALIDATION_FAILED").body["error"]["fields"].clone()
+        };
+        // Once they are decoded, each is named: it has no subject.
+        let few = fields(json!(vec![json!({}); 501])).await;
+        let named = few.as_object().expect("fields").len();
+        assert_eq!((&few["tickets"], named), (&json!("must have 1 to 500 items"), 50), "{protocol:?}");
+        let many = fields(json!(vec![json!({}); 20_000])).await;
+        assert_eq!(many, json!({ "tickets": "must have 1 to 500 items" }), "{protocol:?}");
+        let inside = fields(json!([{}, { "tags": vec![""; 20_000] }])).await;
+        assert_eq!(inside, json!({ "tickets[1].tags": "must have at most 20 items" }), "{protocol:?}");
+    }
+}
+
+/// Nor are they decoded from a stream, or if no rule of ours is about them.
+#[tokio::test]
+async fn items_of_others_in_a_stream_are_counted_too() {
+    let app = TestApp::start().await;
+    let token = app.cast().await.customer.token().await.expect("a token");
+    // `file { extensions {} extensions {} … }`, 5000 of them.
+    let message = [vec![4_u8 << 3 | 2, 0x90, 0x4e], [3 << 3 | 2, 0].repeat(5000)].concat();
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+    let url = format!("{}/mainstay.files.v1.FileService/UploadFile", app.endpoint.base());
+    let request = app.endpoint.http.post(url).bearer_auth(&token).header("content-type", "application/grpc");
+    let request = request.header("te", "trailers").body([&[0_u8][..], &length, &message].concat());
+    let response = request.send().await.expect("an answer");
+    let status = tonic::Status::from_header_map(response.headers()).expect("a status");
+    let details = status.get_error_details();
+    let violations = &details.bad_request().expect("a violation").field_violations;
+    assert_eq!(violations.len(), 1, "{status:?}");
+    let (field, fault) = (&*violations[0].field, &*violations[0].description);
+    assert_eq!((field, fault), ("file.extensions", "must have at most 1000 items"));
 }
 
 #[tokio::test]

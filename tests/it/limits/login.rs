@@ -1,5 +1,5 @@
-//! Wrong passwords are limited per account and network, per network, and per account, with or without Redis; nothing
-//! else is, and nobody else's guesses keep the owner of an account out.
+//! Wrong passwords are limited per account and network, per network, per site, and per account, with or without Redis;
+//! nothing else is, and nobody else's guesses keep the owner of an account out.
 
 use futures_util::future::join_all;
 use mainstay_dev_servers::{Redis, RedisOptions};
@@ -14,6 +14,8 @@ use crate::{
 const TRIES: usize = 2;
 /// Wrong passwords from one network, or of one account in a day from networks that it has not signed in from.
 const MANY: usize = 10 * TRIES;
+/// Wrong passwords from the networks of one site.
+const OF_SITE: usize = 10 * MANY;
 
 const WRONG: &str = "a wrong password";
 
@@ -106,6 +108,38 @@ async fn guesses_at_many_accounts_from_one_network_are_limited() {
     join_all(guesses).await;
     try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:2:3::1").await.failure("RATE_LIMIT_EXCEEDED");
     try_password(&app, Protocol::Rest, user, &user.password, "2001:db8:1:3::1").await.success();
+}
+
+/// A subscriber of IPv6 has as many networks as it likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn guesses_and_mails_from_the_networks_of_one_site_are_limited() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = start_app(&redis).await;
+    let cast = app.cast().await;
+    let user = cast.customer.as_user();
+    let in_network = |number: usize| format!("2001:db8:1:{number:x}::1");
+    let register = async |protocol: Protocol, address: &str| {
+        let request = json!({ "email": format!("{}@example.com", unique()) });
+        call(&app, protocol, "AuthService.Register", request, address).await
+    };
+    let numbers: Vec<_> = (0..OF_SITE).collect();
+    for some in numbers.chunks(MANY) {
+        let attempts = some.iter().copied().map(async |number| {
+            let other = User { email: format!("{}@example.com", unique()), ..user.clone() };
+            let (protocol, address) = (PROTOCOLS[number % 2], in_network(number));
+            try_password(&app, protocol, &other, WRONG, &address).await.failure("INVALID_CREDENTIALS");
+            register(protocol, &address).await.success();
+        });
+        join_all(attempts).await;
+    }
+    let next = in_network(OF_SITE);
+    let refused = try_password(&app, Protocol::Rest, user, &user.password, &next).await;
+    let policy = format!("\"login-site\";q={OF_SITE};w=900");
+    assert_eq!(refused.failure("RATE_LIMIT_EXCEEDED").header("ratelimit-policy"), Some(&*policy));
+    register(Protocol::Rest, &next).await.failure("RATE_LIMIT_EXCEEDED");
+    let elsewhere = "2001:db8:2::1";
+    try_password(&app, Protocol::Rest, user, &user.password, elsewhere).await.success();
+    register(Protocol::Rest, elsewhere).await.success();
 }
 
 /// An office behind one address signs in at once, and again: right passwords and invalid requests cost no attempt.

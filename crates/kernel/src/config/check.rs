@@ -6,14 +6,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
-use super::{Config, separate, source::Reader};
+use super::{Config, RECEIVED_SHARE_DIVISOR, separate, source::Reader};
 
 /// The smallest bound of the lag of a replica: a few of the intervals at which the lag is measured. Under a smaller one, every
 /// replica would seem to lag most of the time.
 const MIN_LAG_BOUND: Duration = Duration::from_millis(300);
-
-/// One network gets a quarter of the memory for requests that are being received, as in `request_memory`.
-const NETWORK_SHARE_DIVISOR: usize = 4;
 
 /// The largest message that tonic reads of any method.
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
@@ -46,7 +43,7 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
     if config.server.max_request_bytes > MAX_MESSAGE_BYTES {
         read.fault("MAX_REQUEST_BYTES", "must be at most 8MiB, the largest message that is read");
     }
-    if config.server.max_request_bytes > config.server.max_received_bytes / NETWORK_SHARE_DIVISOR {
+    if config.server.max_request_bytes > config.server.max_received_bytes / RECEIVED_SHARE_DIVISOR {
         let why = "must be at least four times MAX_REQUEST_BYTES: one network may use a quarter of it, and would be refused \
                    its largest requests for ever";
         read.fault("MAX_RECEIVED_BYTES", why);

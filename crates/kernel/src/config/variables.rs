@@ -34,7 +34,7 @@ pub(super) const KERNEL: &[Variable] = &[
     Variable::plain(
         "MAX_CONNECTIONS",
         "10000",
-        "Maximum open connections, a quarter of them from one address; further ones take the place of idle ones, of which up to a quarter more may still be closing",
+        "Maximum open connections, a quarter of them from one network (an IPv4 address, or a /64 of IPv6), and half of them from one /48; further ones take the place of idle ones, of which up to a quarter more may still be closing",
     ),
     Variable::plain(
         "MAX_UNREAD_BYTES",

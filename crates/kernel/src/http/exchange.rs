@@ -4,7 +4,6 @@
 //! watches it from outside ends it through this handle.
 
 use std::{
-    net::IpAddr,
     pin::pin,
     sync::{
         Arc,
@@ -17,6 +16,8 @@ use std::{
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::rate_limit::Network;
 
 /// How long a peer that is to close its connection may do nothing, neither send requests nor read: enough to agree, and
 /// to take what was sent last on a slow link, where a socket takes more only once a third of its buffer is free.
@@ -57,8 +58,8 @@ impl Exchange {
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// The peer, with an IPv6 address cut down to its network.
-    pub(crate) peer: IpAddr,
+    /// The network of the peer.
+    pub(crate) peer: Network,
     /// Makes the connection end once its requests have.
     pub(crate) closing: CancellationToken,
     /// The bytes of responses that its peer has not taken.
@@ -73,7 +74,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: IpAddr, closing: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(peer: Network, closing: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             peer,
             closing,
@@ -191,9 +192,13 @@ impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Stream
 mod tests {
     use super::*;
 
+    fn open() -> Arc<Connection> {
+        Connection::new(Network::of(std::net::IpAddr::from([127, 0, 0, 1])), CancellationToken::new())
+    }
+
     #[tokio::test]
     async fn an_aborted_stream_leaves_its_connection() {
-        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        let connection = open();
         let ended = connection
             .run(async {
                 let (sender, exchange) = tokio::sync::oneshot::channel();
@@ -212,7 +217,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stream_that_has_ended_takes_its_connection_along() {
-        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        let connection = open();
         let ended = connection
             .run(async {
                 let (sender, exchange) = tokio::sync::oneshot::channel();
@@ -232,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_idle_between_requests() {
-        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        let connection = open();
         assert!(connection.idle_since().is_some());
         let (first, second) = (connection.enter(), connection.enter());
         drop(first);
@@ -243,12 +248,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_is_to_close_waits_for_its_requests_and_a_little_longer() {
-        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        let connection = open();
         let since = Instant::now();
         connection.wait_until_idle().await;
         assert_eq!(since.elapsed(), LINGER, "it was idle");
 
-        let connection = Connection::new(IpAddr::from([127, 0, 0, 1]), CancellationToken::new());
+        let connection = open();
         let first = connection.enter();
         let waiting = tokio::spawn({
             let connection = connection.clone();

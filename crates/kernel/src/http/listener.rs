@@ -23,8 +23,9 @@ pub struct Bounds {
     /// The maximum number of open connections. A further one takes the place of an idle one, or waits for it; up to a
     /// quarter more are still open because their peers have not agreed to close them yet.
     pub connections: usize,
-    /// The maximum number of connections from one address; further ones are closed while none of these is idle.
-    pub per_address: usize,
+    /// The maximum number of connections from one network: an IPv4 address, or an IPv6 address' /64. Those of a site, a
+    /// /48, have twice as many. Further ones are closed while none of these is idle.
+    pub per_network: usize,
     /// How long a peer may go without reading what is sent to it.
     pub stalled_after: Duration,
     /// How long requests in flight may take to finish.
@@ -45,13 +46,13 @@ const MAX_AGE: Duration = Duration::from_secs(30 * 60);
 const LAST_REQUESTS: Duration = Duration::from_secs(15 * 60);
 
 impl Bounds {
-    /// Returns the bounds that are configured. One address gets a quarter of the connections, unless the peers are
-    /// proxies.
+    /// Returns the bounds that are configured. One network gets a quarter of the connections, and a site half of them,
+    /// unless the peers are proxies.
     pub fn new(server: &config::Server) -> Self {
         let connections = server.max_connections;
         Self {
             connections,
-            per_address: if server.trusted_proxy_hops == 0 { connections.div_ceil(4) } else { connections },
+            per_network: if server.trusted_proxy_hops == 0 { connections.div_ceil(4) } else { connections },
             stalled_after: server.write_timeout,
             drain: server.drain,
             drain_delay: server.drain_delay,
@@ -75,7 +76,7 @@ pub async fn serve<S: Next + Sync>(
     let renewing = tls.clone().map(|tls| tokio::spawn(async move { tls.renew().await }));
     let connections = TaskTracker::new();
     let draining = CancellationToken::new();
-    let places = Places::new(bounds.connections, bounds.per_address, draining.clone());
+    let places = Places::new(bounds.connections, bounds.per_network, draining.clone());
     let server = ConnectionServer { protocols: connection::protocols(bounds.keep_alive), tls, service, bounds };
     let mut stop = std::pin::pin!(async {
         stop.await;
@@ -153,7 +154,7 @@ mod tests {
     async fn an_old_connection_closes_and_its_requests_have_some_time() {
         let bounds = Bounds {
             connections: 10,
-            per_address: 10,
+            per_network: 10,
             stalled_after: LINGER * 10,
             drain: SHORT,
             drain_delay: Duration::ZERO,

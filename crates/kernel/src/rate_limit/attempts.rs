@@ -30,7 +30,7 @@ use crate::{
     error::{Error, Result},
     rate_limit::{
         Limiter,
-        key::{Key, network},
+        key::{Key, Network},
     },
     redis::{Redis, RedisLink, Script, Unavailable},
 };
@@ -57,7 +57,13 @@ impl AttemptLimit {
 
     /// Limits the attempts from the network of an IP address: the address itself, or an IPv6 address' /64.
     pub fn of_network(name: &'static str, address: IpAddr, quota: Quota) -> Self {
-        Self::new(name, &network(address), quota)
+        Self::new(name, Network::of(address).octets(), quota)
+    }
+
+    /// Limits the attempts from the site of an IP address, all its networks together: an IPv6 address' /48. There is none for
+    /// IPv4, of which nobody has as much.
+    pub fn of_site(name: &'static str, address: IpAddr, quota: Quota) -> Option<Self> {
+        Network::of(address).site().map(|site| Self::new(name, site.octets(), quota))
     }
 
     /// Has no metric count a refusal, because that would tell something about `who`.

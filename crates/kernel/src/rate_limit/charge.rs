@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::{
     caller::Caller,
     rate_limit::{
-        key::{self, Key},
+        key::{Key, Network},
         policy::{PolicyId, Work},
     },
 };
@@ -27,10 +27,10 @@ impl Charge {
 
     /// Charges the limit of an IP address; IPv6 by /64.
     pub fn address(address: IpAddr) -> Self {
-        let (network, length) = key::network_octets(address);
-        let mut who = [0; 16];
-        who[..8].copy_from_slice(&network);
-        Self { policy: PolicyId::Address, who, length }
+        let network = Network::of(address);
+        let (octets, mut who) = (network.octets(), [0; 16]);
+        who[..octets.len()].copy_from_slice(octets);
+        Self { policy: PolicyId::Address, who, length: octets.len() as u8 }
     }
 
     /// Charges a principal's limit for a kind of work.

@@ -29,27 +29,57 @@ impl Key {
     }
 }
 
-/// Returns the network of an address: the address itself, or an IPv6 address' /64, the smallest allocation of a
-/// subscriber (RFC 6177), who may use all of it.
-pub fn network(address: IpAddr) -> Vec<u8> {
-    let (octets, length) = network_octets(address);
-    octets[..usize::from(length)].to_vec()
+/// A network, by which callers are counted whom nobody knows: an IPv4 address, or an IPv6 address' /64, the smallest
+/// allocation of a subscriber (RFC 6177), who may use all of it.
+///
+/// Many subscribers have more than that: a /56, which is 256 networks, or a /48, which is 65,536. So the networks of a /48,
+/// a site, have bounds together too, wider ones than that of one network, and narrower than those of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Network {
+    /// Zero beyond those that count.
+    octets: [u8; 8],
+    length: u8,
 }
 
-/// Returns the octets of the network of an address, and how many of them count.
-pub(in crate::rate_limit) fn network_octets(address: IpAddr) -> ([u8; 8], u8) {
-    let mut network = [0; 8];
-    let length = match address.to_canonical() {
-        IpAddr::V4(address) => {
-            network[..4].copy_from_slice(&address.octets());
-            4
-        }
-        IpAddr::V6(address) => {
-            network.copy_from_slice(&address.octets()[..8]);
-            8
-        }
-    };
-    (network, length)
+/// The octets of a site.
+const SITE_OCTETS: usize = 6;
+
+impl Network {
+    /// Returns the network of an address.
+    pub fn of(address: IpAddr) -> Self {
+        let mut octets = [0; 8];
+        let length = match address.to_canonical() {
+            IpAddr::V4(address) => {
+                octets[..4].copy_from_slice(&address.octets());
+                4
+            }
+            IpAddr::V6(address) => {
+                octets.copy_from_slice(&address.octets()[..8]);
+                8
+            }
+        };
+        Self { octets, length }
+    }
+
+    /// Returns the site that the network is in; none for IPv4, of which nobody has as much.
+    #[must_use]
+    pub fn site(self) -> Option<Self> {
+        (self.octets().len() > SITE_OCTETS).then(|| {
+            let mut octets = [0; 8];
+            octets[..SITE_OCTETS].copy_from_slice(&self.octets[..SITE_OCTETS]);
+            Self { octets, length: SITE_OCTETS as u8 }
+        })
+    }
+
+    /// Returns the network, and its site if it has one.
+    pub(crate) fn with_site(self) -> impl Iterator<Item = Self> {
+        std::iter::once(self).chain(self.site())
+    }
+
+    /// Returns its octets: 4 of an IPv4 address, 8 of an IPv6 one, 6 of a site.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets[..usize::from(self.length)]
+    }
 }
 
 #[cfg(test)]
@@ -60,5 +90,18 @@ mod tests {
     fn a_redis_key_is_the_hash_in_hexadecimal() {
         let name = Key([0xa5; 16]).redis();
         assert_eq!(std::str::from_utf8(&name).unwrap(), format!("limit:{}", "a5".repeat(16)));
+    }
+
+    #[test]
+    fn a_subscriber_is_one_network_and_a_site_has_many() {
+        let network = |text: &str| Network::of(text.parse().unwrap());
+        assert_eq!(network("2001:db8::1"), network("2001:db8::2"));
+        assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));
+        assert_eq!(network("2001:db8::1").site(), network("2001:db8:0:ffff::1").site());
+        assert_ne!(network("2001:db8::1").site(), network("2001:db8:1::1").site());
+        assert_ne!(network("2001:db8::1").site(), Some(network("2001:db8::1")), "the same octets");
+        assert_eq!(network("2001:db8::1").site().and_then(Network::site), None);
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_eq!((network("192.0.2.1").octets(), network("192.0.2.1").site()), (&[192, 0, 2, 1][..], None));
     }
 }

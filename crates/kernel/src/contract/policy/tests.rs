@@ -22,8 +22,8 @@ impl FileResolver for Sources {
     }
 }
 
-/// Reads the policies of a contract that consists of these files, and of ours that they need.
-pub(crate) fn read(sources: Vec<(&'static str, String)>) -> Result<Policies, Vec<String>> {
+/// Compiles a contract that consists of these files, and of ours that they need.
+pub(crate) fn compile(sources: Vec<(&'static str, String)>) -> DescriptorPool {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let names: Vec<_> = sources.iter().map(|(name, _)| PathBuf::from(name)).collect();
     let mut resolver = ChainFileResolver::new();
@@ -34,8 +34,12 @@ pub(crate) fn read(sources: Vec<(&'static str, String)>) -> Result<Policies, Vec
     let mut compiler = Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).open_files(names).expect("the test's files compile");
     compiler.open_file("mainstay/policy/v1/grant_sets.proto").expect("the shared grant sets compile");
-    let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).expect("a descriptor set");
-    Policies::read(&pool)
+    DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).expect("a descriptor set")
+}
+
+/// Reads the policies of such a contract.
+pub(crate) fn read(sources: Vec<(&'static str, String)>) -> Result<Policies, Vec<String>> {
+    Policies::read(&compile(sources))
 }
 
 /// The policies of a service with a method that reads and one that signs in.

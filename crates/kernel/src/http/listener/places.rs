@@ -1,11 +1,11 @@
 //! The places for connections. A newcomer takes the place of whoever has been idle for longest.
 //!
-//! Connections that send nothing cost an attacker nothing, so they must not keep others out. One address gets only a
-//! part of the places, unless the peers are proxies, behind which everybody is.
+//! Connections that send nothing cost an attacker nothing, so they must not keep others out. One network gets only a
+//! part of the places, and those of a site together twice as many, unless the peers are proxies, behind which everybody is.
 
 use std::{
     collections::{HashMap, VecDeque},
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use metrics::counter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::exchange::Connection;
+use crate::{http::exchange::Connection, rate_limit::Network};
 
 /// How often to look for a connection that has become idle, while there is no place.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -23,7 +23,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct Places {
     total: usize,
-    per_address: usize,
+    per_network: usize,
+    per_site: usize,
     /// How many connections that lost their places may still be closing; the next one ends the first of them.
     max_closing: usize,
     draining: CancellationToken,
@@ -36,7 +37,8 @@ struct Open {
     connections: HashMap<u64, Arc<Connection>>,
     /// The connections that lost their places and are not closed yet, in the order in which they lost them.
     closing: VecDeque<(u64, Arc<Connection>)>,
-    by_peer: HashMap<IpAddr, usize>,
+    /// By network, and by site.
+    by_network: HashMap<Network, usize>,
     next: u64,
 }
 
@@ -49,18 +51,19 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// Makes places for `total` connections, of which one address gets at most `per_address`. Beside them, up to a
-    /// quarter as many, which lost theirs, may still be closing at the pace of their peers; beyond that, one is cut off
-    /// for each that follows. All close once `draining` is cancelled.
-    pub(super) fn new(total: usize, per_address: usize, draining: CancellationToken) -> Arc<Self> {
-        let max_closing = total.div_ceil(4);
-        Arc::new(Self { total, per_address, max_closing, draining, open: Mutex::default(), freed: Notify::new() })
+    /// Makes places for `total` connections, of which one network gets at most `per_network`, and a site twice as many.
+    /// Beside them, up to a quarter as many, which lost theirs, may still be closing at the pace of their peers; beyond
+    /// that, one is cut off for each that follows. All close once `draining` is cancelled.
+    pub(super) fn new(total: usize, per_network: usize, draining: CancellationToken) -> Arc<Self> {
+        let (per_site, max_closing) = (per_network.saturating_mul(2), total.div_ceil(4));
+        let (open, freed) = (Mutex::default(), Notify::new());
+        Arc::new(Self { total, per_network, per_site, max_closing, draining, open, freed })
     }
 
-    /// Takes a place, from an idle connection if need be; waits while all are busy. Returns `None` if the address's own
-    /// places are all busy.
+    /// Takes a place, from an idle connection if need be; waits while all are busy. Returns `None` if the own places of
+    /// the address's network, or of its site, are all busy.
     pub(super) async fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let peer = network(address);
+        let peer = Network::of(address);
         loop {
             if let Some(outcome) = self.try_take(peer) {
                 return outcome;
@@ -70,13 +73,14 @@ impl Places {
     }
 
     /// Returns `None` while there is no place for anybody.
-    fn try_take(self: &Arc<Self>, peer: IpAddr) -> Option<Option<Place>> {
+    fn try_take(self: &Arc<Self>, peer: Network) -> Option<Option<Place>> {
         let mut open = self.lock();
-        if open.by_peer.get(&peer).is_some_and(|&own| own >= self.per_address)
-            && !open.close_idle(Some(peer), self.max_closing)
-        {
-            counter!("mainstay_connections_closed_total", "reason" => "address").increment(1);
-            return Some(None);
+        for (network, most) in peer.with_site().zip([self.per_network, self.per_site]) {
+            let is_full = open.by_network.get(&network).is_some_and(|&own| own >= most);
+            if is_full && !open.close_idle(Some(network), self.max_closing) {
+                counter!("mainstay_connections_closed_total", "reason" => "address").increment(1);
+                return Some(None);
+            }
         }
         if open.connections.len() >= self.total && !open.close_idle(None, self.max_closing) {
             return None;
@@ -85,7 +89,9 @@ impl Places {
         let number = open.next;
         open.next += 1;
         open.connections.insert(number, connection.clone());
-        *open.by_peer.entry(peer).or_default() += 1;
+        for network in peer.with_site() {
+            *open.by_network.entry(network).or_default() += 1;
+        }
         Some(Some(Place { places: self.clone(), number, connection }))
     }
 
@@ -95,11 +101,12 @@ impl Places {
 }
 
 impl Open {
-    /// Closes the connection, of one peer or of all, that has been idle for longest. Returns whether there was one. Cuts
-    /// off one that has been closing for long if there are too many: peers that do not close must not keep everybody
-    /// else out.
-    fn close_idle(&mut self, peer: Option<IpAddr>, max_closing: usize) -> bool {
-        let connections = self.connections.iter().filter(|(_, connection)| peer.is_none_or(|p| p == connection.peer));
+    /// Closes the connection, of one network or site or of all, that has been idle for longest. Returns whether there was
+    /// one. Cuts off one that has been closing for long if there are too many: peers that do not close must not keep
+    /// everybody else out.
+    fn close_idle(&mut self, of: Option<Network>, max_closing: usize) -> bool {
+        let is_theirs = |connection: &Connection| of.is_none_or(|of| connection.peer.with_site().any(|own| own == of));
+        let connections = self.connections.iter().filter(|(_, connection)| is_theirs(connection));
         let idle = connections.filter_map(|(&number, connection)| Some((connection.idle_since()?, number)));
         let Some((_, number)) = idle.min() else { return false };
         let Some(connection) = self.remove(number) else { return false };
@@ -118,10 +125,11 @@ impl Open {
 
     fn remove(&mut self, number: u64) -> Option<Arc<Connection>> {
         let connection = self.connections.remove(&number)?;
-        if let Some(own) = self.by_peer.get_mut(&connection.peer) {
+        for network in connection.peer.with_site() {
+            let Some(own) = self.by_network.get_mut(&network) else { continue };
             *own -= 1;
             if *own == 0 {
-                self.by_peer.remove(&connection.peer);
+                self.by_network.remove(&network);
             }
         }
         Some(connection)
@@ -136,14 +144,6 @@ impl Drop for Place {
         }
         drop(open);
         self.places.freed.notify_one();
-    }
-}
-
-/// An IPv6 subscriber has a /64 at least (RFC 6177).
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
     }
 }
 
@@ -237,11 +237,22 @@ mod tests {
         assert!(waiting.await.expect("no panic").is_some());
     }
 
-    #[test]
-    fn a_subscriber_is_one_address() {
-        let parse = |text: &str| network(text.parse().expect("an address"));
-        assert_eq!(parse("2001:db8::1"), parse("2001:db8::2"));
-        assert_ne!(parse("2001:db8::1"), parse("2001:db8:0:1::1"));
-        assert_eq!(parse("::ffff:192.0.2.1"), address(1));
+    /// A subscriber of IPv6 has as many networks as it likes.
+    #[tokio::test]
+    async fn the_networks_of_a_site_together_get_half() {
+        let places = Places::new(8, 2, CancellationToken::new());
+        let in_network = |number: u16| IpAddr::from([0x2001, 0xdb8, 1, number, 0, 0, 0, 1]);
+        let mut own = Vec::new();
+        for number in 0..4 {
+            own.push(places.take(in_network(number)).await.expect("free"));
+        }
+        let requests: Vec<_> = own.iter().map(|place| place.connection.enter()).collect();
+        assert!(places.take(in_network(4)).await.is_none(), "its places are busy");
+        let other = places.take(address(1)).await.expect("another site has a place");
+        drop(requests);
+        let next = places.take(in_network(4)).await.expect("an idle one of the site goes");
+        assert_eq!(own.iter().filter(|place| place.connection.closing.is_cancelled()).count(), 1);
+        drop((own, other, next));
+        assert!(places.lock().by_network.is_empty());
     }
 }

@@ -1,9 +1,8 @@
 //! Inflates the message of a unary call, up to the limit of its method.
 //!
 //! tonic inflates messages too, but has one limit for all methods: a few kilobytes would become as much as the largest
-//! of them takes, of any method that anybody may call, and once decoded several times as much again, for an empty
-//! string takes two bytes in a message and 24 in memory. So tonic gets the message as it is without compression. Those
-//! of a client stream stay as they are: such a method takes one piece of a file after the other.
+//! of them takes, of any method that anybody may call. So tonic gets the message as it is without compression. Those of a
+//! client stream stay as they are: such a method takes one piece of a file after the other.
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, header};

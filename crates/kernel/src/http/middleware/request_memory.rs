@@ -26,14 +26,13 @@ use super::{
 };
 use crate::{
     budget::{Budget, Reservation},
+    config::RECEIVED_SHARE_DIVISOR,
     contract,
     error::{Error, Reason},
 };
 
 /// The size in bytes up to which a body is not counted; most are smaller.
 const SMALL: usize = 16 << 10;
-/// One network gets at most all memory divided by this; less while others have some.
-const NETWORK_SHARE_DIVISOR: usize = 4;
 
 /// A middleware that refuses a body for which there is no memory left. Clones share the memory.
 #[derive(Debug, Clone)]
@@ -42,9 +41,9 @@ pub struct BoundRequestMemory {
 }
 
 impl BoundRequestMemory {
-    /// Allows `bytes` for all bodies.
+    /// Allows `bytes` for all bodies, a quarter of them for one network.
     pub fn new(bytes: usize) -> Self {
-        Self { budget: Budget::new(bytes, NETWORK_SHARE_DIVISOR) }
+        Self { budget: Budget::new(bytes, RECEIVED_SHARE_DIVISOR) }
     }
 }
 

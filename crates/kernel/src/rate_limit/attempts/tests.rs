@@ -48,6 +48,17 @@ fn what_one_limit_refuses_counts_for_none_and_what_is_taken_back_counts_no_more(
 }
 
 #[test]
+fn the_networks_of_a_site_have_attempts_in_common() {
+    let of_network = |text: &str| AttemptLimit::of_network("test", text.parse().unwrap(), QUOTA).key;
+    let of_site = |text: &str| AttemptLimit::of_site("test", text.parse().unwrap(), QUOTA).map(|limit| limit.key);
+    assert_ne!(of_network("2001:db8:1:2::1"), of_network("2001:db8:1:3::1"));
+    assert_eq!(of_site("2001:db8:1:2::1"), of_site("2001:db8:1:3::1"));
+    assert_ne!(of_site("2001:db8:1:2::1"), of_site("2001:db8:2:2::1"));
+    assert_ne!(of_site("2001:db8:1::1"), Some(of_network("2001:db8:1::1")));
+    assert_eq!(of_site("192.0.2.1"), None);
+}
+
+#[test]
 fn a_flood_of_keys_is_bounded_and_frees_nobody() {
     let (logs, limits) = (Logs::default(), |who| [limit(who, QUOTA)]);
     let day = [limit(u32::MAX - 1, Quota { requests: 1, window: Duration::from_secs(86_400) })];

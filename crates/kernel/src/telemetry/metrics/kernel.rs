@@ -68,7 +68,18 @@ pub(super) const METRICS: &[Metric] = &[
     Metric::counter("mainstay_rate_limit_fallbacks_total", "Limits that were counted without Redis"),
     Metric::counter("mainstay_rate_limited_total", "Requests refused by a limit").labels(&[(
         "policy",
-        &["address", "read", "write", "bulk", "login", "login-network", "login-account", "mail-request"],
+        &[
+            "address",
+            "read",
+            "write",
+            "bulk",
+            "login",
+            "login-network",
+            "login-site",
+            "login-account",
+            "mail-request",
+            "mail-request-site",
+        ],
     )]),
     Metric::counter("mainstay_outbound_attempts_total", "Attempts of calls to providers, by outcome")
         .labels(&[("provider", &[]), ("outcome", &[])]),

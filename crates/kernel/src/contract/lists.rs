@@ -1,0 +1,370 @@
+//! How many items the lists of a request may have, counted before it is decoded.
+//!
+//! An item without content takes two bytes in a message, and once decoded a hundred times as much, so that the bound on the
+//! bytes of a request bounds no memory: validation refuses a list that is too long only once all of it is decoded. So the
+//! items are counted in the encoded message first, in all lists, those inside of items too: strings and numbers take less
+//! than messages, but still ten times as much as they have bytes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use prost::{
+    DecodeError,
+    encoding::{WireType, decode_key, decode_varint, skip_field},
+};
+use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor};
+
+use super::{
+    policy,
+    proto::buf::validate::{FieldRules, field_rules::Type},
+    reason::option,
+};
+
+/// The most items of one message that no rule allows, in all its lists together: those of lists without `max_items`, and
+/// those beyond it. With so few a list that is too long is decoded all the same, and validation names it with every other
+/// fault of the request.
+pub(crate) const MAX_OTHER_ITEMS: usize = 1000;
+
+/// How deep messages may nest, as in prost.
+const MAX_DEPTH: u32 = 100;
+
+/// The lists of all messages that callers send.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    by_name: HashMap<String, usize>,
+    /// The fields of each message that are lists, or may have some in them.
+    messages: Vec<Vec<Field>>,
+}
+
+#[derive(Debug)]
+struct Field {
+    number: u32,
+    /// In JSON, as violations name it.
+    name: String,
+    /// `None`: it has one value.
+    list: Option<List>,
+    /// The message that its values are.
+    message: Option<usize>,
+}
+
+#[derive(Debug)]
+struct List {
+    /// As many as its rule allows.
+    max_items: usize,
+    /// What a list that is too long violates, in the words of validation.
+    fault: String,
+    /// `None`: each item has a tag of its own.
+    packing: Option<Packing>,
+}
+
+/// How numbers follow each other in a packed list.
+#[derive(Debug, Clone, Copy)]
+enum Packing {
+    Varint,
+    /// With so many bytes each.
+    Fixed(usize),
+}
+
+/// Why a message is not decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It is no message.
+    Malformed(String),
+    /// It has a list with too many items.
+    TooMany {
+        /// The path of the list.
+        field: String,
+        fault: String,
+    },
+}
+
+impl Lists {
+    /// Reads the rules of all messages that methods take.
+    pub(super) fn read(descriptors: &DescriptorPool) -> Self {
+        let (mut lists, mut found) = (Self::default(), Vec::new());
+        for method in policy::services(descriptors).flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            lists.index(&method.input(), &mut found);
+        }
+        // Each message may add others.
+        while let Some(message) = found.get(lists.messages.len()).cloned() {
+            let fields: Vec<_> = message.fields().filter_map(|field| lists.field(&field, &mut found)).collect();
+            lists.messages.push(fields);
+        }
+        lists
+    }
+
+    fn index(&mut self, message: &MessageDescriptor, found: &mut Vec<MessageDescriptor>) -> usize {
+        *self.by_name.entry(message.full_name().to_owned()).or_insert_with(|| {
+            found.push(message.clone());
+            found.len() - 1
+        })
+    }
+
+    fn field(&mut self, field: &FieldDescriptor, found: &mut Vec<MessageDescriptor>) -> Option<Field> {
+        // A map is a list of its entries.
+        let list = (field.is_list() || field.is_map()).then(|| List::read(field));
+        let message = field.kind().as_message().map(|message| self.index(message, found));
+        let has_lists = list.is_some() || message.is_some();
+        has_lists.then(|| Field { number: field.number(), name: field.json_name().to_owned(), list, message })
+    }
+
+    /// Counts the items of an encoded message, whose type has this full name. Messages that no method takes have no bounds.
+    ///
+    /// # Errors
+    /// The first list that has too many.
+    pub(crate) fn check(&self, name: impl FnOnce() -> String, message: &[u8]) -> Result<(), Refusal> {
+        // Each item has a byte at least; most messages are as short.
+        if message.len() <= MAX_OTHER_ITEMS {
+            return Ok(());
+        }
+        let Some(&index) = self.by_name.get(&name()) else { return Ok(()) };
+        let (mut counter, mut rest) = (Counter { lists: self, other_items_left: MAX_OTHER_ITEMS }, message);
+        counter.message(index, &mut rest, &mut Seen::default(), 0)
+    }
+}
+
+impl List {
+    fn read(field: &FieldDescriptor) -> Self {
+        let rules: FieldRules = option(&field.options(), "buf.validate.field").unwrap_or_default();
+        let (least, most) = match rules.r#type {
+            Some(Type::Repeated(rules)) => (rules.min_items, rules.max_items),
+            _ => (None, None),
+        };
+        let max_items = most.map_or(0, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        Self { max_items, fault: fault(least, most), packing: Packing::of(&field.kind()) }
+    }
+}
+
+/// Returns the message of the rule, as `mainstay-build` words it.
+fn fault(least: Option<u64>, most: Option<u64>) -> String {
+    let most = most.unwrap_or(MAX_OTHER_ITEMS as u64);
+    let items = if most == 1 { "item" } else { "items" };
+    match least {
+        Some(least) if least == most => format!("must have exactly {most} {items}"),
+        Some(least) => format!("must have {least} to {most} {items}"),
+        None => format!("must have at most {most} {items}"),
+    }
+}
+
+impl Packing {
+    fn of(kind: &Kind) -> Option<Self> {
+        match kind {
+            Kind::String | Kind::Bytes | Kind::Message(_) => None,
+            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Some(Self::Fixed(8)),
+            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Some(Self::Fixed(4)),
+            _ => Some(Self::Varint),
+        }
+    }
+
+    fn count(self, packed: &[u8]) -> usize {
+        match self {
+            // Only the last byte of each has no continuation bit.
+            Self::Varint => packed.iter().filter(|byte| **byte < 0x80).count(),
+            Self::Fixed(width) => packed.len() / width,
+        }
+    }
+}
+
+/// What was counted of a message so far, by the numbers of its fields. A field that has one value may be sent several times,
+/// and then its lists are joined, so they are counted together.
+#[derive(Debug, Default)]
+struct Seen {
+    items: BTreeMap<u32, usize>,
+    messages: BTreeMap<u32, Seen>,
+}
+
+struct Counter<'a> {
+    lists: &'a Lists,
+    other_items_left: usize,
+}
+
+impl Counter<'_> {
+    /// Counts the items of a message: up to the end of `bytes`, or of the group that it is.
+    ///
+    /// What is no message is refused here, and not left to prost, which goes on beyond the end of a message inside another
+    /// before it notices.
+    fn message(&mut self, index: usize, bytes: &mut &[u8], seen: &mut Seen, depth: u32) -> Result<(), Refusal> {
+        if depth > MAX_DEPTH {
+            return Err(Refusal::Malformed("messages nest too deeply".to_owned()));
+        }
+        let lists = self.lists;
+        while !bytes.is_empty() {
+            let (number, wire_type) = decode_key(bytes)?;
+            // Whether one ends here, prost says.
+            if wire_type == WireType::EndGroup {
+                return Ok(());
+            }
+            let Some(field) = lists.messages[index].iter().find(|field| field.number == number) else {
+                skip_field(wire_type, number, bytes, Default::default())?;
+                continue;
+            };
+            let value = if wire_type == WireType::LengthDelimited { Some(take(bytes)?) } else { None };
+            let item = match &field.list {
+                Some(list) => Some(self.list(field, list, value, seen)?),
+                None => None,
+            };
+            let mut of_item = Seen::default();
+            let inside = if item.is_some() { &mut of_item } else { seen.messages.entry(number).or_default() };
+            let counted = match (field.message, value) {
+                (Some(message), Some(mut value)) => self.message(message, &mut value, inside, depth + 1),
+                (Some(message), None) if wire_type == WireType::StartGroup => {
+                    self.message(message, bytes, inside, depth + 1)
+                }
+                (_, None) => skip_field(wire_type, number, bytes, Default::default()).map_err(Refusal::from),
+                (None, Some(_)) => Ok(()),
+            };
+            counted.map_err(|refusal| refusal.within(&field.name, item))?;
+        }
+        Ok(())
+    }
+
+    /// Counts what one tag adds to a list; returns how many items there were before.
+    fn list(&mut self, field: &Field, list: &List, value: Option<&[u8]>, seen: &mut Seen) -> Result<usize, Refusal> {
+        let added = value.zip(list.packing).map_or(1, |(value, packing)| packing.count(value));
+        let count = seen.items.entry(field.number).or_default();
+        let before = *count;
+        *count += added;
+        let others = count.saturating_sub(list.max_items) - before.saturating_sub(list.max_items);
+        let left = self.other_items_left.checked_sub(others);
+        self.other_items_left =
+            left.ok_or_else(|| Refusal::TooMany { field: field.name.clone(), fault: list.fault.clone() })?;
+        Ok(before)
+    }
+}
+
+/// Takes a value with its length.
+fn take<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], Refusal> {
+    let length = decode_varint(bytes)?;
+    let whole = *bytes;
+    let parts = usize::try_from(length).ok().and_then(|length| whole.split_at_checked(length));
+    let (value, rest) = parts.ok_or_else(|| Refusal::Malformed("the message ends inside a field".to_owned()))?;
+    *bytes = rest;
+    Ok(value)
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        Self::Malformed(error.to_string())
+    }
+}
+
+impl Refusal {
+    /// Adds the field that led here, and the item if it is a list.
+    fn within(self, name: &str, item: Option<usize>) -> Self {
+        match (self, item) {
+            (Self::TooMany { field, fault }, Some(index)) => {
+                Self::TooMany { field: format!("{name}[{index}].{field}"), fault }
+            }
+            (Self::TooMany { field, fault }, None) => Self::TooMany { field: format!("{name}.{field}"), fault },
+            (malformed, _) => malformed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::encoding::{encode_key, encode_varint};
+
+    use super::*;
+
+    fn lists() -> Lists {
+        let source = "syntax = \"proto3\"; package fleet.v1;
+             import \"buf/validate/validate.proto\"; import \"google/api/httpbody.proto\";
+             import \"google/protobuf/struct.proto\";
+             service Vehicles { rpc Do(Request) returns (Response); }
+             message Request {
+               repeated Item items = 1 [(buf.validate.field).repeated = {min_items: 1 max_items: 20}];
+               repeated int64 numbers = 2 [(buf.validate.field).repeated.max_items = 5];
+               repeated fixed32 codes = 3;
+               Item item = 4;
+               google.api.HttpBody body = 5;
+               google.protobuf.Struct anything = 6;
+               string text = 7;
+             }
+             message Item {
+               repeated string tags = 1 [(buf.validate.field).repeated.max_items = 10];
+               Item inner = 2;
+             }
+             message Response { repeated Item items = 1; }";
+        let sources = vec![("fleet/v1/vehicles.proto", source.to_owned())];
+        Lists::read(&policy::tests::compile(sources))
+    }
+
+    /// A field with its length.
+    fn field(number: u32, value: &[u8]) -> Vec<u8> {
+        let mut encoded = Vec::new();
+        encode_key(number, WireType::LengthDelimited, &mut encoded);
+        encode_varint(value.len() as u64, &mut encoded);
+        [encoded, value.to_vec()].concat()
+    }
+
+    fn empty(number: u32, count: usize) -> Vec<u8> {
+        field(number, b"").repeat(count)
+    }
+
+    /// What is said of a request; it is made longer than those that nobody looks at.
+    fn check(request: &[u8]) -> Result<(), Refusal> {
+        lists().check(|| "fleet.v1.Request".to_owned(), &[&field(7, &[b'a'; MAX_OTHER_ITEMS])[..], request].concat())
+    }
+
+    fn too_many(field: &str, fault: &str) -> Result<(), Refusal> {
+        Err(Refusal::TooMany { field: field.to_owned(), fault: fault.to_owned() })
+    }
+
+    #[test]
+    fn a_list_has_as_many_items_as_its_rule_allows_and_few_others() {
+        assert_eq!(check(&empty(1, 20 + MAX_OTHER_ITEMS)), Ok(()), "validation refuses it, with all other faults");
+        assert_eq!(check(&empty(1, 21 + MAX_OTHER_ITEMS)), too_many("items", "must have 1 to 20 items"));
+        assert_eq!(check(&field(2, &[1; 6 + MAX_OTHER_ITEMS])), too_many("numbers", "must have at most 5 items"));
+        assert_eq!(check(&field(2, &[0x80_u8, 1].repeat(5 + MAX_OTHER_ITEMS))), Ok(()), "two bytes each");
+        let unpacked = [2_u8 << 3, 1].repeat(6 + MAX_OTHER_ITEMS);
+        assert_eq!(check(&unpacked), too_many("numbers", "must have at most 5 items"));
+    }
+
+    #[test]
+    fn lists_without_a_rule_share_what_no_rule_allows() {
+        assert_eq!(check(&field(3, &[0; 4 * MAX_OTHER_ITEMS])), Ok(()));
+        let both = [field(3, &[0; 4 * 400]), empty(1, 20), field(5, &empty(3, 600))].concat();
+        assert_eq!(check(&both), Ok(()));
+        let more = [both.clone(), field(3, &[0; 4])].concat();
+        assert_eq!(check(&more), too_many("codes", "must have at most 1000 items"));
+        let more = [both, field(5, &empty(3, 1))].concat();
+        assert_eq!(check(&more), too_many("body.extensions", "must have at most 1000 items"), "one body, in two parts");
+        assert_eq!(check(&field(6, &empty(1, 1001))), too_many("anything.fields", "must have at most 1000 items"));
+    }
+
+    #[test]
+    fn lists_inside_of_items_count_each_for_itself() {
+        let full = |item: &[u8]| field(1, item).repeat(20);
+        assert_eq!(check(&full(&empty(1, 10))), Ok(()));
+        assert_eq!(check(&full(&empty(1, 60))), Ok(()), "a thousand others");
+        let more = [full(&empty(1, 60)), field(4, &empty(1, 11))].concat();
+        assert_eq!(check(&more), too_many("item.tags", "must have at most 10 items"));
+        let last = [field(1, b""), field(1, &empty(1, 1011))].concat();
+        assert_eq!(check(&last), too_many("items[1].tags", "must have at most 10 items"));
+        let deep = field(4, &field(2, &field(2, &empty(1, 1011))));
+        assert_eq!(check(&deep), too_many("item.inner.inner.tags", "must have at most 10 items"));
+    }
+
+    #[test]
+    fn what_is_no_message_is_refused_where_it_ends() {
+        // The item says that it has two bytes, and a tag in it that it has a thousand; prost would read them.
+        let overrun = [vec![1 << 3 | 2, 3, 1 << 3 | 2, 0xe8, 7], empty(1, 500)].concat();
+        let nested = (0..=MAX_DEPTH).fold(Vec::new(), |inner, _| field(2, &inner));
+        let requests = [overrun, field(4, &nested), vec![0], vec![7 << 3 | 2, 0xff], vec![1 << 3 | 7]];
+        for request in &requests {
+            let checked = check(request);
+            assert!(matches!(checked, Err(Refusal::Malformed(_))), "{checked:?}");
+        }
+        let nested = (1..MAX_DEPTH).fold(Vec::new(), |inner, _| field(2, &inner));
+        assert_eq!(check(&field(4, &nested)), Ok(()));
+    }
+
+    #[test]
+    fn short_messages_and_those_that_nobody_sends_are_not_counted() {
+        let lists = lists();
+        let check = |name: &str, message: &[u8]| lists.check(|| name.to_owned(), message);
+        assert_eq!(check("fleet.v1.Response", &empty(1, 5000)), Ok(()));
+        assert!(check("fleet.v1.Request", &empty(3, 5000)).is_err());
+        lists.check(|| panic!("not even their names"), &empty(1, 500)).expect("few bytes");
+    }
+}
