@@ -274,10 +274,14 @@ export function resends({ token, me, payment }) {
           writeFileSync(path, "Twelve euros.");
           const keys = await intercept(page, "**/api/v1/files?*", "POST", (route, before) => (before === 0 ? route.abort() : route.continue()));
           await go(page, `/tickets/${id}`);
-          const input = page.locator("input[type=file]").nth(1);
-          await input.setInputFiles(path);
+          const choose = async () => {
+            const chooser = page.waitForEvent("filechooser");
+            await page.locator(".attach").getByRole("button").click();
+            await (await chooser).setFiles(path);
+          };
+          await choose();
           await page.getByText(NO_ANSWER).waitFor();
-          await input.setInputFiles(path);
+          await choose();
           await page.locator(".attach").getByText("bill.txt").waitFor();
           same(keys.length, 2, "requests");
           same(keys[1], keys[0], "the key of the same file");
