@@ -144,7 +144,10 @@ pub(crate) async fn output(args: &[&str]) -> String {
 pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &str)]) -> (bool, String) {
     let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
-    command.args(args).env_clear().envs(environment(database, &own).await).stdin(Stdio::null()).kill_on_drop(true);
+    // A mutation that is tried applies to the program, too.
+    let mutation = std::env::vars_os().filter(|(name, _)| name == "MAINSTAY_MUTATION");
+    command.args(args).env_clear().envs(mutation).envs(environment(database, &own).await);
+    command.stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::time::timeout(READY_TIMEOUT, command.output()).await;
     let output = output.unwrap_or_else(|_| panic!("{args:?} does not end")).expect("the binary runs");
     let text = [output.stdout, output.stderr].concat();
