@@ -77,7 +77,8 @@ pub async fn serve<S: Next + Sync>(
     let connections = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = Places::new(bounds.connections, bounds.per_network, draining.clone());
-    let server = ConnectionServer { protocols: connection::protocols(bounds.keep_alive), tls, service, bounds };
+    let protocols = connection::protocols(bounds.keep_alive);
+    let server = Arc::new(ConnectionServer { protocols, tls, service, bounds });
     let mut stop = std::pin::pin!(async {
         stop.await;
         tokio::time::sleep(bounds.drain_delay).await;

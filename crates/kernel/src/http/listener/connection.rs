@@ -1,24 +1,28 @@
 //! One connection, from its first byte until it ends, grows too old, or the server drains.
 
-use std::{pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
-use tower::ServiceExt as _;
 
 use super::{Bounds, guarded::Guarded, places::Place, tls::Tls};
 use crate::{
     caller::{PeerAddress, PeerCaller},
     http::{
         exchange::StreamExecutor,
-        middleware::layer::{Body, Next},
+        middleware::layer::{Body, Next, Response},
     },
 };
 
@@ -47,18 +51,17 @@ pub(super) fn protocols(keep_alive: Duration) -> Protocols {
 }
 
 /// What all connections of a listener have in common.
-#[derive(Clone)]
 pub(super) struct ConnectionServer<S> {
     pub(super) protocols: Protocols,
-    pub(super) tls: Option<std::sync::Arc<Tls>>,
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) service: S,
     pub(super) bounds: Bounds,
 }
 
 impl<S: Next + Sync> ConnectionServer<S> {
     /// Serves a connection to its end.
-    pub(super) async fn run(self, stream: TcpStream, peer: PeerAddress, place: Place) {
-        place.connection.run(self.handshake(stream, peer, &place)).await;
+    pub(super) async fn run(self: Arc<Self>, stream: TcpStream, peer: PeerAddress, place: Place) {
+        place.connection.clone().run(self.handshake(stream, peer, &place)).await;
     }
 
     async fn handshake(&self, stream: TcpStream, peer: PeerAddress, place: &Place) {
@@ -68,7 +71,8 @@ impl<S: Next + Sync> ConnectionServer<S> {
             () = place.connection.closing.cancelled() => return,
         };
         match accepted {
-            Ok((stream, caller)) => self.serve(stream, (peer, caller), place).await,
+            // In a box, because connections without TLS would be as large.
+            Ok((stream, caller)) => Box::pin(self.serve(stream, (peer, caller), place)).await,
             Err(error) => {
                 metrics::counter!("mainstay_tls_handshakes_failed_total").increment(1);
                 tracing::debug!(%error, "TLS handshake failed");
@@ -82,16 +86,9 @@ impl<S: Next + Sync> ConnectionServer<S> {
         (peer, caller): (PeerAddress, Option<PeerCaller>),
         place: &Place,
     ) {
-        let service = self.service.clone().map_request(move |request: http::Request<hyper::body::Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(peer);
-            if let Some(caller) = &caller {
-                request.extensions_mut().insert(caller.clone());
-            }
-            request
-        });
+        let service = ConnectionService { service: Mutex::new(self.service.clone()), peer, caller };
         let io = TokioIo::new(Guarded::new(stream, HEADER_TIMEOUT, self.bounds.stalled_after));
-        let mut connection = pin!(self.protocols.serve_connection(io, TowerToHyperService::new(service)));
+        let mut connection = pin!(self.protocols.serve_connection(io, service));
         let ended = tokio::select! {
             _ = connection.as_mut() => true,
             () = place.connection.closing.cancelled() => false,
@@ -109,5 +106,29 @@ impl<S: Next + Sync> ConnectionServer<S> {
                 () = tokio::time::sleep(self.bounds.last_requests) => {}
             }
         }
+    }
+}
+
+/// The service as one connection calls it.
+struct ConnectionService<S> {
+    /// Never contended: a connection hands over one request after the other. Cloned once for the connection and not, as tower's
+    /// adapter does, for each request.
+    service: Mutex<S>,
+    peer: PeerAddress,
+    caller: Option<PeerCaller>,
+}
+
+impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = S::Future;
+
+    fn call(&self, request: http::Request<Incoming>) -> S::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        if let Some(caller) = &self.caller {
+            request.extensions_mut().insert(caller.clone());
+        }
+        self.service.lock().unwrap_or_else(PoisonError::into_inner).call(request)
     }
 }

@@ -177,7 +177,7 @@ mod tests {
     async fn open(places: &Arc<Places>, last: u8) -> (Place, JoinHandle<bool>) {
         let place = places.take(address(last)).await.expect("a place, or that of an idle one");
         let connection = place.connection.clone();
-        (place, tokio::spawn(async move { connection.run(std::future::pending()).await }))
+        (place, tokio::spawn(connection.run(std::future::pending())))
     }
 
     #[tokio::test]
