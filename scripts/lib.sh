@@ -24,6 +24,11 @@ TOOLS=$CACHE/tools
 # Outside the checkout, so that a clone stays clean; one for each clone, because cargo compares times and can't tell a file
 # of one clone from that of another.
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target-$(pwd -P | cksum | cut -d ' ' -f 1)}
+# Scripts go on in other directories.
+case $CARGO_TARGET_DIR in
+  /*) ;;
+  *) CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;;
+esac
 export CARGO_TARGET_DIR
 
 # The PATH of a non-login shell often lacks the directory that rustup installs to.

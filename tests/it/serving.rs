@@ -9,6 +9,7 @@ mod import;
 mod notify;
 mod pages;
 mod panics;
+mod postgres_socket;
 mod postgres_tls;
 mod probes;
 mod start;

@@ -85,6 +85,10 @@ pub(crate) async fn run_loop(
     stop: CancellationToken,
     grace: Duration,
 ) {
+    for task in tasks {
+        // What an alert compares the age of the last success with.
+        metrics::gauge!("mainstay_scheduled_task_period_seconds", "task" => task.name).set(task.every.as_secs_f64());
+    }
     let mut running = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -50,8 +50,13 @@ async fn many_workers_run_a_task_once_per_period() {
     assert_eq!(database.number(early).await, 0, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
     let metrics = workers[0].private.get("/metrics").await.body.to_string();
     for task in modules().work().tasks {
-        let gauge = format!("mainstay_scheduled_task_last_success_timestamp_seconds{{task=\\\"{}\\\"}}", task.name);
-        assert!(metrics.contains(&gauge), "{gauge}: {metrics}");
+        let (of_task, period) = (format!("{{task=\\\"{}\\\"}}", task.name), task.every.as_secs());
+        for gauge in [
+            format!("mainstay_scheduled_task_last_success_timestamp_seconds{of_task} "),
+            format!("mainstay_scheduled_task_period_seconds{of_task} {period}\\n"),
+        ] {
+            assert!(metrics.contains(&gauge), "{gauge}: {metrics}");
+        }
     }
 }
 

@@ -1,10 +1,27 @@
-//! The drill of docs/operations.md: a backup is restored into another database, and the ledger is checked against the
-//! gateway.
+//! The drill of docs/operations.md, step by step: a backup is restored in the place of the database, Redis is emptied, and
+//! the ledger is checked against the gateway.
 
-use std::{path::Path, process::Stdio};
+use std::{
+    path::Path,
+    process::Stdio,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::{FakeGateway, pay, start_app};
-use crate::support::{Process, Protocol, TestDatabase, process};
+use mainstay_dev_servers::{Redis, RedisOptions};
+use nix::sys::signal::Signal;
+use redis::aio::MultiplexedConnection;
+use serde_json::json;
+use url::Url;
+
+use super::{FakeGateway, pay};
+use crate::{
+    cases::{Scene, post::publish_post},
+    support::{Actor, Process, Protocol, TestDatabase, database::sql, eventually, process, servers::servers},
+};
+
+/// The title of a post after the backup.
+const NEWER: &str = "Newer than the backup";
 
 /// Runs a program of the Postgres that the tests use.
 async fn run_postgres_program(database: &TestDatabase, program: &str, args: &[&str]) {
@@ -15,38 +32,89 @@ async fn run_postgres_program(database: &TestDatabase, program: &str, args: &[&s
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Gives the database another name, with all that it has, and makes an empty one of its name. Returns the other name.
+async fn set_aside(database: &TestDatabase) -> String {
+    let admin = &servers().await.postgres_url;
+    let name = Url::parse(&database.url).expect("a URL").path().trim_start_matches('/').to_owned();
+    let sessions = format!("SELECT pid FROM pg_stat_activity WHERE datname = '{name}'");
+    eventually("nobody uses the database", async || sql(admin, &sessions).await.is_empty()).await;
+    sql(admin, &format!("ALTER DATABASE {name} RENAME TO {name}_before")).await;
+    sql(admin, &format!("CREATE DATABASE {name} TEMPLATE template0")).await;
+    format!("{name}_before")
+}
+
+/// Returns the title of a post that everybody may read.
+async fn title(server: &Process, post: &str) -> String {
+    let reader = Actor::anonymous(&server.endpoint);
+    let read = reader.call(Protocol::Rest, "PostService.GetPost", json!({ "postId": post })).await;
+    read.success().text("/data/title")
+}
+
+/// Returns whether Redis has a post with a title.
+async fn has_cached(redis: &mut MultiplexedConnection, post: &str, title: &str) -> bool {
+    let pattern = format!("*:value:content.posts/{post}");
+    let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(redis).await.expect("an answer");
+    let [key] = &keys[..] else { return false };
+    let value: Vec<u8> = redis::cmd("GET").arg(key).query_async(redis).await.expect("an answer");
+    value.windows(title.len()).any(|part| part == title.as_bytes())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_serves_and_the_ledger_names_what_it_lacks() {
     let gateway = FakeGateway::start().await;
-    let (app, scene) = start_app(&gateway).await;
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let (variables, redis_url) = (gateway.variables(), redis.url());
+    let mut own: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    own.push(("REDIS_URL", &redis_url));
+    let client = redis::Client::open(redis_url.as_str()).expect("a URL");
+    let mut redis = client.get_multiplexed_async_connection().await.expect("connected");
+
+    let database = Arc::new(TestDatabase::new().await);
+    let mut server = Process::with(&database, &own).await;
+    let scene = Scene::at(&server, &database).await;
     let before = pay(&scene).await.id();
+    let (post, _) = publish_post(&scene.cast.agent).await;
+    let title_before = title(&server, &post).await;
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("mainstay.dump");
     let file = file.to_str().expect("text");
-    run_postgres_program(
-        &app.database,
-        "pg_dump",
-        &["--format=custom", "--no-owner", "--file", file, &app.database.url],
-    )
-    .await;
+    run_postgres_program(&database, "pg_dump", &["--format=custom", "--no-owner", "--file", file, &database.url]).await;
     let after = pay(&scene).await.id();
+    let change = json!({ "postId": post, "post": { "title": NEWER } });
+    scene.cast.agent.call(Protocol::Rest, "PostService.UpdatePost", change).await.success();
+    // A reader has Redis keep it.
+    let since = Instant::now();
+    while !has_cached(&mut redis, &post, NEWER).await {
+        assert!(since.elapsed() < Duration::from_secs(30), "Redis does not have the post");
+        title(&server, &post).await;
+    }
 
-    let restored = TestDatabase::empty().await;
-    let arguments = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &restored.url, file];
-    run_postgres_program(&restored, "pg_restore", &arguments).await;
-    let variables = gateway.variables();
-    let own: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let (is_ok, output) = process::run(&["ledger", "check"], &restored, &own).await;
+    // 1 and 2: nobody writes, and what there is stays.
+    server.signal(Signal::SIGTERM);
+    assert!(server.wait().await.success());
+    let set_aside = set_aside(&database).await;
+    let arguments = ["--no-owner", "--exit-on-error", "--single-transaction", "--dbname", &database.url, file];
+    run_postgres_program(&database, "pg_restore", &arguments).await;
+
+    // 3: what is cached is newer than what was restored.
+    redis::cmd("FLUSHDB").query_async::<()>(&mut redis).await.expect("emptied");
+    let (is_ok, output) = process::run(&["migrate"], &database, &own).await;
+    assert!(is_ok && output.contains("no pending migrations"), "{output}");
+
+    // 4: what the backup lacks of the money.
+    let (is_ok, output) = process::run(&["ledger", "check"], &database, &own).await;
     assert!(!is_ok && output.contains("1 movement is booked, the gateway has 2"), "{output}");
     assert!(output.contains(&format!("for {after} at the gateway, and is not booked.")), "{output}");
     assert!(!output.contains(&before), "what was in the backup agrees: {output}");
 
-    // Nothing is to be migrated, and whoever had an account signs in and sees what there was.
-    let server = Process::with(&restored, &own).await;
-    let customer = scene.cast.customer.at(&server.endpoint);
-    let get = async |id: &str| {
-        customer.call(Protocol::Rest, "PaymentService.GetPayment", serde_json::json!({ "paymentId": id })).await
-    };
+    // 5: whoever had an account signs in and sees what there was.
+    own.push(("JOBS_IN_SERVE", "false"));
+    let server = Process::with(&database, &own).await;
+    let customer = Actor::user(&server.endpoint, scene.cast.customer.as_user().clone());
+    let get =
+        async |id: &str| customer.call(Protocol::Rest, "PaymentService.GetPayment", json!({ "paymentId": id })).await;
     get(&before).await.success();
     get(&after).await.failure("NOT_FOUND");
+    assert_eq!(title(&server, &post).await, title_before);
+    sql(&servers().await.postgres_url, &format!("DROP DATABASE {set_aside} WITH (FORCE)")).await;
 }

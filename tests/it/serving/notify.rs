@@ -44,11 +44,13 @@ async fn the_service_manager_is_told() {
     assert!(server.wait().await.success());
 }
 
-/// Where systemd is installed, it reads the unit, and finds nothing in it to object to.
+/// Where systemd is installed, it reads the unit, and finds nothing in it to object to. The server says itself what keeps it
+/// from starting: a second program would say it again, and more, at every attempt.
 #[tokio::test]
 async fn systemd_understands_the_unit() {
     let unit = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd/mainstay.service");
     let text = std::fs::read_to_string(&unit).expect("the unit");
+    assert_eq!(text.matches("/usr/bin/mainstay").count(), 1, "{text}");
     let folder = tempfile::tempdir().expect("a directory");
     // The program is not installed where the unit expects it.
     let local = folder.path().join("mainstay.service");

@@ -74,10 +74,13 @@ async fn a_database_error_names_host_database_and_cure() {
     let stranger =
         url(|url| url.set_username("stranger").and_then(|()| url.set_password(Some("hunter2"))).expect("a host"));
     let silent = url(|url| url.set_port(Some(1)).expect("a host"));
+    // What the first server said is not lost behind what the last one did.
+    let several = TestDatabase::foreign(&nowhere.url.replacen("/nowhere", ",127.0.0.1:1/nowhere", 1));
     for (database, parts) in [
         (&nowhere, ["database nowhere", "3D000", "create the database"]),
         (&stranger, ["user stranger", "28", "DATABASE_URL"]),
         (&silent, ["127.0.0.1:1 ", "refused", "check that Postgres runs there"]),
+        (&several, ["127.0.0.1:1: Connection refused", "3D000", "create the database"]),
     ] {
         let (good, text) = process::run(&["migrate"], database, &[]).await;
         assert!(!good);
@@ -86,8 +89,10 @@ async fn a_database_error_names_host_database_and_cure() {
         }
         assert!(!text.contains("hunter2"), "{text}");
     }
-    let text = refusal("serve", &nowhere, &[]).await;
-    assert!(text.contains("create the database"), "{text}");
+    for database in [&nowhere, &several] {
+        let text = refusal("serve", database, &[]).await;
+        assert!(text.contains("create the database"), "{text}");
+    }
 }
 
 /// Not as if it were not set: the server would begin with a default, or without what it protects.

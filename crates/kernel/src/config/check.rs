@@ -34,8 +34,12 @@ pub(super) fn run(config: &Config, read: &mut Reader) {
         read.fault("ON_CALL_URL", "must be an https URL, or an http one of this machine");
     }
     if let Some(url) = config.database.url.as_ref().filter(|url| !is_postgres(url)) {
-        let hint = tls_hint(url);
-        read.fault("DATABASE_URL", format!("must be a URL such as postgres://user:password@host:5432/database{hint}"));
+        let why = format!(
+            "must be a URL such as postgres://user:password@host:5432/database, or of one socket, such as \
+             postgres:///database?host=/run/postgresql{}",
+            tls_hint(url)
+        );
+        read.fault("DATABASE_URL", why);
     }
     if config.database.statement_timeout > MAX_STATEMENT_TIMEOUT {
         read.fault("DATABASE_STATEMENT_TIMEOUT", "must be at most 24d, the longest that Postgres knows");
@@ -141,12 +145,28 @@ pub fn is_https_or_loopback(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && is_loopback)
 }
 
-/// Returns whether the text is a URL of Postgres. The library also reads `host=… user=…`, which nothing else here does.
+/// Returns whether the text is a URL of Postgres, that of hosts or of one socket. The library also reads `host=… user=…`, which
+/// nothing else here does.
 fn is_postgres(text: &SecretString) -> bool {
     let text = text.expose_secret();
     let config = text.parse::<tokio_postgres::Config>();
     (text.starts_with("postgres://") || text.starts_with("postgresql://"))
-        && config.is_ok_and(|config| !config.get_hosts().is_empty())
+        && config.is_ok_and(|config| has_servers(&config))
+}
+
+fn has_servers(config: &tokio_postgres::Config) -> bool {
+    let (hosts, addresses, ports) = (config.get_hosts(), config.get_hostaddrs().len(), config.get_ports().len());
+    let is_socket = |host: &tokio_postgres::config::Host| matches!(host, tokio_postgres::config::Host::Unix(_));
+    match hosts {
+        [] => false,
+        [host] if is_socket(host) => addresses == 0 && ports <= 1,
+        hosts => {
+            // One port may stand for all hosts.
+            let has_ports = ports <= 1 || ports == hosts.len();
+            let has_addresses = addresses == 0 || addresses == hosts.len();
+            has_ports && has_addresses && !hosts.iter().any(is_socket)
+        }
+    }
 }
 
 /// What to say of the options for TLS that libpq knows and this library does not: what they ask for is done in any case.
@@ -162,4 +182,35 @@ fn tls_hint(url: &SecretString) -> &'static str {
 
 fn is_secret_key(text: &SecretString) -> bool {
     STANDARD.decode(text.expose_secret().trim()).is_ok_and(|bytes| bytes.len() == 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_of_postgres_names_hosts_or_one_socket() {
+        for url in [
+            "postgres://db/shop",
+            "postgresql://me:secret@db1:5432,db2:5433/shop",
+            "postgres://me@localhost/shop?hostaddr=127.0.0.1",
+            "postgres:///shop?host=/run/postgresql",
+            "postgres://me@/shop?host=/run/postgresql&port=5433",
+            "postgres://me:secret@%2Frun%2Fpostgresql:5433/shop",
+        ] {
+            assert!(is_postgres(&url.to_owned().into()), "{url}");
+        }
+        for url in [
+            "postgres:///shop",
+            "postgres:///shop?hostaddr=127.0.0.1",
+            "postgres://db/shop?host=/run/postgresql",
+            "postgres://%2Frun%2Fone,%2Frun%2Ftwo/shop",
+            "postgres://db1,db2/shop?hostaddr=127.0.0.1",
+            "postgres://db1,db2/shop?port=5433",
+            "mysql://db/shop",
+            "host=db dbname=shop",
+        ] {
+            assert!(!is_postgres(&url.to_owned().into()), "{url}");
+        }
+    }
 }

@@ -2,10 +2,13 @@
 
 mod failure;
 mod last_failure;
+mod server;
 mod socket;
 pub(super) mod sqlstate;
 
 use std::{
+    net::IpAddr,
+    path::PathBuf,
     str::FromStr as _,
     sync::{Arc, LazyLock},
     time::Duration,
@@ -13,15 +16,19 @@ use std::{
 
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::{AsyncConnection as _, AsyncPgConnection};
+use rand::seq::SliceRandom as _;
+use tokio::net::UnixStream;
 use tokio_postgres::{
     Config, NoTls,
-    config::{Host, SslMode, SslNegotiation, TargetSessionAttrs},
+    config::{LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use failure::Attempts;
 pub use failure::ConnectFailure;
 use last_failure::LastFailure;
-use socket::Negotiate;
+use server::Server;
+use socket::{BoxError, Negotiate};
 use sqlstate::Coded;
 
 use crate::telemetry::{
@@ -33,12 +40,17 @@ use crate::telemetry::{
 /// long, and jobs call nobody within a transaction.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(60);
 
-/// The longest that it takes to connect: TLS, and to sign in.
+/// The longest that it takes to connect, to all servers together: TLS, and to sign in.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Opens connections.
 #[derive(Clone)]
 pub(crate) struct Connector {
+    /// The hosts of the URL, or its one socket.
+    servers: Arc<[Server]>,
+    /// Whether to try them, and their addresses, in random order.
+    shuffles: bool,
+    /// Everything but the servers.
     config: Config,
     /// The options of the URL.
     options: String,
@@ -47,34 +59,52 @@ pub(crate) struct Connector {
     last_failure: Arc<LastFailure>,
 }
 
-/// Parses a URL and adds time limits for a server that may vanish silently, behind a firewall or with its machine: such
-/// a connection is detected within 20 s, whether it waits for an answer or is idle, rather than after the quarter of an
-/// hour of the system's defaults. The pools then find it broken.
-pub(crate) fn config(url: &str) -> anyhow::Result<Config> {
-    let mut config = Config::from_str(url)?;
+/// Returns the settings of a URL without its servers: the library, which would try them itself, tells only why the last one
+/// failed.
+///
+/// Adds time limits for a server that may vanish silently, behind a firewall or with its machine: such a connection is
+/// detected within 20 s, whether it waits for an answer or is idle, rather than after the quarter of an hour of the system's
+/// defaults. The pools then find it broken.
+fn settings(url: &Config) -> Config {
+    let mut config = Config::new();
+    if let Some(user) = url.get_user() {
+        config.user(user);
+    }
+    if let Some(password) = url.get_password() {
+        config.password(password);
+    }
+    if let Some(name) = url.get_dbname() {
+        config.dbname(name);
+    }
+    config.channel_binding(url.get_channel_binding()).target_session_attrs(url.get_target_session_attrs());
     config.connect_timeout(Duration::from_millis(700));
     // Bounds data that was sent and not acknowledged, on systems that support it.
-    config.tcp_user_timeout(Duration::from_secs(10));
+    config.tcp_user_timeout(Duration::from_secs(10)).keepalives(url.get_keepalives());
     config.keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(3)).keepalives_retries(3);
-    Ok(config)
+    config
 }
 
 impl Connector {
     /// `name` is what `pg_stat_activity` calls the connections.
     pub(crate) fn new(url: &str, name: &str, statement_timeout: Duration) -> anyhow::Result<Self> {
-        let mut config = config(url)?;
-        let options = config.get_options().unwrap_or_default().to_owned();
-        let ssl = (config.get_ssl_mode(), config.get_ssl_negotiation());
+        let url = Config::from_str(url)?;
+        let servers: Arc<[_]> = Server::all(&url).into();
+        let is_local = servers.iter().any(|server| server.socket().is_some());
+        anyhow::ensure!(!is_local || servers.len() == 1, "DATABASE_URL must name either hosts or one socket");
+        let mut config = settings(&url);
         // To the library every stream is one that a handshake made; a socket of the file system has none.
-        match is_local(&config) {
+        match is_local {
             true => config.ssl_mode(SslMode::Disable),
             false => config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct),
         };
-        anyhow::ensure!(
-            config.get_hosts().iter().all(|host| matches!(host, Host::Unix(_)) == is_local(&config)),
-            "DATABASE_URL can't name both hosts and sockets"
-        );
-        let connector = Self { config, options, ssl, last_failure: Arc::default() };
+        let connector = Self {
+            servers,
+            shuffles: url.get_load_balance_hosts() == LoadBalanceHosts::Random,
+            config,
+            options: url.get_options().unwrap_or_default().to_owned(),
+            ssl: (url.get_ssl_mode(), url.get_ssl_negotiation()),
+            last_failure: Arc::default(),
+        };
         Ok(connector.renamed(name, statement_timeout))
     }
 
@@ -96,7 +126,7 @@ impl Connector {
     /// Of several hosts, connects to the one that accepts writes: the first that answers may be a standby, which would
     /// refuse every write for as long as the connection lives.
     pub(super) fn with_writes(mut self) -> Self {
-        if self.config.get_hosts().len() > 1 && self.config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        if self.servers.len() > 1 && self.config.get_target_session_attrs() == TargetSessionAttrs::Any {
             self.config.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         self
@@ -115,16 +145,17 @@ impl Connector {
     /// Opens a connection.
     ///
     /// # Errors
-    /// Names the host, the database, the cause and its cure.
+    /// Names the servers, the database, what each server said, and the cure.
     pub(crate) async fn connect(self) -> Result<AsyncPgConnection, ConnectFailure> {
+        let mut attempts = Attempts::default();
         // A server that hangs accepts connections too: its system does.
-        let connected = tokio::time::timeout(HANDSHAKE, self.open()).await;
-        let connected = connected.unwrap_or_else(|_| Err(ConnectFailure::no_answer(&self.config)));
-        match &connected {
-            Ok(_) => self.last_failure.clear(),
-            Err(failure) => self.last_failure.note(failure),
-        }
-        let mut connection = connected?;
+        let opened = tokio::time::timeout(HANDSHAKE, self.open(&mut attempts)).await;
+        let Some(mut connection) = opened.ok().flatten() else {
+            let failure = ConnectFailure::new(&self.servers, &self.config, attempts);
+            self.last_failure.note(&failure);
+            return Err(failure);
+        };
+        self.last_failure.clear();
         if traces::is_active() {
             let backend_pid = statements::backend_pid(&mut connection).await;
             connection.set_instrumentation(Statements::new(backend_pid));
@@ -132,19 +163,55 @@ impl Connector {
         Ok(connection)
     }
 
-    async fn open(&self) -> Result<AsyncPgConnection, ConnectFailure> {
-        let failed = |error: tokio_postgres::Error| ConnectFailure::new(&self.config, &error);
-        let unusable = |error: ConnectionError| ConnectFailure::new(&self.config, &error);
-        if is_local(&self.config) {
-            let stream = Coded::new(socket::local(&self.config).await.map_err(unusable)?);
-            let (client, connection) = self.config.connect_raw(stream, NoTls).await.map_err(failed)?;
-            // Ends with the client or with Postgres, which the client notices.
-            tokio::spawn(async move { connection.await.ok() });
-            return AsyncPgConnection::try_from(client).await.map_err(unusable);
+    /// Tries one server after the other.
+    async fn open(&self, attempts: &mut Attempts) -> Option<AsyncPgConnection> {
+        for server in self.in_turn(self.servers.to_vec()) {
+            if let Some(connection) = self.open_server(&server, attempts).await {
+                return Some(connection);
+            }
         }
-        let negotiate = self.negotiate().map_err(unusable)?;
-        let (client, connection) = self.config.connect(negotiate).await.map_err(failed)?;
-        AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(unusable)
+        None
+    }
+
+    /// Tries the socket of a server, or one of its addresses after the other.
+    async fn open_server(&self, server: &Server, attempts: &mut Attempts) -> Option<AsyncPgConnection> {
+        attempts.begin(server.to_string());
+        if let Some(path) = server.socket() {
+            return attempts.note(self.open_socket(path).await);
+        }
+        let addresses = self.in_turn(attempts.note(server.addresses().await)?);
+        for address in &addresses {
+            if addresses.len() > 1 {
+                attempts.begin(format!("{server} [{address}]"));
+            }
+            if let Some(connection) = attempts.note(self.open_address(server, *address).await) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Returns what is tried in the order in which it is.
+    #[expect(clippy::disallowed_methods, reason = "spreads connections; nothing depends on which comes first")]
+    fn in_turn<T>(&self, mut all: Vec<T>) -> Vec<T> {
+        if self.shuffles {
+            all.shuffle(&mut rand::rng());
+        }
+        all
+    }
+
+    async fn open_socket(&self, path: PathBuf) -> Result<AsyncPgConnection, BoxError> {
+        let stream = Coded::new(UnixStream::connect(path).await?);
+        let (client, connection) = self.config.connect_raw(stream, NoTls).await?;
+        // Ends with the client or with Postgres, which the client notices.
+        tokio::spawn(async move { connection.await.ok() });
+        Ok(AsyncPgConnection::try_from(client).await?)
+    }
+
+    async fn open_address(&self, server: &Server, address: IpAddr) -> Result<AsyncPgConnection, BoxError> {
+        let config = server.at(address, &self.config);
+        let (client, connection) = config.connect(self.negotiate()?).await?;
+        Ok(AsyncPgConnection::try_from_client_and_connection(client, connection).await?)
     }
 
     fn negotiate(&self) -> ConnectionResult<Negotiate> {
@@ -158,8 +225,8 @@ impl Connector {
     pub(crate) async fn cancel(&self, connection: &AsyncPgConnection) {
         let token = connection.cancel_token();
         let cancel = async {
-            if is_local(&self.config) {
-                return Ok(token.cancel_query_raw(socket::local(&self.config).await?, NoTls).await?);
+            if let Some(path) = self.servers.first().and_then(Server::socket) {
+                return Ok(token.cancel_query_raw(UnixStream::connect(path).await?, NoTls).await?);
             }
             anyhow::Ok(token.cancel_query(self.negotiate()?).await?)
         };
@@ -167,11 +234,6 @@ impl Connector {
             tracing::debug!("a statement could not be cancelled");
         }
     }
-}
-
-/// Returns whether Postgres is reached through a socket of the file system.
-fn is_local(config: &Config) -> bool {
-    matches!(config.get_hosts().first(), Some(Host::Unix(_)))
 }
 
 /// Returns the TLS configuration, which checks certificates against the system's roots, as `sslmode=verify-full` would.

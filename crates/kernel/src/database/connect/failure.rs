@@ -3,46 +3,102 @@
 use std::{error::Error, fmt, io};
 
 use diesel::ConnectionError;
-use tokio_postgres::{Config, config::Host};
+use tokio_postgres::Config;
 
-use super::sqlstate;
+use super::{server::Server, socket::BoxError, sqlstate};
+
+/// How many attempts are told one by one. A name may lead to any number of addresses.
+const MAX_SHOWN: usize = 8;
 
 /// A connection that could not be opened: where to, why, and what to do. Never holds the password.
 #[derive(Debug)]
 pub struct ConnectFailure {
-    /// Host and port, database and user.
-    target: String,
-    cause: String,
+    /// Hosts and ports, or the path of a socket.
+    servers: String,
+    /// Database and user.
+    session: String,
+    attempts: Vec<Attempt>,
+}
+
+/// What became of one server, or of one of its addresses.
+#[derive(Debug)]
+struct Attempt {
+    server: String,
+    /// Why it failed; `None`: the time was up while it was under way.
+    cause: Option<String>,
     /// Whether TLS failed for the certificate of Postgres.
     is_untrusted: bool,
 }
 
-impl ConnectFailure {
-    pub(super) fn new(config: &Config, error: &(dyn Error + 'static)) -> Self {
-        let refusal = error.downcast_ref().and_then(tokio_postgres::Error::as_db_error);
-        let cause = match refusal {
-            Some(refusal) => refusal.message().to_owned(),
-            // The error itself says no more than that it is one.
-            None => std::iter::successors(Some(error), |error| (*error).source())
-                .last()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
+/// The attempts to open a connection.
+#[derive(Debug, Default)]
+pub(super) struct Attempts(Vec<Attempt>);
+
+impl Attempts {
+    /// Notes that a server is tried, in the place of an attempt that did not fail.
+    pub(super) fn begin(&mut self, server: String) {
+        self.0.retain(|attempt| attempt.cause.is_some());
+        self.0.push(Attempt { server, cause: None, is_untrusted: false });
+    }
+
+    /// Notes why the attempt that began last failed, if it did, and returns what it gained.
+    pub(super) fn note<T>(&mut self, outcome: Result<T, impl Into<BoxError>>) -> Option<T> {
+        let error: BoxError = match outcome {
+            Ok(gained) => return Some(gained),
+            Err(error) => error.into(),
         };
-        Self { target: target(config), cause, is_untrusted: is_untrusted(error) }
+        let attempt = self.0.last_mut()?;
+        attempt.cause = Some(cause(&*error));
+        attempt.is_untrusted = is_untrusted(&*error);
+        None
     }
+}
 
-    /// Postgres accepts connections, and says nothing.
-    pub(super) fn no_answer(config: &Config) -> Self {
-        Self { target: target(config), cause: "it does not answer".to_owned(), is_untrusted: false }
-    }
-
-    /// Whether Postgres answered, and will answer the same until somebody changes a setting: here, or there.
-    pub fn is_lasting(&self) -> bool {
-        matches!(self.code(), Some(code) if code.starts_with("28") || code == "3D000" || code == "42501")
+impl Attempt {
+    fn cause(&self) -> &str {
+        // Its system accepts connections, and nobody says anything.
+        self.cause.as_deref().unwrap_or("it does not answer")
     }
 
     fn code(&self) -> Option<&str> {
-        sqlstate::of(&self.cause)
+        self.cause.as_deref().and_then(sqlstate::of)
+    }
+}
+
+impl ConnectFailure {
+    pub(super) fn new(servers: &[Server], config: &Config, Attempts(mut attempts): Attempts) -> Self {
+        // Name servers rotate the addresses of a name. The log repeats a text only every half minute, if it is the same.
+        attempts.sort_by(|one, other| one.server.cmp(&other.server));
+        let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        let user = config.get_user().unwrap_or("of this process");
+        let session = format!("database {}, user {user}", config.get_dbname().unwrap_or(user));
+        Self { servers: servers.join(", "), session, attempts }
+    }
+
+    /// Whether Postgres answered, and will answer the same until somebody changes a setting: here, or there. Of several
+    /// servers, those that did not answer may be away for good, as an address is at which Postgres does not listen.
+    pub fn is_lasting(&self) -> bool {
+        let is_lasting = |code: &str| code.starts_with("28") || code == "3D000" || code == "42501";
+        self.code().is_some() && self.attempts.iter().filter_map(Attempt::code).all(is_lasting)
+    }
+
+    fn code(&self) -> Option<&str> {
+        self.attempts.iter().find_map(Attempt::code)
+    }
+
+    fn causes(&self) -> String {
+        if let [only] = &self.attempts[..]
+            && only.server == self.servers
+        {
+            return only.cause().to_owned();
+        }
+        let shown = self.attempts.iter().take(MAX_SHOWN);
+        let shown: Vec<_> = shown.map(|attempt| format!("{}: {}", attempt.server, attempt.cause())).collect();
+        let rest = match self.attempts.len().saturating_sub(MAX_SHOWN) {
+            0 => String::new(),
+            rest => format!(", and {rest} more"),
+        };
+        shown.join(", ") + &rest
     }
 
     fn cure(&self) -> &'static str {
@@ -54,7 +110,7 @@ impl ConnectFailure {
             Some("53300") => "lower DATABASE_POOL_SIZE times the number of instances, or raise max_connections",
             Some("57P03") => "wait until Postgres has started or recovered",
             Some(_) => "see the log of Postgres",
-            None if self.is_untrusted => {
+            None if self.attempts.iter().any(|attempt| attempt.is_untrusted) => {
                 "its certificate must be that of the host in DATABASE_URL, by an authority of this system or of the file \
                  SSL_CERT_FILE; where nobody can listen in, sslmode=disable does without"
             }
@@ -65,7 +121,14 @@ impl ConnectFailure {
 
 impl fmt::Display for ConnectFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "can't connect to Postgres at {}: {}; {}", self.target, self.cause, self.cure())
+        write!(
+            f,
+            "can't connect to Postgres at {} ({}): {}; {}",
+            self.servers,
+            self.session,
+            self.causes(),
+            self.cure()
+        )
     }
 }
 
@@ -77,6 +140,18 @@ impl From<ConnectFailure> for ConnectionError {
     }
 }
 
+/// What Postgres said, or else the last of the causes.
+fn cause(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref().and_then(tokio_postgres::Error::as_db_error) {
+        Some(refusal) => refusal.message().to_owned(),
+        // The error itself says no more than that it is one.
+        None => std::iter::successors(Some(error), |error| (*error).source())
+            .last()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+    }
+}
+
 /// Whether an error is that of a certificate.
 fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| (*error).source());
@@ -85,17 +160,61 @@ fn is_untrusted(error: &(dyn Error + 'static)) -> bool {
     matches!(fault, Some(rustls::Error::InvalidCertificate(_)))
 }
 
-fn target(config: &Config) -> String {
-    let ports = config.get_ports();
-    let hosts = config.get_hosts().iter().enumerate().map(|(at, host)| {
-        // One port may stand for all hosts.
-        let port = ports.get(at).or(ports.first()).copied().unwrap_or(5432);
-        match host {
-            Host::Tcp(name) => format!("{name}:{port}"),
-            Host::Unix(directory) => directory.join(format!(".s.PGSQL.{port}")).display().to_string(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of attempts that failed for these causes; an empty one did not end.
+    fn failure(url: &str, attempts: &[(&str, &str)]) -> ConnectFailure {
+        let config = url.parse().expect("a URL");
+        let mut noted = Attempts::default();
+        for (server, cause) in attempts {
+            noted.begin((*server).to_owned());
+            if !cause.is_empty() {
+                noted.note::<()>(Err(*cause));
+            }
         }
-    });
-    let hosts = hosts.collect::<Vec<_>>().join(", ");
-    let user = config.get_user().unwrap_or("(none)");
-    format!("{hosts} (database {}, user {user})", config.get_dbname().unwrap_or(user))
+        ConnectFailure::new(&Server::all(&config), &config, noted)
+    }
+
+    const TWO: &str = "postgres://me:hunter2@db1,db2:5433/shop";
+
+    #[test]
+    fn every_server_that_was_tried_is_named_with_its_cause() {
+        let causes = [("db1:5432", "28P01 password authentication failed"), ("db2:5433", "Connection refused")];
+        let wanted = "can't connect to Postgres at db1:5432, db2:5433 (database shop, user me): db1:5432: 28P01 password \
+                      authentication failed, db2:5433: Connection refused; correct the user or the password in DATABASE_URL";
+        assert_eq!(failure(TWO, &causes).to_string(), wanted);
+        let [first, second] = causes;
+        assert_eq!(failure(TWO, &[second, first]).to_string(), wanted, "the log knows it again");
+
+        let hung = failure(TWO, &[("db1:5432", "")]).to_string();
+        assert!(
+            hung.contains("at db1:5432, db2:5433 (database shop, user me): db1:5432: it does not answer; "),
+            "{hung}"
+        );
+        let refused = failure("postgres://db/shop", &[("db:5432", "Connection refused")]).to_string();
+        assert!(
+            refused.contains("at db:5432 (database shop, user of this process): Connection refused; "),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn as_many_are_told_as_a_line_holds() {
+        let many: Vec<_> = (10..30).map(|at| format!("db:5432 [10.0.0.{at}]")).collect();
+        let many: Vec<_> = many.iter().map(|server| (server.as_str(), "Connection refused")).collect();
+        let text = failure("postgres://me@db/shop", &many).to_string();
+        assert!(text.contains("db:5432 [10.0.0.17]: Connection refused, and 12 more; "), "{text}");
+        assert!(!text.contains("10.0.0.18"), "{text}");
+    }
+
+    #[test]
+    fn what_lasts_is_what_all_servers_that_answer_say() {
+        let is_lasting = |first, second| failure(TWO, &[("db1:5432", first), ("db2:5433", second)]).is_lasting();
+        let (wrong, starting) = ("28P01 password authentication failed", "57P03 the database system is starting up");
+        assert!(is_lasting(wrong, "Connection refused") && is_lasting("Connection refused", wrong));
+        assert!(!is_lasting(wrong, starting) && !is_lasting(starting, wrong));
+        assert!(!is_lasting("Connection refused", "database does not allow writes"));
+    }
 }

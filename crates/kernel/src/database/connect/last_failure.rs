@@ -62,6 +62,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::connect::{failure::Attempts, server::Server};
 
     #[test]
     fn a_failure_is_logged_when_it_changes_and_every_half_minute() {
@@ -79,7 +80,7 @@ mod tests {
     fn a_connection_ends_the_failure_but_not_the_silence() {
         let last = LastFailure::default();
         let config = "postgres://somebody:secret@db.example.com/shop".parse().expect("a URL");
-        let failure = ConnectFailure::no_answer(&config);
+        let failure = ConnectFailure::new(&Server::all(&config), &config, Attempts::default());
         last.note(&failure);
         assert!(last.get().is_some_and(|text| text.contains("db.example.com") && !text.contains("secret")));
         last.clear();

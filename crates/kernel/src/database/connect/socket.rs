@@ -1,16 +1,11 @@
-//! The streams to Postgres: TLS or not, as `sslmode` demands, or a socket of the file system.
+//! The streams to hosts with Postgres: TLS or not, as `sslmode` demands.
 
-use std::{error::Error, io};
+use std::error::Error;
 
-use diesel::{ConnectionError, ConnectionResult};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::UnixStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_postgres::{
-    Config, Socket,
-    config::Host,
+    Socket,
     tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -18,7 +13,7 @@ use tokio_util::either::Either;
 
 use super::sqlstate::Coded;
 
-type BoxError = Box<dyn Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 type Encrypted = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
 type EncryptedConnect = <MakeRustlsConnect as MakeTlsConnect<Socket>>::TlsConnect;
 
@@ -88,14 +83,4 @@ impl TlsStream for Stream {
             Either::Right(encrypted) => encrypted.channel_binding(),
         }
     }
-}
-
-/// Connects to the first socket of the file system that the URL names.
-pub(super) async fn local(config: &Config) -> ConnectionResult<UnixStream> {
-    let failed = |error: io::Error| ConnectionError::BadConnection(error.to_string());
-    let Some(Host::Unix(directory)) = config.get_hosts().first() else {
-        return Err(failed(io::ErrorKind::AddrNotAvailable.into()));
-    };
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    UnixStream::connect(directory.join(format!(".s.PGSQL.{port}"))).await.map_err(failed)
 }

@@ -93,6 +93,8 @@ pub(super) const METRICS: &[Metric] = &[
     Metric::histogram("mainstay_job_seconds", "Time of one run of a job").labels(&[("kind", &[])]),
     Metric::gauge("mainstay_scheduled_task_last_success_timestamp_seconds", "When a scheduled task last succeeded")
         .labels(&[("task", &[])]),
+    Metric::gauge("mainstay_scheduled_task_period_seconds", "How often a scheduled task is due")
+        .labels(&[("task", &[])]),
     Metric::counter("mainstay_scheduled_task_failures_total", "Failed runs of scheduled tasks")
         .labels(&[("task", &[])]),
     Metric::gauge(

@@ -1,0 +1,56 @@
+//! Postgres on a socket of this machine.
+
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+
+use mainstay_dev_servers::{Options, Postgres};
+use serde_json::json;
+use url::Url;
+
+use crate::{
+    cases::draft,
+    support::{Process, Protocol, TestDatabase, database::connect, people::Cast, process, servers},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_reaches_postgres_through_a_socket() {
+    let directory = tempfile::tempdir().expect("a directory");
+    // As root, Postgres runs as another user, who makes the socket.
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).expect("ours");
+    let path = directory.path().to_str().expect("text");
+    let options = Options::temporary().set("max_connections", "50").set("unix_socket_directories", path);
+    let postgres = Postgres::start(options).await.expect("a Postgres");
+    let (port, url) = (postgres.port(), Url::parse(postgres.url()).expect("a URL"));
+    let sign_in = format!("{}:{}", url.username(), url.password().expect("a password"));
+    let encoded = path.replace('/', "%2F");
+    let database = TestDatabase::foreign(&format!("postgres://{sign_in}@/mainstay?host={path}&port={port}"));
+    servers::migrate(&database.url).await;
+    // A socket has no TLS, whatever the URL says.
+    for url in [database.url.clone(), format!("postgres://{sign_in}@{encoded}:{port}/mainstay?sslmode=require")] {
+        let server = Process::with(&database, &[("DATABASE_URL", url.as_str())]).await;
+        let cast = Cast::new(&server.endpoint, &database).await;
+        let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+
+        // Whoever gives up has the statement cancelled, which takes a connection of its own.
+        let holder = connect(&database.url).await;
+        holder.batch_execute("BEGIN; SELECT FROM tickets FOR UPDATE").await.expect("locked");
+        let change = json!({ "ticketId": made.id(), "ticket": { "subject": "Later" } });
+        let late = [("x-request-timeout", "500ms")];
+        let timed_out = cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), &late);
+        timed_out.await.failure("DEADLINE_EXCEEDED");
+        database.locks_waited_for(0).await;
+        holder.batch_execute("ROLLBACK").await.expect("released");
+        cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+
+        let ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'mainstay%' AND client_addr IS";
+        assert!(database.number(&format!("{ours} NULL")).await > 0, "nobody came through the socket");
+        assert_eq!(database.number(&format!("{ours} NOT NULL")).await, 0, "somebody came through TCP");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_is_not_there_is_named() {
+    let database = TestDatabase::foreign("postgres://me:hunter2@/shop?host=/nowhere&port=5433");
+    let (good, text) = process::run(&["migrate"], &database, &[]).await;
+    let named = text.contains("at /nowhere/.s.PGSQL.5433 (database shop, user me): No such file");
+    assert!(!good && named && !text.contains("hunter2"), "{text}");
+}
