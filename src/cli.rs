@@ -92,23 +92,20 @@ pub(crate) fn command_line(modules: &Modules) -> clap::Command {
 /// Reads the command line, and runs the command.
 pub(crate) fn run(modules: &'static Modules) -> ExitCode {
     let matches = command_line(modules).get_matches();
-    let runtime = telemetry::lines::batch_writes(tokio::runtime::Builder::new_multi_thread().enable_all()).build();
-    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+    let result = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| {
         let (telemetry, errors) = runtime.block_on(async { telemetry::start() });
         let result = runtime.block_on(dispatch(modules, matches, errors));
         telemetry.flush();
         // A blocking task that hangs must not delay the exit.
         runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-        telemetry::lines::write_last();
         result
     });
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("mainstay: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let code = result.unwrap_or_else(|error| {
+        telemetry::lines::print(&format!("mainstay: {error:#}\n"));
+        ExitCode::FAILURE
+    });
+    telemetry::lines::write_last();
+    code
 }
 
 /// Runs a command. If it reads the configuration, what is wrong with the variables of telemetry is among its faults.

@@ -39,6 +39,65 @@ export function actions(made) {
       },
     },
     {
+      name: "two authors on one post: both texts are kept, and what collides is asked",
+      options: { refused: [412] },
+      run: async (page) => {
+        const { data } = await send("POST", "posts", { title: "Two authors", summary: "As it was.", body: "One line." }, token);
+        const patch = (version, texts) => send("PATCH", `posts/${data.id}?updateMask=${Object.keys(texts)}`, texts, token, { "if-match": `"${version}"` });
+        const save = () => page.getByRole("button", { name: "Save", exact: true }).click();
+        const merge = () => page.getByRole("heading", { name: "Somebody else changed this first" }).waitFor();
+        await go(page, `/posts/${data.id}`);
+        await page.getByLabel("Title", { exact: true }).fill("Two authors, says one");
+        await page.getByLabel("Markdown").fill("My *own* line.");
+        const other = await patch(data.version, { title: "Two authors, says the other", summary: "As the other has it." });
+        await save();
+        await merge();
+        await sound(page, "the merge of a post");
+        // Whoever closes it goes on with the same text, and is asked again.
+        await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+        same(await page.getByLabel("Title", { exact: true }).inputValue(), "Two authors, says one", "my title");
+        await save();
+        await merge();
+        await page.getByRole("radio", { name: "Two authors, says one" }).check();
+        // What was chosen holds for the version that was shown.
+        await patch(other.data.version, { title: "Two authors, says the other once more" });
+        await page.getByRole("button", { name: "Save both" }).click();
+        await page.getByRole("radio", { name: "says the other once more" }).waitFor();
+        same(await page.getByRole("button", { name: "Save both" }).isDisabled(), true, "without a choice");
+        await page.getByRole("radio", { name: "Two authors, says one" }).check();
+        await page.getByRole("button", { name: "Save both" }).click();
+        await page.getByText("Saved", { exact: true }).waitFor();
+        await page.getByRole("heading", { name: "Two authors, says one" }).waitFor();
+        await page.locator(".prose em").getByText("own").waitFor();
+        same(await page.getByLabel("Summary", { exact: true }).inputValue(), "As the other has it.", "their summary in the form");
+        const { data: merged } = await send("GET", `posts/${data.id}`, undefined, token);
+        same(`${merged.title} ${merged.summary} ${merged.body}`, "Two authors, says one As the other has it. My *own* line.", "the post");
+      },
+    },
+    {
+      name: "what somebody else wrote into a post is not undone by whoever has read it since",
+      options: { refused: [412] },
+      run: async (page) => {
+        const { data } = await send("POST", "posts", { title: "Read since", body: "One line." }, token);
+        await go(page, `/posts/${data.id}`);
+        await page.getByLabel("Markdown").fill("My *own* line.");
+        await send("PATCH", `posts/${data.id}?updateMask=title`, { title: "Read since, says the other" }, token, { "if-match": `"${data.version}"` });
+        // The page reads the post again after an action that was refused.
+        await page.getByRole("button", { name: "Publish" }).click();
+        const dialog = page.getByRole("dialog");
+        await dialog.getByRole("button", { name: "Publish" }).click();
+        await dialog.getByRole("alert").waitFor();
+        await dialog.getByRole("button", { name: "Close" }).click();
+        await page.getByRole("heading", { name: "Read since, says the other" }).waitFor();
+        await page.getByRole("button", { name: "Save", exact: true }).click();
+        await page.getByRole("button", { name: "Save both" }).click();
+        await page.getByText("Saved", { exact: true }).waitFor();
+        const { data: merged } = await send("GET", `posts/${data.id}`, undefined, token);
+        same(`${merged.title}: ${merged.body}`, "Read since, says the other: My *own* line.", "the post");
+        same(await page.getByLabel("Title", { exact: true }).inputValue(), "Read since, says the other", "the title in the form");
+      },
+    },
+    {
       name: "a test event that cannot be delivered says why",
       options: { refused: [502, 504] },
       run: async (page) => {

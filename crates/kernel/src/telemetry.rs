@@ -38,6 +38,9 @@ pub struct Telemetry {
 /// Also returns which of these variables can't be used and why, for [`Source::with_errors`]. Until the program ends for
 /// that, the log has its default levels, and no traces are exported.
 ///
+/// # Panics
+/// If the system can't start a thread, which is to write the log.
+///
 /// [`Source::with_errors`]: crate::config::Source::with_errors
 pub fn start() -> (Telemetry, Vec<ConfigError>) {
     let mut errors = Vec::new();
@@ -59,6 +62,7 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
         // A filter for all is cheaper than one per layer.
         None => drop(tracing::subscriber::set_global_default(registry().with(filter).with(log_layer()))),
     }
+    lines::start();
     panics::log();
     (Telemetry { traces }, errors)
 }
@@ -82,7 +86,7 @@ fn filter() -> Result<EnvFilter, ConfigError> {
 }
 
 fn log_layer<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {
-    fmt::layer().fmt_fields(json::Members).event_format(json::Lines).with_writer(lines::LogWriter)
+    fmt::layer().fmt_fields(json::Members).event_format(json::Lines).with_writer(|| lines::LogWriter)
 }
 
 impl Telemetry {

@@ -1,6 +1,11 @@
 //! The log line of a request, also where nobody reads the log.
 
-use std::time::Duration;
+use std::{
+    io::{Read as _, Write as _},
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::Stdio,
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use nix::sys::signal::Signal;
@@ -9,7 +14,7 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     cases::draft,
-    support::{Actor, Process, Protocol, TestDatabase, eventually, people::Cast, unique},
+    support::{Actor, Process, Protocol, TestApp, TestDatabase, app::environment, eventually, people::Cast, unique},
 };
 
 /// The lines of requests so far.
@@ -221,4 +226,50 @@ async fn a_panic_is_one_line_that_nobody_waits_for() {
     let _unread = server.stop_reading_log().await;
     fill_log(&server).await;
     panic().await;
+}
+
+/// The stderr of a program that takes nothing until somebody reads from its other end.
+fn full_stderr() -> (UnixStream, OwnedFd) {
+    let (reader, mut writer) = UnixStream::pair().expect("sockets");
+    writer.set_nonblocking(true).expect("an option");
+    while matches!(writer.write(&[b'\n'; 1024]), Ok(1..)) {}
+    writer.set_nonblocking(false).expect("an option");
+    (reader, writer.into())
+}
+
+/// What the program says at the end comes after its log, and is waited for no longer than that.
+#[tokio::test]
+async fn an_error_that_nobody_reads_keeps_no_program_from_ending() {
+    let (_reader, stderr) = full_stderr();
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    command.arg("serve").env("DATABASE_POOL_WAIT", "nonsense").kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr);
+    let status = tokio::time::timeout(Duration::from_secs(30), command.status()).await.expect("it ends");
+    assert_eq!(status.expect("the binary runs").code(), Some(1));
+}
+
+/// The thread that runs a command panics: that ends the process, but not before stderr had a second to take the line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_that_ends_the_process_is_written_first() {
+    let app = TestApp::start().await;
+    let (mut reader, stderr) = full_stderr();
+    let email = format!("{}@example.com", unique());
+    let own = [("MAINSTAY_FAULTS", "commit.after=panic"), ("MAINSTAY_PASSWORD", "measure twice, cut once")];
+    let own = own.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    command.args(["users", "create-admin", email.as_str()]).envs(environment(&app.database, &own).await);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).kill_on_drop(true);
+    let mut child = command.spawn().expect("the binary runs");
+    // It holds the socket open, too.
+    drop(command);
+    let created = format!("SELECT count(*) FROM users WHERE email = '{email}'");
+    eventually("it commits, and panics", async || app.database.number(&created).await == 1).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let read = move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).map(|_| text)
+    };
+    let text = tokio::task::spawn_blocking(read).await.expect("no panic").expect("text");
+    assert!(text.contains("injected at commit.after"), "{text}");
+    assert_eq!(child.wait().await.expect("our own child").code(), Some(101), "{text}");
 }

@@ -1,4 +1,4 @@
-/** One post: the editor and the preview. */
+/** One post: the editor and the preview. If somebody else saved first, both texts are merged, and only the fields that conflict are asked. */
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
@@ -8,6 +8,8 @@ import { api, ifMatch, read, type Schemas } from "../../api/client";
 import { asApiError, mayHaveTakenEffect } from "../../api/errors";
 import type { StoredFile } from "../../api/files";
 import { IdempotencyKeys } from "../../api/idempotency";
+import type { Values } from "../../resource/fields";
+import { changed, MergeSheet, same } from "../../resource/merge";
 import { useName, useText } from "../../text";
 import { Badge } from "../../ui/format";
 import { UploadButton } from "../../ui/attachments";
@@ -19,14 +21,21 @@ import { Action } from "../kit";
 import { Preview } from "./preview";
 
 type Post = Schemas["Post"];
+type Texts = { title: string; summary: string; body: string };
+
+const postKey = (id: string) => ["post", id] as const;
+
+async function fetchPost(id: string, signal: AbortSignal | null = null): Promise<Post> {
+  return (await read(api.GET("/api/v1/posts/{postId}", { params: { path: { postId: id } }, signal }))).data;
+}
 
 export function PostPage() {
   const t = useText();
   const { id } = useParams({ strict: false }) as { id: string };
   const { data, error, refetch } = useQuery({
-    queryKey: ["post", id],
-    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/posts/{postId}", { params: { path: { postId: id } }, signal }))).data,
-    // A refetch would replace the text that is being edited.
+    queryKey: postKey(id),
+    queryFn: ({ signal }) => fetchPost(id, signal),
+    // The text would change under whoever reads it.
     refetchOnWindowFocus: false,
   });
   const above = <Link to="/posts">{t("Posts")}</Link>;
@@ -60,41 +69,82 @@ function altText(name: string): string {
   return name.replace(/\.\w+$/, "").replace(/[[\]\\_-]+/g, " ").trim();
 }
 
+function textsOf({ title, summary, body = "" }: Pick<Post, "title" | "summary" | "body">): Texts {
+  return { title, summary, body };
+}
+
+/** What a merge shows of a post. Who saves into one that was published meanwhile is to know. */
+function mergeable(post: Post): Values {
+  return { ...textsOf(post), status: post.status };
+}
+
 /** The text, and beside it the saved version as the server renders it. */
 function Editor({ post }: { post: Post }) {
   const t = useText();
   const name = useName();
   const id = useId();
   const client = useQueryClient();
-  const [texts, setTexts] = useState({ title: post.title, summary: post.summary, body: post.body ?? "" });
+  // The version that the texts began with: what differs from it was changed here, and is saved only on top of it.
+  const [base, setBase] = useState(post);
+  const [texts, setTexts] = useState(() => textsOf(post));
+  const [conflict, setConflict] = useState<{ base: Post; merged: Texts | undefined; latest: Post }>();
   const [error, setError] = useState<unknown>();
   const [busy, setBusy] = useState(false);
   const [keys] = useState(() => new IdempotencyKeys());
   const text = useRef<HTMLTextAreaElement>(null);
-  const fields = ["title", "summary", "body"] as const;
-  const changed = fields.filter((field) => texts[field] !== (post[field] ?? ""));
-  /** If the texts were saved although the answer was lost, what is written next is based on them, and is no conflict. */
-  const takeOver = async (sent: typeof texts) => {
-    const latest = (await read(api.GET("/api/v1/posts/{postId}", { params: { path: { postId: post.id } } }))).data;
-    if (fields.every((field) => (latest[field] ?? "") === sent[field])) client.setQueryData(["post", post.id], latest);
+  /** What was sent last, if it may have been saved although there was no answer. */
+  const unanswered = useRef<Texts | undefined>(undefined);
+  const isChanged = !same(texts, textsOf(base));
+  // The page has read a later version: it is the one to go on with, unless somebody else changed a text under the writer.
+  if (BigInt(post.version) > BigInt(base.version) && (!isChanged || same(textsOf(post), textsOf(base)))) {
+    setBase(post);
+    if (!isChanged) setTexts(textsOf(post));
+  }
+  /** Goes on with another version; with these texts, or with those in the form. */
+  const goOn = (version: Post, next?: Texts) => {
+    unanswered.current = undefined;
+    client.setQueryData(postKey(post.id), version);
+    setBase(version);
+    if (next) setTexts(next);
+    setConflict(undefined);
   };
-  const save = async () => {
-    setBusy(true);
-    setError(undefined);
+  const send = async (mine: Texts, version: Post): Promise<Post> => {
+    const body = changed(textsOf(version), mine) as Partial<Texts>;
+    const fields = Object.keys(body);
+    if (fields.length === 0) return version;
+    return (await keys.send({ version: version.version, body }, (key) => {
+      const header = { ...ifMatch(version.version), "Idempotency-Key": key };
+      const params = { path: { postId: post.id }, query: { updateMask: fields.join(",") }, header };
+      return read(api.PATCH("/api/v1/posts/{postId}", { params, body }));
+    })).data;
+  };
+  /** If the texts were saved although the answer was lost, what is written next is based on them, and is no conflict. */
+  const takeOver = async (sent: Texts, merged?: Texts) => {
+    unanswered.current = sent;
+    const latest = await fetchPost(post.id);
+    if (same(textsOf(latest), sent)) goOn(latest, merged);
+  };
+  /** Saves what is in the form, or the result of a merge, on top of a version. If there is a later one, both are to be merged. */
+  const save = async (version: Post, merged?: Texts): Promise<void> => {
+    const mine = merged ?? texts;
     try {
-      const body = Object.fromEntries(changed.map((field) => [field, texts[field]]));
-      const saved = (await keys.send({ version: post.version, body }, (key) => {
-        const header = { ...ifMatch(post.version), "Idempotency-Key": key };
-        const params = { path: { postId: post.id }, query: { updateMask: changed.join(",") }, header };
-        return read(api.PATCH("/api/v1/posts/{postId}", { params, body }));
-      })).data;
-      client.setQueryData(["post", post.id], saved);
+      goOn(await send(mine, version), merged);
       void client.invalidateQueries({ queryKey: ["posts"] });
       toast(t("Saved"));
     } catch (failure) {
-      setError(failure);
-      if (mayHaveTakenEffect(asApiError(failure))) void takeOver(texts).catch(() => undefined);
+      const problem = asApiError(failure);
+      if (mayHaveTakenEffect(problem)) void takeOver(mine, merged).catch(() => undefined);
+      if (problem.status !== 412) throw failure;
+      const latest = await fetchPost(post.id);
+      if (unanswered.current && same(textsOf(latest), unanswered.current)) return await save(latest, merged);
+      client.setQueryData(postKey(post.id), latest);
+      setConflict({ base: version, merged, latest });
     }
+  };
+  const submit = async () => {
+    setBusy(true);
+    setError(undefined);
+    await save(base).catch(setError);
     setBusy(false);
   };
   /** Puts an image where the cursor is. */
@@ -103,26 +153,32 @@ function Editor({ post }: { post: Post }) {
     if (file) setTexts({ ...texts, body: `${texts.body.slice(0, at)}![${altText(file.name)}](/images/${file.id})${texts.body.slice(end)}` });
   };
   return (
-    <form className="editor" onSubmit={(event) => { event.preventDefault(); void save(); }}>
-      <Card title={t("Text")} actions={<button type="submit" className="primary" disabled={busy || changed.length === 0}>{t("Save")}</button>}>
-        {error !== undefined && changed.length > 0 && <Problem error={error} />}
-        <div className="form">
-          <label htmlFor={`${id}-title`}>{name("title")}</label>
-          <input id={`${id}-title`} required value={texts.title} onChange={(event) => setTexts({ ...texts, title: event.target.value })} />
-          <label htmlFor={`${id}-summary`}>{name("summary")}</label>
-          <textarea id={`${id}-summary`} rows={2} value={texts.summary} onChange={(event) => setTexts({ ...texts, summary: event.target.value })} />
-          <div className="between">
-            <label htmlFor={`${id}-body`}>Markdown</label>
-            <UploadButton purpose="FILE_PURPOSE_IMAGE" accept={IMAGES} multiple={false} label={t("Insert image")} onUploaded={insert} />
+    <>
+      <form className="editor" onSubmit={(event) => { event.preventDefault(); void submit(); }}>
+        <Card title={t("Text")} actions={<button type="submit" className="primary" disabled={busy || !isChanged}>{t("Save")}</button>}>
+          {error !== undefined && isChanged && <Problem error={error} />}
+          <div className="form">
+            <label htmlFor={`${id}-title`}>{name("title")}</label>
+            <input id={`${id}-title`} required value={texts.title} onChange={(event) => setTexts({ ...texts, title: event.target.value })} />
+            <label htmlFor={`${id}-summary`}>{name("summary")}</label>
+            <textarea id={`${id}-summary`} rows={2} value={texts.summary} onChange={(event) => setTexts({ ...texts, summary: event.target.value })} />
+            <div className="between">
+              <label htmlFor={`${id}-body`}>Markdown</label>
+              <UploadButton purpose="FILE_PURPOSE_IMAGE" accept={IMAGES} multiple={false} label={t("Insert image")} onUploaded={insert} />
+            </div>
+            <textarea id={`${id}-body`} ref={text} className="markdown" rows={18} required value={texts.body} onChange={(event) => setTexts({ ...texts, body: event.target.value })}
+              onKeyDown={(event) => { if (event.key === "s" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); if (isChanged && !busy) void submit(); } }} />
           </div>
-          <textarea id={`${id}-body`} ref={text} className="markdown" rows={18} required value={texts.body} onChange={(event) => setTexts({ ...texts, body: event.target.value })}
-            onKeyDown={(event) => { if (event.key === "s" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); if (changed.length > 0 && !busy) void save(); } }} />
-        </div>
-      </Card>
-      <Card title={t("Preview")}>
-        {changed.length > 0 && <p className="notice" role="status">{t("Save to see your changes here.")}</p>}
-        <Preview post={post} />
-      </Card>
-    </form>
+        </Card>
+        <Card title={t("Preview")}>
+          {isChanged && <p className="notice" role="status">{t("Save to see your changes here.")}</p>}
+          <Preview post={post} />
+        </Card>
+      </form>
+      {conflict && (
+        <MergeSheet key={conflict.latest.version} base={mergeable(conflict.base)} mine={{ ...mergeable(conflict.base), ...(conflict.merged ?? texts) }} theirs={mergeable(conflict.latest)}
+          onMerged={(values) => save(conflict.latest, textsOf(values as Texts))} onDiscard={() => goOn(conflict.latest, textsOf(conflict.latest))} onClose={() => setConflict(undefined)} />
+      )}
+    </>
   );
 }

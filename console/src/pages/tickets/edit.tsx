@@ -7,6 +7,7 @@ import { asApiError } from "../../api/errors";
 import { useContract, type Contract, type Schema } from "../../api/contract";
 import { type Values } from "../../resource/fields";
 import { SchemaForm } from "../../resource/form";
+import { changed, MergeSheet } from "../../resource/merge";
 import { useText } from "../../text";
 import { Sheet } from "../../ui/dialog";
 import { Skeleton } from "../../ui/page";
@@ -14,7 +15,6 @@ import { Problem } from "../../ui/problem";
 import { toast } from "../../ui/toast";
 import { ticketKey, useChange, type Ticket, type TicketPatch } from "./api";
 import { fetchLatest } from "./conflict";
-import { changed, Merge } from "./merge";
 
 const FIELDS = ["subject", "body", "kind", "priority", "queue", "language", "tags"] as const;
 
@@ -35,7 +35,7 @@ export function EditTicket({ ticket, onClose }: { ticket: Ticket; onClose: () =>
   const { mutateAsync } = useChange();
   const { data: contract, error, refetch } = useContract();
   const [base] = useState(ticket);
-  const [conflict, setConflict] = useState<{ mine: Values; latest: Ticket }>();
+  const [conflict, setConflict] = useState<{ base: Ticket; mine: Values; latest: Ticket }>();
   const save = async (values: Values, version: Ticket) => {
     const patch = changed(editable(version), values) as TicketPatch;
     if (Object.keys(patch).length > 0) {
@@ -45,7 +45,7 @@ export function EditTicket({ ticket, onClose }: { ticket: Ticket; onClose: () =>
         if (asApiError(error).status !== 412) throw error;
         const latest = await fetchLatest(version.id);
         client.setQueryData(ticketKey(version.id), latest);
-        setConflict({ mine: values, latest });
+        setConflict({ base: version, mine: values, latest });
         return;
       }
       toast(t("Saved"));
@@ -54,11 +54,8 @@ export function EditTicket({ ticket, onClose }: { ticket: Ticket; onClose: () =>
   };
   const schema = contract && formOf(contract);
   if (conflict) {
-    return (
-      <Sheet title={t("Somebody else changed this first")} onClose={onClose} wide>
-        <Merge base={editable(base)} mine={conflict.mine} theirs={editable(conflict.latest)} onMerged={(values) => save(values, conflict.latest)} onCancel={onClose} />
-      </Sheet>
-    );
+    const { mine, latest } = conflict;
+    return <MergeSheet key={latest.version} base={editable(conflict.base)} mine={mine} theirs={editable(latest)} onMerged={(values) => save(values, latest)} onDiscard={onClose} onClose={onClose} />;
   }
   return (
     <Sheet title={t("Edit the ticket")} onClose={onClose} wide>

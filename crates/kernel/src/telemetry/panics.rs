@@ -1,13 +1,14 @@
 //! Panics in the log, where each is one line like everything else.
 //!
 //! The hook of the standard library prints several lines that are no JSON, and waits while stderr takes nothing: whoever
-//! collects the log could then stop every thread that panics.
+//! collects the log could then stop every thread that panics. Here a thread waits for its line, which may be the last one of
+//! the process, but not for a stderr that hangs.
 
 use std::panic::PanicHookInfo;
 
 use tracing::field::display;
 
-use super::backtrace;
+use super::{backtrace, lines};
 
 /// Has panics logged from now on, instead of printed.
 pub(super) fn log() {
@@ -22,4 +23,5 @@ fn log_one(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(display);
     let backtrace = backtrace::capture().map(|captured| backtrace::render(&captured));
     tracing::error!(cause, location, backtrace, "a thread panicked");
+    lines::write_unless_stuck();
 }

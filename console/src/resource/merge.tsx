@@ -2,21 +2,35 @@
 
 import { useState } from "react";
 
-import type { Values } from "../../resource/fields";
-import { useName, useText } from "../../text";
-import { Problem } from "../../ui/problem";
-import { Value } from "../../ui/value";
+import { useName, useText } from "../text";
+import { Sheet } from "../ui/dialog";
+import { Problem } from "../ui/problem";
+import { Value } from "../ui/value";
+import type { Values } from "./fields";
 
-const same = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);
+export const same = (one: unknown, other: unknown) => JSON.stringify(one) === JSON.stringify(other);
 
 /** The fields in which `to` differs, with its values. */
 export function changed(from: Values, to: Values): Values {
   return Object.fromEntries(Object.entries(to).filter(([field, value]) => !same(value, from[field])));
 }
 
-type MergeProps = { base: Values; mine: Values; theirs: Values; onMerged: (values: Values) => Promise<unknown>; onCancel: () => void };
+type MergeProps = {
+  /** What both changes began with. */
+  base: Values;
+  mine: Values;
+  theirs: Values;
+  onMerged: (values: Values) => Promise<unknown>;
+  onDiscard: () => void;
+};
 
-export function Merge({ base, mine, theirs, onMerged, onCancel }: MergeProps) {
+/** The dialog; its key is the version of theirs, because what was chosen holds for no other. */
+export function MergeSheet({ onClose, ...merge }: MergeProps & { onClose: () => void }) {
+  const t = useText();
+  return <Sheet title={t("Somebody else changed this first")} onClose={onClose} wide><Merge {...merge} /></Sheet>;
+}
+
+function Merge({ base, mine, theirs, onMerged, onDiscard }: MergeProps) {
   const t = useText();
   const name = useName();
   const ours = changed(base, mine);
@@ -24,13 +38,18 @@ export function Merge({ base, mine, theirs, onMerged, onCancel }: MergeProps) {
   const collides = (field: string) => field in ours && !same(theirs[field], base[field]) && !same(theirs[field], mine[field]);
   const [choice, setChoice] = useState<Record<string, "mine" | "theirs">>({});
   const [error, setError] = useState<unknown>();
+  const [busy, setBusy] = useState(false);
   const open = fields.filter((field) => collides(field) && !choice[field]);
   const merged = Object.fromEntries(Object.keys(theirs).map((field) => {
     const taken = collides(field) ? choice[field] === "mine" : field in ours;
     return [field, taken ? mine[field] : theirs[field]];
   }));
+  const save = () => {
+    setBusy(true);
+    onMerged(merged).catch(setError).finally(() => setBusy(false));
+  };
   return (
-    <form className="form" onSubmit={(event) => { event.preventDefault(); onMerged(merged).catch(setError); }}>
+    <form className="form" onSubmit={(event) => { event.preventDefault(); save(); }}>
       <p>{t("Both changes are below. Choose where they collide; everything else is kept.")}</p>
       {fields.map((field) => collides(field) ? (
         <fieldset key={field}>
@@ -49,8 +68,8 @@ export function Merge({ base, mine, theirs, onMerged, onCancel }: MergeProps) {
       ))}
       {error !== undefined && <Problem error={error} />}
       <footer>
-        <button type="button" onClick={onCancel}>{t("Discard mine")}</button>
-        <button type="submit" className="primary" disabled={open.length > 0}>{t("Save both")}</button>
+        <button type="button" onClick={onDiscard}>{t("Discard mine")}</button>
+        <button type="submit" className="primary" disabled={busy || open.length > 0}>{t("Save both")}</button>
       </footer>
     </form>
   );
