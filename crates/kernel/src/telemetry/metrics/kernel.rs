@@ -70,6 +70,7 @@ pub(super) const METRICS: &[Metric] = &[
         "policy",
         &[
             "address",
+            "address-site",
             "read",
             "write",
             "bulk",
