@@ -3,7 +3,7 @@
 //!
 //! The table has a column `due_at`, with a partial index: when a worker is to look at the row next, or null if nothing is
 //! to be done. Whoever works on a row puts that time off for as long as its lease lasts; so if the process dies, the row is
-//! due again. Workers take due rows beside the due jobs, in the slots of the same lanes. The column `traceparent` (text, or
+//! due again. Workers take due rows beside the due jobs, in the slots of the same lanes, by turns. The column `traceparent` (text, or
 //! null) has the [trace](traceparent) of whatever added the row, which the work continues. Whoever adds a row that is due at
 //! once [tells](after_commit::wake_workers) the workers of this process.
 //!

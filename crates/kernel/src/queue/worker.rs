@@ -11,6 +11,7 @@ mod slots;
 mod span;
 mod supervise;
 mod take;
+mod turns;
 
 use std::{
     collections::HashMap,
@@ -38,6 +39,7 @@ use crate::{
 
 use slots::Slots;
 use supervise::supervise;
+use turns::Turns;
 
 /// How long a worker must be silent to be considered dead.
 const LEASE: Duration = Duration::from_secs(10);
@@ -136,6 +138,7 @@ struct Worker {
     kinds: HashMap<&'static str, Kind>,
     /// Those that were found due and not taken yet.
     due_rows: Mutex<Vec<&'static Rows>>,
+    turns: Turns,
     /// The statement that takes jobs and finds due rows.
     take: String,
     slots: Slots,
@@ -174,6 +177,7 @@ impl Worker {
         Self {
             slots,
             due_rows: Mutex::default(),
+            turns: Turns::default(),
             take,
             kinds: work.jobs.iter().map(|kind| (kind.name, *kind)).collect(),
             app,
