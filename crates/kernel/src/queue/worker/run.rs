@@ -160,7 +160,9 @@ impl Worker {
         };
         if let Err(why) = given_up {
             tracing::warn!(error = why, "a job could not be given up, which is retried");
-            return requeue(&job, backoff(1), 0, error.or(Some(why)));
+            // The runs beyond its attempts were for this.
+            let wait = backoff(1 + job.attempts - job.max_attempts);
+            return requeue(&job, wait, 0, error.or(Some(why)));
         }
         count(kind.name, "dead");
         tracing::error!(error, "a job is dead: it used up its attempts");
