@@ -117,6 +117,12 @@ pub(crate) async fn run_loop(
 async fn claim_due(app: &App, tasks: &[Task], room: usize, claimed: &mut Vec<(Task, DateTime<Utc>)>) -> Result<()> {
     fault::point("schedule.due")?;
     let (mut runs, now) = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
+    if !runs.is_empty() {
+        let ahead = app.clock.now() - now;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of an era are exact")]
+        let ahead_seconds = ahead.num_milliseconds() as f64 / 1000.0;
+        metrics::gauge!("mainstay_clock_offset_seconds").set(ahead_seconds);
+    }
     if tasks.iter().any(|task| !runs.contains_key(task.name)) {
         let names: Vec<_> = tasks.iter().map(|task| task.name).collect();
         app.database.autocommit(async move |connection| store::register(connection, &names).await).await?;

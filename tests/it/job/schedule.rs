@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::wait_for_count;
 use crate::support::modules;
-use crate::support::{TestApp, TestDatabase};
+use crate::support::{TestApp, TestDatabase, eventually};
 
 /// Records each run of a task.
 async fn count_runs(database: &TestDatabase) {
@@ -74,6 +74,15 @@ async fn workers_whose_clocks_are_wrong_run_a_task_once_per_period() {
     assert_eq!(database.number(hourly).await, 3, "{:?}", database.sql("SELECT * FROM runs ORDER BY at").await);
     let wrong = "SELECT count(*) FROM runs WHERE at NOT BETWEEN now() - interval '1 hour' AND now()";
     assert_eq!(database.number(wrong).await, 0);
+    // Both are in this process, and say in turn how far their clocks are off.
+    let metrics = mainstay_kernel::telemetry::metrics();
+    let offset = || {
+        let text = metrics.render();
+        let offset = text.lines().find_map(|line| line.strip_prefix("mainstay_clock_offset_seconds "));
+        offset.and_then(|offset| offset.parse::<f64>().ok()).expect("measured")
+    };
+    eventually("one is ahead", async || (7100.0..7300.0).contains(&offset())).await;
+    eventually("one is behind", async || (-7300.0..-7100.0).contains(&offset())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
