@@ -26,7 +26,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    database::Connection,
+    database::{Connection, pipeline::pipeline, time},
     error::{Error, Result},
     events::{Event, EventKind as _},
     fault,
@@ -153,9 +153,11 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
     // An attempt may call two providers, each for up to the timeout.
     let longest = TimeDelta::from_std(config.timeout * 2).unwrap_or(TimeDelta::MAX);
     let retry_wait = config.retry_wait;
-    let lock = async move |connection: &Connection| store::lock(connection, id).await;
-    let leased = app.database.transaction_after(lock, async move |connection, mail: Mail| {
-        if mail.state != State::Pending || mail.is_leased(now) {
+    // By the clock of Postgres, because the worker that looks at the lease next may be on another host.
+    let lock = async move |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
+    let leased = app.database.transaction_after(lock, async move |connection, locked: (Mail, DateTime<Utc>)| {
+        let (mail, now_in_postgres) = locked;
+        if mail.state != State::Pending || mail.is_leased(now_in_postgres) {
             return Ok(None);
         }
         let (mail, ended) = if mail.expires_at <= now {
@@ -166,7 +168,7 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
             dead::add(connection, &SendMail { mail: id }, runs, mail.failure.as_deref()).await?;
             (mail, Some("given_up"))
         } else {
-            (mail.with_attempt(now + longest + COMMIT_TIME, retry_wait), None)
+            (mail.with_attempt(now_in_postgres + longest + COMMIT_TIME, retry_wait), None)
         };
         store::update(connection, &mail).await?;
         Ok::<_, Error>(Some((mail, ended)))

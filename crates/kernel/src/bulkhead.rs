@@ -13,7 +13,7 @@
 mod places;
 mod rows;
 
-use std::{net::IpAddr, num::NonZero, sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use metrics::counter;
 use tokio::{
@@ -34,7 +34,7 @@ const LARGE: usize = 256 << 10;
 /// The large responses that are made or wait at once, beyond which they are refused: a quarter of the requests that may
 /// always run at once, so that those which wait here leave enough turns to run to the others.
 const MAX_ENTERED: usize = 32;
-/// Those of one requester.
+/// Those of one requester; a group has twice as many.
 const MAX_OF_REQUESTER: usize = 8;
 /// The longest that a response keeps a slot: several times what one of megabytes takes. One that takes longer waits for
 /// something else than a processor, such as a lock in Postgres, for which the others need not wait.
@@ -72,26 +72,26 @@ impl Slot {
     /// A slot, with what learns of its end.
     pub(crate) fn of_test() -> (Self, oneshot::Receiver<()>) {
         let (sender, ended) = oneshot::channel();
-        let place = Places::new(1, 1).take(Vec::new()).expect("a place");
+        let place = Places::new(1, 1).take(Requester::Principal(Uuid::nil())).expect("a place");
         (Self { _held: Arc::new((place, sender)) }, ended)
     }
 }
 
 /// Who asks for a response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Requester {
     /// A principal, wherever it calls from.
     Principal(Uuid),
-    /// Somebody without credentials, at an address: one of a [`Network`].
-    Anonymous(IpAddr),
+    /// Somebody without credentials, in a network.
+    Anonymous(Network),
 }
 
 impl Requester {
-    /// Whom the place counts for. Networks are shorter than ids.
-    fn key(self) -> Vec<u8> {
+    /// Returns the group that it is one of: the networks of a site, all of which somebody may have. All others are alone.
+    fn group(self) -> Self {
         match self {
-            Self::Principal(principal) => principal.as_bytes().to_vec(),
-            Self::Anonymous(address) => Network::of(address).octets().to_vec(),
+            Self::Principal(_) => self,
+            Self::Anonymous(network) => Self::Anonymous(network.site().unwrap_or(network)),
         }
     }
 }
@@ -114,13 +114,13 @@ impl Bulkhead {
     /// # Errors
     /// `OVERLOADED` if too many wait already, or if others who have fewer come while this one waits.
     pub(crate) async fn admit(&self, method: &'static str, rows: usize, requester: Requester) -> Result<Admission> {
-        let is_small = self.0.sizes.estimate(method, rows, requester.key()) < LARGE;
+        let is_small = self.0.sizes.estimate(method, rows, requester.group()) < LARGE;
         let slot = if is_small { None } else { Some(self.enter(requester).await?) };
         Ok(Admission { bulkhead: self.clone(), method, requester, slot })
     }
 
     async fn enter(&self, requester: Requester) -> Result<Slot> {
-        let mut place = self.0.places.take(requester.key()).ok_or_else(overloaded)?;
+        let mut place = self.0.places.take(requester).ok_or_else(overloaded)?;
         let permit = place.wait(self.0.slots.clone().acquire_owned()).await.ok_or_else(overloaded)?;
         let permit = permit.map_err(Error::internal)?;
         let (sender, ended) = oneshot::channel();
@@ -143,7 +143,7 @@ impl Admission {
     /// Notes how large the message is, and returns the slot if it is as large as was expected: what remains to be done
     /// with a small one does not need it.
     pub(crate) fn finish(&self, rows: usize, bytes: usize) -> Option<Slot> {
-        self.bulkhead.0.sizes.note(self.method, rows, bytes, self.requester.key());
+        self.bulkhead.0.sizes.note(self.method, rows, bytes, self.requester.group());
         self.slot.clone().filter(|_| bytes >= LARGE)
     }
 }
@@ -237,7 +237,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn few_wait_and_a_requester_keeps_only_itself_out() {
         let bulkhead = bulkhead(1).await;
-        let at = |address: &str| Requester::Anonymous(address.parse().expect("an address"));
+        let at = |address: &str| Requester::Anonymous(Network::of(address.parse().expect("an address")));
         let same_network = |number| at(&format!("2001:db8::{number}"));
         let mut kept = Vec::new();
         for number in 0..MAX_OF_REQUESTER {
@@ -252,6 +252,37 @@ mod tests {
         let gone = kept.swap_remove(2);
         drop(gone);
         kept.push(enter(&bulkhead, ONE).expect("the place of the one that left"));
+    }
+
+    /// Whoever has a /48 has 65,536 networks.
+    #[tokio::test(start_paused = true)]
+    async fn the_networks_of_a_site_together_get_half_and_make_room_for_a_newcomer() {
+        let bulkhead = bulkhead(1).await;
+        let in_site = |site: u16, network: usize| {
+            let network = u16::try_from(network).expect("few");
+            Requester::Anonymous(Network::of([0x2001, 0xdb8, site, network, 0, 0, 0, 1].into()))
+        };
+        let mut kept = Vec::new();
+        for site in [1, 2] {
+            for network in 0..2 * MAX_OF_REQUESTER {
+                kept.push(enter(&bulkhead, in_site(site, network)).expect("a place"));
+            }
+            assert!(is_refused(enter(&bulkhead, in_site(site, 99))));
+        }
+        let _newcomer = enter(&bulkhead, in_site(3, 0)).expect("a place, though each of those has one only");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_networks_are_new_is_known_by_its_site() {
+        let bulkhead = Bulkhead::new(1);
+        let at = |address: [u16; 8]| Requester::Anonymous(Network::of(address.into()));
+        let first = bulkhead.admit(METHOD, 10, at([0x2001, 0xdb8, 1, 1, 0, 0, 0, 1])).await.expect("nothing is known");
+        assert!(first.finish(10, LARGE).is_none());
+        let small = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
+        drop(small.finish(1000, LARGE / 10));
+        drop(small);
+        let next = bulkhead.admit(METHOD, 10, at([0x2001, 0xdb8, 1, 2, 0, 0, 0, 1])).await.expect("a slot");
+        assert!(next.slot.is_some(), "its rows are large, though the mean of all is small");
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,6 +26,7 @@ pub mod schema;
 pub mod seek;
 mod shared;
 pub mod statement;
+pub mod time;
 pub mod visibility;
 
 use std::{sync::Arc, time::Duration};

@@ -34,6 +34,7 @@ use crate::{
     database::Connection,
     error::{Error, Reason, Result},
     page::{Key, Total},
+    rate_limit::Network,
     unit_of_work::{self, Answer, Claim},
     version::ExpectedVersions,
 };
@@ -343,8 +344,11 @@ impl<M> Call<M> {
     }
 
     async fn admit_rows(&self, app: &App, rows: usize) -> Result<Admission> {
-        let principal = self.permit.as_ref().map(|permit| Requester::Principal(permit.caller().principal()));
-        app.bulkhead.admit(&self.method.path, rows, principal.unwrap_or(Requester::Anonymous(self.client))).await
+        let requester = match &self.permit {
+            Some(permit) => Requester::Principal(permit.caller().principal()),
+            None => Requester::Anonymous(Network::of(self.client)),
+        };
+        app.bulkhead.admit(&self.method.path, rows, requester).await
     }
 
     /// Responds with the result of a unit of work.

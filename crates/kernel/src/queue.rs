@@ -188,7 +188,7 @@ pub trait Handler: Job {
     /// what has ended already must stay as it is.
     ///
     /// # Errors
-    /// What prevented it; it is retried until it succeeds.
+    /// What prevented it; it is retried until it succeeds, later and later.
     fn give_up(self, _app: &App) -> impl Future<Output = Result<()>> + Send {
         async { Ok(()) }
     }

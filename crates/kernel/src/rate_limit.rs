@@ -2,7 +2,7 @@
 //!
 //! | limit | algorithm | while Redis is unavailable |
 //! |---|---|---|
-//! | address, read, write, bulk | GCRA (`gcra.rs`): the quota per window, and a quarter of it at once | in process, at rate ÷ instances |
+//! | address, address-site, read, write, bulk | GCRA (`gcra.rs`): the quota per window, and a quarter of it at once | in process, at rate ÷ instances |
 //! | attempts | an exact log of a sliding window (`attempts.rs`): all of the quota at once | Postgres; without it, refused |
 //!
 //! In process, counting continues from the last known state of Redis.
@@ -29,7 +29,7 @@ mod verdict;
 
 use std::sync::{Arc, LazyLock};
 
-use futures_util::future::try_join;
+use futures_util::future::try_join3;
 
 use crate::{
     clock::Clock,
@@ -43,7 +43,7 @@ use policy::Policies;
 use verdict::{MAX_CHARGES, Verdict};
 
 pub use attempts::{AttemptLimit, CountedAttempt};
-pub use charge::Charge;
+pub use charge::{Charge, Charges};
 pub use key::Network;
 pub use policy::{Policy, PolicyId, Work};
 pub use verdict::Decision;
@@ -76,11 +76,11 @@ impl Limiter {
         self.0.policies.get(id)
     }
 
-    /// Makes up to two charges against different limits, all or none. Never fails: while Redis is unavailable it counts
+    /// Makes up to three charges against different limits, all or none. Never fails: while Redis is unavailable it counts
     /// in process.
     ///
     /// # Panics
-    /// Without a charge, or with more than two.
+    /// Without a charge, or with more than three.
     pub async fn charge(&self, charges: &[Charge]) -> Decision {
         match self.try_charge(charges) {
             Ok(decision) => decision,
@@ -96,7 +96,7 @@ impl Limiter {
     /// # Panics
     /// As [`Limiter::charge`].
     pub(crate) fn try_charge(&self, charges: &[Charge]) -> Result<Decision, RedisCharges> {
-        assert!((1..=MAX_CHARGES).contains(&charges.len()), "one or two charges");
+        assert!((1..=MAX_CHARGES).contains(&charges.len()), "one to three charges");
         let inner = &*self.0;
         let shared = inner.limits(charges, |policy| policy.shared);
         let shared = &shared[..charges.len()];
@@ -108,8 +108,8 @@ impl Limiter {
         match inner.arrivals.spend(shared, now_us) {
             Precheck::Decided(verdict) => Ok(self.decide(shared, &verdict)),
             Precheck::AskRedis(asks) => {
-                let each = std::array::from_fn(|index| charges[index.min(charges.len() - 1)]);
-                Err(RedisCharges { link: link.clone(), charges: each, count: charges.len(), asks, asked_us: now_us })
+                let charges = charges.iter().copied().collect();
+                Err(RedisCharges { link: link.clone(), charges, asks, asked_us: now_us })
             }
         }
     }
@@ -117,17 +117,16 @@ impl Limiter {
     /// Asks Redis, which makes the charges.
     pub(crate) async fn charge_via_redis(&self, charges: RedisCharges) -> Decision {
         let inner = &*self.0;
-        let RedisCharges { link, charges, count, asks, asked_us } = charges;
-        let charges = &charges[..count];
-        let shared = inner.limits(charges, |policy| policy.shared);
-        let shared = &shared[..count];
+        let RedisCharges { link, charges, asks, asked_us } = charges;
+        let shared = inner.limits(&charges, |policy| policy.shared);
+        let shared = &shared[..charges.len()];
         match charge_redis(&link, shared, asks).await {
             Ok(answer) => self.decide(shared, &inner.arrivals.record(shared, asks, &answer, asked_us)),
             Err(_) => {
                 inner.arrivals.refund(shared, asks);
                 metrics::counter!("mainstay_rate_limit_fallbacks_total").increment(1);
-                let local = inner.limits(charges, |policy| policy.local);
-                let local = &local[..count];
+                let local = inner.limits(&charges, |policy| policy.local);
+                let local = &local[..charges.len()];
                 self.decide(local, &inner.arrivals.charge(local, inner.now_us()))
             }
         }
@@ -167,8 +166,7 @@ impl Inner {
 #[derive(Debug)]
 pub(crate) struct RedisCharges {
     link: RedisLink,
-    charges: [Charge; MAX_CHARGES],
-    count: usize,
+    charges: Charges,
     asks: [u32; MAX_CHARGES],
     asked_us: i64,
 }
@@ -179,45 +177,56 @@ async fn charge_redis(
     charges: &[(Charge, Gcra)],
     asks: [u32; MAX_CHARGES],
 ) -> Result<RedisGrant, Unavailable> {
-    let [first, second] = asks;
-    if !link.is_cluster() || first == 0 || second == 0 {
+    if !link.is_cluster() {
         return charge_together(link, charges, asks).await;
     }
-    let apart =
-        try_join(charge_together(link, charges, [first, 0]), charge_together(link, charges, [0, second])).await?;
-    Ok(RedisGrant { admitted: apart.0.admitted && apart.1.admitted, each: [apart.0.each[0], apart.1.each[1]] })
+    let only = |index: usize| {
+        let asks = std::array::from_fn(|other| if other == index { asks[other] } else { 0 });
+        charge_together(link, charges, asks)
+    };
+    // In a box, or the future of every request would be as large, with a cluster or without.
+    let (first, second, third) = Box::pin(try_join3(only(0), only(1), only(2))).await?;
+    let admitted = first.admitted && second.admitted && third.admitted;
+    Ok(RedisGrant { admitted, each: [first.each[0], second.each[1], third.each[2]] })
 }
 
-/// As [`charge_redis`], all or none, with keys that are on one node.
+/// As [`charge_redis`], all or none, with keys that are on one node. Without any, nothing is refused.
 async fn charge_together(
     link: &RedisLink,
     charges: &[(Charge, Gcra)],
     asks: [u32; MAX_CHARGES],
 ) -> Result<RedisGrant, Unavailable> {
-    let mut indexes = [0; MAX_CHARGES];
-    let mut count = 0;
-    for index in (0..charges.len()).filter(|&index| asks[index] > 0) {
+    let (mut indexes, mut count) = ([0; MAX_CHARGES], 0);
+    let (mut keys, mut args) = ([[0; 38]; MAX_CHARGES], [[0_i64; 3]; MAX_CHARGES]);
+    for (index, (charge, gcra)) in charges.iter().enumerate().filter(|(index, _)| asks[*index] > 0) {
         indexes[count] = index;
+        keys[count] = charge.redis();
+        args[count] = [gcra.cost_us, gcra.horizon_us, asks[index].into()];
         count += 1;
     }
-    let keys: [[u8; 38]; MAX_CHARGES] = std::array::from_fn(|number| charges[indexes[number]].0.redis());
     let keys: [&[u8]; MAX_CHARGES] = std::array::from_fn(|number| keys[number].as_slice());
-    let args: [i64; 3 * MAX_CHARGES] = std::array::from_fn(|number| {
-        let (index, field) = (indexes[number / 3], number % 3);
-        let gcra = charges[index].1;
-        [gcra.cost_us, gcra.horizon_us, asks[index].into()][field]
-    });
-    let (keys, args) = (&keys[..count], &args[..3 * count]);
-    let mut granted = RedisGrant::default();
+    let (keys, args) = (&keys[..count], args[..count].as_flattened());
     // Tuples are parsed without an allocation.
-    if count == 1 {
-        let (admitted, backlog_us, number) = link.script::<(i64, i64, u32)>(&GCRA, keys, args).await?;
-        granted.admitted = admitted == 1;
-        granted.each[indexes[0]] = (backlog_us, number);
-    } else {
-        let (admitted, first_us, first, second_us, second) =
-            link.script::<(i64, i64, u32, i64, u32)>(&GCRA, keys, args).await?;
-        granted = RedisGrant { admitted: admitted == 1, each: [(first_us, first), (second_us, second)] };
+    let (admitted, grants) = match count {
+        0 => (1, [(0, 0); MAX_CHARGES]),
+        1 => {
+            let (admitted, first_us, first) = link.script::<(i64, i64, u32)>(&GCRA, keys, args).await?;
+            (admitted, [(first_us, first), (0, 0), (0, 0)])
+        }
+        2 => {
+            let (admitted, first_us, first, second_us, second) =
+                link.script::<(i64, i64, u32, i64, u32)>(&GCRA, keys, args).await?;
+            (admitted, [(first_us, first), (second_us, second), (0, 0)])
+        }
+        _ => {
+            let (admitted, first_us, first, second_us, second, third_us, third) =
+                link.script::<(i64, i64, u32, i64, u32, i64, u32)>(&GCRA, keys, args).await?;
+            (admitted, [(first_us, first), (second_us, second), (third_us, third)])
+        }
+    };
+    let mut granted = RedisGrant { admitted: admitted == 1, ..RedisGrant::default() };
+    for (&index, grant) in indexes[..count].iter().zip(grants) {
+        granted.each[index] = grant;
     }
     Ok(granted)
 }

@@ -3,7 +3,8 @@
 //! Every worker checks the list. A row in Postgres records when a task last ran, and the worker that advances it runs
 //! the task, so a task runs once per period regardless of the number of workers. A task that became due several times
 //! while no worker ran is run once, at once. The duration of a run is limited; when a worker dies, its task starts
-//! again after the lease on it expired.
+//! again after the lease on it expired. The clock of Postgres says what is due, so the workers agree although the clocks of
+//! their hosts may not.
 //!
 //! A task is not a job: it needs no slot, so it does not wait behind the jobs that it may be there to help, and its row
 //! stays, so that an operator sees when it last succeeded.
@@ -119,12 +120,17 @@ pub(crate) async fn run_loop(
 /// were claimed before.
 async fn claim_due(app: &App, tasks: &[Task], room: usize, claimed: &mut Vec<(Task, DateTime<Utc>)>) -> Result<()> {
     fault::point("schedule.due")?;
-    let mut runs = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
+    let (mut runs, now) = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
+    if !runs.is_empty() {
+        let ahead = app.clock.now() - now;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of an era are exact")]
+        let ahead_seconds = ahead.num_milliseconds() as f64 / 1000.0;
+        metrics::gauge!("mainstay_clock_offset_seconds").set(ahead_seconds);
+    }
     if tasks.iter().any(|task| !runs.contains_key(task.name)) {
         let names: Vec<_> = tasks.iter().map(|task| task.name).collect();
         app.database.autocommit(async move |connection| store::register(connection, &names).await).await?;
     }
-    let now = app.clock.now();
     let mut due = Vec::new();
     for task in tasks {
         let last = runs.remove(task.name).unwrap_or_default();
@@ -143,10 +149,8 @@ async fn claim_due(app: &App, tasks: &[Task], room: usize, claimed: &mut Vec<(Ta
             break;
         }
         let name = task.name;
-        let taken = app.database.autocommit(async move |connection| store::claim(connection, name, seen, now).await);
-        if taken.await? {
-            claimed.push((task.clone(), now));
-        }
+        let taken = app.database.autocommit(async move |connection| store::claim(connection, name, seen).await);
+        claimed.extend(taken.await?.map(|at| (task.clone(), at)));
     }
     Ok(())
 }
@@ -172,10 +176,9 @@ async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
         metrics::counter!("mainstay_scheduled_task_failures_total", "task" => task.name).increment(1);
         tracing::error!(task = task.name, error, "a scheduled task failed");
     }
-    let now = app.clock.now();
-    let written = app.database.autocommit(async move |connection| {
-        store::finish(connection, task.name, started_at, now, error.as_deref()).await
-    });
+    let written = app
+        .database
+        .autocommit(async move |connection| store::finish(connection, task.name, started_at, error.as_deref()).await);
     if let Err(error) = written.await {
         tracing::warn!(task = task.name, error = error.detail(), "the outcome of a scheduled task could not be stored");
     }
@@ -197,6 +200,6 @@ mod tests {
     #[test]
     fn a_lease_outlives_every_run() {
         let lease = crate::schedule::model::LEASE.to_std().expect("a length of time");
-        assert!(lease >= MAX_RUN_TIME + Duration::from_secs(10), "clocks differ a little");
+        assert!(lease >= MAX_RUN_TIME + Duration::from_secs(10), "to claim a task takes a little");
     }
 }

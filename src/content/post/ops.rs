@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     caller::{Permit, Visibility},
     contract::policy::Role,
-    database::{Connection, Database, pipeline::pipeline},
+    database::{Connection, Database, pipeline::pipeline, time},
     error::{Error, Reason, Result},
     events::{self, Event, EventKind as _},
     fault,
@@ -327,8 +327,8 @@ pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<U
     Ok(PostChange { post, stale })
 }
 
-/// Publishes a scheduled post if its time has come; returns what to invalidate. If the time is still to come,
-/// because the post was scheduled anew or because the clocks of two machines differ, it is tried again then.
+/// Publishes a scheduled post if its time has come, by the clock of Postgres, which its job waited for; returns what to
+/// invalidate. If the time is still to come, because the post was scheduled anew, it is tried again then.
 ///
 /// # Errors
 /// Any database error.
@@ -338,8 +338,9 @@ pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) ->
 
 async fn publish_if_due(connection: &mut Connection, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
     let Some(before) = store::lock(connection, id).await? else { return Ok(None) };
+    let now_in_postgres = time::now(connection).await?;
     match before.state {
-        State::Scheduled { at } if at <= now => {
+        State::Scheduled { at } if at <= now_in_postgres => {
             let post = Post { state: before.state.publish(at)?, ..before.clone() }.next_version(now);
             Ok(commit(connection, &before, post, PostPublished::NAME).await?.stale)
         }

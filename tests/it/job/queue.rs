@@ -3,6 +3,7 @@
 mod dead;
 mod ends;
 mod lanes;
+mod rows;
 mod sample;
 
 use std::{

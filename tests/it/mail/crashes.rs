@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{SENT, count_in_state, header, only_mail, process, start_without_jobs, wait_for_at_least, wait_for_mails};
 use crate::{
     cases::{Scene, order::order},
-    support::{TestDatabase, mail::MailProvider},
+    support::{TestApp, TestDatabase, mail::MailProvider},
 };
 
 /// The provider answered 250, but the server died before it recorded that.
@@ -70,6 +70,25 @@ async fn concurrent_attempts_send_a_mail_once() {
     deliver().await.expect("nothing is left to do");
     wait_for_mails(&app.database, SENT, 1).await;
     assert_eq!(provider.mails().len(), 1);
+}
+
+/// The clock of one host is an hour behind: its lease lasts as long as any other.
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_whose_clocks_differ_send_a_mail_once() {
+    let (provider, app, scene) = start_without_jobs().await;
+    let other = TestApp::builder().on(&app.database).set_all(provider.variables()).start().await;
+    order(&scene).await;
+    let id = only_mail(&app.database).await;
+    provider.behave(&json!({ "wait": 1.0 }));
+    app.app.clock.advance(chrono::TimeDelta::hours(-1));
+    let second = async {
+        wait_for_at_least(&app.database, "SELECT attempts FROM mails", 1).await;
+        ops::deliver(&other.app, id).await
+    };
+    let (first, second) = tokio::join!(ops::deliver(&app.app, id), second);
+    first.and(second).expect("neither fails");
+    wait_for_mails(&app.database, SENT, 1).await;
+    assert_eq!((provider.mails().len(), app.database.number("SELECT attempts FROM mails").await), (1, 1));
 }
 
 /// A worker that was taken for dead comes to its end while another one has the mail.

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use mainstay_kernel::queue::depth;
+use mainstay_kernel::queue::{depth, worker};
 use serde_json::json;
 
-use super::{PENDING, count_in_state};
+use super::{PENDING, SENT, count_in_state};
 use crate::{
     cases::{Scene, order::order},
     support::{Protocol, TestApp, eventually, modules, unique},
@@ -66,4 +66,29 @@ async fn each_mail_is_due_in_its_lane() {
     let due = |lane: &str| depths.iter().find(|depth| depth.lane == lane).map(|depth| depth.due);
     assert_eq!((due("mail"), due("mail_bulk")), (Some(1), Some(3)));
     assert_eq!(app.database.number("SELECT count(*) FROM jobs WHERE kind LIKE 'send_%'").await, 0);
+}
+
+/// A mail that can't even be read is a dead letter like any other, and is sent once it can be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_that_cant_be_read_ends_as_a_dead_job() {
+    let app = TestApp::builder().set("MAIL_TRANSPORT", "log").start().await;
+    let scene = Scene::new(&app).await;
+    scene.ticket().await;
+    let kind = app.database.number("SELECT kind FROM mails").await;
+    app.database.sql("ALTER TABLE mails DROP CONSTRAINT mails_kind_check; UPDATE mails SET kind = 99").await;
+    for _ in 0..8 {
+        worker::run_due(modules().work(), &app.app).await.expect("the queue");
+        app.database.sql("UPDATE jobs SET due_at = now()").await;
+    }
+    let admin = &scene.cast.admin;
+    let list = json!({ "kind": "send_bulk_mail" });
+    let listed = admin.call(Protocol::Rest, "DeadJobService.ListDeadJobs", list).await.success();
+    assert_eq!(listed.data()[0]["attempts"], 8);
+    assert!(listed.text("/data/0/failure").contains("mails"), "{listed:#?}");
+
+    app.database.sql(&format!("UPDATE mails SET kind = {kind}")).await;
+    let redrive = json!({ "ids": [listed.text("/data/0/id")] });
+    admin.call(Protocol::Rest, "DeadJobService.RedriveDeadJobs", redrive).await.success();
+    worker::run_due(modules().work(), &app.app).await.expect("the queue");
+    assert_eq!(count_in_state(&app.database, SENT).await, 1);
 }

@@ -1,8 +1,9 @@
-//! The places of large responses: few in all, few of one caller, and none to spare for whoever has the most.
+//! The places of large responses: few in all, few of one caller and of its [group](Requester::group), and none to spare for
+//! whoever has the most.
 //!
-//! Where all places are taken, a caller who has fewer than another one takes over a place: of the caller with the most, the
+//! Where all places are taken, a group that has fewer than another one takes over a place: of the group with the most, the
 //! one that has waited for the shortest time, whose response is then refused as if it had come too late. It does so only if
-//! the other one keeps at least as many, so nobody takes a place back, and a caller without any is refused only where
+//! the other one keeps at least as many, so nobody takes a place back, and a group without any is refused only where
 //! nobody waits in a second place.
 
 use std::{
@@ -13,6 +14,8 @@ use std::{
 
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
+
+use super::Requester;
 
 /// The places. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -35,8 +38,7 @@ struct State {
 #[derive(Debug)]
 struct Occupant {
     number: u64,
-    /// The caller.
-    key: Vec<u8>,
+    caller: Requester,
     /// Whoever waits in the place learns by its end that somebody has taken it over; `None` if nobody waits any more.
     waiting: Option<oneshot::Sender<Infallible>>,
 }
@@ -50,26 +52,28 @@ pub(super) struct Place {
 }
 
 impl Places {
-    /// `total` places, of which one caller has at most `each`.
+    /// `total` places, of which one caller has at most `each`, and a group twice as many.
     pub(super) fn new(total: usize, each: usize) -> Self {
         Self(Arc::new(Inner { total, each, state: Mutex::default() }))
     }
 
-    /// Takes a place for a caller, unless it has all that one may have, or all are taken and nobody has more to spare.
-    pub(super) fn take(&self, key: Vec<u8>) -> Option<Place> {
+    /// Takes a place for a caller, unless it or its group has all that it may have, or all are taken and nobody has more to
+    /// spare.
+    pub(super) fn take(&self, caller: Requester) -> Option<Place> {
         let mut state = self.lock();
-        let own = state.count(&key);
-        if own >= self.0.each {
+        let own = state.occupants.iter().filter(|occupant| occupant.caller == caller).count();
+        let of_group = state.count(caller.group());
+        if own >= self.0.each || of_group >= 2 * self.0.each {
             return None;
         }
         if state.occupants.len() >= self.0.total {
-            let spare = state.find_spare(own + 1)?;
+            let spare = state.find_spare(of_group + 1)?;
             state.occupants.remove(spare);
         }
         let (waiting, taken_over) = oneshot::channel();
         let number = state.next_number;
         state.next_number += 1;
-        state.occupants.push(Occupant { number, key, waiting: Some(waiting) });
+        state.occupants.push(Occupant { number, caller, waiting: Some(waiting) });
         Some(Place { places: self.clone(), number, taken_over })
     }
 
@@ -79,14 +83,14 @@ impl Places {
 }
 
 impl State {
-    fn count(&self, key: &[u8]) -> usize {
-        self.occupants.iter().filter(|occupant| occupant.key == key).count()
+    fn count(&self, group: Requester) -> usize {
+        self.occupants.iter().filter(|occupant| occupant.caller.group() == group).count()
     }
 
-    /// Finds the last place in which the caller with the most places waits, if it has more than `fair`.
+    /// Finds the last place in which the group with the most places waits, if it has more than `fair`.
     fn find_spare(&self, fair: usize) -> Option<usize> {
         let waiting = self.occupants.iter().enumerate().filter(|(_, occupant)| occupant.waiting.is_some());
-        let counted = waiting.map(|(index, occupant)| (self.count(&occupant.key), index));
+        let counted = waiting.map(|(index, occupant)| (self.count(occupant.caller.group()), index));
         counted.max().filter(|(count, _)| *count > fair).map(|(_, index)| index)
     }
 }
@@ -121,29 +125,30 @@ impl Drop for Place {
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt as _;
+    use uuid::Uuid;
 
     use super::*;
 
-    fn key(caller: u8) -> Vec<u8> {
-        vec![caller]
+    fn caller(number: u8) -> Requester {
+        Requester::Principal(Uuid::from_u128(number.into()))
     }
 
     /// As many places of one caller.
-    fn take(places: &Places, caller: u8, count: usize) -> Vec<Place> {
-        (0..count).map(|_| places.take(key(caller)).expect("a place")).collect()
+    fn take(places: &Places, number: u8, count: usize) -> Vec<Place> {
+        (0..count).map(|_| places.take(caller(number)).expect("a place")).collect()
     }
 
-    fn counts(places: &Places, callers: impl IntoIterator<Item = u8>) -> Vec<usize> {
-        callers.into_iter().map(|caller| places.lock().count(&key(caller))).collect()
+    fn counts(places: &Places, numbers: impl IntoIterator<Item = u8>) -> Vec<usize> {
+        numbers.into_iter().map(|number| places.lock().count(caller(number))).collect()
     }
 
     #[test]
     fn places_are_few_in_all_and_of_one_caller_and_are_free_again() {
         let places = Places::new(5, 3);
         let first = take(&places, 1, 3);
-        assert!(places.take(key(1)).is_none());
+        assert!(places.take(caller(1)).is_none());
         let second = take(&places, 2, 2);
-        assert!(places.take(key(2)).is_none(), "the first one would have fewer");
+        assert!(places.take(caller(2)).is_none(), "the first one would have fewer");
         drop(first);
         assert_eq!(counts(&places, [1, 2]), [0, 2]);
         let third = take(&places, 2, 1);
@@ -154,14 +159,14 @@ mod tests {
     #[test]
     fn few_callers_keep_nobody_out_and_nobody_takes_a_place_back() {
         let places = Places::new(8, 4);
-        let mut all: Vec<_> = [1, 2].into_iter().flat_map(|caller| take(&places, caller, 4)).collect();
-        for caller in 3..=8 {
-            all.extend(places.take(key(caller)));
+        let mut all: Vec<_> = [1, 2].into_iter().flat_map(|number| take(&places, number, 4)).collect();
+        for number in 3..=8 {
+            all.extend(places.take(caller(number)));
             assert_eq!(places.lock().occupants.len(), 8);
         }
         assert_eq!(counts(&places, 1..=8), [1; 8]);
-        for caller in 1..=9 {
-            assert!(places.take(key(caller)).is_none(), "nobody has a second place");
+        for number in 1..=9 {
+            assert!(places.take(caller(number)).is_none(), "nobody has a second place");
         }
         drop(all);
         assert!(places.lock().occupants.is_empty());
@@ -172,7 +177,7 @@ mod tests {
         let places = Places::new(6, 4);
         let mut few = take(&places, 1, 2);
         let mut most = take(&places, 2, 4);
-        let newcomer = places.take(key(3)).expect("a place");
+        let newcomer = places.take(caller(3)).expect("a place");
         let is_taken_over = |place: &mut Place| place.wait(std::future::pending::<()>()).now_or_never() == Some(None);
         assert_eq!(
             few.iter_mut().chain(&mut most).map(is_taken_over).collect::<Vec<_>>(),
@@ -184,9 +189,9 @@ mod tests {
         for place in &mut most {
             assert_eq!(place.wait(std::future::ready(())).now_or_never(), Some(Some(())));
         }
-        let other = places.take(key(4)).expect("the second place of the first caller");
+        let other = places.take(caller(4)).expect("the second place of the first caller");
         assert_eq!(few.iter_mut().map(is_taken_over).collect::<Vec<_>>(), [false, true]);
-        assert!(places.take(key(5)).is_none(), "nobody waits in a second place");
+        assert!(places.take(caller(5)).is_none(), "nobody waits in a second place");
         drop((newcomer, other));
         assert_eq!(counts(&places, 1..=4), [1, 3, 0, 0]);
     }

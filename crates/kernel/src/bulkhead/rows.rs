@@ -11,6 +11,8 @@ use std::{
 
 use moka::sync;
 
+use super::Requester;
+
 /// The number of rows over which the mean of a method is taken, at most.
 const SAMPLE: usize = 1000;
 /// The most callers that are known, each with a method: some 200 bytes for each.
@@ -24,7 +26,7 @@ const FADING: usize = 16;
 pub(super) struct RowSizes {
     all: Mutex<HashMap<&'static str, Rows>>,
     /// In bytes.
-    known: sync::Cache<(&'static str, Vec<u8>), usize>,
+    known: sync::Cache<(&'static str, Requester), usize>,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +43,7 @@ impl Default for RowSizes {
 
 impl RowSizes {
     /// The likely bytes of a response with so many rows; 0 before the first one.
-    pub(super) fn estimate(&self, method: &'static str, rows: usize, caller: Vec<u8>) -> usize {
+    pub(super) fn estimate(&self, method: &'static str, rows: usize, caller: Requester) -> usize {
         if let Some(largest) = self.known.get(&(method, caller)) {
             return rows.saturating_mul(largest);
         }
@@ -50,7 +52,7 @@ impl RowSizes {
     }
 
     /// Notes how large a response was.
-    pub(super) fn note(&self, method: &'static str, rows: usize, bytes: usize, caller: Vec<u8>) {
+    pub(super) fn note(&self, method: &'static str, rows: usize, bytes: usize, caller: Requester) {
         if rows == 0 {
             return;
         }
@@ -78,22 +80,28 @@ impl RowSizes {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     const METHOD: &str = "/shop.Shop/ListItems";
 
-    fn estimate(sizes: &RowSizes, caller: u8) -> usize {
-        sizes.estimate(METHOD, 100, vec![caller])
+    fn caller(number: u8) -> Requester {
+        Requester::Principal(Uuid::from_u128(number.into()))
+    }
+
+    fn estimate(sizes: &RowSizes, number: u8) -> usize {
+        sizes.estimate(METHOD, 100, caller(number))
     }
 
     #[test]
     fn small_lists_of_others_do_not_hide_a_large_one() {
         let sizes = RowSizes::default();
         assert_eq!(estimate(&sizes, 1), 0, "nothing is known");
-        sizes.note(METHOD, 100, 1_000_000, vec![1]);
+        sizes.note(METHOD, 100, 1_000_000, caller(1));
         assert_eq!(estimate(&sizes, 2), 1_000_000, "the rows of others are likely to be alike");
         for _ in 0..100 {
-            sizes.note(METHOD, 100, 1000, vec![2]);
+            sizes.note(METHOD, 100, 1000, caller(2));
         }
         assert_eq!(estimate(&sizes, 1), 1_000_000);
         assert_eq!(estimate(&sizes, 2), 1000, "nobody waits for the rows of others");
@@ -103,16 +111,16 @@ mod tests {
     #[test]
     fn small_lists_of_a_caller_fade_its_large_one() {
         let sizes = RowSizes::default();
-        sizes.note(METHOD, 100, 1_000_000, vec![1]);
-        sizes.note(METHOD, 100, 1000, vec![1]);
+        sizes.note(METHOD, 100, 1_000_000, caller(1));
+        sizes.note(METHOD, 100, 1000, caller(1));
         assert!(estimate(&sizes, 1) > 900_000, "one small page says little of the next");
         for _ in 0..100 {
-            sizes.note(METHOD, 100, 1000, vec![1]);
+            sizes.note(METHOD, 100, 1000, caller(1));
         }
         assert!(estimate(&sizes, 1) < 10_000, "its rows are small by now");
-        sizes.note(METHOD, 0, 50, vec![1]);
+        sizes.note(METHOD, 0, 50, caller(1));
         assert!(estimate(&sizes, 1) < 10_000, "no rows have no size");
-        sizes.note(METHOD, 1, 10_000, vec![1]);
+        sizes.note(METHOD, 1, 10_000, caller(1));
         assert_eq!(estimate(&sizes, 1), 1_000_000, "what is larger counts at once");
     }
 }

@@ -98,7 +98,11 @@ pub(super) const KERNEL: &[Variable] = &[
         "SECRET_KEY",
         "32 bytes in base64 that seal signing keys and webhook secrets; if absent, generated into the data directory",
     ),
-    Variable::plain("RATE_LIMIT_ADDRESS", "1200/1m", "Requests per IP address, before authentication"),
+    Variable::plain(
+        "RATE_LIMIT_ADDRESS",
+        "1200/1m",
+        "Requests per IP address, or /64 of IPv6, before authentication; ten times as many per /48",
+    ),
     Variable::plain("RATE_LIMIT_READ", "300/1m", "Reads per principal"),
     Variable::plain("RATE_LIMIT_WRITE", "100/1m", "Writes per principal"),
     Variable::plain("RATE_LIMIT_BULK", "20/1m", "Imports, exports and batches per principal"),

@@ -154,7 +154,7 @@ pub fn stack(
         .layer(web::compression())
         .layer(MiddlewareLayer(protocol::RestErrorResponse))
         .layer(MiddlewareLayer(client_address::FindClientAddress { trusted_hops: server.trusted_proxy_hops }))
-        .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight, app.database.clone())))
+        .layer(MiddlewareLayer(shed::Shed::new(server.max_in_flight, server.max_connections, app.database.clone())))
         .layer(MiddlewareLayer(rate_limit::AddressLimit { limiter: app.limiter.clone(), credentials }))
         .service(router))
 }

@@ -44,7 +44,8 @@ pub async fn by_lane(app: &App, kinds: &[Kind], rows: &'static [Rows]) -> Result
     };
     let (by_kind, by_table) = app.database.autocommit(read).await?;
     for depth in by_kind {
-        let lane = kinds.iter().find(|kind| kind.name == depth.kind).map_or(UNKNOWN, |kind| kind.lane.name);
+        let mut all = kinds.iter().chain(rows.iter().map(|rows| &rows.kind));
+        let lane = all.find(|kind| kind.name == depth.kind).map_or(UNKNOWN, |kind| kind.lane.name);
         add(&mut depths, lane, depth.jobs, depth.oldest_seconds);
     }
     for depth in &mut depths {

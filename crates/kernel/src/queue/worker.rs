@@ -11,6 +11,7 @@ mod slots;
 mod span;
 mod supervise;
 mod take;
+mod turns;
 
 use std::{
     collections::HashMap,
@@ -38,6 +39,7 @@ use crate::{
 
 use slots::Slots;
 use supervise::supervise;
+use turns::Turns;
 
 /// How long a worker must be silent to be considered dead.
 const LEASE: Duration = Duration::from_secs(10);
@@ -63,6 +65,13 @@ pub struct Work {
     pub partitioned: &'static [PartitionedTable],
     /// What is measured beside the queue.
     pub measures: &'static [Measure],
+}
+
+impl Work {
+    /// The kinds of jobs, also of those that due rows become.
+    fn kinds(self) -> impl Iterator<Item = Kind> {
+        self.jobs.iter().copied().chain(self.rows.iter().map(|rows| rows.kind))
+    }
 }
 
 /// Works on jobs and on the schedule until `stop` is cancelled, then drains for at most 25 s: a running import stops at
@@ -136,6 +145,7 @@ struct Worker {
     kinds: HashMap<&'static str, Kind>,
     /// Those that were found due and not taken yet.
     due_rows: Mutex<Vec<&'static Rows>>,
+    turns: Turns,
     /// The statement that takes jobs and finds due rows.
     take: String,
     slots: Slots,
@@ -167,15 +177,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Worker {
     fn new(work: Work, app: App, stop: CancellationToken) -> Self {
-        let lanes = work.jobs.iter().map(|kind| kind.lane).chain(work.rows.iter().map(|rows| rows.lane));
-        let slots = Slots::new(lanes, &app.config);
-        let kinds = work.jobs.iter().filter_map(|kind| Some((kind.name, slots.number(kind.lane.name)?)));
+        let slots = Slots::new(work.kinds().map(|kind| kind.lane), &app.config);
+        let kinds = work.kinds().filter_map(|kind| Some((kind.name, slots.number(kind.lane.name)?)));
         let take = queue::statement(slots.count(), kinds, work.rows.iter().map(|rows| rows.due.as_str()));
         Self {
             slots,
             due_rows: Mutex::default(),
+            turns: Turns::default(),
             take,
-            kinds: work.jobs.iter().map(|kind| (kind.name, *kind)).collect(),
+            kinds: work.kinds().map(|kind| (kind.name, kind)).collect(),
             app,
             work,
             stop,

@@ -197,14 +197,14 @@ mod tests {
     use std::{net::Ipv6Addr, time::Duration};
 
     use super::*;
-    use crate::config::Quota;
+    use crate::{config::Quota, rate_limit::key::Network};
 
     fn gcra() -> Gcra {
         Gcra::new(Quota { requests: 10, window: Duration::from_secs(60) })
     }
 
     fn key(number: usize) -> Charge {
-        Charge::address(Ipv6Addr::from((number as u128) << 64).into())
+        Charge::network(Network::of(Ipv6Addr::from((number as u128) << 64).into()))
     }
 
     /// Whether this process knows that a request would be refused.
@@ -217,7 +217,7 @@ mod tests {
 
     /// An answer of Redis about one key.
     fn answer(backlog_us: i64, granted: u32) -> RedisGrant {
-        RedisGrant { admitted: granted > 0, each: [(backlog_us, granted), (0, 0)] }
+        RedisGrant { admitted: granted > 0, each: [(backlog_us, granted), (0, 0), (0, 0)] }
     }
 
     #[test]
@@ -252,8 +252,8 @@ mod tests {
     fn counting_continues_from_the_last_answer_of_redis() {
         let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
         let charge = [(key(1), gcra())];
-        arrivals.record(&charge, [1, 0], &answer(gcra().horizon_us, 0), now_us);
-        arrivals.record(&charge, [1, 0], &answer(0, 1), now_us);
+        arrivals.record(&charge, [1, 0, 0], &answer(gcra().horizon_us, 0), now_us);
+        arrivals.record(&charge, [1, 0, 0], &answer(0, 1), now_us);
         assert!(refuses(&arrivals, key(1), now_us), "an answer that was overtaken changes nothing");
         assert!(!refuses(&arrivals, key(1), now_us + gcra().cost_us));
         let before = now_us - 10 * gcra().horizon_us;
@@ -265,16 +265,20 @@ mod tests {
     fn a_lease_is_spent_unless_another_limit_refuses() {
         let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
         let (leased, full) = ((key(1), gcra()), (key(2), gcra()));
-        let verdict = arrivals.record(&[leased], [3, 0], &answer(3 * gcra().cost_us, 3), now_us);
-        assert_eq!(verdict, Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0] }, "two are still to be spent");
-        assert_eq!(arrivals.spend(&[leased, full], now_us), Precheck::AskRedis([0, 1]));
-        let refusal = RedisGrant { admitted: false, each: [(0, 0), (gcra().horizon_us, 0)] };
-        assert!(!arrivals.record(&[leased, full], [0, 1], &refusal, now_us).admitted);
+        let verdict = arrivals.record(&[leased], [3, 0, 0], &answer(3 * gcra().cost_us, 3), now_us);
+        assert_eq!(
+            verdict,
+            Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0, 0] },
+            "two are still to be spent"
+        );
+        assert_eq!(arrivals.spend(&[leased, full], now_us), Precheck::AskRedis([0, 1, 0]));
+        let refusal = RedisGrant { admitted: false, each: [(0, 0), (gcra().horizon_us, 0), (0, 0)] };
+        assert!(!arrivals.record(&[leased, full], [0, 1, 0], &refusal, now_us).admitted);
         assert!(refuses(&arrivals, key(2), now_us));
         assert!(matches!(arrivals.spend(&[leased, full], now_us), Precheck::Decided(Verdict { admitted: false, .. })));
         for left in [1, 0] {
             let backlog_us = (3 - left) * gcra().cost_us;
-            let verdict = Verdict { admitted: true, backlogs_us: [backlog_us, 0] };
+            let verdict = Verdict { admitted: true, backlogs_us: [backlog_us, 0, 0] };
             assert_eq!(arrivals.spend(&[leased], now_us), Precheck::Decided(verdict));
         }
         assert!(refuses(&arrivals, key(1), now_us), "all three are spent, and there is no room for more");
@@ -284,11 +288,11 @@ mod tests {
     fn what_a_cluster_admitted_in_vain_is_for_the_next_request() {
         let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
         let (ours, full) = ((key(1), gcra()), (key(2), gcra()));
-        let partly = RedisGrant { admitted: false, each: [(gcra().cost_us, 1), (gcra().horizon_us, 0)] };
-        let verdict = arrivals.record(&[ours, full], [1, 1], &partly, now_us);
-        assert_eq!(verdict, Verdict { admitted: false, backlogs_us: [0, gcra().horizon_us] }, "nothing is spent");
-        let spent = Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0] };
+        let partly = RedisGrant { admitted: false, each: [(gcra().cost_us, 1), (gcra().horizon_us, 0), (0, 0)] };
+        let verdict = arrivals.record(&[ours, full], [1, 1, 0], &partly, now_us);
+        assert_eq!(verdict, Verdict { admitted: false, backlogs_us: [0, gcra().horizon_us, 0] }, "nothing is spent");
+        let spent = Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0, 0] };
         assert_eq!(arrivals.spend(&[ours], now_us), Precheck::Decided(spent), "without asking Redis");
-        assert_eq!(arrivals.spend(&[ours], now_us), Precheck::AskRedis([2, 0]), "once");
+        assert_eq!(arrivals.spend(&[ours], now_us), Precheck::AskRedis([2, 0, 0]), "once");
     }
 }

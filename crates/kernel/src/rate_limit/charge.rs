@@ -1,12 +1,13 @@
 //! What is charged to whom.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, ops::Deref};
 
 use crate::{
     caller::Caller,
     rate_limit::{
         key::{Key, Network},
         policy::{PolicyId, Work},
+        verdict::MAX_CHARGES,
     },
 };
 
@@ -25,12 +26,12 @@ impl Charge {
     /// The charge of callers who are counted together: that of nobody.
     pub(in crate::rate_limit) const OVERFLOW: Self = Self { policy: PolicyId::Address, who: [0; 16], length: 0 };
 
-    /// Charges the limit of an IP address; IPv6 by /64.
-    pub fn address(address: IpAddr) -> Self {
-        let network = Network::of(address);
+    /// Charges the limit of a network, or of a site.
+    pub(in crate::rate_limit) fn network(network: Network) -> Self {
         let (octets, mut who) = (network.octets(), [0; 16]);
         who[..octets.len()].copy_from_slice(octets);
-        Self { policy: PolicyId::Address, who, length: octets.len() as u8 }
+        let policy = if network.is_site() { PolicyId::Site } else { PolicyId::Address };
+        Self { policy, who, length: octets.len() as u8 }
     }
 
     /// Charges a principal's limit for a kind of work.
@@ -51,11 +52,47 @@ impl Charge {
     pub(in crate::rate_limit) fn redis(self) -> [u8; 38] {
         let class = match self.policy {
             PolicyId::Address => "address",
+            PolicyId::Site => "address-site",
             PolicyId::User(Work::Read) | PolicyId::Service(Work::Read) => "read",
             PolicyId::User(Work::Write) | PolicyId::Service(Work::Write) => "write",
             PolicyId::User(Work::Bulk) | PolicyId::Service(Work::Bulk) => "bulk",
         };
         Key::new(class, &self.who[..usize::from(self.length)]).redis()
+    }
+}
+
+/// The charges of one request, each against another limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Charges {
+    all: [Charge; MAX_CHARGES],
+    count: usize,
+}
+
+impl Charges {
+    /// Charges the limits of an IP address: that of its network, and that of the network's site, if it has one.
+    pub fn of_address(address: IpAddr) -> Self {
+        Network::of(address).with_site().map(Charge::network).collect()
+    }
+}
+
+impl FromIterator<Charge> for Charges {
+    /// # Panics
+    /// Of more charges than a request has.
+    fn from_iter<I: IntoIterator<Item = Charge>>(charges: I) -> Self {
+        let mut collected = Self { all: [Charge::OVERFLOW; MAX_CHARGES], count: 0 };
+        for charge in charges {
+            collected.all[collected.count] = charge;
+            collected.count += 1;
+        }
+        collected
+    }
+}
+
+impl Deref for Charges {
+    type Target = [Charge];
+
+    fn deref(&self) -> &[Charge] {
+        &self.all[..self.count]
     }
 }
 
@@ -67,7 +104,7 @@ mod tests {
     use crate::id::ServiceKeyId;
 
     fn address(text: &str) -> Charge {
-        Charge::address(text.parse().unwrap())
+        Charges::of_address(text.parse().unwrap())[0]
     }
 
     #[test]
@@ -80,11 +117,22 @@ mod tests {
         assert_ne!(address("0.0.0.0"), Charge::OVERFLOW);
     }
 
+    #[test]
+    fn an_ipv6_address_is_charged_for_its_site_too() {
+        let of = |text: &str| Charges::of_address(text.parse().unwrap());
+        let (one, other) = (of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!((one.len(), one[0] == other[0], one[1] == other[1]), (2, false, true));
+        assert_ne!(one[1], of("2001:db8:2:2::1")[1]);
+        assert_eq!(of("192.0.2.1").len(), 1);
+    }
+
     /// Versions that serve together count together.
     #[test]
     fn names_in_redis() {
         assert_eq!(address("192.0.2.1").redis(), Key::new("address", &[192, 0, 2, 1]).redis());
         assert_eq!(address("2001:db8::1").redis(), Key::new("address", &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0]).redis());
+        let site = Charges::of_address("2001:db8::1".parse().unwrap())[1];
+        assert_eq!(site.redis(), Key::new("address-site", &[0x20, 1, 0xd, 0xb8, 0, 0]).redis());
         let id = Uuid::from_u128(7);
         let service = Caller::Service { id: ServiceKeyId(id), scopes: [].into() };
         for (work, class) in [(Work::Read, "read"), (Work::Write, "write"), (Work::Bulk, "bulk")] {

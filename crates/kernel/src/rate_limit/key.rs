@@ -71,6 +71,11 @@ impl Network {
         })
     }
 
+    /// Whether it is a site.
+    pub(in crate::rate_limit) fn is_site(self) -> bool {
+        usize::from(self.length) == SITE_OCTETS
+    }
+
     /// Returns the network, and its site if it has one.
     pub(crate) fn with_site(self) -> impl Iterator<Item = Self> {
         std::iter::once(self).chain(self.site())
@@ -101,6 +106,8 @@ mod tests {
         assert_ne!(network("2001:db8::1").site(), network("2001:db8:1::1").site());
         assert_ne!(network("2001:db8::1").site(), Some(network("2001:db8::1")), "the same octets");
         assert_eq!(network("2001:db8::1").site().and_then(Network::site), None);
+        assert_eq!(network("2001:db8::1").site().map(Network::is_site), Some(true));
+        assert!(!network("2001:db8::1").is_site() && !network("192.0.2.1").is_site());
         assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
         assert_eq!((network("192.0.2.1").octets(), network("192.0.2.1").site()), (&[192, 0, 2, 1][..], None));
     }

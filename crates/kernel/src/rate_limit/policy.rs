@@ -8,11 +8,17 @@ use crate::{
     rate_limit::gcra::Gcra,
 };
 
+/// How many times as many requests a site may make as one of its networks. A /48 is what a provider gives one household or
+/// company, but also what thousands of phones share, which have a network each.
+const SITE_FACTOR: u32 = 10;
+
 /// The name of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PolicyId {
-    /// All requests of an IP address.
+    /// All requests of an IP address, or of an IPv6 address' /64.
     Address,
+    /// All requests of the networks of a site.
+    Site,
     /// A user's reads, writes, or batches.
     User(Work),
     /// A service principal's reads, writes, or batches.
@@ -72,6 +78,7 @@ impl Policy {
 #[derive(Debug)]
 pub(crate) struct Policies {
     address: Policy,
+    site: Policy,
     user: [Policy; 3],
     service: [Policy; 3],
 }
@@ -85,6 +92,7 @@ impl Policies {
         };
         Self {
             address: Policy::new("address", limits.address, limits.instances),
+            site: Policy::new("address-site", times(limits.address, SITE_FACTOR), limits.instances),
             user: work(1),
             service: work(limits.service_factor.max(1)),
         }
@@ -93,6 +101,7 @@ impl Policies {
     pub(crate) fn get(&self, id: PolicyId) -> &Policy {
         match id {
             PolicyId::Address => &self.address,
+            PolicyId::Site => &self.site,
             PolicyId::User(work) => &self.user[work as usize],
             PolicyId::Service(work) => &self.service[work as usize],
         }

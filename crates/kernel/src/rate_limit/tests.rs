@@ -16,6 +16,8 @@ use crate::{
     rate_limit::*,
 };
 
+/// So long a window that the duration of the test does not matter.
+const DAY: Duration = Duration::from_secs(86_400);
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn limits(read: Quota) -> config::Limits {
@@ -71,7 +73,12 @@ fn caller() -> Caller {
 }
 
 fn address(text: &str) -> Charge {
-    Charge::address(text.parse().unwrap())
+    Charge::network(Network::of(text.parse().unwrap()))
+}
+
+/// As [`address`], of the network's site too.
+fn addresses(text: &str) -> Charges {
+    Charges::of_address(text.parse().unwrap())
 }
 
 /// The number of requests admitted in a row, and the refusal that ended it.
@@ -89,16 +96,17 @@ async fn row(limiter: &Limiter, charges: &[Charge]) -> (u32, Decision) {
 #[tokio::test]
 async fn script_and_rust_decide_alike() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
-    // So slow a rate that the duration of the test does not matter.
     for requests in [1, 2, 3, 10, 41] {
-        let quota = read(requests, Duration::from_secs(86_400));
-        let (shared, local) = (shared(&redis, quota).await, local(quota, &Clock::default()).await);
-        let caller = caller();
-        let charges = [address(&format!("192.0.2.{requests}")), Charge::principal(Work::Read, &caller)];
-        for _ in 0..requests + 2 {
-            let (one, other) = (shared.charge(&charges).await, local.charge(&charges).await);
-            assert_eq!((one.allowed, one.remaining, one.policy), (other.allowed, other.remaining, other.policy));
-            assert!(one.reset.abs_diff(other.reset) < Duration::from_secs(2), "{one:?} {other:?}");
+        for network in ["192.0.2.", "2001:db8:1::"] {
+            let quota = read(requests, DAY);
+            let (shared, local) = (shared(&redis, quota).await, local(quota, &Clock::default()).await);
+            let (own, from) = (Charge::principal(Work::Read, &caller()), addresses(&format!("{network}{requests}")));
+            let charges: Charges = [own].into_iter().chain(from.iter().copied()).collect();
+            for _ in 0..requests + 2 {
+                let (one, other) = (shared.charge(&charges).await, local.charge(&charges).await);
+                assert_eq!((one.allowed, one.remaining, one.policy), (other.allowed, other.remaining, other.policy));
+                assert!(one.reset.abs_diff(other.reset) < Duration::from_secs(2), "{one:?} {other:?}");
+            }
         }
     }
 }
@@ -183,6 +191,48 @@ async fn instances_whose_clocks_differ_share_the_attempts() {
         let wait = limiters[order[1]].attempt(&[account(email)]).await.unwrap_err().wait().unwrap();
         assert!(wait <= LOGIN.window + Duration::from_millis(1), "{wait:?}");
     }
+}
+
+/// A limiter that admits one request at once of each network, and ten of each site.
+async fn narrow(redis: Redis) -> Limiter {
+    let limits = config::Limits { address: read(4, DAY), ..limits(read(1000, MINUTE)) };
+    Limiter::new(redis, nowhere().await, &limits, Clock::default())
+}
+
+/// How many of the networks of a site are admitted in a row, one request of each, by turns at one limiter and the other.
+async fn networks_admitted(limiters: &[Limiter; 2], site: u16) -> usize {
+    let mut admitted = 0;
+    loop {
+        let charges = addresses(&format!("2001:db8:{site:x}:{admitted:x}::1"));
+        let decision = limiters[admitted % 2].charge(&charges).await;
+        if !decision.allowed {
+            assert_eq!(decision.policy, PolicyId::Site);
+            return admitted;
+        }
+        admitted += 1;
+    }
+}
+
+#[tokio::test]
+async fn the_networks_of_a_site_share_a_limit_in_one_round_trip() {
+    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let config =
+        config::Redis { url: Some(server.url().into()), cluster: false, sentinels: Vec::new(), timeout: TIMEOUT };
+    let redis = Redis::new(&config, Clock::default()).await.unwrap();
+    let Redis::Server(link) = &redis else { panic!("a Redis was asked for") };
+    let link = link.clone();
+    let limiters = [narrow(redis.clone()).await, narrow(redis).await];
+    assert!((8..=10).contains(&networks_admitted(&limiters, 1).await), "all but what is left of a lease");
+    assert!(limiters[0].charge(&addresses("2001:db8:2::1")).await.allowed, "another site");
+
+    // The script is known by now.
+    link.cmd::<()>(redis::cmd("CONFIG").arg("RESETSTAT")).await.unwrap();
+    assert!(limiters[0].charge(&addresses("2001:db8:3::1")).await.allowed);
+    let stats: String = link.cmd(redis::cmd("INFO").arg("commandstats")).await.unwrap();
+    assert!(stats.contains("cmdstat_evalsha:calls=1,"), "{stats}");
+
+    let local = narrow(Redis::Local(crate::redis::Local::new(Clock::default()))).await;
+    assert_eq!(networks_admitted(&[local.clone(), local], 1).await, 10);
 }
 
 #[tokio::test]

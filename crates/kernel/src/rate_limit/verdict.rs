@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::rate_limit::{gcra::Gcra, policy::PolicyId};
 
-/// The maximum number of charges per request: its IP address and its principal.
-pub(crate) const MAX_CHARGES: usize = 2;
+/// The maximum number of charges per request: its principal, its network, and the site of that.
+pub(crate) const MAX_CHARGES: usize = 3;
 
 /// The outcome of a set of charges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

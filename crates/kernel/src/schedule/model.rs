@@ -22,7 +22,8 @@ pub struct LastRun {
 
 impl LastRun {
     /// Returns whether a task with the period `every` is due. Missed runs are made up for by a single run. A start that is
-    /// further ahead than a lease is long was that of a host with a wrong clock, and keeps nobody waiting.
+    /// further ahead than a lease is long was that of a Postgres with a wrong clock, before it was set or another one was
+    /// promoted, and keeps nobody waiting.
     pub fn is_due(&self, every: TimeDelta, now: DateTime<Utc>) -> bool {
         let Some(started_at) = self.started_at else { return true };
         let ended = self.finished_at.is_some_and(|finished_at| started_at <= finished_at);
@@ -72,7 +73,7 @@ mod tests {
         for ahead in [run(91, None, None), run(86_400, Some(86_401), None)] {
             assert!(ahead.is_due(HOUR, at(0)), "{ahead:?}");
         }
-        assert!(!run(90, None, None).is_due(HOUR, at(0)), "clocks differ by seconds");
+        assert!(!run(90, None, None).is_due(HOUR, at(0)), "clocks of a primary and its successor differ by seconds");
     }
 
     #[test]

@@ -1,26 +1,56 @@
-//! The last run of each scheduled task.
+//! The last run of each scheduled task. All times are those of Postgres, whatever the clocks of the workers' hosts say.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{Bool, Nullable, Text, Timestamptz},
+};
 use diesel_async::RunQueryDsl;
 
-use crate::database::schema::scheduled_tasks;
-use crate::{database::Connection, error::Result, schedule::model::LastRun};
+use crate::{
+    database::{Connection, schema::scheduled_tasks, statement::Statement},
+    error::Result,
+    schedule::model::LastRun,
+};
 
-type Row = (String, Option<DateTime<Utc>>, Option<DateTime<Utc>>, Option<DateTime<Utc>>, Option<String>);
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_started_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_finished_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    last_succeeded_at: Option<DateTime<Utc>>,
+    #[diesel(sql_type = Nullable<Text>)]
+    last_error: Option<String>,
+    #[diesel(sql_type = Timestamptz)]
+    now: DateTime<Utc>,
+}
 
-/// Returns the last run of each task that was ever registered.
+/// Returns the last run of each task that was ever registered, and the time; without any task, some time.
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn last_runs(connection: &mut Connection) -> Result<HashMap<String, LastRun>> {
-    let rows: Vec<Row> = scheduled_tasks::table.load(connection).await?;
-    let row = |(name, started_at, finished_at, succeeded_at, error)| {
-        (name, LastRun { started_at, finished_at, succeeded_at, error })
+pub async fn last_runs(connection: &mut Connection) -> Result<(HashMap<String, LastRun>, DateTime<Utc>)> {
+    const SQL: &str = "SELECT name, last_started_at, last_finished_at, last_succeeded_at, last_error, \
+        statement_timestamp() AS now FROM scheduled_tasks";
+    let rows: Vec<Row> = Statement::new(SQL).load(connection).await?;
+    let now = rows.first().map(|row| row.now).unwrap_or_default();
+    let run = |row: Row| {
+        let Row { name, last_started_at, last_finished_at, last_succeeded_at, last_error, now: _ } = row;
+        let last_run = LastRun {
+            started_at: last_started_at,
+            finished_at: last_finished_at,
+            succeeded_at: last_succeeded_at,
+            error: last_error,
+        };
+        (name, last_run)
     };
-    Ok(rows.into_iter().map(row).collect())
+    Ok((rows.into_iter().map(run).collect(), now))
 }
 
 /// Adds rows for tasks that have none.
@@ -33,7 +63,13 @@ pub async fn register(connection: &mut Connection, names: &[&str]) -> Result<()>
     Ok(())
 }
 
-/// Claims a task at `now`, if it last started at `expected`; returns `false` if another worker has claimed it since.
+#[derive(QueryableByName)]
+struct Claimed {
+    #[diesel(sql_type = Timestamptz)]
+    at: DateTime<Utc>,
+}
+
+/// Claims a task, if it last started at `expected`; returns when, or `None` if another worker has claimed it since.
 ///
 /// # Errors
 /// Any error of Postgres.
@@ -41,13 +77,12 @@ pub async fn claim(
     connection: &mut Connection,
     name: &str,
     expected: Option<DateTime<Utc>>,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    let target = scheduled_tasks::table
-        .filter(scheduled_tasks::name.eq(name))
-        .filter(scheduled_tasks::last_started_at.is_not_distinct_from(expected));
-    let claimed = diesel::update(target).set(scheduled_tasks::last_started_at.eq(now)).execute(connection).await?;
-    Ok(claimed == 1)
+) -> Result<Option<DateTime<Utc>>> {
+    const SQL: &str = "UPDATE scheduled_tasks SET last_started_at = statement_timestamp() \
+        WHERE name = ? AND last_started_at IS NOT DISTINCT FROM ? RETURNING last_started_at AS at";
+    let statement = Statement::new(SQL).bind::<Text, _>(name).bind::<Nullable<Timestamptz>, _>(expected);
+    let claimed: Option<Claimed> = statement.get_result(connection).await.optional()?;
+    Ok(claimed.map(|claimed| claimed.at))
 }
 
 /// Stores the outcome of the run that began at `started_at`, unless another run has begun.
@@ -58,15 +93,16 @@ pub async fn finish(
     connection: &mut Connection,
     name: &str,
     started_at: DateTime<Utc>,
-    now: DateTime<Utc>,
     error: Option<&str>,
 ) -> Result<()> {
-    use scheduled_tasks::dsl;
-    let target = dsl::scheduled_tasks.filter(dsl::name.eq(name)).filter(dsl::last_started_at.eq(started_at));
-    let finished = (dsl::last_finished_at.eq(now), dsl::last_error.eq(error));
-    match error {
-        None => diesel::update(target).set((finished, dsl::last_succeeded_at.eq(now))).execute(connection).await?,
-        Some(_) => diesel::update(target).set(finished).execute(connection).await?,
-    };
+    const SQL: &str = "UPDATE scheduled_tasks SET last_finished_at = statement_timestamp(), last_error = ?, \
+        last_succeeded_at = CASE WHEN ? THEN statement_timestamp() ELSE last_succeeded_at END \
+        WHERE name = ? AND last_started_at = ?";
+    let statement = Statement::new(SQL)
+        .bind::<Nullable<Text>, _>(error)
+        .bind::<Bool, _>(error.is_none())
+        .bind::<Text, _>(name)
+        .bind::<Timestamptz, _>(started_at);
+    statement.execute(connection).await?;
     Ok(())
 }

@@ -65,6 +65,19 @@ async fn a_job_is_dead_as_soon_as_its_last_attempt_has_failed() {
     assert_eq!(database.number("SELECT count(*) FROM jobs WHERE dead_at IS NOT NULL").await, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_cant_be_given_up_is_tried_later_and_later() {
+    let (database, state, app) = start().await;
+    state.give_up_fails.store(true, Ordering::SeqCst);
+    add(&app, plain(Action::Fail)).await;
+    // It used up its two attempts, and could not be given up seven times.
+    database.sql("UPDATE jobs SET attempts = 9").await;
+    let _worker = work(&app);
+    let waits = "SELECT count(*) FROM jobs WHERE lease IS NULL AND due_at > now() + interval '30 minutes'";
+    wait_for_count(&database, waits, 1).await;
+    assert_eq!((state.runs.load(Ordering::SeqCst), state.given_up.load(Ordering::SeqCst)), (0, 1));
+}
+
 /// Postgres can't store a NUL. An error that has one would keep all other failures from being recorded, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_with_a_nul_is_recorded() {

@@ -27,7 +27,7 @@ use crate::{
         layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse, trailers},
         protocol, rate_limit,
     },
-    rate_limit::{Charge, Limiter},
+    rate_limit::{Charges, Limiter},
 };
 
 /// The most streams of all addresses, and the most probes whose message is late.
@@ -113,7 +113,7 @@ async fn probe(
 
 async fn charge(limiter: Limiter, address: IpAddr, messages: usize) -> bool {
     for _ in 0..messages {
-        if !limiter.charge(&[Charge::address(address)]).await.allowed {
+        if !limiter.charge(&Charges::of_address(address)).await.allowed {
             return false;
         }
     }

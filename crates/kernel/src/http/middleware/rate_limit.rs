@@ -6,7 +6,7 @@
 //! balancer that receives a 429 would remove the instance.
 
 mod headers;
-mod pending_charge;
+mod pending_charges;
 #[cfg(test)]
 mod tests;
 
@@ -22,13 +22,13 @@ use crate::{
         layer::{Middleware, Next, Request, Response, ResponseFuture},
         protocol,
     },
-    rate_limit::{Charge, Limiter, Work},
+    rate_limit::{Charge, Charges, Limiter, Work},
 };
 use headers::{describe, refusal};
-use pending_charge::PendingCharge;
+use pending_charges::PendingCharges;
 
 pub use headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
-pub use pending_charge::Credentials;
+pub use pending_charges::Credentials;
 
 /// A middleware that limits the requests of one address.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ impl<S: Next> Middleware<Request, S> for AddressLimit {
         if protocol::is_probe(&request) {
             return next.pass(request);
         }
-        let charge = Charge::address(client(&request));
+        let charges = Charges::of_address(client(&request));
         let credential = self.credentials.of(request.headers());
         let will_pass = match credential {
             Some(credential) => self.credentials.has_passed(credential),
@@ -52,19 +52,19 @@ impl<S: Next> Middleware<Request, S> for AddressLimit {
             None => request.extensions().get::<PeerCaller>().is_some(),
         };
         if !will_pass {
-            return limit(&self.limiter, &[charge], None, request, next);
+            return limit(&self.limiter, &charges, None, request, next);
         }
         let Self { limiter, credentials } = self.clone();
-        let due = PendingCharge::new(charge);
+        let due = PendingCharges::new(charges);
         request.extensions_mut().insert(due.clone());
         let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
-            if let Some(charge) = due.take() {
+            if let Some(charges) = due.take() {
                 if let Some(credential) = credential {
                     credentials.forget(credential);
                 }
-                let decision = limiter.charge(&[charge]).await;
+                let decision = limiter.charge(&charges).await;
                 if !decision.allowed {
                     return Ok(refusal(&limiter, &decision));
                 }
@@ -94,8 +94,8 @@ impl<S: Next> Middleware<Request, S> for PrincipalLimit {
             return next.pass(request);
         };
         let permit = extensions.get::<Permit>();
-        let due = extensions.get::<PendingCharge>();
-        // With a charge due, it is known to have passed.
+        let due = extensions.get::<PendingCharges>();
+        // With charges due, it is known to have passed.
         if permit.is_some()
             && due.is_none()
             && let Some(credential) = self.credentials.of(request.headers())
@@ -107,15 +107,13 @@ impl<S: Next> Middleware<Request, S> for PrincipalLimit {
             permit.zip(Work::of(method.rate_class)).map(|(permit, work)| Charge::principal(work, permit.caller()));
         // A service has limits of its own, whatever else comes from its address.
         let has_own = principal.is_some() && permit.is_some_and(|permit| permit.caller().is_service());
-        let due = due.and_then(PendingCharge::take).filter(|_| !has_own);
-        match (principal, due) {
-            (Some(principal), Some(address)) => limit(&self.limiter, &[principal, address], id, request, next),
-            (Some(charge), None) | (None, Some(charge)) => limit(&self.limiter, &[charge], id, request, next),
-            (None, None) => {
-                let response = next.run(request);
-                Box::pin(async move { Ok(named(response.await, id)) })
-            }
+        let due = due.and_then(PendingCharges::take).filter(|_| !has_own);
+        let charges: Charges = principal.into_iter().chain(due.iter().flat_map(|due| due.iter().copied())).collect();
+        if charges.is_empty() {
+            let response = next.run(request);
+            return Box::pin(async move { Ok(named(response.await, id)) });
         }
+        limit(&self.limiter, &charges, id, request, next)
     }
 }
 

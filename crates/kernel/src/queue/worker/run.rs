@@ -67,16 +67,16 @@ pub(super) fn start(worker: &Arc<Worker>, job: LeasedJob) {
     }
 }
 
-/// Works on a due row in a task of its own. How that ended stands in the row itself.
+/// Works on a due row in a task of its own. How that ended stands in the row itself, unless it can't be worked on.
 pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::DueRow) {
     let Some(slot) = worker.slots.occupy(rows.lane.name) else { return };
     let app = worker.app.clone();
-    let rows::DueRow { id, traceparent } = row;
+    let rows::DueRow { id, due_at, traceparent } = row;
     let span = span::of_row(rows.name, id, traceparent.as_deref());
     let context = span::context(worker, &span, traceparent.as_deref());
     let run = async move {
         let (_slot, since) = (slot, Instant::now());
-        let result = catch_panic((rows.run)(app, id)).await;
+        let result = catch_panic((rows.run)(app.clone(), id)).await;
         metrics::histogram!("mainstay_job_seconds", "kind" => rows.name).record(since.elapsed());
         match result {
             Ok(()) => {
@@ -86,6 +86,11 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Du
             Err(error) => {
                 count(rows.name, "failed");
                 tracing::warn!(error, "the work on a due row failed and is retried");
+                let hand_over = async move |connection: &mut Connection| {
+                    rows.hand_over(connection, (id, due_at), backoff(1), &error).await
+                };
+                // If that fails too, the row is due within seconds.
+                app.database.autocommit(hand_over).await.ok();
             }
         }
     };
@@ -155,7 +160,9 @@ impl Worker {
         };
         if let Err(why) = given_up {
             tracing::warn!(error = why, "a job could not be given up, which is retried");
-            return requeue(&job, backoff(1), 0, error.or(Some(why)));
+            // The runs beyond its attempts were for this.
+            let wait = backoff(1 + job.attempts - job.max_attempts);
+            return requeue(&job, wait, 0, error.or(Some(why)));
         }
         count(kind.name, "dead");
         tracing::error!(error, "a job is dead: it used up its attempts");

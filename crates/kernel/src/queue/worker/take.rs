@@ -2,13 +2,14 @@
 
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
-use super::{LEASE, Worker, lock, run};
+use super::{LEASE, Worker, lock, run, turns::Source};
 use crate::{
     database::Connection,
     error::Result,
     fault,
     queue::{
         outage::add_jitter,
+        rows::Rows,
         store::{self as queue, FreeSlots},
     },
 };
@@ -50,19 +51,23 @@ impl Worker {
     /// Takes and starts due jobs and due rows, as far as slots are free. Returns whether there were any.
     pub(super) async fn take_due(self: &Arc<Self>) -> Result<bool> {
         fault::point("jobs.take")?;
-        // Rows for which there was no slot the last time come before jobs, which may be many.
-        let waiting = self.take_due_rows().await?;
-        let jobs = self.take_due_jobs().await?;
-        Ok(self.take_due_rows().await? || jobs || waiting)
+        // Rows for which there was no slot the last time come before jobs, which may be many, unless these waited longer.
+        let waiting = self.take_due_rows(&[]).await?;
+        let free = self.slots.free();
+        let jobs = self.take_due_jobs(&free).await?;
+        Ok(self.take_due_rows(&free).await? || jobs || waiting)
     }
 
-    /// Takes rows of the tables that were found to have due ones.
-    async fn take_due_rows(self: &Arc<Self>) -> Result<bool> {
+    /// Takes rows of the tables that were found to have due ones. A slot that became free only after these were offered to the
+    /// jobs of its lane is for rows whose turn comes before that of the jobs.
+    async fn take_due_rows(self: &Arc<Self>, offered: &[FreeSlots]) -> Result<bool> {
         let mut some = false;
-        let due = mem::take(&mut *lock(&self.due_rows));
+        let mut due = mem::take(&mut *lock(&self.due_rows));
+        due.sort_by_key(|rows| self.turns.place(Source::Rows(rows.name)));
         for rows in due {
             let is_free = |free: &FreeSlots| free.lane == rows.lane.name && free.count > 0;
-            let Some(free) = self.slots.free().into_iter().find(is_free) else {
+            let is_its_turn = self.comes_before_jobs(rows) || offered.iter().any(is_free);
+            let Some(free) = self.slots.free().into_iter().find(|free| is_its_turn && is_free(free)) else {
                 lock(&self.due_rows).push(rows);
                 continue;
             };
@@ -72,6 +77,7 @@ impl Worker {
             // More may be due, for which the next free slot is wanted.
             if taken.len() >= free.count {
                 self.slots.set_saturated(free.lane, true);
+                self.turns.end(Source::Rows(rows.name));
             }
             for row in taken {
                 run::start_row(self, rows, row);
@@ -80,13 +86,17 @@ impl Worker {
         Ok(some)
     }
 
-    async fn take_due_jobs(self: &Arc<Self>) -> Result<bool> {
-        let free = self.slots.free();
+    /// Whether rows have waited longer for their lane than the jobs of the lane.
+    fn comes_before_jobs(&self, rows: &Rows) -> bool {
+        self.turns.place(Source::Rows(rows.name)) < self.turns.place(Source::Jobs(rows.lane.name))
+    }
+
+    async fn take_due_jobs(self: &Arc<Self>, free: &[FreeSlots]) -> Result<bool> {
         if free.iter().all(|lane| lane.count == 0) {
             return Ok(false);
         }
-        let (free_slots, statement) = (free.as_slice(), self.take.as_str());
-        let take = async move |connection: &mut Connection| queue::take(connection, statement, free_slots, LEASE).await;
+        let statement = self.take.as_str();
+        let take = async move |connection: &mut Connection| queue::take(connection, statement, free, LEASE).await;
         let taken = self.app.database.autocommit(take).await?;
         let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.due_rows().is_some());
         let due = due.iter().filter_map(|due| self.work.rows.get(due.due_rows()?));
@@ -98,6 +108,9 @@ impl Worker {
         for lane in free.iter().filter(|lane| lane.count > 0) {
             let is_saturated = counts.get(lane.lane).is_some_and(|count| *count >= lane.count);
             self.slots.set_saturated(lane.lane, is_saturated);
+            if is_saturated {
+                self.turns.end(Source::Jobs(lane.lane));
+            }
         }
         let some = !taken.is_empty();
         for job in taken {

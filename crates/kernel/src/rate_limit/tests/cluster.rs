@@ -35,6 +35,19 @@ async fn instances_share_the_limits_wherever_their_keys_are() {
 }
 
 #[tokio::test]
+async fn the_networks_of_a_site_share_a_limit_wherever_their_keys_are() {
+    let cluster = RedisCluster::start(3).await.unwrap();
+    let config =
+        config::Redis { url: Some(cluster.urls().into()), cluster: true, sentinels: Vec::new(), timeout: TIMEOUT };
+    let redis = Redis::new(&config, Clock::default()).await.unwrap();
+    let limiters = [narrow(redis.clone()).await, narrow(redis).await];
+    for site in 0..10 {
+        let admitted = networks_admitted(&limiters, site).await;
+        assert!((8..=10).contains(&admitted), "{admitted}: all but what is left of leases");
+    }
+}
+
+#[tokio::test]
 async fn attempts_are_counted_under_all_limits_or_none() {
     let cluster = RedisCluster::start(3).await.unwrap();
     let limiter = on(&cluster, read(10, MINUTE)).await;

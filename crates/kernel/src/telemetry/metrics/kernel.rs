@@ -70,6 +70,7 @@ pub(super) const METRICS: &[Metric] = &[
         "policy",
         &[
             "address",
+            "address-site",
             "read",
             "write",
             "bulk",
@@ -97,6 +98,10 @@ pub(super) const METRICS: &[Metric] = &[
         .labels(&[("task", &[])]),
     Metric::counter("mainstay_scheduled_task_failures_total", "Failed runs of scheduled tasks")
         .labels(&[("task", &[])]),
+    Metric::gauge(
+        "mainstay_clock_offset_seconds",
+        "How far the clock of the host is ahead of that of Postgres; below zero, how far it is behind",
+    ),
     Metric::gauge(
         "mainstay_partitions_end_timestamp_seconds",
         "Until when the partitions of a table follow each other by month",

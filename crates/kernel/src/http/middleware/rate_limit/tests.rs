@@ -66,19 +66,23 @@ impl Stack {
     }
 
     async fn call(&self, path: &str, authorization: Option<&'static str>) -> Response {
+        self.call_from("192.0.2.1", path, authorization).await
+    }
+
+    async fn call_from(&self, address: &str, path: &str, authorization: Option<&'static str>) -> Response {
         let mut request = http::Request::post(path);
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
-        self.send(request).await
+        self.send(request, address).await
     }
 
     /// Calls on a connection whose client certificate is that of a service.
     async fn call_with_certificate(&self, path: &str) -> Response {
-        self.send(http::Request::post(path).extension(PeerCaller(service()))).await
+        self.send(http::Request::post(path).extension(PeerCaller(service())), "192.0.2.1").await
     }
 
-    async fn send(&self, request: http::request::Builder) -> Response {
+    async fn send(&self, request: http::request::Builder, address: &str) -> Response {
         let served = self.served.clone();
         let next = tower::service_fn(move |_: Request| {
             served.fetch_add(1, Ordering::Relaxed);
@@ -88,7 +92,7 @@ impl Stack {
         let outer = AddressLimit { limiter: self.limiter.clone(), credentials: self.credentials.clone() };
         let inner = MiddlewareLayer(inner).layer(next);
         let between = tower::service_fn(move |request: Request| authenticate(request, inner.clone()));
-        let request = request.extension(ClientAddress([192, 0, 2, 1].into())).body(Body::empty()).unwrap();
+        let request = request.extension(ClientAddress(address.parse().unwrap())).body(Body::empty()).unwrap();
         MiddlewareLayer(outer).layer(between).call(request).await.unwrap()
     }
 }
@@ -157,6 +161,34 @@ async fn an_address_is_limited_whatever_it_presents() {
         assert!(is_refused(&response));
         assert_eq!(header(&response, "retry-after"), "5");
         assert_eq!(stack.served.load(Ordering::Relaxed), served, "refused before anything further in");
+    }
+}
+
+/// Whoever has a /48 has 65,536 networks.
+#[tokio::test]
+async fn the_networks_of_a_site_share_a_limit_and_are_told_of_it() {
+    for authorization in [None, Some("good")] {
+        // Two at once for each network, and twenty for all of them.
+        let stack = Stack::new(8, 1000).await;
+        let mut policies = Vec::new();
+        let refused = loop {
+            let address = format!("2001:db8:1:{:x}::1", policies.len());
+            let response = stack.call_from(&address, READ, authorization).await;
+            if is_refused(&response) {
+                break response;
+            }
+            policies.push(header(&response, "ratelimit-policy").to_owned());
+        };
+        // One more for each three quarters of a second.
+        assert!((20..30).contains(&policies.len()), "{policies:?}");
+        let (network, site) = ("\"address\";q=8;w=60", "\"address-site\";q=80;w=60");
+        assert_eq!((policies[1].as_str(), policies.last().map(String::as_str)), (network, Some(site)));
+        assert_eq!(header(&refused, "ratelimit-policy"), site);
+        for elsewhere in ["2001:db8:2::1", "192.0.2.1"] {
+            let response = stack.call_from(elsewhere, "/nowhere", None).await;
+            assert!(!is_refused(&response), "{elsewhere}");
+            assert_eq!(header(&response, "ratelimit-policy"), network);
+        }
     }
 }
 

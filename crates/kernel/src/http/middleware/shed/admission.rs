@@ -23,7 +23,7 @@ use crate::database::Waits;
 /// needed to keep the processors and the connections to Postgres busy.
 const MIN_LIMIT: usize = 128;
 /// How many requests may wait, for each that may be in flight. A waiting request costs a few kilobytes.
-const WAITING_PER_PLACE: usize = 4;
+pub(super) const WAITING_PER_PLACE: usize = 4;
 /// Of so many turns, one is that of a request without a key, if one waits: a key is a header that anybody may send, and must
 /// not keep everybody else from being served.
 const TURNS_PER_UNKEYED: usize = 4;

@@ -1,10 +1,10 @@
-//! Charges two limits in one round trip.
+//! Charges all limits of a request in one round trip.
 //!
 //! An address must be charged before authentication, which stops floods of forged credentials, and a principal after
 //! it. But a caller whose credential recently passed, or who has a client certificate, will most likely pass, so its
-//! address is charged together with its principal. [`PendingCharge`] carries the charge inwards; the middleware that
-//! takes it makes it. If none did (the path did not exist, the token had just expired), the outer middleware makes it on
-//! the way out, and no longer trusts that credential until it has passed again.
+//! address is charged together with its principal. [`PendingCharges`] carries the charges inwards; the middleware that
+//! takes them makes them. If none did (the path did not exist, the token had just expired), the outer middleware makes them
+//! on the way out, and no longer trusts that credential until it has passed again.
 
 use std::{
     collections::hash_map::RandomState,
@@ -19,21 +19,21 @@ use std::{
 use http::{HeaderMap, header};
 use moka::sync::Cache;
 
-use crate::rate_limit::Charge;
+use crate::rate_limit::Charges;
 
-/// A charge that is still to be made, once.
+/// The charges of an address that are still to be made, once.
 #[derive(Debug, Clone)]
-pub(crate) struct PendingCharge(Arc<(Charge, AtomicBool)>);
+pub(crate) struct PendingCharges(Arc<(Charges, AtomicBool)>);
 
-impl PendingCharge {
-    pub(crate) fn new(charge: Charge) -> Self {
-        Self(Arc::new((charge, AtomicBool::new(false))))
+impl PendingCharges {
+    pub(crate) fn new(charges: Charges) -> Self {
+        Self(Arc::new((charges, AtomicBool::new(false))))
     }
 
-    /// Returns the charge to the first caller, which must then make it.
-    pub(crate) fn take(&self) -> Option<Charge> {
-        let (charge, taken) = &*self.0;
-        (!taken.swap(true, Ordering::AcqRel)).then_some(*charge)
+    /// Returns the charges to the first caller, which must then make them.
+    pub(crate) fn take(&self) -> Option<Charges> {
+        let (charges, taken) = &*self.0;
+        (!taken.swap(true, Ordering::AcqRel)).then_some(*charges)
     }
 }
 
