@@ -39,7 +39,7 @@ pub async fn last_runs(connection: &mut Connection) -> Result<(HashMap<String, L
     const SQL: &str = "SELECT name, last_started_at, last_finished_at, last_succeeded_at, last_error, \
         statement_timestamp() AS now FROM scheduled_tasks";
     let rows: Vec<Row> = Statement::new(SQL).load(connection).await?;
-    let now = rows.first().map(|row| row.now).unwrap_or_default();
+    let now = rows.as_slice().first().map(|row| row.now).unwrap_or_default();
     let run = |row: Row| {
         let Row { name, last_started_at, last_finished_at, last_succeeded_at, last_error, now: _ } = row;
         let last_run = LastRun {
