@@ -6,12 +6,12 @@
 
 mod bookkeeping;
 mod depth;
+mod round_robin;
 mod run;
 mod slots;
 mod span;
 mod supervise;
 mod take;
-mod turns;
 
 use std::{
     collections::HashMap,
@@ -37,9 +37,9 @@ use crate::{
     schedule::{self, Task},
 };
 
+use round_robin::RoundRobin;
 use slots::Slots;
 use supervise::supervise;
-use turns::Turns;
 
 /// How long a worker must be silent to be considered dead.
 const LEASE: Duration = Duration::from_secs(10);
@@ -145,7 +145,7 @@ struct Worker {
     kinds: HashMap<&'static str, Kind>,
     /// Those that were found due and not taken yet.
     due_rows: Mutex<Vec<&'static Rows>>,
-    turns: Turns,
+    round_robin: RoundRobin,
     /// The statement that takes jobs and finds due rows.
     take: String,
     slots: Slots,
@@ -183,7 +183,7 @@ impl Worker {
         Self {
             slots,
             due_rows: Mutex::default(),
-            turns: Turns::default(),
+            round_robin: RoundRobin::default(),
             take,
             kinds: work.kinds().map(|kind| (kind.name, kind)).collect(),
             app,

@@ -22,7 +22,7 @@ use crate::{
     caller::{PeerAddress, PeerCaller},
     http::{
         exchange::StreamExecutor,
-        middleware::layer::{Body, Next, Response},
+        middleware::layer::{Body, Next, Response, ResponseFuture},
     },
 };
 
@@ -111,8 +111,7 @@ impl<S: Next + Sync> ConnectionServer<S> {
 
 /// The service as one connection calls it.
 struct ConnectionService<S> {
-    /// Never contended: a connection hands over one request after the other. Cloned once for the connection and not, as tower's
-    /// adapter does, for each request.
+    /// Never contended: a connection hands over one request after the other.
     service: Mutex<S>,
     peer: PeerAddress,
     caller: Option<PeerCaller>,
@@ -121,14 +120,21 @@ struct ConnectionService<S> {
 impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
     type Response = Response;
     type Error = Infallible;
-    type Future = S::Future;
+    type Future = ResponseFuture;
 
-    fn call(&self, request: http::Request<Incoming>) -> S::Future {
+    fn call(&self, request: http::Request<Incoming>) -> ResponseFuture {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
         if let Some(caller) = &self.caller {
             request.extensions_mut().insert(caller.clone());
         }
-        self.service.lock().unwrap_or_else(PoisonError::into_inner).call(request)
+        let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        if request.version() != http::Version::HTTP_2 {
+            return service.pass(request);
+        }
+        // Its stream is a task of its own, which begins with the first poll of this: there the stack finds the stream, and
+        // does not hold up the others of the connection.
+        let mut service = service.clone();
+        Box::pin(async move { Ok(service.run(request).await) })
     }
 }

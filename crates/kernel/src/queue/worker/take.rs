@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, mem, sync::Arc, time::Duration};
 
-use super::{LEASE, Worker, lock, run, turns::Source};
+use super::{LEASE, Worker, lock, round_robin::Source, run};
 use crate::{
     database::Connection,
     error::Result,
@@ -63,7 +63,7 @@ impl Worker {
     async fn take_due_rows(self: &Arc<Self>, offered: &[FreeSlots]) -> Result<bool> {
         let mut some = false;
         let mut due = mem::take(&mut *lock(&self.due_rows));
-        due.sort_by_key(|rows| self.turns.place(Source::Rows(rows.name)));
+        due.sort_by_key(|rows| self.round_robin.rank(Source::Rows(rows.name)));
         for rows in due {
             let is_free = |free: &FreeSlots| free.lane == rows.lane.name && free.count > 0;
             let is_its_turn = self.comes_before_jobs(rows) || offered.iter().any(is_free);
@@ -77,7 +77,7 @@ impl Worker {
             // More may be due, for which the next free slot is wanted.
             if taken.len() >= free.count {
                 self.slots.set_saturated(free.lane, true);
-                self.turns.end(Source::Rows(rows.name));
+                self.round_robin.move_to_back(Source::Rows(rows.name));
             }
             for row in taken {
                 run::start_row(self, rows, row);
@@ -88,7 +88,7 @@ impl Worker {
 
     /// Whether rows have waited longer for their lane than the jobs of the lane.
     fn comes_before_jobs(&self, rows: &Rows) -> bool {
-        self.turns.place(Source::Rows(rows.name)) < self.turns.place(Source::Jobs(rows.lane.name))
+        self.round_robin.rank(Source::Rows(rows.name)) < self.round_robin.rank(Source::Jobs(rows.lane.name))
     }
 
     async fn take_due_jobs(self: &Arc<Self>, free: &[FreeSlots]) -> Result<bool> {
@@ -109,7 +109,7 @@ impl Worker {
             let is_saturated = counts.get(lane.lane).is_some_and(|count| *count >= lane.count);
             self.slots.set_saturated(lane.lane, is_saturated);
             if is_saturated {
-                self.turns.end(Source::Jobs(lane.lane));
+                self.round_robin.move_to_back(Source::Jobs(lane.lane));
             }
         }
         let some = !taken.is_empty();

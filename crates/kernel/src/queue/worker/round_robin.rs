@@ -1,4 +1,4 @@
-//! Whose turn it is in a lane for which more is due than it has free slots.
+//! Who is next in a lane for which more is due than it has free slots.
 //!
 //! The jobs of a lane and the due rows of each of its tables are taken one after the other, as many as there are free slots.
 //! Whoever came first each time would keep the others waiting for as long as it never ends. So whoever takes the last free
@@ -17,17 +17,17 @@ pub(super) enum Source {
 
 /// Those that have filled their lanes; whoever did so last is at the end. There are a few of them.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<Vec<Source>>);
+pub(super) struct RoundRobin(Mutex<Vec<Source>>);
 
-impl Turns {
-    /// Returns the place of a source among those that have filled their lanes; `None`, which is before all of them, if it
+impl RoundRobin {
+    /// Returns the rank of a source among those that have filled their lanes; `None`, which is before all of them, if it
     /// never has.
-    pub(super) fn place(&self, source: Source) -> Option<usize> {
+    pub(super) fn rank(&self, source: Source) -> Option<usize> {
         self.lock().iter().position(|other| *other == source)
     }
 
     /// Notes that a source has filled its lane.
-    pub(super) fn end(&self, source: Source) {
+    pub(super) fn move_to_back(&self, source: Source) {
         let mut sources = self.lock();
         sources.retain(|other| *other != source);
         sources.push(source);
@@ -44,11 +44,12 @@ mod tests {
 
     #[test]
     fn whoever_filled_its_lane_comes_after_those_who_have_not_since() {
-        let (turns, all) = (Turns::default(), [Source::Jobs("lane"), Source::Rows("one"), Source::Rows("other")]);
+        let (round_robin, all) =
+            (RoundRobin::default(), [Source::Jobs("lane"), Source::Rows("one"), Source::Rows("other")]);
         let mut served = Vec::new();
         for _ in 0..9 {
-            let next = all.into_iter().min_by_key(|source| turns.place(*source)).expect("three");
-            turns.end(next);
+            let next = all.into_iter().min_by_key(|source| round_robin.rank(*source)).expect("three");
+            round_robin.move_to_back(next);
             served.push(next);
         }
         assert_eq!(served, [all, all, all].concat());
