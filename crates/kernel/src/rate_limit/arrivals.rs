@@ -256,9 +256,16 @@ mod tests {
         arrivals.record(&charge, [1, 0, 0], &answer(0, 1), now_us);
         assert!(refuses(&arrivals, key(1), now_us), "an answer that was overtaken changes nothing");
         assert!(!refuses(&arrivals, key(1), now_us + gcra().cost_us));
-        let before = now_us - 10 * gcra().horizon_us;
-        let backlog_us = arrivals.charge(&charge, before).backlogs_us[0];
-        assert_eq!(backlog_us, gcra().horizon_us, "never beyond the horizon, though the clock was set back");
+    }
+
+    #[test]
+    fn nobody_is_held_to_a_time_before_the_clock_was_set_back() {
+        let (arrivals, now_us) = (Arrivals::default(), 3_600_000_000);
+        let charge = [(key(1), gcra())];
+        arrivals.record(&charge, [1, 0, 0], &answer(gcra().horizon_us, 0), now_us);
+        let corrected = now_us - 500_000;
+        assert_eq!(arrivals.charge(&charge, corrected).backlogs_us[0], gcra().horizon_us, "a correction frees nobody");
+        assert_eq!(arrivals.charge(&charge, 0).backlogs_us[0], gcra().cost_us);
     }
 
     #[test]

@@ -8,7 +8,12 @@ local stored = redis.call('MGET', unpack(KEYS))
 local answer = {1}
 for i = 1, #KEYS do
   local cost, horizon = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1])
-  local backlog = math.min(math.max((tonumber(stored[i]) or now) - now, 0), horizon)
+  local ahead = (tonumber(stored[i]) or now) - now
+  -- The clock was set back, or this is another node with another one.
+  if ahead > horizon + 1000000 then
+    ahead = 0
+  end
+  local backlog = math.min(math.max(ahead, 0), horizon)
   local room = math.floor((horizon - backlog) / cost)
   if room < 1 then
     answer[1] = 0

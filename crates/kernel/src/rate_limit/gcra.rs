@@ -11,6 +11,9 @@
 
 use crate::config::Quota;
 
+/// How far the clock may be set back before arrival times are forgotten: so that no small correction frees who is refused.
+const MAX_CLOCK_STEP_US: i64 = 1_000_000;
+
 /// A limit for one key. Times are in microseconds, by the clock that keeps the state: that of Redis or of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gcra {
@@ -36,10 +39,16 @@ impl Gcra {
         Self { cost_us, horizon_us: self.horizon_us.max(cost_us) }
     }
 
-    /// How far ahead the arrival time is. It can't exceed the horizon, unless the clock was set back or the quota
-    /// reduced; both are corrected here.
+    /// How far ahead the arrival time is. It can't exceed the horizon, unless the quota was reduced or the clock was set back.
+    /// By more than a second, and it says nothing any more: whoever is held to it would be refused until the clock is there
+    /// again, which may take hours.
     pub(crate) fn backlog_us(self, arrives_us: i64, now_us: i64) -> i64 {
-        arrives_us.saturating_sub(now_us).clamp(0, self.horizon_us)
+        let ahead_us = arrives_us.saturating_sub(now_us);
+        if ahead_us > self.horizon_us.saturating_add(MAX_CLOCK_STEP_US) {
+            0
+        } else {
+            ahead_us.clamp(0, self.horizon_us)
+        }
     }
 
     /// How many requests are admitted at once on top of a backlog.

@@ -180,6 +180,23 @@ async fn instances_whose_clocks_differ_share_the_limit() {
     }
 }
 
+/// A replica that was promoted, on a host whose clock is an hour behind.
+#[tokio::test]
+async fn nobody_is_held_to_the_clock_of_another_redis() {
+    let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let quota = read(20, Duration::from_secs(3600));
+    let caller = caller();
+    let charge = [Charge::principal(Work::Read, &caller)];
+    let (limiter, other) = (shared(&redis, quota).await, shared(&redis, quota).await);
+    assert!((5..=6).contains(&row(&limiter, &charge).await.0));
+    let Redis::Server(link) = &limiter.0.redis else { panic!("a Redis was asked for") };
+    let keys: Vec<String> = link.cmd(redis::cmd("KEYS").arg("*")).await.unwrap();
+    assert_eq!(keys.len(), 1);
+    let arrives_us: i64 = link.cmd(redis::cmd("GET").arg(&keys[0])).await.unwrap();
+    link.cmd::<()>(redis::cmd("SET").arg(&keys[0]).arg(arrives_us + 3_600_000_000)).await.unwrap();
+    assert!((5..=6).contains(&row(&other, &charge).await.0));
+}
+
 #[tokio::test]
 async fn instances_whose_clocks_differ_share_the_attempts() {
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
