@@ -135,8 +135,8 @@ pub async fn run<F, T, M: Message + Default, V>(
 }
 
 /// Determines the outcome of a claim whose transaction may or may not have committed because the connection to Postgres
-/// broke: returns the stored response, or `failure` if there is none and never will be. It also returns `failure` if Postgres
-/// can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
+/// broke: returns the stored response, or `failure` if there is none and never will be. It also returns `failure` if
+/// Postgres can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
 ///
 /// # Errors
 /// `failure`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; the refusal of an earlier request.

@@ -11,7 +11,7 @@ pub fn one_row(touched: usize, statement: &str, table: &str, id: impl Display) -
     rows_touched(touched, 1, &format!("{statement} {table} {id}"))
 }
 
-/// Fails if a statement touched another number of rows than `wanted`.
+/// Fails if a statement touched another number of rows than `expected`.
 pub fn rows_touched(touched: usize, expected: usize, statement: &str) -> Result<()> {
     if touched == expected {
         Ok(())

@@ -182,8 +182,9 @@ mod tests {
     #[test]
     fn every_server_that_was_tried_is_named_with_its_cause() {
         let causes = [("db1:5432", "28P01 password authentication failed"), ("db2:5433", "Connection refused")];
-        let expected = "can't connect to Postgres at db1:5432, db2:5433 (database shop, user me): db1:5432: 28P01 password \
-                      authentication failed, db2:5433: Connection refused; correct the user or the password in DATABASE_URL";
+        let expected = "can't connect to Postgres at db1:5432, db2:5433 (database shop, user me): db1:5432: 28P01 \
+                        password authentication failed, db2:5433: Connection refused; correct the user or the password in \
+                        DATABASE_URL";
         assert_eq!(failure(TWO, &causes).to_string(), expected);
         let [first, second] = causes;
         assert_eq!(failure(TWO, &[second, first]).to_string(), expected, "the log knows it again");
