@@ -98,7 +98,7 @@ mod tests {
         assert!(requests(&mut lease, 1000, 5_000_000, 100) < 1000 / MAX_SIZE as usize + 10);
         // The first of them may still be spent.
         let slow = requests(&mut lease, 10, 10_000_000, 3_000_000);
-        assert_eq!((slow, lease.granted), (10, 1));
+        assert_eq!((slow, lease.size), (10, 1));
     }
 
     #[test]
