@@ -26,10 +26,10 @@ impl Account {
         if !geteuid().is_root() {
             return Ok(None);
         }
-        let owner = std::fs::metadata(cluster).ok().map(|found| (found.uid(), found.gid()));
+        let owner = std::fs::metadata(cluster).ok().map(|metadata| (metadata.uid(), metadata.gid()));
         if let Some((uid, gid)) = owner.filter(|(uid, _)| *uid != 0) {
-            let known = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-            let name = known.map_or_else(|| uid.to_string(), |user| user.name);
+            let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+            let name = user.map_or_else(|| uid.to_string(), |user| user.name);
             return Ok(Some(Self { name, uid, gid }));
         }
         ["postgres", "nobody"]

@@ -42,12 +42,12 @@ impl PostgresBinaries {
             Some(dir) => vec![dir.clone()],
             None => path_dirs().into_iter().chain(version_dirs()).collect(),
         };
-        let found: Vec<Self> = dirs.iter().filter_map(|dir| Self::in_dir(dir)).collect();
-        let fits = |one: &&Self| major.map_or(one.major >= OLDEST_POSTGRES, |wanted| one.major == wanted);
-        if let Some(one) = found.iter().find(fits) {
+        let installations: Vec<Self> = dirs.iter().filter_map(|dir| Self::in_dir(dir)).collect();
+        let fits = |one: &&Self| major.map_or(one.major >= OLDEST_POSTGRES, |major| one.major == major);
+        if let Some(one) = installations.iter().find(fits) {
             return Ok(one.clone());
         }
-        let versions = found.iter().map(|one| one.major.to_string()).collect::<Vec<_>>().join(", ");
+        let versions = installations.iter().map(|one| one.major.to_string()).collect::<Vec<_>>().join(", ");
         Err(Error::Missing(match (major, from_env, versions.as_str()) {
             (_, Some(dir), "") => {
                 format!("PG_BIN_DIR is {}, which has no working `initdb` and `postgres`", dir.display())
@@ -56,9 +56,9 @@ impl PostgresBinaries {
             (None, _, versions) => {
                 format!("PostgreSQL {OLDEST_POSTGRES} or newer is needed, but this is {versions}: {POSTGRES_HELP}")
             }
-            (Some(wanted), _, versions) => format!(
-                "the data was written by PostgreSQL {wanted}, and the versions installed are: {versions}. Install \
-                 {wanted}, or move the data with pg_upgrade"
+            (Some(major), _, versions) => format!(
+                "the data was written by PostgreSQL {major}, and the versions installed are: {versions}. Install \
+                 {major}, or move the data with pg_upgrade"
             ),
         }))
     }
@@ -93,8 +93,8 @@ pub(crate) fn find_redis() -> Result<PathBuf, Error> {
 /// Finds `envoy`: `ENVOY_BIN`, if set, or the one on `PATH`.
 pub(crate) fn find_envoy() -> Result<PathBuf, Error> {
     let from_env = env_path("ENVOY_BIN");
-    let found = from_env.or_else(|| path_dirs().into_iter().map(|dir| dir.join("envoy")).find(|path| path.is_file()));
-    found.filter(|path| path.is_file()).ok_or_else(|| {
+    let path = from_env.or_else(|| path_dirs().into_iter().map(|dir| dir.join("envoy")).find(|path| path.is_file()));
+    path.filter(|path| path.is_file()).ok_or_else(|| {
         Error::Missing(
             "envoy is not installed: scripts/test installs it; else name the program in ENVOY_BIN".to_owned(),
         )
@@ -105,8 +105,8 @@ pub(crate) fn find_envoy() -> Result<PathBuf, Error> {
 pub(crate) fn find_pgbouncer() -> Result<PathBuf, Error> {
     let dirs = path_dirs().into_iter().chain(["/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"].map(PathBuf::from));
     let mut installed = dirs.map(|dir| dir.join("pgbouncer"));
-    let found = env_path("PGBOUNCER_BIN").or_else(|| installed.find(|path| path.is_file()));
-    found.filter(|path| path.is_file()).ok_or_else(|| {
+    let path = env_path("PGBOUNCER_BIN").or_else(|| installed.find(|path| path.is_file()));
+    path.filter(|path| path.is_file()).ok_or_else(|| {
         Error::Missing(
             "pgbouncer is not installed: scripts/test installs it; else name the program in PGBOUNCER_BIN".to_owned(),
         )
@@ -131,18 +131,18 @@ fn env_path(name: &str) -> Option<PathBuf> {
 
 /// Lists the per-version directories of the systems' packages, newest version first.
 fn version_dirs() -> Vec<PathBuf> {
-    let mut found = Vec::new();
+    let mut dirs = Vec::new();
     for (parent, prefix, below) in POSTGRES_PARENTS {
         for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let version = name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse::<f64>().ok());
             if let Some(version) = version {
-                found.push((version, entry.path().join(below)));
+                dirs.push((version, entry.path().join(below)));
             }
         }
     }
-    found.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    found.into_iter().map(|(_, dir)| dir).collect()
+    dirs.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    dirs.into_iter().map(|(_, dir)| dir).collect()
 }
 
 #[cfg(test)]

@@ -180,8 +180,8 @@ fn lock(dir: &Path) -> Result<File, Error> {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
-            let known = file.read_to_string(&mut pid).is_ok() && !pid.is_empty();
-            let holder = if known { format!("process {}", pid.trim()) } else { "another process".to_owned() };
+            let is_known = file.read_to_string(&mut pid).is_ok() && !pid.is_empty();
+            let holder = if is_known { format!("process {}", pid.trim()) } else { "another process".to_owned() };
             return Err(Error::InUse { dir: dir.to_owned(), holder });
         }
         Err(TryLockError::Error(source)) => return Err(Error::io("locking", &path)(source)),

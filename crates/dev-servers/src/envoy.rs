@@ -57,9 +57,9 @@ impl Envoy {
             if let Some((address, admin)) = addresses(&dir).await {
                 return Ok(Self { server, dir, address, admin });
             }
-            let ended = !server.is_running();
-            if ended || since.elapsed() > READY_TIMEOUT {
-                let what = if ended { "envoy ended while it was starting" } else { "envoy does not answer" };
+            let has_ended = !server.is_running();
+            if has_ended || since.elapsed() > READY_TIMEOUT {
+                let what = if has_ended { "envoy ended while it was starting" } else { "envoy does not answer" };
                 return Err(Error::Failed {
                     what: what.to_owned(),
                     log: std::fs::read_to_string(&log).unwrap_or_default(),

@@ -138,9 +138,10 @@ impl PgBouncer {
         let since = Instant::now();
         let console = self.console();
         while tokio_postgres::connect(&console, NoTls).await.is_err() {
-            let ended = !server.is_running();
-            if ended || since.elapsed() > READY_TIMEOUT {
-                let what = if ended { "pgbouncer ended while it was starting" } else { "pgbouncer does not answer" };
+            let has_ended = !server.is_running();
+            if has_ended || since.elapsed() > READY_TIMEOUT {
+                let what =
+                    if has_ended { "pgbouncer ended while it was starting" } else { "pgbouncer does not answer" };
                 let log = std::fs::read_to_string(&path).unwrap_or_default();
                 return Err(Error::Failed { what: what.to_owned(), log });
             }

@@ -187,10 +187,10 @@ impl Redis {
         })?;
         let since = Instant::now();
         while !self.answers().await {
-            let ended = !server.is_running();
-            if ended || since.elapsed() > READY_TIMEOUT {
+            let has_ended = !server.is_running();
+            if has_ended || since.elapsed() > READY_TIMEOUT {
                 let what =
-                    if ended { "redis-server ended while it was starting" } else { "redis-server does not answer" };
+                    if has_ended { "redis-server ended while it was starting" } else { "redis-server does not answer" };
                 let log = std::fs::read_to_string(&path).unwrap_or_default();
                 return Err(Error::Failed { what: what.to_owned(), log });
             }

@@ -145,9 +145,9 @@ impl RecentAlerts {
     /// Records an alert and returns whether it was not logged recently. Of concurrent calls, only one returns `true`.
     fn should_log(&self, key: AlertKey, now: Instant) -> bool {
         let mut should_log = false;
-        self.0.entry(key).and_compute_with(|known| {
-            let last = known.map(|known| known.into_value()).filter(|known| known.is_open);
-            let logged = last.map(|known| known.logged_at).filter(|logged| now.duration_since(*logged) < LOG_INTERVAL);
+        self.0.entry(key).and_compute_with(|entry| {
+            let last = entry.map(|entry| entry.into_value()).filter(|state| state.is_open);
+            let logged = last.map(|state| state.logged_at).filter(|logged| now.duration_since(*logged) < LOG_INTERVAL);
             should_log = logged.is_none();
             Op::Put(AlertState { is_open: true, logged_at: logged.unwrap_or(now), raised_at: now })
         });
@@ -158,13 +158,13 @@ impl RecentAlerts {
     /// known of it. Of concurrent calls, only one returns `true`.
     fn should_resolve(&self, key: AlertKey, now: Instant, cooldown: Duration) -> bool {
         // Most calls end here, at each success of a provider.
-        if self.0.get(&key).is_some_and(|known| !known.is_open) {
+        if self.0.get(&key).is_some_and(|state| !state.is_open) {
             return false;
         }
         let mut should_resolve = false;
-        self.0.entry(key).and_compute_with(|known| {
-            let known = known.map(|known| known.into_value());
-            should_resolve = known.is_none_or(|known| known.is_open && now.duration_since(known.raised_at) >= cooldown);
+        self.0.entry(key).and_compute_with(|entry| {
+            let state = entry.map(|entry| entry.into_value());
+            should_resolve = state.is_none_or(|state| state.is_open && now.duration_since(state.raised_at) >= cooldown);
             if should_resolve {
                 Op::Put(AlertState { is_open: false, logged_at: now, raised_at: now })
             } else {

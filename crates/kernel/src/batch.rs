@@ -15,14 +15,14 @@ pub fn in_order<I: Copy + Eq + Hash, T: Clone>(
     id: impl Fn(&T) -> I,
 ) -> Result<Vec<T>> {
     let rows: HashMap<I, T> = rows.into_iter().map(|row| (id(&row), row)).collect();
-    let (mut found, mut missing) = (Vec::with_capacity(ids.len()), Vec::new());
+    let (mut matches, mut missing) = (Vec::with_capacity(ids.len()), Vec::new());
     for (index, id) in ids.iter().enumerate() {
         match rows.get(id) {
-            Some(row) => found.push(row.clone()),
+            Some(row) => matches.push(row.clone()),
             None => missing.push((format!("ids[{index}]"), format!("there is no such {what}"))),
         }
     }
-    if missing.is_empty() { Ok(found) } else { Err(Error::not_found(what).about(missing)) }
+    if missing.is_empty() { Ok(matches) } else { Err(Error::not_found(what).about(missing)) }
 }
 
 #[cfg(test)]
@@ -33,8 +33,8 @@ mod tests {
     #[test]
     fn rows_are_in_the_order_of_their_ids_or_there_are_none() {
         let rows = || vec![(1, "one"), (2, "two"), (3, "three")];
-        let found = in_order("row", &[3, 1, 3], rows(), |row| row.0).expect("all are there");
-        assert_eq!(found, [(3, "three"), (1, "one"), (3, "three")]);
+        let matches = in_order("row", &[3, 1, 3], rows(), |row| row.0).expect("all are there");
+        assert_eq!(matches, [(3, "three"), (1, "one"), (3, "three")]);
         let error = in_order("row", &[7, 1, 8], rows(), |row| row.0).expect_err("two are missing");
         assert_eq!(error.reason(), Reason::NotFound);
         let fields: Vec<_> = error.fields().iter().map(|(field, _)| field.as_str()).collect();

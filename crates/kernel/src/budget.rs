@@ -71,8 +71,8 @@ impl Reservation {
         let mut state = self.budget.lock();
         let used_by = |network: Network| state.by_network.get(&network).copied().unwrap_or_default();
         let (own, of_site) = (used_by(self.network), self.network.site().map_or(0, used_by));
-        let left = self.budget.0.total.checked_sub(state.used + more);
-        let is_left = left.is_some_and(|left| own * (self.budget.0.share_divisor - 1) <= left && of_site <= left);
+        let rest = self.budget.0.total.checked_sub(state.used + more);
+        let is_left = rest.is_some_and(|rest| own * (self.budget.0.share_divisor - 1) <= rest && of_site <= rest);
         if is_left {
             state.used += more;
             for network in self.network.with_site() {
@@ -130,11 +130,11 @@ mod tests {
     #[test]
     fn networks_that_take_all_they_can_leave_something_for_newcomers() {
         let budget = Budget::new(256, 4);
-        let mut kept = Vec::new();
+        let mut all = Vec::new();
         let shares = (0..12_u8).map(|number| {
-            let taken = std::iter::from_fn(|| budget.take([192, 0, 2, number].into())).collect::<Vec<_>>();
-            let share = taken.len();
-            kept.extend(taken);
+            let reservations = std::iter::from_fn(|| budget.take([192, 0, 2, number].into())).collect::<Vec<_>>();
+            let share = reservations.len();
+            all.extend(reservations);
             share
         });
         let shares: Vec<_> = shares.collect();
@@ -147,10 +147,10 @@ mod tests {
     fn the_networks_of_a_site_together_get_half() {
         let budget = Budget::new(256, 8);
         let in_network = |number: u16| IpAddr::from([0x2001, 0xdb8, 1, number, 0, 0, 0, 1]);
-        let taken: Vec<_> = (0..1000).filter_map(|number| budget.take(in_network(number))).collect();
+        let of_site: Vec<_> = (0..1000).filter_map(|number| budget.take(in_network(number))).collect();
         let others: Vec<_> = std::iter::from_fn(|| budget.take([192, 0, 2, 1_u8].into())).collect();
-        assert_eq!((taken.len(), others.len()), (128, 16), "an eighth of the other half is left for somebody else");
-        drop((taken, others));
+        assert_eq!((of_site.len(), others.len()), (128, 16), "an eighth of the other half is left for somebody else");
+        drop((of_site, others));
         let state = budget.lock();
         assert_eq!((state.used, state.by_network.len()), (0, 0));
     }

@@ -71,9 +71,9 @@ pub(crate) struct Slot {
 impl Slot {
     /// A slot, with what learns of its end.
     pub(crate) fn of_test() -> (Self, oneshot::Receiver<()>) {
-        let (sender, ended) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         let place = Places::new(1, 1).take(Requester::Principal(Uuid::nil())).expect("a place");
-        (Self { _held: Arc::new((place, sender)) }, ended)
+        (Self { _held: Arc::new((place, sender)) }, receiver)
     }
 }
 
@@ -123,10 +123,10 @@ impl Bulkhead {
         let mut place = self.0.places.take(requester).ok_or_else(overloaded)?;
         let permit = place.wait(self.0.slots.clone().acquire_owned()).await.ok_or_else(overloaded)?;
         let permit = permit.map_err(Error::internal)?;
-        let (sender, ended) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         // In a task of its own, because nobody polls a response that waits for something else.
         tokio::spawn(async move {
-            timeout(MAX_HELD, ended).await.ok();
+            timeout(MAX_HELD, receiver).await.ok();
             drop(permit);
         });
         Ok(Slot { _held: Arc::new((place, sender)) })
@@ -210,9 +210,9 @@ mod tests {
         let since = Instant::now();
         let first = bulkhead.admit(METHOD, 10, ONE).await.expect("a slot");
         // As at its deadline.
-        let mut gone = Box::pin(bulkhead.admit(METHOD, 10, ONE));
-        assert!(gone.as_mut().now_or_never().is_none());
-        drop(gone);
+        let mut leaver = Box::pin(bulkhead.admit(METHOD, 10, ONE));
+        assert!(leaver.as_mut().now_or_never().is_none());
+        drop(leaver);
         drop(first);
         bulkhead.admit(METHOD, 10, OTHER).await.expect("a slot");
         assert_eq!(since.elapsed(), Duration::ZERO);
@@ -239,19 +239,19 @@ mod tests {
         let bulkhead = bulkhead(1).await;
         let at = |address: &str| Requester::Anonymous(Network::of(address.parse().expect("an address")));
         let same_network = |number| at(&format!("2001:db8::{number}"));
-        let mut kept = Vec::new();
+        let mut slots = Vec::new();
         for number in 0..MAX_OF_REQUESTER {
-            kept.push(enter(&bulkhead, ONE).expect("a place"));
-            kept.push(enter(&bulkhead, same_network(number)).expect("a place"));
+            slots.push(enter(&bulkhead, ONE).expect("a place"));
+            slots.push(enter(&bulkhead, same_network(number)).expect("a place"));
         }
         assert!(is_refused(enter(&bulkhead, ONE)));
         assert!(is_refused(enter(&bulkhead, same_network(99))));
         for other in [OTHER, at("192.0.2.1"), at("2001:db8:1::1")] {
-            kept.push(enter(&bulkhead, other).expect("a place"));
+            slots.push(enter(&bulkhead, other).expect("a place"));
         }
-        let gone = kept.swap_remove(2);
-        drop(gone);
-        kept.push(enter(&bulkhead, ONE).expect("the place of the one that left"));
+        let slot = slots.swap_remove(2);
+        drop(slot);
+        slots.push(enter(&bulkhead, ONE).expect("the place of the one that left"));
     }
 
     /// Whoever has a /48 has 65,536 networks.
@@ -262,10 +262,10 @@ mod tests {
             let network = u16::try_from(network).expect("few");
             Requester::Anonymous(Network::of([0x2001, 0xdb8, site, network, 0, 0, 0, 1].into()))
         };
-        let mut kept = Vec::new();
+        let mut slots = Vec::new();
         for site in [1, 2] {
             for network in 0..2 * MAX_OF_REQUESTER {
-                kept.push(enter(&bulkhead, in_site(site, network)).expect("a place"));
+                slots.push(enter(&bulkhead, in_site(site, network)).expect("a place"));
             }
             assert!(is_refused(enter(&bulkhead, in_site(site, 99))));
         }
@@ -289,14 +289,14 @@ mod tests {
     async fn who_has_the_most_makes_room_for_a_newcomer() {
         let bulkhead = bulkhead(1).await;
         let principals = (1..).take(MAX_ENTERED / MAX_OF_REQUESTER).map(|id| Requester::Principal(Uuid::from_u128(id)));
-        let mut kept: Vec<_> = principals
+        let mut requests: Vec<_> = principals
             .flat_map(|principal| [principal; MAX_OF_REQUESTER])
             .map(|principal| enter(&bulkhead, principal).expect("a place"))
             .collect();
         let newcomer = enter(&bulkhead, Requester::Principal(Uuid::from_u128(99))).expect("a place");
-        assert!(is_refused(kept.pop().expect("it waited").await));
+        assert!(is_refused(requests.pop().expect("it waited").await));
         // All others get their turn, and then the newcomer.
-        for waits in kept {
+        for waits in requests {
             drop(waits.await.expect("a slot"));
         }
         newcomer.await.expect("a slot");

@@ -188,8 +188,8 @@ impl Inner {
                     self.local.put(key, &entry);
                     return Ok((entry, Origin::Shared));
                 }
-                SharedLookup::Miss { fallback: found, write_back: allowed } => {
-                    fallback = found.or(fallback);
+                SharedLookup::Miss { fallback: shared_fallback, write_back: allowed } => {
+                    fallback = shared_fallback.or(fallback);
                     write_back = allowed;
                 }
             }

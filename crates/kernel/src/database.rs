@@ -146,8 +146,8 @@ impl Database {
     /// # Errors
     /// `UNAVAILABLE` when no connection is available in time, and any error of `run`.
     pub async fn autocommit<T>(&self, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let (result, added) = after_commit::watch(self.primary.lend(run)).await;
-        self.wake(added);
+        let (result, additions) = after_commit::watch(self.primary.lend(run)).await;
+        self.wake(additions);
         result
     }
 
@@ -161,8 +161,8 @@ impl Database {
     ) -> Result<T, E> {
         let mut lease = self.primary.lease().await?;
         execute(lease.connection(), "BEGIN").await?;
-        let (result, added) = after_commit::watch(run(lease.connection())).await;
-        self.end(lease, result.map(|value| (value, None)), added).await
+        let (result, additions) = after_commit::watch(run(lease.connection())).await;
+        self.end(lease, result.map(|value| (value, None)), additions).await
     }
 
     /// As [`Database::transaction`]; the statements of `first` are sent with the BEGIN, in one round trip.
@@ -176,7 +176,7 @@ impl Database {
         first: impl AsyncFnOnce(&Connection) -> Result<F>,
         run: impl AsyncFnOnce(&mut Connection, F) -> Result<T, E>,
     ) -> Result<T, E> {
-        let run = async move |connection: &mut Connection, found: F| Ok::<_, E>((run(connection, found).await?, None));
+        let run = async move |connection: &mut Connection, input: F| Ok::<_, E>((run(connection, input).await?, None));
         self.transaction_with_last(first, run).await
     }
 
@@ -195,11 +195,11 @@ impl Database {
         run: impl AsyncFnOnce(&mut Connection, F) -> Result<(T, Option<Last<E>>), E>,
     ) -> Result<T, E> {
         let mut lease = self.primary.lease().await?;
-        let found = begin(lease.connection(), first).await;
-        match found {
-            Ok(found) => {
-                let (result, added) = after_commit::watch(run(lease.connection(), found)).await;
-                self.end(lease, result, added).await
+        let input = begin(lease.connection(), first).await;
+        match input {
+            Ok(input) => {
+                let (result, additions) = after_commit::watch(run(lease.connection(), input)).await;
+                self.end(lease, result, additions).await
             }
             Err(error) => self.end(lease, Err(error.into()), Added::default()).await,
         }
@@ -210,7 +210,7 @@ impl Database {
         &self,
         mut lease: Lease,
         result: Result<(T, Option<Last<E>>), E>,
-        added: Added,
+        additions: Added,
     ) -> Result<T, E> {
         let has_last = matches!(&result, Ok((_, Some(_))));
         let result = match result {
@@ -222,7 +222,7 @@ impl Database {
         };
         match &result {
             Ok(_) => {
-                self.wake(added);
+                self.wake(additions);
                 crate::fault::point("commit.after")?;
             }
             // A COMMIT that was cancelled has left the transaction open.
@@ -239,14 +239,14 @@ impl Database {
         result
     }
 
-    fn wake(&self, added: Added) {
-        if added.jobs {
+    fn wake(&self, additions: Added) {
+        if additions.jobs {
             self.jobs_added.notify_one();
         }
-        if added.changes {
+        if additions.changes {
             self.changes_noted.notify_one();
         }
-        added.actions.into_iter().for_each(|action| action());
+        additions.actions.into_iter().for_each(|action| action());
     }
 
     /// Is notified after each commit of this process that added changes.
@@ -308,8 +308,8 @@ async fn execute(mut connection: &Connection, statement: &'static str) -> Result
 
 /// Sends BEGIN, and the first statements with it.
 async fn begin<F>(connection: &Connection, first: impl AsyncFnOnce(&Connection) -> Result<F>) -> Result<F> {
-    let (begin, found) = futures_util::join!(execute(connection, "BEGIN"), first(connection));
-    begin.and(found)
+    let (begin, output) = futures_util::join!(execute(connection, "BEGIN"), first(connection));
+    begin.and(output)
 }
 
 /// Sends COMMIT, and the last statements before it.

@@ -222,11 +222,11 @@ impl From<&Error> for pb::Error {
 }
 
 impl From<pb::Error> for Error {
-    fn from(stored: pb::Error) -> Self {
-        let reason = Reason::from_code(&stored.code).unwrap_or_else(|| ReasonRef::new(Reason::InternalError));
-        let mut error = Self::with_message(reason, stored.message);
-        error.0.fields = stored.fields.into_iter().map(|field| (field.field, field.message)).collect();
-        error.0.metadata = stored.metadata.into_iter().map(|entry| (entry.key.into(), entry.value)).collect();
+    fn from(proto: pb::Error) -> Self {
+        let reason = Reason::from_code(&proto.code).unwrap_or_else(|| ReasonRef::new(Reason::InternalError));
+        let mut error = Self::with_message(reason, proto.message);
+        error.0.fields = proto.fields.into_iter().map(|field| (field.field, field.message)).collect();
+        error.0.metadata = proto.metadata.into_iter().map(|entry| (entry.key.into(), entry.value)).collect();
         error
     }
 }

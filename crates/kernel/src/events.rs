@@ -156,8 +156,8 @@ impl Job for HandleEvent {
 impl Handler for HandleEvent {
     async fn run(self, app: &App, _: &CancellationToken) -> Result<()> {
         let mut handlers = listeners().handlers.iter();
-        let found = handlers.find(|entry| entry.kind == self.event.kind && entry.module == self.module);
-        let Some(entry) = found else {
+        let handler = handlers.find(|entry| entry.kind == self.event.kind && entry.module == self.module);
+        let Some(entry) = handler else {
             // A module that was removed, or an event of a version that this one no longer knows.
             return Err(Error::internal(anyhow::anyhow!("{} does not handle {}", self.module, self.event.kind)));
         };

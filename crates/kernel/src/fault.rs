@@ -15,8 +15,8 @@ use crate::error::Result;
 #[cfg(feature = "fault-injection")]
 pub fn point(name: &str) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "no part of any configuration")]
-    let wanted = std::env::var("MAINSTAY_FAULTS").unwrap_or_default();
-    match wanted.split(',').filter_map(|fault| fault.split_once('=')).find(|(point, _)| *point == name) {
+    let faults = std::env::var("MAINSTAY_FAULTS").unwrap_or_default();
+    match faults.split(',').filter_map(|fault| fault.split_once('=')).find(|(point, _)| *point == name) {
         Some((_, "kill")) => {
             nix::sys::signal::kill(nix::unistd::Pid::this(), nix::sys::signal::Signal::SIGKILL).ok();
             loop {

@@ -278,8 +278,8 @@ impl<M> Call<M> {
     ) -> Result<Answer<R, V>> {
         let claim = self.claim.clone();
         match (self.run(app, decide, render).await, claim) {
-            (Err(lost), Some(claim)) if lost.reason() == Reason::Unavailable => {
-                unit_of_work::recall(app, claim, lost).await
+            (Err(failure), Some(claim)) if failure.reason() == Reason::Unavailable => {
+                unit_of_work::recall(app, claim, failure).await
             }
             (committed, _) => committed,
         }

@@ -18,7 +18,7 @@ impl Currency {
     /// Parses a code in capitals; `None` if it is unknown.
     pub fn parse(code: &str) -> Option<Self> {
         let bytes = code.as_bytes().try_into().ok()?;
-        CODES.split_ascii_whitespace().any(|known| known == code).then_some(Self(bytes))
+        CODES.split_ascii_whitespace().any(|other| other == code).then_some(Self(bytes))
     }
 
     /// Returns the code.
@@ -84,8 +84,8 @@ impl Money {
     /// # Errors
     /// `INTERNAL_ERROR` for an unknown currency.
     pub fn from_columns(minor: i64, currency: &str) -> Result<Self> {
-        let known = Currency::parse(currency);
-        Self::new(minor, known.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?)
+        let code = Currency::parse(currency);
+        Self::new(minor, code.ok_or_else(|| Error::internal(anyhow::anyhow!("a row has the currency {currency}")))?)
     }
 
     /// Returns the amount in the currency's smallest unit.

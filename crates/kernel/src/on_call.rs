@@ -87,11 +87,11 @@ impl Service {
     async fn deliver(&self, alert: &Alert) {
         let mut wait = FIRST_WAIT;
         for call in 1..=CALLS {
-            let sent = match self.request(alert) {
+            let outcome = match self.request(alert) {
                 Ok(request) => self.client.send(request).await.map(drop),
                 Err(error) => return alert.give_up(&error.to_string()),
             };
-            match sent {
+            match outcome {
                 Ok(()) => return,
                 Err(error) if matches!(error.kind, Kind::Rejected | Kind::Auth) || call == CALLS => {
                     return alert.give_up(&error.to_string());

@@ -71,25 +71,25 @@ impl PartitionedTable {
     /// Adds the present month and those ahead; returns how many were missing.
     async fn add_ahead(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let Self { table, .. } = self;
-        let mut added = 0;
+        let mut count = 0;
         for months in 0..=MONTHS_AHEAD {
             let at = now.checked_add_months(Months::new(months)).unwrap_or(now);
-            added += usize::from(retry_locked(app, |connection| Box::pin(store::add(connection, table, at))).await?);
+            count += usize::from(retry_locked(app, |connection| Box::pin(store::add(connection, table, at))).await?);
         }
-        Ok(added)
+        Ok(count)
     }
 
     /// Adds the months of the rows in the `DEFAULT` partition, which move there; returns how many.
     async fn add_strays(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
         let Self { table, .. } = self;
         let until = now.checked_add_months(Months::new(MONTHS_AHEAD)).unwrap_or(now);
-        for added in 0..MAX_STRAY_MONTHS {
-            let found =
+        for count in 0..MAX_STRAY_MONTHS {
+            let stray =
                 app.database.autocommit(async move |connection| store::stray_time(connection, table, until).await);
-            let Some(at) = found.await? else { return Ok(added) };
+            let Some(at) = stray.await? else { return Ok(count) };
             // A month that exists by now takes its rows itself.
             if !retry_locked(app, |connection| Box::pin(store::add(connection, table, at))).await? {
-                return Ok(added);
+                return Ok(count);
             }
         }
         Ok(MAX_STRAY_MONTHS)
@@ -117,7 +117,7 @@ impl PartitionedTable {
     }
 
     async fn maintain(self, app: &App, now: DateTime<Utc>) -> Result<usize> {
-        let added = self.add_ahead(app, now).await?;
+        let ahead = self.add_ahead(app, now).await?;
         // Before the strays: the month of one may be that of a detached partition, whose name it needs.
         self.drop_detached(app).await?;
         // Those that can't be moved hold nothing else up.
@@ -125,7 +125,7 @@ impl PartitionedTable {
         let detached = self.detach(app, now).await?;
         fault::point("partitions.detached")?;
         self.drop_detached(app).await?;
-        Ok(added + strays? + detached)
+        Ok(ahead + strays? + detached)
     }
 }
 
@@ -149,17 +149,17 @@ pub async fn prepare(app: &App, tables: &[PartitionedTable]) -> Result<()> {
 /// The scheduled task `keep_partitions`: adds the months ahead, and drops those past their retention. Returns how many
 /// months changed.
 pub(crate) async fn maintain(app: App, tables: Arc<[PartitionedTable]>) -> Result<usize> {
-    let (now, mut changed, mut failed) = (app.clock.now(), 0, None);
+    let (now, mut total, mut failed) = (app.clock.now(), 0, None);
     for table in tables.iter().copied() {
         match table.maintain(&app, now).await {
-            Ok(count) => changed += count,
+            Ok(count) => total += count,
             // A failure of one table must not stop the others.
             Err(error) => {
                 failed.get_or_insert(error);
             }
         }
     }
-    failed.map_or(Ok(changed), Err)
+    failed.map_or(Ok(total), Err)
 }
 
 /// Measures how far the months reach, and how many rows are in none of them.

@@ -163,8 +163,8 @@ pub async fn enqueue_missing<J: Job>(connection: &mut Connection, jobs: &[J]) ->
 ///
 /// # Errors
 /// Any error but `NOT_FOUND`.
-pub fn ignore_not_found(ended: Result<()>) -> Result<()> {
-    ended.or_else(|error| if error.reason() == Reason::NotFound { Ok(()) } else { Err(error) })
+pub fn ignore_not_found(result: Result<()>) -> Result<()> {
+    result.or_else(|error| if error.reason() == Reason::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// Removes the waiting job of a subject. A running one continues, and finds nothing to do.

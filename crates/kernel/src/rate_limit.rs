@@ -186,8 +186,8 @@ async fn charge_redis(
     };
     // In a box, or the future of every request would be as large, with a cluster or without.
     let (first, second, third) = Box::pin(try_join3(only(0), only(1), only(2))).await?;
-    let admitted = first.admitted && second.admitted && third.admitted;
-    Ok(RedisGrant { admitted, each: [first.each[0], second.each[1], third.each[2]] })
+    let is_admitted = first.is_admitted && second.is_admitted && third.is_admitted;
+    Ok(RedisGrant { is_admitted, each: [first.each[0], second.each[1], third.each[2]] })
 }
 
 /// As [`charge_redis`], all or none, with keys that are on one node. Without any, nothing is refused.
@@ -207,26 +207,26 @@ async fn charge_together(
     let keys: [&[u8]; MAX_CHARGES] = std::array::from_fn(|number| keys[number].as_slice());
     let (keys, args) = (&keys[..count], args[..count].as_flattened());
     // Tuples are parsed without an allocation.
-    let (admitted, grants) = match count {
+    let (flag, grants) = match count {
         0 => (1, [(0, 0); MAX_CHARGES]),
         1 => {
-            let (admitted, first_us, first) = link.script::<(i64, i64, u32)>(&GCRA, keys, args).await?;
-            (admitted, [(first_us, first), (0, 0), (0, 0)])
+            let (flag, first_us, first) = link.script::<(i64, i64, u32)>(&GCRA, keys, args).await?;
+            (flag, [(first_us, first), (0, 0), (0, 0)])
         }
         2 => {
-            let (admitted, first_us, first, second_us, second) =
+            let (flag, first_us, first, second_us, second) =
                 link.script::<(i64, i64, u32, i64, u32)>(&GCRA, keys, args).await?;
-            (admitted, [(first_us, first), (second_us, second), (0, 0)])
+            (flag, [(first_us, first), (second_us, second), (0, 0)])
         }
         _ => {
-            let (admitted, first_us, first, second_us, second, third_us, third) =
+            let (flag, first_us, first, second_us, second, third_us, third) =
                 link.script::<(i64, i64, u32, i64, u32, i64, u32)>(&GCRA, keys, args).await?;
-            (admitted, [(first_us, first), (second_us, second), (third_us, third)])
+            (flag, [(first_us, first), (second_us, second), (third_us, third)])
         }
     };
-    let mut granted = RedisGrant { admitted: admitted == 1, ..RedisGrant::default() };
+    let mut answer = RedisGrant { is_admitted: flag == 1, ..RedisGrant::default() };
     for (&index, grant) in indexes[..count].iter().zip(grants) {
-        granted.each[index] = grant;
+        answer.each[index] = grant;
     }
-    Ok(granted)
+    Ok(answer)
 }

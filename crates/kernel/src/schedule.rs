@@ -99,26 +99,26 @@ pub(crate) async fn run_loop(
             Some(_) = running.join_next() => {}
             _ = tick.tick() => {}
         }
-        let mut claimed = Vec::new();
-        let ended = claim_due(&app, tasks, MAX_CONCURRENT - running.len(), &mut claimed).await;
+        let mut claims = Vec::new();
+        let outcome = claim_due(&app, tasks, MAX_CONCURRENT - running.len(), &mut claims).await;
         // After a failure too: nobody else runs what this worker claimed, until its lease is over.
-        for (task, at) in claimed {
+        for (task, at) in claims {
             drop(running.spawn(run(app.clone(), task, at)));
         }
-        if let Err(error) = ended {
+        if let Err(error) = outcome {
             let wait = outage.record_failure("the schedule can't be read", &error);
             stop.run_until_cancelled(tokio::time::sleep(wait)).await;
         }
     }
-    let ended = tokio::time::timeout(grace, async { while running.join_next().await.is_some() {} });
-    if ended.await.is_err() {
+    let end = tokio::time::timeout(grace, async { while running.join_next().await.is_some() {} });
+    if end.await.is_err() {
         tracing::warn!("a scheduled task did not end in time; another worker will run it again");
     }
 }
 
-/// Claims tasks that are due, the longest waiting first, until `claimed` has `room` of them. On an error, it has those that
+/// Claims tasks that are due, the longest waiting first, until `claims` has `room` of them. On an error, it has those that
 /// were claimed before.
-async fn claim_due(app: &App, tasks: &[Task], room: usize, claimed: &mut Vec<(Task, DateTime<Utc>)>) -> Result<()> {
+async fn claim_due(app: &App, tasks: &[Task], room: usize, claims: &mut Vec<(Task, DateTime<Utc>)>) -> Result<()> {
     fault::point("schedule.due")?;
     let (mut runs, now) = app.database.autocommit(async |connection| store::last_runs(connection).await).await?;
     if !runs.is_empty() {
@@ -144,13 +144,13 @@ async fn claim_due(app: &App, tasks: &[Task], room: usize, claimed: &mut Vec<(Ta
         }
     }
     due.sort_by_key(|(started_at, _)| *started_at);
-    for (seen, task) in due {
-        if claimed.len() == room {
+    for (started_at, task) in due {
+        if claims.len() == room {
             break;
         }
         let name = task.name;
-        let taken = app.database.autocommit(async move |connection| store::claim(connection, name, seen).await);
-        claimed.extend(taken.await?.map(|at| (task.clone(), at)));
+        let claim = app.database.autocommit(async move |connection| store::claim(connection, name, started_at).await);
+        claims.extend(claim.await?.map(|at| (task.clone(), at)));
     }
     Ok(())
 }
@@ -162,8 +162,8 @@ async fn run(app: App, task: Task, started_at: DateTime<Utc>) {
 }
 
 async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
-    let ended = tokio::time::timeout(MAX_RUN_TIME, AssertUnwindSafe((task.run)(app.clone())).catch_unwind()).await;
-    let error = match ended {
+    let outcome = tokio::time::timeout(MAX_RUN_TIME, AssertUnwindSafe((task.run)(app.clone())).catch_unwind()).await;
+    let error = match outcome {
         Ok(Ok(Ok(count))) => {
             tracing::debug!(task = task.name, count, "a scheduled task ran");
             None
@@ -176,10 +176,10 @@ async fn run_within(app: App, task: Task, started_at: DateTime<Utc>) {
         metrics::counter!("mainstay_scheduled_task_failures_total", "task" => task.name).increment(1);
         tracing::error!(task = task.name, error, "a scheduled task failed");
     }
-    let written = app
+    let record = app
         .database
         .autocommit(async move |connection| store::finish(connection, task.name, started_at, error.as_deref()).await);
-    if let Err(error) = written.await {
+    if let Err(error) = record.await {
         tracing::warn!(task = task.name, error = error.detail(), "the outcome of a scheduled task could not be stored");
     }
 }

@@ -170,9 +170,9 @@ mod tests {
         assert_eq!(key.unseal("a", &sealed).expect("opens").expose_secret(), b"private");
         assert!(key.unseal("b", &sealed).is_none());
         assert!(SecretKey::new([2; 32]).unseal("a", &sealed).is_none());
-        let mut changed = sealed;
-        *changed.last_mut().expect("not empty") ^= 1;
-        assert!(key.unseal("a", &changed).is_none());
+        let mut forgery = sealed;
+        *forgery.last_mut().expect("not empty") ^= 1;
+        assert!(key.unseal("a", &forgery).is_none());
         assert!(key.unseal("a", b"short").is_none());
     }
 

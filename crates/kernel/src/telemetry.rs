@@ -48,8 +48,8 @@ pub fn start() -> (Telemetry, Vec<ConfigError>) {
         errors.push(error);
         EnvFilter::new(DEFAULT_LEVELS)
     });
-    let traces = traces::Provider::open().unwrap_or_else(|found| {
-        errors.extend(found);
+    let traces = traces::Provider::open().unwrap_or_else(|faults| {
+        errors.extend(faults);
         None
     });
     // A second subscriber, as in tests, is refused; the first one stays.

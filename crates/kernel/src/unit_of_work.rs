@@ -96,37 +96,37 @@ pub async fn run<F, T, M: Message + Default, V>(
 ) -> Result<Answer<M, V>> {
     let Some(claim) = claim else {
         let value = app.database.transaction_after(first, decide).await?;
-        let (message, kept) = render(value);
-        return Ok(Answer::Fresh(message, kept));
+        let (message, extra) = render(value);
+        return Ok(Answer::Fresh(message, extra));
     };
     let now = app.clock.now();
-    let claimed = claim.clone();
+    let own_claim = claim.clone();
     let scope = claim.scope;
-    let known = app.database.read(async move |connection| idempotency::find(connection, &scope).await).await?;
-    if let Some(stored) = known {
-        return claim.replay(stored, now)?.answer();
+    let existing = app.database.read(async move |connection| idempotency::find(connection, &scope).await).await?;
+    if let Some(answer) = existing {
+        return claim.replay(answer, now)?.answer();
     }
     let claiming = async |connection: &Connection| idempotency::claim(connection, &claim.scope, claim.lock()).await;
-    let done = app.database.transaction_with_last(claiming, async move |connection, stored| {
-        if let Some(stored) = stored {
-            return Ok((Done::Earlier(claimed.replay(stored, now)?), None));
+    let transaction = app.database.transaction_with_last(claiming, async move |connection, existing| {
+        if let Some(answer) = existing {
+            return Ok((Done::Earlier(own_claim.replay(answer, now)?), None));
         }
         fault::point("claim.after")?;
         let decided = match first(&*connection).await {
-            Ok(found) => decide(connection, found).await,
+            Ok(input) => decide(connection, input).await,
             Err(error) => Err(error),
         };
-        let (message, kept) = match decided {
+        let (message, extra) = match decided {
             Ok(value) => render(value),
             Err(error) if error.reason().facts().storable => return Err(Stop::Refused(error)),
             Err(error) => return Err(Stop::Failed(error)),
         };
         fault::point("effect.after")?;
-        let stored = claimed.record(None, message.encode_to_vec(), now);
-        Ok((Done::Now(message, kept), Some(store_last(stored))))
+        let answer = own_claim.record(None, message.encode_to_vec(), now);
+        Ok((Done::Now(message, extra), Some(store_last(answer))))
     });
-    match done.await {
-        Ok(Done::Now(message, kept)) => Ok(Answer::Fresh(message, kept)),
+    match transaction.await {
+        Ok(Done::Now(message, extra)) => Ok(Answer::Fresh(message, extra)),
         Ok(Done::Earlier(earlier)) => earlier.answer(),
         Err(Stop::Failed(error)) => Err(error),
         Err(Stop::Refused(error)) => settle(app, claim, Some(error), now).await,
@@ -135,27 +135,27 @@ pub async fn run<F, T, M: Message + Default, V>(
 }
 
 /// Determines the outcome of a claim whose transaction may or may not have committed because the connection to Postgres
-/// broke: returns the stored response, or `lost` if there is none and never will be. It also returns `lost` if Postgres
-/// can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
+/// broke: returns the stored response, or `failure` if there is none and never will be. It also returns `failure` if
+/// Postgres can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
 ///
 /// # Errors
-/// `lost`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; the refusal of an earlier request.
-pub async fn recall<M: Message + Default, V>(app: &App, claim: Claim, lost: Error) -> Result<Answer<M, V>> {
+/// `failure`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; the refusal of an earlier request.
+pub async fn recall<M: Message + Default, V>(app: &App, claim: Claim, failure: Error) -> Result<Answer<M, V>> {
     let now = app.clock.now();
-    let found = app.database.autocommit(async move |connection| {
+    let outcome = app.database.autocommit(async move |connection| {
         // Take the lock first: once it is acquired, the other transaction has ended, so the row exists now or never
         // will.
-        let known = idempotency::claim(connection, &claim.scope, claim.lock()).await?;
-        let stored = match known {
-            Some(stored) => Some(stored),
+        let existing = idempotency::claim(connection, &claim.scope, claim.lock()).await?;
+        let answer = match existing {
+            Some(answer) => Some(answer),
             None => idempotency::find(connection, &claim.scope).await?,
         };
-        stored.map(|stored| claim.replay(stored, now)).transpose()
+        answer.map(|answer| claim.replay(answer, now)).transpose()
     });
-    match found.await {
+    match outcome.await {
         Ok(Some(earlier)) => earlier.answer(),
         Err(error) if error.reason() == Reason::IdempotencyInProgress => Err(error),
-        Ok(None) | Err(_) => Err(lost),
+        Ok(None) | Err(_) => Err(failure),
     }
 }
 
@@ -200,10 +200,10 @@ impl From<Error> for Stop {
 }
 
 /// Stores the response of a claimed transaction, as its last statement.
-fn store_last(stored: StoredAnswer) -> Last<Stop> {
+fn store_last(answer: StoredAnswer) -> Last<Stop> {
     Box::new(move |connection| {
         let store =
-            async move { if idempotency::insert(connection, &stored).await? { Ok(()) } else { Err(Stop::Lost) } };
+            async move { if idempotency::insert(connection, &answer).await? { Ok(()) } else { Err(Stop::Lost) } };
         store.boxed()
     })
 }
@@ -215,13 +215,13 @@ where
 {
     let earlier = app.database.autocommit(async move |connection| {
         if let Some(error) = refusal {
-            let stored = claim.record(Some(error.reason()), pb::Error::from(&error).encode_to_vec(), now);
-            if idempotency::insert(connection, &stored).await? {
+            let answer = claim.record(Some(error.reason()), pb::Error::from(&error).encode_to_vec(), now);
+            if idempotency::insert(connection, &answer).await? {
                 return Err(error);
             }
         }
-        let stored = idempotency::find(connection, &claim.scope).await?;
-        claim.replay(stored.ok_or_else(idempotency::in_progress)?, now)
+        let answer = idempotency::find(connection, &claim.scope).await?;
+        claim.replay(answer.ok_or_else(idempotency::in_progress)?, now)
     });
     earlier.await?.answer()
 }
@@ -244,16 +244,16 @@ impl Claim {
 
     /// Decides what an earlier request with this key means for this one. A caller who reached more then than now must not
     /// see the response, and the request must not run again either.
-    fn replay(&self, stored: StoredAnswer, now: DateTime<Utc>) -> Result<EarlierAnswer> {
-        if stored.fingerprint != self.fingerprint {
+    fn replay(&self, earlier: StoredAnswer, now: DateTime<Utc>) -> Result<EarlierAnswer> {
+        if earlier.fingerprint != self.fingerprint {
             return Err(Reason::IdempotencyKeyReused.into());
         }
-        if self.visibility != Visibility::All && stored.visibility != self.visibility.bytes() {
+        if self.visibility != Visibility::All && earlier.visibility != self.visibility.bytes() {
             return Err(Error::not_found("resource"));
         }
-        match stored.answer {
-            Some(bytes) if now - stored.created_at < ANSWER_RETENTION => {
-                Ok(EarlierAnswer { is_refusal: stored.error_code.is_some(), bytes, operation: stored.operation_id })
+        match earlier.answer {
+            Some(bytes) if now - earlier.created_at < ANSWER_RETENTION => {
+                Ok(EarlierAnswer { is_refusal: earlier.error_code.is_some(), bytes, operation: earlier.operation_id })
             }
             _ => Err(Reason::IdempotencyKeyExpired.into()),
         }

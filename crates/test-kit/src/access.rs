@@ -42,8 +42,8 @@ impl TestServer {
             if let Some(needed) = scope.filter(|_| method.access == Access::Granted) {
                 let needed = needed.to_string();
                 let others: Vec<_> = scopes.iter().copied().filter(|scope| *scope != needed).collect();
-                let refused = refusal(&self.service(&others).await, method).await;
-                assert_eq!(refused, Some(Code::PermissionDenied), "a service without {needed} calls {}", method.name);
+                let code = refusal(&self.service(&others).await, method).await;
+                assert_eq!(code, Some(Code::PermissionDenied), "a service without {needed} calls {}", method.name);
             }
             count += 1;
         }

@@ -74,12 +74,12 @@ impl TestDatabase {
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        let (done, end) = mpsc::channel();
+        let (sender, end) = mpsc::channel();
         // `Drop` can't await, and the runtime of the test may be shutting down.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async { execute(server().await, &statement).await });
-            done.send(()).ok();
+            sender.send(()).ok();
         });
         // If the server is gone, the database is gone with it. Postgres goes on without us if it takes longer: it waits for
         // connections that log in, at most `authentication_timeout`, and this test's can't while its runtime is blocked.
@@ -113,8 +113,8 @@ async fn template<F: Future<Output = ()>>(migrate: impl FnOnce(String) -> F) -> 
     let client = connect(server().await).await;
     // Held until the connection ends, even if this process dies in between.
     client.execute("SELECT pg_advisory_lock(hashtext($1))", &[&name]).await.expect("the lock");
-    let known = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.expect("the catalog");
-    if known.is_empty() {
+    let rows = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.expect("the catalog");
+    if rows.is_empty() {
         let unfinished = format!("{name}_unfinished");
         for statement in ["DROP DATABASE IF EXISTS", "CREATE DATABASE"] {
             client.batch_execute(&format!("{statement} {unfinished}")).await.expect("a new database");

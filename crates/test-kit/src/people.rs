@@ -65,11 +65,11 @@ impl TestServer {
         let email = EmailAddress::parse(&format!("{}@example.com", mainstay_kernel::id::new(now)));
         let email = email.expect("an address");
         let user = User::new(account.id, email, "A user of a test".to_owned(), role, now);
-        let stored = user.clone();
+        let row = user.clone();
         let insert = self.app().database.transaction(async move |connection| -> mainstay_kernel::error::Result<()> {
             accounts::insert(connection, &account).await?;
             // No password has this hash.
-            users::insert(connection, &stored, "none").await
+            users::insert(connection, &row, "none").await
         });
         insert.await.expect("a new user");
         self.sign_in(&user).await

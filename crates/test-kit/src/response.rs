@@ -57,8 +57,8 @@ impl Response {
     /// If it did not.
     #[track_caller]
     pub fn failure(&self, status: u16, code: &str) {
-        let found = (self.status, self.body["error"]["code"].as_str());
-        assert_eq!(found, (status, Some(code)), "another response was expected: {:#}", self.body);
+        let actual = (self.status, self.body["error"]["code"].as_str());
+        assert_eq!(actual, (status, Some(code)), "another response was expected: {:#}", self.body);
     }
 
     /// Returns a header; empty if it is missing.

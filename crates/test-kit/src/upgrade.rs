@@ -67,14 +67,14 @@ async fn faults(modules: &'static Modules, sets: &'static [Set]) -> Vec<String> 
     for set in sets {
         for name in set.names().expect("the names of the migrations") {
             let first_day = first_days.entry(set.schema).or_insert_with(|| day(&name).to_owned());
-            let found = if *first_day == day(&name) {
+            let outcome = if *first_day == day(&name) {
                 apply(&migrated, set).await.map(|()| Vec::new())
             } else {
                 step(&migrated, &client, &schemas, set).await
             };
             let about = |fault: String| format!("- {}, migration {name}: {fault}", set.schema);
-            match found {
-                Ok(found) => faults.extend(found.into_iter().map(about)),
+            match outcome {
+                Ok(step_faults) => faults.extend(step_faults.into_iter().map(about)),
                 Err(why) => {
                     faults.push(about(why));
                     // Those that follow need this one.

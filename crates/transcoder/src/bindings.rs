@@ -99,7 +99,7 @@ impl Query {
     /// An unknown parameter, a value that does not fit its field, a second value for a field with explicit presence, or
     /// for another member of its oneof, or a system parameter that can't be honored.
     pub(crate) fn read(codec: &Codec, root: MessageId, query: &str) -> Result<Self> {
-        let (mut bytes, mut enums, mut given) = (Vec::new(), EnumFormat::default(), Vec::new());
+        let (mut bytes, mut enums, mut parameters) = (Vec::new(), EnumFormat::default(), Vec::new());
         let pairs = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| !name.is_empty());
         for (order, (name, value)) in pairs.enumerate() {
             let name = percent_decode_str(name).decode_utf8_lossy();
@@ -115,9 +115,9 @@ impl Query {
                 return Err(ReadError::new("can't be given as text").within(&name));
             }
             put_at(codec, &path, &value, &mut bytes)?;
-            given.push((path, order));
+            parameters.push((path, order));
         }
-        Ok(Self { bytes, fields: conflicts::check_parameters(codec, given)?, enums })
+        Ok(Self { bytes, fields: conflicts::check_parameters(codec, parameters)?, enums })
     }
 }
 
@@ -125,10 +125,10 @@ fn put_at(codec: &Codec, path: &[Step], text: &str, out: &mut Vec<u8>) -> Result
     let Some((step, rest)) = path.split_first() else { return Ok(()) };
     let field = step.field(codec);
     put_tag(out, field.number, field.kind.wire_type());
-    let written = match field.kind {
+    let result = match field.kind {
         _ if rest.is_empty() => put_text(codec, field.kind, text, out),
         Kind::Group(_) => put_at(codec, rest, text, out).map(|()| put_tag(out, field.number, 4)),
         _ => put_delimited(out, |out| put_at(codec, rest, text, out)),
     };
-    written.map_err(|error| error.within(&field.name))
+    result.map_err(|error| error.within(&field.name))
 }

@@ -43,8 +43,8 @@ fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> (u16, bool) {
         let Some((range_kind, range_subtype)) = parts.next().and_then(|range| range.split_once('/')) else { continue };
         let precision = match (range_kind, range_subtype) {
             ("*", "*") => 1,
-            (found, "*") if found.eq_ignore_ascii_case(kind) => 2,
-            (found, sub) if found.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype) => 3,
+            (range_kind, "*") if range_kind.eq_ignore_ascii_case(kind) => 2,
+            (range_kind, sub) if range_kind.eq_ignore_ascii_case(kind) && sub.eq_ignore_ascii_case(subtype) => 3,
             _ => continue,
         };
         let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));

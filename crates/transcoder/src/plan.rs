@@ -97,13 +97,13 @@ impl Plan {
             return Err(Failure::UnsupportedMediaType);
         }
         let Some(media) = media_type::content_type(&head.headers) else { return Ok(()) };
-        let accepted = dialect.media_types(&self.route.method);
+        let media_types = dialect.media_types(&self.route.method);
         let is_accepted = if self.raw_body {
-            accepted.is_empty() || accepted.iter().any(|pattern| media.matches(pattern))
+            media_types.is_empty() || media_types.iter().any(|pattern| media.matches(pattern))
         } else {
             media.is_json()
                 || (self.route.method.is_client_streaming() && media.is_ndjson())
-                || accepted.iter().any(|pattern| media.matches(pattern))
+                || media_types.iter().any(|pattern| media.matches(pattern))
         };
         if is_accepted { Ok(()) } else { Err(Failure::UnsupportedMediaType) }
     }
@@ -143,11 +143,11 @@ impl Plan {
         let field = &codec.message(self.input).fields[usize::from(id)];
         debug_assert!(matches!(field.kind, Kind::Message(_)));
         put_tag(out, field.number, 2);
-        let written: Result<(), std::convert::Infallible> = put_delimited(out, |out| {
+        let result: Result<(), std::convert::Infallible> = put_delimited(out, |out| {
             body(out);
             Ok(())
         });
-        debug_assert!(written.is_ok());
+        debug_assert!(result.is_ok());
     }
 
     /// Reads the query.

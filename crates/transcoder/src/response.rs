@@ -68,8 +68,8 @@ where
         document(shared, plan_index, &form, &message)?
     } else {
         let shared = shared.clone();
-        let written = tokio::task::spawn_blocking(move || document(&shared, plan_index, &form, &message)).await;
-        written.map_err(|error| Status::internal(format!("the message was not written: {error}")))??
+        let result = tokio::task::spawn_blocking(move || document(&shared, plan_index, &form, &message)).await;
+        result.map_err(|error| Status::internal(format!("the message was not written: {error}")))??
     };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(full_body(json))

@@ -94,11 +94,11 @@ impl RuleTable {
     /// # Errors
     /// The methods under which the path is served; empty if the path is unknown.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Result<(usize, &Arc<Route>), Vec<Method>> {
-        let mut found = self.trie.find(method, path);
-        if *method == Method::HEAD && !matches!(found, Lookup::Route(_)) {
-            found = self.trie.find(&Method::GET, path);
+        let mut lookup = self.trie.find(method, path);
+        if *method == Method::HEAD && !matches!(lookup, Lookup::Route(_)) {
+            lookup = self.trie.find(&Method::GET, path);
         }
-        match found {
+        match lookup {
             Lookup::Route(id) => Ok((id, &self.routes[id])),
             Lookup::OtherMethods(mut methods) => {
                 if methods.contains(&Method::GET) && !methods.contains(&Method::HEAD) {

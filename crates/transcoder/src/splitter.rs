@@ -49,13 +49,13 @@ impl Splitter {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// Returns the next whole document. `ended` means that no more will be pushed.
+    /// Returns the next whole document. `has_ended` means that no more will be pushed.
     ///
     /// # Errors
     /// A document is longer than the limit, or the brackets and commas around documents are wrong.
-    pub(crate) fn next(&mut self, ended: bool) -> Result<Option<Bytes>, Failure> {
+    pub(crate) fn next(&mut self, has_ended: bool) -> Result<Option<Bytes>, Failure> {
         if self.at == 0 && !self.skip_separators()? {
-            return if ended { self.finish() } else { Ok(None) };
+            return if has_ended { self.finish() } else { Ok(None) };
         }
         while let Some(&byte) = self.buffer.get(self.at) {
             if self.depth == 0 && !self.in_string && self.at > 0 && ends_scalar(byte) {
@@ -69,7 +69,7 @@ impl Splitter {
                 return Ok(Some(self.take_document()));
             }
         }
-        match ended {
+        match has_ended {
             true if self.position == Position::Documents && self.depth == 0 && !self.in_string => {
                 Ok(Some(self.take_document()))
             }

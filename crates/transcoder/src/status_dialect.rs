@@ -50,8 +50,8 @@ impl StatusDialect {
             let (3, Value::Bytes(any)) = (number, value) else { continue };
             let mut json = Vec::new();
             let id = self.codec.id("google.protobuf.Any");
-            let written = id.map(|id| write_message(&self.codec, id, PrintOptions::default(), any, &mut json));
-            if !matches!(written, Some(Ok(()))) {
+            let result = id.map(|id| write_message(&self.codec, id, PrintOptions::default(), any, &mut json));
+            if !matches!(result, Some(Ok(()))) {
                 json = b"{\"@type\":".to_vec();
                 write_string(type_url(any), &mut json);
                 json.push(b'}');

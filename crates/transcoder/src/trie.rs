@@ -77,7 +77,7 @@ impl Trie {
             }
         }
         if let Some(verb) = template.verb()
-            && !self.verbs.iter().any(|known| known == verb)
+            && !self.verbs.iter().any(|other| other == verb)
         {
             self.verbs.push(verb.to_owned());
         }
@@ -97,7 +97,7 @@ impl Trie {
         if self.nodes.is_empty() {
             return Lookup::NotFound;
         }
-        let (path, verb) = split_path(path, |verb| self.verbs.iter().any(|known| known == verb));
+        let (path, verb) = split_path(path, |verb| self.verbs.iter().any(|other| other == verb));
         let mut search = Search { trie: self, method, verb, other_methods: Vec::new() };
         match search.node(0, (!path.is_empty()).then_some(path)) {
             Some(route) => Lookup::Route(route),

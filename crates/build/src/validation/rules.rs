@@ -170,8 +170,8 @@ fn enumeration(raw: Option<&DynamicMessage>, values: &EnumDescriptor) -> Result<
         within = values.values().map(|value| value.number()).collect();
     }
     // Of aliases, the first.
-    let mut seen = HashSet::new();
-    within.retain(|number| !without.contains(number) && seen.insert(*number));
+    let mut numbers = HashSet::new();
+    within.retain(|number| !without.contains(number) && numbers.insert(*number));
     // The zero value of proto3 means unset, so it is not listed.
     let listed = within.iter().filter(|number| **number != 0 || within.len() == 1);
     let name = |number: &i32| {

@@ -124,16 +124,16 @@ async fn an_orphan_without_a_watcher_is_ended_by_the_next_start() -> TestResult 
 /// The shells in the process group of `server`.
 #[cfg(target_os = "linux")]
 fn watchers_of(server: Pid) -> std::io::Result<Vec<Pid>> {
-    let mut found = Vec::new();
+    let mut pids = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()).map(Pid::from_raw) else {
             continue;
         };
         let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
         if getpgid(Some(pid)) == Ok(server) && line.starts_with(b"/bin/sh") {
-            found.push(pid);
+            pids.push(pid);
         }
     }
-    assert!(!found.is_empty(), "no watcher of {server}");
-    Ok(found)
+    assert!(!pids.is_empty(), "no watcher of {server}");
+    Ok(pids)
 }

@@ -49,8 +49,8 @@ async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> TestResult {
     std::fs::write(&stale, format!("{}\n{}\n", getpid(), home.join("cluster").display()))?;
     Postgres::start(Options::persistent(&home)).await?.stop().await;
     std::fs::write(&stale, "not a pid\n")?;
-    let started = Postgres::start(Options::persistent(&home)).await;
-    assert!(matches!(started, Err(Error::Failed { .. })), "{started:?}");
+    let result = Postgres::start(Options::persistent(&home)).await;
+    assert!(matches!(result, Err(Error::Failed { .. })), "{result:?}");
     Ok(())
 }
 

@@ -13,8 +13,8 @@ fn a_row_of_failures_opens_it_once() {
         assert!(!breaker.record_failure(false));
     }
     breaker.record_success();
-    let opened = (0..3 * MAX_FAILURES).filter(|_| breaker.record_failure(false)).count();
-    assert_eq!((opened, breaker.state()), (1, Circuit::Open));
+    let openings = (0..3 * MAX_FAILURES).filter(|_| breaker.record_failure(false)).count();
+    assert_eq!((openings, breaker.state()), (1, Circuit::Open));
 }
 
 #[test]
@@ -58,10 +58,10 @@ async fn one_call_probes_when_the_backoff_is_over_and_the_backoff_doubles() {
 #[test]
 fn concurrent_failures_open_it_once() {
     let breaker = breaker();
-    let opened: usize = std::thread::scope(|scope| {
+    let openings: usize = std::thread::scope(|scope| {
         let threads: Vec<_> =
             (0..4).map(|_| scope.spawn(|| (0..100).filter(|_| breaker.record_failure(false)).count())).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
-    assert_eq!((opened, breaker.state()), (1, Circuit::Open));
+    assert_eq!((openings, breaker.state()), (1, Circuit::Open));
 }

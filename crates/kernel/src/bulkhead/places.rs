@@ -90,8 +90,8 @@ impl State {
     /// Finds the last place in which the group with the most places waits, if it has more than `fair`.
     fn find_spare(&self, fair: usize) -> Option<usize> {
         let waiting = self.occupants.iter().enumerate().filter(|(_, occupant)| occupant.waiting.is_some());
-        let counted = waiting.map(|(index, occupant)| (self.count(occupant.caller.group()), index));
-        counted.max().filter(|(count, _)| *count > fair).map(|(_, index)| index)
+        let by_count = waiting.map(|(index, occupant)| (self.count(occupant.caller.group()), index));
+        by_count.max().filter(|(count, _)| *count > fair).map(|(_, index)| index)
     }
 }
 

@@ -26,7 +26,7 @@ const FADING: usize = 16;
 pub(super) struct RowSizes {
     all: Mutex<HashMap<&'static str, Rows>>,
     /// In bytes.
-    known: sync::Cache<(&'static str, Requester), usize>,
+    by_caller: sync::Cache<(&'static str, Requester), usize>,
 }
 
 #[derive(Debug, Default)]
@@ -37,14 +37,14 @@ struct Rows {
 
 impl Default for RowSizes {
     fn default() -> Self {
-        Self { all: Mutex::default(), known: sync::Cache::new(MAX_KNOWN) }
+        Self { all: Mutex::default(), by_caller: sync::Cache::new(MAX_KNOWN) }
     }
 }
 
 impl RowSizes {
     /// The likely bytes of a response with so many rows; 0 before the first one.
     pub(super) fn estimate(&self, method: &'static str, rows: usize, caller: Requester) -> usize {
-        if let Some(largest) = self.known.get(&(method, caller)) {
+        if let Some(largest) = self.by_caller.get(&(method, caller)) {
             return rows.saturating_mul(largest);
         }
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -58,11 +58,11 @@ impl RowSizes {
         }
         self.note_mean(method, rows, bytes);
         let (own, key) = (bytes.div_ceil(rows), (method, caller));
-        let before = self.known.get(&key);
+        let before = self.by_caller.get(&key);
         // Of two at the same time, one may be lost.
         let after = before.filter(|before| *before > own).map_or(own, |before| before - (before - own) / FADING);
         if before != Some(after) {
-            self.known.insert(key, after);
+            self.by_caller.insert(key, after);
         }
     }
 

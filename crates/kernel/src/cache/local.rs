@@ -78,8 +78,8 @@ impl Local {
             return;
         }
         let cached = CachedEntry { entry: entry.clone(), checked_at: Instant::now() };
-        self.entries.entry(key.name.clone()).and_compute_with(|known| match known {
-            Some(known) if known.value().entry.version > cached.entry.version => Op::Nop,
+        self.entries.entry(key.name.clone()).and_compute_with(|existing| match existing {
+            Some(existing) if existing.value().entry.version > cached.entry.version => Op::Nop,
             _ => Op::Put(cached),
         });
     }
@@ -91,8 +91,8 @@ impl Local {
 
     /// Raises the floor of a tag.
     pub(super) fn raise(&self, tag: &str, version: i64) {
-        let raised = self.floors.entry(tag.into()).and_compute_with(|known| match known {
-            Some(known) if *known.value() >= version => Op::Nop,
+        let raised = self.floors.entry(tag.into()).and_compute_with(|existing| match existing {
+            Some(existing) if *existing.value() >= version => Op::Nop,
             _ => Op::Put(version),
         });
         if !matches!(raised, CompResult::Unchanged(_)) {

@@ -217,8 +217,8 @@ mod tests {
 
     /// The version that is there, the floor, and whether the caller is to read the source.
     async fn look_up(shared: &Shared) -> (Option<i64>, i64, bool) {
-        let found = shared.get(&key()).await.expect("an answer");
-        (found.entry.map(|entry| entry.version), found.floor, found.write_back.has_lease())
+        let lookup = shared.get(&key()).await.expect("an answer");
+        (lookup.entry.map(|entry| entry.version), lookup.floor, lookup.write_back.has_lease())
     }
 
     #[tokio::test]

@@ -90,8 +90,8 @@ mod tests {
 
     #[test]
     fn a_snapshot_contains_what_had_ended() {
-        let taken = snapshot("10:20:10,14");
-        let contained: Vec<_> = (8..22).filter(|&writer| taken.contains(writer)).collect();
+        let sample = snapshot("10:20:10,14");
+        let contained: Vec<_> = (8..22).filter(|&writer| sample.contains(writer)).collect();
         assert_eq!(contained, [8, 9, 11, 12, 13, 15, 16, 17, 18, 19]);
         assert_eq!(snapshot("7:7:"), Snapshot { taken_at: DateTime::default(), end: 7, running: vec![] });
         assert!(Snapshot::parse("7", DateTime::default()).is_none());

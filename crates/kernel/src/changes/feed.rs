@@ -117,8 +117,8 @@ impl<E: Entry> Batch<E> {
 
     fn cell<T: Any + Send + Sync>(&self, name: &'static str, first: usize) -> Arc<OnceCell<T>> {
         let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = all.get(&(name, first)).and_then(Weak::upgrade).and_then(|known| known.downcast().ok());
-        known.unwrap_or_else(|| {
+        let cell = all.get(&(name, first)).and_then(Weak::upgrade).and_then(|shared| shared.downcast().ok());
+        cell.unwrap_or_else(|| {
             let cell = Arc::new(OnceCell::new());
             let shared: Arc<Shared> = cell.clone();
             all.insert((name, first), Arc::downgrade(&shared));

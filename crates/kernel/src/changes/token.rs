@@ -147,19 +147,19 @@ mod tests {
     #[test]
     fn a_token_of_another_method_or_secret_or_with_a_changed_byte_is_refused() {
         let (now, token) = (at(1_790_000_000), tokens(1).seal(&Cursor::whole(snapshot("5:9:5")), "watch"));
-        let refused = |tokens: ResumeTokens, token: &str, method| {
+        let assert_refusal = |tokens: ResumeTokens, token: &str, method| {
             let error = tokens.open(token, method, now).expect_err("a foreign token");
             assert_eq!(error.reason(), Reason::ValidationFailed, "{token}");
         };
-        refused(tokens(1), &token, "other");
-        refused(tokens(2), &token, "watch");
-        refused(tokens(1), "bm9uc2Vuc2U", "watch");
-        refused(tokens(1), "", "watch");
+        assert_refusal(tokens(1), &token, "other");
+        assert_refusal(tokens(2), &token, "watch");
+        assert_refusal(tokens(1), "bm9uc2Vuc2U", "watch");
+        assert_refusal(tokens(1), "", "watch");
         let bytes = URL_SAFE_NO_PAD.decode(token).expect("base64");
         for at in 0..bytes.len() {
             let mut forged = bytes.clone();
             forged[at] ^= 1;
-            refused(tokens(1), &URL_SAFE_NO_PAD.encode(forged), "watch");
+            assert_refusal(tokens(1), &URL_SAFE_NO_PAD.encode(forged), "watch");
         }
     }
 }

@@ -35,7 +35,7 @@ pub struct Page<E: Entry> {
     /// The position before the page, as far as this watcher has read.
     start: Cursor,
     /// What the watcher has read of the batch before.
-    known: Option<Snapshot>,
+    previous: Option<Snapshot>,
 }
 
 impl<E: Entry> std::fmt::Debug for Page<E> {
@@ -47,17 +47,17 @@ impl<E: Entry> std::fmt::Debug for Page<E> {
 impl<E: Entry> Page<E> {
     /// The entries that the watcher has not had, in order.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &E> {
-        let is_known = |entry: &E| self.known.as_ref().is_some_and(|known| known.contains(entry.position().0));
+        let is_known = |entry: &E| self.previous.as_ref().is_some_and(|previous| previous.contains(entry.position().0));
         self.batch.entries[self.range.clone()].iter().filter(move |entry| !is_known(entry))
     }
 
     /// Splits the page into parts, whose entries follow each other.
     pub fn parts(self) -> impl Iterator<Item = Self> {
-        let Self { batch, range, start, known } = self;
+        let Self { batch, range, start, previous } = self;
         let end = range.end;
         range.step_by(PART).map(move |first| {
             let range = first..end.min(first + PART);
-            Self { batch: batch.clone(), range, start: start.clone(), known: known.clone() }
+            Self { batch: batch.clone(), range, start: start.clone(), previous: previous.clone() }
         })
     }
 
@@ -158,24 +158,24 @@ impl<E: Entry> Watch<E> {
         self.is_behind = batch.is_full() || start.part.is_some();
         self.has_caught_up = !self.is_behind;
         self.cursor = batch.end();
-        Ok(Page { range: 0..batch.entries.len(), batch, start, known: None })
+        Ok(Page { range: 0..batch.entries.len(), batch, start, previous: None })
     }
 
     /// Takes a batch that was read for all; `None` if nothing in it is new to this watcher.
     fn take(&mut self, batch: Arc<Batch<E>>) -> Option<Page<E>> {
-        let known = self.cursor.from.clone();
+        let previous = self.cursor.from.clone();
         let end = batch.end();
-        if known.covers(latest(&end)) {
+        if previous.covers(latest(&end)) {
             return None;
         }
         // It may have read more than the reader had when the batch began.
-        let from = if known.covers(&batch.start.from) { known.clone() } else { batch.start.from.clone() };
+        let from = if previous.covers(&batch.start.from) { previous.clone() } else { batch.start.from.clone() };
         let start = Cursor { from: from.clone(), part: batch.start.part.clone() };
         self.cursor = match end.part {
             Some(part) => Cursor { from, part: Some(part) },
             None => end,
         };
-        let page = Page { range: 0..batch.entries.len(), batch, start, known: Some(known) };
+        let page = Page { range: 0..batch.entries.len(), batch, start, previous: Some(previous) };
         let is_new = page.entries().next().is_some();
         is_new.then_some(page)
     }
@@ -214,7 +214,7 @@ mod tests {
         let start = Cursor::whole(snapshot("10:10:"));
         let read = EntryBatch { snapshot: snapshot("30:30:"), entries: [12, 15, 22].map(recorded_change).into() };
         let batch = Arc::new(Batch::new(start.clone(), read));
-        let page = Page { range: 0..3, batch, start, known: Some(snapshot("20:20:15")) };
+        let page = Page { range: 0..3, batch, start, previous: Some(snapshot("20:20:15")) };
         let writers: Vec<_> = page.entries().map(|entry| entry.position().0).collect();
         assert_eq!(writers, [15, 22]);
     }

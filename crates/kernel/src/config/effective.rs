@@ -59,8 +59,8 @@ impl Setting {
             Some(value) => (value.text.trim(), value.origin),
             None => (variable.default, Origin::Default),
         };
-        let shown = if variable.secret && !text.is_empty() { redact(text) } else { text.to_owned() };
-        Self { variable, shown, origin }
+        let text = if variable.secret && !text.is_empty() { redact(text) } else { text.to_owned() };
+        Self { variable, shown: text, origin }
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn no_part_of_a_secret_is_shown() {
-        for (text, shown) in [
+        for (text, redaction) in [
             ("postgres://me:hunter2@db.example.com:5433/shop?sslmode=require", "postgres://…@db.example.com:5433/shop"),
             ("redis://cache:6379", "redis://cache:6379"),
             ("redis://:hunter2@cache/0", "redis://…@cache/0"),
@@ -104,7 +104,7 @@ mod tests {
             ("sk_live_hunter2", "(secret)"),
             ("whsec_aHVudGVyMg==", "(secret)"),
         ] {
-            assert_eq!(redact(text), shown, "{text}");
+            assert_eq!(redact(text), redaction, "{text}");
         }
     }
 }

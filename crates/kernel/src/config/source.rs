@@ -132,9 +132,9 @@ impl Source {
             Err(message) => source.error(&path.display().to_string(), message),
             Ok(table) => {
                 for (name, value) in table {
-                    let known =
+                    let is_known =
                         variables.iter().any(|v| v.name == name || (v.secret && format!("{}_FILE", v.name) == name));
-                    if !known {
+                    if !is_known {
                         source.error(&name, "there is no such variable");
                     }
                     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -182,8 +182,8 @@ impl Reader {
     }
 
     fn variable(&self, name: &str) -> Variable {
-        let found = self.variables.iter().find(|variable| variable.name == name);
-        *found.unwrap_or_else(|| panic!("{name} is missing from the VARIABLES of its section"))
+        let variable = self.variables.iter().find(|variable| variable.name == name);
+        *variable.unwrap_or_else(|| panic!("{name} is missing from the VARIABLES of its section"))
     }
 
     fn text(&self, name: &str) -> String {

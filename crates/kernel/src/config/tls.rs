@@ -27,7 +27,7 @@ impl Tls {
         let mut good = Vec::new();
         for item in principals {
             match item {
-                Ok((name, _)) if good.iter().any(|(known, _)| *known == name) => {
+                Ok((name, _)) if good.iter().any(|(other, _)| *other == name) => {
                     read.fault("TLS_PRINCIPALS", format!("{name} is listed twice"));
                 }
                 Ok(principal) => good.push(principal),

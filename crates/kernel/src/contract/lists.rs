@@ -80,29 +80,29 @@ pub(crate) enum Refusal {
 impl Lists {
     /// Reads the rules of all messages that methods take.
     pub(super) fn read(descriptors: &DescriptorPool) -> Self {
-        let (mut lists, mut found) = (Self::default(), Vec::new());
+        let (mut lists, mut messages) = (Self::default(), Vec::new());
         for method in policy::services(descriptors).flat_map(|service| service.methods().collect::<Vec<_>>()) {
-            lists.index(&method.input(), &mut found);
+            lists.index(&method.input(), &mut messages);
         }
         // Each message may add others.
-        while let Some(message) = found.get(lists.messages.len()).cloned() {
-            let fields: Vec<_> = message.fields().filter_map(|field| lists.field(&field, &mut found)).collect();
+        while let Some(message) = messages.get(lists.messages.len()).cloned() {
+            let fields: Vec<_> = message.fields().filter_map(|field| lists.field(&field, &mut messages)).collect();
             lists.messages.push(fields);
         }
         lists
     }
 
-    fn index(&mut self, message: &MessageDescriptor, found: &mut Vec<MessageDescriptor>) -> usize {
+    fn index(&mut self, message: &MessageDescriptor, messages: &mut Vec<MessageDescriptor>) -> usize {
         *self.by_name.entry(message.full_name().to_owned()).or_insert_with(|| {
-            found.push(message.clone());
-            found.len() - 1
+            messages.push(message.clone());
+            messages.len() - 1
         })
     }
 
-    fn field(&mut self, field: &FieldDescriptor, found: &mut Vec<MessageDescriptor>) -> Option<Field> {
+    fn field(&mut self, field: &FieldDescriptor, messages: &mut Vec<MessageDescriptor>) -> Option<Field> {
         // A map is a list of its entries.
         let list = (field.is_list() || field.is_map()).then(|| List::read(field));
-        let message = field.kind().as_message().map(|message| self.index(message, found));
+        let message = field.kind().as_message().map(|message| self.index(message, messages));
         let has_lists = list.is_some() || message.is_some();
         has_lists.then(|| Field { number: field.number(), name: field.json_name().to_owned(), list, message })
     }
@@ -182,7 +182,7 @@ impl Counter<'_> {
     ///
     /// What is no message is refused here, and not left to prost, which goes on beyond the end of a message inside another
     /// before it notices.
-    fn message(&mut self, index: usize, bytes: &mut &[u8], seen: &mut Seen, depth: u32) -> Result<(), Refusal> {
+    fn message(&mut self, index: usize, bytes: &mut &[u8], tally: &mut Seen, depth: u32) -> Result<(), Refusal> {
         if depth > MAX_DEPTH {
             return Err(Refusal::Malformed("messages nest too deeply".to_owned()));
         }
@@ -199,12 +199,12 @@ impl Counter<'_> {
             };
             let value = if wire_type == WireType::LengthDelimited { Some(take(bytes)?) } else { None };
             let item = match &field.list {
-                Some(list) => Some(self.list(field, list, value, seen)?),
+                Some(list) => Some(self.list(field, list, value, tally)?),
                 None => None,
             };
             let mut of_item = Seen::default();
-            let inside = if item.is_some() { &mut of_item } else { seen.messages.entry(number).or_default() };
-            let counted = match (field.message, value) {
+            let inside = if item.is_some() { &mut of_item } else { tally.messages.entry(number).or_default() };
+            let outcome = match (field.message, value) {
                 (Some(message), Some(mut value)) => self.message(message, &mut value, inside, depth + 1),
                 (Some(message), None) if wire_type == WireType::StartGroup => {
                     self.message(message, bytes, inside, depth + 1)
@@ -212,21 +212,21 @@ impl Counter<'_> {
                 (_, None) => skip_field(wire_type, number, bytes, Default::default()).map_err(Refusal::from),
                 (None, Some(_)) => Ok(()),
             };
-            counted.map_err(|refusal| refusal.within(&field.name, item))?;
+            outcome.map_err(|refusal| refusal.within(&field.name, item))?;
         }
         Ok(())
     }
 
     /// Counts what one tag adds to a list; returns how many items there were before.
-    fn list(&mut self, field: &Field, list: &List, value: Option<&[u8]>, seen: &mut Seen) -> Result<usize, Refusal> {
-        let added = value.zip(list.packing).map_or(1, |(value, packing)| packing.count(value));
-        let count = seen.items.entry(field.number).or_default();
+    fn list(&mut self, field: &Field, list: &List, value: Option<&[u8]>, tally: &mut Seen) -> Result<usize, Refusal> {
+        let more = value.zip(list.packing).map_or(1, |(value, packing)| packing.count(value));
+        let count = tally.items.entry(field.number).or_default();
         let before = *count;
-        *count += added;
+        *count += more;
         let others = count.saturating_sub(list.max_items) - before.saturating_sub(list.max_items);
-        let left = self.other_items_left.checked_sub(others);
+        let rest = self.other_items_left.checked_sub(others);
         self.other_items_left =
-            left.ok_or_else(|| Refusal::TooMany { field: field.name.clone(), fault: list.fault.clone() })?;
+            rest.ok_or_else(|| Refusal::TooMany { field: field.name.clone(), fault: list.fault.clone() })?;
         Ok(before)
     }
 }

@@ -135,8 +135,8 @@ impl Policies {
         for descriptor in services(pool).flat_map(|service| service.methods().collect::<Vec<_>>()) {
             match Method::read(&descriptor, &modules) {
                 Ok(method) => drop(methods.insert(method.path.clone(), method)),
-                Err(found) => {
-                    faults.extend(found.into_iter().map(|fault| format!("{}: {fault}", descriptor.full_name())))
+                Err(method_faults) => {
+                    faults.extend(method_faults.into_iter().map(|fault| format!("{}: {fault}", descriptor.full_name())))
                 }
             }
         }

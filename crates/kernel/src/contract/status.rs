@@ -102,7 +102,7 @@ fn shortened(text: &str) -> &str {
 /// Returns the challenge of RFC 6750, 3.
 fn challenge(reason: ReasonRef) -> &'static str {
     let is_token_refused =
-        [Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked].iter().any(|refused| reason == *refused);
+        [Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked].iter().any(|other| reason == *other);
     if is_token_refused { r#"Bearer error="invalid_token""# } else { "Bearer" }
 }
 

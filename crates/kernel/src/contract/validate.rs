@@ -100,7 +100,7 @@ impl Violations {
             return;
         }
         let field = field.into();
-        if self.named.iter().all(|(known, _)| *known != field) {
+        if self.named.iter().all(|(other, _)| *other != field) {
             self.named.push((field, message.into()));
             self.total += 1;
         }

@@ -22,7 +22,9 @@ tokio::task_local! {
 /// transaction, it is done after the statements of the current [`autocommit`](super::Database::autocommit), or at once.
 pub fn run(action: impl FnOnce() + Send + 'static) {
     let mut action = Some(action);
-    note(|added| added.actions.extend(action.take().map(|action| Box::new(action) as Box<dyn FnOnce() + Send>)));
+    note(|additions| {
+        additions.actions.extend(action.take().map(|action| Box::new(action) as Box<dyn FnOnce() + Send>))
+    });
     if let Some(action) = action {
         action();
     }
@@ -31,17 +33,17 @@ pub fn run(action: impl FnOnce() + Send + 'static) {
 /// Notes that the current transaction, or the current statement outside one, adds jobs, or [rows](crate::queue::rows), that
 /// are due at once: after the commit, the workers of this process look for them.
 pub fn wake_workers() {
-    note(|added| added.jobs = true);
+    note(|additions| additions.jobs = true);
 }
 
 /// Notes that the current transaction, or the current statement outside one, adds changes.
 pub(crate) fn wake_watches() {
-    note(|added| added.changes = true);
+    note(|additions| additions.changes = true);
 }
 
 fn note(more: impl FnOnce(&mut Added)) {
     // Outside of both, as on a dedicated connection, what was added waits for a poll.
-    ADDED.try_with(|added| more(&mut added.borrow_mut())).ok();
+    ADDED.try_with(|additions| more(&mut additions.borrow_mut())).ok();
 }
 
 /// Runs statements, and returns what they added.

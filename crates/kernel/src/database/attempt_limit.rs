@@ -72,17 +72,17 @@ pub async fn attempt(connection: &mut Connection, key: &[u8; 16], quota: Quota) 
     let window_us = i64::try_from(quota.window.as_micros()).unwrap_or(i64::MAX / 4);
     // Another attempt took each slot that this one lost, so soon none is free, unless some expire meanwhile.
     for _ in 0..=slots.len() {
-        let found: SlotRow = diesel::sql_query(SQL)
+        let row: SlotRow = diesel::sql_query(SQL)
             .bind::<Array<Binary>, _>(&slots)
             .bind::<BigInt, _>(window_us)
             .get_result(connection)
             .await?;
-        if found.taken {
+        if row.taken {
             return Ok(Attempt::Admitted);
         }
-        if found.free == 0 {
+        if row.free == 0 {
             // A microsecond more, because a slot is free only after its time.
-            let wait_us = found.wait_us.unwrap_or(window_us).max(0).unsigned_abs() + 1;
+            let wait_us = row.wait_us.unwrap_or(window_us).max(0).unsigned_abs() + 1;
             return Ok(Attempt::Refused { wait: Duration::from_micros(wait_us) });
         }
     }

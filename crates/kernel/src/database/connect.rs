@@ -149,8 +149,8 @@ impl Connector {
     pub(crate) async fn connect(self) -> Result<AsyncPgConnection, ConnectFailure> {
         let mut attempts = Attempts::default();
         // A server that hangs accepts connections too: its system does.
-        let opened = tokio::time::timeout(HANDSHAKE, self.open(&mut attempts)).await;
-        let Some(mut connection) = opened.ok().flatten() else {
+        let result = tokio::time::timeout(HANDSHAKE, self.open(&mut attempts)).await;
+        let Some(mut connection) = result.ok().flatten() else {
             let failure = ConnectFailure::new(&self.servers, &self.config, attempts);
             self.last_failure.note(&failure);
             return Err(failure);

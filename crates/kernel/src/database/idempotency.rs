@@ -74,22 +74,21 @@ pub async fn claim(connection: &Connection, scope_hash: &[u8; 32], lock: i64) ->
     const SQL: &str = "SELECT pg_try_advisory_xact_lock(?) AS locked, fingerprint, error_code, answer, operation_id, \
                        visibility, created_at FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys ON scope_hash = ?";
     let statement = Statement::new(SQL).bind::<BigInt, _>(lock).bind::<Binary, _>(scope_hash.as_slice());
-    let found: ClaimRow = statement.get_result(&mut &*connection).await?;
-    let (Some(fingerprint), Some(visibility), Some(created_at)) =
-        (found.fingerprint, found.visibility, found.created_at)
+    let row: ClaimRow = statement.get_result(&mut &*connection).await?;
+    let (Some(fingerprint), Some(visibility), Some(created_at)) = (row.fingerprint, row.visibility, row.created_at)
     else {
-        return if found.locked { Ok(None) } else { Err(in_progress()) };
+        return if row.locked { Ok(None) } else { Err(in_progress()) };
     };
-    let ClaimRow { error_code, answer, operation_id, .. } = found;
+    let ClaimRow { error_code, answer, operation_id, .. } = row;
     let scope_hash = scope_hash.to_vec();
     Ok(Some(StoredAnswer { scope_hash, fingerprint, error_code, answer, operation_id, visibility, created_at }))
 }
 
 /// Stores a response; returns `false` if the key has one, which aborts the transaction: it may end with this statement,
 /// whose failure leaves nothing to commit ([`Database::transaction_with_last`](super::Database)). So without ON CONFLICT.
-pub async fn insert(connection: &Connection, stored: &StoredAnswer) -> Result<bool> {
+pub async fn insert(connection: &Connection, answer: &StoredAnswer) -> Result<bool> {
     static TEXT: OnceLock<String> = OnceLock::new();
-    let insert = diesel::insert_into(idempotency_keys::table).values(stored).fixed(&TEXT);
+    let insert = diesel::insert_into(idempotency_keys::table).values(answer).fixed(&TEXT);
     match insert.execute(&mut &*connection).await {
         Ok(_) => Ok(true),
         Err(error) if violated_unique(&error).is_some() => Ok(false),
@@ -99,8 +98,8 @@ pub async fn insert(connection: &Connection, stored: &StoredAnswer) -> Result<bo
 
 /// Returns the response stored under a key.
 pub async fn find(connection: &Connection, scope_hash: &[u8; 32]) -> Result<Option<StoredAnswer>> {
-    let found = idempotency_keys::table.find(scope_hash.as_slice()).select(StoredAnswer::as_select());
-    Ok(found.first(&mut &*connection).await.optional()?)
+    let query = idempotency_keys::table.find(scope_hash.as_slice()).select(StoredAnswer::as_select());
+    Ok(query.first(&mut &*connection).await.optional()?)
 }
 
 /// Stores the final response under the keys of an operation, unless they are tombstones: one response for those who reached

@@ -11,12 +11,12 @@ pub fn one_row(touched: usize, statement: &str, table: &str, id: impl Display) -
     rows_touched(touched, 1, &format!("{statement} {table} {id}"))
 }
 
-/// Fails if a statement touched another number of rows than `wanted`.
-pub fn rows_touched(touched: usize, wanted: usize, statement: &str) -> Result<()> {
-    if touched == wanted {
+/// Fails if a statement touched another number of rows than `expected`.
+pub fn rows_touched(touched: usize, expected: usize, statement: &str) -> Result<()> {
+    if touched == expected {
         Ok(())
     } else {
-        Err(Error::internal(anyhow::anyhow!("{statement}: touched {touched} rows, not {wanted}")))
+        Err(Error::internal(anyhow::anyhow!("{statement}: touched {touched} rows, not {expected}")))
     }
 }
 

@@ -270,7 +270,7 @@ impl Server {
         let connection = match self.connection.take() {
             Some(connection) => Ok(connection),
             None => match timeout(CONNECT_TIMEOUT, self.connector.clone().connect()).await {
-                Ok(opened) => opened.map_err(Error::unavailable),
+                Ok(result) => result.map_err(Error::unavailable),
                 Err(elapsed) => Err(late(elapsed)),
             },
         };

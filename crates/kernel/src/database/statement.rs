@@ -113,7 +113,7 @@ pub struct Fixed<S> {
 }
 
 /// Writes the text of a statement.
-fn written(statement: &impl QueryFragment<Pg>, backend: &Pg) -> QueryResult<String> {
+fn render(statement: &impl QueryFragment<Pg>, backend: &Pg) -> QueryResult<String> {
     let mut builder = PgQueryBuilder::default();
     statement.to_sql(&mut builder, backend)?;
     Ok(builder.finish())
@@ -128,11 +128,11 @@ impl<S: QueryFragment<Pg>> QueryFragment<Pg> for Fixed<S> {
         let text = match self.text.get() {
             Some(text) => text,
             None => {
-                let text = written(&self.statement, backend)?;
+                let text = render(&self.statement, backend)?;
                 self.text.get_or_init(|| text)
             }
         };
-        debug_assert_eq!(*text, written(&self.statement, backend)?, "a statement whose text is fixed");
+        debug_assert_eq!(*text, render(&self.statement, backend)?, "a statement whose text is fixed");
         out.push_sql(text);
         Ok(())
     }
@@ -162,8 +162,8 @@ mod tests {
         static TEXT: OnceLock<String> = OnceLock::new();
         for number in [1_i32, 2] {
             let statement = diesel::select(number.into_sql::<Integer>());
-            let expected = written(&statement, &Pg).expect("written");
-            assert_eq!(written(&statement.fixed(&TEXT), &Pg).expect("written"), expected);
+            let expected = render(&statement, &Pg).expect("written");
+            assert_eq!(render(&statement.fixed(&TEXT), &Pg).expect("written"), expected);
         }
         TEXT.get().expect("kept");
     }
@@ -174,7 +174,7 @@ mod tests {
     fn another_text_is_noticed() {
         static TEXT: OnceLock<String> = OnceLock::new();
         let number = || 1_i32.into_sql::<Integer>();
-        written(&diesel::select(number()).fixed(&TEXT), &Pg).expect("written");
-        written(&diesel::select((number(), number())).fixed(&TEXT), &Pg).ok();
+        render(&diesel::select(number()).fixed(&TEXT), &Pg).expect("written");
+        render(&diesel::select((number(), number())).fixed(&TEXT), &Pg).ok();
     }
 }

@@ -60,14 +60,14 @@ impl<U: Message + Name + Default> Decoder for BoundedDecoder<U> {
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         // A client may run without modules; it believes its server.
         if let Some(contract) = contract::installed() {
-            let counted = contract.lists.check(U::full_name, message.chunk());
-            counted.map_err(refused)?;
+            let outcome = contract.lists.check(U::full_name, message.chunk());
+            outcome.map_err(to_status)?;
         }
         self.0.decode(message)
     }
 }
 
-fn refused(refusal: Refusal) -> Status {
+fn to_status(refusal: Refusal) -> Status {
     match refusal {
         Refusal::TooMany { field, fault } => Error::field(field, fault).into(),
         Refusal::Malformed(cause) => Error::new(Reason::MalformedRequest).caused_by(anyhow::anyhow!(cause)).into(),

@@ -62,9 +62,9 @@ impl ReadMask {
                 self.included.extend(names().map(|field| field.name().to_owned()));
                 continue;
             }
-            let found = kind.as_message().and_then(|included| field(included, path));
-            let found = found.ok_or_else(|| Error::field("include", format!("has no field {path:?}")))?;
-            self.included.push(found.name().to_owned());
+            let target = kind.as_message().and_then(|included| field(included, path));
+            let target = target.ok_or_else(|| Error::field("include", format!("has no field {path:?}")))?;
+            self.included.push(target.name().to_owned());
         }
         // What is asked for twice, by the mask too, is returned.
         if !self.fields.is_all() && !self.included.is_empty() {
@@ -133,9 +133,9 @@ impl ReadMask {
             return Ok(answer);
         }
         let encoded = answer.encode_to_vec();
-        let mut kept = Vec::with_capacity(encoded.len());
-        rewrite(&encoded, &mut kept, &self.fields)
-            .and_then(|()| M::decode(kept.as_slice()).ok())
+        let mut selection = Vec::with_capacity(encoded.len());
+        rewrite(&encoded, &mut selection, &self.fields)
+            .and_then(|()| M::decode(selection.as_slice()).ok())
             .ok_or_else(|| Error::internal(anyhow::anyhow!("an answer did not survive its encoding")))
     }
 }
@@ -152,9 +152,9 @@ fn canonical(fields: &FieldSet) -> String {
 fn find(number: u32, mut bytes: &[u8]) -> Option<FieldMask> {
     let mut mask = None;
     while !bytes.is_empty() {
-        let (found, wire_type) = decode_key(&mut bytes).ok()?;
-        if found != number || wire_type != WireType::LengthDelimited {
-            skip_field(wire_type, found, &mut bytes, Default::default()).ok()?;
+        let (current, wire_type) = decode_key(&mut bytes).ok()?;
+        if current != number || wire_type != WireType::LengthDelimited {
+            skip_field(wire_type, current, &mut bytes, Default::default()).ok()?;
             continue;
         }
         let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
@@ -230,12 +230,12 @@ pub fn update_paths<P: Message>(
         Some(mask) if mask.paths == ["*"] => descriptor.fields().map(|field| field.name().to_owned()).collect(),
         Some(mask) => {
             check_length("updateMask", &mask)?;
-            let known = |path: &String| {
+            let name_of = |path: &String| {
                 let field = field(descriptor, path)
                     .ok_or_else(|| Error::field("updateMask", format!("has no field {path:?}")))?;
                 Ok(field.name().to_owned())
             };
-            mask.paths.iter().map(known).collect::<Result<Vec<_>>>()?
+            mask.paths.iter().map(name_of).collect::<Result<Vec<_>>>()?
         }
         None => encoded_fields(&patch.encode_to_vec(), descriptor),
     };

@@ -74,8 +74,8 @@ fn describe(method: &Method, mask: &ReadMask, bytes: &[u8], metadata: &mut Metad
     if let Some(version) = method.version.as_ref().filter(|_| is_versioned).and_then(|path| path.number(bytes)) {
         put("etag", etag(version, mask.canonical().as_deref()));
     }
-    let changed = method.last_modified.as_ref().filter(|_| is_versioned);
-    if let Some(time) = changed.and_then(|path| last_modified(path, bytes)) {
+    let path = method.last_modified.as_ref().filter(|_| is_versioned);
+    if let Some(time) = path.and_then(|path| last_modified(path, bytes)) {
         put("last-modified", time);
     }
     put("cache-control", cache_control(method, bytes).to_owned());

@@ -96,35 +96,35 @@ impl<T: Clone + Send + Sync + 'static> Topic<T> {
             let change = &entry.change;
             change.topic == self.name && visibility.reaches(change.account, change.principal)
         };
-        let wanted = latest(page.entries().filter(|entry| is_wanted(entry)));
-        if wanted.is_empty() {
+        let entries = latest(page.entries().filter(|entry| is_wanted(entry)));
+        if entries.is_empty() {
             return Ok(Vec::new());
         }
         // Of what was deleted there is nothing to read.
-        let found = match wanted.iter().all(|entry| entry.change.is_deleted) {
+        let resources = match entries.iter().all(|entry| entry.change.is_deleted) {
             true => Arc::default(),
             false => page.load(self.name, async |entries| self.read(&app, entries).await).await?,
         };
         let event = |entry: &RecordedChange| match entry.change.is_deleted {
             true => Some(Event::Deleted(entry.change.resource)),
             // A resource that has changed again meanwhile comes with that change.
-            false => found
+            false => resources
                 .get(&entry.change.resource)
                 .filter(|resource| (self.version)(resource).1 == entry.change.version)
                 .map(|resource| Event::Changed(resource.clone())),
         };
         let message = |entry: &RecordedChange| Some(render(event(entry)?, seal(&page.after(entry))));
-        Ok(wanted.into_iter().filter_map(message).collect())
+        Ok(entries.into_iter().filter_map(message).collect())
     }
 
     /// Reads the resources that were changed, for all watchers at once.
     async fn read(&'static self, app: &App, entries: &[RecordedChange]) -> Result<HashMap<Uuid, T>> {
         let changes = entries.iter().map(|entry| &entry.change);
-        let changed = changes.filter(|change| change.topic == self.name && !change.is_deleted);
-        let ids: HashSet<_> = changed.map(|change| change.resource).collect();
+        let updates = changes.filter(|change| change.topic == self.name && !change.is_deleted);
+        let ids: HashSet<_> = updates.map(|change| change.resource).collect();
         let ids: Vec<_> = ids.into_iter().collect();
-        let found = app.database.autocommit(async |connection| (self.load)(connection, ids).await).await?;
-        Ok(found.into_iter().map(|resource| ((self.version)(&resource).0, resource)).collect())
+        let resources = app.database.autocommit(async |connection| (self.load)(connection, ids).await).await?;
+        Ok(resources.into_iter().map(|resource| ((self.version)(&resource).0, resource)).collect())
     }
 }
 

@@ -66,11 +66,11 @@ pub(crate) struct Connection {
     /// The bytes of responses that its peer has not taken.
     pub(crate) unread_bytes: AtomicUsize,
     abort: Arc<Abort>,
-    opened: Instant,
+    opened_at: Instant,
     requests: AtomicUsize,
     /// Further requests do not keep it open.
     is_sealed: AtomicBool,
-    /// Milliseconds after `opened`.
+    /// Milliseconds after `opened_at`.
     idle_since_ms: AtomicU64,
 }
 
@@ -81,7 +81,7 @@ impl Connection {
             closing,
             unread_bytes: AtomicUsize::new(0),
             abort: Arc::default(),
-            opened: Instant::now(),
+            opened_at: Instant::now(),
             requests: AtomicUsize::new(0),
             is_sealed: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
@@ -121,7 +121,7 @@ impl Connection {
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         let idle = self.requests.load(Ordering::Relaxed) == 0;
         let since = Duration::from_millis(self.idle_since_ms.load(Ordering::Relaxed));
-        idle.then(|| self.opened + since)
+        idle.then(|| self.opened_at + since)
     }
 }
 
@@ -131,7 +131,7 @@ pub(crate) struct Active(Arc<Connection>);
 
 impl Drop for Active {
     fn drop(&mut self) {
-        let now_ms = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now_ms = u64::try_from(self.0.opened_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.idle_since_ms.store(now_ms, Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
@@ -212,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn an_aborted_stream_leaves_its_connection() {
         let connection = open();
-        let ended = connection
+        let has_ended = connection
             .run(async {
                 let (sender, exchange) = tokio::sync::oneshot::channel();
                 let (alive, dropped) = tokio::sync::oneshot::channel::<()>();
@@ -225,13 +225,13 @@ mod tests {
                 assert!(dropped.await.is_err(), "the stream's task is dropped");
             })
             .await;
-        assert!(ended, "the connection is not aborted");
+        assert!(has_ended, "the connection is not aborted");
     }
 
     #[tokio::test]
     async fn a_stream_that_has_ended_takes_its_connection_along() {
         let connection = open();
-        let ended = connection
+        let has_ended = connection
             .run(async {
                 let (sender, exchange) = tokio::sync::oneshot::channel();
                 hyper::rt::Executor::execute(&StreamExecutor, async move {
@@ -245,7 +245,7 @@ mod tests {
                 std::future::pending::<()>().await;
             })
             .await;
-        assert!(!ended, "the connection is aborted");
+        assert!(!has_ended, "the connection is aborted");
     }
 
     #[test]

@@ -84,16 +84,16 @@ pub async fn serve<S: Next + Sync>(
         tokio::time::sleep(bounds.drain_delay).await;
     });
     loop {
-        let accepted = async {
+        let arrival = async {
             let (stream, peer) = accept(&listener).await;
             let place = places.take(peer.ip()).await?;
             Some((stream, peer, place))
         };
-        let accepted = tokio::select! {
+        let arrival = tokio::select! {
             () = &mut stop => break,
-            accepted = accepted => accepted,
+            arrival = arrival => arrival,
         };
-        if let Some((stream, peer, place)) = accepted {
+        if let Some((stream, peer, place)) = arrival {
             stream.set_nodelay(true).ok();
             connections.spawn(server.clone().run(stream, PeerAddress(peer), place));
         }
@@ -110,7 +110,7 @@ pub async fn serve<S: Next + Sync>(
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok(accepted) => return accepted,
+            Ok(arrival) => return arrival,
             Err(error) => {
                 // Most likely out of file descriptors: give connections time to end.
                 tracing::warn!(%error, "accept failed");
@@ -135,7 +135,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(100);
 
     /// How long a connection on which a peer sends something lasts, at a server that never answers.
-    async fn lasts(bounds: Bounds, sent: &[u8]) -> Duration {
+    async fn lasts(bounds: Bounds, bytes: &[u8]) -> Duration {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let service = tower::service_fn(|_: Request| async {
@@ -145,7 +145,7 @@ mod tests {
         let since = Instant::now();
         let served = tokio::spawn(serve(listener, None, service, bounds, std::future::pending()));
         let mut peer = TcpStream::connect(address).await.expect("connected");
-        peer.write_all(sent).await.expect("written");
+        peer.write_all(bytes).await.expect("written");
         while peer.read(&mut [0; 1024]).await.is_ok_and(|length| length > 0) {}
         served.abort();
         since.elapsed()

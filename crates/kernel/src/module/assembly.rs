@@ -155,8 +155,8 @@ impl Modules {
                 faults.extend(check::against_contract(&modules, &contract));
                 Some(contract)
             }
-            Err(found) => {
-                faults.extend(found.into_iter().map(Fault));
+            Err(contract_faults) => {
+                faults.extend(contract_faults.into_iter().map(Fault));
                 None
             }
         };

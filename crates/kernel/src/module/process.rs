@@ -94,9 +94,9 @@ impl Process {
 /// Each has a task of its own, so that one that panics or hangs keeps no other from closing.
 async fn close_in_reverse(closing: Vec<(&'static str, BoxFuture<'static, ()>)>) {
     for (module, close) in closing.into_iter().rev() {
-        let mut closed = tokio::spawn(close);
-        if tokio::time::timeout(CLOSE_TIMEOUT, &mut closed).await.is_err() {
-            closed.abort();
+        let mut task = tokio::spawn(close);
+        if tokio::time::timeout(CLOSE_TIMEOUT, &mut task).await.is_err() {
+            task.abort();
             tracing::warn!(module, "what a module started did not close in time");
         }
     }
@@ -116,13 +116,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_panics_or_hangs_keeps_nothing_else_from_closing() {
-        let closed = Arc::new(Mutex::new(Vec::new()));
+        let names = Arc::new(Mutex::new(Vec::new()));
         let close = |name: &'static str| {
-            let closed = closed.clone();
-            async move { closed.lock().expect("no panic").push(name) }.boxed()
+            let names = names.clone();
+            async move { names.lock().expect("no panic").push(name) }.boxed()
         };
         let (panics, hangs) = (panic().boxed(), std::future::pending().boxed());
         close_in_reverse(vec![("log", close("log")), ("one", panics), ("two", hangs), ("pool", close("pool"))]).await;
-        assert_eq!(*closed.lock().expect("no panic"), ["pool", "log"]);
+        assert_eq!(*names.lock().expect("no panic"), ["pool", "log"]);
     }
 }

@@ -33,11 +33,11 @@ impl<S: Next> Middleware<Request, S> for BreakCircuit {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (this, next) = (self.clone(), next.clone());
         Box::pin(async move {
-            let admitted = this.breaker.admit();
-            let admitted =
-                admitted.map_err(|wait| Error::not_sent(this.provider, "the circuit is open", Some(wait)))?;
+            let admission = this.breaker.admit();
+            let admission =
+                admission.map_err(|wait| Error::not_sent(this.provider, "the circuit is open", Some(wait)))?;
             let result = next.run(request).await;
-            admitted.settle(verdict(&result));
+            admission.settle(verdict(&result));
             result
         })
     }

@@ -43,12 +43,12 @@ fn limit_concurrency(
         let (slots, look_up) = (slots.clone(), look_up.clone());
         async move {
             let slot = slots.acquire_owned().await.map_err(io::Error::other)?;
-            let found = spawn_blocking(move || {
+            let task = spawn_blocking(move || {
                 // Released when the look-up ends, not when the call gives up: nothing can end it before the resolver does.
                 let _slot = slot;
                 look_up(&host)
             });
-            found.await.map_err(io::Error::other)?
+            task.await.map_err(io::Error::other)?
         }
         .boxed()
     })
@@ -64,9 +64,9 @@ impl Service<Name> for Guard {
     }
 
     fn call(&mut self, host: Name) -> Self::Future {
-        let (found, allow_private) = ((self.look_up)(host.as_str().to_owned()), self.allow_private);
+        let (addresses, allow_private) = ((self.look_up)(host.as_str().to_owned()), self.allow_private);
         async move {
-            let addresses = found.await?;
+            let addresses = addresses.await?;
             if allow_private || addresses.iter().all(|address| is_public(address.ip())) {
                 Ok(addresses.into_iter())
             } else {

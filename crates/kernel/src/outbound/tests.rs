@@ -164,9 +164,9 @@ async fn a_total_outage_gets_few_extra_requests() {
             // Past the time the circuit stays open, so that every call may be a probe.
             tokio::time::advance(Duration::from_secs(31)).await;
         }
-        let sent = provider.calls();
-        assert!(sent >= calls, "{does:?}: the breaker was not what limited retries: {sent} of {calls}");
-        assert!(sent * 10 <= calls * 11, "{does:?}: {sent} for {calls}");
+        let requests = provider.calls();
+        assert!(requests >= calls, "{does:?}: the breaker was not what limited retries: {requests} of {calls}");
+        assert!(requests * 10 <= calls * 11, "{does:?}: {requests} for {calls}");
     }
 }
 

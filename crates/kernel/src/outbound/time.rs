@@ -23,7 +23,7 @@ impl<S: Next> Middleware<Request, S> for TotalTimeout {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
         let (this, next) = (*self, next.clone());
         Box::pin(async move {
-            let limit = context::remaining().map_or(this.limit, |left| left.min(this.limit));
+            let limit = context::remaining().map_or(this.limit, |remaining| remaining.min(this.limit));
             let call = next.run(request);
             timeout(limit, call).await.unwrap_or_else(|_| Err(Error::timed_out(this.provider, limit)))
         })

@@ -90,9 +90,9 @@ impl<C: Connect + Clone + Send + Sync + 'static> Service<http::Request<Body>> fo
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let sent = self.0.request(request);
+        let response = self.0.request(request);
         async move {
-            let answer = sent.await.map_err(|error| classify(&error))?;
+            let answer = response.await.map_err(|error| classify(&error))?;
             Ok(answer.map(|body| body.map_err(std::io::Error::other).boxed()))
         }
         .boxed()

@@ -81,19 +81,19 @@ mod tests {
     #[test]
     fn an_outage_is_reported_once_per_interval_and_the_waits_are_bounded() {
         let (outage, now) = (Outage::default(), Instant::now());
-        let (mut lines, mut waited) = (0, Duration::ZERO);
+        let (mut lines, mut elapsed) = (0, Duration::ZERO);
         // Three loops fail for ten minutes.
-        while waited < Duration::from_secs(600) {
+        while elapsed < Duration::from_secs(600) {
             for _ in 0..3 {
-                let (wait, should_log) = outage.note(now + waited);
+                let (wait, should_log) = outage.note(now + elapsed);
                 lines += u32::from(should_log);
                 assert!((FIRST_WAIT..=LONGEST_WAIT).contains(&wait));
             }
-            waited += Duration::from_secs(5);
+            elapsed += Duration::from_secs(5);
         }
         assert_eq!(lines, 20);
         outage.end();
-        assert_eq!(outage.note(now + waited), (FIRST_WAIT, true));
+        assert_eq!(outage.note(now + elapsed), (FIRST_WAIT, true));
     }
 
     #[test]

@@ -88,9 +88,9 @@ pub(crate) async fn add_missing(connection: &mut Connection, batch: Batch) -> Re
         .bind::<Array<Text>, _>(keys)
         .bind::<Array<Nullable<Text>>, _>(serial_keys)
         .bind::<Array<Text>, _>(payloads);
-    let added = statement.execute(connection).await?;
+    let count = statement.execute(connection).await?;
     after_commit::wake_workers();
-    Ok(added)
+    Ok(count)
 }
 
 #[derive(Default)]

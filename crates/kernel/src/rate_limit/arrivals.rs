@@ -63,7 +63,7 @@ pub(crate) enum Precheck {
 /// some of one key though the other is refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RedisGrant {
-    pub(crate) admitted: bool,
+    pub(crate) is_admitted: bool,
     pub(crate) each: [(i64, u32); MAX_CHARGES],
 }
 
@@ -74,7 +74,7 @@ impl Arrivals {
         let slots: [Charge; MAX_CHARGES] =
             std::array::from_fn(|index| charges.get(index).map_or(OVERFLOW_KEY, |&(key, _)| entries.slot(key, now_us)));
         let mut verdict = entries.verdict(charges, slots, now_us);
-        if verdict.admitted {
+        if verdict.is_admitted {
             for ((&(_, gcra), slot), backlog_us) in charges.iter().zip(slots).zip(&mut verdict.backlogs_us) {
                 *backlog_us += gcra.cost_us;
                 entries.by_key.insert(slot, Entry::new(now_us + *backlog_us));
@@ -96,14 +96,18 @@ impl Arrivals {
             };
             if !entry.lease.spend(now_us) {
                 asks[index] = entry.lease.ask(now_us);
-                verdict.admitted &= gcra.wait_us(gcra.backlog_us(entry.arrives_us, now_us)) == 0;
+                verdict.is_admitted &= gcra.wait_us(gcra.backlog_us(entry.arrives_us, now_us)) == 0;
             }
             verdict.backlogs_us[index] = entry.backlog_us(gcra, now_us);
         }
-        if !verdict.admitted {
+        if !verdict.is_admitted {
             entries.refund(charges, asks);
         }
-        if verdict.admitted && asks != [0; MAX_CHARGES] { Precheck::AskRedis(asks) } else { Precheck::Decided(verdict) }
+        if verdict.is_admitted && asks != [0; MAX_CHARGES] {
+            Precheck::AskRedis(asks)
+        } else {
+            Precheck::Decided(verdict)
+        }
     }
 
     /// Gives back what was spent on a request that is not admitted.
@@ -121,12 +125,12 @@ impl Arrivals {
         now_us: i64,
     ) -> Verdict {
         let mut entries = self.lock();
-        if !answer.admitted {
+        if !answer.is_admitted {
             entries.refund(charges, asks);
         }
-        let mut verdict = Verdict { admitted: answer.admitted, ..Verdict::default() };
+        let mut verdict = Verdict { is_admitted: answer.is_admitted, ..Verdict::default() };
         for (index, &(key, gcra)) in charges.iter().enumerate() {
-            let (backlog_us, granted) = answer.each[index];
+            let (backlog_us, size) = answer.each[index];
             if asks[index] == 0 {
                 verdict.backlogs_us[index] = entries.by_key.get(&key).map_or(0, |entry| entry.backlog_us(gcra, now_us));
                 continue;
@@ -136,13 +140,13 @@ impl Arrivals {
             if entries.slot(key, now_us) == key {
                 let entry = entries.by_key.entry(key).or_insert(Entry::new(now_us));
                 entry.arrives_us = now_us + gcra.backlog_us(entry.arrives_us, now_us).max(backlog_us);
-                if granted > 0 {
-                    entry.lease.grant(granted, now_us);
+                if size > 0 {
+                    entry.lease.grant(size, now_us);
                 }
-                let mut unspent = granted.saturating_sub(1);
-                if granted > 0 && !answer.admitted {
+                let mut unspent = size.saturating_sub(1);
+                if size > 0 && !answer.is_admitted {
                     entry.lease.refund();
-                    unspent = granted;
+                    unspent = size;
                 }
                 verdict.backlogs_us[index] -= gcra.cost_us.saturating_mul(unspent.into());
             }
@@ -160,7 +164,7 @@ impl Entries {
         let mut verdict = Verdict::default();
         for ((&(_, gcra), slot), backlog_us) in charges.iter().zip(slots).zip(&mut verdict.backlogs_us) {
             *backlog_us = self.by_key.get(&slot).map_or(0, |entry| gcra.backlog_us(entry.arrives_us, now_us));
-            verdict.admitted &= gcra.wait_us(*backlog_us) == 0;
+            verdict.is_admitted &= gcra.wait_us(*backlog_us) == 0;
         }
         verdict
     }
@@ -210,14 +214,14 @@ mod tests {
     /// Whether this process knows that a request would be refused.
     fn refuses(arrivals: &Arrivals, key: Charge, now_us: i64) -> bool {
         match arrivals.spend(&[(key, gcra())], now_us) {
-            Precheck::Decided(verdict) => !verdict.admitted,
+            Precheck::Decided(verdict) => !verdict.is_admitted,
             Precheck::AskRedis(_) => false,
         }
     }
 
     /// An answer of Redis about one key.
-    fn answer(backlog_us: i64, granted: u32) -> RedisGrant {
-        RedisGrant { admitted: granted > 0, each: [(backlog_us, granted), (0, 0), (0, 0)] }
+    fn answer(backlog_us: i64, size: u32) -> RedisGrant {
+        RedisGrant { is_admitted: size > 0, each: [(backlog_us, size), (0, 0), (0, 0)] }
     }
 
     #[test]
@@ -225,26 +229,26 @@ mod tests {
         let arrivals = Arrivals::default();
         let (ours, shared) = ((key(1), gcra()), (key(2), gcra()));
         for _ in 0..3 {
-            assert!(arrivals.charge(&[shared], 0).admitted);
+            assert!(arrivals.charge(&[shared], 0).is_admitted);
         }
-        assert!(!arrivals.charge(&[ours, shared], 0).admitted);
+        assert!(!arrivals.charge(&[ours, shared], 0).is_admitted);
         assert_eq!(arrivals.charge(&[ours], 0).backlogs_us[0], gcra().cost_us, "a refused request costs nothing");
     }
 
     #[test]
     fn a_flood_of_keys_is_bounded_and_frees_nobody() {
         let arrivals = Arrivals::default();
-        while arrivals.charge(&[(key(0), gcra())], 0).admitted {}
+        while arrivals.charge(&[(key(0), gcra())], 0).is_admitted {}
         for number in 1..MAX_KEYS + 100 {
             arrivals.charge(&[(key(number), gcra())], 0);
         }
         assert!(arrivals.lock().by_key.len() <= MAX_KEYS + 1);
-        assert!(!arrivals.charge(&[(key(0), gcra())], 0).admitted, "an old key is still counted");
+        assert!(!arrivals.charge(&[(key(0), gcra())], 0).is_admitted, "an old key is still counted");
         let next = SWEEP_EVERY_US;
-        assert!(arrivals.charge(&[(key(usize::MAX), gcra())], next).admitted, "nobody is locked out");
-        assert!(!arrivals.charge(&[(key(0), gcra())], next).admitted, "an old key is still counted");
+        assert!(arrivals.charge(&[(key(usize::MAX), gcra())], next).is_admitted, "nobody is locked out");
+        assert!(!arrivals.charge(&[(key(0), gcra())], next).is_admitted, "an old key is still counted");
         let later = 60_000_000;
-        assert!(arrivals.charge(&[(key(usize::MAX), gcra())], later).admitted);
+        assert!(arrivals.charge(&[(key(usize::MAX), gcra())], later).is_admitted);
         assert!(arrivals.lock().by_key.len() < 10, "what has passed makes room");
     }
 
@@ -271,22 +275,22 @@ mod tests {
     #[test]
     fn a_lease_is_spent_unless_another_limit_refuses() {
         let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
-        let (leased, full) = ((key(1), gcra()), (key(2), gcra()));
-        let verdict = arrivals.record(&[leased], [3, 0, 0], &answer(3 * gcra().cost_us, 3), now_us);
+        let (ours, full) = ((key(1), gcra()), (key(2), gcra()));
+        let verdict = arrivals.record(&[ours], [3, 0, 0], &answer(3 * gcra().cost_us, 3), now_us);
         assert_eq!(
             verdict,
-            Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0, 0] },
+            Verdict { is_admitted: true, backlogs_us: [gcra().cost_us, 0, 0] },
             "two are still to be spent"
         );
-        assert_eq!(arrivals.spend(&[leased, full], now_us), Precheck::AskRedis([0, 1, 0]));
-        let refusal = RedisGrant { admitted: false, each: [(0, 0), (gcra().horizon_us, 0), (0, 0)] };
-        assert!(!arrivals.record(&[leased, full], [0, 1, 0], &refusal, now_us).admitted);
+        assert_eq!(arrivals.spend(&[ours, full], now_us), Precheck::AskRedis([0, 1, 0]));
+        let refusal = RedisGrant { is_admitted: false, each: [(0, 0), (gcra().horizon_us, 0), (0, 0)] };
+        assert!(!arrivals.record(&[ours, full], [0, 1, 0], &refusal, now_us).is_admitted);
         assert!(refuses(&arrivals, key(2), now_us));
-        assert!(matches!(arrivals.spend(&[leased, full], now_us), Precheck::Decided(Verdict { admitted: false, .. })));
-        for left in [1, 0] {
-            let backlog_us = (3 - left) * gcra().cost_us;
-            let verdict = Verdict { admitted: true, backlogs_us: [backlog_us, 0, 0] };
-            assert_eq!(arrivals.spend(&[leased], now_us), Precheck::Decided(verdict));
+        assert!(matches!(arrivals.spend(&[ours, full], now_us), Precheck::Decided(Verdict { is_admitted: false, .. })));
+        for remaining in [1, 0] {
+            let backlog_us = (3 - remaining) * gcra().cost_us;
+            let verdict = Verdict { is_admitted: true, backlogs_us: [backlog_us, 0, 0] };
+            assert_eq!(arrivals.spend(&[ours], now_us), Precheck::Decided(verdict));
         }
         assert!(refuses(&arrivals, key(1), now_us), "all three are spent, and there is no room for more");
     }
@@ -295,11 +299,11 @@ mod tests {
     fn what_a_cluster_admitted_in_vain_is_for_the_next_request() {
         let (arrivals, now_us) = (Arrivals::default(), 1_000_000);
         let (ours, full) = ((key(1), gcra()), (key(2), gcra()));
-        let partly = RedisGrant { admitted: false, each: [(gcra().cost_us, 1), (gcra().horizon_us, 0), (0, 0)] };
+        let partly = RedisGrant { is_admitted: false, each: [(gcra().cost_us, 1), (gcra().horizon_us, 0), (0, 0)] };
         let verdict = arrivals.record(&[ours, full], [1, 1, 0], &partly, now_us);
-        assert_eq!(verdict, Verdict { admitted: false, backlogs_us: [0, gcra().horizon_us, 0] }, "nothing is spent");
-        let spent = Verdict { admitted: true, backlogs_us: [gcra().cost_us, 0, 0] };
-        assert_eq!(arrivals.spend(&[ours], now_us), Precheck::Decided(spent), "without asking Redis");
+        assert_eq!(verdict, Verdict { is_admitted: false, backlogs_us: [0, gcra().horizon_us, 0] }, "nothing is spent");
+        let verdict = Verdict { is_admitted: true, backlogs_us: [gcra().cost_us, 0, 0] };
+        assert_eq!(arrivals.spend(&[ours], now_us), Precheck::Decided(verdict), "without asking Redis");
         assert_eq!(arrivals.spend(&[ours], now_us), Precheck::AskRedis([2, 0, 0]), "once");
     }
 }

@@ -117,25 +117,25 @@ impl Limiter {
             Redis::Server(link) if link.is_cluster() => 1,
             _ => limits.len().max(1),
         };
-        let mut counted = CountedAttempt::default();
+        let mut attempt = CountedAttempt::default();
         for group in limits.chunks(group_size) {
             let outcome = match &inner.redis {
                 Redis::Local(_) => Ok(inner.logs.attempt(group, inner.clock.now().timestamp_micros())),
                 Redis::Server(link) => attempt_redis(link, group).await,
             };
             match outcome {
-                Ok(Outcome::Counted(at_us)) => counted.0.extend(group.iter().map(|limit| (*limit, at_us))),
+                Ok(Outcome::Counted(at_us)) => attempt.0.extend(group.iter().map(|limit| (*limit, at_us))),
                 Ok(Outcome::Refused { limit, wait_us }) => {
-                    self.take_back(counted).await;
+                    self.take_back(attempt).await;
                     return Err(refusal(&group[limit], Duration::from_micros(wait_us.unsigned_abs())));
                 }
                 Err(_) => {
-                    self.take_back(counted).await;
+                    self.take_back(attempt).await;
                     return self.attempt_postgres(limits).await;
                 }
             }
         }
-        Ok(counted)
+        Ok(attempt)
     }
 
     /// Each limit by itself, because a statement that took slots of several could deadlock with another.
@@ -159,8 +159,8 @@ impl Limiter {
     }
 
     /// Takes an attempt back, so that it does not count. If that fails, it counts.
-    pub async fn take_back(&self, counted: CountedAttempt) {
-        let taken_back = counted.0.into_iter().map(|(limit, at_us)| async move {
+    pub async fn take_back(&self, attempt: CountedAttempt) {
+        let taken_back = attempt.0.into_iter().map(|(limit, at_us)| async move {
             match &self.0.redis {
                 Redis::Local(_) => self.0.logs.take_back(&[limit], at_us),
                 Redis::Server(link) => {

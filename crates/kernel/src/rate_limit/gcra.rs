@@ -83,25 +83,25 @@ mod tests {
     impl Instance {
         fn admits(&mut self, now_us: i64) -> bool {
             let backlog = self.gcra.backlog_us(self.arrives_us, now_us);
-            let admitted = self.gcra.wait_us(backlog) == 0;
-            assert_eq!(admitted, self.gcra.remaining(backlog) > 0);
-            if admitted {
+            let is_admitted = self.gcra.wait_us(backlog) == 0;
+            assert_eq!(is_admitted, self.gcra.remaining(backlog) > 0);
+            if is_admitted {
                 self.arrives_us = now_us + backlog + self.gcra.cost_us;
             }
-            admitted
+            is_admitted
         }
     }
 
     /// Whether every stretch of time, from one admission to another, admits at most burst + rate·t + 1.
-    fn holds(quota: Quota, admitted: &[i64]) -> bool {
+    fn holds(quota: Quota, admissions: &[i64]) -> bool {
         let gcra = Gcra::new(quota);
         let burst = i64::from(gcra.remaining(0));
-        (0..admitted.len()).all(|first| {
-            let counts = 1..=(admitted.len() - first) as i64;
-            admitted[first..]
+        (0..admissions.len()).all(|first| {
+            let counts = 1..=(admissions.len() - first) as i64;
+            admissions[first..]
                 .iter()
                 .zip(counts)
-                .all(|(at, count)| count <= burst + (at - admitted[first]) / gcra.cost_us + 1)
+                .all(|(at, count)| count <= burst + (at - admissions[first]) / gcra.cost_us + 1)
         })
     }
 
@@ -124,33 +124,33 @@ mod tests {
         ) {
             let quota = quota(requests, window_ms);
             let mut alone = Instance { gcra: Gcra::new(quota), arrives_us: 0 };
-            let (mut now_us, mut admitted) = (0, Vec::new());
+            let (mut now_us, mut admissions) = (0, Vec::new());
             for gap in gaps {
                 now_us += gap;
                 if alone.admits(now_us) {
-                    admitted.push(now_us);
+                    admissions.push(now_us);
                 }
             }
-            prop_assert!(holds(quota, &admitted));
+            prop_assert!(holds(quota, &admissions));
         }
 
         #[test]
         fn an_eager_caller_gets_the_quota_again_and_again(requests in 1..40u32, window_ms in 1..500u64) {
             let quota = quota(requests, window_ms);
             let mut alone = Instance { gcra: Gcra::new(quota), arrives_us: 0 };
-            let (mut now_us, mut admitted) = (0, Vec::new());
-            while admitted.len() < 3 * requests as usize {
+            let (mut now_us, mut admissions) = (0, Vec::new());
+            while admissions.len() < 3 * requests as usize {
                 if alone.admits(now_us) {
-                    admitted.push(now_us);
+                    admissions.push(now_us);
                 } else {
                     let wait = alone.gcra.wait_us(alone.gcra.backlog_us(alone.arrives_us, now_us));
                     prop_assert!(!alone.admits(now_us + wait - 1), "a shorter wait is enough");
                     now_us += wait;
                     prop_assert!(alone.admits(now_us), "the wait was not enough");
-                    admitted.push(now_us);
+                    admissions.push(now_us);
                 }
             }
-            prop_assert!(holds(quota, &admitted));
+            prop_assert!(holds(quota, &admissions));
             // What the header says is sustained: the quota in each of three windows, beside the burst.
             prop_assert!(now_us <= 3 * quota.window.as_micros() as i64, "{now_us}");
         }
@@ -166,14 +166,14 @@ mod tests {
             let quota = quota(requests, window_ms);
             let gcra = Gcra::new(quota).divided(instances);
             let mut all: Vec<_> = (0..instances).map(|_| Instance { gcra, arrives_us: 0 }).collect();
-            let (mut now_us, mut admitted) = (0, Vec::new());
+            let (mut now_us, mut admissions) = (0, Vec::new());
             for (gap, instance) in calls {
                 now_us += gap;
                 if all[instance % instances as usize].admits(now_us) {
-                    admitted.push(now_us);
+                    admissions.push(now_us);
                 }
             }
-            prop_assert!(holds(quota, &admitted));
+            prop_assert!(holds(quota, &admissions));
         }
     }
 }

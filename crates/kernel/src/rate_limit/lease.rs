@@ -16,7 +16,7 @@ const ASKING_US: i64 = 20_000;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Lease {
     remaining: u32,
-    granted: u32,
+    size: u32,
     granted_at_us: i64,
     asked_at_us: i64,
 }
@@ -38,7 +38,7 @@ impl Lease {
 
     /// Takes back one that was spent on a request that another limit refused.
     pub(crate) fn refund(&mut self) {
-        self.remaining = (self.remaining + 1).min(self.granted);
+        self.remaining = (self.remaining + 1).min(self.size);
     }
 
     /// Returns how many requests to ask for.
@@ -48,24 +48,24 @@ impl Lease {
         }
         self.asked_at_us = now_us;
         if self.is_alive(now_us) && self.remaining == 0 {
-            self.granted.saturating_mul(2).clamp(1, MAX_SIZE)
+            self.size.saturating_mul(2).clamp(1, MAX_SIZE)
         } else {
-            (self.granted - self.remaining).clamp(1, MAX_SIZE)
+            (self.size - self.remaining).clamp(1, MAX_SIZE)
         }
     }
 
     /// Notes what was granted, of which one request is spent at once.
-    pub(crate) fn grant(&mut self, granted: u32, now_us: i64) {
-        if granted <= 1 && self.is_alive(now_us) {
+    pub(crate) fn grant(&mut self, size: u32, now_us: i64) {
+        if size <= 1 && self.is_alive(now_us) {
             return;
         }
         // Another request may have been granted a lease meanwhile: the larger rest stays, as part of its own lease.
-        let remaining = granted.saturating_sub(1);
+        let remaining = size.saturating_sub(1);
         let is_smaller = remaining < self.remaining(now_us);
         *self = if is_smaller {
             Self { asked_at_us: 0, ..*self }
         } else {
-            Self { remaining, granted, granted_at_us: now_us, asked_at_us: 0 }
+            Self { remaining, size, granted_at_us: now_us, asked_at_us: 0 }
         };
     }
 
@@ -85,8 +85,8 @@ mod tests {
             let now_us = start_us + gap_us * number as i64;
             if !lease.spend(now_us) {
                 asks += 1;
-                let wanted = lease.ask(now_us);
-                lease.grant(wanted, now_us);
+                let size = lease.ask(now_us);
+                lease.grant(size, now_us);
             }
         }
         asks
@@ -98,7 +98,7 @@ mod tests {
         assert!(requests(&mut lease, 1000, 5_000_000, 100) < 1000 / MAX_SIZE as usize + 10);
         // The first of them may still be spent.
         let slow = requests(&mut lease, 10, 10_000_000, 3_000_000);
-        assert_eq!((slow, lease.granted), (10, 1));
+        assert_eq!((slow, lease.size), (10, 1));
     }
 
     #[test]

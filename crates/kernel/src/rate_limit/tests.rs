@@ -83,13 +83,13 @@ fn addresses(text: &str) -> Charges {
 
 /// The number of requests admitted in a row, and the refusal that ended it.
 async fn row(limiter: &Limiter, charges: &[Charge]) -> (u32, Decision) {
-    let mut admitted = 0;
+    let mut count = 0;
     loop {
         let decision = limiter.charge(charges).await;
         if !decision.allowed {
-            return (admitted, decision);
+            return (count, decision);
         }
-        admitted += 1;
+        count += 1;
     }
 }
 
@@ -119,11 +119,11 @@ async fn a_wait_is_long_enough_and_instances_share_the_limit() {
     let caller = caller();
     let charge = [Charge::principal(Work::Read, &caller)];
     let since = Instant::now();
-    let (admitted, mut refusal) = row(&one, &charge).await;
-    assert!((5..=6).contains(&admitted), "{admitted}");
-    let seen = other.charge(&charge).await;
-    assert!(!seen.allowed && seen.retry_after.is_some(), "the other instance has seen them too");
-    let mut total = admitted;
+    let (burst, mut refusal) = row(&one, &charge).await;
+    assert!((5..=6).contains(&burst), "{burst}");
+    let decision = other.charge(&charge).await;
+    assert!(!decision.allowed && decision.retry_after.is_some(), "the other instance has seen them too");
+    let mut total = burst;
     while since.elapsed() < Duration::from_secs(2) {
         assert_eq!((refusal.remaining, refusal.retry_after), (0, Some(refusal.reset)));
         tokio::time::sleep(refusal.reset).await;
@@ -152,8 +152,8 @@ async fn many_at_once_on_two_instances_get_the_burst() {
         tokio::spawn(async move { limiter.charge(&charge).await.allowed })
     });
     let answers = futures_util::future::join_all(calls).await;
-    let admitted = answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count();
-    assert!((18..=20).contains(&admitted), "{admitted}: all but what is left of a small lease on either");
+    let count = answers.into_iter().filter(|answer| *answer.as_ref().unwrap()).count();
+    assert!((18..=20).contains(&count), "{count}: all but what is left of a small lease on either");
 }
 
 /// Two limiters on a Redis, of which the second has a clock that is an hour ahead.
@@ -218,15 +218,15 @@ async fn narrow(redis: Redis) -> Limiter {
 
 /// How many of the networks of a site are admitted in a row, one request of each, by turns at one limiter and the other.
 async fn networks_admitted(limiters: &[Limiter; 2], site: u16) -> usize {
-    let mut admitted = 0;
+    let mut count = 0;
     loop {
-        let charges = addresses(&format!("2001:db8:{site:x}:{admitted:x}::1"));
-        let decision = limiters[admitted % 2].charge(&charges).await;
+        let charges = addresses(&format!("2001:db8:{site:x}:{count:x}::1"));
+        let decision = limiters[count % 2].charge(&charges).await;
         if !decision.allowed {
             assert_eq!(decision.policy, PolicyId::Site);
-            return admitted;
+            return count;
         }
-        admitted += 1;
+        count += 1;
     }
 }
 
@@ -257,8 +257,8 @@ async fn what_one_limit_refuses_costs_nothing_of_the_other() {
     let limiter = local(read(8, MINUTE), &Clock::default()).await;
     let (address, caller) = (address("192.0.2.1"), caller());
     let principal = Charge::principal(Work::Read, &caller);
-    let (admitted, refusal) = row(&limiter, &[address, principal]).await;
-    assert_eq!((admitted, refusal.policy), (2, PolicyId::User(Work::Read)));
+    let (count, refusal) = row(&limiter, &[address, principal]).await;
+    assert_eq!((count, refusal.policy), (2, PolicyId::User(Work::Read)));
     assert_eq!(limiter.charge(&[address]).await.remaining, 250 - 2 - 1);
     let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), scopes: [].into() };
     assert_eq!(row(&limiter, &[Charge::principal(Work::Read, &service)]).await.0, 6, "three times as much");
@@ -268,14 +268,14 @@ async fn what_one_limit_refuses_costs_nothing_of_the_other() {
 async fn a_killed_redis_is_counted_on_from_where_it_stood() {
     let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
     let limiter = shared(&redis, read(40, Duration::from_secs(3600))).await;
-    let (known, stranger) = (caller(), caller());
-    let (known, stranger) = ([Charge::principal(Work::Read, &known)], [Charge::principal(Work::Read, &stranger)]);
+    let (regular, stranger) = (caller(), caller());
+    let (regular, stranger) = ([Charge::principal(Work::Read, &regular)], [Charge::principal(Work::Read, &stranger)]);
     for _ in 0..4 {
-        assert!(limiter.charge(&known).await.allowed);
+        assert!(limiter.charge(&regular).await.allowed);
     }
     redis.crash();
     // Four of the burst of ten are used; this instance, one of two, gets half of the rest.
-    assert_eq!(row(&limiter, &known).await.0, 3);
+    assert_eq!(row(&limiter, &regular).await.0, 3);
     assert_eq!(row(&limiter, &stranger).await.0, 5);
     redis.restart().await.unwrap();
     while limiter.0.redis.state() != crate::breaker::Circuit::Closed {
@@ -391,10 +391,10 @@ async fn attempts_fall_back_to_postgres() {
     let postgres = Postgres::start(Options::in_memory()).await.unwrap();
     let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
     let database = database(postgres.url(), 10 * TIMEOUT).await;
-    let made = database.autocommit(async |connection| {
+    let migration = database.autocommit(async |connection| {
         Ok(diesel_async::SimpleAsyncConnection::batch_execute(connection, TABLE).await?)
     });
-    made.await.unwrap();
+    migration.await.unwrap();
     let config =
         config::Redis { url: Some(redis.url().into()), cluster: false, sentinels: Vec::new(), timeout: TIMEOUT };
     let shared = Redis::new(&config, Clock::default()).await.unwrap();

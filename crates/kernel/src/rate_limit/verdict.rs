@@ -10,14 +10,14 @@ pub(crate) const MAX_CHARGES: usize = 3;
 /// The outcome of a set of charges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    pub(crate) admitted: bool,
+    pub(crate) is_admitted: bool,
     /// How far ahead of now each key's arrival time is.
     pub(crate) backlogs_us: [i64; MAX_CHARGES],
 }
 
 impl Default for Verdict {
     fn default() -> Self {
-        Self { admitted: true, backlogs_us: [0; MAX_CHARGES] }
+        Self { is_admitted: true, backlogs_us: [0; MAX_CHARGES] }
     }
 }
 
@@ -50,7 +50,7 @@ impl Decision {
 
     /// Makes the decision of one charge, if that charge determined the verdict.
     pub(crate) fn of(verdict: &Verdict, policy: PolicyId, gcra: Gcra, backlog_us: i64) -> Option<Self> {
-        if verdict.admitted {
+        if verdict.is_admitted {
             let reset = Duration::from_micros(backlog_us.unsigned_abs());
             return Some(Self::allow(policy, gcra.remaining(backlog_us), reset));
         }

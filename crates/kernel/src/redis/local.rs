@@ -160,8 +160,8 @@ mod tests {
     fn a_prefix_finds_its_own_only() {
         let local = Local::new(Clock::default());
         local.run(|table| ["u:1:a", "u:1:b", "u:10:a", "u:0"].map(|key| table.set(key, "", MINUTE).unwrap()));
-        let found = local.run(|table| table.with_prefix("u:1:").map(|(key, _)| key.to_owned()).collect::<Vec<_>>());
-        assert_eq!(found, ["u:1:a", "u:1:b"]);
+        let keys = local.run(|table| table.with_prefix("u:1:").map(|(key, _)| key.to_owned()).collect::<Vec<_>>());
+        assert_eq!(keys, ["u:1:a", "u:1:b"]);
     }
 
     #[test]

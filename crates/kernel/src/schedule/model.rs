@@ -26,8 +26,8 @@ impl LastRun {
     /// promoted, and keeps nobody waiting.
     pub fn is_due(&self, every: TimeDelta, now: DateTime<Utc>) -> bool {
         let Some(started_at) = self.started_at else { return true };
-        let ended = self.finished_at.is_some_and(|finished_at| started_at <= finished_at);
-        let wait = match (ended, &self.error) {
+        let has_ended = self.finished_at.is_some_and(|finished_at| started_at <= finished_at);
+        let wait = match (has_ended, &self.error) {
             (false, _) => LEASE,
             (true, Some(_)) => every.min(RETRY),
             (true, None) => every,
@@ -46,18 +46,18 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("a time")
     }
 
-    fn run(started: i64, finished: Option<i64>, error: Option<&str>) -> LastRun {
+    fn run(start: i64, end: Option<i64>, error: Option<&str>) -> LastRun {
         let error = error.map(str::to_owned);
-        LastRun { started_at: Some(at(started)), finished_at: finished.map(at), succeeded_at: None, error }
+        LastRun { started_at: Some(at(start)), finished_at: end.map(at), succeeded_at: None, error }
     }
 
     #[test]
     fn a_task_is_due_once_per_period() {
         assert!(LastRun::default().is_due(HOUR, at(0)), "it never ran");
-        let done = run(0, Some(1), None);
-        assert!(!done.is_due(HOUR, at(3599)));
-        assert!(done.is_due(HOUR, at(3600)));
-        assert!(done.is_due(HOUR, at(86_400)), "once, however long ago");
+        let last_run = run(0, Some(1), None);
+        assert!(!last_run.is_due(HOUR, at(3599)));
+        assert!(last_run.is_due(HOUR, at(3600)));
+        assert!(last_run.is_due(HOUR, at(86_400)), "once, however long ago");
     }
 
     #[test]

@@ -81,8 +81,8 @@ pub async fn claim(
     const SQL: &str = "UPDATE scheduled_tasks SET last_started_at = statement_timestamp() \
         WHERE name = ? AND last_started_at IS NOT DISTINCT FROM ? RETURNING last_started_at AS at";
     let statement = Statement::new(SQL).bind::<Text, _>(name).bind::<Nullable<Timestamptz>, _>(expected);
-    let claimed: Option<Claimed> = statement.get_result(connection).await.optional()?;
-    Ok(claimed.map(|claimed| claimed.at))
+    let row: Option<Claimed> = statement.get_result(connection).await.optional()?;
+    Ok(row.map(|row| row.at))
 }
 
 /// Stores the outcome of the run that began at `started_at`, unless another run has begun.

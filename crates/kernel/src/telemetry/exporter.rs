@@ -51,7 +51,7 @@ impl HttpClient for Client {
             ))
         };
         // The time limit, too, needs the runtime to be made.
-        let sent = self.runtime.spawn(async move { tokio::time::timeout(TIMEOUT, exchange).await });
-        Box::pin(async move { sent.await?? })
+        let task = self.runtime.spawn(async move { tokio::time::timeout(TIMEOUT, exchange).await });
+        Box::pin(async move { task.await?? })
     }
 }

@@ -65,16 +65,16 @@ pub async fn receive(
 }
 
 async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &AtomicUsize) -> Result<UploadMetadata> {
-    let mut received = UploadMetadata::default();
+    let mut metadata = UploadMetadata::default();
     while let Some(mut field) = upload.wait(next_field(&mut form)).await? {
         let Some(file_name) = field.file_name() else {
             let name = field.name().unwrap_or_default().to_owned();
             let text = upload.wait(text(&mut field)).await?;
-            received.fields.push((name, text));
+            metadata.fields.push((name, text));
             continue;
         };
-        received.file_name = base_name(file_name);
-        received.content_type = field.content_type().map(ToString::to_string).unwrap_or_default();
+        metadata.file_name = base_name(file_name);
+        metadata.content_type = field.content_type().map(ToString::to_string).unwrap_or_default();
         allowance.store(upload.max_bytes + MAX_OVERHEAD_BYTES, Ordering::Relaxed);
         while let Some(piece) = upload.wait(chunk(&mut field)).await? {
             upload.push(&piece).await?;
@@ -84,7 +84,7 @@ async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &Ato
         if upload.wait(next_field(&mut form)).await?.is_some() {
             return Err(Error::field("file", "must be one file, and the last part of the form"));
         }
-        return Ok(received);
+        return Ok(metadata);
     }
     Err(Error::field("file", "is required: the form has no file"))
 }
@@ -135,13 +135,13 @@ fn feed(
                 end => return Poll::Ready(end),
             }
         }
-        let left = allowance.load(Ordering::Relaxed);
-        if left == 0 {
+        let budget = allowance.load(Ordering::Relaxed);
+        if budget == 0 {
             return Poll::Ready(Some(Err(malformed("The form has too much beside the file.").into())));
         }
-        let most = if left > MAX_OVERHEAD_BYTES { left } else { left.min(SMALL_PIECE) };
+        let most = if budget > MAX_OVERHEAD_BYTES { budget } else { budget.min(SMALL_PIECE) };
         let piece = rest.split_to(rest.len().min(most));
-        allowance.store(left - piece.len(), Ordering::Relaxed);
+        allowance.store(budget - piece.len(), Ordering::Relaxed);
         was_ready = true;
         Poll::Ready(Some(Ok(piece)))
     })
@@ -231,8 +231,8 @@ mod tests {
         for size in [1000, 100_000, form.len()] {
             let mut upload = begin().await;
             let pieces: Vec<_> = form.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-            let received = receive(&mut upload, "multipart/form-data; boundary=x", stream::iter(pieces)).await;
-            let fields = received.unwrap_or_else(|error| panic!("{size}: {}", error.detail())).fields;
+            let result = receive(&mut upload, "multipart/form-data; boundary=x", stream::iter(pieces)).await;
+            let fields = result.unwrap_or_else(|error| panic!("{size}: {}", error.detail())).fields;
             assert_eq!((fields.len(), upload.bytes()), (4, MAX_BYTES), "{size}");
         }
     }

@@ -69,9 +69,9 @@ impl Pair<'_> {
                 faults.push(format!("the column {place} can't be written any more. {KEEP}"));
             }
         }
-        let added =
+        let new_columns =
             self.new.columns.iter().filter(|(column, _)| self.old.is_table && !self.old.columns.contains_key(*column));
-        let unfilled = added.filter(|(_, new)| new.is_required && !new.has_default);
+        let unfilled = new_columns.filter(|(_, new)| new.is_required && !new.has_default);
         faults.extend(unfilled.map(|(column, _)| {
             format!("the column {}.{column} is new and NOT NULL without a default. {FILL}", self.name)
         }));
@@ -105,8 +105,8 @@ impl Pair<'_> {
             texts += &old.condition;
             condition += &format!(" AND ({}) IS NOT FALSE", old.condition);
         }
-        let found = self.example(columns, &texts, &condition).await?;
-        Some(format!("the check {} of {} refuses {found}. {WAIT}", check.name, self.name))
+        let example = self.example(columns, &texts, &condition).await?;
+        Some(format!("the check {} of {} refuses {example}. {WAIT}", check.name, self.name))
     }
 
     /// Whether rows may collide that did not before.

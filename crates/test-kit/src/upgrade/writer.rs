@@ -26,8 +26,8 @@ impl Script {
     /// inserting others, and removing all. A table with a column that is to be contracted is only read.
     pub(super) async fn prepare(client: &Client, shape: &Shape) -> Self {
         let tables: Vec<_> = shape.relations.iter().filter(|(_, relation)| !relation.is_contracted).collect();
-        let written: Vec<_> = tables.iter().copied().filter(|(_, relation)| is_written(relation)).collect();
-        let (first, second) = (inserts(client, &written, false).await, inserts(client, &written, true).await);
+        let targets: Vec<_> = tables.iter().copied().filter(|(_, relation)| is_written(relation)).collect();
+        let (first, second) = (inserts(client, &targets, false).await, inserts(client, &targets, true).await);
         execute(client, TRANSACTION).await;
         insert(client, first).await;
         execute(client, "COMMIT").await;
@@ -37,7 +37,7 @@ impl Script {
         for (name, relation) in &tables {
             script.extend(attempt(client, name, select(name, relation)).await.ok());
         }
-        for (name, relation) in &written {
+        for (name, relation) in &targets {
             script.extend(attempt(client, name, update(name, relation)).await.ok());
         }
         let inserted = insert(client, second).await;
@@ -122,17 +122,17 @@ async fn insert(client: &Client, mut waiting: Vec<Statement>) -> Vec<Statement> 
     let mut inserted = Vec::new();
     loop {
         let before = inserted.len();
-        let mut refused = Vec::new();
+        let mut rest = Vec::new();
         for Statement { table, sql } in waiting {
             match attempt(client, &table, sql.clone()).await {
                 Ok(statement) => inserted.push(statement),
-                Err(_) => refused.push(Statement { table, sql }),
+                Err(_) => rest.push(Statement { table, sql }),
             }
         }
         if inserted.len() == before {
             return inserted;
         }
-        waiting = refused;
+        waiting = rest;
     }
 }
 

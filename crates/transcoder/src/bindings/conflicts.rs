@@ -15,16 +15,16 @@ const ONEOF: &str = "only one member of its oneof may be given";
 /// # Errors
 /// A second value for a scalar with explicit presence or for another member of a oneof; a field inside a message that
 /// is given as text.
-pub(super) fn check_parameters(codec: &Codec, mut given: Vec<(FieldPath, usize)>) -> Result<Vec<FieldPath>> {
-    given.sort_unstable();
-    for pair in given.windows(2) {
+pub(super) fn check_parameters(codec: &Codec, mut parameters: Vec<(FieldPath, usize)>) -> Result<Vec<FieldPath>> {
+    parameters.sort_unstable();
+    for pair in parameters.windows(2) {
         if let Some(fault) = fault(codec, &pair[0].0, &pair[1].0) {
             let later = if pair[0].1 > pair[1].1 { &pair[0].0 } else { &pair[1].0 };
             return Err(ReadError::new(fault).within(&spell(codec, later)));
         }
     }
-    given.dedup_by(|one, other| one.0 == other.0);
-    Ok(given.into_iter().map(|(path, _)| path).collect())
+    parameters.dedup_by(|one, other| one.0 == other.0);
+    Ok(parameters.into_iter().map(|(path, _)| path).collect())
 }
 
 /// Returns why parameters for both fields can't be given together, if they can't.
@@ -56,11 +56,11 @@ pub(crate) fn check_conflicts(codec: &Codec, fields: &[FieldPath], bound: &[u8],
     for path in fields {
         let Some(last) = path.last().map(|step| step.field(codec)) else { continue };
         let refusal = |fault: &str| Err(ReadError::new(fault).within(&spell(codec, path)));
-        let Ok(given) = find_value(codec, path, other) else { return refusal(ONEOF) };
+        let Ok(value) = find_value(codec, path, other) else { return refusal(ONEOF) };
         let bound = find_value(codec, path, bound).unwrap_or_default();
-        match given.zip(bound) {
+        match value.zip(bound) {
             Some(_) if last.cardinality != Cardinality::Singular => {}
-            Some((given, bound)) if given != bound => return refusal("given twice, with different values"),
+            Some((value, bound)) if value != bound => return refusal("given twice, with different values"),
             Some(_) if has_explicit_presence(last) => return refusal(TWICE),
             _ => {}
         }
@@ -76,10 +76,10 @@ fn find_value<'a>(codec: &Codec, path: &[Step], bytes: &'a [u8]) -> std::result:
     let Some((step, rest)) = path.split_first() else { return Ok(None) };
     let (message, number) = (codec.message(step.message), step.field(codec).number);
     let mut reader = Reader::new(bytes);
-    let mut found = None;
-    while let Ok(Some((seen, value))) = reader.field() {
-        if seen != number {
-            let oneof = step.oneof.and_then(|_| message.fields[usize::from(message.by_number(seen)?)].oneof);
+    let mut last = None;
+    while let Ok(Some((current, value))) = reader.field() {
+        if current != number {
+            let oneof = step.oneof.and_then(|_| message.fields[usize::from(message.by_number(current)?)].oneof);
             if oneof.is_some() && oneof == step.oneof {
                 return Err(Rival);
             }
@@ -87,10 +87,10 @@ fn find_value<'a>(codec: &Codec, path: &[Step], bytes: &'a [u8]) -> std::result:
         }
         match value {
             Value::Bytes(inner) | Value::Group(inner) if !rest.is_empty() => {
-                found = find_value(codec, rest, inner)?.or(found);
+                last = find_value(codec, rest, inner)?.or(last);
             }
-            value => found = Some(value),
+            value => last = Some(value),
         }
     }
-    Ok(found)
+    Ok(last)
 }

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn paths_accept_both_spellings() {
-        for (given, wire, json) in [
+        for (text, wire, json) in [
             ("aB.cD", "a_b.c_d", "aB.cD"),
             ("a_b", "a_b", "aB"),
             ("a_1", "a_1", "a_1"),
@@ -59,7 +59,7 @@ mod tests {
             ("theIDOf", "the_id_of", "theIdOf"),
             ("a_B", "a_b", "aB"),
         ] {
-            assert_eq!(read_path(given), wire);
+            assert_eq!(read_path(text), wire);
             let mut out = String::new();
             write_path(wire, &mut out);
             assert_eq!(out, json);

@@ -102,7 +102,7 @@ impl<'a> Scanner<'a> {
 
     /// Builds the error of a document that has something else here.
     pub(super) fn unexpected(&self, expected: &str) -> ReadError {
-        let found = match self.text.as_bytes().get(self.at) {
+        let actual = match self.text.as_bytes().get(self.at) {
             None => "the end",
             Some(b'"') => "a string",
             Some(b'{') => "an object",
@@ -112,7 +112,7 @@ impl<'a> Scanner<'a> {
             Some(b'-' | b'0'..=b'9') => "a number",
             Some(_) => "something else",
         };
-        ReadError::new(format!("expected {expected}, found {found}"))
+        ReadError::new(format!("expected {expected}, found {actual}"))
     }
 
     /// Reads `true`, `false` or `null`.

@@ -163,10 +163,10 @@ impl Message {
     fn nearest(&self, name: &str) -> Option<&str> {
         let letters = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
         // A longer name is none of ours, and comparing it costs the product of the lengths.
-        let wanted = letters(name.get(..name.len().min(MAX_COMPARED_BYTES))?);
-        let distance = |field: &Field| strsim::osa_distance(&wanted, &letters(&field.name));
-        let (distance, field) = self.fields.iter().map(|field| (distance(field), field)).min_by_key(|found| found.0)?;
-        (distance * 3 <= wanted.chars().count()).then_some(&field.name)
+        let target = letters(name.get(..name.len().min(MAX_COMPARED_BYTES))?);
+        let distance = |field: &Field| strsim::osa_distance(&target, &letters(&field.name));
+        let (distance, field) = self.fields.iter().map(|field| (distance(field), field)).min_by_key(|pair| pair.0)?;
+        (distance * 3 <= target.chars().count()).then_some(&field.name)
     }
 }
 
@@ -218,7 +218,7 @@ impl Enum {
     pub(crate) fn json(&self, number: i32) -> Option<&[u8]> {
         let at = match self.values.get(number as usize) {
             // Most enums count from zero without gaps.
-            Some((found, _)) if *found == number => number as usize,
+            Some((other, _)) if *other == number => number as usize,
             _ => self.values.binary_search_by_key(&number, |(number, _)| *number).ok()?,
         };
         Some(&self.values[at].1)

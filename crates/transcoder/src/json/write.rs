@@ -192,9 +192,9 @@ impl<'a> Writer<'_, '_, 'a> {
             if let Some(oneof) = message.fields[usize::from(occurrence.field)].oneof {
                 match winners.iter_mut().find(|winner| winner.0 == oneof) {
                     None => winners.push((oneof, occurrence.field, false)),
-                    Some((_, field, closed)) => {
-                        *closed |= *field != occurrence.field;
-                        if *closed {
+                    Some((_, field, is_closed)) => {
+                        *is_closed |= *field != occurrence.field;
+                        if *is_closed {
                             continue;
                         }
                     }

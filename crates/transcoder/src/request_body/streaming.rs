@@ -54,7 +54,7 @@ where
     let messages = RequestMessages {
         shared: shared.clone(),
         plan_index,
-        ended: !plan.has_body(),
+        has_ended: !plan.has_body(),
         body: Box::pin(body),
         bindings: Some(bindings),
         content_type: content_type(head).to_owned(),
@@ -96,7 +96,7 @@ struct RequestMessages<B, D> {
     plan_index: usize,
     body: Pin<Box<B>>,
     /// Nothing follows in the body.
-    ended: bool,
+    has_ended: bool,
     /// Sent with the first message; `None` afterwards.
     bindings: Option<Bindings>,
     content_type: String,
@@ -122,7 +122,7 @@ where
     }
 
     async fn next_raw(&mut self) -> Result<Option<Bytes>, Failure> {
-        while self.unsent.is_empty() && !self.ended {
+        while self.unsent.is_empty() && !self.has_ended {
             if let Some(data) = self.read().await? {
                 self.unsent = data;
             }
@@ -140,12 +140,12 @@ where
 
     async fn next_json(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
-            if let Some(document) = self.splitter.next(self.ended)? {
+            if let Some(document) = self.splitter.next(self.has_ended)? {
                 let mut message = frame::begin(document.len() + self.bytes_of_bindings() + 16);
                 self.plan().put_json(&self.shared.codec, &document, &mut message)?;
                 return self.finish(message).map(Some);
             }
-            if self.ended {
+            if self.has_ended {
                 // The path and the query must be sent even if no message follows.
                 return if self.bytes_of_bindings() > 0 { self.finish(frame::begin(64)).map(Some) } else { Ok(None) };
             }
@@ -171,7 +171,7 @@ where
     /// Reads the next piece of the body; `None` if it was not data, or if the body has ended.
     async fn read(&mut self) -> Result<Option<Bytes>, Failure> {
         let Some(frame) = self.body.frame().await else {
-            self.ended = true;
+            self.has_ended = true;
             return Ok(None);
         };
         let frame = frame.map_err(|error| read_failure(error, self.max_bytes))?;

@@ -16,11 +16,11 @@ pub(super) fn put_json(
     message: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), Status> {
-    let written = match plan.response_body {
+    let result = match plan.response_body {
         Some(field) => write_field(codec, plan.output, field, options, message, out),
         None => write_message(codec, plan.output, options, message, out),
     };
-    written.map_err(|error| not_json(&error))
+    result.map_err(|error| not_json(&error))
 }
 
 fn not_json(error: &WriteError) -> Status {
@@ -53,11 +53,11 @@ pub(super) fn http_body(codec: &Codec, plan: &Plan, message: &Bytes) -> Result<(
 fn last_value<'a>(codec: &Codec, output: MessageId, field: FieldId, message: &'a [u8]) -> Result<&'a [u8], Status> {
     let number = codec.message(output).fields[usize::from(field)].number;
     let mut reader = Reader::new(message);
-    let mut found = &b""[..];
-    while let Some((seen, value)) = reader.field().map_err(|error| not_json(&error.into()))? {
-        if let (true, Value::Bytes(bytes)) = (seen == number, value) {
-            found = bytes;
+    let mut last = &b""[..];
+    while let Some((current, value)) = reader.field().map_err(|error| not_json(&error.into()))? {
+        if let (true, Value::Bytes(bytes)) = (current == number, value) {
+            last = bytes;
         }
     }
-    Ok(found)
+    Ok(last)
 }

@@ -62,7 +62,7 @@ where
     let id_field = shared.dialect.event_id_field(&shared.plans[plan_index].route.method);
     let id_field = id_field.filter(|_| format == Format::ServerSentEvents);
     let (shared, head) = (shared.clone(), head.clone());
-    let response = ResponseStream { shared, plan_index, form, id_field, messages, head, ended: false };
+    let response = ResponseStream { shared, plan_index, form, id_field, messages, head, has_ended: false };
     let chunks = stream::unfold(response, |mut response| async move {
         let chunk = response.chunk().await?;
         Some((chunk.map(Frame::data), response))
@@ -80,7 +80,7 @@ struct ResponseStream<B, D> {
     messages: Messages<B>,
     head: RequestHead,
     /// Nothing follows, because the upstream ended or failed.
-    ended: bool,
+    has_ended: bool,
 }
 
 impl<B, D: Dialect> ResponseStream<B, D>
@@ -90,11 +90,11 @@ where
 {
     /// Returns the next piece of the body, or `None` at its end.
     async fn chunk(&mut self) -> Option<Result<Bytes, Status>> {
-        while !self.ended {
+        while !self.has_ended {
             let next = tokio::time::timeout(self.silence(), self.messages.next()).await;
             let Ok(next) = next else { return Some(Ok(Bytes::from_static(b":\n\n"))) };
             let Some(message) = next else {
-                self.ended = true;
+                self.has_ended = true;
                 let status = self.messages.failure().cloned();
                 return status.map(|status| self.failure(status));
             };
@@ -104,7 +104,7 @@ where
                     Ok((_, data)) if data.is_empty() => continue,
                     Ok((_, data)) => return Some(Ok(data)),
                     Err(status) => {
-                        self.ended = true;
+                        self.has_ended = true;
                         return Some(Err(status));
                     }
                 }
@@ -133,7 +133,7 @@ where
             let plan = &self.shared.plans[self.plan_index];
             if let Err(status) = put_json(&self.shared.codec, plan, self.form.print_options(), &message, &mut out) {
                 out.truncate(start);
-                self.ended = true;
+                self.has_ended = true;
                 out.extend_from_slice(&self.error_event(status));
                 break;
             }

@@ -91,27 +91,27 @@ impl FieldPath {
 }
 
 /// Returns the last occurrence of a field, which is the one that counts in protobuf.
-fn find(mut bytes: &[u8], wanted: u32) -> Option<FieldValue<'_>> {
-    let mut found = None;
+fn find(mut bytes: &[u8], target: u32) -> Option<FieldValue<'_>> {
+    let mut last = None;
     while !bytes.is_empty() {
         let (number, wire_type) = decode_key(&mut bytes).ok()?;
         match wire_type {
             WireType::Varint => {
                 let value = decode_varint(&mut bytes).ok()?;
-                if number == wanted {
-                    found = Some(FieldValue::Number(value));
+                if number == target {
+                    last = Some(FieldValue::Number(value));
                 }
             }
             WireType::LengthDelimited => {
                 let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
                 let (inner, rest) = bytes.split_at_checked(length)?;
-                if number == wanted {
-                    found = Some(FieldValue::Bytes(inner));
+                if number == target {
+                    last = Some(FieldValue::Bytes(inner));
                 }
                 bytes = rest;
             }
             other => skip_field(other, number, &mut bytes, Default::default()).ok()?,
         }
     }
-    found
+    last
 }

@@ -155,14 +155,14 @@ impl Modules {
         let module = self.modules.get(unversioned(package)).ok_or_else(|| {
             format!("package {package} belongs to no module: give it a module.proto with the option {MODULE}")
         })?;
-        let known = || list(module.grant_sets.keys().chain(self.shared.keys()));
+        let names = || list(module.grant_sets.keys().chain(self.shared.keys()));
         if name.is_empty() {
-            return Err(format!("no access: name one of the grant sets {}", known()));
+            return Err(format!("no access: name one of the grant sets {}", names()));
         }
         module.grant_sets.get(name).or_else(|| self.shared.get(name)).ok_or_else(|| {
             format!(
                 "there is no grant set {name:?}, only {}: name one of them, or declare it in {}",
-                known(),
+                names(),
                 module.file
             )
         })

@@ -150,8 +150,8 @@ fn grants(
             return Err(format!("access {access:?} lets no service call: remove scope {scope:?}, or name another set"));
         }
         (true, scope) => Some(modules.scope(scope).ok_or_else(|| {
-            let known = modules.scope_names();
-            format!("there is no scope {scope:?}, only {known}: name one of them, or declare it in its module.proto")
+            let names = modules.scope_names();
+            format!("there is no scope {scope:?}, only {names}: name one of them, or declare it in its module.proto")
         })?),
     };
     let grant = |&(role, reach): &_| Grant { role, reach, scope: scope.clone().filter(|_| role == Role::Service) };

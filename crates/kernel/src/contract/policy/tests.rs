@@ -17,8 +17,8 @@ struct Sources(Vec<(&'static str, String)>);
 
 impl FileResolver for Sources {
     fn open_file(&self, name: &str) -> Result<File, Error> {
-        let found = self.0.iter().find(|(known, _)| *known == name);
-        found.map_or_else(|| Err(Error::file_not_found(name)), |(_, source)| File::from_source(name, source))
+        let file = self.0.iter().find(|(other, _)| *other == name);
+        file.map_or_else(|| Err(Error::file_not_found(name)), |(_, source)| File::from_source(name, source))
     }
 }
 

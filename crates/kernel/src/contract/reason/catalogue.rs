@@ -26,16 +26,16 @@ impl Catalogue {
             return Err(vec![format!("the descriptor set has no {OPTION}; include mainstay/error/v1/reason.proto")]);
         };
         let mut faults = Vec::new();
-        let mut found = Vec::new();
+        let mut entries = Vec::new();
         for (reasons, value) in values(pool) {
             match facts(&reasons, &value, &option) {
                 Ok(None) => {}
-                Ok(Some(facts)) => found.push((format!("{}.{}", reasons.full_name(), value.name()), facts)),
+                Ok(Some(facts)) => entries.push((format!("{}.{}", reasons.full_name(), value.name()), facts)),
                 Err(fault) => faults.push(format!("{}.{}: {fault}", reasons.full_name(), value.name())),
             }
         }
         let mut names = HashMap::<&'static str, &str>::new();
-        for (name, facts) in &found {
+        for (name, facts) in &entries {
             if let Some(other) = names.insert(facts.code, name) {
                 let code = facts.code;
                 faults.push(format!(
@@ -46,7 +46,7 @@ impl Catalogue {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let reasons: Vec<_> = found.into_iter().map(|(_, facts)| ReasonRef(Box::leak(Box::new(facts)))).collect();
+        let reasons: Vec<_> = entries.into_iter().map(|(_, facts)| ReasonRef(Box::leak(Box::new(facts)))).collect();
         let by_code = reasons.iter().map(|reason| (reason.facts().code, *reason)).collect();
         Ok(Self { reasons, by_code })
     }

@@ -48,8 +48,8 @@ pub fn unique<T: Eq + Hash>(items: &[T]) -> bool {
     if items.len() <= FEW {
         return items.iter().enumerate().all(|(index, item)| !items[..index].contains(item));
     }
-    let mut seen = HashSet::with_capacity(items.len());
-    items.iter().all(|item| seen.insert(item))
+    let mut distinct = HashSet::with_capacity(items.len());
+    items.iter().all(|item| distinct.insert(item))
 }
 
 /// Returns whether a string is a UUID in its canonical text form.

@@ -92,13 +92,13 @@ impl ConnectFailure {
         {
             return only.cause().to_owned();
         }
-        let shown = self.attempts.iter().take(MAX_SHOWN);
-        let shown: Vec<_> = shown.map(|attempt| format!("{}: {}", attempt.server, attempt.cause())).collect();
+        let attempts = self.attempts.iter().take(MAX_SHOWN);
+        let texts: Vec<_> = attempts.map(|attempt| format!("{}: {}", attempt.server, attempt.cause())).collect();
         let rest = match self.attempts.len().saturating_sub(MAX_SHOWN) {
             0 => String::new(),
             rest => format!(", and {rest} more"),
         };
-        shown.join(", ") + &rest
+        texts.join(", ") + &rest
     }
 
     fn cure(&self) -> &'static str {
@@ -167,14 +167,14 @@ mod tests {
     /// What is told of attempts that failed for these causes; an empty one did not end.
     fn failure(url: &str, attempts: &[(&str, &str)]) -> ConnectFailure {
         let config = url.parse().expect("a URL");
-        let mut noted = Attempts::default();
+        let mut record = Attempts::default();
         for (server, cause) in attempts {
-            noted.begin((*server).to_owned());
+            record.begin((*server).to_owned());
             if !cause.is_empty() {
-                noted.note::<()>(Err(*cause));
+                record.note::<()>(Err(*cause));
             }
         }
-        ConnectFailure::new(&Server::all(&config), &config, noted)
+        ConnectFailure::new(&Server::all(&config), &config, record)
     }
 
     const TWO: &str = "postgres://me:hunter2@db1,db2:5433/shop";
@@ -182,21 +182,22 @@ mod tests {
     #[test]
     fn every_server_that_was_tried_is_named_with_its_cause() {
         let causes = [("db1:5432", "28P01 password authentication failed"), ("db2:5433", "Connection refused")];
-        let wanted = "can't connect to Postgres at db1:5432, db2:5433 (database shop, user me): db1:5432: 28P01 password \
-                      authentication failed, db2:5433: Connection refused; correct the user or the password in DATABASE_URL";
-        assert_eq!(failure(TWO, &causes).to_string(), wanted);
+        let expected = "can't connect to Postgres at db1:5432, db2:5433 (database shop, user me): db1:5432: 28P01 \
+                        password authentication failed, db2:5433: Connection refused; correct the user or the password in \
+                        DATABASE_URL";
+        assert_eq!(failure(TWO, &causes).to_string(), expected);
         let [first, second] = causes;
-        assert_eq!(failure(TWO, &[second, first]).to_string(), wanted, "the log knows it again");
+        assert_eq!(failure(TWO, &[second, first]).to_string(), expected, "the log knows it again");
 
         let hung = failure(TWO, &[("db1:5432", "")]).to_string();
         assert!(
             hung.contains("at db1:5432, db2:5433 (database shop, user me): db1:5432: it does not answer; "),
             "{hung}"
         );
-        let refused = failure("postgres://db/shop", &[("db:5432", "Connection refused")]).to_string();
+        let refusal = failure("postgres://db/shop", &[("db:5432", "Connection refused")]).to_string();
         assert!(
-            refused.contains("at db:5432 (database shop, user of this process): Connection refused; "),
-            "{refused}"
+            refusal.contains("at db:5432 (database shop, user of this process): Connection refused; "),
+            "{refusal}"
         );
     }
 

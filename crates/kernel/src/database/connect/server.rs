@@ -42,14 +42,14 @@ impl Server {
 
     /// Returns the addresses of a host, in the order in which the system names them. There is at least one.
     pub(super) async fn addresses(&self) -> io::Result<Vec<IpAddr>> {
-        let found = match (&self.host, self.address) {
+        let addresses = match (&self.host, self.address) {
             (_, Some(address)) => vec![address],
             (Host::Tcp(name), None) => {
-                tokio::net::lookup_host((name.as_str(), self.port)).await?.map(|found| found.ip()).collect()
+                tokio::net::lookup_host((name.as_str(), self.port)).await?.map(|address| address.ip()).collect()
             }
             (Host::Unix(_), None) => Vec::new(),
         };
-        if found.is_empty() { Err(io::Error::other("its name has no address")) } else { Ok(found) }
+        if addresses.is_empty() { Err(io::Error::other("its name has no address")) } else { Ok(addresses) }
     }
 
     /// Returns the settings for this server alone, at one of its addresses.
@@ -94,16 +94,16 @@ mod tests {
             ("postgres://me@%2Frun%2Fpostgresql:5433/shop", "/run/postgresql/.s.PGSQL.5433"),
         ] {
             let all = Server::all(&url.parse().expect("a URL"));
-            let shown: Vec<_> = all.iter().map(ToString::to_string).collect();
-            assert_eq!(shown.join(", "), servers, "{url}");
+            let texts: Vec<_> = all.iter().map(ToString::to_string).collect();
+            assert_eq!(texts.join(", "), servers, "{url}");
         }
     }
 
     #[tokio::test]
     async fn the_address_of_a_url_is_taken_in_the_place_of_its_name() {
         let url = "postgres://db.invalid:5433/shop?hostaddr=127.0.0.1";
-        let given = url.parse().expect("a URL");
-        let server = Server::all(&given).remove(0);
+        let settings = url.parse().expect("a URL");
+        let server = Server::all(&settings).remove(0);
         let address = IpAddr::from([127, 0, 0, 1]);
         assert_eq!(server.addresses().await.expect("that of the URL"), [address]);
         let config = server.at(address, &Config::new());

@@ -61,8 +61,8 @@ struct Messages {
 impl Messages {
     fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let wanted = if self.rest > 0 { self.rest } else { self.wanted() - self.partial.len() };
-            let (head, tail) = bytes.split_at(wanted.min(bytes.len()));
+            let missing = if self.rest > 0 { self.rest } else { self.target_length() - self.partial.len() };
+            let (head, tail) = bytes.split_at(missing.min(bytes.len()));
             bytes = tail;
             if self.rest > 0 {
                 self.rest -= head.len();
@@ -85,7 +85,7 @@ impl Messages {
     }
 
     /// Returns how long `partial` must become before it can be passed on.
-    fn wanted(&self) -> usize {
+    fn target_length(&self) -> usize {
         if self.partial.len() < HEADER_BYTES { HEADER_BYTES } else { self.total() }
     }
 
@@ -171,17 +171,17 @@ mod tests {
         let error = message(b'E', b"SFEHLER\0VERROR\0C57014\0MAbbruch der Anweisung\0\0");
         let coded = message(b'E', b"SFEHLER\0VERROR\0C57014\0M57014 Abbruch der Anweisung\0\0");
         let after = message(b'Z', b"I");
-        let (sent, wanted) = ([&*before, &error, &after].concat(), [&*before, &coded, &after].concat());
-        for size in 1..sent.len() {
-            assert_eq!(through(&sent, size), wanted, "pieces of {size}");
+        let (input, expected) = ([&*before, &error, &after].concat(), [&*before, &coded, &after].concat());
+        for size in 1..input.len() {
+            assert_eq!(through(&input, size), expected, "pieces of {size}");
         }
     }
 
     #[test]
     fn a_message_of_another_form_is_passed_on() {
         for body in [&b""[..], b"\0", b"Mtext\0\0", b"C57014\0\0", b"Cshort\0Mtext\0\0"] {
-            let sent = message(b'E', body);
-            assert_eq!(through(&sent, 3), sent);
+            let input = message(b'E', body);
+            assert_eq!(through(&input, 3), input);
         }
         // A length that can't be is the end of the connection, which the client finds out.
         assert_eq!(through(b"D\xff\xff\xff\xff", 5), b"D\xff\xff\xff\xff");

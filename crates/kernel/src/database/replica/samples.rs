@@ -28,9 +28,9 @@ impl Samples {
 
     pub(super) fn add(&mut self, sample: Sample) {
         // A standby that was promoted, without all that the old primary had written.
-        let known = self.all.partition_point(|known| known.end <= sample.end);
-        self.all.truncate(known);
-        let outdated = self.all.partition_point(|known| known.at + self.max_age < sample.at);
+        let count = self.all.partition_point(|other| other.end <= sample.end);
+        self.all.truncate(count);
+        let outdated = self.all.partition_point(|other| other.at + self.max_age < sample.at);
         self.all.drain(..outdated);
         self.all.push_back(sample);
     }
@@ -81,8 +81,8 @@ mod tests {
         let long = samples(now, &ends);
         assert_eq!(long.all.len(), 11, "those of a second");
         // A standby was promoted that had not received the rest.
-        let lost = samples(now, &[10, 20, 30, 15]);
-        assert_eq!(lost.last_before(position(14)), Some(now));
-        assert_eq!(lost.last_before(position(40)), Some(now + PERIOD * 3));
+        let after_loss = samples(now, &[10, 20, 30, 15]);
+        assert_eq!(after_loss.last_before(position(14)), Some(now));
+        assert_eq!(after_loss.last_before(position(40)), Some(now + PERIOD * 3));
     }
 }

@@ -18,7 +18,9 @@ const LEVEL: i32 = 9;
 pub(super) fn choose(headers: &HeaderMap) -> Option<usize> {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let offers: Vec<_> = values.flat_map(|value| value.split(',')).map(offer).collect();
-    CODINGS.iter().position(|coding| offers.iter().any(|(name, wanted)| *wanted && name.eq_ignore_ascii_case(coding)))
+    CODINGS.iter().position(|coding| {
+        offers.iter().any(|(name, is_acceptable)| *is_acceptable && name.eq_ignore_ascii_case(coding))
+    })
 }
 
 /// Splits `gzip;q=0.5` into the name and whether it is acceptable at all.

@@ -46,11 +46,11 @@ impl<'a> Routes<'a> {
 
     /// Returns a route per method by its gRPC name, one however many rules the method has.
     pub(crate) fn methods(&self) -> String {
-        let mut seen = Vec::new();
+        let mut paths = Vec::new();
         let mut text = String::new();
         for (route, method) in &self.all {
-            if !seen.contains(&&method.path) {
-                seen.push(&method.path);
+            if !paths.contains(&&method.path) {
+                paths.push(&method.path);
                 text += &call(&format!("path: {}", method.path), route, method, "");
             }
         }

@@ -66,11 +66,11 @@ impl<S: Next + Sync> ConnectionServer<S> {
 
     async fn handshake(&self, stream: TcpStream, peer: PeerAddress, place: &Place) {
         let Some(tls) = &self.tls else { return self.serve(stream, (peer, None), place).await };
-        let accepted = tokio::select! {
-            accepted = tls.accept(stream) => accepted,
+        let outcome = tokio::select! {
+            outcome = tls.accept(stream) => outcome,
             () = place.connection.closing.cancelled() => return,
         };
-        match accepted {
+        match outcome {
             // In a box, because connections without TLS would be as large.
             Ok((stream, caller)) => Box::pin(self.serve(stream, (peer, caller), place)).await,
             Err(error) => {
@@ -89,12 +89,12 @@ impl<S: Next + Sync> ConnectionServer<S> {
         let service = ConnectionService { service: Mutex::new(self.service.clone()), peer, caller };
         let io = TokioIo::new(Guarded::new(stream, HEADER_TIMEOUT, self.bounds.stalled_after));
         let mut connection = pin!(self.protocols.serve_connection(io, service));
-        let ended = tokio::select! {
+        let has_ended = tokio::select! {
             _ = connection.as_mut() => true,
             () = place.connection.closing.cancelled() => false,
             () = tokio::time::sleep(self.bounds.max_age) => false,
         };
-        if !ended {
+        if !has_ended {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 // Most likely the client closed the connection; an interrupted request has its own log line.

@@ -32,12 +32,12 @@ pub(super) struct Frames {
     balance: i64,
     refilled: Instant,
     /// Bytes written that have not earned a frame yet.
-    written: usize,
+    unearned_bytes: usize,
 }
 
 impl Frames {
     pub(super) fn new(now: Instant) -> Self {
-        Self { header: [0; HEADER], filled: 0, payload: 0, balance: MOST, refilled: now, written: 0 }
+        Self { header: [0; HEADER], filled: 0, payload: 0, balance: MOST, refilled: now, unearned_bytes: 0 }
     }
 
     /// Reads what arrived after the preface. Returns whether the peer may go on.
@@ -60,9 +60,9 @@ impl Frames {
 
     /// Notes what the peer takes of the responses.
     pub(super) fn wrote(&mut self, bytes: usize) {
-        self.written += bytes;
-        self.earn(i64::try_from(self.written / BYTES_READ_PER_FRAME).unwrap_or(MOST));
-        self.written %= BYTES_READ_PER_FRAME;
+        self.unearned_bytes += bytes;
+        self.earn(i64::try_from(self.unearned_bytes / BYTES_READ_PER_FRAME).unwrap_or(MOST));
+        self.unearned_bytes %= BYTES_READ_PER_FRAME;
     }
 
     fn frame(&mut self, now: Instant) -> bool {
@@ -104,7 +104,7 @@ mod tests {
         frame
     }
 
-    fn accepted(frames: &mut Frames, kind: u8, length: u8, now: Instant) -> usize {
+    fn count_accepted(frames: &mut Frames, kind: u8, length: u8, now: Instant) -> usize {
         (0..100_000).take_while(|_| frames.read(&frame(kind, length), now)).count()
     }
 
@@ -112,7 +112,7 @@ mod tests {
     fn a_flood_of_control_frames_ends() {
         let now = Instant::now();
         for (kind, length) in [(2, 5), (3, 4), (4, 0), (PING, 8), (8, 4), (DATA, 0), (200, 0)] {
-            assert_eq!(accepted(&mut Frames::new(now), kind, length, now), MOST as usize, "{kind}");
+            assert_eq!(count_accepted(&mut Frames::new(now), kind, length, now), MOST as usize, "{kind}");
         }
     }
 
@@ -120,17 +120,17 @@ mod tests {
     fn requests_and_bytes_earn_control_frames() {
         let now = Instant::now();
         let mut frames = Frames::new(now);
-        assert_eq!(accepted(&mut frames, HEADERS, 50, now), 100_000);
-        accepted(&mut frames, SETTINGS, 0, now);
+        assert_eq!(count_accepted(&mut frames, HEADERS, 50, now), 100_000);
+        count_accepted(&mut frames, SETTINGS, 0, now);
         frames.balance = 0;
         assert!(frames.read(&frame(HEADERS, 50), now));
-        assert_eq!(accepted(&mut frames, SETTINGS, 0, now), PER_REQUEST as usize);
+        assert_eq!(count_accepted(&mut frames, SETTINGS, 0, now), PER_REQUEST as usize);
         frames.balance = 0;
         frames.wrote(BYTES_READ_PER_FRAME * 3 / 2);
         frames.wrote(BYTES_READ_PER_FRAME * 3 / 2);
-        assert_eq!(accepted(&mut frames, SETTINGS, 0, now), 3);
+        assert_eq!(count_accepted(&mut frames, SETTINGS, 0, now), 3);
         frames.balance = 0;
-        assert_eq!(accepted(&mut frames, SETTINGS, 0, now + Duration::from_secs(1)), PER_SECOND as usize);
+        assert_eq!(count_accepted(&mut frames, SETTINGS, 0, now + Duration::from_secs(1)), PER_SECOND as usize);
     }
 
     #[test]

@@ -148,13 +148,13 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    async fn first_bytes(sent: &[u8]) -> io::Result<usize> {
+    async fn first_bytes(bytes: &[u8]) -> io::Result<usize> {
         let (mut peer, io) = tokio::io::duplex(1024);
         let mut guarded = Guarded::new(io, LIMIT, LIMIT);
-        peer.write_all(sent).await.expect("room");
+        peer.write_all(bytes).await.expect("room");
         let mut buffer = [0; 1024];
         let mut read = 0;
-        while read < sent.len() {
+        while read < bytes.len() {
             read += guarded.read(&mut buffer[read..]).await?;
         }
         tokio::time::timeout(LIMIT * 2, guarded.read(&mut buffer)).await.unwrap_or(Ok(0))
@@ -165,8 +165,8 @@ mod tests {
         for silent in [&b""[..], b"P", &PREFACE[..12]] {
             assert_eq!(first_bytes(silent).await.expect_err("in time").to_string(), "silent", "{silent:?}");
         }
-        for known in [&b"G"[..], b"PO", PREFACE] {
-            first_bytes(known).await.expect("left to the protocol's own timeouts");
+        for prefix in [&b"G"[..], b"PO", PREFACE] {
+            first_bytes(prefix).await.expect("left to the protocol's own timeouts");
         }
     }
 

@@ -167,8 +167,8 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(5)).await;
         drop(first.connection.enter());
         let newcomer = places.take(address(4)).await.expect("a place");
-        let closed = [&busy, &first, &second, &newcomer].map(|place| place.connection.closing.is_cancelled());
-        assert_eq!(closed, [false, false, true, false]);
+        let states = [&busy, &first, &second, &newcomer].map(|place| place.connection.closing.is_cancelled());
+        assert_eq!(states, [false, false, true, false]);
         drop(second);
         assert_eq!(places.lock().connections.len(), 3, "a place is given back once");
     }

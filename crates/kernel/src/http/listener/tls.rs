@@ -57,11 +57,11 @@ impl Tls {
     /// # Errors
     /// Every fault, with the setting it concerns.
     pub fn open(settings: Settings) -> Result<Self, Vec<ConfigError>> {
-        let opened = read_files(&settings).and_then(|files| Ok((files.digest(), files.expiry(), files.config()?)));
-        let ((digest, expiry, config), principals) = match (opened, principals(&settings.principals)) {
-            (Ok(opened), Ok(principals)) => (opened, principals),
-            (opened, principals) => {
-                return Err([opened.err(), principals.err()].into_iter().flatten().flatten().collect());
+        let parts = read_files(&settings).and_then(|files| Ok((files.digest(), files.expiry(), files.config()?)));
+        let ((digest, expiry, config), principals) = match (parts, principals(&settings.principals)) {
+            (Ok(parts), Ok(principals)) => (parts, principals),
+            (parts, principals) => {
+                return Err([parts.err(), principals.err()].into_iter().flatten().flatten().collect());
             }
         };
         Ok(Self { settings, principals, digest, expiry, current: RwLock::new(Arc::new(config)) })
@@ -71,7 +71,7 @@ impl Tls {
     /// affected. Files that can't be used, such as a certificate whose key has not been written yet, change nothing. Never
     /// returns.
     pub(crate) async fn renew(&self) {
-        let mut known = Some(self.digest);
+        let mut last_digest = Some(self.digest);
         self.expiry.publish();
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
@@ -79,10 +79,10 @@ impl Tls {
             let read = tokio::task::spawn_blocking(move || read_files(&settings)).await;
             let Ok(read) = read else { continue };
             let digest = read.as_ref().map(Files::digest).ok();
-            if digest == known {
+            if digest == last_digest {
                 continue;
             }
-            known = digest;
+            last_digest = digest;
             match read.and_then(|files| Ok((files.expiry(), files.config()?))) {
                 Ok((expiry, config)) => {
                     expiry.publish();
@@ -126,8 +126,8 @@ fn principals(listed: &[(String, Vec<String>)]) -> Result<HashMap<String, Caller
     for (name, scopes) in listed {
         let policies = &contract::current().policies;
         let unknown = scopes.iter().filter(|scope| policies.scope(scope).is_none());
-        let known = || policies.scope_names();
-        faults.extend(unknown.map(|scope| invalid(format!("{name}: there is no scope {scope:?}, only {}", known()))));
+        let names = || policies.scope_names();
+        faults.extend(unknown.map(|scope| invalid(format!("{name}: there is no scope {scope:?}, only {}", names()))));
         let scopes = scopes.iter().filter_map(|scope| policies.scope(scope)).collect();
         callers.insert(name.clone(), Caller::Service { id: ServiceKeyId(principal_id(name)), scopes });
     }

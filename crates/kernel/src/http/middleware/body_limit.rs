@@ -43,7 +43,8 @@ impl<S: Next> Middleware<Request, S> for LimitBody {
         let limit = limit + FRAME_HEADER;
         // Streams are limited by what the operation stores, not by the bytes received.
         let streaming = method.is_some_and(|method| method.descriptor.is_client_streaming());
-        let request = if streaming { request } else { request.map(|body| Body::new(Limited { body, left: limit })) };
+        let request =
+            if streaming { request } else { request.map(|body| Body::new(Limited { body, remaining: limit })) };
         next.pass(request)
     }
 }
@@ -52,7 +53,7 @@ pin_project! {
     struct Limited {
         #[pin]
         body: Body,
-        left: usize,
+        remaining: usize,
     }
 }
 
@@ -65,8 +66,8 @@ impl HttpBody for Limited {
         let frame = std::task::ready!(this.body.poll_frame(context));
         if let Some(Ok(frame)) = &frame {
             let length = frame.data_ref().map_or(0, Bytes::len);
-            match this.left.checked_sub(length) {
-                Some(left) => *this.left = left,
+            match this.remaining.checked_sub(length) {
+                Some(remaining) => *this.remaining = remaining,
                 None => return Poll::Ready(Some(Err(Error::new(Reason::PayloadTooLarge).into()))),
             }
         }
@@ -91,13 +92,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_cut_off_where_it_exceeds_the_limit() {
-        let read = async |left: usize| {
+        let read = async |limit: usize| {
             let pieces = [&b"abc"[..], b"def"].map(|piece| Ok::<_, Status>(Frame::data(Bytes::from_static(piece))));
             let body = Body::new(StreamBody::new(stream::iter(pieces)));
-            Limited { body, left }.collect().await.map(|whole| whole.to_bytes())
+            Limited { body, remaining: limit }.collect().await.map(|whole| whole.to_bytes())
         };
         assert_eq!(read(6).await.expect("as much as may be"), "abcdef");
-        let refused = read(5).await.expect_err("one too many");
-        assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
+        let refusal = read(5).await.expect_err("one too many");
+        assert_eq!(refusal.code(), tonic::Code::ResourceExhausted, "{refusal}");
     }
 }

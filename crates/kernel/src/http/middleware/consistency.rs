@@ -180,13 +180,13 @@ impl StoredPositions {
         if self.has_missed(principal) {
             return Position::UNREACHED;
         }
-        let stored = match &self.redis {
+        let answer = match &self.redis {
             Redis::Server(link) => link.cmd::<Option<String>>(redis::cmd("GET").arg(key(principal))).await,
             Redis::Local(local) => Ok(local.run(|table| table.get(&key(principal))).and_then(text)),
         };
-        match stored {
+        match answer {
             Ok(None) => Position::default(),
-            Ok(Some(stored)) => Position::of_text(&stored).unwrap_or(Position::UNREACHED),
+            Ok(Some(text)) => Position::of_text(&text).unwrap_or(Position::UNREACHED),
             Err(_) => Position::UNREACHED,
         }
     }
@@ -231,17 +231,17 @@ impl StoredPositions {
     /// Returns whether the position is stored.
     async fn try_store(&self, principal: Uuid, position: Position) -> bool {
         let (key, text) = (key(principal), position.text());
-        let stored = match &self.redis {
+        let outcome = match &self.redis {
             Redis::Server(link) => {
                 let ttl_ms = u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX >> 2);
                 link.script::<()>(&STORE_MAX, &[key], &[text, ttl_ms.to_string()]).await
             }
             Redis::Local(local) => local.run(|table| {
-                let further = table.get(&key).and_then(self::text).filter(|stored| *stored > text);
+                let further = table.get(&key).and_then(self::text).filter(|other| *other > text);
                 table.set(&key, further.unwrap_or(text), self.ttl)
             }),
         };
-        stored.inspect_err(|error| tracing::debug!(cause = %error, "the position of a write was not kept")).is_ok()
+        outcome.inspect_err(|error| tracing::debug!(cause = %error, "the position of a write was not kept")).is_ok()
     }
 }
 

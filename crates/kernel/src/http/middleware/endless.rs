@@ -166,9 +166,9 @@ impl HttpBody for Bounded {
         let this = &mut *self;
         loop {
             if let Some((charged, _)) = &mut this.uncharged {
-                let admitted = ready!(charged.as_mut().poll(context));
+                let is_admitted = ready!(charged.as_mut().poll(context));
                 let frame = this.uncharged.take().map(|(_, frame)| frame);
-                return Poll::Ready(match frame.filter(|_| admitted) {
+                return Poll::Ready(match frame.filter(|_| is_admitted) {
                     Some(frame) => Some(Ok(frame)),
                     None => this.end(Reason::RateLimitExceeded),
                 });

@@ -83,9 +83,9 @@ fn is_raw(field: &FieldDescriptor) -> bool {
     field.kind().as_message().is_some_and(|kind| kind.full_name() == HTTP_BODY)
 }
 
-fn unsupported(accepted: &str) -> Error {
-    let message = format!("The body must be {}.", accepted.replace(", ", " or "));
-    Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", accepted)
+fn unsupported(media_types: &str) -> Error {
+    let message = format!("The body must be {}.", media_types.replace(", ", " or "));
+    Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", media_types)
 }
 
 impl Dialect for Envelope {
@@ -105,8 +105,8 @@ impl Dialect for Envelope {
                 malformed(Some(field), "read-only".to_owned()).into()
             }
             Failure::UnsupportedMediaType if method.is_some() => {
-                let accepted = method.map(|method| self.request_media_types(method)).unwrap_or_default();
-                unsupported(&accepted).into()
+                let media_types = method.map(|method| self.request_media_types(method)).unwrap_or_default();
+                unsupported(&media_types).into()
             }
             Failure::NotAcceptable if method.is_some() => {
                 let offered = method.map_or("", response_media_types);

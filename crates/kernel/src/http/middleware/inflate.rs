@@ -107,8 +107,8 @@ mod tests {
         [&[u8::from(is_compressed)][..], &length, bytes].concat()
     }
 
-    async fn read(sent: Vec<u8>, limit: usize) -> Result<Vec<u8>, Code> {
-        let body = inflate(Body::new(Full::new(Bytes::from(sent))), CompressionEncoding::Gzip, limit);
+    async fn read(bytes: Vec<u8>, limit: usize) -> Result<Vec<u8>, Code> {
+        let body = inflate(Body::new(Full::new(Bytes::from(bytes))), CompressionEncoding::Gzip, limit);
         let body = body.await.map_err(|status| status.code())?;
         Ok(body.collect().await.expect("whole").to_bytes().to_vec())
     }

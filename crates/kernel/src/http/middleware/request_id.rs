@@ -25,9 +25,9 @@ pub struct AssignRequestId {
 
 impl<S: Next> Middleware<Request, S> for AssignRequestId {
     fn handle(&self, mut request: Request, next: &mut S) -> ResponseFuture {
-        let given =
+        let candidate =
             request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_acceptable(id));
-        let id: Arc<str> = given.map_or_else(|| id::new(self.clock.now()).to_string().into(), Arc::from);
+        let id: Arc<str> = candidate.map_or_else(|| id::new(self.clock.now()).to_string().into(), Arc::from);
         let header = HeaderValue::from_str(&id).expect("acceptable ids are header values");
         request.headers_mut().insert(X_REQUEST_ID, header.clone());
         let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());

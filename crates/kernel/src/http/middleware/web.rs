@@ -106,13 +106,13 @@ impl<S: Next> Middleware<Request, S> for Conditional {
             // "not modified".
             let method = response.extensions().get::<&'static contract::Method>();
             let may_be_stored = method.map_or(is_page_read, |method| method.cache != Cache::NoStore);
-            let known = may_be_stored
+            let is_unchanged = may_be_stored
                 && response.status() == StatusCode::OK
                 && match none_match.is_empty() {
                     false => etag_matches(&none_match, response.headers()),
                     true => modified_since.is_some_and(|since| unmodified(&since, response.headers())),
                 };
-            Ok(if known { not_modified(response) } else { response })
+            Ok(if is_unchanged { not_modified(response) } else { response })
         })
     }
 }

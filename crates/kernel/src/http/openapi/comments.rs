@@ -40,10 +40,10 @@ macro_rules! commented {
 commented!(EnumDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor, ServiceDescriptor);
 
 /// Describes an enum and each of its values in Markdown, because clients see the values by name.
-pub(crate) fn enumeration(values: &EnumDescriptor, shown: impl Fn(i32) -> bool) -> String {
+pub(crate) fn enumeration(values: &EnumDescriptor, is_shown: impl Fn(i32) -> bool) -> String {
     let file = values.parent_file();
     let mut text = values.comment().to_owned();
-    for value in values.values().filter(|value| shown(value.number())) {
+    for value in values.values().filter(|value| is_shown(value.number())) {
         text += &format!("\n- `{}`: {}", value.name(), find(&file, value.path()));
     }
     text

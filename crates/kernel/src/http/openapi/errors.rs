@@ -59,16 +59,16 @@ const SHARED: [(&str, &[Reason]); 7] = [
 /// Returns the reasons an operation can fail with, by status.
 pub(crate) fn of(traits: &Traits<'_>) -> BTreeMap<u16, Vec<ReasonRef>> {
     let policy = traits.policy;
-    let granted = policy.access == Access::Granted;
+    let is_granted = policy.access == Access::Granted;
     let keyed = policy.idempotency != Idempotency::None;
     let mut reasons: Vec<ReasonRef> = EVERYWHERE.iter().flat_map(|(_, reasons)| refs(reasons)).collect();
     let mut add = |applies: bool, more: &[Reason]| reasons.extend(refs(more).into_iter().filter(|_| applies));
     add(true, &[Reason::NotAcceptable]);
-    add(granted, &[Reason::Unauthenticated]);
+    add(is_granted, &[Reason::Unauthenticated]);
     // Of a public method too, if it takes credentials at all.
     add(!policy.grants.is_empty(), &[Reason::InvalidToken, Reason::TokenExpired, Reason::SessionRevoked]);
-    add(granted, &[Reason::PermissionDenied]);
-    add(granted && !traits.reads, &[Reason::Conflict]);
+    add(is_granted, &[Reason::PermissionDenied]);
+    add(is_granted && !traits.reads, &[Reason::Conflict]);
     add(traits.names_resource, &[Reason::NotFound]);
     add(traits.takes_fields, &[Reason::ValidationFailed]);
     add(traits.takes_body, &[Reason::PayloadTooLarge, Reason::UnsupportedMediaType]);
@@ -112,7 +112,7 @@ fn inline_response(reasons: &[ReasonRef], complaint: Option<&(String, String)>) 
     let lines: Vec<_> =
         reasons.iter().map(|reason| format!("- `{}`: {}", reason.facts().code, reason.facts().summary)).collect();
     let mut headers = common_headers();
-    let has = |wanted: &[Reason]| wanted.iter().any(|wanted| reasons.iter().any(|reason| reason == wanted));
+    let has = |any_of: &[Reason]| any_of.iter().any(|one| reasons.iter().any(|reason| reason == one));
     if has(&[Reason::RateLimitExceeded, Reason::Unavailable, Reason::Overloaded, Reason::IdempotencyInProgress]) {
         add_header(&mut headers, "Retry-After");
     }

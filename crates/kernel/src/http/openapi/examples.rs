@@ -140,8 +140,8 @@ pub(crate) fn field(field: &FieldDescriptor, side: Side) -> Value {
                 Some(Type::Enum(rules)) => Some(rules),
                 _ => None,
             };
-            let shown = |number: i32| number != 0 && rules::allows(rules, number);
-            values.values().find(|value| shown(value.number())).map_or(Value::Null, |value| json!(value.name()))
+            let is_shown = |number: i32| number != 0 && rules::allows(rules, number);
+            values.values().find(|value| is_shown(value.number())).map_or(Value::Null, |value| json!(value.name()))
         }
         Kind::Bool => json!(true),
         Kind::Float | Kind::Double => json!(1.5),

@@ -125,8 +125,8 @@ pub(crate) fn headers(policy: &Method, reads: bool) -> Vec<Value> {
         ("RequestId", true),
         ("RequestTimeout", true),
     ];
-    let taken = names.iter().filter(|(_, taken)| *taken);
-    taken.map(|(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") })).collect()
+    let selection = names.iter().filter(|(_, is_used)| *is_used);
+    selection.map(|(name, _)| json!({ "$ref": format!("#/components/parameters/{name}") })).collect()
 }
 
 /// Returns the header parameters by component name, limited to those for which `used` is true.

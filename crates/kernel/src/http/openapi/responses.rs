@@ -49,7 +49,7 @@ fn answer(schemas: &mut Schemas, route: &Route, policy: &Method, success: &Succe
         ("Idempotent-Replayed", policy.idempotency != Idempotency::None),
         ("Consistency-Token", policy.effect == Effect::Write),
     ];
-    for (name, _) in names.iter().filter(|(_, given)| *given) {
+    for (name, _) in names.iter().filter(|(_, is_used)| *is_used) {
         add_header(&mut headers, name);
     }
     if !success.location.is_empty() {

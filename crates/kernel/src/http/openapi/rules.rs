@@ -79,8 +79,8 @@ pub(crate) fn list(rules: &RepeatedRules, schema: &mut Map<String, Value>) {
 /// Returns the schema of a string in a request.
 pub(crate) fn string(rules: Option<&StringRules>, redacted: bool) -> Map<String, Value> {
     let mut schema = object(json!({ "type": "string" }));
-    let known = rules.and_then(|rules| rules.well_known);
-    match known {
+    let well_known = rules.and_then(|rules| rules.well_known);
+    match well_known {
         Some(WellKnown::Email(true)) => drop(schema.insert("format".to_owned(), "email".into())),
         Some(WellKnown::Uuid(true)) => drop(schema.insert("format".to_owned(), "uuid".into())),
         _ => {

@@ -175,20 +175,20 @@ impl Schemas {
     }
 
     /// Returns a reference to the enum if every value but the zero value is allowed, otherwise an inline schema.
-    fn enumeration(&mut self, values: &EnumDescriptor, shown: impl Fn(i32) -> bool) -> Map<String, Value> {
-        let names: Vec<_> = values.values().filter(|value| shown(value.number())).collect();
+    fn enumeration(&mut self, values: &EnumDescriptor, is_shown: impl Fn(i32) -> bool) -> Map<String, Value> {
+        let names: Vec<_> = values.values().filter(|value| is_shown(value.number())).collect();
         let is_complete = names.iter().all(|value| value.number() != 0) && names.len() + 1 == values.values().len();
         let schema = |text: String| {
             let names: Vec<_> = names.iter().map(|value| value.name()).collect();
             json!({ "type": "string", "description": text, "enum": names })
         };
         if !is_complete {
-            return object(schema(comments::enumeration(values, shown)));
+            return object(schema(comments::enumeration(values, is_shown)));
         }
         // Both sides share one component, because they allow the same values.
         let (name, new) = self.name(values.full_name(), values.name(), Side::Response);
         if new {
-            self.components.insert(name.clone(), schema(comments::enumeration(values, shown)));
+            self.components.insert(name.clone(), schema(comments::enumeration(values, is_shown)));
         }
         object(reference(&name))
     }

@@ -58,7 +58,7 @@ fn check_names(contract: &Contract, modules: &[Module]) -> Vec<Fault> {
 /// module and kind.
 pub(super) fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fault> {
     let mut faults = Vec::new();
-    let mut seen = HashSet::new();
+    let mut distinct = HashSet::new();
     for entry in modules.iter().flat_map(|module| &module.handlers) {
         let HandlerEntry { module, kind, .. } = entry;
         if policies.event(kind).is_none() {
@@ -68,7 +68,7 @@ pub(super) fn check_handlers(modules: &[Module], policies: &Policies) -> Vec<Fau
                 policies.event_names()
             )));
         }
-        if !seen.insert((module, kind)) {
+        if !distinct.insert((module, kind)) {
             faults.push(Fault(format!("module {module} handles the event {kind} twice: do both in one handler")));
         }
     }
@@ -172,8 +172,8 @@ fn check(modules: &[Module]) -> Vec<Fault> {
     let jobs = modules.iter().flat_map(names);
     let tasks = modules.iter().flat_map(|module| module.tasks.iter().map(|task| task.name));
     for (what, names) in [("job", jobs.collect::<Vec<_>>()), ("scheduled task", tasks.collect())] {
-        let mut seen = HashSet::new();
-        for name in names.into_iter().filter(|name| !seen.insert(*name)) {
+        let mut distinct = HashSet::new();
+        for name in names.into_iter().filter(|name| !distinct.insert(*name)) {
             faults.push(Fault(format!("the {what} {name} is registered twice: begin its name with its module's")));
         }
     }

@@ -161,7 +161,7 @@ pub(crate) async fn take(
     match statement.load(connection).await {
         // Another worker took a job with the same serial key; its change is seen next time.
         Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(Vec::new()),
-        taken => Ok(taken?),
+        result => Ok(result?),
     }
 }
 

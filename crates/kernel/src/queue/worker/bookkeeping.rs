@@ -61,7 +61,7 @@ async fn in_time<T>(statement: impl Future<Output = Result<T>>) -> Result<T> {
 /// What is to be recorded. It is kept until Postgres has it.
 #[derive(Default)]
 struct Outcomes {
-    done: Vec<(i64, uuid::Uuid)>,
+    completions: Vec<(i64, uuid::Uuid)>,
     retries: Vec<queue::Retry>,
     dead: Vec<(i64, uuid::Uuid, Option<String>)>,
 }
@@ -76,15 +76,15 @@ impl Worker {
         let mut outcomes = Outcomes::default();
         for outcome in pending {
             match outcome {
-                Outcome::Done { id, lease } => outcomes.done.push((id, lease)),
+                Outcome::Done { id, lease } => outcomes.completions.push((id, lease)),
                 Outcome::Retry(retry) => outcomes.retries.push(retry),
                 Outcome::Dead { id, lease, error } => outcomes.dead.push((id, lease, error)),
             }
         }
         let recorded = self.record(&mut outcomes).await;
-        let left = outcomes.done.into_iter().map(|(id, lease)| Outcome::Done { id, lease });
-        let left = left.chain(outcomes.retries.into_iter().map(Outcome::Retry));
-        lock(&self.outcomes).extend(left.chain(outcomes.dead.into_iter().map(|(id, lease, error)| Outcome::Dead {
+        let rest = outcomes.completions.into_iter().map(|(id, lease)| Outcome::Done { id, lease });
+        let rest = rest.chain(outcomes.retries.into_iter().map(Outcome::Retry));
+        lock(&self.outcomes).extend(rest.chain(outcomes.dead.into_iter().map(|(id, lease, error)| Outcome::Dead {
             id,
             lease,
             error,
@@ -96,11 +96,11 @@ impl Worker {
     async fn record(&self, outcomes: &mut Outcomes) -> Result<()> {
         let database = &self.app.database;
         let mut may_follow = !(outcomes.retries.is_empty() && outcomes.dead.is_empty());
-        if !outcomes.done.is_empty() {
-            let done = &outcomes.done;
-            let complete = async |connection: &mut Connection| queue::complete(connection, done).await;
+        if !outcomes.completions.is_empty() {
+            let completions = &outcomes.completions;
+            let complete = async |connection: &mut Connection| queue::complete(connection, completions).await;
             may_follow |= in_time(database.autocommit(complete)).await?;
-            outcomes.done.clear();
+            outcomes.completions.clear();
         }
         if !outcomes.retries.is_empty() {
             let retries = &outcomes.retries;

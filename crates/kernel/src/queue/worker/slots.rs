@@ -41,7 +41,7 @@ pub(super) struct Slot {
 impl Slot {
     /// Gives the slot to another job, if its job may continue without one.
     pub(super) fn give_way(&mut self) {
-        let count = |left: usize| left.checked_sub(1);
+        let count = |remaining: usize| remaining.checked_sub(1);
         self.has_yielded = self.lane.may_yield.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count).is_ok();
         if self.has_yielded {
             self.free();
@@ -120,8 +120,9 @@ impl Slots {
 
     /// Whether a slot is free for which jobs may be waiting.
     pub(super) fn may_be_wanted(&self) -> bool {
-        let wanted = |one: &LaneSlots| one.is_saturated.load(Ordering::Relaxed) && one.free.load(Ordering::Relaxed) > 0;
-        self.lanes.iter().any(|one| wanted(one))
+        let is_wanted =
+            |one: &LaneSlots| one.is_saturated.load(Ordering::Relaxed) && one.free.load(Ordering::Relaxed) > 0;
+        self.lanes.iter().any(|one| is_wanted(one))
     }
 
     pub(super) fn wake(&self) -> &Notify {
@@ -143,10 +144,10 @@ mod tests {
             is_saturated: AtomicBool::new(false),
         };
         let slots = Slots { lanes: vec![Arc::new(lane_slots)], wake: Arc::default() };
-        let held = [slots.occupy("narrow"), slots.occupy("narrow")];
-        assert!(held.iter().all(Option::is_some));
+        let pair = [slots.occupy("narrow"), slots.occupy("narrow")];
+        assert!(pair.iter().all(Option::is_some));
         assert!(slots.occupy("narrow").is_none() && slots.free().iter().all(|lane| lane.count == 0));
-        drop(held);
+        drop(pair);
         assert_eq!(slots.free().iter().map(|lane| lane.count).sum::<usize>(), 2);
     }
 }

@@ -18,17 +18,17 @@ where
     let mut has_panicked = false;
     loop {
         let mut task = tokio::spawn(run());
-        let ended = match has_panicked {
+        let outcome = match has_panicked {
             false => task.await,
             true => match tokio::time::timeout(alert::LOG_INTERVAL, &mut task).await {
-                Ok(ended) => ended,
+                Ok(outcome) => outcome,
                 Err(_) => {
                     alert::resolve("jobs", "loop_panicked", name);
                     task.await
                 }
             },
         };
-        let Err(error) = ended else { return };
+        let Err(error) = outcome else { return };
         has_panicked = true;
         alert::raise("jobs", "loop_panicked", name, &error.to_string());
         if stop.run_until_cancelled(tokio::time::sleep(RESTART_DELAY)).await.is_none() {

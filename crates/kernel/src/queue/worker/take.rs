@@ -72,14 +72,14 @@ impl Worker {
                 continue;
             };
             let take = async move |connection: &mut Connection| rows.take(connection, free.count, LEASE).await;
-            let taken = self.app.database.autocommit(take).await?;
-            some |= !taken.is_empty();
+            let batch = self.app.database.autocommit(take).await?;
+            some |= !batch.is_empty();
             // More may be due, for which the next free slot is wanted.
-            if taken.len() >= free.count {
+            if batch.len() >= free.count {
                 self.slots.set_saturated(free.lane, true);
                 self.round_robin.move_to_back(Source::Rows(rows.name));
             }
-            for row in taken {
+            for row in batch {
                 run::start_row(self, rows, row);
             }
         }
@@ -97,12 +97,12 @@ impl Worker {
         }
         let statement = self.take.as_str();
         let take = async move |connection: &mut Connection| queue::take(connection, statement, free, LEASE).await;
-        let taken = self.app.database.autocommit(take).await?;
-        let (due, taken): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.due_rows().is_some());
+        let jobs = self.app.database.autocommit(take).await?;
+        let (due, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.due_rows().is_some());
         let due = due.iter().filter_map(|due| self.work.rows.get(due.due_rows()?));
         *lock(&self.due_rows) = due.collect();
         let mut counts: HashMap<_, usize> = HashMap::new();
-        for kind in taken.iter().filter_map(|job| self.kinds.get(job.kind.as_str())) {
+        for kind in jobs.iter().filter_map(|job| self.kinds.get(job.kind.as_str())) {
             *counts.entry(kind.lane.name).or_default() += 1;
         }
         for lane in free.iter().filter(|lane| lane.count > 0) {
@@ -112,8 +112,8 @@ impl Worker {
                 self.round_robin.move_to_back(Source::Jobs(lane.lane));
             }
         }
-        let some = !taken.is_empty();
-        for job in taken {
+        let some = !jobs.is_empty();
+        for job in jobs {
             run::start(self, job);
         }
         Ok(some)

@@ -117,14 +117,14 @@ proptest! {
     ) {
         let quota = Quota { requests, window: Duration::from_micros(window_us) };
         let (logs, limits) = (Logs::default(), [limit(0, quota)]);
-        let (mut now_us, mut counted): (i64, Vec<i64>) = (0, Vec::new());
+        let (mut now_us, mut times_us): (i64, Vec<i64>) = (0, Vec::new());
         for (gap, is_taken_back) in steps {
             now_us += gap;
-            let within = counted.iter().filter(|&&at| now_us - at <= window_us as i64).count();
+            let within = times_us.iter().filter(|&&at| now_us - at <= window_us as i64).count();
             match logs.attempt(&limits, now_us) {
                 Outcome::Counted(at_us) => {
                     prop_assert!(within < requests as usize);
-                    if is_taken_back { logs.take_back(&limits, at_us) } else { counted.push(at_us) }
+                    if is_taken_back { logs.take_back(&limits, at_us) } else { times_us.push(at_us) }
                 }
                 Outcome::Refused { .. } => prop_assert_eq!(within, requests as usize),
             }

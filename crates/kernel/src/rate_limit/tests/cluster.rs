@@ -42,8 +42,8 @@ async fn the_networks_of_a_site_share_a_limit_wherever_their_keys_are() {
     let redis = Redis::new(&config, Clock::default()).await.unwrap();
     let limiters = [narrow(redis.clone()).await, narrow(redis).await];
     for site in 0..10 {
-        let admitted = networks_admitted(&limiters, site).await;
-        assert!((8..=10).contains(&admitted), "{admitted}: all but what is left of leases");
+        let count = networks_admitted(&limiters, site).await;
+        assert!((8..=10).contains(&count), "{count}: all but what is left of leases");
     }
 }
 

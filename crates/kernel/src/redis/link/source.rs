@@ -105,8 +105,8 @@ impl Source {
             Self::Server(server) => server.get_async_pubsub().await,
             Self::Sentinels(sentinels) => primary(sentinels).await?.get_async_pubsub().await,
             Self::Cluster(_, nodes) => {
-                let asked = nodes.iter().map(|node| node.get_async_pubsub().boxed());
-                select_ok(asked).await.map(|(subscriber, _)| subscriber)
+                let attempts = nodes.iter().map(|node| node.get_async_pubsub().boxed());
+                select_ok(attempts).await.map(|(subscriber, _)| subscriber)
             }
         }
     }
@@ -115,6 +115,6 @@ impl Source {
 /// Returns the primary. The first Sentinel to name one that says itself that it is a primary is believed: one that was cut
 /// off from the others may still name the primary before.
 async fn primary(sentinels: &[Mutex<SentinelClient>]) -> RedisResult<Client> {
-    let asked = sentinels.iter().map(|sentinel| async { sentinel.lock().await.async_get_client().await }.boxed());
-    select_ok(asked).await.map(|(server, _)| server)
+    let attempts = sentinels.iter().map(|sentinel| async { sentinel.lock().await.async_get_client().await }.boxed());
+    select_ok(attempts).await.map(|(server, _)| server)
 }

@@ -26,11 +26,11 @@ impl io::Write for Written {
 
 /// Runs `log`, and returns the lines that it wrote, without their times.
 fn lines(log: impl FnOnce()) -> Vec<Value> {
-    let written = Written::default();
-    let writer = written.clone();
+    let output = Written::default();
+    let writer = output.clone();
     let layer = fmt::layer().fmt_fields(Members).event_format(Lines).with_writer(move || writer.clone());
     with_default(registry().with(layer), log);
-    let text = String::from_utf8(written.0.lock().expect("no panic").clone()).expect("UTF-8");
+    let text = String::from_utf8(output.0.lock().expect("no panic").clone()).expect("UTF-8");
     let parsed = text.lines().map(|line| {
         let mut line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"));
         let time = line.as_object_mut().expect("an object").remove("timestamp").expect("a time");
@@ -45,7 +45,7 @@ const TARGET: &str = "mainstay_kernel::telemetry::json::tests";
 #[test]
 fn a_line_has_the_fields_of_its_event() {
     let absent: Option<&str> = None;
-    let written = lines(|| {
+    let lines = lines(|| {
         let (large, none) = (1_u128 << 40, f64::NAN);
         info!(
             text = "as it is",
@@ -68,12 +68,12 @@ fn a_line_has_the_fields_of_its_event() {
     let second = json!({
         "level": "ERROR", "shown": "by Display", "debugged": r#"Some("by Debug")"#, "type": "raw", "target": TARGET,
     });
-    assert_eq!(written, [first, second]);
+    assert_eq!(lines, [first, second]);
 }
 
 #[test]
 fn a_line_has_the_fields_of_its_innermost_span() {
-    let written = lines(|| {
+    let lines = lines(|| {
         let _outer = info_span!("outer", hidden = true).entered();
         let inner = info_span!("inner", id = %"an id", later = field::Empty).entered();
         info!("before");
@@ -81,7 +81,7 @@ fn a_line_has_the_fields_of_its_innermost_span() {
         info!("after");
         info!(parent: None, "alone");
     });
-    let spans: Vec<_> = written.iter().map(|line| line.get("span").cloned().unwrap_or_default()).collect();
+    let spans: Vec<_> = lines.iter().map(|line| line.get("span").cloned().unwrap_or_default()).collect();
     let before = json!({ "name": "inner", "id": "an id" });
     let after = json!({ "name": "inner", "id": "an id", "later": 7 });
     assert_eq!(spans, [before, after, Value::Null]);
@@ -91,13 +91,13 @@ fn a_line_has_the_fields_of_its_innermost_span() {
 fn text_cannot_leave_its_string() {
     let nasty: String = ('\0'..'\u{100}').chain("\u{2028}\u{1f980}\u{feff}".chars()).collect();
     let cut = "\"}\n{\"level\":\"ERROR\"";
-    let written = lines(|| {
+    let lines = lines(|| {
         let _span = info_span!("span", nasty, shown = %nasty).entered();
         info!(nasty, shown = %nasty, debugged = ?cut, "{cut}");
     });
-    assert_eq!(written.len(), 1, "a line break would begin another line");
-    assert_eq!((&written[0]["nasty"], &written[0]["shown"]), (&json!(nasty), &json!(nasty)));
-    assert_eq!((&written[0]["span"]["nasty"], &written[0]["span"]["shown"]), (&json!(nasty), &json!(nasty)));
-    assert_eq!(written[0]["message"], cut);
-    assert_eq!(written[0]["debugged"], format!("{cut:?}"));
+    assert_eq!(lines.len(), 1, "a line break would begin another line");
+    assert_eq!((&lines[0]["nasty"], &lines[0]["shown"]), (&json!(nasty), &json!(nasty)));
+    assert_eq!((&lines[0]["span"]["nasty"], &lines[0]["span"]["shown"]), (&json!(nasty), &json!(nasty)));
+    assert_eq!(lines[0]["message"], cut);
+    assert_eq!(lines[0]["debugged"], format!("{cut:?}"));
 }

@@ -16,7 +16,7 @@ const RETRY: Duration = Duration::from_millis(10);
 pub(super) struct Buffer {
     /// Never locked while anything is written.
     state: Mutex<State>,
-    changed: Condvar,
+    change: Condvar,
     max_together: usize,
     max_waiting: usize,
 }
@@ -26,8 +26,8 @@ struct State {
     /// The lines that wait.
     lines: Vec<u8>,
     /// How many bytes were ever added, and how many of them were written or lost.
-    added: u64,
-    done: u64,
+    added_bytes: u64,
+    done_bytes: u64,
     /// Whether the writer waits for a line.
     is_idle: bool,
     /// When the writer began with the lines that it has taken.
@@ -40,8 +40,15 @@ impl Buffer {
     /// A buffer of which at most `max_together` bytes are written at once, and in which at most `max_waiting` bytes wait,
     /// beside those that are being written.
     pub(super) const fn new(max_together: usize, max_waiting: usize) -> Self {
-        let state = State { lines: Vec::new(), added: 0, done: 0, is_idle: false, writing_since: None, is_torn: false };
-        Self { state: Mutex::new(state), changed: Condvar::new(), max_together, max_waiting }
+        let state = State {
+            lines: Vec::new(),
+            added_bytes: 0,
+            done_bytes: 0,
+            is_idle: false,
+            writing_since: None,
+            is_torn: false,
+        };
+        Self { state: Mutex::new(state), change: Condvar::new(), max_together, max_waiting }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -55,11 +62,11 @@ impl Buffer {
             return false;
         }
         state.lines.extend_from_slice(line);
-        state.added += line.len() as u64;
+        state.added_bytes += line.len() as u64;
         // To wake a thread is a system call: one for all lines that come until it has taken them.
         if mem::take(&mut state.is_idle) {
             drop(state);
-            self.changed.notify_all();
+            self.change.notify_all();
         }
         true
     }
@@ -69,8 +76,8 @@ impl Buffer {
     pub(super) fn write_next(&self, out: &mut impl Write) -> usize {
         let mut state = self.lock();
         state.is_idle = true;
-        let waited = self.changed.wait_while(state, |state| state.lines.is_empty());
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let guard = self.change.wait_while(state, |state| state.lines.is_empty());
+        let mut state = guard.unwrap_or_else(PoisonError::into_inner);
         state.is_idle = false;
         state.writing_since = Some(Instant::now());
         let (lines, is_torn) = (mem::take(&mut state.lines), state.is_torn);
@@ -84,10 +91,10 @@ impl Buffer {
 
         let mut state = self.lock();
         state.is_torn = lines[..lines.len() - rest.len()].last().map_or(is_torn, |last| *last != b'\n');
-        state.done += lines.len() as u64;
+        state.done_bytes += lines.len() as u64;
         state.writing_since = None;
         drop(state);
-        self.changed.notify_all();
+        self.change.notify_all();
         rest.iter().filter(|byte| **byte == b'\n').count()
     }
 
@@ -95,7 +102,7 @@ impl Buffer {
     fn write<'l>(&self, mut lines: &'l [u8], out: &mut impl Write) -> &'l [u8] {
         while !lines.is_empty() {
             match out.write(self.first_piece(lines)) {
-                Ok(taken @ 1..) => lines = &lines[taken..],
+                Ok(length @ 1..) => lines = &lines[length..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Whoever shares the sink made it non-blocking.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => pause(RETRY),
@@ -117,8 +124,8 @@ impl Buffer {
     /// Waits until the lines so far are written or lost, for `limit` at most.
     pub(super) fn wait(&self, limit: Duration) {
         let state = self.lock();
-        let added = state.added;
-        drop(self.changed.wait_timeout_while(state, limit, |state| state.done < added));
+        let target = state.added_bytes;
+        drop(self.change.wait_timeout_while(state, limit, |state| state.done_bytes < target));
     }
 
     /// As [`Buffer::wait`], less the time for which the sink has kept the writer waiting already.
@@ -158,9 +165,9 @@ mod tests {
 
     impl Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let taken = self.answers.pop_front().unwrap_or(Ok(usize::MAX))?.min(bytes.len());
-            self.calls.push(String::from_utf8(bytes[..taken].to_vec()).expect("text"));
-            Ok(taken)
+            let length = self.answers.pop_front().unwrap_or(Ok(usize::MAX))?.min(bytes.len());
+            self.calls.push(String::from_utf8(bytes[..length].to_vec()).expect("text"));
+            Ok(length)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -174,73 +181,73 @@ mod tests {
 
     #[test]
     fn lines_are_written_together_in_order_and_undivided() {
-        let (buffer, mut written) = (Buffer::new(10, 100), Written::default());
+        let (buffer, mut sink) = (Buffer::new(10, 100), Written::default());
         assert_eq!(add(&buffer, ["one\n", "two\n", "three\n", "a long line\n", "four\n"]), [true; 5]);
-        assert_eq!(buffer.write_next(&mut written), 0);
-        assert_eq!(written.calls, ["one\ntwo\n", "three\n", "a long lin", "e\nfour\n"]);
+        assert_eq!(buffer.write_next(&mut sink), 0);
+        assert_eq!(sink.calls, ["one\ntwo\n", "three\n", "a long lin", "e\nfour\n"]);
         assert_eq!(add(&buffer, ["five\n"]), [true]);
-        assert_eq!(buffer.write_next(&mut written), 0);
-        assert_eq!(written.calls[4..], ["five\n"]);
+        assert_eq!(buffer.write_next(&mut sink), 0);
+        assert_eq!(sink.calls[4..], ["five\n"]);
     }
 
     #[test]
     fn what_can_not_be_written_is_lost_and_nothing_after_it() {
-        let (buffer, mut written) = (Buffer::new(10, 100), Written::answering([Err(io::ErrorKind::BrokenPipe)]));
+        let (buffer, mut sink) = (Buffer::new(10, 100), Written::answering([Err(io::ErrorKind::BrokenPipe)]));
         assert_eq!(add(&buffer, ["one\n", "two\n"]), [true; 2]);
-        assert_eq!(buffer.write_next(&mut written), 2);
+        assert_eq!(buffer.write_next(&mut sink), 2);
         assert_eq!(add(&buffer, ["three\n"]), [true]);
-        assert_eq!(buffer.write_next(&mut written), 0);
-        assert_eq!(written.calls, ["three\n"]);
+        assert_eq!(buffer.write_next(&mut sink), 0);
+        assert_eq!(sink.calls, ["three\n"]);
     }
 
     /// A disk becomes full within a line, and has room again later.
     #[test]
     fn a_line_that_has_no_end_does_not_run_into_the_next_one() {
         let full = Err(io::ErrorKind::StorageFull);
-        let (buffer, mut written) = (Buffer::new(10, 100), Written::answering([Ok(6), full, full]));
+        let (buffer, mut sink) = (Buffer::new(10, 100), Written::answering([Ok(6), full, full]));
         assert_eq!(add(&buffer, ["one\n", "two\n"]), [true; 2]);
-        assert_eq!(buffer.write_next(&mut written), 1);
+        assert_eq!(buffer.write_next(&mut sink), 1);
         assert_eq!(add(&buffer, ["three\n"]), [true]);
-        assert_eq!(buffer.write_next(&mut written), 1, "there is no room for the end either");
+        assert_eq!(buffer.write_next(&mut sink), 1, "there is no room for the end either");
         for line in ["four\n", "five\n"] {
             assert_eq!(add(&buffer, [line]), [true]);
-            assert_eq!(buffer.write_next(&mut written), 0);
+            assert_eq!(buffer.write_next(&mut sink), 0);
         }
-        assert_eq!(written.calls, ["one\ntw", "\n", "four\n", "five\n"]);
+        assert_eq!(sink.calls, ["one\ntw", "\n", "four\n", "five\n"]);
     }
 
     /// A terminal, or a socket that its other end made non-blocking.
     #[test]
     fn what_is_taken_in_part_is_neither_lost_nor_repeated() {
-        let (buffer, mut written) = (Buffer::new(10, 100), Written::answering([Ok(3), Ok(3)]));
+        let (buffer, mut sink) = (Buffer::new(10, 100), Written::answering([Ok(3), Ok(3)]));
         assert_eq!(add(&buffer, ["one\n", "two\n"]), [true; 2]);
-        assert_eq!(buffer.write_next(&mut written), 0);
-        assert_eq!(written.calls, ["one", "\ntw", "o\n"]);
+        assert_eq!(buffer.write_next(&mut sink), 0);
+        assert_eq!(sink.calls, ["one", "\ntw", "o\n"]);
     }
 
     #[test]
     fn a_sink_that_takes_nothing_now_is_asked_again_after_a_pause() {
         let answers = [Err(io::ErrorKind::Interrupted), Err(io::ErrorKind::WouldBlock), Err(io::ErrorKind::WouldBlock)];
-        let (buffer, mut written) = (Buffer::new(10, 100), Written::answering(answers));
+        let (buffer, mut sink) = (Buffer::new(10, 100), Written::answering(answers));
         assert_eq!(add(&buffer, ["one\n"]), [true]);
         let since = Instant::now();
-        assert_eq!(buffer.write_next(&mut written), 0);
-        assert_eq!(written.calls, ["one\n"]);
+        assert_eq!(buffer.write_next(&mut sink), 0);
+        assert_eq!(sink.calls, ["one\n"]);
         assert!(since.elapsed() >= 2 * RETRY, "{:?}", since.elapsed());
     }
 
     /// Takes nothing until it is opened.
     struct Gate {
-        asked: mpsc::Sender<()>,
-        opened: mpsc::Receiver<()>,
+        request: mpsc::Sender<()>,
+        opening: mpsc::Receiver<()>,
         text: mpsc::Sender<String>,
     }
 
     impl Write for Gate {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.asked.send(()).ok();
+            self.request.send(()).ok();
             // Whoever opens it drops the other end.
-            self.opened.recv().ok();
+            self.opening.recv().ok();
             self.text.send(String::from_utf8(bytes.to_vec()).expect("text")).ok();
             Ok(bytes.len())
         }
@@ -252,8 +259,8 @@ mod tests {
 
     /// Starts the thread that writes to a gate. Returns what tells that it is asked, opens it, and has what it took.
     fn write_to_gate(buffer: &'static Buffer) -> (mpsc::Receiver<()>, mpsc::Sender<()>, mpsc::Receiver<String>) {
-        let ((asked, is_asked), (open, opened), (text, texts)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
-        let mut gate = Gate { asked, opened, text };
+        let ((request, is_asked), (open, opening), (text, texts)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+        let mut gate = Gate { request, opening, text };
         thread::spawn(move || {
             loop {
                 buffer.write_next(&mut gate);
@@ -264,9 +271,9 @@ mod tests {
 
     /// Runs what must not wait for the gate.
     fn at_once<T: Send + 'static>(run: impl FnOnce() -> T + Send + 'static) -> T {
-        let (result, done) = mpsc::channel();
+        let (result, outcome) = mpsc::channel();
         thread::spawn(move || result.send(run()).ok());
-        done.recv_timeout(PATIENCE).expect("it does not wait")
+        outcome.recv_timeout(PATIENCE).expect("it does not wait")
     }
 
     #[test]
@@ -276,8 +283,8 @@ mod tests {
         assert_eq!(add(&BUFFER, ["one\n"]), [true]);
         is_asked.recv_timeout(PATIENCE).expect("the line wakes the writer");
         let lines = ["two\n", "three\n", "four\n", "five\n", "a long line\n", "six\n"];
-        let added = at_once(move || add(&BUFFER, lines));
-        assert_eq!(added, [true, true, true, true, false, false], "twenty bytes wait");
+        let answers = at_once(move || add(&BUFFER, lines));
+        assert_eq!(answers, [true, true, true, true, false, false], "twenty bytes wait");
         drop(open);
         BUFFER.wait(PATIENCE);
         let text: String = texts.try_iter().collect();

@@ -75,13 +75,13 @@ impl<'a> Writer<'_, '_, 'a> {
     fn map_key(&mut self, entry: &Message, bytes: &'a [u8]) -> Result<Vec<u8>, WriteError> {
         let start = self.occurrences.len();
         self.index_fields(entry, bytes, start)?;
-        let written = self.out.len();
+        let key_start = self.out.len();
         match self.occurrences[start..].iter().rfind(|occurrence| occurrence.field == 0) {
             Some(occurrence) => self.scalar(entry.fields[0].kind, occurrence.value)?,
             None => self.zero(entry.fields[0].kind),
         }
         self.occurrences.truncate(start);
-        let key = self.out.split_off(written);
+        let key = self.out.split_off(key_start);
         Ok(if key.starts_with(b"\"") { key } else { [b"\"", &*key, b"\""].concat() })
     }
 

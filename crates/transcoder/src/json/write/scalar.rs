@@ -85,14 +85,14 @@ impl<'a> Writer<'_, '_, 'a> {
         let start = self.out.len();
         self.out.resize(start + bytes.len().div_ceil(3) * 4, 0);
         // The slice is exactly as long as the padded text, so this can't fail.
-        let written = BASE64_STANDARD.encode_slice(bytes, &mut self.out[start..]).unwrap_or_default();
-        self.out.truncate(start + written);
+        let length = BASE64_STANDARD.encode_slice(bytes, &mut self.out[start..]).unwrap_or_default();
+        self.out.truncate(start + length);
         self.out.push(b'"');
     }
 }
 
 /// Writes a number. serde_json prints numbers without an allocation, and writing to a `Vec` never fails.
 fn put_number(out: &mut Vec<u8>, value: impl serde::Serialize) {
-    let written = serde_json::to_writer(out, &value);
-    debug_assert!(written.is_ok());
+    let result = serde_json::to_writer(out, &value);
+    debug_assert!(result.is_ok());
 }

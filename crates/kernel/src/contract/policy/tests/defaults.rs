@@ -68,8 +68,8 @@ fn the_status_follows_from_location_and_response() {
     assert_eq!(statuses(&read_one("", "post", "", EMPTY)), [204]);
     assert_eq!(statuses(&read_one("", "post", "", DATA)), [200]);
     assert_eq!(statuses(&read_one("", "post", "status: 203", DATA)), [203]);
-    let created = read_one("", "post", "location: \"/api/v1/do/{data.id}\"", DATA);
-    assert_eq!((statuses(&created), created.success[0].location.len()), (vec![201], 2));
+    let method = read_one("", "post", "location: \"/api/v1/do/{data.id}\"", DATA);
+    assert_eq!((statuses(&method), method.success[0].location.len()), (vec![201], 2));
 
     let pending = "pending_field: \"data.state\"";
     let open = read_one("", "post", &format!("{pending} location: \"/api/v1/do/{{data.id}}\""), DATA);

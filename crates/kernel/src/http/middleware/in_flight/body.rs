@@ -163,10 +163,10 @@ mod tests {
     /// How often another task goes on while a response of so many frames is read, all of which are ready.
     async fn others_during(frames: usize) -> usize {
         let others = Arc::new(AtomicUsize::new(0));
-        let counted = others.clone();
+        let counter = others.clone();
         let other = tokio::spawn(async move {
             loop {
-                counted.fetch_add(1, Ordering::Relaxed);
+                counter.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
             }
         });

@@ -61,7 +61,7 @@ pub struct Unread(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limits: Limits,
-    started: Instant,
+    started_at: Instant,
     state: Mutex<State>,
 }
 
@@ -121,7 +121,7 @@ pub(super) struct UnreadGuard {
 impl Unread {
     /// Starts to look for stalled responses, until all clones are dropped.
     pub fn new(limits: Limits) -> Self {
-        let inner = Arc::new(Inner { limits, started: Instant::now(), state: Mutex::default() });
+        let inner = Arc::new(Inner { limits, started_at: Instant::now(), state: Mutex::default() });
         tokio::spawn(sweep_periodically(Arc::downgrade(&inner)));
         Self(inner)
     }
@@ -182,7 +182,7 @@ impl Unread {
 
 impl Inner {
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(ALL_READ - 1)
+        u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(ALL_READ - 1)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -143,7 +143,7 @@ async fn only_what_is_public_is_reused() {
 /// A body that notes whether a slot had ended when it was read.
 struct SlotWatch {
     body: Full<Bytes>,
-    ended: Arc<Mutex<oneshot::Receiver<()>>>,
+    end: Arc<Mutex<oneshot::Receiver<()>>>,
     states: Arc<Mutex<Vec<TryRecvError>>>,
 }
 
@@ -155,7 +155,7 @@ impl http_body::Body for SlotWatch {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let state = self.ended.lock().unwrap().try_recv().unwrap_err();
+        let state = self.end.lock().unwrap().try_recv().unwrap_err();
         self.states.lock().unwrap().push(state);
         Pin::new(&mut self.body).poll_frame(context)
     }
@@ -167,9 +167,9 @@ impl http_body::Body for SlotWatch {
 
 #[tokio::test(start_paused = true)]
 async fn a_slot_is_held_until_the_response_is_whole_and_no_longer() {
-    let (slot, ended) = Slot::of_test();
-    let (ended, states) = (Arc::new(Mutex::new(ended)), Arc::<Mutex<Vec<_>>>::default());
-    let body = SlotWatch { body: Full::new(Bytes::from_static(b"all")), ended: ended.clone(), states: states.clone() };
+    let (slot, end) = Slot::of_test();
+    let (end, states) = (Arc::new(Mutex::new(end)), Arc::<Mutex<Vec<_>>>::default());
+    let body = SlotWatch { body: Full::new(Bytes::from_static(b"all")), end: end.clone(), states: states.clone() };
     let large = http::Response::builder().header(header::CACHE_CONTROL, PUBLIC).extension(method()).extension(slot);
     let large = Arc::new(Mutex::new(Some(large.body(Body::new(body)).unwrap())));
     let stub = tower::service_fn(move |_: Request| {
@@ -179,7 +179,7 @@ async fn a_slot_is_held_until_the_response_is_whole_and_no_longer() {
     let mut service = MiddlewareLayer(Server::new().middleware).layer(stub);
     for _ in 0..2 {
         let response = service.call(http::Request::get(PATH).body(Body::empty()).unwrap()).await.unwrap();
-        assert_eq!(ended.lock().unwrap().try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(end.lock().unwrap().try_recv(), Err(TryRecvError::Closed));
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "all");
     }
     let states = states.lock().unwrap();

@@ -32,8 +32,8 @@ impl PendingCharges {
 
     /// Returns the charges to the first caller, which must then make them.
     pub(crate) fn take(&self) -> Option<Charges> {
-        let (charges, taken) = &*self.0;
-        (!taken.swap(true, Ordering::AcqRel)).then_some(*charges)
+        let (charges, was_taken) = &*self.0;
+        (!was_taken.swap(true, Ordering::AcqRel)).then_some(*charges)
     }
 }
 
@@ -49,13 +49,13 @@ pub struct Credentials(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     hasher: RandomState,
-    passed: Cache<u64, ()>,
+    cache: Cache<u64, ()>,
 }
 
 impl Default for Credentials {
     fn default() -> Self {
-        let passed = Cache::builder().max_capacity(MAX_CREDENTIALS).time_to_idle(IDLE_TIMEOUT).build();
-        Self(Arc::new(Inner { hasher: RandomState::new(), passed }))
+        let cache = Cache::builder().max_capacity(MAX_CREDENTIALS).time_to_idle(IDLE_TIMEOUT).build();
+        Self(Arc::new(Inner { hasher: RandomState::new(), cache }))
     }
 }
 
@@ -67,16 +67,16 @@ impl Credentials {
 
     pub(crate) fn remember(&self, credential: u64) {
         if !self.has_passed(credential) {
-            self.0.passed.insert(credential, ());
+            self.0.cache.insert(credential, ());
         }
     }
 
     pub(crate) fn has_passed(&self, credential: u64) -> bool {
         // Unlike `contains_key`, this counts as a use.
-        self.0.passed.get(&credential).is_some()
+        self.0.cache.get(&credential).is_some()
     }
 
     pub(crate) fn forget(&self, credential: u64) {
-        self.0.passed.invalidate(&credential);
+        self.0.cache.invalidate(&credential);
     }
 }

@@ -150,11 +150,11 @@ fn is_refused(response: &Response) -> bool {
 async fn an_address_is_limited_whatever_it_presents() {
     for authorization in [None, Some("forged")] {
         let stack = Stack::new(12, 100).await;
-        for left in (0..3).rev() {
+        for remaining in (0..3).rev() {
             let response = stack.call("/nowhere", authorization).await;
             assert!(!is_refused(&response));
             assert_eq!(header(&response, "ratelimit-policy"), "\"address\";q=12;w=60");
-            assert!(header(&response, "ratelimit").starts_with(&format!("\"address\";r={left};t=")));
+            assert!(header(&response, "ratelimit").starts_with(&format!("\"address\";r={remaining};t=")));
         }
         let served = stack.served.load(Ordering::Relaxed);
         let response = stack.call("/nowhere", authorization).await;
@@ -171,7 +171,7 @@ async fn the_networks_of_a_site_share_a_limit_and_are_told_of_it() {
         // Two at once for each network, and twenty for all of them.
         let stack = Stack::new(8, 1000).await;
         let mut policies = Vec::new();
-        let refused = loop {
+        let refusal = loop {
             let address = format!("2001:db8:1:{:x}::1", policies.len());
             let response = stack.call_from(&address, READ, authorization).await;
             if is_refused(&response) {
@@ -183,7 +183,7 @@ async fn the_networks_of_a_site_share_a_limit_and_are_told_of_it() {
         assert!((20..30).contains(&policies.len()), "{policies:?}");
         let (network, site) = ("\"address\";q=8;w=60", "\"address-site\";q=80;w=60");
         assert_eq!((policies[1].as_str(), policies.last().map(String::as_str)), (network, Some(site)));
-        assert_eq!(header(&refused, "ratelimit-policy"), site);
+        assert_eq!(header(&refusal, "ratelimit-policy"), site);
         for elsewhere in ["2001:db8:2::1", "192.0.2.1"] {
             let response = stack.call_from(elsewhere, "/nowhere", None).await;
             assert!(!is_refused(&response), "{elsewhere}");
@@ -225,9 +225,9 @@ async fn a_service_is_limited_by_its_own_class_and_not_by_its_address() {
     assert!(header(&stack.call(READ, Some("service")).await, "ratelimit").starts_with("\"read\";r=9;"));
     assert!(!is_refused(&stack.call(READ, None).await));
     assert!(is_refused(&stack.call(READ, None).await), "others have used up the address");
-    for left in (0..9).rev() {
+    for remaining in (0..9).rev() {
         let response = stack.call(READ, Some("service")).await;
-        assert!(header(&response, "ratelimit").starts_with(&format!("\"read\";r={left};")), "{left}");
+        assert!(header(&response, "ratelimit").starts_with(&format!("\"read\";r={remaining};")), "{remaining}");
     }
     assert!(is_refused(&stack.call(READ, Some("service")).await));
     assert!(is_refused(&stack.call("/nowhere", Some("service")).await), "what no limit of its own counts");
@@ -238,9 +238,9 @@ async fn a_service_with_a_certificate_is_not_limited_by_its_address_either() {
     let stack = Stack::new(4, 40).await;
     assert!(!is_refused(&stack.call(READ, None).await));
     assert!(is_refused(&stack.call(READ, None).await), "others have used up the address");
-    for left in (0..10).rev() {
+    for remaining in (0..10).rev() {
         let response = stack.call_with_certificate(READ).await;
-        assert!(header(&response, "ratelimit").starts_with(&format!("\"read\";r={left};")), "{left}");
+        assert!(header(&response, "ratelimit").starts_with(&format!("\"read\";r={remaining};")), "{remaining}");
     }
     assert!(is_refused(&stack.call_with_certificate(READ).await));
     assert!(is_refused(&stack.call_with_certificate("/nowhere").await), "what no limit of its own counts");

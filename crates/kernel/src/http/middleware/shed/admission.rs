@@ -207,10 +207,10 @@ mod tests {
             let queue = queue.clone();
             tokio::spawn(async move { queue.enter(is_keyed, LONG).await.expect("a turn") })
         };
-        let (gone, other, keyed) = (waiting(true), waiting(false), waiting(true));
+        let (leaver, other, keyed) = (waiting(true), waiting(false), waiting(true));
         tokio::task::yield_now().await;
-        gone.abort();
-        assert!(gone.await.is_err());
+        leaver.abort();
+        assert!(leaver.await.is_err());
         drop(turn);
         let turn = keyed.await.expect("no panic");
         assert!(!other.is_finished());
@@ -273,9 +273,9 @@ mod tests {
         tokio::task::yield_now().await;
         tokio::time::advance(SWEEP_INTERVAL).await;
         assert!(queue.enter(false, LONG).await.is_none(), "nobody has left");
-        let gone = waiting.remove(0);
-        gone.abort();
-        assert!(gone.await.is_err());
+        let leaver = waiting.remove(0);
+        leaver.abort();
+        assert!(leaver.await.is_err());
         let since = Instant::now();
         assert!(queue.enter(false, LONG).await.is_none() && since.elapsed() == Duration::ZERO, "not again at once");
         tokio::time::advance(SWEEP_INTERVAL).await;

@@ -62,8 +62,8 @@ impl Line {
 
     /// The verb, or `_OTHER` for any that a caller invents.
     pub(super) fn known_verb(&self) -> &'static str {
-        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"];
-        known.into_iter().find(|verb| *verb == self.verb.as_str()).unwrap_or("_OTHER")
+        let verbs = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE", "QUERY"];
+        verbs.into_iter().find(|verb| *verb == self.verb.as_str()).unwrap_or("_OTHER")
     }
 
     /// The name of the span; there are few different ones.

@@ -54,8 +54,8 @@ pub(super) fn record(kind: Kind, elapsed: Duration) {
     thread_local! {
         static FOUND: RefCell<HashMap<Kind, Series>> = RefCell::default();
     }
-    FOUND.with_borrow_mut(|found| {
-        let series = found.entry(kind).or_insert_with(|| Series::find(kind));
+    FOUND.with_borrow_mut(|all| {
+        let series = all.entry(kind).or_insert_with(|| Series::find(kind));
         series.requests.increment(1);
         series.seconds.record(elapsed);
         series.duration.record(elapsed);
