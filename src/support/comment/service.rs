@@ -118,7 +118,7 @@ impl CommentService for Comments {
         call.write_after(
             &self.app,
             async move |connection: &_| ops::lock(connection, &caller, ticket, id, true).await,
-            async move |connection, target| ops::update(connection, permit, target, patch, now).await,
+            async move |connection, lock| ops::update(connection, permit, lock, patch, now).await,
             |value| pb::UpdateCommentResponse { data: Some(comment(value)) },
         )
         .await
@@ -132,7 +132,7 @@ impl CommentService for Comments {
         call.write_after(
             &self.app,
             async move |connection: &_| ops::lock(connection, &caller, ticket, id, false).await,
-            async move |connection, target| ops::delete(connection, permit, target, now).await,
+            async move |connection, lock| ops::delete(connection, permit, lock, now).await,
             |()| pb::DeleteCommentResponse {},
         )
         .await

@@ -281,11 +281,11 @@ async fn save(
 /// Those of [`files::attach`].
 pub async fn update(
     connection: &mut Connection,
-    target: LockedTicket,
+    lock: LockedTicket,
     patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Ticket> {
-    let LockedTicket { permit, ticket } = target;
+    let LockedTicket { permit, ticket } = lock;
     let (content, fields): (Content, _) = patch.apply(ticket.content.clone());
     if fields.is_empty() {
         return Ok(ticket);
@@ -299,12 +299,12 @@ pub async fn update(
 
 async fn transition(
     connection: &Connection,
-    target: LockedTicket,
+    lock: LockedTicket,
     kinds: (ActivityKind, &'static str),
     now: DateTime<Utc>,
     step: impl FnOnce(State) -> Result<State> + Send,
 ) -> Result<Ticket> {
-    let LockedTicket { permit, ticket } = target;
+    let LockedTicket { permit, ticket } = lock;
     let state = step(ticket.state)?;
     let detail = state.assignee().map(|assignee| assignee.to_string()).unwrap_or_default();
     let ticket = Ticket { state, ..ticket }.next_version(now);
@@ -315,17 +315,17 @@ async fn transition(
 ///
 /// # Errors
 /// `TICKET_RESOLVED`.
-pub async fn resolve(connection: &mut Connection, target: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
+pub async fn resolve(connection: &mut Connection, lock: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
     let kinds = (ActivityKind::Resolved, TicketResolved::NAME);
-    transition(connection, target, kinds, now, |state| state.resolve(now)).await
+    transition(connection, lock, kinds, now, |state| state.resolve(now)).await
 }
 
 /// Reopens a resolved ticket. It counts against the requester's limit if the requester reopens it.
 ///
 /// # Errors
 /// `TICKET_NOT_RESOLVED`.
-pub async fn reopen(connection: &mut Connection, target: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
-    transition(connection, target, (ActivityKind::Reopened, TicketReopened::NAME), now, State::reopen).await
+pub async fn reopen(connection: &mut Connection, lock: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
+    transition(connection, lock, (ActivityKind::Reopened, TicketReopened::NAME), now, State::reopen).await
 }
 
 /// Assigns a ticket to an agent, or unassigns it.
@@ -334,12 +334,12 @@ pub async fn reopen(connection: &mut Connection, target: LockedTicket, now: Date
 /// `TICKET_RESOLVED`.
 pub async fn assign(
     connection: &mut Connection,
-    target: LockedTicket,
+    lock: LockedTicket,
     assignee: Option<UserId>,
     now: DateTime<Utc>,
 ) -> Result<Ticket> {
     let kind = if assignee.is_some() { ActivityKind::Assigned } else { ActivityKind::Unassigned };
-    transition(connection, target, (kind, TicketAssigned::NAME), now, |state| state.assign(assignee)).await
+    transition(connection, lock, (kind, TicketAssigned::NAME), now, |state| state.assign(assignee)).await
 }
 
 /// Checks that a user may be assigned tickets.
@@ -356,8 +356,8 @@ async fn check_assignee(connection: &Connection, assignee: Option<UserId>) -> Re
 ///
 /// # Errors
 /// Any database error.
-pub async fn delete(connection: &mut Connection, target: LockedTicket, now: DateTime<Utc>) -> Result<()> {
-    let LockedTicket { permit, ticket } = target;
+pub async fn delete(connection: &mut Connection, lock: LockedTicket, now: DateTime<Utc>) -> Result<()> {
+    let LockedTicket { permit, ticket } = lock;
     let mut parents = store::delete(connection, ticket.id).await?;
     if !ticket.content.attachments.is_empty() {
         parents.push(ticket.id.0);

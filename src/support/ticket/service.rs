@@ -136,7 +136,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock(connection).await,
-            async move |connection, target| ops::update(connection, target, patch, now).await,
+            async move |connection, lock| ops::update(connection, lock, patch, now).await,
             |ticket| pb::UpdateTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -149,7 +149,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock(connection).await,
-            async move |connection, target| ops::delete(connection, target, now).await,
+            async move |connection, lock| ops::delete(connection, lock, now).await,
             |()| pb::DeleteTicketResponse {},
         )
         .await
@@ -162,7 +162,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock(connection).await,
-            async move |connection, target| ops::resolve(connection, target, now).await,
+            async move |connection, lock| ops::resolve(connection, lock, now).await,
             |ticket| pb::ResolveTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -175,7 +175,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock_to_reopen(connection, limit).await,
-            async move |connection, target| ops::reopen(connection, target, now).await,
+            async move |connection, lock| ops::reopen(connection, lock, now).await,
             |ticket| pb::ReopenTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -189,7 +189,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock_to_assign(connection, assignee).await,
-            async move |connection, target| ops::assign(connection, target, assignee, now).await,
+            async move |connection, lock| ops::assign(connection, lock, assignee, now).await,
             |ticket| pb::AssignTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
