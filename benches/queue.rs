@@ -39,7 +39,7 @@ const STARTS: usize = 500;
 struct Runs {
     count: AtomicUsize,
     last: Mutex<Option<Instant>>,
-    started: Notify,
+    start: Notify,
 }
 
 /// A job that does nothing.
@@ -61,7 +61,7 @@ impl Handler for Nothing {
         let runs = app.part::<Arc<Runs>>();
         *runs.last.lock().expect("no panic") = Some(Instant::now());
         runs.count.fetch_add(1, Ordering::Relaxed);
-        runs.started.notify_one();
+        runs.start.notify_one();
         Ok(())
     }
 }
@@ -98,8 +98,8 @@ async fn main() -> anyhow::Result<()> {
     let work = Work { jobs, ..Modules::installed().work() };
     let working = tokio::spawn(worker::run(work, app.clone(), stop.clone()));
     // The worker runs this kind alone, so jobs of scheduled tasks stay. What is not deleted yet is not completed.
-    let left = "SELECT EXISTS (SELECT FROM jobs WHERE kind = 'nothing')";
-    while runs.count.load(Ordering::Relaxed) < JOBS || sql.query_one(left, &[]).await?.get::<_, bool>(0) {
+    let query = "SELECT EXISTS (SELECT FROM jobs WHERE kind = 'nothing')";
+    while runs.count.load(Ordering::Relaxed) < JOBS || sql.query_one(query, &[]).await?.get::<_, bool>(0) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let rate = JOBS as f64 / began.elapsed().as_secs_f64();
@@ -114,10 +114,10 @@ async fn main() -> anyhow::Result<()> {
         let committed = Instant::now();
         while runs.count.load(Ordering::Relaxed) < JOBS + number {
             // Whoever tries again and again takes a CPU from those who start the job.
-            runs.started.notified().await;
+            runs.start.notified().await;
         }
-        let started = runs.last.lock().expect("no panic").context("it ran")?;
-        starts.push(started.saturating_duration_since(committed));
+        let start = runs.last.lock().expect("no panic").context("it ran")?;
+        starts.push(start.saturating_duration_since(committed));
     }
     starts.sort();
     for (name, part) in [("p50", 50), ("p99", 99)] {

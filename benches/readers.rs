@@ -52,10 +52,10 @@ async fn measure(connections: usize) -> anyhow::Result<()> {
 
     calls(&channel, &token, CALLS).await?;
     let (before, idle) = (server.memory()?, calls(&channel, &token, CALLS).await?);
-    let (most, asked, refused) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-    let counted = Arc::new((most, asked, refused));
+    let (most, requests, refusals) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let counters = Arc::new((most, requests, refusals));
     let strangers = async |path: &'static str| {
-        let asking = tokio::spawn(ask_all(server.clone(), path, keys.clone(), connections, counted.clone()));
+        let asking = tokio::spawn(ask_all(server.clone(), path, keys.clone(), connections, counters.clone()));
         let mut times = Vec::new();
         while !asking.is_finished() {
             times.extend(calls(&channel, &token, 20).await?);
@@ -64,15 +64,15 @@ async fn measure(connections: usize) -> anyhow::Result<()> {
     };
     // What as many connections and requests cost anybody who shares the CPUs with them, whatever they ask for.
     let (_, little) = strangers(NOT_FOUND).await?;
-    let (most, asked, refused) = &*counted;
-    asked.store(0, Ordering::Relaxed);
-    refused.store(0, Ordering::Relaxed);
+    let (most, requests, refusals) = &*counters;
+    requests.store(0, Ordering::Relaxed);
+    refusals.store(0, Ordering::Relaxed);
     let (unread, busy) = strangers(LARGE_LIST).await?;
     most.fetch_max(server.memory()?, Ordering::Relaxed);
     println!(
         "{connections} connections asked for {} lists of 1.9 MB and read none; {} of them got no list",
-        asked.load(Ordering::Relaxed),
-        refused.load(Ordering::Relaxed)
+        requests.load(Ordering::Relaxed),
+        refusals.load(Ordering::Relaxed)
     );
     println!("  memory of the server: {} MiB before, at most {} MiB", before >> 20, most.load(Ordering::Relaxed) >> 20);
     let idle = percentiles(idle);
@@ -95,7 +95,7 @@ async fn ask_all(
     path: &'static str,
     keys: Arc<Vec<String>>,
     connections: usize,
-    counted: Arc<(AtomicU64, AtomicUsize, AtomicUsize)>,
+    counters: Arc<(AtomicU64, AtomicUsize, AtomicUsize)>,
 ) -> anyhow::Result<Vec<h2::RecvStream>> {
     let mut unread = Vec::new();
     let mut asking = JoinSet::new();
@@ -103,18 +103,18 @@ async fn ask_all(
         if asking.len() == MAX_CONCURRENT {
             unread.extend(asking.join_next().await.context("some ask")??);
         }
-        let (server, keys, counted) = (server.clone(), keys.clone(), counted.clone());
+        let (server, keys, counters) = (server.clone(), keys.clone(), counters.clone());
         asking.spawn(async move {
-            let (most, asked, refused) = &*counted;
-            let kept = ask(&server, path, &keys[number % keys.len()]).await.unwrap_or_default();
-            asked.fetch_add(PER_CONNECTION, Ordering::Relaxed);
-            refused.fetch_add(PER_CONNECTION - kept.len(), Ordering::Relaxed);
+            let (most, requests, refusals) = &*counters;
+            let streams = ask(&server, path, &keys[number % keys.len()]).await.unwrap_or_default();
+            requests.fetch_add(PER_CONNECTION, Ordering::Relaxed);
+            refusals.fetch_add(PER_CONNECTION - streams.len(), Ordering::Relaxed);
             most.fetch_max(server.memory().unwrap_or_default(), Ordering::Relaxed);
-            kept
+            streams
         });
     }
-    while let Some(kept) = asking.join_next().await {
-        unread.extend(kept?);
+    while let Some(streams) = asking.join_next().await {
+        unread.extend(streams?);
     }
     Ok(unread)
 }

@@ -33,7 +33,7 @@ async fn measure(watches: usize) -> anyhow::Result<()> {
 
     tokio::time::sleep(Duration::from_secs(5)).await;
     let (before, idle_cpu) = (server.memory()?, idle(&server).await?);
-    let (told, mut tells) = mpsc::unbounded_channel();
+    let (sender, mut receiver) = mpsc::unbounded_channel();
     let mut channel = first.clone();
     for number in 0..watches {
         if number % PER_CONNECTION == 0 {
@@ -42,11 +42,11 @@ async fn measure(watches: usize) -> anyhow::Result<()> {
         let request = authorize(WatchTicketsRequest::default(), &keys[number / PER_CALLER])?;
         let mut stream = TicketServiceClient::new(channel.clone()).watch_tickets(request).await?.into_inner();
         stream.message().await?.context("the first message")?;
-        let told = told.clone();
+        let sender = sender.clone();
         tokio::spawn(async move {
             while let Ok(Some(message)) = stream.message().await {
                 if message.data.is_some() {
-                    told.send(Instant::now()).ok();
+                    sender.send(Instant::now()).ok();
                 }
             }
         });
@@ -79,8 +79,8 @@ async fn measure(watches: usize) -> anyhow::Result<()> {
         let committed = Instant::now();
         let mut all = Vec::with_capacity(watches);
         while all.len() < watches {
-            let told = tokio::time::timeout(Duration::from_secs(60), tells.recv()).await?.context("a watch")?;
-            all.push(told.saturating_duration_since(committed));
+            let arrival = tokio::time::timeout(Duration::from_secs(60), receiver.recv()).await?.context("a watch")?;
+            all.push(arrival.saturating_duration_since(committed));
         }
         all.sort_unstable();
         times.0.push(all[0]);

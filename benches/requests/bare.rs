@@ -89,15 +89,15 @@ impl TicketService for Bare {
             attachments: Vec::new(),
         };
         let now = self.clock.now();
-        let made = Ticket::new(account, None, content, now);
+        let ticket = Ticket::new(account, None, content, now);
         let mut connection = self.pool.get().await.map_err(failed)?;
-        let written = connection.transaction::<_, BareError, _>(async |connection| {
-            ticket::insert(connection, std::slice::from_ref(&made)).await?;
-            ticket::record(connection, &admin(), [made.id], ActivityKind::Created, "", now).await?;
+        let transaction = connection.transaction::<_, BareError, _>(async |connection| {
+            ticket::insert(connection, std::slice::from_ref(&ticket)).await?;
+            ticket::record(connection, &admin(), [ticket.id], ActivityKind::Created, "", now).await?;
             Ok(())
         });
-        written.await.map_err(failed)?;
-        Ok(Response::new(pb::CreateTicketResponse { data: Some(render(made)) }))
+        transaction.await.map_err(failed)?;
+        Ok(Response::new(pb::CreateTicketResponse { data: Some(render(ticket)) }))
     }
 
     async fn update_ticket(&self, _: Request<pb::UpdateTicketRequest>) -> Reply<pb::UpdateTicketResponse> {

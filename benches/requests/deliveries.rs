@@ -62,14 +62,14 @@ impl Received {
 }
 
 pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<[Comparison; 2]> {
-    let received = Arc::<Received>::default();
+    let deliveries = Arc::<Received>::default();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();
-    let receive = async |State(received): State<Arc<Received>>, body: Bytes| {
-        received.take(body);
+    let receive = async |State(deliveries): State<Arc<Received>>, body: Bytes| {
+        deliveries.take(body);
         StatusCode::NO_CONTENT
     };
-    let router = Router::new().fallback(receive).with_state(received.clone());
+    let router = Router::new().fallback(receive).with_state(deliveries.clone());
     let receiver = tokio::spawn(async move { axum::serve(listener, router).await });
     world.sql.execute("DELETE FROM jobs", &[]).await?;
     world.sql.batch_execute("CREATE TABLE attempts_alone (LIKE webhook_attempts INCLUDING ALL)").await?;
@@ -83,12 +83,12 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<[Com
         let request = CreateWebhookEndpointRequest { url, event_types, ..CreateWebhookEndpointRequest::default() };
         endpoints.create_webhook_endpoint(authorize(request, &token)).await?;
     }
-    let (mut served, mut posted, mut stored) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut served, mut posted, mut inserts) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.rounds() {
         announce(world, options.announced_tickets()).await?;
-        served.push(deliver(world, options, &received).await?);
-        posted.push(post(options, port, received.last()?).await?);
-        stored.push(store(world, options).await?);
+        served.push(deliver(world, options, &deliveries).await?);
+        posted.push(post(options, port, deliveries.last()?).await?);
+        inserts.push(store(world, options).await?);
     }
     receiver.abort();
     let comparison = |limit: &str, alone| Comparison {
@@ -97,7 +97,7 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<[Com
         served: served.clone(),
         alone,
     };
-    Ok([comparison("the POSTs alone", posted), comparison("pgbench: a row for each", stored)])
+    Ok([comparison("the POSTs alone", posted), comparison("pgbench: a row for each", inserts)])
 }
 
 /// Creates tickets, while no worker tells the endpoints of them.
@@ -120,20 +120,20 @@ async fn announce(world: &World, tickets: usize) -> anyhow::Result<()> {
 }
 
 /// Lets a worker deliver everything, and measures it from the first arrival until every delivery is recorded.
-async fn deliver(world: &World, options: &Options, received: &Received) -> anyhow::Result<Rate> {
-    let (before, all) = (received.count(), (options.announced_tickets() * ENDPOINTS) as u64);
-    let (worker, started) = (world.worker(options.pool as usize)?, Instant::now());
-    while received.count() == before {
-        anyhow::ensure!(started.elapsed() < TIMEOUT, "the webhooks do not arrive");
+async fn deliver(world: &World, options: &Options, deliveries: &Received) -> anyhow::Result<Rate> {
+    let (before, all) = (deliveries.count(), (options.announced_tickets() * ENDPOINTS) as u64);
+    let (worker, start) = (world.worker(options.pool as usize)?, Instant::now());
+    while deliveries.count() == before {
+        anyhow::ensure!(start.elapsed() < TIMEOUT, "the webhooks do not arrive");
         tokio::time::sleep(POLL).await;
     }
-    let (began, first, cpu) = (Instant::now(), received.count() - before, worker.cpu());
+    let (began, first, cpu) = (Instant::now(), deliveries.count() - before, worker.cpu());
     wait_until_none(world, "FROM webhook_deliveries WHERE state = 1").await?;
     let (wall, cpu) = (began.elapsed(), worker.cpu().zip(cpu).map(|(after, before)| after - before));
     // A job that dies with its worker would keep its endpoint from the next worker for a while.
     wait_until_none(world, "FROM jobs WHERE kind = 'deliver_webhook'").await?;
     worker.stop().await;
-    let again = received.count() - before - all;
+    let again = deliveries.count() - before - all;
     if again > 0 {
         eprintln!("{again} of {all} webhooks were delivered again");
     }

@@ -69,17 +69,17 @@ async fn import(world: &World, worker: &Server, rows: usize, label: &str) -> any
     let request = authorize(tokio_stream::iter(pieces), &token);
     let operation = TicketServiceClient::new(channel).import_tickets(request).await?.into_inner().data;
     let id: Uuid = operation.context("no operation")?.id.parse()?;
-    let (state, created) = loop {
+    let (state, count) = loop {
         anyhow::ensure!(began.elapsed() < TIMEOUT, "the import does not end");
         tokio::time::sleep(POLL).await;
         let row = world.sql.query_one("SELECT state, rows_created FROM operations WHERE id = $1", &[&id]).await?;
-        let (state, created): (i16, i64) = (row.get(0), row.get(1));
+        let (state, count): (i16, i64) = (row.get(0), row.get(1));
         if state >= SUCCEEDED {
-            break (state, created);
+            break (state, count);
         }
     };
     let (wall, after) = (began.elapsed(), cpu());
-    anyhow::ensure!(state == SUCCEEDED && created == rows as i64, "{created} of {rows} rows were imported");
+    anyhow::ensure!(state == SUCCEEDED && count == rows as i64, "{count} of {rows} rows were imported");
     Ok(Rate { count: rows as f64, wall, cpu: after.zip(before).map(|(after, before)| after - before) })
 }
 

@@ -48,16 +48,16 @@ pub(crate) async fn run(world: &World, options: &Options) -> anyhow::Result<Jobs
     while began.elapsed() < length && waiting(world).await? > before / 2 {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    let (left, wall) = (waiting(world).await?, began.elapsed());
+    let (rest, wall) = (waiting(world).await?, began.elapsed());
     let cpu = worker.cpu().zip(cpu).map(|(after, before)| after - before);
     worker.stop().await;
-    let done = (before - left) as f64;
-    anyhow::ensure!(done > 0.0 && left > SPARE, "there are not enough jobs: {before} before, {left} left");
+    let jobs = (before - rest) as f64;
+    anyhow::ensure!(jobs > 0.0 && rest > SPARE, "there are not enough jobs: {before} before, {rest} left");
     // Enough are left for every client.
-    let runs = Length::Runs(((left - SPARE) / pgbench::CLIENTS as i64).min(done as i64 / 4).max(1) as u64);
+    let runs = Length::Runs(((rest - SPARE) / pgbench::CLIENTS as i64).min(jobs as i64 / 4).max(1) as u64);
     let alone = pgbench::run(world, options, &Scripts(vec![script]), runs).await?;
-    let cpu_ms = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / done);
-    Ok(Jobs { places, per_second: done / wall.as_secs_f64(), cpu_ms, alone })
+    let cpu_ms = cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / jobs);
+    Ok(Jobs { places, per_second: jobs / wall.as_secs_f64(), cpu_ms, alone })
 }
 
 /// Waits until this many jobs are done.
@@ -80,12 +80,12 @@ async fn script(world: &World) -> anyhow::Result<String> {
     let is_event = |statement: &Statement| statement.sql().contains("\"inbound_events\"") && !takes(statement);
     // The end of a job is recorded while the next one is taken, so between the statements of a job stand those of others.
     let cycle = |begin: usize| {
-        let taken = &statements[begin + 1..];
-        let handled = taken.iter().position(is_event)?;
-        let committed = handled + taken[handled..].iter().position(|statement| statement.sql() == "COMMIT")?;
-        let ended = committed + taken[committed..].iter().position(ends)?;
-        let own = taken[..ended].iter().filter(|statement| !takes(statement) && !ends(statement));
-        let cycle: Vec<_> = [&statements[begin]].into_iter().chain(own).chain([&taken[ended]]).collect();
+        let rest = &statements[begin + 1..];
+        let handled = rest.iter().position(is_event)?;
+        let committed = handled + rest[handled..].iter().position(|statement| statement.sql() == "COMMIT")?;
+        let end = committed + rest[committed..].iter().position(ends)?;
+        let own = rest[..end].iter().filter(|statement| !takes(statement) && !ends(statement));
+        let cycle: Vec<_> = [&statements[begin]].into_iter().chain(own).chain([&rest[end]]).collect();
         let count = |sql: &str| cycle.iter().filter(|statement| statement.sql() == sql).count();
         // A scheduled task that is in the midst of its transaction belongs to another cycle.
         (count("BEGIN") == count("COMMIT")).then_some(cycle)
@@ -93,8 +93,8 @@ async fn script(world: &World) -> anyhow::Result<String> {
     let begins = (0..statements.len()).filter(|&at| takes(&statements[at]));
     // Scheduled tasks run in between; the shortest of many cycles has none of their statements.
     let cycle = begins.filter_map(cycle).min_by_key(Vec::len).with_context(|| {
-        let seen: Vec<_> = statements.iter().take(20).map(Statement::sql).collect();
-        format!("no job was seen in {seen:#?}")
+        let sample: Vec<_> = statements.iter().take(20).map(Statement::sql).collect();
+        format!("no job was seen in {sample:#?}")
     })?;
     let event = cycle.iter().copied().filter(|statement| is_event(statement));
     let event = event.flat_map(|statement| statement.parameter(1)).find_map(|text| text.parse::<Uuid>().ok());

@@ -93,12 +93,12 @@ async fn worker(
 ) -> anyhow::Result<Histogram<u64>> {
     let mut latency = Histogram::new(3)?;
     let mut number = first;
-    let mut sent = Instant::now();
-    while sent < end {
+    let mut start = Instant::now();
+    while start < end {
         client.call(&target, operation, number).await?;
         let answered = Instant::now();
-        latency.record((answered - sent).as_micros() as u64)?;
-        sent = answered;
+        latency.record((answered - start).as_micros() as u64)?;
+        start = answered;
         number += 1;
     }
     Ok(latency)

@@ -64,7 +64,7 @@ pub(crate) struct Memory {
 #[derive(Debug)]
 struct Outcomes {
     succeeded: AtomicU64,
-    refused: AtomicU64,
+    refusals: AtomicU64,
     latency: Mutex<Histogram<u64>>,
     is_over: AtomicBool,
 }
@@ -72,12 +72,12 @@ struct Outcomes {
 impl Outcomes {
     fn new() -> anyhow::Result<Self> {
         let latency = Mutex::new(Histogram::new(3)?);
-        Ok(Self { succeeded: AtomicU64::new(0), refused: AtomicU64::new(0), latency, is_over: AtomicBool::new(false) })
+        Ok(Self { succeeded: AtomicU64::new(0), refusals: AtomicU64::new(0), latency, is_over: AtomicBool::new(false) })
     }
 
     /// The successes and the refusals.
     fn counts(&self) -> [f64; 2] {
-        [&self.succeeded, &self.refused].map(|count| count.load(Ordering::Relaxed) as f64)
+        [&self.succeeded, &self.refusals].map(|count| count.load(Ordering::Relaxed) as f64)
     }
 
     fn record_success(&self, latency: Duration) {
@@ -109,7 +109,7 @@ pub(crate) async fn run(world: &World, options: &Options, operation: Operation) 
     let tasks: Vec<_> = tasks.collect();
     tokio::time::sleep(WARM_UP).await;
     outcomes.take_latencies()?;
-    let (mut served, mut max, mut refused, start) = (Vec::new(), connected, 0.0, Instant::now());
+    let (mut served, mut max, mut refusals, start) = (Vec::new(), connected, 0.0, Instant::now());
     for _ in 0..options.rounds() {
         let (round_start, cpu, [succeeded_before, refused_before]) =
             (Instant::now(), world.server.cpu(), outcomes.counts());
@@ -120,7 +120,7 @@ pub(crate) async fn run(world: &World, options: &Options, operation: Operation) 
         let (wall, [succeeded_after, refused_after]) = (round_start.elapsed(), outcomes.counts());
         let cpu = world.server.cpu().zip(cpu).map(|(after, before)| after - before);
         served.push(Rate { count: succeeded_after - succeeded_before, wall, cpu });
-        refused += refused_after - refused_before;
+        refusals += refused_after - refused_before;
     }
     let (wall, latency) = (start.elapsed(), outcomes.take_latencies()?);
     outcomes.is_over.store(true, Ordering::Relaxed);
@@ -137,7 +137,7 @@ pub(crate) async fn run(world: &World, options: &Options, operation: Operation) 
     };
     let memory = memory.zip(connected).zip(max);
     let memory = memory.map(|((before, connected), max)| Memory { before, connected, max });
-    Ok(Overload { goodput, refused_per_second: refused / wall.as_secs_f64(), latency, memory })
+    Ok(Overload { goodput, refused_per_second: refusals / wall.as_secs_f64(), latency, memory })
 }
 
 async fn rate_without_overload(
@@ -174,11 +174,11 @@ async fn call(
         if outcomes.is_over.load(Ordering::Relaxed) {
             break;
         }
-        let sent = Instant::now();
+        let start = Instant::now();
         match caller.call(&target, operation, number).await {
-            Ok(()) => outcomes.record_success(sent.elapsed()),
+            Ok(()) => outcomes.record_success(start.elapsed()),
             Err(error) if error.is::<Overloaded>() => {
-                outcomes.refused.fetch_add(1, Ordering::Relaxed);
+                outcomes.refusals.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => return Err(error),
         }

@@ -64,9 +64,9 @@ async fn measure_server(world: &World, deep: i64, length: Duration) -> anyhow::R
     let start_time = Instant::now();
     while start_time.elapsed() < length {
         for (token, times) in tokens.iter().zip(&mut times) {
-            let sent = Instant::now();
+            let since = Instant::now();
             next(20, token.clone()).await?;
-            times.record(sent.elapsed().as_nanos() as u64)?;
+            times.record(since.elapsed().as_nanos() as u64)?;
         }
     }
     Ok(medians(&times))
@@ -89,14 +89,14 @@ async fn measure_statements(world: &World, deep: i64, length: Duration) -> anyho
     let start_time = Instant::now();
     while start_time.elapsed() < length {
         for (start, times) in starts.iter().zip(&mut times) {
-            let sent = Instant::now();
+            let since = Instant::now();
             if matches!(start, Start::Offset(_)) {
                 ticket::total(&connection, all, &filter).await.map_err(to_anyhow)?;
             }
             ticket::list(&connection, all, &filter, Order::CreateTimeDesc, *start, 21, true)
                 .await
                 .map_err(to_anyhow)?;
-            times.record(sent.elapsed().as_nanos() as u64)?;
+            times.record(since.elapsed().as_nanos() as u64)?;
         }
     }
     Ok(medians(&times))

@@ -59,7 +59,7 @@ pub(crate) async fn scripts(world: &World, options: &Options, operation: Operati
         }
         Operation::List | Operation::FarPage | Operation::ChargeAgain => vec![join(&Statement::as_recorded)],
         Operation::Create | Operation::Charge | Operation::Receive => {
-            let script = join(&|statement| statement.for_another_run(&world.kept));
+            let script = join(&|statement| statement.for_another_run(&world.fixtures));
             vec![format!("\\set run :run + 1\n{script}")]
         }
         Operation::SignIn | Operation::GetPost | Operation::ListPosts => {

@@ -135,8 +135,9 @@ impl Statement {
     }
 
     /// The statement for the run `:run` of the client `:client_id`. It replaces the values that the recorded request
-    /// created: ids, except those in `kept`; keys of 32 bytes; lock numbers; and times, relative to the statement's time.
-    pub(crate) fn for_another_run(&self, kept: &[Uuid]) -> String {
+    /// created: ids, except those in `fixtures`; keys of 32 bytes; lock numbers; and times, relative to the statement's
+    /// time.
+    pub(crate) fn for_another_run(&self, fixtures: &[Uuid]) -> String {
         self.render(|text| {
             let lock = text.parse::<i64>().ok().filter(|number| number.unsigned_abs() > 1 << 48);
             if let Some(lock) = lock {
@@ -148,7 +149,7 @@ impl Statement {
             if let Some(offset) = self.offset(text) {
                 return format!("(clock_timestamp() + '{offset} microseconds'::interval)");
             }
-            copied(text, kept)
+            copied(text, fixtures)
         })
     }
 
@@ -161,7 +162,7 @@ impl Statement {
 }
 
 /// A text as an expression in which every id is replaced by its copy.
-fn copied(text: &str, kept: &[Uuid]) -> String {
+fn copied(text: &str, fixtures: &[Uuid]) -> String {
     // Other types than text need a cast, because an expression is not a literal.
     let is_id = |text: &str| [36, 32].contains(&text.len()) && Uuid::try_parse(text).is_ok();
     let array = text.strip_prefix('{').and_then(|ids| ids.strip_suffix('}'));
@@ -172,11 +173,11 @@ fn copied(text: &str, kept: &[Uuid]) -> String {
     };
     let (mut parts, mut literal_from, mut at) = (Vec::new(), 0, 0);
     while at < text.len() && !text.starts_with("\\x") {
-        let found = [36, 32].into_iter().find_map(|length| {
+        let occurrence = [36, 32].into_iter().find_map(|length| {
             let id = Uuid::try_parse(text.get(at..at + length)?).ok()?;
-            (!kept.contains(&id)).then_some((id, length))
+            (!fixtures.contains(&id)).then_some((id, length))
         });
-        match found {
+        match occurrence {
             Some((id, length)) => {
                 parts.push(literal(&text[literal_from..at]));
                 parts.push(copy_sql(id, ":client_id", ":run"));
@@ -206,10 +207,10 @@ fn literal(text: &str) -> String {
 /// Parses `parameters: $1 = 'it''s', $2 = NULL`; the texts may contain anything.
 fn parameters(detail: &str) -> Vec<Option<String>> {
     let mut rest = detail.split_once(": ").map(|(_, rest)| rest).unwrap_or_default();
-    let mut found = Vec::new();
+    let mut values = Vec::new();
     while let Some((_, value)) = rest.split_once(" = ") {
         let Some(quoted) = value.strip_prefix('\'') else {
-            found.push(None);
+            values.push(None);
             rest = value.split_once(", ").map(|(_, rest)| rest).unwrap_or_default();
             continue;
         };
@@ -226,7 +227,7 @@ fn parameters(detail: &str) -> Vec<Option<String>> {
                 break;
             }
         }
-        found.push(Some(text));
+        values.push(Some(text));
     }
-    found
+    values
 }

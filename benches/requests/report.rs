@@ -272,9 +272,9 @@ fn overload_row(overload: &Overload) -> String {
     let memory = overload.memory.map_or("- | - | -".to_owned(), |memory| {
         format!("{:.0} | {:.0} | {:.0}", memory.before, memory.connected, memory.max)
     });
-    let (name, refused) = (&overload.goodput.name, overload.refused_per_second);
+    let (name, refusals) = (&overload.goodput.name, overload.refused_per_second);
     let (p50, p99) = (overload.quantile_ms(0.5), overload.quantile_ms(0.99));
-    format!("| {name} | {refused:.0} | {p50:.0} | {p99:.0} | {memory} |")
+    format!("| {name} | {refusals:.0} | {p50:.0} | {p99:.0} | {memory} |")
 }
 
 fn sum(rounds: &[Measurement]) -> Measurement {

@@ -39,7 +39,7 @@ pub(crate) struct World {
     pub(crate) sql: Client,
     pub(crate) postgres: Postgres,
     /// Ids that requests refer to and do not create.
-    pub(crate) kept: Vec<Uuid>,
+    pub(crate) fixtures: Vec<Uuid>,
     redis: Redis,
     options: Options,
     /// Last, because the server uses it.
@@ -78,10 +78,10 @@ impl World {
         let peer = Server::start(peer(&postgres, &redis, options, &token, port)?, port).await?;
         let posts = posts::publish(&server, &token).await?;
         let target = target(&sql, posts, account).await?;
-        let kept = sql.query("SELECT id FROM users WHERE email = $1 UNION SELECT id FROM products", &[&EMAIL]).await?;
-        let kept = kept.iter().map(|row| row.get(0)).chain([target.account]).collect();
+        let rows = sql.query("SELECT id FROM users WHERE email = $1 UNION SELECT id FROM products", &[&EMAIL]).await?;
+        let fixtures = rows.iter().map(|row| row.get(0)).chain([target.account]).collect();
         let options = options.clone();
-        Ok(Self { server, bare, peer, target, token, sql, postgres, kept, redis, options, data })
+        Ok(Self { server, bare, peer, target, token, sql, postgres, fixtures, redis, options, data })
     }
 
     /// CPU time of all processes of Postgres so far; `None` where there is no /proc.

@@ -117,15 +117,15 @@ async fn check(app: &App, newer_database: Option<NewerDatabase>) -> Result<anyho
         None => ["run this program's `migrate` before", "use the program that migrated it"],
     };
     let mut connection = app.database.dedicated().await?;
-    let found = migrations::differences(&mut connection, Modules::installed().migrations()).await;
-    Ok(found.and_then(|differences| {
-        let differences = differences.into_iter().filter(|found| found.is_behind() || !allowed);
+    let differences = migrations::differences(&mut connection, Modules::installed().migrations()).await;
+    Ok(differences.and_then(|differences| {
+        let differences = differences.into_iter().filter(|difference| difference.is_behind() || !allowed);
         let (behind, ahead): (Vec<_>, Vec<_>) = differences.partition(migrations::Difference::is_behind);
         let cures = [(behind, migrate), (ahead, go_back)];
-        let faults = cures.iter().filter(|(found, _)| !found.is_empty());
-        let faults = faults.map(|(found, cure)| {
-            let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-            format!("{}; {cure}", found.join("; "))
+        let faults = cures.iter().filter(|(differences, _)| !differences.is_empty());
+        let faults = faults.map(|(differences, cure)| {
+            let differences: Vec<_> = differences.iter().map(ToString::to_string).collect();
+            format!("{}; {cure}", differences.join("; "))
         });
         let faults: Vec<_> = faults.collect();
         anyhow::ensure!(faults.is_empty(), "the database {} does not fit: {}", app.database.name(), faults.join("; "));

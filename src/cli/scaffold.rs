@@ -142,9 +142,9 @@ fn module_of(root: &Path) -> anyhow::Result<String> {
 
 /// Returns the version of a new migration: the time, unless another has it.
 fn stamp(migrations: &Path, now: DateTime<Utc>) -> String {
-    let known: Vec<_> =
+    let names: Vec<_> =
         fs::read_dir(migrations).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
-    let is_known = |stamp: &str| known.iter().any(|name| name.to_string_lossy().starts_with(stamp));
+    let is_known = |stamp: &str| names.iter().any(|name| name.to_string_lossy().starts_with(stamp));
     let mut times = (0..).map(|seconds| (now + TimeDelta::seconds(seconds)).format("%Y-%m-%d-%H%M%S").to_string());
     times.find(|stamp| !is_known(stamp)).expect("the times do not end")
 }

@@ -98,7 +98,7 @@ mod tests {
         let xml = write(&Feed { title: Text::plain(text), entries: vec![entry], ..Feed::default() });
         let is_forbidden = |char: &char| matches!(char, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
         assert_eq!(xml.chars().find(is_forbidden), None, "{xml:?}");
-        let kept = "a\tbc\u{7f}\u{85}\u{fffd}\u{10ffff}&amp;&lt;\u{e000}";
-        assert_eq!(xml.matches(kept).count(), 5, "{xml}");
+        let output = "a\tbc\u{7f}\u{85}\u{fffd}\u{10ffff}&amp;&lt;\u{e000}";
+        assert_eq!(xml.matches(output).count(), 5, "{xml}");
     }
 }

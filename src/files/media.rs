@@ -23,14 +23,16 @@ pub(crate) fn parse(text: &str) -> Option<String> {
 /// Returns the media type of a file that begins like this and is announced as `declared`; `None` if it is not what it is
 /// announced as.
 pub(crate) fn of_content(declared: &str, head: &[u8]) -> Option<String> {
-    let found = infer::get(head).map(|kind| kind.mime_type());
+    let media_type = infer::get(head).map(|kind| kind.mime_type());
     let is_text = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     let is_text = is_text && !head.contains(&0);
-    match found {
-        Some(found) if declared == UNKNOWN || declared == found => Some(found.to_owned()),
+    match media_type {
+        Some(media_type) if declared == UNKNOWN || declared == media_type => Some(media_type.to_owned()),
         // Containers: DOCX is a ZIP, SVG is XML.
-        Some(found) if is_container(found) && !has_signature(declared) => Some(declared.to_owned()),
-        Some(found) if found.starts_with("text/") && is_text && !has_signature(declared) => Some(declared.to_owned()),
+        Some(media_type) if is_container(media_type) && !has_signature(declared) => Some(declared.to_owned()),
+        Some(media_type) if media_type.starts_with("text/") && is_text && !has_signature(declared) => {
+            Some(declared.to_owned())
+        }
         Some(_) => None,
         None if has_signature(declared) => None,
         None if is_plain_text(declared) && !is_text => None,
@@ -38,10 +40,10 @@ pub(crate) fn of_content(declared: &str, head: &[u8]) -> Option<String> {
     }
 }
 
-fn is_container(found: &str) -> bool {
+fn is_container(media_type: &str) -> bool {
     const CONTAINERS: [&str; 5] =
         ["application/zip", "application/gzip", "application/x-ole-storage", "application/x-tar", "application/msword"];
-    CONTAINERS.contains(&found)
+    CONTAINERS.contains(&media_type)
 }
 
 /// Whether files of the type are recognized by how they begin, so that one which is not recognized is another.

@@ -101,10 +101,10 @@ async fn receive(app: &App, id: &str, query: &LinkQuery, headers: &HeaderMap, bo
     let again = app.database.autocommit(async move |connection| ops::of_link(connection, id).await).await?;
     let file = require_awaited(again, app)?;
     let key = File::upload_key(id);
-    let stored = app.part::<Storage>().put(&key, &mut upload, &file.content_type);
+    let put = app.part::<Storage>().put(&key, &mut upload, &file.content_type);
     // Later it might come after the deletion.
-    let stored = tokio::time::timeout(ops::MAX_STORING, stored).await;
-    stored.unwrap_or_else(|_| Err(Error::new(Reason::UpstreamTimeout)))?;
+    let result = tokio::time::timeout(ops::MAX_STORING, put).await;
+    result.unwrap_or_else(|_| Err(Error::new(Reason::UpstreamTimeout)))?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

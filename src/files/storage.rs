@@ -88,13 +88,13 @@ impl Storage {
         operation: &'static str,
         work: impl Future<Output = object_store::Result<T>>,
     ) -> Result<Option<T>> {
-        let admitted = self.breaker.clone().admit();
-        let admitted = admitted.map_err(|wait| Error::new(Reason::CircuitOpen).retry_after(wait))?;
+        let admission = self.breaker.clone().admit();
+        let admission = admission.map_err(|wait| Error::new(Reason::CircuitOpen).retry_after(wait))?;
         let Ok(_slot) = self.slots.try_acquire() else {
             return Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
         };
         let began = Instant::now();
-        let limit = context::remaining().map_or(self.timeout, |left| left.min(self.timeout));
+        let limit = context::remaining().map_or(self.timeout, |budget| budget.min(self.timeout));
         let call = Call { provider: PROVIDER, operation, server: None };
         let attempt = async {
             match timeout(limit, work).await {
@@ -106,7 +106,7 @@ impl Storage {
         };
         let failure = |(name, ..): &Outcome<T>| (*name != "ok").then_some(*name);
         let (name, verdict, result) = traced(call, failure, attempt).await;
-        admitted.settle(verdict);
+        admission.settle(verdict);
         match verdict {
             Verdict::Alive if name == "ok" && operation != SIGN_URL => alert::credentials_accepted(PROVIDER),
             Verdict::Unavailable => self.probe(),
@@ -187,11 +187,11 @@ impl Storage {
     /// As [`Storage::put`]; the content may end with one too.
     pub(crate) async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Content>> {
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
-        let Some(found) = self.call("get object", self.store.get_opts(&self.path(key), options)).await? else {
+        let Some(object) = self.call("get object", self.store.get_opts(&self.path(key), options)).await? else {
             return Ok(None);
         };
         let limit = self.timeout;
-        let content = futures_util::stream::unfold(Some(found.into_stream()), move |stream| async move {
+        let content = futures_util::stream::unfold(Some(object.into_stream()), move |stream| async move {
             let mut stream = stream?;
             match timeout(limit, stream.next()).await {
                 Ok(None) => None,

@@ -55,10 +55,10 @@ impl Passwords {
     /// `OVERLOADED` when no slot becomes free in time.
     pub async fn verify(&self, password: Password, hash: Option<String>) -> Result<Verdict> {
         self.run(move || {
-            let known = hash.is_some();
+            let exists = hash.is_some();
             let hash = hash.as_deref().unwrap_or(password::DUMMY);
             // The hash is verified first, so that an unknown user takes as long.
-            if !(password.verify(hash)? && known) {
+            if !(password.verify(hash)? && exists) {
                 return Ok(Verdict::Wrong);
             }
             if password::is_outdated(hash) {
@@ -71,12 +71,12 @@ impl Passwords {
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         let place = self.place().await?;
-        let done = tokio::task::spawn_blocking(move || {
+        let task = tokio::task::spawn_blocking(move || {
             // The slot is released when the work ends, not when the caller disconnects: this bounds the memory.
             let _place = place;
             work()
         });
-        done.await.map_err(Error::internal)?
+        task.await.map_err(Error::internal)?
     }
 
     /// Takes a slot. Until it is dropped, there is one less for hashing.
@@ -84,10 +84,10 @@ impl Passwords {
     /// # Errors
     /// `OVERLOADED` when none becomes free in time.
     pub async fn place(&self) -> Result<OwnedSemaphorePermit> {
-        let wait = context::remaining().map_or(MAX_WAIT, |left| left.min(MAX_WAIT));
+        let wait = context::remaining().map_or(MAX_WAIT, |budget| budget.min(MAX_WAIT));
         match tokio::time::timeout(wait, self.places.clone().acquire_owned()).await {
             Ok(Ok(place)) => Ok(place),
-            Ok(Err(closed)) => Err(Error::internal(closed)),
+            Ok(Err(error)) => Err(Error::internal(error)),
             Err(_) => Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1))),
         }
     }
@@ -110,8 +110,8 @@ mod tests {
         let _held = passwords.place().await.expect("the only place");
         let soon = std::time::Instant::now() + Duration::from_millis(5);
         let hurried = context::Context::new("r").with_deadline(soon);
-        let refused = hurried.scope(passwords.place()).await.expect_err("no place");
-        assert_eq!(refused.reason(), Reason::Overloaded);
+        let error = hurried.scope(passwords.place()).await.expect_err("no place");
+        assert_eq!(error.reason(), Reason::Overloaded);
     }
 
     #[tokio::test]

@@ -88,8 +88,8 @@ pub enum TokenError {
 }
 
 impl From<TokenError> for Error {
-    fn from(refused: TokenError) -> Self {
-        match refused {
+    fn from(error: TokenError) -> Self {
+        match error {
             TokenError::UnknownKey | TokenError::Forged => Reason::InvalidToken.into(),
             TokenError::Expired => Reason::TokenExpired.into(),
         }
@@ -132,7 +132,7 @@ struct Inner {
 /// A reload of the ring that has ended.
 #[derive(Clone, Copy)]
 struct Reload {
-    ended: Instant,
+    end: Instant,
     succeeded: bool,
 }
 
@@ -207,14 +207,14 @@ impl Tokens {
     pub async fn reload_for_unknown_key(&self, reload: impl Future<Output = Result<()>>) -> Result<()> {
         let mut last = self.0.last_reload.lock().await;
         match *last {
-            Some(last) if last.succeeded && last.ended.elapsed() < RELOAD_INTERVAL => return Ok(()),
-            Some(last) if !last.succeeded && last.ended.elapsed() < RETRY_INTERVAL => {
+            Some(last) if last.succeeded && last.end.elapsed() < RELOAD_INTERVAL => return Ok(()),
+            Some(last) if !last.succeeded && last.end.elapsed() < RETRY_INTERVAL => {
                 return Err(Error::new(Reason::Unavailable).retry_after(RETRY_INTERVAL));
             }
             _ => {}
         }
         let outcome = reload.await;
-        *last = Some(Reload { ended: Instant::now(), succeeded: outcome.is_ok() });
+        *last = Some(Reload { end: Instant::now(), succeeded: outcome.is_ok() });
         outcome
     }
 

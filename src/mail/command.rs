@@ -101,14 +101,14 @@ impl Preview {
     fn run(self, config: &Config) -> anyhow::Result<()> {
         let Self { name, language, out } = self;
         let mail = config.section::<MailConfig>();
-        let (written, now) = (open_templates(mail)?, Clock::default().now());
-        let languages = language.map_or_else(|| written.languages().map(str::to_owned).collect(), |tag| vec![tag]);
-        let names = templates::names().into_iter().filter(|known| name.as_ref().is_none_or(|name| name == known));
+        let (templates, now) = (open_templates(mail)?, Clock::default().now());
+        let languages = language.map_or_else(|| templates.languages().map(str::to_owned).collect(), |tag| vec![tag]);
+        let names = templates::names().into_iter().filter(|other| name.as_ref().is_none_or(|name| name == other));
         let names: Vec<_> = names.collect();
         anyhow::ensure!(!names.is_empty(), "there is no such mail; there are {}", templates::names().join(", "));
         for name in names {
             for tag in &languages {
-                let rendered = preview::write(&written, mail, name, tag, now);
+                let rendered = preview::write(&templates, mail, name, tag, now);
                 let rendered = rendered.ok_or_else(|| anyhow::anyhow!("{tag} is not a language tag"))?;
                 match &out {
                     None => print(&format!("Subject: {}\n\n{}\n", rendered.subject, rendered.text)),

@@ -179,19 +179,19 @@ mod tests {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mail = Mail::about(Topic::OrderConfirmation(OrderId(Uuid::nil())), now);
         assert_eq!(mail.expires_at, now + TimeDelta::days(1));
-        let leased = mail.with_attempt(now, FIRST_DELAY);
-        assert_eq!((leased.attempts, leased.leased_until, leased.due_at), (1, Some(now), Some(now)));
-        assert!(leased.is_leased(now - TimeDelta::seconds(1)) && !leased.is_leased(now));
-        let ended = [
-            leased.clone().mark_sent(now),
-            leased.clone().mark_failed("550".into(), now),
-            leased.clone().mark_given_up(now),
+        let on_lease = mail.with_attempt(now, FIRST_DELAY);
+        assert_eq!((on_lease.attempts, on_lease.leased_until, on_lease.due_at), (1, Some(now), Some(now)));
+        assert!(on_lease.is_leased(now - TimeDelta::seconds(1)) && !on_lease.is_leased(now));
+        let outcomes = [
+            on_lease.clone().mark_sent(now),
+            on_lease.clone().mark_failed("550".into(), now),
+            on_lease.clone().mark_given_up(now),
         ];
-        for mail in ended {
+        for mail in outcomes {
             assert_eq!((mail.leased_until, mail.finished_at, mail.due_at), (None, Some(now), None));
         }
         let next = now + TimeDelta::seconds(5);
-        let waits = leased.with_failure("450".into(), next);
+        let waits = on_lease.with_failure("450".into(), next);
         assert_eq!((waits.state, waits.leased_until, waits.failure.as_deref()), (State::Pending, None, Some("450")));
         assert_eq!((waits.due_at, waits.leases), (Some(next), 0));
     }
@@ -215,9 +215,9 @@ mod tests {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let mail = Mail::about(Topic::OrderConfirmation(OrderId(Uuid::nil())), now);
         let (later, id) = (now + TimeDelta::days(3), mail.id);
-        let counted = Mail { counted_at: Some(now), ..mail.with_attempt(now, FIRST_DELAY) };
-        assert_eq!(counted.clone().mark_rejected("550".into(), now).redrive(later).counted_at, None);
-        let again = counted.mark_given_up(now).redrive(later);
+        let mail = Mail { counted_at: Some(now), ..mail.with_attempt(now, FIRST_DELAY) };
+        assert_eq!(mail.clone().mark_rejected("550".into(), now).redrive(later).counted_at, None);
+        let again = mail.mark_given_up(now).redrive(later);
         assert_eq!((again.state, again.attempts, again.finished_at), (State::Pending, 0, None));
         assert_eq!((again.counted_at, again.due_at), (Some(now), Some(later)));
         assert_eq!((again.id, again.created_at, again.expires_at), (id, now, later + TimeDelta::days(1)));

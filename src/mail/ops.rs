@@ -127,7 +127,7 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
     };
     let (kind, to) = (mail.topic.kind(), draft.to.clone());
     // Once, because the one mail that an address gets may need several attempts.
-    let (counted_at, sent) = match limit::admit(app, &mail, &to).await {
+    let (counted_at, result) = match limit::admit(app, &mail, &to).await {
         Ok(counted_at) => {
             let draft = compose::complete(app, mail.topic, draft).await;
             let links = Links(&app.config.section::<MailConfig>().brand);
@@ -139,7 +139,7 @@ pub async fn deliver(app: &App, id: MailId) -> Result<()> {
         Err(failure) => (None, Err(failure)),
     };
     fault::point("mail.handed_over")?;
-    let became = record(app, mail, sent.into()).await?;
+    let became = record(app, mail, result.into()).await?;
     if let (Some("rejected"), Some(at)) = (became, counted_at) {
         limit::take_back(app, kind, &to, at).await;
     }
@@ -155,12 +155,12 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
     let retry_wait = config.retry_wait;
     // By the clock of Postgres, because the worker that looks at the lease next may be on another host.
     let lock = async move |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
-    let leased = app.database.transaction_after(lock, async move |connection, locked: (Mail, DateTime<Utc>)| {
-        let (mail, now_in_postgres) = locked;
+    let transaction = app.database.transaction_after(lock, async move |connection, row: (Mail, DateTime<Utc>)| {
+        let (mail, now_in_postgres) = row;
         if mail.state != State::Pending || mail.is_leased(now_in_postgres) {
             return Ok(None);
         }
-        let (mail, ended) = if mail.expires_at <= now {
+        let (mail, outcome) = if mail.expires_at <= now {
             let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
             (mail.mark_failed(why, now), Some("expired"))
         } else if mail.is_hopeless() {
@@ -171,11 +171,11 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
             (mail.with_attempt(now_in_postgres + longest + COMMIT_TIME, retry_wait), None)
         };
         store::update(connection, &mail).await?;
-        Ok::<_, Error>(Some((mail, ended)))
+        Ok::<_, Error>(Some((mail, outcome)))
     });
-    Ok(match leased.await? {
-        Some((mail, Some(ended))) => {
-            count(&mail, ended);
+    Ok(match transaction.await? {
+        Some((mail, Some(outcome))) => {
+            count(&mail, outcome);
             None
         }
         Some((mail, None)) => Some(mail),
@@ -202,16 +202,16 @@ async fn draft(app: &App, mail: &Mail) -> Result<Result<Draft, Outcome>> {
 
 /// Records the outcome of an attempt, and returns what became of the mail by it. A failure is ignored if another
 /// attempt has begun meanwhile; a success counts while the mail is pending.
-async fn record(app: &App, tried: Mail, outcome: Outcome) -> Result<Option<&'static str>> {
+async fn record(app: &App, snapshot: Mail, outcome: Outcome) -> Result<Option<&'static str>> {
     let now = app.clock.now();
-    let wait = max_retry_delay(tried.attempts, app.config.section::<MailConfig>().retry_wait);
+    let wait = max_retry_delay(snapshot.attempts, app.config.section::<MailConfig>().retry_wait);
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
     let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
-    let id = tried.id;
+    let id = snapshot.id;
     let lock = async move |connection: &Connection| store::lock(connection, id).await;
     let recorded = app.database.transaction_after(lock, async move |connection, mail: Mail| {
-        let is_mine = mail.attempts == tried.attempts;
+        let is_mine = mail.attempts == snapshot.attempts;
         let (mail, became) = match outcome {
             _ if mail.state != State::Pending => return Ok(None),
             Outcome::Sent => (mail.mark_sent(now), "sent"),

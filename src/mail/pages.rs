@@ -52,8 +52,8 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
 /// Returns the token of a link.
 fn token(uri: &Uri) -> String {
     let query = uri.query().unwrap_or_default();
-    let found = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
-    found.map(|(_, token)| token.into_owned()).unwrap_or_default()
+    let pair = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "token");
+    pair.map(|(_, token)| token.into_owned()).unwrap_or_default()
 }
 
 async fn show_reset(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Response {
@@ -114,7 +114,7 @@ async fn submit_registration(
 /// Shows the outcome of a form; there is none if it was no form, or took too long.
 fn conclude(page: Page, handled: Option<(Form, Result<Done, Problem>)>) -> View {
     match handled {
-        Some((_, Ok(done))) => View::outcome(page, done),
+        Some((_, Ok(outcome))) => View::outcome(page, outcome),
         Some((form, Err(problem))) => View::again(page, form, problem),
         None => View::again(page, Form::default(), Problem::Other),
     }

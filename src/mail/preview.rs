@@ -76,8 +76,8 @@ async fn mail(State(app): State<App>, Path(file): Path<String>) -> Response {
     let (Some(name), Some(tag), Some(format)) = (parts.next(), parts.next(), parts.next()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let written = write(app.part(), app.config.section(), name, tag, app.clock.now());
-    match (written, format) {
+    let preview = write(app.part(), app.config.section(), name, tag, app.clock.now());
+    match (preview, format) {
         (Some(rendered), "html") => page(Html(rendered.html)),
         (Some(rendered), "txt") => format!("Subject: {}\n\n{}", rendered.subject, rendered.text).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),

@@ -141,8 +141,8 @@ pub async fn update(connection: &mut Connection, mail: &Mail) -> Result<()> {
 
 /// Stores that a mail was counted among those that its recipient gets.
 pub async fn set_counted(connection: &mut Connection, id: MailId, at: DateTime<Utc>) -> Result<()> {
-    let counted = mails::counted_at.eq(at);
-    let updated = diesel::update(mails::table.find(id)).set(counted).prepared().execute(connection).await?;
+    let values = mails::counted_at.eq(at);
+    let updated = diesel::update(mails::table.find(id)).set(values).prepared().execute(connection).await?;
     if updated == 1 { Ok(()) } else { Err(Error::internal(anyhow::anyhow!("mails {id}: {updated} rows"))) }
 }
 
@@ -158,8 +158,8 @@ pub async fn list_failed(connection: &mut Connection, limit: i64) -> Result<Vec<
 
 /// Removes at most `limit` mails that were sent or failed before `before`; returns how many.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
-    let done = mails::table.filter(mails::state.ne(State::Pending.number())).filter(mails::finished_at.lt(before));
-    let ids: Vec<MailId> = done.select(mails::id).limit(limit).load(connection).await?;
+    let query = mails::table.filter(mails::state.ne(State::Pending.number())).filter(mails::finished_at.lt(before));
+    let ids: Vec<MailId> = query.select(mails::id).limit(limit).load(connection).await?;
     // One that was redriven meanwhile is not finished any more.
     let still_done = mails::table.filter(mails::id.eq_any(&ids)).filter(mails::finished_at.lt(before));
     Ok(diesel::delete(still_done).execute(connection).await?)

@@ -59,7 +59,7 @@ impl Templates {
         let mut environment = environment(brand);
         let mut languages = BTreeSet::new();
         for Source { name, text } in sources {
-            let added = match files::language(&name) {
+            let result = match files::language(&name) {
                 None => environment.add_template_owned(name.clone(), text),
                 Some((template, language)) => {
                     languages.insert(language.to_owned());
@@ -69,7 +69,7 @@ impl Templates {
                     add(&mut environment, "html").and_then(|()| add(&mut environment, "txt"))
                 }
             };
-            faults.extend(added.err().map(|error| describe(&error, "a template")));
+            faults.extend(result.err().map(|error| describe(&error, "a template")));
         }
         let templates = Self { environment, languages };
         // Without one of these, every template would be at fault.

@@ -32,7 +32,7 @@ impl Kinds {
     }
 
     pub(crate) fn of(&self, kind: Kind) -> Result<OperationKind> {
-        let found = self.0.iter().find(|known| known.kind == kind).copied();
-        found.ok_or_else(|| Error::internal(anyhow::anyhow!("no module carries out operations of the kind {kind:?}")))
+        let entry = self.0.iter().find(|entry| entry.kind == kind).copied();
+        entry.ok_or_else(|| Error::internal(anyhow::anyhow!("no module carries out operations of the kind {kind:?}")))
     }
 }

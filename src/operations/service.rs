@@ -66,8 +66,8 @@ impl OperationService for Operations {
     async fn get_operation(&self, request: Request<pb::GetOperationRequest>) -> Reply<pb::GetOperationResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, OperationId::parse(&call.message.operation_id)?);
-        let found = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetOperationResponse { data: Some(render(found)) })
+        let operation = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
+        call.read(pb::GetOperationResponse { data: Some(render(operation)) })
     }
 
     async fn list_operations(&self, request: Request<pb::ListOperationsRequest>) -> Reply<pb::ListOperationsResponse> {

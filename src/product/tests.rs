@@ -63,9 +63,9 @@ fn every_fault_is_named_at_once() {
         ("FILES_TIMEOUT", "0s"),
     ];
     let all = invalid_variables(&bad);
-    let found: BTreeSet<_> = all.iter().map(String::as_str).collect();
+    let names: BTreeSet<_> = all.iter().map(String::as_str).collect();
     let expected: BTreeSet<_> = bad.iter().map(|(name, _)| *name).collect();
-    assert_eq!(found, expected);
+    assert_eq!(names, expected);
     assert_eq!(all.len(), bad.len(), "none is named twice: {all:?}");
 }
 
@@ -220,15 +220,15 @@ fn health_needs_an_address_of_its_own() {
 
 #[test]
 fn no_fault_shows_a_secret() {
-    let shown = faults(&[
+    let all_faults = faults(&[
         ("SECRET_KEY", "hunter2"),
         ("DATABASE_URL", "postgres://mainstay:hunter2@"),
         ("WEBHOOK_SECRETS_STRIPE", "hunter2"),
         ("SMTP_URL", "smtp://u:hunter2@mail.example"),
         ("FILES_URL", "s3://hunter2@s3.example/shop"),
     ]);
-    assert!(!shown.is_empty());
-    assert!(shown.iter().all(|fault| !fault.to_string().contains("hunter2")), "{shown:?}");
+    assert!(!all_faults.is_empty());
+    assert!(all_faults.iter().all(|fault| !fault.to_string().contains("hunter2")), "{all_faults:?}");
 }
 
 #[test]

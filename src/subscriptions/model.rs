@@ -276,7 +276,7 @@ impl Subscription {
     /// `SUBSCRIPTION_PENDING`, `SUBSCRIPTION_NOT_STARTED`, `SUBSCRIPTION_ALREADY_CANCELLED`.
     pub fn cancel(&self, how: Cancellation, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Self> {
         let already = |why| Error::with_message(SubscriptionsReason::SubscriptionAlreadyCancelled, why);
-        let refused = match &self.state {
+        let error = match &self.state {
             State::Pending => Some(SubscriptionsReason::SubscriptionPending.into()),
             State::Failed(_) => Some(SubscriptionsReason::SubscriptionNotStarted.into()),
             State::Started { phase: Phase::Cancelled(_), .. } => Some(already("The subscription is cancelled.")),
@@ -288,8 +288,8 @@ impl Subscription {
             }
             State::Started { .. } => None,
         };
-        if let Some(refused) = refused {
-            return Err(refused);
+        if let Some(error) = error {
+            return Err(error);
         }
         let lease = AttemptLease { attempt: self.lease.attempt, ..AttemptLease::first(now, until) };
         let last_query = self.last_query + 1;
@@ -305,11 +305,11 @@ impl Subscription {
     /// Processes the gateway's answer to the query with this number.
     pub fn observe(&self, number: i64, snapshot: &Snapshot, now: DateTime<Utc>) -> Observation {
         let Some(state) = self.state.after(snapshot) else { return Observation::Ended };
-        let ended = state.cancelled_at().is_some();
+        let has_ended = state.cancelled_at().is_some();
         let pending = self.pending_cancellation.filter(|how| !snapshot.is_cancelled(*how));
         let next = Self {
             state,
-            cancel_at_period_end: snapshot.cancel_at_period_end && !ended,
+            cancel_at_period_end: snapshot.cancel_at_period_end && !has_ended,
             pending_cancellation: pending,
             last_answer: number,
             lease: if pending.is_none() { self.lease.settle() } else { self.lease },

@@ -45,12 +45,12 @@ pub async fn begin(
     let method = PaymentMethod::parse(method)?;
     let account = permit.account(account)?;
     let about = |message: &str| vec![("productId".to_owned(), message.to_owned())];
-    let found = product::find_all(connection, &[product]).await?.pop().ok_or_else(|| {
+    let product = product::find_all(connection, &[product]).await?.pop().ok_or_else(|| {
         Error::with_message(OrdersReason::ProductUnavailable, "The product does not exist.")
             .about(about("does not exist"))
     })?;
     let (caller, gateway) = (permit.caller().principal(), context.gateway.name());
-    let subscription = Subscription::intend(account, found, caller, gateway, method, context.now, context.until())
+    let subscription = Subscription::intend(account, product, caller, gateway, method, context.now, context.until())
         .map_err(|error| error.about(about("can't be subscribed to")))?;
     context.check_circuit()?;
     let (shared, job): (&Connection, _) = (connection, SettleSubscription(subscription.id));

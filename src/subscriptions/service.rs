@@ -98,8 +98,9 @@ impl SubscriptionService for Subscriptions {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SubscriptionId::parse(&call.message.subscription_id)?);
         let is_staff = permit.visibility() == Visibility::All;
-        let found = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
-        call.read(pb::GetSubscriptionResponse { data: Some(render(found, is_staff)) })
+        let subscription =
+            self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
+        call.read(pb::GetSubscriptionResponse { data: Some(render(subscription, is_staff)) })
     }
 
     async fn list_subscriptions(
@@ -115,7 +116,7 @@ impl SubscriptionService for Subscriptions {
         let pager = call.pager(&self.app)?;
         let permit = call.permit()?;
         let is_staff = permit.visibility() == Visibility::All;
-        let (found, meta) = call
+        let (subscriptions, meta) = call
             .list(
                 &self.app,
                 pager,
@@ -123,7 +124,7 @@ impl SubscriptionService for Subscriptions {
                 Subscription::page_key,
             )
             .await?;
-        let data = found.into_iter().map(|subscription| render(subscription, is_staff)).collect();
+        let data = subscriptions.into_iter().map(|subscription| render(subscription, is_staff)).collect();
         call.read(pb::ListSubscriptionsResponse { data, meta })
     }
 
@@ -153,8 +154,8 @@ mod tests {
     #[test]
     fn both_responses_are_encoded_alike() {
         let data = pb::Subscription { id: Some("one".to_owned()), version: Some(3), ..pb::Subscription::default() };
-        let created = pb::CreateSubscriptionResponse { data: Some(data.clone()) };
-        let cancelled = pb::CancelSubscriptionResponse { data: Some(data) };
-        assert_eq!(created.encode_to_vec(), cancelled.encode_to_vec());
+        let creation = pb::CreateSubscriptionResponse { data: Some(data.clone()) };
+        let cancellation = pb::CancelSubscriptionResponse { data: Some(data) };
+        assert_eq!(creation.encode_to_vec(), cancellation.encode_to_vec());
     }
 }

@@ -38,8 +38,9 @@ impl Verifiers {
     /// A description of what is wrong with a secret. Never contains the secret.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (Provider, &'a [SecretString])>) -> Result<Self, &'static str> {
         let configured = secrets.into_iter().filter(|(_, secrets)| !secrets.is_empty());
-        let all: Result<Vec<_>, _> =
-            configured.map(|(provider, secrets)| verifier(provider, secrets).map(|found| (provider, found))).collect();
+        let all: Result<Vec<_>, _> = configured
+            .map(|(provider, secrets)| verifier(provider, secrets).map(|verifier| (provider, verifier)))
+            .collect();
         Ok(Self(all?.into()))
     }
 
@@ -48,8 +49,8 @@ impl Verifiers {
     /// # Errors
     /// `NOT_FOUND` unless it is configured.
     pub fn of(&self, provider: Provider) -> Result<&dyn Verifier> {
-        let found = self.0.iter().find(|(known, _)| *known == provider);
-        found.map(|(_, verifier)| &**verifier).ok_or_else(|| Error::not_found("webhook provider"))
+        let entry = self.0.iter().find(|(other, _)| *other == provider);
+        entry.map(|(_, verifier)| &**verifier).ok_or_else(|| Error::not_found("webhook provider"))
     }
 }
 

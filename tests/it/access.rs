@@ -141,8 +141,8 @@ fn owner(scene: &Scene, call: &Call) -> Who {
         (&cast.admin, Who::Admin),
         (&cast.anonymous, Who::Anonymous),
     ];
-    let found = all.into_iter().find(|&(actor, _)| is(actor));
-    found.unwrap_or_else(|| panic!("the valid request has an unexpected caller: {:?}", call.who)).1
+    let entry = all.into_iter().find(|&(actor, _)| is(actor));
+    entry.unwrap_or_else(|| panic!("the valid request has an unexpected caller: {:?}", call.who)).1
 }
 
 fn fits(expected: &Expected, answer: &Response) -> bool {

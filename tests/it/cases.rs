@@ -44,6 +44,6 @@ pub(crate) fn all() -> Vec<Case> {
 
 /// The first case in which a method succeeds.
 pub(crate) fn good_case(method: &str) -> Case {
-    let found = all().into_iter().find(|case| case.method == method && matches!(case.expected, Expected::Status(_)));
-    found.unwrap_or_else(|| panic!("{method} has no case that succeeds"))
+    let case = all().into_iter().find(|case| case.method == method && matches!(case.expected, Expected::Status(_)));
+    case.unwrap_or_else(|| panic!("{method} has no case that succeeds"))
 }

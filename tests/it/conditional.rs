@@ -37,14 +37,14 @@ async fn faults(app: &TestApp, method: &Method, protocol: Protocol) -> Vec<Strin
     let mut faults = Vec::new();
 
     call.headers.push(("if-match", STALE.to_owned()));
-    let refused = call.send(protocol, &method.name).await;
-    if (refused.status, refused.reason.as_str()) != (412, "ETAG_MISMATCH") {
-        faults.push(format!("takes {STALE} for the version: {} {}", refused.status, refused.body));
+    let response = call.send(protocol, &method.name).await;
+    if (response.status, response.reason.as_str()) != (412, "ETAG_MISMATCH") {
+        faults.push(format!("takes {STALE} for the version: {} {}", response.status, response.body));
     }
     let after = contents(&app.database).await;
-    let changed: Vec<_> = after.iter().filter(|(table, hash)| before.get(*table) != Some(*hash)).collect();
-    if !changed.is_empty() {
-        faults.push(format!("refuses and changes {changed:?}"));
+    let differences: Vec<_> = after.iter().filter(|(table, hash)| before.get(*table) != Some(*hash)).collect();
+    if !differences.is_empty() {
+        faults.push(format!("refuses and changes {differences:?}"));
     }
 
     // Whatever was wrong, it was the version.
@@ -65,14 +65,14 @@ fn conditional() -> Vec<&'static Method> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_version_is_refused_and_changes_nothing() {
     let app = TestApp::start().await;
-    let mut found = Vec::new();
+    let mut findings = Vec::new();
     // One after the other: what another one changes meanwhile would be taken for a change of the refused one.
     for method in conditional() {
         for protocol in [Protocol::Grpc, Protocol::Rest] {
-            found.extend(faults(&app, method, protocol).await);
+            findings.extend(faults(&app, method, protocol).await);
         }
     }
-    assert!(found.is_empty(), "{}:\n{}", found.len(), found.join("\n"));
+    assert!(findings.is_empty(), "{}:\n{}", findings.len(), findings.join("\n"));
 }
 
 /// The table of cases runs through Envoy, too.

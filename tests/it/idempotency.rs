@@ -11,22 +11,22 @@ use crate::support::TestDatabase;
 #[derive(Debug, PartialEq, Eq)]
 struct Effects {
     tickets: i64,
-    created: i64,
-    counted: i64,
+    activities: i64,
+    counter: i64,
     keys: i64,
 }
 
 impl Effects {
     fn of(count: i64) -> Self {
-        Self { tickets: count, created: count, counted: count, keys: count }
+        Self { tickets: count, activities: count, counter: count, keys: count }
     }
 
     async fn in_database(database: &TestDatabase) -> Self {
         let any = "'00000000-0000-0000-0000-000000000000'";
         Self {
             tickets: database.number("SELECT count(*) FROM tickets").await,
-            created: database.number("SELECT count(*) FROM activities WHERE kind = 1").await,
-            counted: database
+            activities: database.number("SELECT count(*) FROM activities WHERE kind = 1").await,
+            counter: database
                 .number(&format!(
                     "SELECT coalesce(sum(tickets), 0)::bigint FROM ticket_counts WHERE account_id = {any} AND assignee_id = {any}"
                 ))

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use crate::support::TestDatabase;
 
 /// Waits until a statement selects this number.
-async fn wait_for_count(database: &TestDatabase, statement: &str, wanted: i64) {
+async fn wait_for_count(database: &TestDatabase, statement: &str, expected: i64) {
     let since = Instant::now();
     loop {
-        let found = database.number(statement).await;
-        if found == wanted {
+        let count = database.number(statement).await;
+        if count == expected {
             return;
         }
-        assert!(since.elapsed() < Duration::from_secs(90), "{statement}: {found}, not {wanted}");
+        assert!(since.elapsed() < Duration::from_secs(90), "{statement}: {count}, not {expected}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -63,9 +63,9 @@ async fn the_log_contains_no_secret() {
         "SELECT password_hash FROM users",
         "SELECT encode(private_key, 'hex') FROM signing_keys",
     ] {
-        let found = database.sql(statement).await;
-        assert!(!found.is_empty(), "{statement}");
-        secrets.extend(found.into_iter().filter_map(|row| row.into_iter().next().flatten()));
+        let rows = database.sql(statement).await;
+        assert!(!rows.is_empty(), "{statement}");
+        secrets.extend(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()));
     }
     // The body of each ticket.
     secrets.push("It burns.".to_owned());

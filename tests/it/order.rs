@@ -14,8 +14,8 @@ async fn the_server_sets_prices_and_totals_when_an_order_is_placed() {
     let (one, other) = (order::product(&scene, 1999, "EUR").await, order::product(&scene, 5, "EUR").await);
     let token = scene.cast.customer.token().await.expect("a token");
     let place = async |request: Value| {
-        let sent = app.endpoint.http.post(format!("{}/api/v1/orders", app.endpoint.base())).bearer_auth(&token);
-        crate::support::rest::read(sent.json(&request).send().await.expect("an answer")).await
+        let post = app.endpoint.http.post(format!("{}/api/v1/orders", app.endpoint.base())).bearer_auth(&token);
+        crate::support::rest::read(post.json(&request).send().await.expect("an answer")).await
     };
     let items = json!([{ "productId": one, "quantity": 2 }, { "productId": other, "quantity": 3 }]);
     let mut cheaper = items.clone();
@@ -45,7 +45,7 @@ async fn the_database_refuses_invalid_orders() {
     let scene = Scene::new(&app).await;
     let (id, product) = (order::order(&scene).await, order::product(&scene, 7, "EUR").await);
     let client = connect(&app.database.url).await;
-    let refused = [
+    let statements = [
         format!("UPDATE orders SET total_minor = 451 WHERE id = '{id}'"),
         format!("UPDATE orders SET status = 3 WHERE id = '{id}'"),
         format!("UPDATE orders SET status = 2, payment_id = NULL WHERE id = '{id}'"),
@@ -62,7 +62,7 @@ async fn the_database_refuses_invalid_orders() {
         "UPDATE products SET price_minor = 0".to_owned(),
         "UPDATE products SET price_minor = 100000000".to_owned(),
     ];
-    for statement in refused {
+    for statement in statements {
         assert!(client.batch_execute(&statement).await.is_err(), "taken: {statement}");
     }
     let read =

@@ -72,22 +72,22 @@ async fn months_past_their_retention_are_dropped_and_nothing_else() {
     let oldest = "SELECT id FROM webhook_deliveries ORDER BY id LIMIT 1";
     let pending = format!("UPDATE webhook_deliveries SET state = 1, next_attempt_at = now() WHERE id = ({oldest})");
     app.database.sql(&pending).await;
-    let kept = app.database.number(KEPT).await;
-    assert!((1..=3).contains(&kept), "{kept}");
+    let count = app.database.number(KEPT).await;
+    assert!((1..=3).contains(&count), "{count}");
 
-    let changed = app.run_task(TASK).await.expect("done");
-    assert_eq!(i64::try_from(changed).expect("a few"), 3 * (5 - kept) - 2);
-    let left = [kept, kept + 1, kept + 1];
-    for (table, left) in TABLES.into_iter().zip(left) {
-        assert_eq!(rows(&app.database, table).await, left, "{table}");
+    let changes = app.run_task(TASK).await.expect("done");
+    assert_eq!(i64::try_from(changes).expect("a few"), 3 * (5 - count) - 2);
+    let counts = [count, count + 1, count + 1];
+    for (table, expected) in TABLES.into_iter().zip(counts) {
+        assert_eq!(rows(&app.database, table).await, expected, "{table}");
     }
     assert_eq!(app.database.number(DETACHED).await, 0);
 
-    let sent = format!("UPDATE webhook_deliveries SET state = 2, next_attempt_at = NULL WHERE id = ({oldest})");
-    app.database.sql(&sent).await;
+    let update = format!("UPDATE webhook_deliveries SET state = 2, next_attempt_at = NULL WHERE id = ({oldest})");
+    app.database.sql(&update).await;
     assert_eq!(app.run_task(TASK).await.expect("done"), 2);
     for table in TABLES {
-        assert_eq!(rows(&app.database, table).await, kept, "{table}");
+        assert_eq!(rows(&app.database, table).await, count, "{table}");
     }
     assert_eq!(app.run_task(TASK).await.expect("done"), 0);
     assert_eq!(app.database.number(DETACHED).await, 0);
@@ -117,7 +117,7 @@ async fn two_instances_add_and_drop_each_month_once() {
     let start = || TestApp::builder().on(&database).set("ACTIVITIES_KEPT", "30d").start();
     let (one, other) = tokio::join!(start(), start());
     fill(&database, "activities").await;
-    let kept = database.number(KEPT).await;
+    let count = database.number(KEPT).await;
     for app in [&one, &other] {
         // Two to three months more for each table.
         app.app.clock.advance(TimeDelta::days(62));
@@ -125,10 +125,10 @@ async fn two_instances_add_and_drop_each_month_once() {
     let months = "SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r' AND relname ~ '_[0-9]{6}$'";
     let before = database.number(months).await;
     let (first, second) = tokio::join!(one.run_task(TASK), other.run_task(TASK));
-    let changed = i64::try_from(first.expect("done") + second.expect("done")).expect("a few");
-    let dropped = 5 - kept;
-    assert_eq!(database.number(months).await, before + (changed - dropped) - dropped);
-    assert_eq!(rows(&database, "activities").await, kept);
+    let changes = i64::try_from(first.expect("done") + second.expect("done")).expect("a few");
+    let dropped = 5 - count;
+    assert_eq!(database.number(months).await, before + (changes - dropped) - dropped);
+    assert_eq!(rows(&database, "activities").await, count);
     assert_eq!(database.number(DETACHED).await, 0);
 }
 
@@ -189,16 +189,16 @@ async fn too_many_rows_to_move_are_reported_and_do_not_keep_old_months() {
 async fn a_month_that_was_detached_by_a_worker_that_died_is_dropped_by_the_next() {
     let database = Arc::new(TestDatabase::new().await);
     fill(&database, "activities").await;
-    let kept = database.number(KEPT).await;
+    let count = database.number(KEPT).await;
     let settings = [("ACTIVITIES_KEPT", "30d"), ("MAINSTAY_FAULTS", "partitions.detached=kill")];
     let mut doomed = Process::with(&database, &settings).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
-    assert_eq!(database.number(DETACHED).await, 5 - kept, "the process died in between");
-    assert_eq!(rows(&database, "activities").await, kept);
+    assert_eq!(database.number(DETACHED).await, 5 - count, "the process died in between");
+    assert_eq!(rows(&database, "activities").await, count);
     let app = TestApp::builder().on(&database).set("ACTIVITIES_KEPT", "30d").start().await;
     app.run_task(TASK).await.expect("done");
     assert_eq!(database.number(DETACHED).await, 0);
-    assert_eq!(rows(&database, "activities").await, kept);
+    assert_eq!(rows(&database, "activities").await, count);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -219,8 +219,8 @@ async fn nobody_waits_long_behind_a_change_of_partitions() {
         }
         slowest
     };
-    let (ended, slowest) = tokio::join!(app.run_task(TASK), writes);
-    let error = ended.expect_err("somebody reads the table");
+    let (result, slowest) = tokio::join!(app.run_task(TASK), writes);
+    let error = result.expect_err("somebody reads the table");
     assert!(error.reason() == Reason::Conflict, "{}", error.detail());
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     assert_eq!(rows(&app.database, "activities").await, 25, "all is as it was");

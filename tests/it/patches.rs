@@ -86,7 +86,7 @@ async fn check_field(
     let path = format!("{}.{name}", patch.json_name());
     let is_refused = answer.body["error"]["fields"]
         .as_object()
-        .is_some_and(|fields| fields.keys().any(|refused| refused.starts_with(&path)));
+        .is_some_and(|fields| fields.keys().any(|name| name.starts_with(&path)));
     if is_refused && REFUSED.contains(&field.full_name()) {
         return None;
     }
@@ -95,7 +95,7 @@ async fn check_field(
     }
     let after = read().await;
     // Some fields have no counterpart of their name in the resource; then something else must have changed.
-    let is_set = after.get(name).is_none_or(|found| *found == value);
+    let is_set = after.get(name).is_none_or(|current| *current == value);
     (!is_set || without_version(after.clone()) == without_version(before))
         .then(|| format!("is accepted with {value}, and then the resource is {after}"))
 }

@@ -74,10 +74,10 @@ async fn a_server_works_behind_a_pooler_of_transactions() {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
         for _ in 0..10 {
             let key = unique();
-            let made = customer.keyed(protocol, CREATE, draft(), &key).await.success();
+            let response = customer.keyed(protocol, CREATE, draft(), &key).await.success();
             let again = customer.keyed(protocol, CREATE, draft(), &key).await.success();
-            assert!(again.is_replayed() && again.id() == made.id(), "{again:#?}");
-            let get = json!({ "ticketId": made.id() });
+            assert!(again.is_replayed() && again.id() == response.id(), "{again:#?}");
+            let get = json!({ "ticketId": response.id() });
             customer.call(protocol, "TicketService.GetTicket", get).await.success();
             customer.call(protocol, "TicketService.ListTickets", json!({ "pageSize": 5 })).await.success();
         }
@@ -113,9 +113,9 @@ async fn a_server_works_behind_a_pooler_of_transactions() {
     customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
 
     // What the sessions keep is what the role has, whoever used them.
-    let kept = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'),
+    let query = "SELECT current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'),
         current_setting('TimeZone'), current_setting('jit'), current_setting('search_path'), pg_sleep(0.1)";
-    for rows in join_all((0..SESSIONS).map(|_| sql(&url, kept))).await {
+    for rows in join_all((0..SESSIONS).map(|_| sql(&url, query))).await {
         let row: Vec<_> = rows[0].iter().flatten().map(String::as_str).collect();
         assert_eq!(row[..5], ["1min", "1min", "UTC", "off", "\"$user\", public"], "{row:?}");
     }
@@ -179,13 +179,13 @@ async fn restarts_of_the_pooler_lose_and_double_nothing() {
     let callers = (0..4).map(|number| {
         let customer = &customer;
         async move {
-            let mut made = Vec::new();
+            let mut tickets = Vec::new();
             for _ in 0..10 {
                 let key = unique();
                 let (id, _) = create(customer, PROTOCOLS[number % PROTOCOLS.len()], &key).await;
-                made.push((key, id));
+                tickets.push((key, id));
             }
-            made
+            tickets
         }
     });
     let restarts = async {
@@ -194,8 +194,8 @@ async fn restarts_of_the_pooler_lose_and_double_nothing() {
             pooler.restart().await.expect("a PgBouncer");
         }
     };
-    let (made, ()) = tokio::join!(join_all(callers), restarts);
-    tickets.extend(made.into_iter().flatten());
+    let (results, ()) = tokio::join!(join_all(callers), restarts);
+    tickets.extend(results.into_iter().flatten());
 
     for (key, id) in &tickets {
         assert_eq!(create(&customer, Protocol::Rest, key).await.0, *id, "{key}");

@@ -32,8 +32,8 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
     servers::migrate(&database.url).await;
     let server = Process::with(&database, &[("DATABASE_POOL_WAIT", "800ms")]).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
-    let request = json!({ "ticketId": made.id() });
+    let response = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    let request = json!({ "ticketId": response.id() });
     let post = json!({ "postId": publish_post(&cast.agent).await.0 });
     // The job of the publication invalidates what was read before it.
     eventually("no job is left", async || database.number("SELECT count(*) FROM jobs").await == 0).await;
@@ -47,11 +47,11 @@ async fn the_server_reports_and_survives_a_restart_of_postgres() {
             tokio::time::sleep(Duration::from_millis(500)).await;
             for number in 0..6 {
                 let since = Instant::now();
-                let refused =
+                let response =
                     cast.customer.call(PROTOCOLS[number % 2], "TicketService.GetTicket", request.clone()).await;
-                let refused = refused.failure("UNAVAILABLE");
+                let response = response.failure("UNAVAILABLE");
                 assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
-                assert!(refused.header("retry-after").is_some(), "{refused:#?}");
+                assert!(response.header("retry-after").is_some(), "{response:#?}");
             }
             assert_eq!(server.endpoint.get("/readyz").await.status, 200);
             assert_eq!(server.endpoint.get("/livez").await.status, 200);
@@ -99,8 +99,8 @@ async fn whoever_waits_for_a_connection_in_vain_learns_why() {
     let app = &app.app;
     let lend = async |connection: &mut Connection| Ok(connection.batch_execute("SELECT pg_sleep(1)").await?);
     let all = futures_util::future::join_all((0..9).map(|_| app.database.autocommit(lend))).await;
-    let refused = all.into_iter().find_map(Result::err).expect("one more than there are connections").detail();
-    assert!(refused.contains("all connections of the pool are in use"), "{refused}");
+    let detail = all.into_iter().find_map(Result::err).expect("one more than there are connections").detail();
+    assert!(detail.contains("all connections of the pool are in use"), "{detail}");
 }
 
 /// Errors are recognized by their SQLSTATE, whatever the language of their texts. `make test-german` runs all tests so.
@@ -116,8 +116,8 @@ async fn a_postgres_that_speaks_german_gets_the_same_reasons() {
     let settings = [("DATABASE_STATEMENT_TIMEOUT", "300ms"), ("DATABASE_POOL_WAIT", "300ms")];
     let server = Process::with(&database, &settings).await;
     let cast = Cast::new(&server.endpoint, &database).await;
-    let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
-    let request = json!({ "ticketId": made.id(), "ticket": { "subject": "Later" } });
+    let response = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    let request = json!({ "ticketId": response.id(), "ticket": { "subject": "Later" } });
 
     let mut holder = connect(&database.url).await;
     let lock = holder.transaction().await.expect("begun");
@@ -214,7 +214,7 @@ async fn callers_who_leave_a_shared_connection_take_nobody_elses_answer() {
         app.database.number(shared).await == 2
     })
     .await;
-    let mut left = 0;
+    let mut timeouts = 0;
     for round in 0..10 {
         let numbers = (0..50).map(|number| 50 * round + number);
         let calls = numbers.clone().map(|number| {
@@ -224,11 +224,11 @@ async fn callers_who_leave_a_shared_connection_take_nobody_elses_answer() {
         for (number, answer) in numbers.zip(futures_util::future::join_all(calls).await) {
             match answer {
                 Some(answer) => assert_eq!(answer, number),
-                None => left += 1,
+                None => timeouts += 1,
             }
         }
     }
-    assert!((1..=250).contains(&left), "{left} of 250 have left");
+    assert!((1..=250).contains(&timeouts), "{timeouts} of 250 have left");
 }
 
 /// A request to cancel a statement may arrive late, so the connection is not lent again: its next borrower would lose a
@@ -260,8 +260,8 @@ async fn a_connection_whose_statement_was_cancelled_is_not_lent_again() {
         .call(Protocol::Rest, "TicketService.GetTicket", json!({ "ticketId": request["ticketId"] }))
         .await
         .success();
-    let left = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}");
-    eventually("the backend has ended", async || app.database.number(&left).await == 0).await;
+    let query = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {backend}");
+    eventually("the backend has ended", async || app.database.number(&query).await == 0).await;
 }
 
 /// The pool's connections go silent, as when a firewall has dropped their state: each one costs one caller its deadline
@@ -302,9 +302,9 @@ async fn a_connection_that_ended_while_idle_is_not_lent() {
         lent.await.expect("a connection that works");
         let end = "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE datname = current_database() AND application_name = 'mainstay'";
-        let ended = app.database.sql(end).await[0][0].clone().expect("a pid");
-        let left = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {ended}");
-        eventually("the backend has ended", async || app.database.number(&left).await == 0).await;
+        let pid = app.database.sql(end).await[0][0].clone().expect("a pid");
+        let query = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {pid}");
+        eventually("the backend has ended", async || app.database.number(&query).await == 0).await;
         // The end of the stream has yet to be read.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -109,8 +109,8 @@ async fn callers_who_left_read_the_primary() {
     let pair = Pair::start().await;
     let app = pair.app(ANY_LAG).await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let made = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
-    let (ticket, original) = (made.id(), made.text("/data/subject"));
+    let response = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    let (ticket, original) = (response.id(), response.text("/data/subject"));
     agent.token().await;
     pair.catch_up().await;
     pair.pause().await;
@@ -133,9 +133,9 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
     let pair = Pair::start().await;
     let (app, other) = (pair.app(ANY_LAG).await, pair.app(ANY_LAG).await);
     let Cast { customer, agent, .. } = app.cast().await;
-    let made = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
-    let (ticket, first) = (made.id(), made.header(TOKEN).expect("a token").to_owned());
-    let original = made.text("/data/subject");
+    let response = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
+    let (ticket, first) = (response.id(), response.header(TOKEN).expect("a token").to_owned());
+    let original = response.text("/data/subject");
     agent.token().await;
     pair.catch_up().await;
     pair.pause().await;
@@ -152,8 +152,8 @@ async fn callers_read_a_replica_that_has_what_they_wrote() {
     }
 
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Mine" } });
-    let changed = customer.call(Protocol::Rest, "TicketService.UpdateTicket", change.clone()).await.success();
-    let second = changed.header(TOKEN).expect("a token").to_owned();
+    let response = customer.call(Protocol::Rest, "TicketService.UpdateTicket", change.clone()).await.success();
+    let second = response.header(TOKEN).expect("a token").to_owned();
     for at in [&app, &other] {
         let (customer, agent) = (customer.at(&at.endpoint), agent.at(&at.endpoint));
         for protocol in PROTOCOLS {
@@ -210,8 +210,8 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     let pair = Pair::start().await;
     let (app, patient) = (pair.app("1s").await, pair.app(ANY_LAG).await);
     let Cast { customer, agent, .. } = app.cast().await;
-    let made = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
-    let (ticket, original) = (made.id(), made.text("/data/subject"));
+    let response = customer.call(Protocol::Grpc, "TicketService.CreateTicket", draft()).await.success();
+    let (ticket, original) = (response.id(), response.text("/data/subject"));
     agent.token().await;
     pair.catch_up().await;
     eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
@@ -223,8 +223,8 @@ async fn a_replica_that_receives_nothing_is_not_read() {
     let (owner, other) = (customer.at(&patient.endpoint), agent.at(&patient.endpoint));
     from_replica(&other, Protocol::Rest, &ticket, &[], &original).await;
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "Mine" } });
-    let changed = owner.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
-    let token = changed.header(TOKEN).expect("a token");
+    let response = owner.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+    let token = response.header(TOKEN).expect("a token");
     for protocol in PROTOCOLS {
         assert_eq!(subject(&owner, protocol, &ticket, &[]).await, "Mine");
         assert_eq!(listed_subject(&owner, protocol, &[]).await, "Mine");
@@ -296,8 +296,8 @@ async fn without_replicas_there_are_no_tokens() {
     let app = TestApp::start().await;
     let Cast { customer, .. } = app.cast().await;
     for protocol in PROTOCOLS {
-        let made = customer.call(protocol, "TicketService.CreateTicket", draft()).await.success();
-        assert_eq!(made.header(TOKEN), None);
-        get(&customer, protocol, &made.id(), &[(TOKEN, "of elsewhere")]).await.success();
+        let response = customer.call(protocol, "TicketService.CreateTicket", draft()).await.success();
+        assert_eq!(response.header(TOKEN), None);
+        get(&customer, protocol, &response.id(), &[(TOKEN, "of elsewhere")]).await.success();
     }
 }

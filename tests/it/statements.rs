@@ -149,8 +149,8 @@ const TRIPS: &[(&str, u64)] = &[
 ];
 
 fn statements(method: &str) -> u64 {
-    let found = STATEMENTS.iter().find(|(name, _)| *name == method);
-    found.unwrap_or_else(|| panic!("{method} is not in the table")).1
+    let entry = STATEMENTS.iter().find(|(name, _)| *name == method);
+    entry.unwrap_or_else(|| panic!("{method} is not in the table")).1
 }
 
 async fn count_statements(proxy: &Proxy, call: impl Future<Output = Response>) -> (Response, u64) {
@@ -179,9 +179,9 @@ async fn each_method_runs_the_listed_number_of_statements() {
             answer.success();
             counts.push(count);
         }
-        let wanted = statements(&method.name);
-        if counts[1] != wanted {
-            faults.push(format!("{} took {} statements, not {wanted}", method.name, counts[1]));
+        let expected = statements(&method.name);
+        if counts[1] != expected {
+            faults.push(format!("{} took {} statements, not {expected}", method.name, counts[1]));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -195,9 +195,9 @@ async fn each_write_takes_the_listed_number_of_round_trips() {
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).set("DATABASE_POOL_SIZE", "1");
     let app = app.start().await;
     let mut faults = Vec::new();
-    for &(method, wanted) in TRIPS {
+    for &(method, expected) in TRIPS {
         let case = cases::good_case(method);
-        let mut counted = 0;
+        let mut count = 0;
         // The first call may look up types and prepare statements.
         for _ in 0..2 {
             let call = (case.call)(Scene::new(&app).await).await;
@@ -205,10 +205,10 @@ async fn each_write_takes_the_listed_number_of_round_trips() {
             call.who.call(Protocol::Grpc, "TicketService.GetTicket", json!({ "ticketId": cases::unknown_id() })).await;
             let (answer, trips) = proxy.count_trips(call.send(Protocol::Grpc, case.method)).await;
             answer.success();
-            counted = trips;
+            count = trips;
         }
-        if counted != wanted {
-            faults.push(format!("{method} took {counted} round trips, not {wanted}"));
+        if count != expected {
+            faults.push(format!("{method} took {count} round trips, not {expected}"));
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -227,9 +227,9 @@ async fn a_page_costs_the_same_whatever_its_length() {
     // Fewer than the first page of an export, which is read in pages.
     for count in [1, 1, 40] {
         let batch = json!({ "tickets": vec![one.clone(); count] });
-        let (made, batch) =
+        let (response, batch) =
             count_statements(&proxy, cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch)).await;
-        made.success();
+        response.success();
         let (list, read) = count_statements(
             &proxy,
             cast.customer.call(Protocol::Rest, "TicketService.ListTickets", json!({ "pageSize": 100 })),
@@ -299,9 +299,9 @@ async fn a_column_that_nobody_asks_for_is_not_read() {
     };
     let mut faults = Vec::new();
     for (method, field, column) in LARGE {
-        for (mask, wanted) in [(None, true), (Some(field), true), (Some("id"), false)] {
-            if reads(method, mask, column).await != wanted {
-                faults.push(format!("{method} with the mask {mask:?}: {column} is read: {}", !wanted));
+        for (mask, expected) in [(None, true), (Some(field), true), (Some("id"), false)] {
+            if reads(method, mask, column).await != expected {
+                faults.push(format!("{method} with the mask {mask:?}: {column} is read: {}", !expected));
             }
         }
     }

@@ -17,10 +17,10 @@ async fn a_patch_changes_what_it_names() {
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let name = format!("Name {number}");
         let patch = json!({ "userId": id, "user": { "name": name } });
-        let changed = cast.customer.call(protocol, "UserService.UpdateUser", patch.clone()).await.success();
-        assert_eq!((changed.text("/data/name"), changed.text("/data/version")), (name, (number + 2).to_string()));
+        let response = cast.customer.call(protocol, "UserService.UpdateUser", patch.clone()).await.success();
+        assert_eq!((response.text("/data/name"), response.text("/data/version")), (name, (number + 2).to_string()));
         let again = cast.customer.call(protocol, "UserService.UpdateUser", patch.clone()).await.success();
-        assert_eq!(again.text("/data/version"), changed.text("/data/version"), "nothing changed");
+        assert_eq!(again.text("/data/version"), response.text("/data/version"), "nothing changed");
         let old = [("if-match", "\"1\"")];
         cast.customer.call_with(protocol, "UserService.UpdateUser", patch, &old).await.failure("ETAG_MISMATCH");
         let call = |request| cast.customer.call(protocol, "UserService.UpdateUser", request);
@@ -41,14 +41,14 @@ async fn an_admin_gets_the_password_of_a_file() {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), format!("{PASSWORD}\n")).expect("written");
     let path = file.path().to_str().expect("text");
-    let (given, named) = (("MAINSTAY_PASSWORD", PASSWORD), ("MAINSTAY_PASSWORD_FILE", path));
+    let (password, named) = (("MAINSTAY_PASSWORD", PASSWORD), ("MAINSTAY_PASSWORD_FILE", path));
     let option = format!("--password-file {path}");
     let cases = [
-        ("", Some(given), true),
+        ("", Some(password), true),
         ("", Some(named), true),
         (option.as_str(), None, true),
         ("--password-file -", None, true),
-        ("--password-file -", Some(given), false),
+        ("--password-file -", Some(password), false),
         ("", None, false),
     ];
     for (arguments, variable, is_created) in cases {
@@ -103,14 +103,14 @@ async fn a_user_is_found_by_address() {
     let cast = app.cast().await;
     let address = &cast.customer.as_user().email;
     for protocol in PROTOCOLS {
-        let found = async |request| {
-            let found = cast.agent.call(protocol, "UserService.ListUsers", request).await.success();
-            found.data().as_array().expect("a list").iter().map(|user| user["id"].clone()).collect::<Vec<_>>()
+        let find = async |request| {
+            let response = cast.agent.call(protocol, "UserService.ListUsers", request).await.success();
+            response.data().as_array().expect("a list").iter().map(|user| user["id"].clone()).collect::<Vec<_>>()
         };
         let id = json!(cast.customer.as_user().id.to_string());
-        assert_eq!(found(json!({ "email": address.to_uppercase() })).await, [id]);
-        assert!(found(json!({ "email": address, "roles": ["ROLE_AGENT"] })).await.is_empty());
-        assert!(found(json!({ "email": "nobody@example.com" })).await.is_empty());
+        assert_eq!(find(json!({ "email": address.to_uppercase() })).await, [id]);
+        assert!(find(json!({ "email": address, "roles": ["ROLE_AGENT"] })).await.is_empty());
+        assert!(find(json!({ "email": "nobody@example.com" })).await.is_empty());
         let (part, _) = address.split_once('@').expect("an address");
         cast.agent.call(protocol, "UserService.ListUsers", json!({ "email": part })).await.failure("VALIDATION_FAILED");
     }

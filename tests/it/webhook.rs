@@ -35,9 +35,9 @@ async fn start_app(variables: &[(&str, &str)]) -> TestApp {
 /// Creates an endpoint and returns its id and secret.
 pub(crate) async fn create_endpoint(scene: &Scene, receiver: &Receiver, types: &[&str]) -> (String, String) {
     let request = json!({ "url": receiver.url(), "eventTypes": types, "accountId": scene.account() });
-    let made =
+    let response =
         scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success();
-    (made.id(), made.text("/secret"))
+    (response.id(), response.text("/secret"))
 }
 
 /// Whether one of the signatures was made with a secret.

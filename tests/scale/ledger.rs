@@ -45,7 +45,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     {
         let count = if name == "months" { 100 } else { 200 };
         let bounds: Vec<_> = (0..=count).map(|number| end - length * (count - number)).collect();
-        let wanted = plainly(server, bounds[0], end).await?;
+        let expected = plainly(server, bounds[0], end).await?;
         let began = Instant::now();
         for _ in 0..ROUNDS {
             let bounds = &bounds;
@@ -54,7 +54,7 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
             for sum in read.await.map_err(plain)? {
                 total += sum.figures;
             }
-            assert_eq!((total.gross_minor, total.sales), wanted, "{name}");
+            assert_eq!((total.gross_minor, total.sales), expected, "{name}");
         }
         println!("{count} {name} of {} movements in {:.1?}", *ROWS, began.elapsed() / ROUNDS as u32);
     }

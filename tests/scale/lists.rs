@@ -90,9 +90,9 @@ fn rounds(filter: &Filter) -> usize {
 /// The first page, the last one within an offset's limit, and one behind a key.
 async fn list(server: &Server, visibility: Visibility, filter: &Filter, order: Order) -> anyhow::Result<usize> {
     let page = |start: Start| {
-        let wanted = filter.clone();
+        let conditions = filter.clone();
         let read = server.database.autocommit(async move |connection| {
-            ticket::list(connection, visibility, &wanted, order, start, LIMIT, true).await
+            ticket::list(connection, visibility, &conditions, order, start, LIMIT, true).await
         });
         async move {
             let began = Instant::now();

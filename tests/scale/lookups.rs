@@ -38,9 +38,9 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     services(server).await?;
     operations(server).await?;
     for _ in 0..ROUNDS {
-        let done = server.database.autocommit(async move |connection| {
-            let found = ticket::get(connection, Visibility::All, id, true).await?;
-            ticket::get(connection, Visibility::Account(found.account), id, true).await?;
+        let task = server.database.autocommit(async move |connection| {
+            let ticket = ticket::get(connection, Visibility::All, id, true).await?;
+            ticket::get(connection, Visibility::Account(ticket.account), id, true).await?;
             let row = comment::get(connection, id, comment, true).await?;
             let key = Key { rank: None, time: row.created_at, id: row.id.0 };
             for start in [Start::Offset(0), Start::Offset(20), Start::After(key)] {
@@ -52,12 +52,12 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
             idempotency::find(connection, &[7; 32]).await?;
             Ok(())
         });
-        done.await.map_err(plain)?;
-        let claimed = server.database.transaction(async move |connection| {
+        task.await.map_err(plain)?;
+        let transaction = server.database.transaction(async move |connection| {
             ticket::lock(connection, Visibility::All, id).await?;
             idempotency::claim(connection, &[7; 32], 7).await
         });
-        claimed.await.map_err(plain)?;
+        transaction.await.map_err(plain)?;
     }
     Ok(())
 }
@@ -74,12 +74,12 @@ async fn people(server: &Server) -> anyhow::Result<()> {
     let email = EmailAddress::parse(email).map_err(|error| anyhow::anyhow!(error.detail()))?;
     for _ in 0..ROUNDS {
         let email = email.clone();
-        let done = server.database.autocommit(async move |connection| {
-            let found = user::get(connection, Visibility::Account(account), id).await?;
+        let task = server.database.autocommit(async move |connection| {
+            let user = user::get(connection, Visibility::Account(account), id).await?;
             user::by_email(connection, &email).await?;
             user::epoch(connection, id).await?;
             user::any(connection).await?;
-            let key = Key { rank: None, time: found.created_at, id: id.0 };
+            let key = Key { rank: None, time: user.created_at, id: id.0 };
             for visibility in [Visibility::All, Visibility::Account(account)] {
                 for roles in [vec![], vec![2], vec![2, 3]] {
                     for of in [None, Some(account)] {
@@ -96,7 +96,7 @@ async fn people(server: &Server) -> anyhow::Result<()> {
             user::total(connection, Visibility::All, &by_address).await?;
             Ok(())
         });
-        done.await.map_err(plain)?;
+        task.await.map_err(plain)?;
     }
     Ok(())
 }
@@ -105,20 +105,20 @@ async fn services(server: &Server) -> anyhow::Result<()> {
     let row = server.client.query_one("SELECT id FROM service_keys OFFSET 5000 LIMIT 1", &[]).await?;
     let id = ServiceKeyId(row.get(0));
     for _ in 0..ROUNDS {
-        let done = server.database.autocommit(async move |connection| {
-            let found = service_key::get(connection, id).await?;
+        let task = server.database.autocommit(async move |connection| {
+            let key = service_key::get(connection, id).await?;
             service_key::with_hash(connection, id).await?;
-            for start in starts(Key { rank: None, time: found.created_at, id: id.0 }) {
-                for created_by in [None, Some(found.created_by)] {
+            for start in starts(Key { rank: None, time: key.created_at, id: id.0 }) {
+                for created_by in [None, Some(key.created_by)] {
                     service_key::list(connection, created_by, start, 21).await?;
                 }
             }
-            for created_by in [None, Some(found.created_by)] {
+            for created_by in [None, Some(key.created_by)] {
                 service_key::total(connection, created_by).await?;
             }
             Ok(())
         });
-        done.await.map_err(plain)?;
+        task.await.map_err(plain)?;
     }
     Ok(())
 }
@@ -127,10 +127,10 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
     let row = server.client.query_one("SELECT id FROM operations OFFSET 5000 LIMIT 1", &[]).await?;
     let id = OperationId(row.get(0));
     for _ in 0..ROUNDS {
-        let done = server.database.autocommit(async move |connection| {
-            let found = operation::get(connection, Visibility::All, id).await?;
-            let (account, owner) = (Visibility::Account(found.account), Visibility::Principal(found.owner));
-            for start in starts(Key { rank: None, time: found.created_at, id: id.0 }) {
+        let task = server.database.autocommit(async move |connection| {
+            let operation = operation::get(connection, Visibility::All, id).await?;
+            let (account, owner) = (Visibility::Account(operation.account), Visibility::Principal(operation.owner));
+            for start in starts(Key { rank: None, time: operation.created_at, id: id.0 }) {
                 for visibility in [Visibility::All, account, owner] {
                     operation::list(connection, visibility, start, 21).await?;
                 }
@@ -141,7 +141,7 @@ async fn operations(server: &Server) -> anyhow::Result<()> {
             }
             Ok(())
         });
-        done.await.map_err(plain)?;
+        task.await.map_err(plain)?;
     }
     Ok(())
 }

@@ -52,11 +52,11 @@ fn starts(key: Key) -> [Start; 3] {
     [Start::Offset(0), Start::Offset(2_000), Start::After(key)]
 }
 
-async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, RefundId)) -> anyhow::Result<()> {
-    let done = server.database.transaction(async move |connection| {
-        let found = order::lock(connection, Visibility::All, id).await?;
-        let seen = order::get(connection, Visibility::Account(found.account), id).await?;
-        order::items(connection, &seen).await?;
+async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, RefundId)) -> anyhow::Result<()> {
+    let transaction = server.database.transaction(async move |connection| {
+        let current = order::lock(connection, Visibility::All, id).await?;
+        let copy = order::get(connection, Visibility::Account(current.account), id).await?;
+        order::items(connection, &copy).await?;
         let price = product::lock(connection, offered).await?;
         product::find_all(connection, &[offered]).await?;
         product::get(connection, offered).await?;
@@ -64,8 +64,8 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
         for start in starts(price.key()) {
             product::list(connection, start, 21).await?;
         }
-        let back = refund::lock(connection, given).await?;
-        refund::get(connection, Visibility::Account(back.account), given).await?;
+        let back = refund::lock(connection, refund).await?;
+        refund::get(connection, Visibility::Account(back.account), refund).await?;
         let paid = payment::lock(connection, Visibility::All, back.payment).await?;
         payment::get(connection, Visibility::Account(paid.account), paid.id).await?;
         for start in starts(back.page_key()) {
@@ -76,11 +76,11 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
         sandbox::find(connection, 1, paid.id.0).await?;
         let there = [("re_1".to_owned(), paid.state.gateway_id().unwrap_or("pi_1").to_owned())];
         refund::out_of_line(connection, "stripe", &there, &there).await?;
-        for visibility in [Visibility::All, Visibility::Account(found.account)] {
-            for account in [None, Some(found.account)] {
+        for visibility in [Visibility::All, Visibility::Account(current.account)] {
+            for account in [None, Some(current.account)] {
                 for statuses in [vec![], vec![Status::Open], vec![Status::Open, Status::Paid]] {
                     let filter = orders::Filter { statuses, account, number: None };
-                    for start in starts(found.key()) {
+                    for start in starts(current.key()) {
                         order::list(connection, visibility, &filter, start, 21).await?;
                     }
                     order::total(connection, visibility, &filter).await?;
@@ -98,25 +98,25 @@ async fn look_up(server: &Server, (id, offered, given): (OrderId, ProductId, Ref
         }
         Ok::<_, mainstay_kernel::error::Error>(())
     });
-    done.await.map_err(plain)
+    transaction.await.map_err(plain)
 }
 
 async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::Result<()> {
-    let done = server.database.transaction(async move |connection| {
-        let found = subscription::lock(connection, Visibility::All, id).await?;
-        subscription::get(connection, Visibility::Account(found.account), id).await?;
+    let transaction = server.database.transaction(async move |connection| {
+        let subscription = subscription::lock(connection, Visibility::All, id).await?;
+        subscription::get(connection, Visibility::Account(subscription.account), id).await?;
         subscription::find(connection, "stripe", Some(id), None).await?;
-        subscription::find(connection, "stripe", None, found.state.gateway_id()).await?;
-        for start in [Start::Offset(0), Start::After(found.page_key())] {
-            subscription::due(connection, found.created_at, start, 500).await?;
+        subscription::find(connection, "stripe", None, subscription.state.gateway_id()).await?;
+        for start in [Start::Offset(0), Start::After(subscription.page_key())] {
+            subscription::due(connection, subscription.created_at, start, 500).await?;
         }
         sandbox::subscription::find(connection, id.0).await?;
         sandbox::subscription::invoices(connection, id.0).await?;
-        for visibility in [Visibility::All, Visibility::Account(found.account)] {
-            for account in [None, Some(found.account)] {
+        for visibility in [Visibility::All, Visibility::Account(subscription.account)] {
+            for account in [None, Some(subscription.account)] {
                 for statuses in [vec![], vec![subscriptions::Status::Pending], vec![subscriptions::Status::Active]] {
                     let filter = subscriptions::Filter { statuses, account };
-                    for start in starts(found.page_key()) {
+                    for start in starts(subscription.page_key()) {
                         subscription::list(connection, visibility, &filter, start, 21).await?;
                     }
                     subscription::total(connection, visibility, &filter).await?;
@@ -125,7 +125,7 @@ async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::R
         }
         Ok::<_, mainstay_kernel::error::Error>(())
     });
-    done.await.map_err(plain)
+    transaction.await.map_err(plain)
 }
 
 /// Nine in ten orders are paid, one in a thousand is being paid, and one payment in ten was refunded. Triggers are

@@ -14,11 +14,11 @@ const READ_WHOLE: [&str; 1] = ["ledger_unsummed"];
 /// Scans a table on purpose.
 pub(crate) async fn scan_one(server: &Server) -> anyhow::Result<()> {
     let sql = format!("SELECT count(*) FROM tickets WHERE body = '{WITNESS}' AND $1 = $1");
-    let done = server.database.autocommit(async move |connection| {
+    let task = server.database.autocommit(async move |connection| {
         diesel::sql_query(sql).bind::<BigInt, _>(1).execute(connection).await?;
         Ok(())
     });
-    done.await.map_err(crate::server::plain)
+    task.await.map_err(crate::server::plain)
 }
 
 /// Fails with every statement that scanned a table.

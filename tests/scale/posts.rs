@@ -78,10 +78,10 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<usize> {
             read.await.map_err(plain)?;
         }
         let looked_up = server.database.autocommit(async move |connection| {
-            let found = post::find(connection, &Name::Id(PostId(id)), true).await?;
+            let post = post::find(connection, &Name::Id(PostId(id)), true).await?;
             post::find(connection, &Name::Slug("post-7".to_owned()), true).await?;
             post::author(connection, author).await?;
-            Ok(found)
+            Ok(post)
         });
         assert!(looked_up.await.map_err(plain)?.is_some());
     }

@@ -25,30 +25,30 @@ pub(crate) async fn check(server: &Server) -> anyhow::Result<()> {
 /// Assigns some tickets to an agent, resolves some, and deletes some.
 async fn change(server: &Server) -> anyhow::Result<()> {
     let agent: Uuid = server.client.query_one("SELECT id FROM users WHERE role = 2 LIMIT 1", &[]).await?.get(0);
-    let done = server.database.transaction(async move |connection| {
+    let transaction = server.database.transaction(async move |connection| {
         let open = Filter { statuses: vec![Status::Open], ..Filter::default() };
         let all = Visibility::All;
-        let found = ticket::list(connection, all, &open, Order::CreateTimeDesc, Start::Offset(0), 90, true).await?;
-        for (number, found) in found.into_iter().enumerate() {
-            let now = found.updated_at;
+        let tickets = ticket::list(connection, all, &open, Order::CreateTimeDesc, Start::Offset(0), 90, true).await?;
+        for (number, ticket) in tickets.into_iter().enumerate() {
+            let now = ticket.updated_at;
             match number % 3 {
-                0 => drop(ticket::delete(connection, found.id).await?),
+                0 => drop(ticket::delete(connection, ticket.id).await?),
                 1 => {
-                    let mut changed = found.next_version(now);
-                    changed.state = State::InProgress { assignee: UserId(agent) };
-                    ticket::update(connection, &changed).await?;
+                    let mut next = ticket.next_version(now);
+                    next.state = State::InProgress { assignee: UserId(agent) };
+                    ticket::update(connection, &next).await?;
                 }
                 _ => {
-                    let mut changed = found.next_version(now);
-                    changed.state = changed.state.resolve(now)?;
-                    changed.content.priority = Priority::Urgent;
-                    ticket::update(connection, &changed).await?;
+                    let mut next = ticket.next_version(now);
+                    next.state = next.state.resolve(now)?;
+                    next.content.priority = Priority::Urgent;
+                    ticket::update(connection, &next).await?;
                 }
             }
         }
         Ok(())
     });
-    done.await.map_err(plain)
+    transaction.await.map_err(plain)
 }
 
 async fn compare(server: &Server, when: &str) -> anyhow::Result<()> {
@@ -70,14 +70,14 @@ async fn compare(server: &Server, when: &str) -> anyhow::Result<()> {
                     ..Filter::default()
                 };
                 let visibility = Visibility::All;
-                let wanted = filter.clone();
+                let conditions = filter.clone();
                 let total = server
                     .database
-                    .autocommit(async move |connection| ticket::total(connection, visibility, &wanted).await)
+                    .autocommit(async move |connection| ticket::total(connection, visibility, &conditions).await)
                     .await
                     .map_err(plain)?;
-                let counted = count(server, &filter).await?;
-                assert_eq!((total.rows, total.lower_bound), (counted, false), "{when}: {filter:?}");
+                let rows = count(server, &filter).await?;
+                assert_eq!((total.rows, total.lower_bound), (rows, false), "{when}: {filter:?}");
             }
         }
     }

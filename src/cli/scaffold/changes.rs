@@ -54,11 +54,11 @@ impl Changes {
             bail!("{} exists already", path.display());
         }
         let mut steps = Vec::new();
-        let written = self.write_all(&mut steps);
-        if written.is_err() {
+        let result = self.write_all(&mut steps);
+        if result.is_err() {
             steps.iter().rev().for_each(Step::undo);
         }
-        written?;
+        result?;
         Ok(self.new.into_iter().map(|(path, _)| path).chain(self.edits.into_iter().map(|edit| edit.path)).collect())
     }
 

@@ -44,9 +44,9 @@ fn is_closed(line: &str) -> bool {
     line.matches('(').count() == line.matches(')').count()
 }
 
-fn insert(lines: &[&str], at: usize, added: &[&str]) -> String {
+fn insert(lines: &[&str], at: usize, insertion: &[&str]) -> String {
     let (before, after) = lines.split_at(at);
-    [before, added, after].concat().join("\n") + "\n"
+    [before, insertion, after].concat().join("\n") + "\n"
 }
 
 #[cfg(test)]
@@ -55,35 +55,35 @@ mod tests {
 
     #[test]
     fn a_mod_stands_among_the_others() {
-        let added = |text: &str| add_mod(text, "mod cases;").expect("a place");
-        assert_eq!(added("//! Tests.\n\nuse a::b;\n"), "//! Tests.\n\nmod cases;\n\nuse a::b;\n");
-        assert_eq!(added("mod boxes;\nuse a::b;\n"), "mod boxes;\nmod cases;\nuse a::b;\n");
-        assert_eq!(added("mod boxes;\n#[cfg(x)]\nmod doors;\n"), "mod boxes;\nmod cases;\n#[cfg(x)]\nmod doors;\n");
-        assert_eq!(added("pub mod doors;\nuse a::b;\n"), "pub mod doors;\nmod cases;\n\nuse a::b;\n");
+        let add = |text: &str| add_mod(text, "mod cases;").expect("a place");
+        assert_eq!(add("//! Tests.\n\nuse a::b;\n"), "//! Tests.\n\nmod cases;\n\nuse a::b;\n");
+        assert_eq!(add("mod boxes;\nuse a::b;\n"), "mod boxes;\nmod cases;\nuse a::b;\n");
+        assert_eq!(add("mod boxes;\n#[cfg(x)]\nmod doors;\n"), "mod boxes;\nmod cases;\n#[cfg(x)]\nmod doors;\n");
+        assert_eq!(add("pub mod doors;\nuse a::b;\n"), "pub mod doors;\nmod cases;\n\nuse a::b;\n");
         add_mod("fn main() {}\n", "mod cases;").expect_err("there is no place");
     }
 
     #[test]
     fn a_service_follows_the_others() {
-        let added = |text: &str| add_service(text, ".service(c)").expect("a place");
+        let add = |text: &str| add_service(text, ".service(c)").expect("a place");
         assert_eq!(
-            added("    .migrations(M)\n    .queue::<J>()\n"),
+            add("    .migrations(M)\n    .queue::<J>()\n"),
             "    .migrations(M)\n    .service(c)\n    .queue::<J>()\n"
         );
         assert_eq!(
-            added(".migrations(M)\n.service(a)\n.service(b)\n"),
+            add(".migrations(M)\n.service(a)\n.service(b)\n"),
             ".migrations(M)\n.service(a)\n.service(b)\n.service(c)\n"
         );
         let several_lines = ".migrations(M)\n.service(|app| {\n  b(app)\n})\n";
-        assert_eq!(added(several_lines), ".migrations(M)\n.service(c)\n.service(|app| {\n  b(app)\n})\n");
+        assert_eq!(add(several_lines), ".migrations(M)\n.service(c)\n.service(|app| {\n  b(app)\n})\n");
         add_service("fn main() {}\n", ".service(c)").expect_err("there is no place");
     }
 
     #[test]
     fn an_option_gets_more_lines() {
         let option = "option (m) = {\n  name: \"a\"\n};\n";
-        let added = add_to_option(option, "(m)", "  more: 1\n").expect("a place");
-        assert_eq!(added, "option (m) = {\n  name: \"a\"\n  more: 1\n};\n");
+        let result = add_to_option(option, "(m)", "  more: 1\n").expect("a place");
+        assert_eq!(result, "option (m) = {\n  name: \"a\"\n  more: 1\n};\n");
         add_to_option(option, "(n)", "").expect_err("there is no such option");
     }
 }

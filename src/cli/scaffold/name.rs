@@ -41,8 +41,8 @@ impl Module {
         refuse(name, "the name of a library", CRATES)?;
         ensure!(!name.starts_with("pg_"), "{name}: Postgres keeps names that begin with pg_ to itself");
         ensure!(!name.starts_with("mainstay"), "{name}: names that begin with mainstay are Mainstay's own");
-        let mut known = modules.contract.policies.module_names();
-        ensure!(!known.any(|module| module == name), "{name} is a module of Mainstay: choose another name");
+        let mut names = modules.contract.policies.module_names();
+        ensure!(!names.any(|module| module == name), "{name} is a module of Mainstay: choose another name");
         Ok(Self(name.to_owned()))
     }
 

@@ -124,9 +124,9 @@ fn manages_posts_of(permit: &Permit, author: UserId) -> bool {
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get(connection: &mut Connection, viewer: Permit, name: Name, text: bool) -> Result<Post> {
-    let found = store::find(connection, &name, text).await?;
+    let post = store::find(connection, &name, text).await?;
     let visible = |post: &Post| post.state.is_published() || manages_posts_of(&viewer, post.author);
-    found.filter(visible).ok_or_else(|| Error::not_found("post"))
+    post.filter(visible).ok_or_else(|| Error::not_found("post"))
 }
 
 /// Returns a post if it is published, and the revision as of which that is so.

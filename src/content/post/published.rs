@@ -57,11 +57,11 @@ impl PublishedPosts {
     /// # Errors
     /// `NOT_FOUND`.
     pub async fn get(&self, app: &App, name: Name) -> Result<pb::Post> {
-        let found = match name {
+        let post = match name {
             Name::Id(id) => self.by_id(app, id).await?,
             Name::Slug(slug) => self.by_slug(app, slug).await?,
         };
-        found.ok_or_else(|| Error::not_found("post"))
+        post.ok_or_else(|| Error::not_found("post"))
     }
 
     async fn by_id(&self, app: &App, id: PostId) -> Result<Option<pb::Post>> {
@@ -101,8 +101,8 @@ impl PublishedPosts {
                 Ok(LoadedValue { value: Some(page).filter(|page| !page.data.is_empty()), version })
             }
         };
-        let found = self.lists.get(&key, LISTS, load).await?;
-        Ok(found.unwrap_or_else(|| response(app, pager, Vec::new(), Some(Total::exact(0)))))
+        let list = self.lists.get(&key, LISTS, load).await?;
+        Ok(list.unwrap_or_else(|| response(app, pager, Vec::new(), Some(Total::exact(0)))))
     }
 
     /// Returns the feed, as `render` makes it of the newest `count` posts.

@@ -39,8 +39,8 @@ impl Posts {
     async fn find<M>(&self, call: &Call<M>, name: Name) -> Result<pb::Post> {
         let Some(viewer) = call.viewer() else { return self.app.part::<PublishedPosts>().get(&self.app, name).await };
         let text = call.asks_for("body") || call.asks_for("html");
-        let found = async move |connection: &mut Connection| ops::get(connection, viewer, name, text).await;
-        Ok(convert::post(self.app.database.autocommit(found).await?))
+        let read = async move |connection: &mut Connection| ops::get(connection, viewer, name, text).await;
+        Ok(convert::post(self.app.database.autocommit(read).await?))
     }
 
     /// Runs a change.

@@ -179,9 +179,9 @@ pub async fn list(connection: &mut Connection, list: &List, start: Start, limit:
     if let Some(words) = words(list) {
         // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
         // would be read to its end.
-        let found: Vec<uuid::Uuid> = matching_ids(list).load(connection).await?;
-        query = if found.len() <= count::BOUND as usize {
-            query.filter(posts::id.eq_any(found))
+        let ids: Vec<uuid::Uuid> = matching_ids(list).load(connection).await?;
+        query = if ids.len() <= count::BOUND as usize {
+            query.filter(posts::id.eq_any(ids))
         } else {
             query.filter(Condition::matches_many(WORDS, words))
         };

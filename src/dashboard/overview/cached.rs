@@ -94,8 +94,8 @@ async fn get_or_read<V: Message + Default, F: Future<Output = Result<V>> + Send 
         let (app, read, now) = (app.clone(), read.clone(), app.clock.now());
         async move { Ok(LoadedValue { value: Some(read(app, now).await?), version: now.timestamp_micros() }) }
     };
-    let found = region.get(key, TAG, load).await?;
-    found.ok_or_else(|| Error::internal(anyhow::anyhow!("an overview was cached as absent")))
+    let value = region.get(key, TAG, load).await?;
+    value.ok_or_else(|| Error::internal(anyhow::anyhow!("an overview was cached as absent")))
 }
 
 fn ago(now: DateTime<Utc>, days: i32) -> DateTime<Utc> {
@@ -167,8 +167,8 @@ fn work(work: ops::Work, now: DateTime<Utc>) -> pb::WorkOverview {
         oldest_due_ms: (lane.oldest_seconds * 1000.0) as i64,
     };
     let deliveries = |state: DeliveryState| {
-        let found = work.deliveries.iter().find(|(number, _)| *number == state.number());
-        found.map_or(0, |(_, count)| *count)
+        let row = work.deliveries.iter().find(|(number, _)| *number == state.number());
+        row.map_or(0, |(_, count)| *count)
     };
     pb::WorkOverview {
         as_of_time: Some(time(now)),

@@ -68,14 +68,14 @@ impl SystemLogs {
     /// # Errors
     /// `UNAVAILABLE` while the circuit is open, `DEADLINE_EXCEEDED`, and any error of `run`.
     pub async fn run<T>(&self, searches: bool, run: impl AsyncFnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        let admitted = self.breaker.clone().admit();
-        let admitted =
-            admitted.map_err(|_| Error::unavailable(anyhow::anyhow!("the circuit of the log's store is open")))?;
+        let admission = self.breaker.clone().admit();
+        let admission =
+            admission.map_err(|_| Error::unavailable(anyhow::anyhow!("the circuit of the log's store is open")))?;
         let outcome = match tokio::time::timeout(DEADLINE, self.database.autocommit(run)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::new(Reason::DeadlineExceeded)),
         };
-        admitted.settle(match &outcome {
+        admission.settle(match &outcome {
             Ok(_) => Verdict::Alive,
             // Somebody else holds a lock.
             Err(error) if error.reason() == Reason::Conflict => Verdict::Alive,

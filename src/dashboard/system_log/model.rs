@@ -108,21 +108,21 @@ const OWN_TARGET: &str = "mainstay::dashboard::system_log";
 impl Line {
     /// Parses a line as it is written to stderr; `None` if it is not to be stored, or not a line of the log.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let written: JsonLine<'_> = serde_json::from_slice(bytes).ok()?;
-        if written.target.starts_with(OWN_TARGET) {
+        let entry: JsonLine<'_> = serde_json::from_slice(bytes).ok()?;
+        if entry.target.starts_with(OWN_TARGET) {
             return None;
         }
         // Postgres has no NUL.
         let text = |Text(value): Text<'_>| value.map(|text| text.replace('\0', "\u{fffd}"));
-        let at = DateTime::parse_from_rfc3339(&written.timestamp).ok()?.to_utc();
+        let at = DateTime::parse_from_rfc3339(&entry.timestamp).ok()?.to_utc();
         Some(Self {
             id: id::new(at),
             at,
-            level: Level::from_name(&written.level)?,
-            message: text(written.message).unwrap_or_default(),
-            method: text(written.method),
-            request_id: text(written.span.id),
-            principal_id: text(written.principal),
+            level: Level::from_name(&entry.level)?,
+            message: text(entry.message).unwrap_or_default(),
+            method: text(entry.method),
+            request_id: text(entry.span.id),
+            principal_id: text(entry.principal),
             line: String::from_utf8_lossy(bytes).trim_end().to_owned(),
         })
     }
@@ -150,7 +150,7 @@ pub struct Filter {
 impl Filter {
     /// Returns whether a line meets the conditions.
     pub fn admits(&self, line: &Line) -> bool {
-        let same = |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
+        let same = |condition: &Option<String>, value: &Option<String>| condition.is_none() || condition == value;
         self.from.is_none_or(|from| line.at >= from)
             && self.until.is_none_or(|until| line.at < until)
             && self.level.is_none_or(|level| line.level <= level)
@@ -166,9 +166,9 @@ impl Filter {
             Start::Offset(_) => true,
             Start::After(key) => (line.at, line.id) < (key.time, key.id),
         };
-        let mut found: Vec<_> = lines.filter(|line| is_beyond(line) && self.admits(line)).collect();
-        found.sort_by_key(|line| std::cmp::Reverse((line.at, line.id)));
-        found.into_iter().take(limit).cloned().collect()
+        let mut matching: Vec<_> = lines.filter(|line| is_beyond(line) && self.admits(line)).collect();
+        matching.sort_by_key(|line| std::cmp::Reverse((line.at, line.id)));
+        matching.into_iter().take(limit).cloned().collect()
     }
 }
 
@@ -208,8 +208,8 @@ mod tests {
             lines.push(Line::read(text.as_bytes()).expect("a line"));
         }
         let select = |filter: Filter, start| -> Vec<_> {
-            let found = filter.select(lines.iter(), start, 3).into_iter();
-            found.map(|line| line.request_id.expect("an id").replace("request-", "")).collect()
+            let selection = filter.select(lines.iter(), start, 3).into_iter();
+            selection.map(|line| line.request_id.expect("an id").replace("request-", "")).collect()
         };
         let all = Filter::default();
         assert_eq!(select(all.clone(), Start::Offset(0)), ["9", "8", "7"]);

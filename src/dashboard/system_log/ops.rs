@@ -30,9 +30,9 @@ pub async fn list(logs: &SystemLogs, _: Permit, filter: Filter, start: Start, li
     if filter.from.zip(filter.until).is_some_and(|(from, until)| from >= until) {
         return Err(Error::field("startTime", "must be before endTime"));
     }
-    let wanted = &filter;
+    let conditions = &filter;
     let searches = filter.text.is_some() || filter.method.is_some();
-    let read = async |connection: &mut _| store::list(connection, wanted, start, limit + 1, texts).await;
+    let read = async |connection: &mut _| store::list(connection, conditions, start, limit + 1, texts).await;
     Ok(match logs.run(searches, read).await {
         Ok(lines) => Page { lines, is_degraded: false },
         Err(_) => {

@@ -105,11 +105,11 @@ impl SystemLogService for SystemLogRpcs {
         let filter = Arc::new(watch_filter(&call.message));
         let messages = move |page: Page<StoredLine>, seal: Seal| {
             let filter = filter.clone();
-            let made = page.entries().filter(|stored| filter.admits(&stored.line)).map(|stored| {
-                let data = Some(render(stored.line.clone()));
-                pb::WatchSystemLogsResponse { data, resume_token: seal(&page.after(stored)) }
+            let responses = page.entries().filter(|entry| filter.admits(&entry.line)).map(|entry| {
+                let data = Some(render(entry.line.clone()));
+                pb::WatchSystemLogsResponse { data, resume_token: seal(&page.after(entry)) }
             });
-            ready(Ok(made.collect())).boxed()
+            ready(Ok(responses.collect())).boxed()
         };
         let position = |resume_token| pb::WatchSystemLogsResponse { data: None, resume_token };
         let feed = self.app.part::<SystemLogs>().feed();

@@ -85,11 +85,11 @@ impl WriterTask {
 
     /// Receives what was logged since the last time.
     async fn receive(&mut self) {
-        let mut received = Vec::new();
+        let mut raw_lines = Vec::new();
         // Ready as soon as there are any; and there may be none.
-        tokio::time::timeout(Duration::from_millis(1), self.lines.next(&mut received, usize::MAX)).await.ok();
+        tokio::time::timeout(Duration::from_millis(1), self.lines.next(&mut raw_lines, usize::MAX)).await.ok();
         let (mut lines, mut others, mut limited) = (Vec::new(), 0, 0);
-        for line in &received {
+        for line in &raw_lines {
             if Level::of(line).is_none_or(|level| level > Level::Warning) {
                 others += 1;
                 if others > MAX_PER_PERIOD {
@@ -113,12 +113,12 @@ impl WriterTask {
         while !self.waiting.is_empty() {
             let waiting = self.waiting.make_contiguous();
             let lines = &waiting[..waiting.len().min(BATCH)];
-            let stored = lines.len();
+            let length = lines.len();
             if self.logs.run(false, async |connection| store::insert(connection, lines).await).await.is_err() {
                 return;
             }
-            self.waiting.drain(..stored);
-            count("stored", stored as u64);
+            self.waiting.drain(..length);
+            count("stored", length as u64);
         }
     }
 

@@ -76,7 +76,7 @@ pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
 
 /// Decodes and draws on another thread. Its turn lasts until that is done, even if the caller is gone by then.
 async fn draw(painter: &Painter, bytes: Vec<u8>) -> Result<Vec<(u32, Vec<u8>)>> {
-    let max_wait = context::remaining().map_or(MAX_WAIT, |left| left.min(MAX_WAIT));
+    let max_wait = context::remaining().map_or(MAX_WAIT, |budget| budget.min(MAX_WAIT));
     let turn = tokio::time::timeout(max_wait, painter.0.clone().acquire_owned()).await;
     let Ok(Ok(turn)) = turn else {
         return Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
@@ -86,8 +86,8 @@ async fn draw(painter: &Painter, bytes: Vec<u8>) -> Result<Vec<(u32, Vec<u8>)>> 
         picture::draw(&bytes)
     });
     let refuse = |fault| {
-        let accepted = "image/jpeg, image/png, image/webp";
-        Error::with_message(Reason::UnsupportedMediaType, fault).with("accepted", accepted)
+        let types = "image/jpeg, image/png, image/webp";
+        Error::with_message(Reason::UnsupportedMediaType, fault).with("accepted", types)
     };
     match drawn.await {
         Ok(drawn) => drawn.map_err(refuse),

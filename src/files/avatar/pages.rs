@@ -28,7 +28,7 @@ async fn page(State(app): State<App>, Path((id, size)): Path<(String, String)>) 
 async fn serve(app: &App, id: &str, size: &str) -> Result<Response> {
     let missing = || Error::not_found("avatar");
     let id: Uuid = id.parse().map_err(|_| missing())?;
-    let size = SIZES.into_iter().find(|known| known.to_string() == size).ok_or_else(missing)?;
+    let size = SIZES.into_iter().find(|candidate| candidate.to_string() == size).ok_or_else(missing)?;
     let content = app.part::<Storage>().get(&ops::key(id, size), None).await?.ok_or_else(missing)?;
     // An avatar is small; what it begins with tells its type.
     let bytes = content.try_fold(Vec::new(), |mut all, piece| {

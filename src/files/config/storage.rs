@@ -118,11 +118,11 @@ mod tests {
 
     #[test]
     fn a_bucket_has_an_endpoint() {
-        let found = s3("s3://AKIA:a%2Fb@s3.eu-central-1.amazonaws.com/shop/files?region=eu-central-1");
-        assert_eq!((&*found.endpoint, &*found.bucket), ("https://s3.eu-central-1.amazonaws.com", "shop"));
-        assert_eq!((&*found.prefix, &*found.region), ("files", "eu-central-1"));
-        let (key, secret) = found.credentials.expect("credentials");
-        assert_eq!((&*key, secret.expose_secret(), found.is_direct), ("AKIA", "a/b", true));
+        let settings = s3("s3://AKIA:a%2Fb@s3.eu-central-1.amazonaws.com/shop/files?region=eu-central-1");
+        assert_eq!((&*settings.endpoint, &*settings.bucket), ("https://s3.eu-central-1.amazonaws.com", "shop"));
+        assert_eq!((&*settings.prefix, &*settings.region), ("files", "eu-central-1"));
+        let (key, secret) = settings.credentials.expect("credentials");
+        assert_eq!((&*key, secret.expose_secret(), settings.is_direct), ("AKIA", "a/b", true));
         let local = s3("s3://127.0.0.1:9000/shop?tls=none&access=server");
         assert_eq!(
             (&*local.endpoint, local.credentials.is_none(), local.is_direct),

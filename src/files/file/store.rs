@@ -309,9 +309,9 @@ pub async fn unlink_all(connection: &mut Connection, parents: &[Uuid]) -> Result
 pub async fn delete_unlinked(connection: &mut Connection, ids: &[FileId]) -> Result<Vec<File>> {
     // Locked first: the statement that deletes must see the references of whoever held a file against that.
     let lock = files::table.filter(files::id.eq_any(ids)).order(files::id).select(files::id).for_update();
-    let locked: Vec<FileId> = lock.load(connection).await?;
+    let locked_ids: Vec<FileId> = lock.load(connection).await?;
     let links = file_links::table.filter(file_links::file_id.eq(files::id));
-    let unlinked = files::table.filter(files::id.eq_any(locked)).filter(not(exists(links)));
+    let unlinked = files::table.filter(files::id.eq_any(locked_ids)).filter(not(exists(links)));
     let rows: Vec<Row> = diesel::delete(unlinked).returning(Row::as_returning()).get_results(connection).await?;
     rows.into_iter().map(File::try_from).collect()
 }

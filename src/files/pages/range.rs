@@ -17,7 +17,7 @@ pub(super) enum RequestedRange {
 /// Reads `Range` and `If-Range`.
 pub(super) fn read(headers: &HeaderMap, tag: &str, size: u64) -> RequestedRange {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if text(header::IF_RANGE).is_some_and(|wanted| wanted != tag) {
+    if text(header::IF_RANGE).is_some_and(|value| value != tag) {
         return RequestedRange::Whole;
     }
     match text(header::RANGE).and_then(|range| range.trim().strip_prefix("bytes=")) {

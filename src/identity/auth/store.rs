@@ -23,8 +23,8 @@ pub async fn insert(
         password_resets::user_id.eq(user),
         password_resets::expires_at.eq(expires_at),
     );
-    let known = diesel::insert_into(password_resets::table).values(row).on_conflict(password_resets::token_hash);
-    known.do_update().set(password_resets::expires_at.eq(expires_at)).execute(connection).await?;
+    let insert = diesel::insert_into(password_resets::table).values(row).on_conflict(password_resets::token_hash);
+    insert.do_update().set(password_resets::expires_at.eq(expires_at)).execute(connection).await?;
     Ok(())
 }
 

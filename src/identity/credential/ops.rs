@@ -94,8 +94,8 @@ async fn verify_session(app: &App, credential: &str, access: Access) -> Result<C
 
 async fn verify_service_key(app: &App, secret: &str) -> Result<Caller> {
     let id = token::read_service_key(secret).ok_or(Reason::InvalidToken)?;
-    let found = app.database.autocommit(async move |connection| service_key::with_hash(connection, id).await).await?;
-    let (key, hash) = found.ok_or(Reason::InvalidToken)?;
+    let row = app.database.autocommit(async move |connection| service_key::with_hash(connection, id).await).await?;
+    let (key, hash) = row.ok_or(Reason::InvalidToken)?;
     let same: bool = token::hash(secret).ct_eq(&hash).into();
     if !same || !key.is_valid(app.clock.now()) {
         return Err(Reason::InvalidToken.into());

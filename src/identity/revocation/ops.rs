@@ -54,7 +54,7 @@ pub async fn watch(app: &App) {
     let tokens = app.part::<Tokens>();
     // Longer than any token lives, whatever the clocks say.
     let life = tokens.life().to_std().unwrap_or_default() + 2 * OVERLAP;
-    let watcher = Watcher { database: app.database.clone(), known: tokens.revocations().downgrade(), life };
+    let watcher = Watcher { database: app.database.clone(), revocations: tokens.revocations().downgrade(), life };
     let mut connection = None;
     watcher.look(&mut connection).await;
     tokio::spawn(async move {
@@ -70,15 +70,15 @@ pub async fn watch(app: &App) {
 /// What the task needs; not a whole [`App`], which it would otherwise keep alive.
 struct Watcher {
     database: Database,
-    known: Weak<RwLock<RevocationSet>>,
+    revocations: Weak<RwLock<RevocationSet>>,
     life: Duration,
 }
 
 impl Watcher {
     /// Returns `false` when nobody needs to know any more.
     async fn look(&self, connection: &mut Option<Connection>) -> bool {
-        let Some(known) = KnownRevocations::upgrade(&self.known) else { return false };
-        let since = known.age().map_or(self.life, |age| (age + OVERLAP).min(self.life));
+        let Some(revocations) = KnownRevocations::upgrade(&self.revocations) else { return false };
+        let since = revocations.age().map_or(self.life, |age| (age + OVERLAP).min(self.life));
         let read_at = Instant::now();
         // A connection of its own, so that a busy pool does not make the news late.
         let looked = timeout(TIMEOUT, async {
@@ -90,7 +90,7 @@ impl Watcher {
             news.map_err(|error| anyhow::anyhow!(error.detail()))
         });
         match looked.await {
-            Ok(Ok(news)) => known.learn(news, read_at, self.life),
+            Ok(Ok(news)) => revocations.learn(news, read_at, self.life),
             Ok(Err(error)) => {
                 *connection = None;
                 tracing::debug!(error = format!("{error:#}"), "revocations could not be read");

@@ -59,18 +59,18 @@ pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
 pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     for _ in 0..MAX_ATTEMPTS {
-        let found = app.part::<Sessions>().find(claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
-        let next = match found.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
+        let entry = app.part::<Sessions>().find(claim.user, claim.session).await?.ok_or(Reason::SessionRevoked)?;
+        let next = match entry.session.clone().refresh(claim.generation, app.clock.now(), life(app)) {
             Refresh::Over => return Err(Reason::SessionRevoked.into()),
             Refresh::Again(session) => {
                 let user = owner(app, &session).await?;
                 return issue(app, &user, &session).await;
             }
-            Refresh::Reused => return Err(revoke_after_reuse(app, &found.session).await?),
+            Refresh::Reused => return Err(revoke_after_reuse(app, &entry.session).await?),
             Refresh::Rotated(session) => session,
         };
         let user = owner(app, &next).await?;
-        if app.part::<Sessions>().replace(&found, &next).await? {
+        if app.part::<Sessions>().replace(&entry, &next).await? {
             return issue(app, &user, &next).await;
         }
     }
@@ -119,7 +119,7 @@ async fn issue(app: &App, user: &User, session: &Session) -> Result<Pair> {
 /// # Errors
 /// `UNAVAILABLE` if the session store is unreachable.
 pub(crate) async fn device(app: &App, user: UserId, session: SessionId) -> Result<Option<Device>> {
-    Ok(app.part::<Sessions>().find(user, session).await?.map(|found| found.session.device))
+    Ok(app.part::<Sessions>().find(user, session).await?.map(|entry| entry.session.device))
 }
 
 /// Returns the caller's sessions that can still be refreshed, newest first, and the id of the current one.
@@ -164,8 +164,8 @@ pub async fn mark_ended(app: &App, user: UserId, id: SessionId) {
 
 async fn mark_stored(app: &App, user: UserId, id: SessionId) -> Result<()> {
     for _ in 0..MAX_ATTEMPTS {
-        let found = app.part::<Sessions>().find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
-        if found.session.ended || app.part::<Sessions>().replace(&found, &found.session.clone().end()).await? {
+        let entry = app.part::<Sessions>().find(user, id).await?.ok_or_else(|| Error::not_found("session"))?;
+        if entry.session.ended || app.part::<Sessions>().replace(&entry, &entry.session.clone().end()).await? {
             return Ok(());
         }
     }

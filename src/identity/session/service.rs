@@ -75,12 +75,12 @@ impl SessionService for SessionRpcs {
         let mut call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SessionId::parse(&call.message.session_id)?);
         let (user, ..) = ops::caller(&permit)?;
-        let found = ops::find(&self.app, &permit, id).await;
+        let result = ops::find(&self.app, &permit, id).await;
         let answer = call
             .write(
                 &self.app,
                 async move |connection| {
-                    found?;
+                    result?;
                     ops::end(connection, id).await
                 },
                 |()| pb::RevokeSessionResponse {},

@@ -137,31 +137,31 @@ impl Sessions {
                 local.run(|table| table.with_prefix(&prefix(user)).map(|(_, bytes)| bytes).collect())
             }
         };
-        all.into_iter().map(|bytes| StoredSession::read(bytes).map(|found| found.session)).collect()
+        all.into_iter().map(|bytes| StoredSession::read(bytes).map(|entry| entry.session)).collect()
     }
 
-    /// Replaces `found` with `next`. Returns `false` if the stored session is no longer `found`: read it again.
+    /// Replaces `entry` with `next`. Returns `false` if the stored session is no longer `entry`: read it again.
     ///
     /// # Errors
     /// `UNAVAILABLE` while the store is unavailable; the session may be stored or not.
-    pub async fn replace(&self, found: &StoredSession, next: &Session) -> Result<bool> {
+    pub async fn replace(&self, entry: &StoredSession, next: &Session) -> Result<bool> {
         let bytes = write(next)?;
         match &self.redis {
-            Redis::Server(link) => self.replace_in_redis(link, found, &bytes).await,
-            Redis::Local(local) => self.replace_locally(local, found, bytes),
+            Redis::Server(link) => self.replace_in_redis(link, entry, &bytes).await,
+            Redis::Local(local) => self.replace_locally(local, entry, bytes),
         }
     }
 
-    async fn replace_in_redis(&self, link: &RedisLink, found: &StoredSession, bytes: &[u8]) -> Result<bool> {
-        let (id, life) = (found.session.id.to_string(), self.life_ms().to_string());
-        let args = [id.as_bytes(), &found.bytes, bytes, life.as_bytes()];
-        Ok(link.script::<u8>(&SWAP, &[hash_key(found.session.user)], &args).await? == 1)
+    async fn replace_in_redis(&self, link: &RedisLink, entry: &StoredSession, bytes: &[u8]) -> Result<bool> {
+        let (id, life) = (entry.session.id.to_string(), self.life_ms().to_string());
+        let args = [id.as_bytes(), &entry.bytes, bytes, life.as_bytes()];
+        Ok(link.script::<u8>(&SWAP, &[hash_key(entry.session.user)], &args).await? == 1)
     }
 
-    fn replace_locally(&self, local: &Local, found: &StoredSession, bytes: Bytes) -> Result<bool> {
-        let key = format!("{}{}", prefix(found.session.user), found.session.id);
+    fn replace_locally(&self, local: &Local, entry: &StoredSession, bytes: Bytes) -> Result<bool> {
+        let key = format!("{}{}", prefix(entry.session.user), entry.session.id);
         let replaced = local.run(|table| {
-            if table.get(&key).as_ref() != Some(&found.bytes) {
+            if table.get(&key).as_ref() != Some(&entry.bytes) {
                 return Ok(false);
             }
             table.set(&key, bytes, self.life).map(|()| true)
@@ -235,10 +235,10 @@ mod tests {
     async fn refresh_twice((sessions, clock, user): (Sessions, Clock, UserId)) {
         let session = Session::begin(user, 0, Device::default(), clock.now(), LIFE);
         sessions.insert(&session).await.expect("room");
-        let found = sessions.find(user, session.id).await.expect("here").expect("stored");
-        let Refresh::Rotated(next) = found.session.clone().refresh(1, clock.now(), LIFE) else { panic!("refused") };
-        assert!(sessions.replace(&found, &next).await.expect("here"));
-        assert!(!sessions.replace(&found, &next).await.expect("here"), "it is no longer what was found");
+        let entry = sessions.find(user, session.id).await.expect("here").expect("stored");
+        let Refresh::Rotated(next) = entry.session.clone().refresh(1, clock.now(), LIFE) else { panic!("refused") };
+        assert!(sessions.replace(&entry, &next).await.expect("here"));
+        assert!(!sessions.replace(&entry, &next).await.expect("here"), "it is no longer what was found");
         let again = sessions.find(user, session.id).await.expect("here").expect("stored").session;
         assert_eq!(again.refresh(1, clock.now(), LIFE), Refresh::Again(next));
     }
@@ -277,12 +277,12 @@ mod tests {
             clock.advance(TimeDelta::seconds(1));
         };
         flood(1);
-        let found = sessions.find(owner, used.id).await.expect("here").expect("stored");
-        let Refresh::Rotated(next) = found.session.clone().refresh(1, clock.now(), LIFE) else { panic!("refused") };
-        assert!(sessions.replace(&found, &next).await.expect("here"));
+        let entry = sessions.find(owner, used.id).await.expect("here").expect("stored");
+        let Refresh::Rotated(next) = entry.session.clone().refresh(1, clock.now(), LIFE) else { panic!("refused") };
+        assert!(sessions.replace(&entry, &next).await.expect("here"));
         flood(2);
         assert!(sessions.find(owner, idle.id).await.expect("here").is_none(), "it was refreshed the longest ago");
-        assert_eq!(sessions.find(owner, used.id).await.expect("here").map(|found| found.session), Some(next));
+        assert_eq!(sessions.find(owner, used.id).await.expect("here").map(|entry| entry.session), Some(next));
     }
 
     #[tokio::test]

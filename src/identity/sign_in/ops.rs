@@ -11,8 +11,8 @@ use crate::identity::sign_in::{
 /// Counts an attempt. Nobody is refused because that fails.
 pub(crate) async fn count(app: &App, outcome: Outcome) {
     let now = app.clock.now();
-    let counted = app.database.autocommit(async |connection| store::count(connection, outcome, now).await).await;
-    if let Err(error) = counted {
+    let result = app.database.autocommit(async |connection| store::count(connection, outcome, now).await).await;
+    if let Err(error) = result {
         tracing::warn!(error = error.detail(), "a sign-in was not counted");
     }
 }

@@ -153,11 +153,11 @@ mod tests {
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("a time");
         let ours = SecretKey::new([1; 32]);
         let sealed = SealedKey::generate(&ours, Life::begin(now, true)).expect("a key");
-        let opened = |secret| KeyRing::open(vec![sealed.clone()], secret).expect("a ring");
-        assert!(opened(&ours).signing(now).is_some());
-        assert!(!opened(&ours).wants_rotation(now, TimeDelta::days(30)));
-        assert!(opened(&ours).wants_rotation(now + TimeDelta::days(30), TimeDelta::days(30)));
-        let theirs = opened(&SecretKey::new([2; 32]));
+        let open = |secret| KeyRing::open(vec![sealed.clone()], secret).expect("a ring");
+        assert!(open(&ours).signing(now).is_some());
+        assert!(!open(&ours).wants_rotation(now, TimeDelta::days(30)));
+        assert!(open(&ours).wants_rotation(now + TimeDelta::days(30), TimeDelta::days(30)));
+        let theirs = open(&SecretKey::new([2; 32]));
         assert!(theirs.signing(now).is_none() && theirs.find(&sealed.id, now, TimeDelta::minutes(5)).is_some());
         assert!(theirs.wants_rotation(now, TimeDelta::days(30)));
         assert_eq!(theirs.jwks(now, TimeDelta::minutes(5))["keys"][0]["kid"], sealed.id.as_str());

@@ -196,8 +196,8 @@ fn a_cached_token_is_checked_again_after_a_while() {
     fixture.tokens.insert_verified(&token, access.clone());
     assert_eq!(fixture.tokens.get_verified(&token), Some(access.caller.clone()));
     fixture.clock.advance(TimeDelta::seconds(21));
-    let found: Vec<_> = (0..3).map(|_| fixture.tokens.get_verified(&token).is_some()).collect();
-    assert_eq!(found, [false, true, true], "one looks again, the others go on");
+    let hits: Vec<_> = (0..3).map(|_| fixture.tokens.get_verified(&token).is_some()).collect();
+    assert_eq!(hits, [false, true, true], "one looks again, the others go on");
     fixture.clock.advance(TimeDelta::seconds(10));
     assert!(fixture.tokens.get_verified(&token).is_none());
     fixture.tokens.insert_verified(&token, access);
@@ -250,8 +250,8 @@ async fn an_unknown_key_reloads_the_ring_once_for_all_who_wait() {
 #[tokio::test]
 async fn a_reload_whose_caller_has_gone_is_started_again() {
     let tokens = fixture().tokens;
-    let gone = tokens.reload_for_unknown_key(std::future::pending());
-    tokio::time::timeout(Duration::from_millis(10), gone).await.expect_err("it hangs");
+    let reload = tokens.reload_for_unknown_key(std::future::pending());
+    tokio::time::timeout(Duration::from_millis(10), reload).await.expect_err("it hangs");
     let reloaded = AtomicUsize::new(0);
     let again = async {
         reloaded.fetch_add(1, Ordering::SeqCst);

@@ -32,8 +32,8 @@ impl Command for Users {
         let Self::CreateAdmin { email, name, password } = self;
         let password = password.read()?;
         let app = program.open().await?;
-        let created = for_operator(ops::create_admin(&app, &email, &name, password).await)?;
-        print(&format!("{created} may sign in as {email}.\n"));
+        let id = for_operator(ops::create_admin(&app, &email, &name, password).await)?;
+        print(&format!("{id} may sign in as {email}.\n"));
         Ok(ExitCode::SUCCESS)
     }
 }

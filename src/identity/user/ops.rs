@@ -50,8 +50,8 @@ pub async fn get(connection: &Connection, permit: &Permit, id: UserId) -> Result
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn get_batch(connection: &mut Connection, permit: Permit, ids: Vec<UserId>) -> Result<Vec<User>> {
-    let found = store::get_batch(connection, permit.visibility(), &ids).await?;
-    batch::in_order("user", &ids, found, |user| user.id)
+    let users = store::get_batch(connection, permit.visibility(), &ids).await?;
+    batch::in_order("user", &ids, users, |user| user.id)
 }
 
 /// Returns a page of users plus one more if another page follows, and the total unless paging by key.

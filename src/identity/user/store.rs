@@ -232,9 +232,9 @@ pub async fn begin_epoch(connection: &mut Connection, id: UserId) -> Result<()> 
 /// `NOT_FOUND` when the user does not exist.
 pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -> Result<EmailAddress> {
     let values = (users::password_hash.eq(hash), users::session_epoch.eq(users::session_epoch + 1));
-    let changed = diesel::update(users::table.find(id)).set(values).returning((users::email, users::session_epoch));
-    let changed: Option<(String, i32)> = changed.prepared().get_result(connection).await.optional()?;
-    let (email, epoch) = changed.ok_or_else(|| Error::not_found("user"))?;
+    let update = diesel::update(users::table.find(id)).set(values).returning((users::email, users::session_epoch));
+    let row: Option<(String, i32)> = update.prepared().get_result(connection).await.optional()?;
+    let (email, epoch) = row.ok_or_else(|| Error::not_found("user"))?;
     revocation::begin_epoch(connection, id, epoch).await?;
     EmailAddress::parse(&email).map_err(|_| corrupt("users", id, "email"))
 }

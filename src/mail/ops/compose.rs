@@ -68,7 +68,7 @@ pub(super) async fn draft(
     links: Links<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<Draft>> {
-    let found = match mail.topic {
+    let result = match mail.topic {
         Topic::PasswordReset { user, .. } => reset(connection, secret, mail, user, links, now).await,
         Topic::Registration(id) => registration(connection, secret, mail, id, links).await,
         Topic::SignIn { user, .. } => sign_in(connection, mail, user, links).await,
@@ -126,9 +126,9 @@ pub(super) async fn draft(
         }
         Topic::TicketReply { comment, ticket } => reply(connection, comment, ticket, links).await,
     };
-    match found {
+    match result {
         Err(error) if error.reason() == Reason::NotFound => Ok(None),
-        found => found,
+        result => result,
     }
 }
 
@@ -138,8 +138,8 @@ pub(super) async fn complete(app: &App, topic: Topic, draft: Draft) -> Draft {
         return draft;
     };
     // Without it, the mail still says what it has to.
-    let Ok(Some(found)) = session::device(app, user, id).await else { return draft };
-    let (address, device) = (Some(found.address.clone()), known_names(&found));
+    let Ok(Some(device)) = session::device(app, user, id).await else { return draft };
+    let (address, device) = (Some(device.address.clone()), known_names(&device));
     Draft { content: Content::SignIn { at: *at, link: link.clone(), address, device }, ..draft }
 }
 

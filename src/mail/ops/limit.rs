@@ -49,17 +49,17 @@ pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<U
         return Ok(at);
     }
     let unavailable = || Failure::Unavailable("the mails of the recipient can't be counted".to_owned());
-    let counted = match app.limiter.attempt(&[limit(mail.topic.kind(), to)]).await {
-        Ok(counted) => counted,
+    let attempt = match app.limiter.attempt(&[limit(mail.topic.kind(), to)]).await {
+        Ok(attempt) => attempt,
         Err(error) if error.reason() == Reason::RateLimitExceeded => {
             return Err(Failure::Withheld("the recipient has had too many mails of this kind".to_owned()));
         }
         Err(_) => return Err(unavailable()),
     };
-    let (id, at) = (mail.id, counted.at().unwrap_or_else(|| app.clock.now()));
-    let stored = app.database.autocommit(async move |connection| store::set_counted(connection, id, at).await).await;
-    if stored.is_err() {
-        app.limiter.take_back(counted).await;
+    let (id, at) = (mail.id, attempt.at().unwrap_or_else(|| app.clock.now()));
+    let result = app.database.autocommit(async move |connection| store::set_counted(connection, id, at).await).await;
+    if result.is_err() {
+        app.limiter.take_back(attempt).await;
         return Err(unavailable());
     }
     Ok(at)

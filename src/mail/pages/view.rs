@@ -89,25 +89,25 @@ pub(super) struct View {
     token: String,
     name: String,
     problem: Option<Problem>,
-    done: Option<Done>,
+    outcome: Option<Done>,
 }
 
 impl View {
     /// Shows a form: for what the token is good for, or, without one, for an address.
     pub(super) fn form(page: Page, token: String) -> Self {
-        Self { page, token, name: String::new(), problem: None, done: None }
+        Self { page, token, name: String::new(), problem: None, outcome: None }
     }
 
     /// Shows a form again, with what it needs but for passwords.
     pub(super) fn again(page: Page, form: Form, problem: Problem) -> Self {
         // With a link that is no good, all that helps is another one.
         let token = if problem == Problem::Link { String::new() } else { form.token };
-        Self { page, token, name: form.name, problem: Some(problem), done: None }
+        Self { page, token, name: form.name, problem: Some(problem), outcome: None }
     }
 
     /// Shows what was done.
-    pub(super) fn outcome(page: Page, done: Done) -> Self {
-        Self { page, token: String::new(), name: String::new(), problem: None, done: Some(done) }
+    pub(super) fn outcome(page: Page, outcome: Done) -> Self {
+        Self { page, token: String::new(), name: String::new(), problem: None, outcome: Some(outcome) }
     }
 
     fn status(&self) -> StatusCode {
@@ -123,10 +123,10 @@ impl View {
 
 /// Returns the first of our languages that a browser asks for.
 pub(super) fn language(headers: &HeaderMap) -> &'static str {
-    let wanted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let tags = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let primary = |tag: &str| tag.split([';', '-']).next().unwrap_or_default().trim().to_ascii_lowercase();
-    let known = wanted.split(',').find_map(|tag| ["en", "de"].into_iter().find(|known| primary(tag) == *known));
-    known.unwrap_or("en")
+    let language = tags.split(',').find_map(|tag| ["en", "de"].into_iter().find(|code| primary(tag) == *code));
+    language.unwrap_or("en")
 }
 
 /// Renders a page, in a language that its reader's browser asks for.
@@ -139,7 +139,7 @@ pub(super) fn render(app: &App, headers: &HeaderMap, view: &View) -> Response {
         name => view.name,
         nonce,
         problem => view.problem.map(Problem::as_str),
-        done => view.done.map(Done::as_str),
+        done => view.outcome.map(Done::as_str),
     };
     let Ok(html) = app.part::<Templates>().page(values) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -175,8 +175,8 @@ mod tests {
     fn the_template_knows_each_name() {
         let template = include_str!("../templates/page.html");
         let asks = |variable: &str, name: &str| template.contains(&format!("{variable} == \"{name}\""));
-        for done in [Done::Reset, Done::Registered, Done::Requested, Done::Unsubscribed] {
-            assert!(asks("done", done.as_str()), "{done:?}");
+        for outcome in [Done::Reset, Done::Registered, Done::Requested, Done::Unsubscribed] {
+            assert!(asks("done", outcome.as_str()), "{outcome:?}");
         }
         for problem in [Problem::Password, Problem::Email, Problem::Name, Problem::Link, Problem::Often] {
             assert!(asks("problem", problem.as_str()), "{problem:?}");

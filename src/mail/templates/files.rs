@@ -78,7 +78,7 @@ pub(super) fn sources(directory: Option<&Path>) -> (Vec<Source>, Vec<String>) {
 
 fn read(name: &str, path: &Path) -> Result<String, String> {
     let is_known = match language(name) {
-        None => BUILT_IN.iter().any(|(known, _)| *known == name),
+        None => BUILT_IN.iter().any(|(file, _)| *file == name),
         Some((template, tag)) => {
             names().contains(&template) && Language::parse(tag).is_ok_and(|language| language.as_str() == tag)
         }
@@ -104,12 +104,12 @@ mod tests {
     #[test]
     fn every_template_is_built_in() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/mail/templates");
-        let found = fs::read_dir(directory).expect("the templates").flatten();
-        let mut found: Vec<_> = found.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        found.retain(|name| !name.ends_with(".rs"));
-        found.sort();
-        let mut known: Vec<_> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect();
-        known.sort();
-        assert_eq!(found, known);
+        let entries = fs::read_dir(directory).expect("the templates").flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| !name.ends_with(".rs"));
+        names.sort();
+        let mut expected: Vec<_> = BUILT_IN.iter().map(|(name, _)| (*name).to_owned()).collect();
+        expected.sort();
+        assert_eq!(names, expected);
     }
 }

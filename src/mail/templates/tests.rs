@@ -99,28 +99,28 @@ fn every_fault_of_a_directory_is_named() {
     };
     let faults =
         |files: &[(&str, &str)]| Templates::open(&brand(&[]), Some(directory(files).path())).err().unwrap_or_default();
-    let found = faults(&[
+    let messages = faults(&[
         ("pasword_reset.de.j2", ""),
         ("refund.german.language.j2", ""),
         ("refund.de.j2", "{% block subject %}\n{% endfor %}"),
     ]);
-    assert_eq!(found.len(), 3, "{found:#?}");
-    assert!(found[0].starts_with("pasword_reset.de.j2: is not the name of a template"), "{found:#?}");
-    assert!(found[2].starts_with("refund.german.language.j2: is not"), "{found:#?}");
-    assert!(found[1].starts_with("refund.de.j2, line 2: syntax error"), "{found:#?}");
+    assert_eq!(messages.len(), 3, "{messages:#?}");
+    assert!(messages[0].starts_with("pasword_reset.de.j2: is not the name of a template"), "{messages:#?}");
+    assert!(messages[2].starts_with("refund.german.language.j2: is not"), "{messages:#?}");
+    assert!(messages[1].starts_with("refund.de.j2, line 2: syntax error"), "{messages:#?}");
     let broken = faults(&[("layout.html", "{% if %}"), ("refund.de.j2", "{{ nope }}")]);
     assert!(broken.len() == 1 && broken[0].starts_with("layout.html, line 1: syntax error"), "{broken:#?}");
     let (without_link, with_unknown_value) = (blocks("no link"), blocks("{{ totl }}"));
-    let found = faults(&[
+    let messages = faults(&[
         ("password_reset.de.j2", &without_link),
         ("order_confirmation.en.j2", &with_unknown_value),
         ("refund.en.j2", "{% block subject %}x{% endblock %}"),
         ("unknown.txt", ""),
     ]);
-    assert_eq!(found.len(), 4, "{found:#?}");
-    assert!(found[0].starts_with("order_confirmation.en.j2, line 2: undefined value"), "{found:#?}");
-    assert_eq!(found[1], "password_reset.de.j2: does not show {{ link }}");
-    assert!(found[2].starts_with("refund.en.j2"), "{found:#?}");
+    assert_eq!(messages.len(), 4, "{messages:#?}");
+    assert!(messages[0].starts_with("order_confirmation.en.j2, line 2: undefined value"), "{messages:#?}");
+    assert_eq!(messages[1], "password_reset.de.j2: does not show {{ link }}");
+    assert!(messages[2].starts_with("refund.en.j2"), "{messages:#?}");
     let missing = Templates::open(&brand(&[]), Some(Path::new("/nowhere/at/all"))).err().unwrap_or_default();
     assert!(missing.len() == 1 && missing[0].starts_with("/nowhere/at/all: "), "{missing:#?}");
 }

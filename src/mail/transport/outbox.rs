@@ -65,9 +65,9 @@ impl Transport for Outbox {
         async move {
             let text = self.from.write(mail)?.formatted();
             let (outbox, id) = (self.clone(), mail.id);
-            let written = tokio::task::spawn_blocking(move || outbox.write(id, &text)).await;
+            let result = tokio::task::spawn_blocking(move || outbox.write(id, &text)).await;
             let unavailable = |why: String| Failure::Unavailable(format!("the outbox can't be written: {why}"));
-            let path = written.map_err(|error| unavailable(error.to_string()))?;
+            let path = result.map_err(|error| unavailable(error.to_string()))?;
             let path = path.map_err(|error| unavailable(error.to_string()))?;
             tracing::info!(mail = %mail.id, file = %path.display(), "a mail was written to the outbox");
             Ok(())

@@ -125,26 +125,27 @@ impl Provider {
         from: &Sender,
     ) -> Result<(), Refusal> {
         let message = from.write(mail).map_err(|failure| Refusal { kind: Kind::Rejected, why: failure.to_string() })?;
-        let admitted = breaker.clone().admit();
-        let admitted = admitted.map_err(|_| Refusal { kind: Kind::NotSent, why: "the circuit is open".to_owned() })?;
+        let admission = breaker.clone().admit();
+        let admission =
+            admission.map_err(|_| Refusal { kind: Kind::NotSent, why: "the circuit is open".to_owned() })?;
         let began = Instant::now();
         let call = Call { provider: self.name, operation: "send mail", server: Some(client.server()) };
-        let failure = |sent: &Result<(), Refusal>| sent.as_ref().err().map(|refusal| refusal.kind.name());
-        let sent = outbound::traced(call, failure, client.send(&message)).await;
-        let outcome = sent.as_ref().err().map_or("ok", |refusal| refusal.kind.name());
+        let failure = |result: &Result<(), Refusal>| result.as_ref().err().map(|refusal| refusal.kind.name());
+        let result = outbound::traced(call, failure, client.send(&message)).await;
+        let outcome = result.as_ref().err().map_or("ok", |refusal| refusal.kind.name());
         if !mail.kind.is_for_anybody() || Confidential::is_counted(outcome) {
             counter!("mainstay_outbound_attempts_total", "provider" => self.name, "outcome" => outcome).increment(1);
             histogram!("mainstay_outbound_attempt_seconds", "provider" => self.name).record(began.elapsed());
         }
-        admitted.settle(match &sent {
+        admission.settle(match &result {
             Err(Refusal { kind: Kind::Unavailable | Kind::TimedOut, .. }) => Verdict::Unavailable,
             _ => Verdict::Alive,
         });
-        match &sent {
+        match &result {
             Err(Refusal { kind: Kind::Auth, why }) => alert::raise(self.name, "auth", "credentials", why),
             Ok(()) => alert::credentials_accepted(self.name),
             Err(_) => {}
         }
-        sent
+        result
     }
 }

@@ -43,8 +43,8 @@ mod tests {
     fn stored_answers_contain_no_addresses() {
         let text =
             "permanent error (550): 5.1.1 <Jane.Doe@b.example>: user=jane.doe or 'jane.doe' unknown at a@b.example";
-        let kept = "permanent error (550): 5.1.1 … … or … unknown at …";
-        assert_eq!(without_addresses(text, "jane.doe@b.example"), kept);
+        let expected = "permanent error (550): 5.1.1 … … or … unknown at …";
+        assert_eq!(without_addresses(text, "jane.doe@b.example"), expected);
         assert_eq!(
             without_addresses("550 a mailbox <a> is unavailable", "a@b.example"),
             "550 … mailbox … is unavailable"

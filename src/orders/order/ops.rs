@@ -78,10 +78,10 @@ pub async fn create(
     };
     let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
     let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
-    let created = [Event::of::<OrderCreated>(account, order.id.0, Order::FIRST_VERSION)];
+    let events = [Event::of::<OrderCreated>(account, order.id.0, Order::FIRST_VERSION)];
     let shared: &Connection = connection;
     // In one round trip, the order first: its insertion may be refused, and that is then the error.
-    let (order, ()) = pipeline!(store::insert(shared, order, &items), events::publish(shared, &created, now))?;
+    let (order, ()) = pipeline!(store::insert(shared, order, &items), events::publish(shared, &events, now))?;
     Ok(ItemizedOrder { order, items })
 }
 

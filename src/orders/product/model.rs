@@ -103,8 +103,8 @@ impl Product {
         if let Some(archived) = patch.archived {
             next.archived_at = archived.then(|| self.archived_at.unwrap_or(now));
         }
-        let changed = next != *self;
-        Ok(changed.then(|| Self { version: self.version + 1, updated_at: now, ..next }))
+        let has_changed = next != *self;
+        Ok(has_changed.then(|| Self { version: self.version + 1, updated_at: now, ..next }))
     }
 
     /// Returns the price, if the product can be ordered.

@@ -10,8 +10,8 @@ use mainstay_kernel::{database::Connection, error::Result, id::AccountId};
 /// Returns the id by which a gateway knows an account, as an expression of another statement; null if there is none.
 #[diesel::dsl::auto_type(no_type_alias)]
 pub(crate) fn customer_id<'a>(account: &'a AccountId, gateway: &'a str) -> _ {
-    let known = customers::table.filter(customers::account_id.eq(account)).filter(customers::gateway.eq(gateway));
-    known.select(customers::customer_id).single_value()
+    let query = customers::table.filter(customers::account_id.eq(account)).filter(customers::gateway.eq(gateway));
+    query.select(customers::customer_id).single_value()
 }
 
 /// Stores the id by which a gateway knows an account, unless there is one; returns the stored id. If two customers were

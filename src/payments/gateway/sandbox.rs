@@ -147,7 +147,7 @@ impl Sandbox {
             row.refusal_code = Some(code.to_owned());
         }
         let (row, fresh) = match self.insert_or_get(row).await {
-            Ok(found) => found,
+            Ok(pair) => pair,
             Err(error) => return unknown_outcome(error),
         };
         match card {
@@ -160,8 +160,8 @@ impl Sandbox {
     }
 
     async fn find(&self, kind: i16, subject: uuid::Uuid) -> Lookup {
-        let found = self.database.autocommit(async move |connection| store::find(connection, kind, subject).await);
-        match found.await {
+        let lookup = self.database.autocommit(async move |connection| store::find(connection, kind, subject).await);
+        match lookup.await {
             Ok(Some(gateway_id)) => Lookup::Done(gateway_id),
             Ok(None) => Lookup::Nothing,
             Err(error) => Lookup::Unknown { why: error.detail() },
@@ -213,9 +213,9 @@ impl Gateway for Sandbox {
     ) -> BoxFuture<'a, anyhow::Result<Statement>> {
         async move {
             let from = from.map(str::to_owned);
-            let moved =
+            let list =
                 self.database.autocommit(async move |connection| store::list_movements(connection, since, from).await);
-            let rows = moved.await.map_err(|error| anyhow::anyhow!("{}", error.detail()))?;
+            let rows = list.await.map_err(|error| anyhow::anyhow!("{}", error.detail()))?;
             let next = rows.last().filter(|_| rows.len() >= store::PAGE_SIZE).map(|row| row.gateway_id.clone());
             Ok(Statement { movements: rows.into_iter().filter_map(movement).collect(), next })
         }

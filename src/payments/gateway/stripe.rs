@@ -49,9 +49,9 @@ impl Stripe {
     /// Returns the final outcomes of a payment's intents. An intent that Stripe left before it was confirmed is
     /// canceled: nothing will resume it, and while it is open, it can't be ruled out that it charges.
     async fn intents_of(&self, payment: &str) -> anyhow::Result<Vec<Outcome>> {
-        let found: Vec<PaymentIntent> = self.api.search(&format!("{INTENTS}/search"), PAYMENT, payment).await?;
+        let intents: Vec<PaymentIntent> = self.api.search(&format!("{INTENTS}/search"), PAYMENT, payment).await?;
         let mut outcomes = Vec::new();
-        for intent in found.into_iter().filter(|intent| intent.metadata.names(PAYMENT, payment)) {
+        for intent in intents.into_iter().filter(|intent| intent.metadata.names(PAYMENT, payment)) {
             let intent = if intent.is_left_open() { self.cancel_intent(&intent.id).await? } else { intent };
             outcomes.push(intent.outcome());
         }
@@ -90,15 +90,15 @@ fn decisive_outcome(outcomes: anyhow::Result<Vec<Outcome>>) -> Lookup {
         Ok(outcomes) => outcomes,
         Err(error) => return Lookup::Unknown { why: format!("{error:#}") },
     };
-    let mut found = Lookup::Nothing;
+    let mut lookup = Lookup::Nothing;
     for outcome in outcomes {
         match outcome {
             Outcome::Done(gateway_id) => return Lookup::Done(gateway_id),
-            Outcome::Unknown { why, .. } => found = Lookup::Unknown { why },
+            Outcome::Unknown { why, .. } => lookup = Lookup::Unknown { why },
             Outcome::Refused(_) => {}
         }
     }
-    found
+    lookup
 }
 
 /// Separates refunds that moved money from those that did not.
@@ -115,12 +115,12 @@ fn partition(refunds: Vec<Refund>) -> Refunds {
 
 /// Writes an amount in Stripe's format; refuses one that Stripe can't represent before any request is sent.
 fn format_amount<T>(amount: Money) -> Result<String, Outcome<T>> {
-    let refused = || Failure {
+    let failure = || Failure {
         kind: FailureKind::Rejected,
         code: "amount_not_supported".to_owned(),
         message: "The gateway can't move this amount to the smallest unit; no money was moved.".to_owned(),
     };
-    amount::to_stripe(amount).ok_or_else(|| Outcome::Refused(refused()))
+    amount::to_stripe(amount).ok_or_else(|| Outcome::Refused(failure()))
 }
 
 impl Gateway for Stripe {
@@ -138,7 +138,7 @@ impl Gateway for Stripe {
             let currency = charge.amount.currency().code().to_ascii_lowercase();
             let amount = match format_amount(charge.amount) {
                 Ok(amount) => amount,
-                Err(refused) => return refused,
+                Err(outcome) => return outcome,
             };
             let (of_payment, of_order) = (field(PAYMENT), field(ORDER));
             let mut fields = vec![
@@ -153,8 +153,8 @@ impl Gateway for Stripe {
                 (&of_order, &order),
             ];
             fields.extend(charge.customer.as_deref().map(|customer| ("customer", customer)));
-            let created = self.api.post(INTENTS, &fields, &charge.key).await;
-            created.map_or_else(|outcome| outcome, PaymentIntent::outcome)
+            let result = self.api.post(INTENTS, &fields, &charge.key).await;
+            result.map_or_else(|outcome| outcome, PaymentIntent::outcome)
         }
         .boxed()
     }
@@ -163,15 +163,15 @@ impl Gateway for Stripe {
         async move {
             let amount = match format_amount(refund.amount) {
                 Ok(amount) => amount,
-                Err(refused) => return refused,
+                Err(outcome) => return outcome,
             };
             let fields = [
                 ("payment_intent", refund.charge_id.as_str()),
                 ("amount", &amount),
                 (&field(REFUND), &refund.refund.to_string()),
             ];
-            let created = self.api.post(REFUNDS, &fields, &refund.key).await;
-            created.map_or_else(|outcome| outcome, Refund::outcome)
+            let result = self.api.post(REFUNDS, &fields, &refund.key).await;
+            result.map_or_else(|outcome| outcome, Refund::outcome)
         }
         .boxed()
     }

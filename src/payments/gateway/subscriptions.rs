@@ -78,7 +78,7 @@ pub trait Subscriptions {
     fn customer(&self, new: NewCustomer) -> BoxFuture<'_, Outcome>;
 
     /// Creates a subscription and charges the first period.
-    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>>;
+    fn subscribe(&self, request: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>>;
 
     /// Cancels a subscription. Never refused: the answer is the subscription's state.
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>>;

@@ -71,8 +71,8 @@ async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
                 let ours = describe_transaction(booked);
                 report.faults.push(format!("{id} is booked as {ours}, and the gateway knows nothing of it."));
             }
-            Some(moved) if !agree(booked, moved) => {
-                let theirs = describe(moved.kind, moved.amount, moved.subject);
+            Some(movement) if !agree(booked, movement) => {
+                let theirs = describe(movement.kind, movement.amount, movement.subject);
                 report.faults.push(format!(
                     "{id} is booked as {}, and is {theirs} at the gateway.",
                     describe_transaction(booked)
@@ -81,33 +81,35 @@ async fn compare(app: &App, since: Option<DateTime<Utc>>) -> Result<Report> {
             Some(_) => {}
         }
     }
-    let missing: Vec<_> = theirs.values().filter(|moved| !ours.contains_key(&moved.gateway_id)).collect();
+    let missing: Vec<_> = theirs.values().filter(|movement| !ours.contains_key(&movement.gateway_id)).collect();
     if !missing.is_empty() {
         let now = app.clock.now();
         // A refund of a charge that is not settled is pending with it.
-        let charge_of = |moved: &Movement| moved.charge_id.as_ref().and_then(|id| theirs.get(id));
+        let charge_of = |movement: &Movement| movement.charge_id.as_ref().and_then(|id| theirs.get(id));
         let subjects: Vec<_> = missing
             .iter()
-            .flat_map(|moved| [Some(*moved), charge_of(moved)])
+            .flat_map(|movement| [Some(*movement), charge_of(movement)])
             .flatten()
-            .filter_map(|moved| moved.subject)
+            .filter_map(|movement| movement.subject)
             .collect();
         let pending =
             app.database.autocommit(async |connection| store::list_pending(connection, &subjects, now).await).await?;
         let pending: HashMap<_, _> = pending.into_iter().map(|row| (row.id, row.gateway_id)).collect();
         let ours = effective_transactions(app, from).await?;
-        for moved in missing {
+        for movement in missing {
             let is_pending = |movement: &Movement| {
                 let pending = movement.subject.and_then(|subject| pending.get(&subject));
                 let named = movement.subscription_id.as_ref();
-                pending.is_some_and(|known| known.as_ref().is_none_or(|known| named.is_none_or(|named| named == known)))
+                pending.is_some_and(|id| id.as_ref().is_none_or(|id| named.is_none_or(|named| named == id)))
             };
-            if [Some(moved), charge_of(moved)].into_iter().flatten().any(is_pending) {
+            if [Some(movement), charge_of(movement)].into_iter().flatten().any(is_pending) {
                 report.unsettled += 1;
-            } else if !ours.contains_key(&moved.gateway_id) {
-                let theirs = describe(moved.kind, moved.amount, moved.subject);
-                let of = moved.subscription_id.as_ref().map(|id| format!(" (of {id})")).unwrap_or_default();
-                report.faults.push(format!("{}{of} is {theirs} at the gateway, and is not booked.", moved.gateway_id));
+            } else if !ours.contains_key(&movement.gateway_id) {
+                let theirs = describe(movement.kind, movement.amount, movement.subject);
+                let of = movement.subscription_id.as_ref().map(|id| format!(" (of {id})")).unwrap_or_default();
+                report
+                    .faults
+                    .push(format!("{}{of} is {theirs} at the gateway, and is not booked.", movement.gateway_id));
             }
         }
     }
@@ -170,9 +172,9 @@ async fn gateway_movements(
 
 /// Returns whether both sides agree. A movement booked without a subject was made at the gateway itself, and may name
 /// one there.
-fn agree(booked: &LedgerTransaction, moved: &Movement) -> bool {
-    let same_subject = booked.subject.is_none() || booked.subject == moved.subject;
-    same_subject && (booked.kind, booked.amount) == (moved.kind, moved.amount)
+fn agree(booked: &LedgerTransaction, movement: &Movement) -> bool {
+    let same_subject = booked.subject.is_none() || booked.subject == movement.subject;
+    same_subject && (booked.kind, booked.amount) == (movement.kind, movement.amount)
 }
 
 fn describe_transaction(booked: &LedgerTransaction) -> String {

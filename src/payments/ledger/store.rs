@@ -104,8 +104,8 @@ pub async fn book_invoices(
         for refund in &invoice.refunds {
             let posting = Posting::invoice_refund(subscription, refund);
             // A refund that failed before it was booked moved no money.
-            let moved = !refund.is_returned || is_booked(Kind::InvoiceRefund, &refund.gateway_id);
-            if moved && !is_booked(posting.subject.kind(), &refund.gateway_id) {
+            let has_moved = !refund.is_returned || is_booked(Kind::InvoiceRefund, &refund.gateway_id);
+            if has_moved && !is_booked(posting.subject.kind(), &refund.gateway_id) {
                 book(connection, &posting, now).await?;
                 newly_booked.returned.extend(refund.is_returned.then(|| refund.clone()));
             }
@@ -126,8 +126,8 @@ pub async fn invoiced_subscription(
     let paid = paid
         .filter(ledger_transactions::gateway_id.eq(invoice_gateway_id))
         .select(ledger_transactions::subscription_id);
-    let found: Option<Option<SubscriptionId>> = paid.first(connection).await.optional()?;
-    Ok(found.flatten())
+    let subscription: Option<Option<SubscriptionId>> = paid.first(connection).await.optional()?;
+    Ok(subscription.flatten())
 }
 
 /// A refund at the gateway, of an invoice.
@@ -165,8 +165,8 @@ pub async fn refunded_subscriptions(
         .bind::<Array<Text>, _>(texts(|refund| &refund.invoice))
         .bind::<Array<Text>, _>(texts(|refund| &refund.refund))
         .bind::<Array<Bool>, _>(refunds.iter().map(|refund| refund.is_returned).collect::<Vec<_>>());
-    let found: Vec<Refunded> = query.load(connection).await?;
-    Ok(found.into_iter().map(|row| SubscriptionId(row.id)).collect())
+    let rows: Vec<Refunded> = query.load(connection).await?;
+    Ok(rows.into_iter().map(|row| SubscriptionId(row.id)).collect())
 }
 
 #[derive(QueryableByName)]
@@ -304,8 +304,8 @@ pub async fn faults(connection: &mut Connection, from: Uuid) -> Result<Vec<Strin
         WHERE id >= $2 AND refunded_minor
             <> coalesce((SELECT sum(amount_minor) FROM refunds WHERE payment_id = payments.id AND status <> {failed}), 0)");
     let query = diesel::sql_query(sql).bind::<SmallInt, _>(Status::Succeeded.number()).bind::<SqlUuid, _>(from);
-    let found: Vec<Fault> = query.load(connection).await?;
-    Ok(found.into_iter().map(|row| row.fault).collect())
+    let rows: Vec<Fault> = query.load(connection).await?;
+    Ok(rows.into_iter().map(|row| row.fault).collect())
 }
 
 /// A payment, refund or subscription with an outcome that is not known yet.

@@ -132,13 +132,13 @@ impl Payment {
         if amount.minor() == 0 {
             return Err(PaymentsReason::PaymentAlreadyRefunded.into());
         }
-        let left = self.refundable()?;
-        if amount.currency() != left.currency() {
-            let message = format!("The payment is in {}, and so are its refunds.", left.currency().code());
+        let rest = self.refundable()?;
+        if amount.currency() != rest.currency() {
+            let message = format!("The payment is in {}, and so are its refunds.", rest.currency().code());
             return Err(Error::with_message(Reason::CurrenciesMixed, message));
         }
-        if amount.minor() > left.minor() {
-            let message = format!("Only {left} of the payment is left to refund.");
+        if amount.minor() > rest.minor() {
+            let message = format!("Only {rest} of the payment is left to refund.");
             return Err(Error::with_message(PaymentsReason::RefundExceedsPayment, message));
         }
         Ok(Self { refunded: self.refunded.plus(amount)?, ..self.clone() }.next_version(now))

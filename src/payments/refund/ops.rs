@@ -64,8 +64,8 @@ pub async fn begin(
     amount: Option<Money>,
 ) -> Result<RefundIntent> {
     let payment = payment::lock(connection, permit.visibility(), id).await?;
-    let left = payment.refundable()?;
-    let amount = amount.unwrap_or(left);
+    let rest = payment.refundable()?;
+    let amount = amount.unwrap_or(rest);
     let reserved = payment.reserve_refund(amount, context.now)?;
     context.check_gateway(&payment.gateway)?;
     context.check_circuit()?;

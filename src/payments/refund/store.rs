@@ -128,15 +128,15 @@ pub async fn lock(connection: &Connection, id: RefundId) -> Result<Refund> {
 /// caller that read the gateway's list before that must not mistake it for a new one.
 pub async fn is_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<bool> {
     let booked = refunds::table.inner_join(ledger_transactions::table).filter(refunds::payment_id.eq(payment));
-    let known = booked.filter(ledger_transactions::gateway_id.eq(gateway_id)).select(refunds::id);
-    Ok(diesel::select(diesel::dsl::exists(known)).get_result(connection).await?)
+    let query = booked.filter(ledger_transactions::gateway_id.eq(gateway_id)).select(refunds::id);
+    Ok(diesel::select(diesel::dsl::exists(query)).get_result(connection).await?)
 }
 
 /// Returns the refund of a payment that succeeded under this id of the gateway, locked against changes until the
 /// transaction ends. A transaction that also needs the payment must lock the payment first.
 pub async fn lock_known(connection: &mut Connection, payment: PaymentId, gateway_id: &str) -> Result<Option<Refund>> {
-    let known = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
-    let row: Option<Row> = known.select(Row::as_select()).for_no_key_update().first(connection).await.optional()?;
+    let query = refunds::table.filter(refunds::payment_id.eq(payment)).filter(refunds::gateway_id.eq(gateway_id));
+    let row: Option<Row> = query.select(Row::as_select()).for_no_key_update().first(connection).await.optional()?;
     row.map(Refund::try_from).transpose()
 }
 
@@ -148,21 +148,21 @@ pub type Known = (String, String);
 pub async fn out_of_line(
     connection: &mut Connection,
     gateway: &str,
-    moved: &[Known],
+    movements: &[Known],
     failed: &[Known],
 ) -> Result<HashSet<PaymentId>> {
     let (ids, charges): (Vec<&str>, Vec<&str>) =
-        moved.iter().chain(failed).map(|(id, of)| (id.as_str(), of.as_str())).unzip();
+        movements.iter().chain(failed).map(|(id, of)| (id.as_str(), of.as_str())).unzip();
     let ours = payments::table.filter(payments::gateway.eq(gateway)).filter(payments::gateway_id.eq_any(charges));
     let ours: Vec<(Option<String>, PaymentId)> =
         ours.select((payments::gateway_id, payments::id)).load(connection).await?;
     let ours: HashMap<_, _> = ours.into_iter().collect();
-    let known =
+    let query =
         refunds::table.filter(refunds::payment_id.eq_any(ours.values())).filter(refunds::gateway_id.eq_any(ids));
-    let known: Vec<Option<String>> = known.select(refunds::gateway_id).load(connection).await?;
-    let known: HashSet<_> = known.iter().flatten().map(String::as_str).collect();
-    let unknown = moved.iter().filter(|(id, _)| !known.contains(id.as_str()));
-    let succeeded = failed.iter().filter(|(id, _)| known.contains(id.as_str()));
+    let rows: Vec<Option<String>> = query.select(refunds::gateway_id).load(connection).await?;
+    let existing: HashSet<_> = rows.iter().flatten().map(String::as_str).collect();
+    let unknown = movements.iter().filter(|(id, _)| !existing.contains(id.as_str()));
+    let succeeded = failed.iter().filter(|(id, _)| existing.contains(id.as_str()));
     Ok(unknown.chain(succeeded).filter_map(|(_, of)| ours.get(&Some(of.clone())).copied()).collect())
 }
 
@@ -182,9 +182,9 @@ pub async fn total(connection: &mut Connection, payment: PaymentId) -> Result<To
 
 /// Returns the amount of a payment that was refunded, in the smallest unit.
 pub async fn given_back(connection: &Connection, payment: PaymentId) -> Result<i64> {
-    let done = refunds::table.filter(refunds::payment_id.eq(payment));
-    let done = done.filter(refunds::status.eq(Status::Succeeded.number())).select(refunds::amount_minor);
-    let amounts: Vec<i64> = done.load(&mut &*connection).await?;
+    let query = refunds::table.filter(refunds::payment_id.eq(payment));
+    let query = query.filter(refunds::status.eq(Status::Succeeded.number())).select(refunds::amount_minor);
+    let amounts: Vec<i64> = query.load(&mut &*connection).await?;
     Ok(amounts.into_iter().sum())
 }
 

@@ -45,8 +45,8 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
         // It is pending, or another settled it. Once it has started, a failed read is not an error: the last known state
         // is returned.
         (None, intent) => {
-            let found = app.database.autocommit(async |connection| read(connection, permit, id).await).await;
-            found.or_else(|error| intent.ok_or(error))?
+            let view = app.database.autocommit(async |connection| read(connection, permit, id).await).await;
+            view.or_else(|error| intent.ok_or(error))?
         }
     };
     if let Some(error) = failure_error::<R>(id, &view, is_staff) {

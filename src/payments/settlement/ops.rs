@@ -153,7 +153,7 @@ pub async fn run_detached<R: GatewayRequest>(app: &App, request: R) -> Option<R:
     };
     let task = tokio::spawn(context.scope(task).in_current_span());
     // Leave time to send the response within the caller's deadline.
-    let wait = context::remaining().map_or(lease_time, |left| left.saturating_sub(ANSWER_TIME));
+    let wait = context::remaining().map_or(lease_time, |budget| budget.saturating_sub(ANSWER_TIME));
     tokio::time::timeout(wait, task).await.ok()?.ok()?
 }
 
@@ -165,8 +165,8 @@ async fn carry_out<R: GatewayRequest>(app: &App, mut request: R) -> Result<Optio
         let resolution = resolve::resolve(app, &request).await;
         fault::point(if matches!(resolution, Resolution::Customer(_)) { "customer.after" } else { "gateway.after" })?;
         match resolution {
-            Resolution::Done(done) => {
-                let settled = commit(app, request, Ok(done)).await?;
+            Resolution::Done(outcome) => {
+                let settled = commit(app, request, Ok(outcome)).await?;
                 fault::point("outcome.after")?;
                 return Ok(settled);
             }
@@ -181,7 +181,7 @@ async fn carry_out<R: GatewayRequest>(app: &App, mut request: R) -> Result<Optio
                 return Ok(None);
             }
             Resolution::Customer(customer) => match attach_customer(app, request, customer).await? {
-                Some(known) => request = known,
+                Some(next) => request = next,
                 None => return Ok(None),
             },
             Resolution::NextAttempt => match next_attempt(app, request).await? {
@@ -222,13 +222,13 @@ async fn postpone<R: GatewayRequest>(
 /// over.
 async fn attach_customer<R: GatewayRequest>(app: &App, request: R, customer: String) -> Result<Option<R>> {
     let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
-    let known = lock_then(app, id, async move |connection, current: Option<R>| {
+    let transaction = lock_then(app, id, async move |connection, current: Option<R>| {
         let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else {
             return Ok::<_, Error>(None);
         };
         Ok(Some(current.attach_customer(connection, &customer, now).await?))
     });
-    known.await
+    transaction.await
 }
 
 /// Begins another attempt. Returns `None` if another worker has acquired over.
@@ -254,8 +254,8 @@ async fn commit<R: GatewayRequest>(
     let (now, request) = (app.clock.now(), &request);
     let lock = async move |connection: &Connection| request.lock(connection).await;
     app.database
-        .transaction_after(lock, async move |connection, locked: R::Locked| {
-            let settled = commit_locked(connection, request, locked, resolution, now).await?;
+        .transaction_after(lock, async move |connection, row: R::Locked| {
+            let settled = commit_locked(connection, request, row, resolution, now).await?;
             fault::point("outcome.before_commit")?;
             Ok(settled)
         })
@@ -273,20 +273,20 @@ pub(crate) async fn commit_in<R: GatewayRequest>(
     resolution: Result<R::Done, Failure>,
     now: DateTime<Utc>,
 ) -> Result<Option<R::View>> {
-    let locked = request.lock(connection).await?;
-    commit_locked(connection, request, locked, resolution, now).await
+    let row = request.lock(connection).await?;
+    commit_locked(connection, request, row, resolution, now).await
 }
 
 /// As [`commit_in`], of what is locked already.
 async fn commit_locked<R: GatewayRequest>(
     connection: &mut Connection,
     request: &R,
-    locked: R::Locked,
+    row: R::Locked,
     resolution: Result<R::Done, Failure>,
     now: DateTime<Utc>,
 ) -> Result<Option<R::View>> {
     let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
-    let settled = request.commit(connection, locked, resolution, now).await?;
+    let settled = request.commit(connection, row, resolution, now).await?;
     // Most are settled within seconds, and nobody was alerted about them.
     if settled.is_some() && now - request.created_at() > SLOW {
         let id = request.id();
@@ -312,7 +312,7 @@ fn next_state(
         // Money that moved counts, whichever attempt moved it.
         (State::Pending, Ok(gateway_id)) => Some(State::Succeeded { gateway_id }),
         (State::Pending, Err(failure)) if same_attempt => Some(State::Failed(failure)),
-        (State::Succeeded { gateway_id: known }, Ok(gateway_id)) if *known == gateway_id => None,
+        (State::Succeeded { gateway_id: earlier }, Ok(gateway_id)) if *earlier == gateway_id => None,
         (_, Ok(gateway_id)) => {
             alert("moved_twice", subject, &format!("money moved that is not in the ledger: {gateway_id}"));
             None

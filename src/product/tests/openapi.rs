@@ -165,9 +165,9 @@ fn may_be_absent(message: &MessageDescriptor) -> BTreeSet<String> {
 }
 
 /// Compares the schema of a message in a response, and those of the messages in it, with the contract.
-fn compare(document: &Value, schema: &Value, message: &MessageDescriptor, seen: &mut HashSet<String>) {
+fn compare(document: &Value, schema: &Value, message: &MessageDescriptor, references: &mut HashSet<String>) {
     // Files and times are not objects, so they have no reference.
-    let Some(reference) = schema["$ref"].as_str().filter(|reference| seen.insert((*reference).to_owned())) else {
+    let Some(reference) = schema["$ref"].as_str().filter(|reference| references.insert((*reference).to_owned())) else {
         return;
     };
     let schema = document.pointer(reference.trim_start_matches('#')).unwrap();
@@ -180,7 +180,7 @@ fn compare(document: &Value, schema: &Value, message: &MessageDescriptor, seen: 
     for field in message.fields() {
         if let Some(inner) = field.kind().as_message() {
             let property = &schema["properties"][field.json_name()];
-            compare(document, property.get("items").unwrap_or(property), inner, seen);
+            compare(document, property.get("items").unwrap_or(property), inner, references);
         }
     }
 }
@@ -188,7 +188,7 @@ fn compare(document: &Value, schema: &Value, message: &MessageDescriptor, seen: 
 #[test]
 fn a_response_lacks_no_field_but_those_that_may_be_absent() {
     let document = document(None);
-    let mut seen = HashSet::new();
+    let mut references = HashSet::new();
     for (_, operation) in operations(&document) {
         let Some(path) = operation.get("x-grpc-method").and_then(Value::as_str) else { continue };
         let (service, method) = path.split_once('/').unwrap();
@@ -198,11 +198,11 @@ fn a_response_lacks_no_field_but_those_that_may_be_absent() {
         let bodies =
             responses.filter(|(status, _)| status.starts_with('2')).filter_map(|(_, response)| response.get("content"));
         for content in bodies.flat_map(|content| content.as_object().unwrap().values()) {
-            compare(&document, &content["schema"], &method.output(), &mut seen);
+            compare(&document, &content["schema"], &method.output(), &mut references);
         }
     }
     for name in ["ListTicketsResponse", "Ticket", "PageMeta", "Money", "WatchTicketsResponse"] {
-        assert!(seen.contains(&format!("#/components/schemas/{name}")), "{name} is not compared: {seen:?}");
+        assert!(references.contains(&format!("#/components/schemas/{name}")), "{name} is not compared: {references:?}");
     }
 }
 
@@ -225,8 +225,8 @@ fn policies_become_headers_and_statuses() {
     let document = document(Some("https://api.example.com"));
     assert_eq!(document["servers"][0]["url"], "https://api.example.com");
     let paths = &document["paths"];
-    let created = &paths["/api/v1/tickets"]["post"]["responses"]["201"]["headers"];
-    assert!(created.get("Location").is_some() && created.get("Idempotent-Replayed").is_some());
+    let headers = &paths["/api/v1/tickets"]["post"]["responses"]["201"]["headers"];
+    assert!(headers.get("Location").is_some() && headers.get("Idempotent-Replayed").is_some());
     let read = &paths["/api/v1/tickets/{ticketId}"]["get"];
     assert!(read["responses"].get("304").is_some());
     assert!(read["parameters"].as_array().unwrap().contains(&json!({ "$ref": "#/components/parameters/IfNoneMatch" })));

@@ -129,9 +129,9 @@ fn domains_name_modules() {
 #[test]
 fn a_foreign_module_brings_its_own_reasons() {
     let catalogue = Catalogue::read(&fleet(&["REASON_VEHICLE_LEASED"])).expect("nothing collides");
-    let leased = catalogue.find_in("fleet", "VEHICLE_LEASED").expect("it is in the catalogue").facts();
-    assert_eq!((leased.domain, leased.http.as_u16(), leased.retryable), ("fleet", 409, true));
-    assert_eq!(leased.summary, "The vehicle is leased.");
+    let facts = catalogue.find_in("fleet", "VEHICLE_LEASED").expect("it is in the catalogue").facts();
+    assert_eq!((facts.domain, facts.http.as_u16(), facts.retryable), ("fleet", 409, true));
+    assert_eq!(facts.summary, "The vehicle is leased.");
     assert!(catalogue.find("NOT_FOUND").is_some_and(|reason| reason == Reason::NotFound));
     assert_eq!(catalogue.find_in("mainstay", "VEHICLE_LEASED"), None);
 }
@@ -179,8 +179,8 @@ fn a_status_is_read_back_by_domain_and_code() {
 #[test]
 fn a_stored_error_is_read_back_by_its_code() {
     modules();
-    let stored = proto::error::v1::Error::from(&Error::new(PaymentsReason::PaymentFailed));
-    assert_eq!(Error::from(stored.clone()).reason(), PaymentsReason::PaymentFailed);
-    let gone = proto::error::v1::Error { code: "VEHICLE_LEASED".to_owned(), ..stored };
-    assert_eq!(Error::from(gone).reason(), Reason::InternalError);
+    let message = proto::error::v1::Error::from(&Error::new(PaymentsReason::PaymentFailed));
+    assert_eq!(Error::from(message.clone()).reason(), PaymentsReason::PaymentFailed);
+    let other = proto::error::v1::Error { code: "VEHICLE_LEASED".to_owned(), ..message };
+    assert_eq!(Error::from(other).reason(), Reason::InternalError);
 }

@@ -48,14 +48,14 @@ fn beginning(name: &str) -> &str {
 fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
     let variables = modules().variables();
     let beginnings: BTreeSet<_> = variables.iter().map(|variable| beginning(variable.name)).collect();
-    let mut known: BTreeSet<String> = variables.iter().map(|variable| variable.name.to_owned()).collect();
-    known.extend(variables.iter().filter(|one| one.secret).map(|one| format!("{}_FILE", one.name)));
-    known.extend(OTHERS.map(str::to_owned));
-    add_options(&command_line(modules()), &mut known);
+    let mut existing: BTreeSet<String> = variables.iter().map(|variable| variable.name.to_owned()).collect();
+    existing.extend(variables.iter().filter(|one| one.secret).map(|one| format!("{}_FILE", one.name)));
+    existing.extend(OTHERS.map(str::to_owned));
+    add_options(&command_line(modules()), &mut existing);
     // Reasons of errors, and values of fields.
     let values = modules().contract.descriptors.all_enums().flat_map(|one| one.values().collect::<Vec<_>>());
     for value in values {
-        known.insert(value.name().trim_start_matches("REASON_").to_owned());
+        existing.insert(value.name().trim_start_matches("REASON_").to_owned());
     }
 
     let mut files: Vec<_> = ["README.md", "CONTRIBUTING.md", ".env.example"].map(|name| root().join(name)).into();
@@ -68,8 +68,8 @@ fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
         // Pictures are no text.
         let Ok(text) = String::from_utf8(text) else { continue };
         for name in names(&text).filter(|name| beginnings.contains(beginning(name))) {
-            let is_family = name.ends_with('_') && known.iter().any(|one| one.starts_with(name));
-            if !is_family && !known.contains(name) {
+            let is_family = name.ends_with('_') && existing.iter().any(|one| one.starts_with(name));
+            if !is_family && !existing.contains(name) {
                 unknown.insert(name.to_owned(), file);
             }
         }
@@ -93,6 +93,6 @@ fn kubernetes_sets_what_exists() {
 #[test]
 fn names_are_found_in_prose_and_in_code() {
     let text = "Set `MAIL_FROM` (`WEBHOOK_SECRETS_*`), INSTANCES, `${DPKG_ROOT:-}` and -e TLS_CERT=/a_b/C.pem.";
-    let found: Vec<_> = names(text).collect();
-    assert_eq!(found, ["MAIL_FROM", "WEBHOOK_SECRETS_", "DPKG_ROOT", "TLS_CERT"]);
+    let list: Vec<_> = names(text).collect();
+    assert_eq!(list, ["MAIL_FROM", "WEBHOOK_SECRETS_", "DPKG_ROOT", "TLS_CERT"]);
 }

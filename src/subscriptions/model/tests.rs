@@ -110,12 +110,12 @@ fn the_same_answer_changes_nothing() {
 
 #[test]
 fn what_ended_stays_ended() {
-    let ended = observe(&active(), 2, &snapshot(Phase::Cancelled(later(3)), 0));
+    let subscription = observe(&active(), 2, &snapshot(Phase::Cancelled(later(3)), 0));
     assert_eq!(
-        (ended.state.status(), ended.state.cancelled_at(), ended.next_sync(now())),
+        (subscription.state.status(), subscription.state.cancelled_at(), subscription.next_sync(now())),
         (Status::Cancelled, Some(later(3)), None)
     );
-    assert_eq!(ended.observe(3, &snapshot(Phase::Active, 1), now()), Observation::Ended);
+    assert_eq!(subscription.observe(3, &snapshot(Phase::Active, 1), now()), Observation::Ended);
     let failed = pending().fail(1, failure(), now()).expect("the current attempt");
     assert_eq!(failed.observe(9, &snapshot(Phase::Active, 0), now()), Observation::Ended);
     assert_eq!((failed.state.failure(), failed.lease.until), (Some(&failure()), None));
@@ -140,8 +140,11 @@ fn a_cancellation_is_pending_until_the_gateway_confirms_it() {
         let confirmed = observe(&still, 3, &at_end);
         let expected = (how == Cancellation::Immediately).then_some(how);
         assert_eq!((confirmed.pending_cancellation, confirmed.cancel_at_period_end), (expected, true), "{how:?}");
-        let ended = observe(&confirmed, 4, &snapshot(Phase::Cancelled(later(2)), 0));
-        assert_eq!((ended.pending_cancellation, ended.cancel_at_period_end, ended.lease.until), (None, false, None));
+        let subscription = observe(&confirmed, 4, &snapshot(Phase::Cancelled(later(2)), 0));
+        assert_eq!(
+            (subscription.pending_cancellation, subscription.cancel_at_period_end, subscription.lease.until),
+            (None, false, None)
+        );
     }
 }
 
@@ -159,8 +162,8 @@ fn only_ongoing_subscriptions_are_cancelled() {
     ];
     for (subscription, at_once, at_period_end) in cases {
         let may = |how| subscription.cancel(how, now(), later(1)).is_ok();
-        let found = (may(Cancellation::Immediately), may(Cancellation::AtPeriodEnd));
-        assert_eq!(found, (at_once, at_period_end), "{:?}", subscription.state);
+        let answers = (may(Cancellation::Immediately), may(Cancellation::AtPeriodEnd));
+        assert_eq!(answers, (at_once, at_period_end), "{:?}", subscription.state);
     }
 }
 

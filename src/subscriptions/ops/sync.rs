@@ -203,8 +203,8 @@ pub(crate) async fn fail(
 }
 
 async fn publish(connection: &Connection, subscription: &Subscription, now: DateTime<Utc>) -> Result<()> {
-    let ended = subscription.state.status() == Status::Cancelled;
-    let kind = if ended { SubscriptionCancelled::NAME } else { SubscriptionUpdated::NAME };
+    let has_ended = subscription.state.status() == Status::Cancelled;
+    let kind = if has_ended { SubscriptionCancelled::NAME } else { SubscriptionUpdated::NAME };
     let event = Event::of_kind(kind, subscription.account, subscription.id.0, subscription.version);
     events::publish(connection, &[event], now).await
 }
@@ -227,19 +227,19 @@ pub struct GatewayEvent<'a> {
 /// # Errors
 /// Any database error.
 pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: GatewayEvent<'_>) -> Result<()> {
-    let Some(known) = store::find(connection, gateway, event.id, event.gateway_id).await? else { return Ok(()) };
-    let other = event.gateway_id.filter(|theirs| match &known.state {
+    let Some(subscription) = store::find(connection, gateway, event.id, event.gateway_id).await? else { return Ok(()) };
+    let other = event.gateway_id.filter(|theirs| match &subscription.state {
         State::Pending => false,
         State::Failed(_) => true,
         State::Started { gateway_id, .. } => gateway_id != theirs,
     });
     if let Some(other) = other.filter(|_| event.lives) {
-        settle::alert("subscribed_twice", known.id.0, &subscribed_twice(other, &known.state));
+        settle::alert("subscribed_twice", subscription.id.0, &subscribed_twice(other, &subscription.state));
     }
-    match known.state {
+    match subscription.state {
         State::Failed(_) => Ok(()),
         State::Pending | State::Started { .. } => {
-            jobs::enqueue(connection, &SyncSubscription { subscription: known.id }).await
+            jobs::enqueue(connection, &SyncSubscription { subscription: subscription.id }).await
         }
     }
 }
@@ -259,9 +259,9 @@ pub async fn query_due(app: &App) -> Result<usize> {
         start = Start::After(*last);
         let jobs: Vec<_> = due.iter().map(|key| SyncSubscription { subscription: SubscriptionId(key.id) }).collect();
         // A subscription whose job is waiting for its next attempt keeps that job.
-        let added =
+        let count =
             app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await).await?;
-        queued += added;
+        queued += count;
     }
 }
 
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn alerts_say_in_words_what_is_wrong() {
         let now = DateTime::UNIX_EPOCH;
-        let started =
+        let state_of =
             |phase| State::Started { gateway_id: "sub_1".to_owned(), phase, period: Period { start: now, end: now } };
         let failure = Failure {
             kind: FailureKind::Declined,
@@ -286,9 +286,9 @@ mod tests {
         };
         for (state, text) in [
             (State::Pending, "pending"),
-            (started(Phase::Active), "active as sub_1"),
-            (started(Phase::PastDue), "past due as sub_1"),
-            (started(Phase::Cancelled(now)), "cancelled as sub_1"),
+            (state_of(Phase::Active), "active as sub_1"),
+            (state_of(Phase::PastDue), "past due as sub_1"),
+            (state_of(Phase::Cancelled(now)), "cancelled as sub_1"),
             (State::Failed(failure), "failed (insufficient_funds)"),
         ] {
             assert_eq!(subscribed_twice("sub_2", &state), format!("sub_2 is of a subscription that is {text}"));

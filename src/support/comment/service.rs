@@ -78,7 +78,7 @@ impl CommentService for Comments {
             &self.app,
             async move |connection: &_| ops::lock_ticket(connection, &caller, ticket).await,
             async move |connection, ticket| ops::create(connection, permit, ticket, body, attachments, now).await,
-            |created| pb::CreateCommentResponse { data: Some(comment(created)) },
+            |value| pb::CreateCommentResponse { data: Some(comment(value)) },
         )
         .await
     }
@@ -87,9 +87,9 @@ impl CommentService for Comments {
         let call = Call::admit(request)?;
         let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let (id, texts) = (CommentId::parse(&call.message.comment_id)?, call.asks_for("body"));
-        let found = async move |connection: &_| ops::get(connection, &permit, ticket, id, texts).await;
-        let found = self.app.database.read(found).await?;
-        call.read(pb::GetCommentResponse { data: Some(comment(found)) })
+        let read = async move |connection: &_| ops::get(connection, &permit, ticket, id, texts).await;
+        let value = self.app.database.read(read).await?;
+        call.read(pb::GetCommentResponse { data: Some(comment(value)) })
     }
 
     async fn list_comments(&self, request: Request<pb::ListCommentsRequest>) -> Reply<pb::ListCommentsResponse> {
@@ -118,8 +118,8 @@ impl CommentService for Comments {
         call.write_after(
             &self.app,
             async move |connection: &_| ops::lock(connection, &caller, ticket, id, true).await,
-            async move |connection, locked| ops::update(connection, permit, locked, patch, now).await,
-            |changed| pb::UpdateCommentResponse { data: Some(comment(changed)) },
+            async move |connection, lock| ops::update(connection, permit, lock, patch, now).await,
+            |value| pb::UpdateCommentResponse { data: Some(comment(value)) },
         )
         .await
     }
@@ -132,7 +132,7 @@ impl CommentService for Comments {
         call.write_after(
             &self.app,
             async move |connection: &_| ops::lock(connection, &caller, ticket, id, false).await,
-            async move |connection, locked| ops::delete(connection, permit, locked, now).await,
+            async move |connection, lock| ops::delete(connection, permit, lock, now).await,
             |()| pb::DeleteCommentResponse {},
         )
         .await

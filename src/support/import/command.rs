@@ -67,12 +67,12 @@ impl Tickets {
     async fn run(self) -> anyhow::Result<ExitCode> {
         let upload = Upload::read(&self.file, self.account).await?;
         let mut remote = Remote::connect(&self.server, self.credentials).await?;
-        let started = remote.begin(&upload).await?;
-        let ended = follow(&mut remote, started).await?;
-        let progress = ended.progress.unwrap_or_default();
+        let operation = remote.begin(&upload).await?;
+        let operation = follow(&mut remote, operation).await?;
+        let progress = operation.progress.unwrap_or_default();
         let mut page_token = Some(String::new());
         while let Some(token) = page_token {
-            let page = remote.errors(&ended.id, token).await?;
+            let page = remote.errors(&operation.id, token).await?;
             for error in page.data {
                 eprintln!("{}:{}: {}", self.file.display(), error.line, error.message);
             }
@@ -82,10 +82,10 @@ impl Tickets {
             "{} tickets created, {} already known, {} rows invalid\n",
             progress.rows_created, progress.rows_known, progress.rows_failed
         ));
-        if let Some(failure) = &ended.failure {
+        if let Some(failure) = &operation.failure {
             anyhow::bail!("the import failed: {} ({})", failure.message, failure.code);
         }
-        if ended.state() == OperationState::Cancelled {
+        if operation.state() == OperationState::Cancelled {
             anyhow::bail!("the import was cancelled; what was stored stays");
         }
         Ok(if progress.rows_failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })

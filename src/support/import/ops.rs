@@ -64,23 +64,23 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     let now = app.clock.now();
     let message = "The import failed repeatedly and was given up; what was stored stays stored.";
     let failure = Failure::new(Reason::InternalError, message);
-    let ended = app.database.transaction(async move |connection| {
-        let found = operation::read(connection, Visibility::All, id).await?;
-        end(connection, &found.fail(failure, now)?, now).await
+    let transaction = app.database.transaction(async move |connection| {
+        let operation = operation::read(connection, Visibility::All, id).await?;
+        end(connection, &operation.fail(failure, now)?, now).await
     });
-    match ended.await {
+    match transaction.await {
         Err(error) if error.reason() == Reason::NotFound => Ok(()),
         Err(error) if error.reason() == Reason::Conflict => unless_ended(app, id, error).await,
-        ended => ended,
+        result => result,
     }
 }
 
 /// Returns a conflict, unless the operation has ended. If it goes on, then a worker that seemed dead stored a batch, and
 /// may not live to store the next one: the job has to run again.
 async fn unless_ended(app: &App, id: OperationId, conflict: Error) -> Result<()> {
-    let found = app.database.autocommit(async move |connection| operation::read(connection, Visibility::All, id).await);
-    match found.await {
-        Ok(found) if found.state.finished_at().is_none() => Err(conflict),
+    let read = app.database.autocommit(async move |connection| operation::read(connection, Visibility::All, id).await);
+    match read.await {
+        Ok(operation) if operation.state.finished_at().is_none() => Err(conflict),
         Ok(_) => Ok(()),
         Err(error) if error.reason() == Reason::NotFound => Ok(()),
         Err(error) => Err(error),
@@ -100,9 +100,9 @@ pub(crate) async fn cancel(connection: &mut Connection, cancelled: &Operation, n
 ///
 /// # Errors
 /// `CONFLICT` if the operation was changed concurrently.
-pub(crate) async fn end(connection: &mut Connection, ended: &Operation, now: DateTime<Utc>) -> Result<()> {
-    operation::update(connection, ended).await?;
-    store::discard(connection, ended.id).await?;
-    let event = Event::of::<OperationFinished>(ended.account, ended.id.0, ended.version);
+pub(crate) async fn end(connection: &mut Connection, operation: &Operation, now: DateTime<Utc>) -> Result<()> {
+    operation::update(connection, operation).await?;
+    store::discard(connection, operation.id).await?;
+    let event = Event::of::<OperationFinished>(operation.account, operation.id.0, operation.version);
     events::publish(connection, &[event], now).await
 }

@@ -42,8 +42,8 @@ pub async fn append(connection: &mut Connection, operation: OperationId, positio
 /// # Errors
 /// Any error of Postgres.
 pub async fn chunk(connection: &mut Connection, operation: OperationId, position: i32) -> Result<Option<Vec<u8>>> {
-    let found = upload_chunks::table.find((operation, position)).select(upload_chunks::data);
-    Ok(found.first(connection).await.optional()?)
+    let query = upload_chunks::table.find((operation, position)).select(upload_chunks::data);
+    Ok(query.first(connection).await.optional()?)
 }
 
 /// Removes an uploaded file.

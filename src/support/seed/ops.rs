@@ -84,7 +84,7 @@ pub async fn tidy(app: &App) -> Result<()> {
 
 async fn people(app: &App, accounts: usize) -> Result<People> {
     let now = app.clock.now();
-    let mut found = app.database.autocommit(async |connection| store::find(connection).await).await?;
+    let mut people = app.database.autocommit(async |connection| store::find(connection).await).await?;
     let password = no_password();
     let person = |account_id, role: Role, email: String, name: String| Person {
         id: UserId::generate(now),
@@ -97,25 +97,25 @@ async fn people(app: &App, accounts: usize) -> Result<People> {
         updated_at: now,
     };
     let (mut organisations, mut missing) = (Vec::new(), Vec::new());
-    for number in found.accounts.len() + 1..=accounts {
+    for number in people.accounts.len() + 1..=accounts {
         let account = AccountId::generate(now);
         organisations.push((account, format!("Seed {number}")));
         let name = format!("Customer {number}");
         missing.push(person(account, Role::Customer, format!("customer-{number:05}"), name));
     }
-    let home = organisations.first().map(|(id, _)| *id).or(found.accounts.first().copied());
+    let home = organisations.first().map(|(id, _)| *id).or(people.accounts.first().copied());
     if let Some(home) = home {
-        for number in found.agents.len() + 1..=AGENTS {
+        for number in people.agents.len() + 1..=AGENTS {
             missing.push(person(home, Role::Agent, format!("agent-{number:02}"), format!("Agent {number}")));
         }
     }
     if !missing.is_empty() {
         app.database.transaction(async move |connection| store::add(connection, &organisations, missing).await).await?;
-        found = app.database.autocommit(async |connection| store::find(connection).await).await?;
+        people = app.database.autocommit(async |connection| store::find(connection).await).await?;
     }
-    found.accounts.truncate(accounts);
-    found.customers.truncate(accounts);
-    Ok(found)
+    people.accounts.truncate(accounts);
+    people.customers.truncate(accounts);
+    Ok(people)
 }
 
 /// Returns a random password hash (PHC) that no password matches, so that nobody can sign in.

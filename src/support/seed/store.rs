@@ -58,9 +58,9 @@ pub struct Person {
 /// Any error of Postgres.
 pub async fn find(connection: &mut Connection) -> Result<People> {
     let generated = users::table.filter(users::email.like(format!("%{DOMAIN}"))).order(users::email);
-    let found = generated.select((users::id, users::account_id, users::role));
+    let query = generated.select((users::id, users::account_id, users::role));
     let mut people = People::default();
-    for (id, account, role) in found.load::<(UserId, AccountId, i16)>(connection).await? {
+    for (id, account, role) in query.load::<(UserId, AccountId, i16)>(connection).await? {
         if role == mainstay_kernel::contract::policy::Role::Customer as i16 {
             people.accounts.push(account);
             people.customers.push(id);

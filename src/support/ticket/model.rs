@@ -243,14 +243,14 @@ pub struct Patch {
 impl Patch {
     /// Returns the content with the new values, and the names of the fields that changed.
     pub fn apply(self, content: Content) -> (Content, Vec<&'static str>) {
-        let mut changed = Vec::new();
+        let mut fields = Vec::new();
         let mut content = content;
         macro_rules! take {
             ($field:ident) => {
                 if let Some(value) = self.$field {
                     if content.$field != value {
                         content.$field = value;
-                        changed.push(stringify!($field));
+                        fields.push(stringify!($field));
                     }
                 }
             };
@@ -263,7 +263,7 @@ impl Patch {
         take!(language);
         take!(tags);
         take!(attachments);
-        (content, changed)
+        (content, fields)
     }
 }
 

@@ -68,13 +68,13 @@ pub async fn create(
     let ticket = Ticket::new(account, requester, draft.content, now);
     let attached = &ticket.content.attachments;
     files::attach(connection, &permit, parent(&ticket), attached, Purpose::Attachment, "attachmentIds").await?;
-    let (shared, created): (&Connection, _) = (connection, [event(TicketCreated::NAME, &ticket)]);
+    let (shared, events): (&Connection, _) = (connection, [event(TicketCreated::NAME, &ticket)]);
     // In one round trip, in this order: the activity refers to the ticket.
     pipeline!(
         store::insert(shared, std::slice::from_ref(&ticket)),
         store::record(shared, permit.caller(), [ticket.id], ActivityKind::Created, "", now),
         watch::note(shared, [&ticket]),
-        events::publish(shared, &created, now),
+        events::publish(shared, &events, now),
     )?;
     Ok(ticket)
 }
@@ -104,13 +104,13 @@ pub async fn create_batch(
         let account = permit.account(draft.account).map_err(|_| missing())?;
         tickets.push(Ticket::new(account, requester, draft.content, now));
     }
-    let created: Vec<_> = tickets.iter().map(|ticket| event(TicketCreated::NAME, ticket)).collect();
+    let events: Vec<_> = tickets.iter().map(|ticket| event(TicketCreated::NAME, ticket)).collect();
     let shared: &Connection = connection;
     pipeline!(
         store::insert(shared, &tickets),
         store::record(shared, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now),
         watch::note(shared, &tickets),
-        events::publish(shared, &created, now),
+        events::publish(shared, &events, now),
     )?;
     Ok(tickets)
 }
@@ -157,8 +157,8 @@ pub async fn get_batch(
     ids: Vec<TicketId>,
     texts: bool,
 ) -> Result<Vec<Ticket>> {
-    let found = store::get_batch(connection, permit.visibility(), &ids, texts).await?;
-    batch::in_order("ticket", &ids, found, |ticket| ticket.id)
+    let tickets = store::get_batch(connection, permit.visibility(), &ids, texts).await?;
+    batch::in_order("ticket", &ids, tickets, |ticket| ticket.id)
 }
 
 /// Returns a page of tickets plus one more if another page follows, and the total unless paging by key. The tickets
@@ -229,9 +229,9 @@ impl Target {
         let permit = self.permit.clone();
         let requester = store::get(connection, permit.visibility(), self.id, false).await?.requester;
         // In one round trip: the user's row before the ticket's, as a create locks them, to avoid a deadlock.
-        let (checked, locked) = join!(check_open_limit(connection, &permit, requester, limit), self.lock(connection));
+        let (checked, result) = join!(check_open_limit(connection, &permit, requester, limit), self.lock(connection));
         checked?;
-        locked
+        result
     }
 
     /// Begins to assign a ticket: also checks the assignee.
@@ -239,9 +239,9 @@ impl Target {
     /// # Errors
     /// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the user is not an agent or admin.
     pub async fn lock_to_assign(self, connection: &Connection, assignee: Option<UserId>) -> Result<LockedTicket> {
-        let (checked, locked) = join!(check_assignee(connection, assignee), self.lock(connection));
+        let (checked, result) = join!(check_assignee(connection, assignee), self.lock(connection));
         checked?;
-        locked
+        result
     }
 }
 
@@ -281,30 +281,30 @@ async fn save(
 /// Those of [`files::attach`].
 pub async fn update(
     connection: &mut Connection,
-    locked: LockedTicket,
+    lock: LockedTicket,
     patch: Patch,
     now: DateTime<Utc>,
 ) -> Result<Ticket> {
-    let LockedTicket { permit, ticket } = locked;
-    let (content, changed): (Content, _) = patch.apply(ticket.content.clone());
-    if changed.is_empty() {
+    let LockedTicket { permit, ticket } = lock;
+    let (content, fields): (Content, _) = patch.apply(ticket.content.clone());
+    if fields.is_empty() {
         return Ok(ticket);
     }
     let attached = (ticket.content.attachments.as_slice(), content.attachments.as_slice());
     let (parent, field) = (parent(&ticket), "ticket.attachmentIds");
     files::replace(connection, &permit, parent, attached, Purpose::Attachment, field, now).await?;
     let ticket = Ticket { content, ..ticket }.next_version(now);
-    save(connection, &permit, ticket, (ActivityKind::Updated, TicketUpdated::NAME), &changed.join(", ")).await
+    save(connection, &permit, ticket, (ActivityKind::Updated, TicketUpdated::NAME), &fields.join(", ")).await
 }
 
 async fn transition(
     connection: &Connection,
-    locked: LockedTicket,
+    lock: LockedTicket,
     kinds: (ActivityKind, &'static str),
     now: DateTime<Utc>,
     step: impl FnOnce(State) -> Result<State> + Send,
 ) -> Result<Ticket> {
-    let LockedTicket { permit, ticket } = locked;
+    let LockedTicket { permit, ticket } = lock;
     let state = step(ticket.state)?;
     let detail = state.assignee().map(|assignee| assignee.to_string()).unwrap_or_default();
     let ticket = Ticket { state, ..ticket }.next_version(now);
@@ -315,17 +315,17 @@ async fn transition(
 ///
 /// # Errors
 /// `TICKET_RESOLVED`.
-pub async fn resolve(connection: &mut Connection, locked: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
+pub async fn resolve(connection: &mut Connection, lock: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
     let kinds = (ActivityKind::Resolved, TicketResolved::NAME);
-    transition(connection, locked, kinds, now, |state| state.resolve(now)).await
+    transition(connection, lock, kinds, now, |state| state.resolve(now)).await
 }
 
 /// Reopens a resolved ticket. It counts against the requester's limit if the requester reopens it.
 ///
 /// # Errors
 /// `TICKET_NOT_RESOLVED`.
-pub async fn reopen(connection: &mut Connection, locked: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
-    transition(connection, locked, (ActivityKind::Reopened, TicketReopened::NAME), now, State::reopen).await
+pub async fn reopen(connection: &mut Connection, lock: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
+    transition(connection, lock, (ActivityKind::Reopened, TicketReopened::NAME), now, State::reopen).await
 }
 
 /// Assigns a ticket to an agent, or unassigns it.
@@ -334,12 +334,12 @@ pub async fn reopen(connection: &mut Connection, locked: LockedTicket, now: Date
 /// `TICKET_RESOLVED`.
 pub async fn assign(
     connection: &mut Connection,
-    locked: LockedTicket,
+    lock: LockedTicket,
     assignee: Option<UserId>,
     now: DateTime<Utc>,
 ) -> Result<Ticket> {
     let kind = if assignee.is_some() { ActivityKind::Assigned } else { ActivityKind::Unassigned };
-    transition(connection, locked, (kind, TicketAssigned::NAME), now, |state| state.assign(assignee)).await
+    transition(connection, lock, (kind, TicketAssigned::NAME), now, |state| state.assign(assignee)).await
 }
 
 /// Checks that a user may be assigned tickets.
@@ -356,8 +356,8 @@ async fn check_assignee(connection: &Connection, assignee: Option<UserId>) -> Re
 ///
 /// # Errors
 /// Any database error.
-pub async fn delete(connection: &mut Connection, locked: LockedTicket, now: DateTime<Utc>) -> Result<()> {
-    let LockedTicket { permit, ticket } = locked;
+pub async fn delete(connection: &mut Connection, lock: LockedTicket, now: DateTime<Utc>) -> Result<()> {
+    let LockedTicket { permit, ticket } = lock;
     let mut parents = store::delete(connection, ticket.id).await?;
     if !ticket.content.attachments.is_empty() {
         parents.push(ticket.id.0);

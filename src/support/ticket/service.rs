@@ -57,7 +57,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| ops::admit(connection, &caller, limit).await,
-            async move |connection, admitted| ops::create(connection, admitted, permit, draft, now).await,
+            async move |connection, admission| ops::create(connection, admission, permit, draft, now).await,
             |ticket| pb::CreateTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -67,8 +67,8 @@ impl TicketService for Tickets {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
         let (includes, texts) = (include::includes(&call, INCLUDED), call.asks_for("body"));
-        let found = async move |connection: &_| ops::get_with(connection, &permit, id, includes, texts).await;
-        let (ticket, included) = self.app.database.read(found).await?;
+        let read = async move |connection: &_| ops::get_with(connection, &permit, id, includes, texts).await;
+        let (ticket, included) = self.app.database.read(read).await?;
         let mut data = include::tickets(&self.app, call.method, includes, vec![ticket], included);
         call.read(pb::GetTicketResponse { data: data.pop() })
     }
@@ -106,10 +106,10 @@ impl TicketService for Tickets {
             )
             .await?;
         let rows = &tickets;
-        let found = async move |connection: &_| ops::include(connection, rows, includes).await;
+        let include = async move |connection: &_| ops::include(connection, rows, includes).await;
         let included = match includes.is_empty() {
             true => IncludedResources::default(),
-            false => self.app.database.read(found).await?,
+            false => self.app.database.read(include).await?,
         };
         let data = include::tickets(&self.app, call.method, includes, tickets, included);
         call.read(pb::ListTicketsResponse { data, meta })
@@ -121,8 +121,8 @@ impl TicketService for Tickets {
     ) -> Reply<pb::GetTicketLabelsResponse> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let found = async move |connection: &mut _| ops::labels(connection, permit).await;
-        let Labels { queues, tags } = self.app.database.query(found).await?;
+        let read = async move |connection: &mut _| ops::labels(connection, permit).await;
+        let Labels { queues, tags } = self.app.database.query(read).await?;
         call.read(pb::GetTicketLabelsResponse { data: Some(pb::TicketLabels { queues, tags }) })
     }
 
@@ -136,7 +136,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock(connection).await,
-            async move |connection, locked| ops::update(connection, locked, patch, now).await,
+            async move |connection, lock| ops::update(connection, lock, patch, now).await,
             |ticket| pb::UpdateTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -149,7 +149,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock(connection).await,
-            async move |connection, locked| ops::delete(connection, locked, now).await,
+            async move |connection, lock| ops::delete(connection, lock, now).await,
             |()| pb::DeleteTicketResponse {},
         )
         .await
@@ -162,7 +162,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock(connection).await,
-            async move |connection, locked| ops::resolve(connection, locked, now).await,
+            async move |connection, lock| ops::resolve(connection, lock, now).await,
             |ticket| pb::ResolveTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -175,7 +175,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock_to_reopen(connection, limit).await,
-            async move |connection, locked| ops::reopen(connection, locked, now).await,
+            async move |connection, lock| ops::reopen(connection, lock, now).await,
             |ticket| pb::ReopenTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await
@@ -189,7 +189,7 @@ impl TicketService for Tickets {
         call.write_after(
             &self.app,
             async move |connection: &_| target.lock_to_assign(connection, assignee).await,
-            async move |connection, locked| ops::assign(connection, locked, assignee, now).await,
+            async move |connection, lock| ops::assign(connection, lock, assignee, now).await,
             |ticket| pb::AssignTicketResponse { data: Some(convert::ticket(ticket)) },
         )
         .await

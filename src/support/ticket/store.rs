@@ -227,9 +227,9 @@ pub async fn list(
     if !filter.query.is_empty() {
         // Few matches are found first and then sorted. Many are soon met in the index of the order; for few, that index
         // would be read to its end.
-        let found: Vec<uuid::Uuid> = total::matching_ids(visibility, filter).load(&mut connection).await?;
-        query = if found.len() <= count::BOUND as usize {
-            tickets::table.filter(tickets::id.eq_any(found)).into_boxed()
+        let ids: Vec<uuid::Uuid> = total::matching_ids(visibility, filter).load(&mut connection).await?;
+        query = if ids.len() <= count::BOUND as usize {
+            tickets::table.filter(tickets::id.eq_any(ids)).into_boxed()
         } else {
             query.filter(Condition::matches_many(WORDS, filter.query.clone()))
         };

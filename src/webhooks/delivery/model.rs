@@ -67,8 +67,8 @@ const MAX_ATTEMPTS: i32 = 9;
 impl Delivery {
     /// Returns the delivery after an attempt: delivered, pending until `next`, or failed if there is no next attempt.
     #[must_use]
-    pub fn record_attempt(self, accepted: bool, next: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
-        let (state, next_attempt_at) = match (accepted, next) {
+    pub fn record_attempt(self, is_accepted: bool, next: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        let (state, next_attempt_at) = match (is_accepted, next) {
             (true, _) => (DeliveryState::Delivered, None),
             (false, Some(next)) if self.attempts_since_resend + 1 < MAX_ATTEMPTS => {
                 (DeliveryState::Pending, Some(next))

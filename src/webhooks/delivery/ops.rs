@@ -166,7 +166,7 @@ fn sign(key: &SecretKey, endpoint: &Endpoint, sealed: &[u8], signed: &str) -> Op
 
 async fn record(
     app: &App,
-    sent: Delivery,
+    snapshot: Delivery,
     url: String,
     attempt: Attempt,
     retry_after: Option<Duration>,
@@ -174,32 +174,32 @@ async fn record(
 ) -> Result<()> {
     let (now, config) = (app.clock.now(), &app.config.section::<WebhooksConfig>());
     let patience = TimeDelta::from_std(config.patience).unwrap_or(TimeDelta::MAX);
-    let wait = retry_delay(sent.attempts_since_resend + 1, config.first_wait)
+    let wait = retry_delay(snapshot.attempts_since_resend + 1, config.first_wait)
         .max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
     let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
-    let accepted = attempt.failure.is_none();
-    let outcome = if accepted { "accepted" } else { "failed" };
+    let is_accepted = attempt.failure.is_none();
+    let outcome = if is_accepted { "accepted" } else { "failed" };
     metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
-    let (id, endpoint) = (sent.id, sent.endpoint);
+    let (id, endpoint) = (snapshot.id, snapshot.endpoint);
     // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
     let lock = async move |connection: &Connection| {
         pipeline!(endpoints::lock(connection, endpoint), store::lock(connection, id))
     };
-    let recorded = app.database.transaction_after(lock, async move |connection, locked: (Endpoint, Delivery)| {
-        let (endpoint, current) = locked;
+    let recorded = app.database.transaction_after(lock, async move |connection, rows: (Endpoint, Delivery)| {
+        let (endpoint, current) = rows;
         // Another worker sent it as well: its record stands.
-        if current.version != sent.version {
+        if current.version != snapshot.version {
             return Ok::<_, Error>(None);
         }
         // What the old URL of an endpoint answered says nothing about the new one.
-        let changed = if endpoint.url == url { endpoint.after(accepted, is_gone, patience, now) } else { None };
+        let update = if endpoint.url == url { endpoint.after(is_accepted, is_gone, patience, now) } else { None };
         let is_disabled = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
-        let disabled = changed.as_ref().is_some_and(is_disabled) && !is_disabled(&endpoint);
-        let delivery = current.record_attempt(accepted, Some(next).filter(|_| !disabled), now);
+        let disabled = update.as_ref().is_some_and(is_disabled) && !is_disabled(&endpoint);
+        let delivery = current.record_attempt(is_accepted, Some(next).filter(|_| !disabled), now);
         let (shared, job): (&Connection, _) = (connection, DeliverWebhook::of(&delivery));
         let update_endpoint = async {
-            match &changed {
-                Some(changed) => endpoints::update(shared, changed).await,
+            match &update {
+                Some(update) => endpoints::update(shared, update).await,
                 None => Ok(()),
             }
         };
@@ -211,12 +211,12 @@ async fn record(
         };
         // In one round trip, in this order.
         pipeline!(
-            store::insert_attempt(shared, sent.id, &attempt),
+            store::insert_attempt(shared, snapshot.id, &attempt),
             update_endpoint,
             store::update(shared, &delivery),
             schedule,
         )?;
-        Ok::<_, Error>(changed.filter(|_| disabled))
+        Ok::<_, Error>(update.filter(|_| disabled))
     });
     if let Some(disabled) = recorded.await? {
         let since = disabled.failing_since.map(tracing::field::display);

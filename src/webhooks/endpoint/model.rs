@@ -98,11 +98,11 @@ impl Endpoint {
 
     /// Returns the endpoint after an attempt, or `None` if nothing changes. It is disabled once it answers that it is
     /// gone, or if attempts have failed for `patience`.
-    pub fn after(&self, accepted: bool, gone: bool, patience: TimeDelta, now: DateTime<Utc>) -> Option<Self> {
+    pub fn after(&self, is_accepted: bool, is_gone: bool, patience: TimeDelta, now: DateTime<Utc>) -> Option<Self> {
         let mut next = self.clone();
-        next.failing_since = if accepted { None } else { Some(self.failing_since.unwrap_or(now)) };
-        let lost = next.failing_since.is_some_and(|since| gone || now - since >= patience);
-        if lost && self.status == Status::Enabled {
+        next.failing_since = if is_accepted { None } else { Some(self.failing_since.unwrap_or(now)) };
+        let is_lost = next.failing_since.is_some_and(|since| is_gone || now - since >= patience);
+        if is_lost && self.status == Status::Enabled {
             next.status = Status::DisabledForFailures;
         }
         (next != *self).then(|| next.next_version(now))
@@ -174,12 +174,12 @@ mod tests {
 
     #[test]
     fn urls_are_normalized() {
-        for (given, kept) in [
+        for (url, expected) in [
             ("https://b\u{fc}cher.example/h\u{f6}k", "https://xn--bcher-kva.example/h%C3%B6k"),
             (" https://example.com/a b", "https://example.com/a%20b"),
             ("HTTPS://Example.COM", "https://example.com/"),
         ] {
-            assert_eq!(check_url(given, false).expect(given), kept);
+            assert_eq!(check_url(url, false).expect(url), expected);
         }
         let long = format!("https://example.com/{}", "\u{fc}".repeat(400));
         check_url(&long, false).expect_err("six characters for each");

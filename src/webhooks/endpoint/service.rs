@@ -241,9 +241,9 @@ impl WebhookDeliveryService for Webhooks {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
         let payload = call.asks_for("payload");
-        let found = async move |connection: &mut _| delivery::get(connection, permit, id, payload).await;
-        let found = self.app.database.query(found).await?;
-        call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(found)) })
+        let read = async move |connection: &mut _| delivery::get(connection, permit, id, payload).await;
+        let delivery = self.app.database.query(read).await?;
+        call.read(pb::GetWebhookDeliveryResponse { data: Some(render_delivery(delivery)) })
     }
 
     async fn list_webhook_deliveries(

@@ -167,7 +167,7 @@ pub struct Subscriber {
 impl Subscriber {
     /// Whether it receives events of a kind.
     pub fn wants(&self, kind: &str) -> bool {
-        self.kinds.is_empty() || self.kinds.iter().any(|wanted| wanted == kind)
+        self.kinds.is_empty() || self.kinds.iter().any(|other| other == kind)
     }
 }
 

@@ -45,22 +45,22 @@ impl Handlers {
     /// # Errors
     /// Two handlers of the same type of event.
     pub fn new(all: impl IntoIterator<Item = Arc<dyn Handler>>) -> Result<Self, String> {
-        let mut found = HashMap::new();
+        let mut handlers = HashMap::new();
         for handler in all {
             for kind in handler.kinds() {
-                let other = found.insert((handler.provider(), *kind), handler.clone());
+                let other = handlers.insert((handler.provider(), *kind), handler.clone());
                 if other.is_some() {
                     return Err(format!("two modules handle the inbound event {kind}: remove one of the handlers"));
                 }
             }
         }
-        Ok(Self(Arc::new(found)))
+        Ok(Self(Arc::new(handlers)))
     }
 
     /// Returns the handler of an event.
     pub fn of(&self, event: &InboundEvent) -> Option<Arc<dyn Handler>> {
         // A look-up by key is impossible: its text is `'static`, and the event's is not.
-        let found = self.0.iter().find(|((provider, kind), _)| *provider == event.provider && *kind == event.kind);
-        found.map(|(_, handler)| handler.clone())
+        let entry = self.0.iter().find(|((provider, kind), _)| *provider == event.provider && *kind == event.kind);
+        entry.map(|(_, handler)| handler.clone())
     }
 }

@@ -47,7 +47,7 @@ pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result
 pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     let (handlers, now) = (app.part::<Handlers>().clone(), app.clock.now());
     let lock = async move |connection: &Connection| store::lock(connection, id).await;
-    let done = app.database.transaction_after(lock, async move |connection, event: InboundEvent| {
+    let transaction = app.database.transaction_after(lock, async move |connection, event: InboundEvent| {
         if event.state != State::Pending {
             return Ok(None);
         }
@@ -62,7 +62,7 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
         store::update(connection, &event.end(state, now)).await?;
         Ok::<_, Error>(Some(state))
     });
-    let error: Error = match done.await {
+    let error: Error = match transaction.await {
         Ok(state) => return Ok(state),
         Err(error) => error,
     };
@@ -102,14 +102,14 @@ where
     F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
 {
     let lock = async move |connection: &Connection| store::lock(connection, id).await;
-    let changed = app.database.transaction_after(lock, async move |connection, event: InboundEvent| {
+    let transaction = app.database.transaction_after(lock, async move |connection, event: InboundEvent| {
         if event.state != State::Pending {
             return Ok(false);
         }
         store::update(connection, &change(event)).await?;
         Ok(true)
     });
-    changed.await
+    transaction.await
 }
 
 /// Returns an event, with an empty payload unless that is asked for.
@@ -164,6 +164,6 @@ pub async fn redrive_dead(
     let ids = store::redrive(connection, provider, MAX_REDRIVEN, now).await?;
     let jobs: Vec<_> = ids.iter().map(|&event| ProcessInboundEvent { event }).collect();
     jobs::enqueue_all(connection, &jobs).await?;
-    let left = store::list(connection, Filter { provider, state: Some(State::Dead) }, Start::Offset(0), 1).await?;
-    Ok((ids.len(), !left.is_empty()))
+    let rest = store::list(connection, Filter { provider, state: Some(State::Dead) }, Start::Offset(0), 1).await?;
+    Ok((ids.len(), !rest.is_empty()))
 }

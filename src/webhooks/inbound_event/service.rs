@@ -65,22 +65,22 @@ impl InboundEventService for InboundEvents {
         let body = call.message.body.take().unwrap_or_default();
         check_media_type(&body.content_type)?;
         let now = self.app.clock.now();
-        let received = move |outcome: &'static str| {
+        let count = move |outcome: &'static str| {
             let provider = provider.name();
             metrics::counter!("mainstay_webhooks_received_total", "provider" => provider, "outcome" => outcome)
                 .increment(1);
         };
-        let event = verifier.verify(&headers, &body.data, now).inspect_err(|_| received("refused"))?;
+        let event = verifier.verify(&headers, &body.data, now).inspect_err(|_| count("refused"))?;
         let event = InboundEvent::new(provider, event.event_id, event.kind, body.data, now);
-        let stored = call.write(
+        let reply = call.write(
             &self.app,
             async move |connection| ops::receive(connection, event).await,
             move |new| {
-                received(if new { "new" } else { "known" });
+                count(if new { "new" } else { "known" });
                 pb::ReceiveWebhookResponse {}
             },
         );
-        stored.await
+        reply.await
     }
 
     async fn get_inbound_event(
@@ -90,8 +90,8 @@ impl InboundEventService for InboundEvents {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
         let payload = call.asks_for("payload");
-        let found = async move |connection: &mut _| ops::get(connection, permit, id, payload).await;
-        let event = self.app.database.query(found).await?;
+        let read = async move |connection: &mut _| ops::get(connection, permit, id, payload).await;
+        let event = self.app.database.query(read).await?;
         call.read(pb::GetInboundEventResponse { data: Some(render(event)) })
     }
 

@@ -192,15 +192,15 @@ pub async fn redrive(
 /// Removes at most `limit` events that were received before `before` and have been processed or ignored, or were given
 /// up before it; returns how many.
 pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize> {
-    let ended = [State::Processed.number(), State::Ignored.number(), State::Dead.number()];
+    let states = [State::Processed.number(), State::Ignored.number(), State::Dead.number()];
     let is_expired = inbound_events::state.ne(State::Dead.number()).or(inbound_events::finished_at.lt(before));
-    let done = inbound_events::table
-        .filter(inbound_events::state.eq_any(ended))
+    let query = inbound_events::table
+        .filter(inbound_events::state.eq_any(states))
         .filter(inbound_events::received_at.lt(before))
         .filter(is_expired)
         .select(inbound_events::id)
         .limit(limit);
-    let ids: Vec<InboundEventId> = done.load(connection).await?;
+    let ids: Vec<InboundEventId> = query.load(connection).await?;
     // The state is checked again, because an event may be redriven in between.
     let events = inbound_events::table.filter(inbound_events::id.eq_any(ids));
     let events = events.filter(inbound_events::state.ne(State::Pending.number()));

@@ -45,8 +45,8 @@ pub(crate) async fn upload(who: &Actor) -> String {
 /// Announces a file of a caller and uploads a content to its URL; returns its id.
 pub(crate) async fn announce_and_upload(who: &Actor, request: Value, content: impl Into<Vec<u8>>) -> String {
     let announced = who.call(Protocol::Rest, "FileService.CreateUpload", request).await.success();
-    let sent = put(who, &announced.text("/data/url"), content).await;
-    assert!(sent.is_success(), "{sent}");
+    let status = put(who, &announced.text("/data/url"), content).await;
+    assert!(status.is_success(), "{status}");
     announced.text("/data/file/id")
 }
 

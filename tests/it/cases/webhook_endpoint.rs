@@ -117,14 +117,14 @@ fn changes() -> Vec<Case> {
             "one that accepts" => Status(200), |scene| {
                 let receiver = Receiver::answering(&[204]).await;
                 let request = json!({ "url": receiver.url(), "eventTypes": ["orders.order.created"] });
-                let made = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await;
-                call(&scene.cast.admin, json!({ "endpointId": made.id() }))
+                let response = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await;
+                call(&scene.cast.admin, json!({ "endpointId": response.id() }))
             };
             "one that refuses" => Reason("UPSTREAM_FAILED"), |scene| {
                 let receiver = Receiver::answering(&[500]).await;
                 let request = json!({ "url": receiver.url(), "eventTypes": ["orders.order.created"] });
-                let made = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await;
-                call(&scene.cast.admin, json!({ "endpointId": made.id() }))
+                let response = scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await;
+                call(&scene.cast.admin, json!({ "endpointId": response.id() }))
             };
             "an unknown id" => Reason("NOT_FOUND"), |scene| call(&scene.cast.admin, json!({ "endpointId": unknown_id() }));
             "an agent may not" => Reason("PERMISSION_DENIED"), |scene| call(&scene.cast.agent, json!({ "endpointId": unknown_id() }));

@@ -71,24 +71,24 @@ fn is_message(graph: &Graph<'_>, from: &Source, path: &[String]) -> bool {
 
 /// Collects each path of a product's files that breaks a rule, as `file:line names path`.
 fn breaches(breaks: impl Fn(&Graph<'_>, &Source, &[String]) -> bool) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut findings = Vec::new();
     for src in products() {
         let sources = sources(root(), &src);
         let graph = Graph::new(&sources);
         for source in &sources {
             let broken = source.paths.iter().filter(|named| breaks(&graph, source, &named.segments));
-            found.extend(broken.map(|named| at(&source.file, named.line, &named.segments.join("::"))));
+            findings.extend(broken.map(|named| at(&source.file, named.line, &named.segments.join("::"))));
         }
     }
-    found
+    findings
 }
 
 fn at(file: &Path, line: usize, what: &str) -> String {
     format!("{}:{line} names {what}", file.display())
 }
 
-fn none(found: &[String]) {
-    assert!(found.is_empty(), "{} breaches:\n{}", found.len(), found.join("\n"));
+fn none(findings: &[String]) {
+    assert!(findings.is_empty(), "{} breaches:\n{}", findings.len(), findings.join("\n"));
 }
 
 /// The modules of the kernel that are plain types and functions.
@@ -167,7 +167,7 @@ fn only_operations_open_transactions() {
         &["begin_transaction"],
         &["::", "transaction", "("],
     ];
-    let (mut found, mut in_ops) = (Vec::new(), 0);
+    let (mut findings, mut in_ops) = (Vec::new(), 0);
     for src in products().into_iter().chain(machinery()) {
         for source in sources(root(), &src) {
             let is_unit_of_work = src == "crates/kernel/src"
@@ -178,16 +178,16 @@ fn only_operations_open_transactions() {
             if layer(&source.module) == Some("ops") {
                 in_ops += lines.len();
             } else if !is_unit_of_work {
-                found.extend(lines.into_iter().map(|line| at(&source.file, line, "a transaction")));
+                findings.extend(lines.into_iter().map(|line| at(&source.file, line, "a transaction")));
             }
             // A model has no connection, and a store is handed one.
             if matches!(layer(&source.module), Some("model" | "store")) {
                 let lines = source.lines_with(&[".", "autocommit", "("]);
-                found.extend(lines.into_iter().map(|line| at(&source.file, line, "autocommit")));
+                findings.extend(lines.into_iter().map(|line| at(&source.file, line, "autocommit")));
             }
         }
     }
-    none(&found);
+    none(&findings);
     assert!(in_ops > 0, "the test looks for the wrong words");
 }
 
@@ -211,7 +211,7 @@ fn a_module_reaches_another_only_through_what_it_offers() {
 #[test]
 fn the_command_line_names_no_module() {
     let is_cli = |source: &Source| source.module.first().is_some_and(|module| module == "cli");
-    let mut found =
+    let mut findings =
         breaches(|graph, from, path| is_cli(from) && graph.resolve(from, path).is_some_and(|(to, _)| !is_cli(to)));
     // Nor does a text there name a package of a contract.
     let sources = sources(root(), "src");
@@ -221,9 +221,9 @@ fn the_command_line_names_no_module() {
         let text = fs::read_to_string(root().join(&source.file)).expect("a file");
         let packages = modules.iter().map(|module| format!("mainstay.{module}.v"));
         let named = packages.filter(|package| text.contains(package));
-        found.extend(named.map(|package| format!("{} names {package}", source.file.display())));
+        findings.extend(named.map(|package| format!("{} names {package}", source.file.display())));
     }
-    none(&found);
+    none(&findings);
     assert!(sources.iter().any(is_cli) && modules.len() > 1, "the test looks for the wrong folders");
 }
 
@@ -242,15 +242,15 @@ fn configuration_holds_plain_values() {
     let kernel = sources(root(), "crates/kernel/src");
     let graph = Graph::new(&kernel);
     let is_config = |source: &Source| source.module.first().is_some_and(|module| module == "config");
-    let mut found = Vec::new();
+    let mut findings = Vec::new();
     for source in kernel.iter().filter(|source| is_config(source)) {
         let foreign = source
             .paths
             .iter()
             .filter(|named| graph.resolve(source, &named.segments).is_some_and(|(to, _)| !is_config(to)));
-        found.extend(foreign.map(|named| at(&source.file, named.line, &named.segments.join("::"))));
+        findings.extend(foreign.map(|named| at(&source.file, named.line, &named.segments.join("::"))));
     }
-    found.extend(breaches(|graph, from, path| {
+    findings.extend(breaches(|graph, from, path| {
         let machinery =
             path[0] == "mainstay_kernel" && path.get(1).is_some_and(|name| name != "config") && !is_plain(path);
         let ours = graph.resolve(from, path).is_some_and(|(to, _)| {
@@ -258,43 +258,43 @@ fn configuration_holds_plain_values() {
         });
         layer(&from.module) == Some("config") && (machinery || ours)
     }));
-    none(&found);
+    none(&findings);
 }
 
 #[test]
 fn each_file_is_a_module_of_its_crate() {
-    let mut found = Vec::new();
+    let mut findings = Vec::new();
     for src in products().into_iter().chain(machinery()).chain(tests()) {
         let sources = sources(root(), &src);
         for source in &sources {
             let Some((name, parent)) = source.module.split_last() else { continue };
             let declares = |parent: &Source| !parent.lines_with(&["mod", name, ";"]).is_empty();
             if !sources.iter().any(|source| source.module == parent && declares(source)) {
-                found.push(format!("{}: no module declares it, so it is not compiled", source.file.display()));
+                findings.push(format!("{}: no module declares it, so it is not compiled", source.file.display()));
             }
         }
     }
-    none(&found);
+    none(&findings);
 }
 
 #[test]
 fn no_files_need_each_other_in_a_circle() {
-    let mut found = Vec::new();
+    let mut findings = Vec::new();
     for src in products().into_iter().chain(machinery()).chain(tests()).chain(templates()) {
         let sources = sources(root(), &src);
         let graph = Graph::new(&sources);
         for circle in graph.circles() {
-            found.push(format!("{src}:"));
+            findings.push(format!("{src}:"));
             for source in sources.iter().filter(|source| circle.contains(&&*source.module)) {
                 let within = graph.needs(source).into_iter().filter(|(to, _)| circle.contains(to));
-                found.extend(
+                findings.extend(
                     within
                         .map(|(_, named)| "  ".to_owned() + &at(&source.file, named.line, &named.segments.join("::"))),
                 );
             }
         }
     }
-    none(&found);
+    none(&findings);
 }
 
 fn parse(module: &str, text: &str) -> Source {

@@ -87,21 +87,21 @@ fn writes_take_keys_and_reads_do_not() {
 }
 
 /// The secrets of a message, by their full names.
-fn secrets(message: &MessageDescriptor, seen: &mut Vec<String>) -> Vec<String> {
-    if seen.iter().any(|name| name == message.full_name()) {
+fn secrets(message: &MessageDescriptor, names: &mut Vec<String>) -> Vec<String> {
+    if names.iter().any(|name| name == message.full_name()) {
         return Vec::new();
     }
-    seen.push(message.full_name().to_owned());
-    let mut found = Vec::new();
+    names.push(message.full_name().to_owned());
+    let mut list = Vec::new();
     for field in message.fields() {
         if field.options().get_field_by_name("debug_redact").is_some_and(|value| *value == Value::Bool(true)) {
-            found.push(field.full_name().to_owned());
+            list.push(field.full_name().to_owned());
         }
         if let Some(inner) = field.kind().as_message() {
-            found.extend(secrets(inner, seen));
+            list.extend(secrets(inner, names));
         }
     }
-    found
+    list
 }
 
 /// Under a key, Postgres would keep for a day what is shown once.
@@ -132,17 +132,17 @@ fn has_max_items(field: &FieldDescriptor) -> bool {
 }
 
 /// The lists of a message and of those in it, with whether a rule bounds them.
-fn lists(message: &MessageDescriptor, found: &mut BTreeMap<String, bool>, seen: &mut Vec<String>) {
-    if !message.full_name().starts_with("mainstay.") || seen.iter().any(|name| name == message.full_name()) {
+fn lists(message: &MessageDescriptor, bounds: &mut BTreeMap<String, bool>, names: &mut Vec<String>) {
+    if !message.full_name().starts_with("mainstay.") || names.iter().any(|name| name == message.full_name()) {
         return;
     }
-    seen.push(message.full_name().to_owned());
+    names.push(message.full_name().to_owned());
     for field in message.fields() {
         if field.is_list() {
-            found.insert(field.full_name().to_owned(), has_max_items(&field));
+            bounds.insert(field.full_name().to_owned(), has_max_items(&field));
         }
         if let Some(inner) = field.kind().as_message() {
-            lists(inner, found, seen);
+            lists(inner, bounds, names);
         }
     }
 }
@@ -150,12 +150,12 @@ fn lists(message: &MessageDescriptor, found: &mut BTreeMap<String, bool>, seen: 
 /// The kernel reads a thousand items of lists without a rule, which is a bound on memory and says nothing to callers.
 #[test]
 fn every_list_of_a_request_says_how_many_items_it_may_have() {
-    let (mut found, mut seen) = (BTreeMap::new(), Vec::new());
+    let (mut bounds, mut names) = (BTreeMap::new(), Vec::new());
     for method in methods() {
-        lists(&method.descriptor.input(), &mut found, &mut seen);
+        lists(&method.descriptor.input(), &mut bounds, &mut names);
     }
-    assert!(found.len() > 20, "the test looks for the wrong messages: {found:?}");
-    let unbounded: Vec<_> = found.iter().filter(|(_, has_rule)| !**has_rule).map(|(name, _)| name).collect();
+    assert!(bounds.len() > 20, "the test looks for the wrong messages: {bounds:?}");
+    let unbounded: Vec<_> = bounds.iter().filter(|(_, has_rule)| !**has_rule).map(|(name, _)| name).collect();
     assert_eq!(unbounded, Vec::<&String>::new());
 }
 

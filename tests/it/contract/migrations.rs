@@ -12,10 +12,10 @@ fn migrations() -> Vec<PathBuf> {
 fn folder(name: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let entries = std::fs::read_dir(root).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut found: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    assert!(!found.is_empty(), "{name}: no migrations");
-    found.sort();
-    found
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    assert!(!paths.is_empty(), "{name}: no migrations");
+    paths.sort();
+    paths
 }
 
 fn read(migration: &Path, name: &str) -> String {

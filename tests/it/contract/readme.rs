@@ -9,17 +9,17 @@ fn lines(text: &str) -> Vec<&str> {
 
 /// The file and the lines of each code fence marked `file=`. Code of a contract or a module has to be marked.
 fn excerpts(text: &str) -> Vec<(&str, Vec<&str>)> {
-    let mut found = Vec::new();
+    let mut excerpts = Vec::new();
     let mut fences = text.split("```");
     // Fences alternate: the text before a fence, then its content.
     while let (Some(_), Some(fence)) = (fences.next(), fences.next()) {
         let Some((head, body)) = fence.split_once('\n') else { continue };
         match head.split_once(" file=") {
-            Some((_, file)) => found.push((file.trim(), lines(body))),
+            Some((_, file)) => excerpts.push((file.trim(), lines(body))),
             None => assert!(!["proto", "rust"].contains(&head.trim()), "name the file with `file=`:\n{body}"),
         }
     }
-    found
+    excerpts
 }
 
 /// Whether the source contains every part of the excerpt, whole and in order.

@@ -15,6 +15,7 @@ fn a_release_is_not_made_among_other_files() {
     let output = release.output().expect("the script runs");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && errors.contains("has files already"), "{errors}");
-    let left: Vec<_> = fs::read_dir(directory.path()).expect("a directory").flatten().map(|file| file.path()).collect();
-    assert_eq!(left, [old]);
+    let files: Vec<_> =
+        fs::read_dir(directory.path()).expect("a directory").flatten().map(|file| file.path()).collect();
+    assert_eq!(files, [old]);
 }

@@ -68,12 +68,12 @@ fn diesel_type(postgres: &str) -> String {
 
 #[tokio::test]
 async fn the_schema_matches_the_database() {
-    let (written, real) = (tables_in_files(), real().await);
-    assert!(written.len() >= 8, "nothing was read: {written:?}");
-    for (table, columns) in &written {
+    let (tables, real) = (tables_in_files(), real().await);
+    assert!(tables.len() >= 8, "nothing was read: {tables:?}");
+    for (table, columns) in &tables {
         assert_eq!(Some(columns), real.get(table), "{table}");
     }
     // A table that is never queried through diesel may be missing from the schema, but only deliberately.
-    let unwritten: Vec<_> = real.keys().filter(|table| !written.contains_key(*table)).collect();
+    let unwritten: Vec<_> = real.keys().filter(|table| !tables.contains_key(*table)).collect();
     assert!(unwritten.is_empty(), "not in schema.rs: {unwritten:?}");
 }

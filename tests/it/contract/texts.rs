@@ -53,22 +53,22 @@ fn faults(text: &str) -> Vec<String> {
     texts.chain(calls.filter(|call| joined.contains(call))).collect()
 }
 
-fn add_sources(folder: &Path, found: &mut Vec<PathBuf>) {
+fn add_sources(folder: &Path, paths: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();
         if path.file_stem().is_some_and(|name| name == "tests") {
             continue;
         }
         if path.is_dir() {
-            add_sources(&path, found);
+            add_sources(&path, paths);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
+            paths.push(path);
         }
     }
 }
 
 /// What `find` says about the sources, each with its file.
-fn found(find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+fn findings(find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
     add_sources(&root.join("src"), &mut sources);
@@ -78,19 +78,19 @@ fn found(find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
         crates.filter(|src| src.is_dir()).for_each(|src| add_sources(&src, &mut sources));
     }
     assert!(sources.len() > 300, "there are {}", sources.len());
-    let mut found = Vec::new();
+    let mut findings = Vec::new();
     for path in sources {
         let text = fs::read_to_string(&path).expect("a text");
         let file = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        found.extend(find(&text).into_iter().map(|fault| format!("{file}: {fault}")));
+        findings.extend(find(&text).into_iter().map(|fault| format!("{file}: {fault}")));
     }
-    found
+    findings
 }
 
 #[test]
 fn no_code_decides_by_the_text_of_an_error() {
-    let found = found(faults);
-    assert!(found.is_empty(), "recognize it by its SQLSTATE or kind:\n{}", found.join("\n"));
+    let findings = findings(faults);
+    assert!(findings.is_empty(), "recognize it by its SQLSTATE or kind:\n{}", findings.join("\n"));
 }
 
 /// The ways to format a reason by `Debug`.
@@ -103,8 +103,8 @@ fn reasons_by_debug(text: &str) -> Vec<String> {
 
 #[test]
 fn no_text_shows_a_reason_by_debug() {
-    let found = found(reasons_by_debug);
-    assert!(found.is_empty(), "write its code, or the detail of its error:\n{}", found.join("\n"));
+    let findings = findings(reasons_by_debug);
+    assert!(findings.is_empty(), "write its code, or the detail of its error:\n{}", findings.join("\n"));
     assert_eq!(reasons_by_debug("tracing::warn!(reason = ?error.reason(), \"lost\")"), ["?error.reason()"]);
 }
 

@@ -59,13 +59,13 @@ async fn tickets_are_counted_as_by_plain_sql() {
     fill(&app.database).await;
     let answer = agent.call(Protocol::Rest, "OverviewService.GetTicketOverview", json!({ "days": 5 })).await.success();
     let counts: Vec<_> = list(&answer, "counts").iter().map(|count| count["ticketCount"].clone()).collect();
-    let counted = "SELECT count(*)::text AS n FROM tickets GROUP BY status, priority ORDER BY status, priority";
-    let wanted: Vec<_> =
-        rows(&app.database, counted).await.as_array().expect("rows").iter().map(|row| row["n"].clone()).collect();
-    assert!(counts.len() == 12 && counts == wanted, "{counts:?} {wanted:?}");
+    let query = "SELECT count(*)::text AS n FROM tickets GROUP BY status, priority ORDER BY status, priority";
+    let expected: Vec<_> =
+        rows(&app.database, query).await.as_array().expect("rows").iter().map(|row| row["n"].clone()).collect();
+    assert!(counts.len() == 12 && counts == expected, "{counts:?} {expected:?}");
 
     let ages: Vec<_> = list(&answer, "ages").iter().map(|age| age["ticketCount"].clone()).collect();
-    let mut wanted = Vec::new();
+    let mut expected = Vec::new();
     for (from, until) in [
         ("0", "1 hour"),
         ("1 hour", "4 hours"),
@@ -79,9 +79,9 @@ async fn tickets_are_counted_as_by_plain_sql() {
             AND created_at <= '{0}'::timestamptz - interval '{from}'",
             answer.text("/data/asOfTime")
         );
-        wanted.push(json!(app.database.number(&sql).await.to_string()));
+        expected.push(json!(app.database.number(&sql).await.to_string()));
     }
-    assert_eq!(ages, wanted);
+    assert_eq!(ages, expected);
 
     let agents: Vec<_> = list(&answer, "agents").iter().map(|load| {
         json!({ "id": load["agentId"], "name": load["name"], "busy": load["inProgressCount"], "done": load["resolvedCount"] })
@@ -112,9 +112,9 @@ async fn tickets_are_counted_as_by_plain_sql() {
             .collect();
         assert!(all.len() > 20, "nothing was checked");
         let nth = |part: f64| all[(all.len() as f64 * part).ceil() as usize - 1].to_string();
-        let found = &answer.data()[name];
+        let value = &answer.data()[name];
         assert_eq!(
-            found,
+            value,
             &json!({ "ticketCount": all.len().to_string(), "medianMs": nth(0.5), "ninthDecileMs": nth(0.9) }),
             "{name}"
         );
@@ -128,15 +128,15 @@ async fn orders_and_payments_are_counted_as_by_plain_sql() {
     fill(&app.database).await;
     let answer = admin.call(Protocol::Grpc, "OverviewService.GetSalesOverview", json!({ "days": 12 })).await.success();
     for (name, count, table) in [("orders", "orderCount", "orders"), ("payments", "paymentCount", "payments")] {
-        let found: Vec<_> = list(&answer, name).iter().map(|row| row[count].clone()).collect();
+        let counts: Vec<_> = list(&answer, name).iter().map(|row| row[count].clone()).collect();
         let sql = format!(
             "SELECT count(*)::text AS n FROM {table} WHERE created_at >= '{}'::timestamptz - interval '12 days'
             GROUP BY status ORDER BY status",
             answer.text("/data/asOfTime")
         );
-        let wanted: Vec<_> =
+        let expected: Vec<_> =
             rows(&app.database, &sql).await.as_array().expect("rows").iter().map(|row| row["n"].clone()).collect();
-        assert!(found.len() > 1 && found == wanted, "{name}: {found:?} {wanted:?}");
+        assert!(counts.len() > 1 && counts == expected, "{name}: {counts:?} {expected:?}");
     }
     let oldest = format!(
         "SELECT count(*) FROM payments WHERE status = 1 AND created_at < '{}'",
@@ -177,14 +177,14 @@ async fn sign_ins_are_counted_as_they_happen_and_as_by_plain_sql() {
     let hours: Vec<_> =
         list(&answer, "hours").iter().map(|hour| json!([hour["acceptedCount"], hour["refusedCount"]])).collect();
     let sum = |outcome: i32| format!("coalesce(sum(attempts) FILTER (WHERE outcome = {outcome}), 0)::text");
-    let counted = format!(
+    let query = format!(
         "SELECT json_build_array({}, {}) AS n FROM sign_ins WHERE hour >= {since} GROUP BY hour ORDER BY hour",
         sum(1),
         sum(2)
     );
-    let wanted: Vec<_> =
-        rows(&app.database, &counted).await.as_array().expect("rows").iter().map(|row| row["n"].clone()).collect();
-    assert!(hours.len() > 100 && hours == wanted, "{hours:?} {wanted:?}");
+    let expected: Vec<_> =
+        rows(&app.database, &query).await.as_array().expect("rows").iter().map(|row| row["n"].clone()).collect();
+    assert!(hours.len() > 100 && hours == expected, "{hours:?} {expected:?}");
     for (name, outcome) in [("acceptedCount", 1), ("refusedCount", 2)] {
         let sql = format!("SELECT sum(attempts)::bigint FROM sign_ins WHERE hour >= {since} AND outcome = {outcome}");
         assert_eq!(answer.data()[name], app.database.number(&sql).await.to_string(), "{name}");

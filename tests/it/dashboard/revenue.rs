@@ -86,7 +86,7 @@ fn figures(value: &Value) -> [i64; 4] {
 /// The figures by currency and first day, as they are answered.
 async fn figures_from_api(who: &Actor, request: Value) -> BTreeMap<(String, String), [i64; 4]> {
     let answer = who.call(Protocol::Rest, REVENUE, request).await.success();
-    let mut found = BTreeMap::new();
+    let mut by_day = BTreeMap::new();
     for currency in answer.data()["currencies"].as_array().expect("currencies") {
         let code = currency["currencyCode"].as_str().expect("a code");
         let mut sums = ([0; 4], [0; 4]);
@@ -96,13 +96,13 @@ async fn figures_from_api(who: &Actor, request: Value) -> BTreeMap<(String, Stri
                 sums.0[at] += number;
                 sums.1[at] += figures(&period["previous"])[at];
             }
-            found.insert((code.to_owned(), period["startDate"].as_str().expect("a day").to_owned()), of);
+            by_day.insert((code.to_owned(), period["startDate"].as_str().expect("a day").to_owned()), of);
         }
         assert_eq!(sums, (figures(&currency["total"]), figures(&currency["previousTotal"])), "{code}");
     }
     // A period without movements has zeros, and the sum of nothing is no row.
-    found.retain(|_, figures| *figures != [0; 4]);
-    found
+    by_day.retain(|_, figures| *figures != [0; 4]);
+    by_day
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,10 +128,10 @@ async fn revenue_is_what_plain_sql_adds_up_in_every_time_zone() {
             let request = json!({
                 "interval": format!("REVENUE_INTERVAL_{interval}"), "timeZone": zone, "startDate": start, "endDate": end,
             });
-            let mut wanted = figures_from_sql(&app.database, unit, zone).await;
-            wanted.retain(|(_, day), figures| (start..=end).contains(&day.as_str()) && *figures != [0; 4]);
-            assert!(wanted.len() > 25, "nothing was checked");
-            assert_eq!(figures_from_api(&admin, request).await, wanted, "{zone} {interval} {start}");
+            let mut expected = figures_from_sql(&app.database, unit, zone).await;
+            expected.retain(|(_, day), figures| (start..=end).contains(&day.as_str()) && *figures != [0; 4]);
+            assert!(expected.len() > 25, "nothing was checked");
+            assert_eq!(figures_from_api(&admin, request).await, expected, "{zone} {interval} {start}");
         }
     }
 }
@@ -146,17 +146,17 @@ async fn the_periods_before_stand_beside() {
     // Ten days, the fifth of which has 23 hours.
     let answer = admin.call(Protocol::Grpc, REVENUE, request("2026-04-04", "2026-04-13")).await.success();
     let before = figures_from_api(&admin, request("2026-03-25", "2026-04-03")).await;
-    let mut found = BTreeMap::new();
+    let mut by_day = BTreeMap::new();
     for currency in answer.data()["currencies"].as_array().expect("currencies") {
         for (at, period) in currency["periods"].as_array().expect("periods").iter().enumerate() {
             let day = chrono::NaiveDate::from_ymd_opt(2026, 3, 25).expect("a day") + chrono::Days::new(at as u64);
             let code = currency["currencyCode"].as_str().expect("a code").to_owned();
-            found.insert((code, day.to_string()), figures(&period["previous"]));
+            by_day.insert((code, day.to_string()), figures(&period["previous"]));
         }
     }
-    found.retain(|_, figures| *figures != [0; 4]);
-    assert!(found.len() > 10, "nothing was checked");
-    assert_eq!(found, before);
+    by_day.retain(|_, figures| *figures != [0; 4]);
+    assert!(by_day.len() > 10, "nothing was checked");
+    assert_eq!(by_day, before);
 }
 
 /// Bookings commit in another order than they begin, while their sums are made: every answer has all that were committed
@@ -169,11 +169,11 @@ async fn no_answer_lacks_a_booking_or_has_it_twice() {
     let admin = app.cast().await.admin;
     admin.token().await;
     without_subjects(&app.database).await;
-    let (begun, committed, ended) = (AtomicI64::new(0), AtomicI64::new(0), AtomicUsize::new(0));
+    let (starts, committed, ends) = (AtomicI64::new(0), AtomicI64::new(0), AtomicUsize::new(0));
     let write = async |writer: usize| {
         let client = connect(&app.database.url).await;
         for number in 0..EACH {
-            begun.fetch_add(1, Ordering::SeqCst);
+            starts.fetch_add(1, Ordering::SeqCst);
             let booking = format!(
                 "BEGIN; INSERT INTO ledger_transactions (id, kind, subscription_id, gateway_id, debit_account, credit_account,
                      currency, amount_minor, created_at)
@@ -183,10 +183,10 @@ async fn no_answer_lacks_a_booking_or_has_it_twice() {
             client.batch_execute(&booking).await.expect("a booking");
             committed.fetch_add(1, Ordering::SeqCst);
         }
-        ended.fetch_add(1, Ordering::SeqCst);
+        ends.fetch_add(1, Ordering::SeqCst);
     };
     let sum = async || {
-        while ended.load(Ordering::SeqCst) < WRITERS {
+        while ends.load(Ordering::SeqCst) < WRITERS {
             app.run_task("sum_ledger").await.expect("it ran");
         }
     };
@@ -195,7 +195,7 @@ async fn no_answer_lacks_a_booking_or_has_it_twice() {
         while last < (WRITERS * EACH) as i64 {
             let least = committed.load(Ordering::SeqCst);
             let sales: i64 = figures_from_api(&admin, json!({})).await.values().map(|figures| figures[2]).sum();
-            let most = begun.load(Ordering::SeqCst);
+            let most = starts.load(Ordering::SeqCst);
             assert!((least.max(last)..=most).contains(&sales), "{sales} of {least} to {most}, after {last}");
             (last, answers) = (sales, answers + 1);
         }

@@ -41,22 +41,22 @@ async fn what_is_written_is_stored_and_found() {
     let named = [("x-request-id", id.as_str())];
     cast.customer.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &named).await.success();
     eventually("the line is stored", async || !list(&cast.admin, json!({ "requestId": id })).await.is_empty()).await;
-    let found = list(&cast.admin, json!({ "requestId": id })).await.remove(0);
-    assert_eq!((&found["method"], &found["requestId"]), (&json!("UserService.GetMe"), &json!(id)));
-    assert_eq!((&found["principalId"], &found["level"]), (&json!(customer), &json!("SYSTEM_LOG_LEVEL_INFO")));
-    assert_eq!(found["message"], "request done");
+    let entry = list(&cast.admin, json!({ "requestId": id })).await.remove(0);
+    assert_eq!((&entry["method"], &entry["requestId"]), (&json!("UserService.GetMe"), &json!(id)));
+    assert_eq!((&entry["principalId"], &entry["level"]), (&json!(customer), &json!("SYSTEM_LOG_LEVEL_INFO")));
+    assert_eq!(entry["message"], "request done");
 
     for filter in [
         json!({ "principalId": customer, "method": "UserService.GetMe" }),
         json!({ "text": id.to_uppercase() }),
-        json!({ "startTime": found["logTime"], "level": "SYSTEM_LOG_LEVEL_INFO", "requestId": id }),
+        json!({ "startTime": entry["logTime"], "level": "SYSTEM_LOG_LEVEL_INFO", "requestId": id }),
     ] {
         let lines = list(&cast.admin, filter.clone()).await;
-        assert!(lines.iter().any(|line| line["id"] == found["id"]), "{filter}: {lines:#?}");
+        assert!(lines.iter().any(|line| line["id"] == entry["id"]), "{filter}: {lines:#?}");
     }
     for filter in [
         json!({ "requestId": id, "level": "SYSTEM_LOG_LEVEL_WARNING" }),
-        json!({ "requestId": id, "endTime": found["logTime"] }),
+        json!({ "requestId": id, "endTime": entry["logTime"] }),
         json!({ "requestId": id, "method": "UserService.GetUser" }),
         json!({ "requestId": id, "text": "%" }),
     ] {
@@ -65,9 +65,9 @@ async fn what_is_written_is_stored_and_found() {
 
     // Nothing but what stderr has, so no secret: `logs.rs` looks for those there.
     let rows = database.sql("SELECT line FROM system_logs").await;
-    let stored: BTreeSet<_> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-    assert!(stored.len() > 2, "nothing was checked");
-    for line in &stored {
+    let lines: BTreeSet<_> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    assert!(lines.len() > 2, "nothing was checked");
+    for line in &lines {
         server.wait_for_log(&format!("{line}\n")).await;
     }
 }
@@ -123,10 +123,10 @@ async fn the_ring_keeps_what_is_new_and_never_grows() {
         let rotate = async |connection: &mut _| store::rotate(connection, 20, day).await;
         let rotated = logs.run(false, rotate).await.expect("looked at");
         assert_eq!(rotated, batch % 2 == 1, "a partition takes two batches");
-        let kept = app.database.number("SELECT count(*) FROM system_logs").await;
-        assert!(kept <= 160 && kept >= (batch * 10 + 10).min(140), "{kept} after batch {batch}");
+        let count = app.database.number("SELECT count(*) FROM system_logs").await;
+        assert!(count <= 160 && count >= (batch * 10 + 10).min(140), "{count} after batch {batch}");
         let oldest = app.database.number("SELECT min(request_id::integer) FROM system_logs").await;
-        assert_eq!(oldest, batch * 10 + 10 - kept, "the oldest go first");
+        assert_eq!(oldest, batch * 10 + 10 - count, "the oldest go first");
     }
     // Old lines go although there are few.
     app.database.sql("UPDATE system_log_ring SET began_at = now() - interval '2 days'").await;
@@ -233,8 +233,8 @@ async fn a_lock_that_is_not_available_says_nothing_about_the_store() {
     let app = TestApp::start().await;
     let logs = app.app.part::<SystemLogs>();
     for _ in 0..6 {
-        let locked = logs.run(false, async |_| Err::<(), _>(Reason::Conflict.into())).await;
-        assert_eq!(locked.expect_err("as it is").reason(), Reason::Conflict);
+        let result = logs.run(false, async |_| Err::<(), _>(Reason::Conflict.into())).await;
+        assert_eq!(result.expect_err("as it is").reason(), Reason::Conflict);
     }
     list(&app.cast().await.admin, json!({})).await;
 }

@@ -44,11 +44,11 @@ async fn whoever_sees_the_ticket_sees_its_files() {
     let comment = comment_with(&cast.agent, &ticket, std::slice::from_ref(&answer)).await;
     for protocol in PROTOCOLS {
         for who in [&cast.customer, &cast.colleague, &cast.agent] {
-            let found = who.call(protocol, "TicketService.GetTicket", json!({ "ticketId": ticket })).await.success();
-            assert_eq!(found.data()["attachmentIds"], json!([own]), "{protocol:?}");
+            let response = who.call(protocol, "TicketService.GetTicket", json!({ "ticketId": ticket })).await.success();
+            assert_eq!(response.data()["attachmentIds"], json!([own]), "{protocol:?}");
             let request = json!({ "ticketId": ticket, "commentId": comment });
-            let found = who.call(protocol, "CommentService.GetComment", request).await.success();
-            assert_eq!(found.data()["attachmentIds"], json!([answer]), "{protocol:?}");
+            let response = who.call(protocol, "CommentService.GetComment", request).await.success();
+            assert_eq!(response.data()["attachmentIds"], json!([answer]), "{protocol:?}");
             for id in [&own, &answer] {
                 who.call(protocol, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
             }
@@ -97,9 +97,9 @@ async fn files_are_attached_and_detached_later() {
             json!({ "ticketId": ticket, "ticket": { "attachmentIds": files }, "updateMask": "attachmentIds" });
         send(who, "TicketService.UpdateTicket", request).await
     };
-    let changed = change(&cast.agent, &[&second, &first]).await.success();
-    assert_eq!(changed.data()["attachmentIds"], json!([second, first]));
-    assert_eq!(changed.header("etag"), Some("\"2\""));
+    let response = change(&cast.agent, &[&second, &first]).await.success();
+    assert_eq!(response.data()["attachmentIds"], json!([second, first]));
+    assert_eq!(response.header("etag"), Some("\"2\""));
     file(&cast.customer, &second).await.success();
     // The customer keeps what is there, although it is not the customer's own; what is detached stays in its account.
     change(&cast.customer, &[&second]).await.success();
@@ -109,8 +109,8 @@ async fn files_are_attached_and_detached_later() {
     file(&cast.agent, &second).await.success();
     change(&cast.customer, &[&second]).await.failure("NOT_FOUND");
     let waiting = announce(&cast.customer).await;
-    let refused = change(&cast.customer, &[&waiting]).await.failure("VALIDATION_FAILED");
-    let field = refused.body["error"]["fields"]["ticket.attachmentIds"].as_str().unwrap_or_default().to_owned();
+    let response = change(&cast.customer, &[&waiting]).await.failure("VALIDATION_FAILED");
+    let field = response.body["error"]["fields"]["ticket.attachmentIds"].as_str().unwrap_or_default().to_owned();
     assert_eq!(field, format!("must be uploaded first: {waiting}"));
 }
 

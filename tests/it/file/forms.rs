@@ -82,8 +82,8 @@ async fn a_form_with_much_beside_its_file_is_refused() {
             raw.send(app.endpoint.address).await,
             cast.customer.call(Protocol::Grpc, "FileService.UploadFile", pieces.into()).await,
         ] {
-            let refused = answer.failure("MALFORMED_REQUEST");
-            assert_eq!(refused.text("/error/message"), "The form has too much beside the file.", "{beginning}");
+            let response = answer.failure("MALFORMED_REQUEST");
+            assert_eq!(response.text("/error/message"), "The form has too much beside the file.", "{beginning}");
         }
     }
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);

@@ -28,11 +28,11 @@ async fn concurrent_uploads_share_the_space() {
         who.call(Protocol::Grpc, method, request)
     });
     let answers = futures_util::future::join_all(calls).await;
-    let taken = answers.iter().filter(|answer| answer.reason.is_empty()).count();
-    let refused = answers.iter().filter(|answer| answer.reason == "STORAGE_QUOTA_EXCEEDED").count();
+    let successes = answers.iter().filter(|answer| answer.reason.is_empty()).count();
+    let refusals = answers.iter().filter(|answer| answer.reason == "STORAGE_QUOTA_EXCEEDED").count();
     // Beyond MAX_UPLOADS at once, uploads are refused for another reason.
-    assert_eq!(taken, 10, "{answers:#?}");
-    assert!(refused > 0);
+    assert_eq!(successes, 10, "{answers:#?}");
+    assert!(refusals > 0);
     assert_eq!(usage(&app.database).await, 1000);
     cast.stranger.call(Protocol::Grpc, "FileService.CreateUpload", request).await.success();
 }
@@ -63,7 +63,7 @@ async fn what_was_uploaded_takes_space_until_it_is_deleted() {
     let who = &cast.customer;
     let call = |method: &'static str, id: &str| who.call(Protocol::Rest, method, json!({ "fileId": id }));
     let create = || who.call(Protocol::Rest, "FileService.CreateUpload", upload_request());
-    let stored = || std::fs::read_dir(directory.path().join("uploads")).map(Iterator::count).unwrap_or_default();
+    let count_files = || std::fs::read_dir(directory.path().join("uploads")).map(Iterator::count).unwrap_or_default();
     let size = i64::try_from(TEXT.len()).expect("short");
     for is_completed in [false, true] {
         let id = announce_and_upload(who, upload_request(), TEXT).await;
@@ -72,20 +72,20 @@ async fn what_was_uploaded_takes_space_until_it_is_deleted() {
         }
         call("FileService.DeleteFile", &id).await.success();
         run(&app, "delete_objects").await;
-        assert_eq!((stored(), usage(&app.database).await), (1, size), "it is still there: {is_completed}");
+        assert_eq!((count_files(), usage(&app.database).await), (1, size), "it is still there: {is_completed}");
         create().await.failure("STORAGE_QUOTA_EXCEEDED");
         let soon = "SELECT count(*) FROM stored_objects WHERE delete_at < now() + interval '11 min'";
         assert_eq!(app.database.number(soon).await, 1, "nothing more can be uploaded");
         make_orphans_due(&app.database).await;
         run(&app, "delete_objects").await;
-        assert_eq!((stored(), usage(&app.database).await), (0, 0), "{is_completed}");
+        assert_eq!((count_files(), usage(&app.database).await), (0, 0), "{is_completed}");
     }
     // What was uploaded is gone before the file is.
     let id = announce_and_upload(who, upload_request(), TEXT).await;
     call("FileService.CompleteUpload", &id).await.success();
     make_orphans_due(&app.database).await;
     run(&app, "delete_objects").await;
-    assert_eq!((stored(), usage(&app.database).await), (0, size));
+    assert_eq!((count_files(), usage(&app.database).await), (0, size));
     call("FileService.DeleteFile", &id).await.success();
     assert_eq!(usage(&app.database).await, 0);
     // And before the upload is given up.
@@ -95,5 +95,5 @@ async fn what_was_uploaded_takes_space_until_it_is_deleted() {
     call("FileService.DeleteFile", &announced.text("/data/file/id")).await.success();
     assert_eq!(usage(&app.database).await, 0);
     assert_eq!(put(who, &announced.text("/data/url"), TEXT).await, 404);
-    assert_eq!(stored(), 0);
+    assert_eq!(count_files(), 0);
 }

@@ -31,9 +31,9 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
     }
     let answer = put.body(content.clone()).send().await.expect("an answer");
     assert!(answer.status().is_success(), "{answer:?}");
-    let done =
+    let response =
         cast.customer.call(Protocol::Rest, "FileService.CompleteUpload", json!({ "fileId": id })).await.success();
-    assert_eq!(done.text("/data/contentType"), "application/x-own");
+    assert_eq!(response.text("/data/contentType"), "application/x-own");
     let link = download(&cast.customer, &id).await.success().header("location").expect("a location").to_owned();
     assert!(link.starts_with(&s3.base()), "{link}");
     let got = app.endpoint.http.get(&link).header("range", "bytes=1000-1999").send().await.expect("an answer");
@@ -50,12 +50,12 @@ async fn contents_go_to_the_bucket_and_come_from_it() {
     assert_eq!(got, content);
     // It takes space until the URL has expired, even if the file is gone.
     cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
-    let held = format!(
+    let query = format!(
         "SELECT count(*) FROM stored_objects JOIN file_usage USING (account_id, size_bytes)
          WHERE size_bytes = {} AND delete_at > now() + interval '2 h'",
         content.len()
     );
-    assert_eq!(app.database.number(&held).await, 1);
+    assert_eq!(app.database.number(&query).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +79,7 @@ async fn a_bucket_that_is_away_is_said_to_be() {
     let mut s3 = S3::start().await;
     let app = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "5s").start().await;
     let cast = app.cast().await;
-    let kept = upload(&cast.customer).await;
+    let file = upload(&cast.customer).await;
     s3.kill();
     let upload = || cast.customer.call(Protocol::Rest, "FileService.UploadFile", small());
     let first = upload().await.failure("UPSTREAM_FAILED");
@@ -90,9 +90,9 @@ async fn a_bucket_that_is_away_is_said_to_be() {
         app.database.number("SELECT sum(size_bytes)::bigint FROM file_usage").await,
         i64::try_from(TEXT.len()).expect("short")
     );
-    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.success();
+    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": file })).await.success();
     // A deletion waits for the bucket.
-    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": kept })).await.success();
+    cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": file })).await.success();
     app.run_task("delete_objects").await.expect_err("the storage is unavailable");
     let s3 = s3.again().await;
     eventually("it is used again", async || upload().await.reason.is_empty()).await;
@@ -107,12 +107,12 @@ async fn a_bucket_that_hangs_holds_nothing_else_up() {
     let s3 = S3::start().await;
     let app = TestApp::builder().set("FILES_URL", s3.url()).set("FILES_TIMEOUT", "300ms").start().await;
     let cast = app.cast().await;
-    let kept = upload(&cast.customer).await;
+    let file = upload(&cast.customer).await;
     s3.hang(true);
     let upload = || cast.customer.call(Protocol::Grpc, "FileService.UploadFile", small());
     upload().await.failure("UPSTREAM_TIMEOUT");
     eventually("the circuit opens", async || upload().await.reason == "CIRCUIT_OPEN").await;
-    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": kept })).await.success();
+    cast.customer.call(Protocol::Grpc, "FileService.GetFile", json!({ "fileId": file })).await.success();
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 1, "nothing is half recorded");
     s3.hang(false);
     eventually("it is used again", async || upload().await.reason.is_empty()).await;

@@ -45,17 +45,17 @@ async fn a_file_that_nothing_refers_to_is_deleted_after_a_week() {
     let cast = app.cast().await;
     let (who, author) = (&cast.customer, &cast.agent);
     let (unused, attached, detached) = (upload(who).await, upload(who).await, upload(who).await);
-    let (shown, removed) = (image(author).await, image(author).await);
+    let (current, removed) = (image(author).await, image(author).await);
     let ticket = ticket_with(who, &[attached.clone(), detached.clone()]).await.success().id();
     let comment = json!({ "ticketId": ticket, "body": "See the photo." });
     let comment = with_files(comment, from_ref(&detached));
     let comment = send(who, "CommentService.CreateComment", comment).await.success().id();
-    let body = format!("![](/images/{shown}) ![](/images/{removed})");
+    let body = format!("![](/images/{current}) ![](/images/{removed})");
     let post = send(author, "PostService.CreatePost", json!({ "title": "Toner", "body": body })).await.success().id();
     pass(&app, "30 days").await;
     let there = async || {
         let mut there = Vec::new();
-        for id in [&unused, &attached, &detached, &shown, &removed] {
+        for id in [&unused, &attached, &detached, &current, &removed] {
             there.push(is_there(author, id).await);
         }
         there
@@ -69,7 +69,7 @@ async fn a_file_that_nothing_refers_to_is_deleted_after_a_week() {
     assert!(is_there(who, &detached).await);
     let patch = json!({ "ticketId": ticket, "commentId": comment, "comment": { "attachmentIds": [] }, "updateMask": "attachmentIds" });
     send(who, "CommentService.UpdateComment", patch).await.success();
-    let patch = json!({ "postId": post, "post": { "body": format!("![](/images/{shown})") } });
+    let patch = json!({ "postId": post, "post": { "body": format!("![](/images/{current})") } });
     send(author, "PostService.UpdatePost", patch).await.success();
     pass(&app, "167 hours").await;
     assert_eq!(there().await, [false, true, true, true, true]);
@@ -78,8 +78,8 @@ async fn a_file_that_nothing_refers_to_is_deleted_after_a_week() {
 
     let count = async |sql: &str| app.database.number(sql).await;
     assert_eq!(count("SELECT count(*) FROM stored_objects WHERE delete_at IS NULL").await, 2, "contents go with them");
-    let kept = count("SELECT sum(size_bytes)::bigint FROM files").await;
-    assert_eq!(count("SELECT sum(size_bytes)::bigint FROM file_usage").await, kept, "space is given back");
+    let size = count("SELECT sum(size_bytes)::bigint FROM files").await;
+    assert_eq!(count("SELECT sum(size_bytes)::bigint FROM file_usage").await, size, "space is given back");
 }
 
 #[tokio::test]
@@ -134,8 +134,8 @@ async fn a_file_that_is_being_attached_is_skipped() {
         assert!(!is_there(&cast.customer, &unused).await);
         locker.batch_execute("ROLLBACK").await.expect("an end");
     };
-    let (created, ()) = tokio::join!(creation, collection);
-    created.success();
+    let (response, ()) = tokio::join!(creation, collection);
+    response.success();
     expire(&app).await;
     assert!(is_there(&cast.customer, &used).await);
 }

@@ -30,8 +30,8 @@ async fn a_completed_upload_can_not_be_replaced() {
     let (url, id) = (announced.text("/data/url"), announced.text("/data/file/id"));
     assert_eq!(put(&cast.customer, &url, "Something before.").await, 204);
     assert_eq!(put(&cast.customer, &url, TEXT).await, 204, "until then it may be");
-    let done = complete(&cast.customer, &id).await.success();
-    assert_eq!(done.text("/data/status"), "FILE_STATUS_READY");
+    let response = complete(&cast.customer, &id).await.success();
+    assert_eq!(response.text("/data/status"), "FILE_STATUS_READY");
     assert_eq!(put(&cast.customer, &url, "Something after!!").await, 409);
     assert_eq!(content(&cast.customer, &id).await, TEXT);
     // Whoever could reach the storage itself would replace only what nobody reads any more.
@@ -103,14 +103,14 @@ async fn a_deleted_file_is_gone_from_the_storage_too() {
     let directory = tempfile::tempdir().expect("a directory");
     let app = TestApp::builder().set("FILES_URL", format!("file://{}", directory.path().display())).start().await;
     let cast = app.cast().await;
-    let stored = || std::fs::read_dir(directory.path().join("files")).map(Iterator::count).unwrap_or_default();
-    let (id, kept) = (upload(&cast.customer).await, upload(&cast.customer).await);
+    let count_files = || std::fs::read_dir(directory.path().join("files")).map(Iterator::count).unwrap_or_default();
+    let (id, other) = (upload(&cast.customer).await, upload(&cast.customer).await);
     run(&app, "delete_objects").await;
-    assert_eq!(stored(), 2, "what is needed stays");
+    assert_eq!(count_files(), 2, "what is needed stays");
     cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": id })).await.success();
     run(&app, "delete_objects").await;
-    assert_eq!(stored(), 1);
-    assert_eq!(content(&cast.customer, &kept).await, TEXT);
+    assert_eq!(count_files(), 1);
+    assert_eq!(content(&cast.customer, &other).await, TEXT);
 }
 
 /// Many requests complete one upload, and one of their copies is kept.
@@ -147,7 +147,7 @@ async fn a_crash_leaves_nothing_behind() {
     for point in ["file.noted", "file.stored", "effect.after"] {
         let (database, directory) = (TestDatabase::new().await, tempfile::tempdir().expect("a directory"));
         let url = format!("file://{}", directory.path().display());
-        let stored = || std::fs::read_dir(directory.path().join("files")).map(Iterator::count).unwrap_or_default();
+        let count_files = || std::fs::read_dir(directory.path().join("files")).map(Iterator::count).unwrap_or_default();
         let first = Process::with(&database, &[("FILES_URL", &url), ("JOBS_IN_SERVE", "false")]).await;
         let cast = Cast::new(&first.endpoint, &database).await;
         let who = &cast.customer;
@@ -156,8 +156,8 @@ async fn a_crash_leaves_nothing_behind() {
         let faults = format!("{point}=kill");
         let variables = [("FILES_URL", url.as_str()), ("JOBS_IN_SERVE", "false"), ("MAINSTAY_FAULTS", &faults)];
         let dying = Process::with(&database, &variables).await;
-        let lost = who.at(&dying.endpoint).keyed(Protocol::Rest, "FileService.UploadFile", small(), "one").await;
-        assert_eq!(lost.status, 0, "{point}: {lost:?}");
+        let response = who.at(&dying.endpoint).keyed(Protocol::Rest, "FileService.UploadFile", small(), "one").await;
+        assert_eq!(response.status, 0, "{point}: {response:?}");
         assert_eq!(database.number("SELECT count(*) FROM files").await, 0);
         let server = Process::with(&database, &[("FILES_URL", &url)]).await;
         let who = cast.customer.at(&server.endpoint);
@@ -167,7 +167,7 @@ async fn a_crash_leaves_nothing_behind() {
             .sql("UPDATE scheduled_tasks SET last_started_at = now() - interval '1 h' WHERE name = 'delete_objects'")
             .await;
         eventually("the orphan is deleted", async || {
-            stored() == 1 && database.number("SELECT count(*) FROM stored_objects").await == 1
+            count_files() == 1 && database.number("SELECT count(*) FROM stored_objects").await == 1
         })
         .await;
         assert_eq!(content(&who, &id).await, TEXT);

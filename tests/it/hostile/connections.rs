@@ -22,9 +22,9 @@ use crate::{
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) async fn open(address: SocketAddr, sent: &[u8]) -> TcpStream {
+pub(super) async fn open(address: SocketAddr, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.expect("connected");
-    stream.write_all(sent).await.expect("written");
+    stream.write_all(bytes).await.expect("written");
     stream
 }
 
@@ -58,10 +58,10 @@ async fn silent_connections_keep_nobody_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_peers_are_not_asked_for_their_places() {
     let app = TestApp::builder().set("MAX_CONNECTIONS", "50").start().await;
-    let begun = [PREFACE, &frame(4, &[])].concat();
+    let preface = [PREFACE, &frame(4, &[])].concat();
     let mut silent = Vec::new();
     for _ in 0..60 {
-        silent.push(open(app.endpoint.address, &begun).await);
+        silent.push(open(app.endpoint.address, &preface).await);
     }
     let since = Instant::now();
     let answer = reqwest::Client::new().get(format!("{}/livez", app.endpoint.base())).send();
@@ -135,13 +135,13 @@ async fn bodies_that_never_arrive_keep_nobody_out() {
         ticket(&cast.customer).await;
     }
     // Most were refused, and say that they may be sent again.
-    let mut refused = 0;
+    let mut refusals = 0;
     for stream in &mut late {
         let mut head = [0; 12];
         let read = tokio::time::timeout(Duration::from_millis(50), stream.read_exact(&mut head)).await;
-        refused += usize::from(read.is_ok_and(|read| read.is_ok()) && &head == b"HTTP/1.1 503");
+        refusals += usize::from(read.is_ok_and(|read| read.is_ok()) && &head == b"HTTP/1.1 503");
     }
-    assert!(refused >= 30, "{refused}");
+    assert!(refusals >= 30, "{refusals}");
 }
 
 /// The status of a response, if its head arrives in time.

@@ -38,12 +38,12 @@ fn create(app: &TestApp, token: &str) -> Request<()> {
 pub(super) async fn reset(address: SocketAddr, request: impl Fn() -> Request<()>) -> usize {
     let (mut client, connection) = connect(address).await;
     let since = Instant::now();
-    let mut opened = 0;
+    let mut count = 0;
     while !connection.is_finished() {
-        assert!(since.elapsed() < TIMEOUT, "{opened} streams were reset and the connection is still open");
+        assert!(since.elapsed() < TIMEOUT, "{count} streams were reset and the connection is still open");
         match client.send_request(request(), false) {
             Ok((_, mut body)) => {
-                opened += 1;
+                count += 1;
                 body.send_reset(Reason::CANCEL);
             }
             // The client has reached its own stream limit; the connection's task must run.
@@ -54,7 +54,7 @@ pub(super) async fn reset(address: SocketAddr, request: impl Fn() -> Request<()>
             Err(_) => break,
         };
     }
-    opened
+    count
 }
 
 /// CVE-2023-44487: streams that are reset as soon as they are opened, which costs the sender nothing.
@@ -141,14 +141,14 @@ async fn late_probes_keep_out_only_late_ones() {
         late.push(client.send_request(health_call(&app, "Check"), false).expect("sent"));
     }
     let mut health = HealthClient::new(app.endpoint.channel.clone());
-    let mut refused = 0;
+    let mut refusals = 0;
     for (response, _body) in late {
         let response = tokio::time::timeout(TIMEOUT, response).await.expect("an end").expect("a response");
-        refused += usize::from(response.headers()["grpc-status"] == "14");
+        refusals += usize::from(response.headers()["grpc-status"] == "14");
         health.check(HealthCheckRequest::default()).await.expect("it is in time");
     }
     // An address has 32 places, each for two seconds.
-    assert!((40..=48).contains(&refused), "{refused} were refused");
+    assert!((40..=48).contains(&refusals), "{refusals} were refused");
 }
 
 /// Health needs no credential, no policy sets its deadline, and probes are not limited: what never sends its
@@ -161,11 +161,11 @@ async fn a_probe_that_is_never_complete_ends_soon() {
     let since = Instant::now();
     let mut waiting = Vec::new();
     // Nothing, and half a message.
-    for sent in [&b""[..], b"\0\0\0\0\x0a1234"] {
+    for bytes in [&b""[..], b"\0\0\0\0\x0a1234"] {
         for method in ["Check", "Watch"] {
             client = client.ready().await.expect("room");
             let (response, mut body) = client.send_request(health_call(method), false).expect("sent");
-            body.send_data(Bytes::from_static(sent), false).expect("sent");
+            body.send_data(Bytes::from_static(bytes), false).expect("sent");
             waiting.push((method, response, body));
         }
     }
@@ -174,10 +174,10 @@ async fn a_probe_that_is_never_complete_ends_soon() {
         assert_eq!(response.headers()["grpc-status"], "4", "{method}: {response:?}");
     }
     assert!(since.elapsed() >= Duration::from_secs(2), "they have time to arrive");
-    for sent in [&b""[..], b"\0\0\0\0\x02\xff\xff"] {
+    for bytes in [&b""[..], b"\0\0\0\0\x02\xff\xff"] {
         client = client.ready().await.expect("room");
         let (response, mut body) = client.send_request(health_call("Check"), false).expect("sent");
-        body.send_data(Bytes::from_static(sent), true).expect("sent");
+        body.send_data(Bytes::from_static(bytes), true).expect("sent");
         let response = response.await.expect("a response");
         assert_eq!(response.headers()["grpc-status"], "3", "{response:?}");
     }

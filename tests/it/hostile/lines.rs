@@ -102,8 +102,8 @@ async fn hostile_input_leaves_one_line_for_each_request() {
     let token = Cast::new(&server.endpoint, &database).await.customer.token().await.expect("a token");
     let address = server.endpoint.address;
 
-    let refused = refused(&token);
-    for (number, (line, headers, body)) in refused.iter().enumerate() {
+    let requests = refused(&token);
+    for (number, (line, headers, body)) in requests.iter().enumerate() {
         let mut stream = open(address, b"").await;
         // The server may refuse it before it has read all of it.
         stream.write_all(&request(&format!("hostile-refused-{number}"), line, headers, body)).await.ok();
@@ -130,13 +130,13 @@ async fn hostile_input_leaves_one_line_for_each_request() {
         () = wait_until_closed(&mut second) => {}
     }
     drop((first, second));
-    let opened = http2::reset(address, || {
+    let reset = http2::reset(address, || {
         let path = "mainstay.support.v1.TicketService/CreateTicket";
         let request = Request::post(format!("http://{address}/{path}")).header("content-type", "application/grpc");
         let request = request.header("te", "trailers").header("authorization", format!("Bearer {token}"));
         request.header("x-request-id", "hostile-reset").body(()).expect("a request")
     });
-    let opened = opened.await;
+    let streams = reset.await;
     assert!(flood(address, &frame(6, &[0; 8])).await, "it goes on");
     for _ in 0..50 {
         assert_eq!(server.endpoint.get("/livez").await.status, 200);
@@ -146,12 +146,12 @@ async fn hostile_input_leaves_one_line_for_each_request() {
     eventually("each request has its line", async || {
         let lines = lines(&server);
         let answered = |number: usize| counts(&lines).contains_key(&*format!("hostile-refused-{number}"));
-        (0..refused.len()).all(answered) && lines.iter().any(|line| line["path"] == "/the-end")
+        (0..requests.len()).all(answered) && lines.iter().any(|line| line["path"] == "/the-end")
     })
     .await;
     let lines = lines(&server);
     for (id, count) in counts(&lines) {
-        let most = if id == "hostile-reset" { opened } else { 1 };
+        let most = if id == "hostile-reset" { streams } else { 1 };
         assert!(count <= most, "{id} has {count} lines of {most}:\n{}", server.log());
     }
     for line in lines.iter().filter(|line| !id(line).starts_with("hostile-")) {

@@ -246,8 +246,8 @@ async fn few_large_lists_of_a_caller_are_made_or_wait_at_once() {
     let locker = database::connect(&app.database.url).await;
     locker.batch_execute("BEGIN; LOCK TABLE tickets IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
     let mut lists: FuturesUnordered<_> = (0..=MOST).map(|_| list(TICKETS)).collect();
-    let refused = tokio::time::timeout(TIMEOUT, lists.next()).await.expect("one does not wait");
-    assert_eq!(refused.expect("one of nine").0, 503);
+    let result = tokio::time::timeout(TIMEOUT, lists.next()).await.expect("one does not wait");
+    assert_eq!(result.expect("one of nine").0, 503);
     locker.batch_execute("ROLLBACK").await.expect("an end");
     let all = lists.collect::<Vec<_>>().await.into_iter().chain(join_all((0..MOST).map(|_| list(TICKETS))).await);
     for (status, length) in all {

@@ -38,8 +38,8 @@ async fn malformed_bodies_are_refused() {
     ];
     for body in bodies {
         let answer = post(&app, &token, |request| request.body(body.to_vec())).await;
-        let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
-        assert!((400..=422).contains(&answer.status), "{shown}: {answer:#?}");
+        let excerpt = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+        assert!((400..=422).contains(&answer.status), "{excerpt}: {answer:#?}");
         assert!(!answer.text("/error/requestId").is_empty());
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
@@ -100,11 +100,11 @@ async fn long_masks_are_refused_in_a_few_words() {
     let (path, paths) = ("x".repeat(20_000), ["comments"; 501].join(","));
     for protocol in [Protocol::Grpc, Protocol::Rest] {
         let list = json!({ "readMask": path });
-        let refused = cast.anonymous.call(protocol, "PostService.ListPosts", list).await.failure("VALIDATION_FAILED");
-        assert!(refused.body.to_string().len() < 4096, "{protocol:?}: {refused:#?}");
+        let response = cast.anonymous.call(protocol, "PostService.ListPosts", list).await.failure("VALIDATION_FAILED");
+        assert!(response.body.to_string().len() < 4096, "{protocol:?}: {response:#?}");
         let get = json!({ "ticketId": ticket, "include": paths });
-        let refused = cast.customer.call(protocol, "TicketService.GetTicket", get).await.failure("VALIDATION_FAILED");
-        assert!(refused.body.to_string().contains("at most 500"), "{protocol:?}: {refused:#?}");
+        let response = cast.customer.call(protocol, "TicketService.GetTicket", get).await.failure("VALIDATION_FAILED");
+        assert!(response.body.to_string().contains("at most 500"), "{protocol:?}: {response:#?}");
     }
 }
 
@@ -121,12 +121,12 @@ async fn metacharacters_are_ordinary_characters() {
     ];
     for (number, text) in nasty.into_iter().enumerate() {
         let request = json!({ "subject": text, "body": text, "tags": [text] });
-        let made = cast.customer.call(PROTOCOLS[number % 2], "TicketService.CreateTicket", request).await.success();
-        assert_eq!((&made.data()["subject"], &made.data()["tags"][0]), (&json!(text), &json!(text)));
+        let response = cast.customer.call(PROTOCOLS[number % 2], "TicketService.CreateTicket", request).await.success();
+        assert_eq!((&response.data()["subject"], &response.data()["tags"][0]), (&json!(text), &json!(text)));
         for protocol in PROTOCOLS {
-            let found =
+            let response =
                 cast.customer.call(protocol, "TicketService.ListTickets", json!({ "query": text })).await.success();
-            assert!(found.data().is_array(), "{text}: {found:#?}");
+            assert!(response.data().is_array(), "{text}: {response:#?}");
         }
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 5);
@@ -140,9 +140,9 @@ async fn any_text_is_a_search() {
     let mut random = rand::rngs::StdRng::seed_from_u64(11);
     let parts =
         ["-", "--", "\"", " ", " or ", "a", "ä", "1", "'", "\\", "&", "|", "!", "(", ")", ":*", "<->", "@", "/"];
-    let made =
+    let texts =
         (0..200).map(|_| (0..random.random_range(1..60)).map(|_| parts[random.random_range(0..parts.len())]).collect());
-    let mut queries: Vec<String> = made.collect();
+    let mut queries: Vec<String> = texts.collect();
     queries.extend(["-".repeat(200), "- ".repeat(100), "-\"".repeat(100), "\"-".repeat(100), "-a".repeat(100)]);
     for query in queries {
         let query: String = query.chars().take(200).collect();
@@ -218,8 +218,8 @@ async fn items_are_counted_before_they_are_decoded() {
     for protocol in PROTOCOLS {
         let fields = async |tickets: Value| {
             let request = json!({ "tickets": tickets });
-            let refused = cast.agent.call(protocol, "TicketService.BatchCreateTickets", request).await;
-            refused.failure("VALIDATION_FAILED").body["error"]["fields"].clone()
+            let response = cast.agent.call(protocol, "TicketService.BatchCreateTickets", request).await;
+            response.failure("VALIDATION_FAILED").body["error"]["fields"].clone()
         };
         // Once they are decoded, each is named: it has no subject.
         let few = fields(json!(vec![json!({}); 501])).await;

@@ -24,9 +24,9 @@ async fn cut(cut: Cut, committed: bool) {
             customer.keyed(Protocol::Rest, CREATE, draft(), &format!("earlier-{number}")).await.success();
         }
         proxy.cut(cut, r#"INSERT INTO "tickets""#);
-        let lost = customer.keyed(Protocol::Rest, CREATE, draft(), "one").await;
-        assert_eq!((lost.reason.as_str(), lost.status), ("UNAVAILABLE", 503), "{lost:#?}");
-        assert!(lost.header("retry-after").is_some());
+        let response = customer.keyed(Protocol::Rest, CREATE, draft(), "one").await;
+        assert_eq!((response.reason.as_str(), response.status), ("UNAVAILABLE", 503), "{response:#?}");
+        assert!(response.header("retry-after").is_some());
         // Postgres may not have noticed the broken connection yet.
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         assert_eq!(Effects::in_database(&database).await, Effects::of(earlier + i64::from(committed)));
@@ -51,9 +51,9 @@ async fn a_terminated_backend_is_replaced() {
     let app = TestApp::start().await;
     let customer = app.cast().await.customer;
     customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
-    let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    let query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    assert!(app.database.number(ended).await > 0);
+    assert!(app.database.number(query).await > 0);
     // A request on a dead connection may be told to retry, but gets no other error, and the ticket is never created
     // twice.
     for _ in 0..2 {

@@ -23,9 +23,9 @@ async fn kill_and_retry(point: &str, committed: bool) {
     let cast = Cast::new(&healthy.endpoint, &database).await;
     cast.customer.token().await;
     let mut doomed = start_with_fault(&database, &format!("{point}=kill")).await;
-    let lost =
+    let response =
         cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await;
-    assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
+    assert_eq!(response.status, 0, "the caller got a response: {response:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(Effects::in_database(&database).await, Effects::of(i64::from(committed)), "after the kill at {point}");
 
@@ -69,8 +69,8 @@ async fn a_kill_between_the_two_writes_of_a_resolution_undoes_both() {
     let request = json!({ "ticketId": ticket(&cast.customer).await });
     let mut doomed = start_with_fault(&database, "ticket.between_writes=kill").await;
     let doomed_customer = cast.customer.at(&doomed.endpoint);
-    let lost = doomed_customer.keyed(Protocol::Grpc, "TicketService.ResolveTicket", request.clone(), "one").await;
-    assert!(!lost.reason.is_empty(), "{lost:#?}");
+    let response = doomed_customer.keyed(Protocol::Grpc, "TicketService.ResolveTicket", request.clone(), "one").await;
+    assert!(!response.reason.is_empty(), "{response:#?}");
     doomed.wait().await;
     assert_eq!(database.number("SELECT count(*) FROM tickets WHERE status = 3").await, 0);
     assert_eq!(database.number("SELECT count(*) FROM activities WHERE kind = 5").await, 0);

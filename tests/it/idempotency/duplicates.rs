@@ -83,9 +83,9 @@ async fn assert_one_effect(redis: &Redis, disturb: impl FnOnce()) {
     let answers: Vec<_> = join_all(calls).await.into_iter().map(|answer| answer.expect("no panic")).collect();
 
     let all_in_time = answers.iter().all(|(_, was_late)| !was_late);
-    let (succeeded, refused): (Vec<_>, Vec<_>) =
+    let (succeeded, failures): (Vec<_>, Vec<_>) =
         answers.into_iter().map(|(answer, _)| answer).partition(|answer| answer.reason.is_empty());
-    for answer in &refused {
+    for answer in &failures {
         assert_eq!((answer.reason.as_str(), answer.status), ("IDEMPOTENCY_IN_PROGRESS", 409), "{answer:#?}");
         assert!(answer.header("retry-after").is_some(), "{answer:#?}");
     }

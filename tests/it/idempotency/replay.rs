@@ -32,8 +32,8 @@ async fn a_retry_gets_the_first_answer_through_any_protocol() {
 /// How many more requests the limit admits, as a response says.
 fn remaining(answer: &Response) -> u32 {
     let header = answer.header("ratelimit").unwrap_or_else(|| panic!("no limit: {answer:#?}"));
-    let left = header.strip_prefix("\"write\";r=").and_then(|rest| rest.split_once(";t="));
-    left.and_then(|(left, _)| left.parse().ok()).unwrap_or_else(|| panic!("{header}"))
+    let pair = header.strip_prefix("\"write\";r=").and_then(|rest| rest.split_once(";t="));
+    pair.and_then(|(count, _)| count.parse().ok()).unwrap_or_else(|| panic!("{header}"))
 }
 
 /// The limit is that of each request: a repeated one has counted too.
@@ -102,9 +102,9 @@ async fn a_caller_who_reaches_less_gets_no_earlier_answer() {
     };
     let demoted = become_role("ROLE_CUSTOMER").await;
     for protocol in PROTOCOLS {
-        let refused = demoted.keyed(protocol, "TicketService.UpdateTicket", change.clone(), "one").await;
-        let refused = refused.failure("NOT_FOUND");
-        assert!(!refused.body.to_string().contains("By an agent"), "{refused:#?}");
+        let response = demoted.keyed(protocol, "TicketService.UpdateTicket", change.clone(), "one").await;
+        let response = response.failure("NOT_FOUND");
+        assert!(!response.body.to_string().contains("By an agent"), "{response:#?}");
     }
     let admin = become_role("ROLE_ADMIN").await;
     let again = admin.keyed(Protocol::Rest, "TicketService.UpdateTicket", change, "one").await.success();
@@ -166,8 +166,8 @@ async fn an_answer_that_the_operation_did_not_decide_is_not_stored() {
     cast.customer.keyed(Protocol::Rest, CREATE, wrong, "one").await.failure("VALIDATION_FAILED");
     cast.anonymous.keyed(Protocol::Rest, CREATE, draft(), "one").await.failure("UNAUTHENTICATED");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(0));
-    let made = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
-    assert!(!made.is_replayed());
+    let response = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
+    assert!(!response.is_replayed());
 }
 
 #[tokio::test]
@@ -195,8 +195,8 @@ async fn a_failure_is_not_stored() {
         cast.customer.keyed(protocol, CREATE, draft(), "one").await.failure("INTERNAL_ERROR");
     }
     app.database.sql("ALTER TABLE tickets DROP CONSTRAINT tickets_broken").await;
-    let made = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
-    assert!(!made.is_replayed(), "{made:#?}");
+    let response = cast.customer.keyed(Protocol::Rest, CREATE, draft(), "one").await.success();
+    assert!(!response.is_replayed(), "{response:#?}");
     assert_eq!(Effects::in_database(&app.database).await, Effects::of(1));
 }
 
@@ -209,10 +209,11 @@ async fn a_method_that_takes_no_key_stores_nothing() {
         let request = json!({ "name": "A robot", "scopes": ["support.tickets.read"] });
         let mut secrets = Vec::new();
         for _ in 0..2 {
-            let made = cast.admin.keyed(protocol, "ServiceKeyService.CreateServiceKey", request.clone(), "one").await;
-            let made = made.success();
-            assert!(!made.is_replayed(), "{made:#?}");
-            secrets.push(made.text("/secret"));
+            let response =
+                cast.admin.keyed(protocol, "ServiceKeyService.CreateServiceKey", request.clone(), "one").await;
+            let response = response.success();
+            assert!(!response.is_replayed(), "{response:#?}");
+            secrets.push(response.text("/secret"));
         }
         assert_ne!(secrets[0], secrets[1], "over {protocol:?}");
         let (email, password) = (&cast.customer.as_user().email, &cast.customer.as_user().password);

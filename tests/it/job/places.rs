@@ -77,10 +77,10 @@ async fn fifty_hanging_deliveries_block_neither_imports_nor_payments() {
     let import = json!({ "accountId": scene.account(), "file": file("subject,body\nOne,Two\n") });
     let import = scene.cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", import).await.success().id();
     let payment = payment::unknown(&scene).await.id();
-    let done =
+    let query =
         "SELECT (SELECT count(*) FROM operations WHERE state = 3) + (SELECT count(*) FROM payments WHERE status = 2)";
     let both = format!("import {import} and payment {payment} are done");
-    eventually(&both, async || app.database.number(done).await >= 2).await;
+    eventually(&both, async || app.database.number(query).await >= 2).await;
     let waiting = "SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0";
     assert!(app.database.number(waiting).await > 8, "deliveries were waiting for the receiver throughout");
     assert_eq!(receiver.most.load(Ordering::SeqCst), PER_ENDPOINT, "in no more slots than configured");

@@ -68,7 +68,7 @@ async fn a_group_that_hangs_delays_no_other() {
     let many = async move |connection: &mut Connection| queue::enqueue_all(connection, &jobs).await;
     app.database.transaction::<_, Error>(many).await.expect("added");
     let _worker = work(&app);
-    state.started.notified().await;
+    state.start.notified().await;
     add(&app, GroupedJob { subject: id::new(Clock::default().now()), group: 2, action: Action::Nothing }).await;
     eventually("the other group's job ran", async || state.runs.load(Ordering::SeqCst) == 2).await;
 }
@@ -78,11 +78,11 @@ async fn a_run_that_lost_its_lease_is_stopped() {
     let (database, state, app) = start().await;
     let _worker = work(&app);
     add(&app, plain(Action::Wait)).await;
-    state.started.notified().await;
-    let leased = "SELECT count(*) FROM jobs WHERE due_at > now() + interval '5 seconds'";
+    state.start.notified().await;
+    let query = "SELECT count(*) FROM jobs WHERE due_at > now() + interval '5 seconds'";
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(11) {
-        assert_eq!(database.number(leased).await, 1, "heartbeats extend the lease");
+        assert_eq!(database.number(query).await, 1, "heartbeats extend the lease");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     database.sql("UPDATE jobs SET lease = gen_random_uuid()").await;
@@ -95,7 +95,7 @@ async fn a_job_that_is_replaced_while_it_runs_is_followed_and_not_retried() {
     let _worker = work(&app);
     let job = plain(Action::Wait);
     add(&app, job).await;
-    state.started.notified().await;
+    state.start.notified().await;
     add(&app, PlainJob { action: Action::Fail, ..job }).await;
     add(&app, PlainJob { action: Action::Nothing, ..job }).await;
     assert_eq!(database.number(JOBS).await, 2, "one runs, and the last one waits");
@@ -155,7 +155,7 @@ async fn a_worker_that_is_stopped_returns_a_job_that_does_not_end_with_its_attem
     let stop = CancellationToken::new();
     let worker = tokio::spawn(worker::run(sample::jobs(), app.clone(), stop.clone()));
     add(&app, plain(Action::Wait)).await;
-    state.started.notified().await;
+    state.start.notified().await;
     stop.cancel();
     let late = plain(Action::Nothing);
     add(&app, late).await;

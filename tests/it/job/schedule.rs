@@ -107,8 +107,8 @@ async fn a_task_that_came_due_without_a_worker_runs_once_when_one_starts() {
     count_runs(&database).await;
     let _worker = TestApp::builder().on(&database).with_jobs().start().await;
     wait_for_count(&database, SUCCEEDED, tasks()).await;
-    let left = "SELECT (SELECT count(*) FROM password_resets) + (SELECT count(*) FROM attempt_limits)";
-    assert_eq!(database.number(left).await, 0, "the overdue tasks have run");
+    let query = "SELECT (SELECT count(*) FROM password_resets) + (SELECT count(*) FROM attempt_limits)";
+    assert_eq!(database.number(query).await, 0, "the overdue tasks have run");
     wait_for_count(&database, "SELECT least(count(*), 2) FROM runs WHERE name = 'fold_ticket_counts'", 2).await;
     let more = "SELECT count(*) FROM (SELECT name FROM runs WHERE name NOT IN ('fold_ticket_counts', 'sum_ledger') AND at < \
                 (SELECT min(at) FROM runs) + interval '55 seconds' GROUP BY name HAVING count(*) <> 1) AS more";
@@ -139,9 +139,9 @@ async fn a_failing_task_records_its_error_and_the_others_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_whose_worker_died_runs_again() {
     let database = std::sync::Arc::new(TestDatabase::new().await);
-    let started =
+    let insert =
         "INSERT INTO scheduled_tasks VALUES ('expire_resets', now() - interval '80 seconds', NULL, NULL, NULL)";
-    database.sql(started).await;
+    database.sql(insert).await;
     let _worker = TestApp::builder().on(&database).with_jobs().start().await;
     wait_for_count(&database, SUCCEEDED, tasks() - 1).await;
     let alive = "SELECT count(*) FROM scheduled_tasks WHERE name = 'expire_resets' AND last_finished_at IS NULL";

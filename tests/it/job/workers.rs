@@ -149,8 +149,8 @@ async fn a_job_survives_the_death_of_the_server_that_enqueued_it() {
     let mut doomed =
         Process::with(&database, &[("MAINSTAY_FAULTS", "commit.after=kill"), ("JOBS_IN_SERVE", "false")]).await;
     let request = json!({ "accountId": cast.customer.as_user().account, "file": crate::cases::file(&large()) });
-    let lost = cast.agent.at(&doomed.endpoint).call(Protocol::Rest, "TicketService.ImportTickets", request).await;
-    assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
+    let response = cast.agent.at(&doomed.endpoint).call(Protocol::Rest, "TicketService.ImportTickets", request).await;
+    assert_eq!(response.status, 0, "the caller got a response: {response:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let _worker = ChildProcess::worker(&database, &[]).await;
     let list = cast.agent.at(&server.endpoint).call(Protocol::Rest, "OperationService.ListOperations", json!({})).await;
@@ -227,9 +227,9 @@ async fn an_idle_worker_sends_few_statements() {
     let proxy = Proxy::new(&database).await;
     let _app = TestApp::builder().on(&database).with_jobs().set("DATABASE_URL", proxy.url.clone()).start().await;
     // On a new database every scheduled task is due.
-    let done = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at IS NOT NULL";
+    let query = "SELECT count(*) FROM scheduled_tasks WHERE last_succeeded_at IS NOT NULL";
     let tasks = i64::try_from(modules().work().tasks.len()).expect("a few");
-    wait_for_count(&database, done, tasks).await;
+    wait_for_count(&database, query, tasks).await;
     let before = proxy.statements();
     tokio::time::sleep(Duration::from_secs(4)).await;
     let statements = proxy.statements() - before;

@@ -139,14 +139,14 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
     let stop = AtomicBool::new(false);
     let migration = async {
         let mut nodes = (Node::new(&cluster.nodes()[from]).await, Node::new(&cluster.nodes()[to]).await);
-        let moved = move_slots(&mut nodes.0, &mut nodes.1).await;
+        let count = move_slots(&mut nodes.0, &mut nodes.1).await;
         stop.store(true, Ordering::Relaxed);
-        moved
+        count
     };
     let token = session.text("/data/refreshToken");
-    let (one, other, token, moved) =
+    let (one, other, token, count) =
         tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), refresh(at, token, false, &stop), migration);
-    println!("{one} and {other} writes while {moved} slots moved");
+    println!("{one} and {other} writes while {count} slots moved");
     assert!(Node::new(&cluster.nodes()[from]).await.keys(&pattern).await.is_empty(), "the session has moved");
 
     // Redis replicates after it has answered.
@@ -166,13 +166,13 @@ async fn two_servers_share_a_cluster_while_slots_move_and_a_primary_is_lost() {
         for server in [&first, &second] {
             eventually("the server has found it", async || is_healthy(server).await).await;
         }
-        let found = since.elapsed();
+        let recovery = since.elapsed();
         stop.store(true, Ordering::Relaxed);
-        (elected, found)
+        (elected, recovery)
     };
-    let (one, other, token, (elected, found)) =
+    let (one, other, token, (elected, recovery)) =
         tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), refresh(at, token, true, &stop), failover);
-    println!("{one} and {other} writes; a primary after {elected:?}, found after {found:?}");
+    println!("{one} and {other} writes; a primary after {elected:?}, found after {recovery:?}");
     let fell_back = async |server: &Process| has_counted(server, "mainstay_rate_limit_fallbacks_total").await;
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
 

@@ -25,34 +25,33 @@ async fn three_instances_together_admit_no_more_than_the_limit() {
     let callers = (0..6).map(|number| {
         let who = Actor::bearer(&instances[number % 3].endpoint, token.clone());
         tokio::spawn(async move {
-            let mut admitted = Vec::new();
+            let mut times = Vec::new();
             while since.elapsed() < RUN {
                 let answer = who.call(PROTOCOLS[number / 3], "UserService.GetMe", json!({})).await;
                 match answer.reason.as_str() {
-                    "" => admitted.push(since.elapsed()),
+                    "" => times.push(since.elapsed()),
                     "RATE_LIMIT_EXCEEDED" => assert!(answer.header("retry-after").is_some(), "{answer:#?}"),
                     other => panic!("{other}: {answer:#?}"),
                 }
                 tokio::time::sleep(Duration::from_millis(15)).await;
             }
-            admitted
+            times
         })
     });
-    let mut admitted = Vec::new();
+    let mut times = Vec::new();
     for caller in callers.collect::<Vec<_>>() {
-        admitted.extend(caller.await.expect("no panic"));
+        times.extend(caller.await.expect("no panic"));
     }
     let ran = since.elapsed();
     let rate = QUOTA as f64 / WINDOW.as_secs_f64();
     let bound = (QUOTA / 4) as f64 + rate * ran.as_secs_f64() + 1.0;
-    assert!((admitted.len() as f64) <= bound, "{} in {ran:?}, at most {bound}", admitted.len());
+    assert!((times.len() as f64) <= bound, "{} in {ran:?}, at most {bound}", times.len());
     // Each response is recorded some time after its admission, with varying delays.
-    admitted.sort();
+    times.sort();
     let window = WINDOW - Duration::from_millis(500);
-    let most =
-        admitted.iter().map(|start| admitted.iter().filter(|t| *t >= start && **t < *start + window).count()).max();
+    let most = times.iter().map(|start| times.iter().filter(|t| *t >= start && **t < *start + window).count()).max();
     let bound = QUOTA / 4 + QUOTA + 1;
     assert!(most.is_some_and(|most| most <= bound), "{most:?} within one window");
     let sustained = rate * RUN.as_secs_f64() - 1.0;
-    assert!(admitted.len() as f64 >= sustained, "what the header says is sustained: {} of {sustained}", admitted.len());
+    assert!(times.len() as f64 >= sustained, "what the header says is sustained: {} of {sustained}", times.len());
 }

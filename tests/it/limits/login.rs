@@ -53,10 +53,10 @@ async fn guesses_at_one_account_from_one_network_are_limited() {
     }
     for protocol in [Protocol::Grpc, Protocol::Rest] {
         // Accepting the right password would confirm it to a guesser.
-        let refused = try_password(&app, protocol, user, &user.password, "192.0.2.7").await;
-        let refused = refused.failure("RATE_LIMIT_EXCEEDED");
-        assert!(refused.header("retry-after").is_some());
-        assert_eq!(refused.header("ratelimit-policy"), Some("\"login\";q=2;w=900"));
+        let response = try_password(&app, protocol, user, &user.password, "192.0.2.7").await;
+        let response = response.failure("RATE_LIMIT_EXCEEDED");
+        assert!(response.header("retry-after").is_some());
+        assert_eq!(response.header("ratelimit-policy"), Some("\"login\";q=2;w=900"));
     }
     // An entry in front of the one from the deployment's own proxy is only the caller's claim.
     let forged = try_password(&app, Protocol::Rest, user, &user.password, "203.0.113.1, 192.0.2.7").await;
@@ -133,9 +133,9 @@ async fn guesses_and_mails_from_the_networks_of_one_site_are_limited() {
         join_all(attempts).await;
     }
     let next = in_network(OF_SITE);
-    let refused = try_password(&app, Protocol::Rest, user, &user.password, &next).await;
+    let response = try_password(&app, Protocol::Rest, user, &user.password, &next).await;
     let policy = format!("\"login-site\";q={OF_SITE};w=900");
-    assert_eq!(refused.failure("RATE_LIMIT_EXCEEDED").header("ratelimit-policy"), Some(&*policy));
+    assert_eq!(response.failure("RATE_LIMIT_EXCEEDED").header("ratelimit-policy"), Some(&*policy));
     register(Protocol::Rest, &next).await.failure("RATE_LIMIT_EXCEEDED");
     let elsewhere = "2001:db8:2::1";
     try_password(&app, Protocol::Rest, user, &user.password, elsewhere).await.success();
@@ -172,8 +172,8 @@ async fn concurrent_guesses_are_counted_before_they_are_made() {
     let user = cast.customer.as_user();
     let guesses = (0..20).map(|number| try_password(&app, PROTOCOLS[number % 2], user, WRONG, "192.0.2.7"));
     let reasons: Vec<_> = join_all(guesses).await.into_iter().map(|answer| answer.reason).collect();
-    let tried = reasons.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count();
-    assert_eq!(tried, TRIES, "{reasons:?}");
+    let attempts = reasons.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count();
+    assert_eq!(attempts, TRIES, "{reasons:?}");
 }
 
 /// Each of them writes to an address of the caller's choice.
@@ -200,17 +200,17 @@ async fn registrations_and_resets_from_one_network_are_limited() {
 async fn no_spelling_of_an_address_has_attempts_of_its_own() {
     let app = TestApp::start().await;
     let mut user = app.cast().await.customer.as_user().clone();
-    let stored = format!("i.{}", user.email);
-    app.database.sql(&format!("UPDATE users SET email = '{stored}' WHERE id = '{}'", user.id)).await;
+    let email = format!("i.{}", user.email);
+    app.database.sql(&format!("UPDATE users SET email = '{email}' WHERE id = '{}'", user.id)).await;
     for protocol in PROTOCOLS {
         for spelling in ["\u{130}", "\u{131}", "i\u{307}", "\u{ff49}"] {
-            user.email = stored.replacen('i', spelling, 1);
+            user.email = email.replacen('i', spelling, 1);
             try_password(&app, protocol, &user, &user.password, "192.0.2.1").await.failure("VALIDATION_FAILED");
         }
-        user.email = stored.to_uppercase();
+        user.email = email.to_uppercase();
         try_password(&app, protocol, &user, &user.password, "192.0.2.1").await.success();
     }
-    let capital = format!("UPDATE users SET email = 'A{stored}' WHERE id = '{}' RETURNING 1", user.id);
+    let capital = format!("UPDATE users SET email = 'A{email}' WHERE id = '{}' RETURNING 1", user.id);
     let client = crate::support::database::connect(&app.database.url).await;
     assert!(client.batch_execute(&capital).await.is_err(), "the database stores the folded form alone");
 }
@@ -226,8 +226,8 @@ async fn postgres_counts_attempts_without_redis() {
     for number in 0..TRIES + 3 {
         reasons.push(try_password(&app, PROTOCOLS[number % 2], user, WRONG, "192.0.2.1").await.reason);
     }
-    let tried = reasons.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count();
-    assert!((1..=TRIES).contains(&tried), "{reasons:?}");
+    let attempts = reasons.iter().filter(|reason| *reason == "INVALID_CREDENTIALS").count();
+    assert!((1..=TRIES).contains(&attempts), "{reasons:?}");
     assert_eq!(reasons.last().map(String::as_str), Some("RATE_LIMIT_EXCEEDED"), "{reasons:?}");
     assert!(app.database.number("SELECT count(*) FROM attempt_limits").await > 0);
 }

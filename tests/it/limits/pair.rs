@@ -19,30 +19,30 @@ pub(crate) const SLOWEST: Duration = Duration::from_secs(3);
 
 /// Reads in turn at both servers, more than both admit together, and returns how many reads were admitted.
 pub(crate) async fn count_admitted(token: &str, at: [&Endpoint; 2]) -> usize {
-    let mut admitted = 0;
+    let mut count = 0;
     for number in 0..2 * BURST {
         let who = Actor::bearer(at[number % 2], token);
         let answer = who.call(PROTOCOLS[number / 2 % 2], "UserService.GetMe", json!({})).await;
         match answer.reason.as_str() {
-            "" => admitted += 1,
+            "" => count += 1,
             "RATE_LIMIT_EXCEEDED" => {}
             other => panic!("{other}: {answer:#?}"),
         }
     }
-    admitted
+    count
 }
 
 /// Creates tickets until told to stop; each must succeed, and soon.
 pub(crate) async fn write(who: &Actor, stop: &AtomicBool) -> usize {
-    let mut made = 0;
+    let mut count = 0;
     while !stop.load(Ordering::Relaxed) {
         let since = Instant::now();
-        who.call(PROTOCOLS[made % 2], "TicketService.CreateTicket", draft()).await.success();
+        who.call(PROTOCOLS[count % 2], "TicketService.CreateTicket", draft()).await.success();
         assert!(since.elapsed() < SLOWEST, "{:?}", since.elapsed());
-        made += 1;
+        count += 1;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    made
+    count
 }
 
 /// Whether a server says that it has all that it needs, Redis too.

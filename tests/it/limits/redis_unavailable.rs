@@ -23,20 +23,20 @@ async fn limits_hold_when_redis_dies() {
     let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
     let who = Actor::bearer(&app.endpoint, pair.text("/data/accessToken"));
     cast.colleague.token().await.expect("a token");
-    let mut admitted = 0;
+    let mut count = 0;
     for number in 0..100 {
         if number == 5 {
             redis.crash();
         }
         let answer = who.call(PROTOCOLS[number % 2], "UserService.GetMe", json!({})).await;
         match answer.reason.as_str() {
-            "" => admitted += 1,
+            "" => count += 1,
             "RATE_LIMIT_EXCEEDED" => {}
             other => panic!("request {number}: {other}\n{answer:#?}"),
         }
     }
     // The burst is a quarter of the quota. Redis admitted five, and each of the two instances gets half of the rest.
-    assert!((10..=20).contains(&admitted), "{admitted}");
+    assert!((10..=20).contains(&count), "{count}");
 
     // Writes still work; session operations report that they are unavailable.
     who.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();

@@ -54,9 +54,9 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
     .await;
     let mut sentinel_connection = connect(&sentinels).await.expect("Sentinel answers");
     eventually("Sentinel knows the replica", async || {
-        let known: Result<Vec<redis::Value>, _> =
+        let replicas: Result<Vec<redis::Value>, _> =
             redis::cmd("SENTINEL").arg("REPLICAS").arg(NAME).query_async(&mut sentinel_connection).await;
-        known.is_ok_and(|known| !known.is_empty())
+        replicas.is_ok_and(|replicas| !replicas.is_empty())
     })
     .await;
 
@@ -74,13 +74,14 @@ async fn servers_serve_while_sentinel_elects_another_redis() {
         for server in [&first, &second] {
             eventually("the server has found it", async || is_healthy(server).await).await;
         }
-        let found = since.elapsed();
+        let recovery = since.elapsed();
         tokio::time::sleep(Duration::from_millis(300)).await;
         stop.store(true, Ordering::Relaxed);
-        (elected, found)
+        (elected, recovery)
     };
-    let (one, other, (elected, found)) = tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), election);
-    println!("{one} and {other} writes; a primary after {elected:?}, found after {found:?}");
+    let (one, other, (elected, recovery)) =
+        tokio::join!(write(&writers[0], &stop), write(&writers[1], &stop), election);
+    println!("{one} and {other} writes; a primary after {elected:?}, found after {recovery:?}");
     let fell_back = async |server: &Process| has_counted(server, "mainstay_rate_limit_fallbacks_total").await;
     assert!(fell_back(&first).await || fell_back(&second).await, "meanwhile they counted by themselves");
 

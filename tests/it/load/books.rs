@@ -39,17 +39,17 @@ pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
         ("orders", Kind::Order, "SELECT id FROM orders"),
         ("payments that succeeded", Kind::Charge, "SELECT id FROM payments WHERE status = 2"),
     ] {
-        let told: Vec<_> = {
+        let answers: Vec<_> = {
             let writes = mix.writes.lock().expect("no panic");
             writes.iter().filter(|write| write.kind == kind).filter_map(|write| write.answer.clone()).collect()
         };
-        books.compare(name, told.into_iter().map(|(_, id)| id).collect(), ids(world, select).await);
+        books.compare(name, answers.into_iter().map(|(_, id)| id).collect(), ids(world, select).await);
     }
     let webhooks = mix.webhooks.lock().expect("no panic").clone();
-    let stored: BTreeSet<_> = ids(world, "SELECT provider_event_id FROM inbound_events").await.into_iter().collect();
-    let lost = webhooks.iter().filter(|id| !stored.contains(*id)).count();
+    let rows: BTreeSet<_> = ids(world, "SELECT provider_event_id FROM inbound_events").await.into_iter().collect();
+    let missing = webhooks.iter().filter(|id| !rows.contains(*id)).count();
     books.compared.push(("webhooks that were acknowledged", webhooks.len()));
-    books.expect(lost == 0, || format!("{lost} webhooks were acknowledged and are lost"));
+    books.expect(missing == 0, || format!("{missing} webhooks were acknowledged and are lost"));
     let count = async |select: &str| world.database.number(select).await;
     let unsent = count(
         "SELECT count(*) FROM tickets t WHERE NOT EXISTS (SELECT FROM webhook_deliveries d
@@ -58,8 +58,8 @@ pub(super) async fn check(mix: &Arc<Mix>, world: &World) -> Books {
     .await;
     books.expect(unsent == 0, || format!("{unsent} tickets have no webhook to their account's endpoint"));
 
-    let moved = world.gateway.settled_books(&world.database).await;
-    books.compared.push(("movements of money at the gateway", moved));
+    let movements = world.gateway.settled_books(&world.database).await;
+    books.compared.push(("movements of money at the gateway", movements));
     let (is_clean, output) = world.run(&["ledger", "check"]).await;
     books.expect(is_clean, || output);
     books
@@ -90,12 +90,12 @@ impl Books {
     }
 
     /// Compares what callers were told with what there is.
-    fn compare(&mut self, name: &'static str, told: Vec<String>, there: Vec<String>) {
-        self.compared.push((name, told.len()));
-        let (told_once, there_once): (BTreeSet<_>, BTreeSet<_>) = (told.iter().collect(), there.iter().collect());
-        self.expect(told_once.len() == told.len(), || format!("{name}: two keys have one id"));
-        let lost: Vec<_> = told_once.difference(&there_once).collect();
-        self.expect(lost.is_empty(), || format!("{name}: lost {lost:?}"));
+    fn compare(&mut self, name: &'static str, replies: Vec<String>, there: Vec<String>) {
+        self.compared.push((name, replies.len()));
+        let (told_once, there_once): (BTreeSet<_>, BTreeSet<_>) = (replies.iter().collect(), there.iter().collect());
+        self.expect(told_once.len() == replies.len(), || format!("{name}: two keys have one id"));
+        let missing: Vec<_> = told_once.difference(&there_once).collect();
+        self.expect(missing.is_empty(), || format!("{name}: lost {missing:?}"));
         let doubled: Vec<_> = there_once.difference(&told_once).collect();
         self.expect(doubled.is_empty(), || format!("{name}: made, and nobody was told: {doubled:?}"));
     }

@@ -40,7 +40,7 @@ pub(super) struct PhaseResult {
     pub(super) phase: Phase,
     pub(super) began: Instant,
     /// When the fault was over.
-    pub(super) ended: Instant,
+    pub(super) end: Instant,
     pub(super) samples: Vec<Sample>,
 }
 
@@ -70,31 +70,31 @@ impl Driver {
             samples
         };
         let samples = futures_util::future::join_all((0..callers).map(|_| repeat())).await;
-        PhaseResult { phase, began, ended: Instant::now(), samples: samples.into_iter().flatten().collect() }
+        PhaseResult { phase, began, end: Instant::now(), samples: samples.into_iter().flatten().collect() }
     }
 
     /// Sends requests during a fault, for at least the length of the phase, and for a while after. The next phase begins
     /// when all are answered.
     pub(super) async fn run<T>(&self, phase: Phase, fault: impl Future<Output = T>) -> PhaseResult {
-        let (end, ended) = watch::channel(None);
+        let (end, receiver) = watch::channel(None);
         let began = Instant::now();
         let strike = async move {
             fault.await;
             end.send_replace(Some(Instant::now()));
             end
         };
-        let (_end, samples) = tokio::join!(strike, self.send(phase, began, ended.clone()));
-        let ended = ended.borrow().expect("the fault has ended");
-        PhaseResult { phase, began, ended, samples }
+        let (_end, samples) = tokio::join!(strike, self.send(phase, began, receiver.clone()));
+        let end = receiver.borrow().expect("the fault has ended");
+        PhaseResult { phase, began, end, samples }
     }
 
-    async fn send(&self, phase: Phase, began: Instant, ended: watch::Receiver<Option<Instant>>) -> Vec<Sample> {
+    async fn send(&self, phase: Phase, began: Instant, receiver: watch::Receiver<Option<Instant>>) -> Vec<Sample> {
         let (samples, in_flight) = (Arc::<Mutex<Vec<Sample>>>::default(), Arc::<AtomicUsize>::default());
         let mut requests = JoinSet::new();
         let mut due = began;
         loop {
             until(due).await;
-            let end = *ended.borrow();
+            let end = *receiver.borrow();
             if due >= began + phase.length && end.is_some_and(|end| due >= end + self.tail) {
                 break;
             }
@@ -111,8 +111,8 @@ impl Driver {
                     samples.lock().expect("no panic").push(Sample { due, took, outcome });
                 });
             } else {
-                let refused = Sample { due, took: Duration::ZERO, outcome: Outcome::Refused };
-                samples.lock().expect("no panic").push(refused);
+                let sample = Sample { due, took: Duration::ZERO, outcome: Outcome::Refused };
+                samples.lock().expect("no panic").push(sample);
             }
             while requests.try_join_next().is_some() {}
             due += Duration::from_secs_f64(1.0 / (self.rate * factor));

@@ -133,13 +133,13 @@ impl Mix {
 
     /// Reads a resource that was created earlier, or a list if there is none yet.
     async fn read_one(&self, kind: Kind, number: usize) -> Outcome {
-        let known = {
+        let write = {
             let writes = self.writes.lock().expect("no panic");
-            let (recent, wanted) = (writes.iter().rev().take(500), |write: &&Write| write.kind == kind);
-            let recent: Vec<_> = recent.filter(wanted).filter(|write| write.answer.is_some()).collect();
+            let (recent, is_of_kind) = (writes.iter().rev().take(500), |write: &&Write| write.kind == kind);
+            let recent: Vec<_> = recent.filter(is_of_kind).filter(|write| write.answer.is_some()).collect();
             (!recent.is_empty()).then(|| recent[number % recent.len()].clone())
         };
-        match known {
+        match write {
             Some(write) => {
                 let id = write.answer.as_ref().map_or("", |(_, id)| id);
                 self.read(&format!("{}/{id}", kind.path()), self.token(&write)).await

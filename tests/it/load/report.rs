@@ -34,42 +34,42 @@ impl Report {
     }
 
     /// Adds the phase that measures how much the servers can do.
-    pub(super) fn capacity(&mut self, seen: PhaseResult) {
-        let good = seen.samples.iter().filter(|sample| sample.outcome == Outcome::Good).count();
-        self.capacity = good as f64 / (seen.ended - seen.began).as_secs_f64();
-        self.phase(seen);
+    pub(super) fn capacity(&mut self, result: PhaseResult) {
+        let good = result.samples.iter().filter(|sample| sample.outcome == Outcome::Good).count();
+        self.capacity = good as f64 / (result.end - result.began).as_secs_f64();
+        self.phase(result);
     }
 
-    pub(super) fn phase(&mut self, seen: PhaseResult) {
-        let name = seen.phase.name;
+    pub(super) fn phase(&mut self, result: PhaseResult) {
+        let name = result.phase.name;
         let mut faults = Vec::new();
-        let count = |outcome: &Outcome| seen.samples.iter().filter(|sample| sample.outcome == *outcome).count();
-        let (good, refused) = (count(&Outcome::Good), count(&Outcome::Refused));
-        let wrong: Vec<_> = seen.samples.iter().filter_map(Sample::wrong).collect();
+        let count = |outcome: &Outcome| result.samples.iter().filter(|sample| sample.outcome == *outcome).count();
+        let (good, refusals) = (count(&Outcome::Good), count(&Outcome::Refused));
+        let wrong: Vec<_> = result.samples.iter().filter_map(Sample::wrong).collect();
         faults.extend(wrong.iter().take(3).map(|what| (*what).to_owned()));
-        let goodput = seen.goodput();
-        let recovery = seen.recovery();
+        let goodput = result.goodput();
+        let recovery = result.recovery();
         if self.settings.judges_times {
             // Nobody notices a rollout, and nothing fails by itself.
             if ["undisturbed", "capacity", "rolling restart", "the standby is lost", "soak"].contains(&name)
-                && refused > 0
+                && refusals > 0
             {
-                faults.push(format!("{refused} requests were refused"));
+                faults.push(format!("{refusals} requests were refused"));
             }
-            if seen.phase.factor > 1.0 && goodput < GOODPUT * self.capacity {
+            if result.phase.factor > 1.0 && goodput < GOODPUT * self.capacity {
                 faults.push(format!("goodput was {goodput:.0}/s, of {:.0}/s at best", self.capacity));
             }
             if recovery > MAX_RECOVERY {
                 faults.push(format!("it took {recovery:.1?} to recover"));
             }
         }
-        let (p50, p99) = seen.quantiles();
+        let (p50, p99) = result.quantiles();
         let verdict = if faults.is_empty() { "pass" } else { "FAIL" };
         self.rows.push(format!(
-            "| {name} | {} | {good} | {refused} | {} | {goodput:.0} | {p50:.0} | {p99:.0} | {:.1} | {:.2} | {verdict} |",
-            seen.samples.len(),
+            "| {name} | {} | {good} | {refusals} | {} | {goodput:.0} | {p50:.0} | {p99:.0} | {:.1} | {:.2} | {verdict} |",
+            result.samples.len(),
             wrong.len(),
-            (seen.ended - seen.began).as_secs_f64(),
+            (result.end - result.began).as_secs_f64(),
             recovery.as_secs_f64(),
         ));
         println!("{}", self.rows.last().expect("a row"));
@@ -122,20 +122,20 @@ impl Sample {
 impl PhaseResult {
     /// Successes per second while the fault lasts, or in the whole phase if there is none.
     fn goodput(&self) -> f64 {
-        let end = if self.phase.factor > 1.0 { self.ended } else { self.began + self.phase.length };
+        let end = if self.phase.factor > 1.0 { self.end } else { self.began + self.phase.length };
         let good = self.samples.iter().filter(|sample| sample.outcome == Outcome::Good && sample.due < end);
         good.count() as f64 / (end - self.began).as_secs_f64()
     }
 
     /// How long after the fault requests still failed.
     fn recovery(&self) -> Duration {
-        if self.ended - self.began < BIN {
+        if self.end - self.began < BIN {
             // Nothing was the matter.
             return Duration::ZERO;
         }
         let mut bins = Vec::<(u32, u32)>::new();
-        for sample in self.samples.iter().filter(|sample| sample.due >= self.ended) {
-            let bin = ((sample.due - self.ended).as_micros() / BIN.as_micros()) as usize;
+        for sample in self.samples.iter().filter(|sample| sample.due >= self.end) {
+            let bin = ((sample.due - self.end).as_micros() / BIN.as_micros()) as usize;
             bins.resize(bins.len().max(bin + 1), (0, 0));
             bins[bin].0 += u32::from(sample.outcome == Outcome::Good);
             bins[bin].1 += 1;

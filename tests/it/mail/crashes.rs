@@ -102,8 +102,8 @@ async fn the_failure_of_an_earlier_attempt_does_not_end_the_present_one() {
         wait_for_at_least(&app.database, "SELECT attempts FROM mails", 1).await;
         app.database.sql("UPDATE mails SET attempts = 2, leases = 2").await;
     };
-    let (ended, ()) = tokio::join!(ops::deliver(&app.app, id), next_attempt);
-    ended.expect("the first attempt ends without an error");
-    let leased = "SELECT count(*) FROM mails WHERE leases = 2 AND failure IS NULL AND leased_until IS NOT NULL";
-    assert_eq!((provider.attempts(), app.database.number(leased).await), (1, 1));
+    let (result, ()) = tokio::join!(ops::deliver(&app.app, id), next_attempt);
+    result.expect("the first attempt ends without an error");
+    let query = "SELECT count(*) FROM mails WHERE leases = 2 AND failure IS NULL AND leased_until IS NOT NULL";
+    assert_eq!((provider.attempts(), app.database.number(query).await), (1, 1));
 }

@@ -23,10 +23,10 @@ fn mail_with_subject<'m>(mails: &'m [Value], prefix: &str) -> &'m Value {
 /// Has the customer read mail in German.
 async fn use_german(scene: &crate::cases::Scene) {
     let id = scene.cast.customer.as_user().id.to_string();
-    for (given, stored) in [("DE-at", "de-AT"), ("de", "de")] {
-        let patch = json!({ "userId": id, "user": { "language": given } });
+    for (tag, expected) in [("DE-at", "de-AT"), ("de", "de")] {
+        let patch = json!({ "userId": id, "user": { "language": tag } });
         let user = scene.cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
-        assert_eq!(user.text("/data/language"), stored);
+        assert_eq!(user.text("/data/language"), expected);
     }
     let wrong = json!({ "userId": id, "user": { "language": "german!" } });
     scene.cast.customer.call(Protocol::Grpc, "UserService.UpdateUser", wrong).await.failure("VALIDATION_FAILED");
@@ -96,8 +96,8 @@ async fn a_customer_is_told_that_a_ticket_arrived_and_what_staff_answered() {
     comment(&scene.cast.agent, "Leave <i>now</i>.\n\nPlease.").await;
     wait_for_mails(&app.database, SENT, 2).await;
     let mails = provider.mails();
-    let received = mail_with_subject(&mails, "We received your request: Smoke <b> & fire !");
-    assert!(!body_text(received).contains("Secret text") && body_text(received).contains(&ticket));
+    let mail = mail_with_subject(&mails, "We received your request: Smoke <b> & fire !");
+    assert!(!body_text(mail).contains("Secret text") && body_text(mail).contains(&ticket));
     let reply = mail_with_subject(&mails, "Re: Smoke");
     assert!(body_text(reply).contains("> Leave <i>now</i>.\n>\n> Please."), "{}", body_text(reply));
     assert!(reply["html"].as_str().is_some_and(|html| html.contains("Leave &lt;i&gt;now")));

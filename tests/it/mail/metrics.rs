@@ -47,11 +47,11 @@ async fn counts(app: &TestApp) -> Counts {
 }
 
 /// The counts once so many mails were dealt with and nothing changes them any more.
-async fn settled_counts(app: &TestApp, done: u64) -> Counts {
+async fn settled_counts(app: &TestApp, least: u64) -> Counts {
     let mut last = counts(app).await;
     eventually("every mail is dealt with", async || {
         let now = counts(app).await;
-        let is_settled = now == last && now.get(DONE).copied().unwrap_or_default() >= done;
+        let is_settled = now == last && now.get(DONE).copied().unwrap_or_default() >= least;
         last = now;
         is_settled
     })
@@ -62,11 +62,11 @@ async fn settled_counts(app: &TestApp, done: u64) -> Counts {
 /// How much each count grows by requests about an address.
 async fn growth(app: &TestApp, scene: &Scene, method: &str, request: &Value, mails: u64) -> Counts {
     let before = settled_counts(app, 0).await;
-    let done = before.get(DONE).copied().unwrap_or_default();
+    let base = before.get(DONE).copied().unwrap_or_default();
     for protocol in PROTOCOLS.into_iter().cycle().take(REQUESTS as usize) {
         scene.cast.anonymous.call(protocol, method, request.clone()).await;
     }
-    let after = settled_counts(app, done + mails).await;
+    let after = settled_counts(app, base + mails).await;
     let grown = after.into_iter().map(|(series, count)| {
         let before = before.get(&series).copied().unwrap_or_default();
         (series, count - before)
@@ -86,15 +86,15 @@ async fn assert_alike(app: &TestApp, scene: &Scene, user: &str, case: &str) {
             None => json!({ "email": email, "password": "a wrong password" }),
         };
         let mails = if kind.is_some() { REQUESTS } else { 0 };
-        let known = growth(app, scene, method, &request(user), mails).await;
+        let reference = growth(app, scene, method, &request(user), mails).await;
         let nobody = format!("{}@example.com", unique());
         let unknown = growth(app, scene, method, &request(&nobody), mails).await;
-        assert_eq!(known, unknown, "{method}, {case}");
+        assert_eq!(reference, unknown, "{method}, {case}");
         if let Some(kind) = kind {
-            let sent = format!("mainstay_mails_total{{kind=\"{kind}\",outcome=\"sent\"}}");
-            assert_eq!(known.get(&sent), Some(&REQUESTS), "{method}, {case}: {known:#?}");
+            let series = format!("mainstay_mails_total{{kind=\"{kind}\",outcome=\"sent\"}}");
+            assert_eq!(reference.get(&series), Some(&REQUESTS), "{method}, {case}: {reference:#?}");
         } else {
-            assert!(!known.is_empty(), "{method}, {case}");
+            assert!(!reference.is_empty(), "{method}, {case}");
         }
     }
 }

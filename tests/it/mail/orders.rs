@@ -93,8 +93,8 @@ async fn an_order_that_is_not_placed_is_not_confirmed() {
     let scene = Scene::at(&server, &database).await;
     let request = json!({ "items": one_thing(&scene).await });
     scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), "rolled-back").await.failure("INTERNAL_ERROR");
-    let left = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM mails)";
-    assert_eq!(database.number(left).await, 0, "neither order nor mail");
+    let query = "SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM mails)";
+    assert_eq!(database.number(query).await, 0, "neither order nor mail");
     // A request without a key does not pass this fault point, so its mail is sent, and it is the only one.
     scene.cast.customer.call(Protocol::Rest, CREATE, request).await.success();
     wait_for_mails(&database, SENT, 1).await;

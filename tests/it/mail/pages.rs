@@ -59,8 +59,8 @@ async fn a_password_is_reset_without_a_script() {
     let forged = post(&app, "/reset-password", &[("token", &token), ("password", PASSWORD)], "cross-site").await;
     assert_eq!(forged.status, 503, "a form of another site is not read");
     let password = format!("brand new {}", unique());
-    let done = post(&app, "/reset-password", &[("token", &token), ("password", &password)], "same-origin").await;
-    assert!(done.status == 200 && done.html.contains("You can sign in"), "{}", done.html);
+    let page = post(&app, "/reset-password", &[("token", &token), ("password", &password)], "same-origin").await;
+    assert!(page.status == 200 && page.html.contains("You can sign in"), "{}", page.html);
     let sign_in = json!({ "email": who.email, "password": password });
     scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", sign_in).await.success();
     let again = post(&app, "/reset-password", &[("token", &token), ("password", &password)], "same-origin").await;

@@ -140,9 +140,8 @@ async fn the_fallback_provider_takes_what_the_first_one_refuses() {
     second.behave(&json!({ "rcpt": "550 5.1.1 no such user" }));
     order(&scene).await;
     // The first provider may still accept it, and does.
-    let refused =
-        "SELECT count(*) FROM mails WHERE state = 1 AND failure LIKE '%mail_fallback: permanent error (550)%'";
-    wait_for_at_least(&app.database, refused, 1).await;
+    let query = "SELECT count(*) FROM mails WHERE state = 1 AND failure LIKE '%mail_fallback: permanent error (550)%'";
+    wait_for_at_least(&app.database, query, 1).await;
     first.behave(&json!({}));
     first.restart().await;
     wait_for_mails(&app.database, SENT, 5).await;

@@ -56,9 +56,9 @@ async fn the_mail_to_a_new_address_has_a_token_and_the_mail_to_a_user_has_none()
 }
 
 /// Waits until this many mails were sent, and this many were not.
-async fn wait_for_counts(database: &TestDatabase, sent: i64, failed: i64) {
-    wait_for_at_least(database, "SELECT count(*) FROM mails WHERE state <> 1", sent + failed).await;
-    assert_eq!((count_in_state(database, SENT).await, count_in_state(database, FAILED).await), (sent, failed));
+async fn wait_for_counts(database: &TestDatabase, successes: i64, failed: i64) {
+    wait_for_at_least(database, "SELECT count(*) FROM mails WHERE state <> 1", successes + failed).await;
+    assert_eq!((count_in_state(database, SENT).await, count_in_state(database, FAILED).await), (successes, failed));
 }
 
 /// However often somebody asks, an address that nobody has confirmed gets one mail, and a user a few.
@@ -100,8 +100,8 @@ async fn a_registration_whose_mail_was_refused_can_be_asked_for_again() {
     run_due(&app).await;
     wait_for_counts(&app.database, 1, 1).await;
     // The first one does count once it is redriven: it is one too many by now.
-    let refused = MailId::parse(&super::text(&app.database, "SELECT id FROM mails WHERE state = 3").await);
-    ops::redrive(&app.app, vec![refused.expect("an id")]).await.expect("redriven");
+    let id = MailId::parse(&super::text(&app.database, "SELECT id FROM mails WHERE state = 3").await);
+    ops::redrive(&app.app, vec![id.expect("an id")]).await.expect("redriven");
     run_due(&app).await;
     wait_for_counts(&app.database, 1, 1).await;
     let why = super::text(&app.database, "SELECT failure FROM mails WHERE state = 3").await;

@@ -95,16 +95,16 @@ async fn either_the_cancellation_or_the_job_ends_an_operation_with_one_notificat
         // Sometimes before a worker takes the operation, sometimes during its run, sometimes after.
         tokio::time::sleep(Duration::from_millis(60 * round)).await;
         let answers = futures_util::future::join_all((0..6).map(|_| cancel(&cast.agent, &operation))).await;
-        let done = wait_for_end(&cast.agent, &operation).await;
+        let result = wait_for_end(&cast.agent, &operation).await;
         for answer in answers {
-            match done["state"].as_str() {
-                Some("OPERATION_STATE_CANCELLED") => assert_eq!(answer.success().data(), &done),
+            match result["state"].as_str() {
+                Some("OPERATION_STATE_CANCELLED") => assert_eq!(answer.success().data(), &result),
                 Some("OPERATION_STATE_SUCCEEDED") => drop(answer.failure("OPERATION_ENDED")),
                 other => panic!("{other:?}"),
             }
         }
         let events = "SELECT count(*) FROM webhook_deliveries";
-        assert_eq!(app.database.number(events).await, i64::try_from(round).expect("few") + 1, "{done}");
+        assert_eq!(app.database.number(events).await, i64::try_from(round).expect("few") + 1, "{result}");
     }
 }
 

@@ -39,23 +39,23 @@ async fn a_file_is_imported_through_a_server() {
     let rows = "subject,body\nOne,Text\nTwo,\"More\ntext\"\n";
     for expected in ["2 tickets created, 0 already known", "2 tickets created, 0 already known"] {
         // The second call finds the operation of the first one under the same key.
-        let done = import("good.csv", rows, account()).await;
-        assert_eq!(done.status.code(), Some(0), "{done:?}");
-        assert!(text(&done.stdout).starts_with(expected), "{done:?}");
+        let output = import("good.csv", rows, account()).await;
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(text(&output.stdout).starts_with(expected), "{output:?}");
     }
-    let done = import("more.csv", &format!("{rows}Three,\n"), account()).await;
-    assert_eq!(done.status.code(), Some(2), "{done:?}");
-    assert!(text(&done.stdout).starts_with("0 tickets created, 2 already known"), "{done:?}");
-    assert!(text(&done.stderr).contains("more.csv:5: body is empty"), "{done:?}");
+    let output = import("more.csv", &format!("{rows}Three,\n"), account()).await;
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stdout).starts_with("0 tickets created, 2 already known"), "{output:?}");
+    assert!(text(&output.stderr).contains("more.csv:5: body is empty"), "{output:?}");
     for _ in 0..2 {
         // A failure is not replayed: each call starts a new operation.
-        let done = import("bad.csv", "subject\nOne\n", account()).await;
-        assert_eq!(done.status.code(), Some(1), "{done:?}");
-        assert!(text(&done.stderr).contains("names no column `body`"), "{done:?}");
+        let output = import("bad.csv", "subject\nOne\n", account()).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(text(&output.stderr).contains("names no column `body`"), "{output:?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM operations").await, 4);
-    let done = import("good.csv", rows, cast.admin.as_user().account.to_string()).await;
-    assert!(text(&done.stdout).starts_with("2 tickets created"), "another account is another import: {done:?}");
+    let output = import("good.csv", rows, cast.admin.as_user().account.to_string()).await;
+    assert!(text(&output.stdout).starts_with("2 tickets created"), "another account is another import: {output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,8 +64,8 @@ async fn seeding_adds_the_requested_number_of_tickets() {
     for (run_number, tickets) in [(1, 300), (2, 600)] {
         let arguments = ["seed", "--tickets", "300", "--accounts", "7", "--history"];
         let arguments = arguments.into_iter().map(str::to_owned).collect();
-        let done = run(arguments, environment(&app.database, &[]).await).await;
-        assert!(done.status.success(), "{done:?}");
+        let output = run(arguments, environment(&app.database, &[]).await).await;
+        assert!(output.status.success(), "{output:?}");
         let number = |sql| app.database.number(sql);
         assert_eq!(number("SELECT count(*) FROM tickets").await, tickets, "run {run_number}");
         assert_eq!(number("SELECT count(*) FROM activities").await, tickets);
@@ -74,7 +74,7 @@ async fn seeding_adds_the_requested_number_of_tickets() {
         let stamped = "SELECT count(*) FROM tickets WHERE left(replace(id::text, '-', ''), 12) \
                        <> lpad(to_hex(floor(extract(epoch FROM created_at) * 1000)::bigint), 12, '0')";
         assert_eq!(number(stamped).await, 0, "the ids match the times");
-        let counted = "SELECT sum(tickets)::bigint FROM ticket_counts WHERE assignee_id = account_id";
-        assert_eq!(number(counted).await, tickets);
+        let query = "SELECT sum(tickets)::bigint FROM ticket_counts WHERE assignee_id = account_id";
+        assert_eq!(number(query).await, tickets);
     }
 }

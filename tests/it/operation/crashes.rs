@@ -27,8 +27,8 @@ async fn a_kill_between_batches_neither_loses_nor_repeats_rows() {
     assert_eq!(database.number("SELECT count(*) FROM tickets").await, 990);
 
     let _next = Process::start(&database).await;
-    let done = wait_for_end(&cast.agent, &operation).await;
-    assert_eq!(done["state"], "OPERATION_STATE_SUCCEEDED");
+    let result = wait_for_end(&cast.agent, &operation).await;
+    assert_eq!(result["state"], "OPERATION_STATE_SUCCEEDED");
     assert_imported_once(&database).await;
 }
 
@@ -43,10 +43,10 @@ async fn a_job_that_kills_its_worker_is_given_up() {
     let mut doomed = Process::with(&database, &[("MAINSTAY_FAULTS", "import.batch=kill")]).await;
     doomed.wait().await;
     let _next = Process::start(&database).await;
-    let done = wait_for_end(&cast.agent, &operation).await;
-    assert_eq!(done["state"], "OPERATION_STATE_FAILED");
-    assert_eq!(done["failure"]["code"], "INTERNAL_ERROR");
-    assert_eq!(done["progress"]["rowsDone"], "1000", "the stored rows are reported");
+    let result = wait_for_end(&cast.agent, &operation).await;
+    assert_eq!(result["state"], "OPERATION_STATE_FAILED");
+    assert_eq!(result["failure"]["code"], "INTERNAL_ERROR");
+    assert_eq!(result["progress"]["rowsDone"], "1000", "the stored rows are reported");
     assert_eq!(database.number("SELECT count(*) FROM upload_chunks").await, 0);
 }
 
@@ -78,8 +78,8 @@ async fn concurrent_workers_import_a_file_once() {
     let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
     let never = CancellationToken::new();
     let runs = (0..4).map(|_| import::run(&app.app, job, &never));
-    let ended = futures_util::future::join_all(runs).await;
-    for run in ended.into_iter().filter_map(Result::err) {
+    let results = futures_util::future::join_all(runs).await;
+    for run in results.into_iter().filter_map(Result::err) {
         assert_eq!(run.reason(), Reason::Conflict, "{run:?}");
     }
     // The run that lost the conflict leaves the rest to the one that won.

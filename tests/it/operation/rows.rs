@@ -28,8 +28,8 @@ async fn a_row_is_recognized_in_either_format() {
     let request = json!({ "accountId": account, "file": { "contentType": "application/x-ndjson", "data": text } });
     let second =
         cast.agent.keyed(Protocol::Grpc, "TicketService.ImportTickets", request, "ndjson").await.success().id();
-    let done = wait_for_end(&cast.agent, &second).await;
-    assert_eq!((&done["progress"]["rowsKnown"], &done["progress"]["rowsFailed"]), (&json!("1"), &json!("1")));
+    let result = wait_for_end(&cast.agent, &second).await;
+    assert_eq!((&result["progress"]["rowsKnown"], &result["progress"]["rowsFailed"]), (&json!("1"), &json!("1")));
     let request = json!({ "operationId": second });
     let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", request).await.success();
     assert_eq!(errors.data()[0]["message"], "line ends in the middle");
@@ -42,9 +42,9 @@ async fn an_invalid_file_fails_as_a_whole() {
     let cast = app.cast().await;
     let account = cast.customer.as_user().account.to_string();
     let operation = begin(&cast.agent, &account, "subject,answer\nOne,Two\n", "one").await;
-    let done = wait_for_end(&cast.agent, &operation).await;
-    assert_eq!(done["state"], "OPERATION_STATE_FAILED");
-    assert_eq!(done["failure"]["code"], "VALIDATION_FAILED");
+    let result = wait_for_end(&cast.agent, &operation).await;
+    assert_eq!(result["state"], "OPERATION_STATE_FAILED");
+    assert_eq!(result["failure"]["code"], "VALIDATION_FAILED");
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 0);
     assert_eq!(app.database.number("SELECT count(*) FROM upload_chunks").await, 0);
 }

@@ -22,17 +22,17 @@ async fn stored_answers_expire_after_a_day_and_keys_after_a_month() {
         }
     };
     let answers = "SELECT count(*) FROM idempotency_keys WHERE answer IS NOT NULL";
-    let left = "SELECT (SELECT count(*) FROM idempotency_keys) * 100 + (SELECT count(*) FROM attempt_limits) * 10 \
+    let query = "SELECT (SELECT count(*) FROM idempotency_keys) * 100 + (SELECT count(*) FROM attempt_limits) * 10 \
                 + (SELECT count(*) FROM password_resets)";
     expire().await;
     assert_eq!(app.database.number(answers).await, 1);
     app.app.clock.advance(TimeDelta::hours(25));
     expire().await;
     assert_eq!(app.database.number(answers).await, 0);
-    assert_eq!(app.database.number(left).await, 100, "only the key is left");
+    assert_eq!(app.database.number(query).await, 100, "only the key is left");
     app.app.clock.advance(TimeDelta::days(30));
     expire().await;
-    assert_eq!(app.database.number(left).await, 0);
+    assert_eq!(app.database.number(query).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,9 +50,9 @@ async fn operations_and_their_rows_are_removed_a_month_after_they_end() {
                    SELECT gen_random_uuid(), 1, 1, owner_id, account_id, 1, now() - interval '1 year', now() FROM operations";
     app.database.sql(waiting).await;
     assert_eq!(forget().await, 1);
-    let left = "SELECT (SELECT count(*) FROM operations WHERE state = 1) * 10 \
+    let query = "SELECT (SELECT count(*) FROM operations WHERE state = 1) * 10 \
                 + (SELECT count(*) FROM operations WHERE state > 2) + (SELECT count(*) FROM operation_errors)";
-    assert_eq!(app.database.number(left).await, 10, "the unfinished operation stays, and nothing of the other one");
+    assert_eq!(app.database.number(query).await, 10, "the unfinished operation stays, and nothing of the other one");
     let get = json!({ "operationId": old });
     cast.agent.call(Protocol::Rest, "OperationService.GetOperation", get).await.failure("NOT_FOUND");
 }
@@ -77,8 +77,8 @@ async fn the_rows_of_an_operation_are_removed_in_batches() {
     wait_for_end(&cast.agent, &old).await;
     app.database.sql(BOUNDED).await;
     assert_eq!(app.run_task("forget_operations").await.expect("done"), 1);
-    let left = "SELECT (SELECT count(*) FROM operations) + (SELECT count(*) FROM operation_errors)";
-    assert_eq!(app.database.number(left).await, 0);
+    let query = "SELECT (SELECT count(*) FROM operations) + (SELECT count(*) FROM operation_errors)";
+    assert_eq!(app.database.number(query).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,10 +137,10 @@ impl World {
             json!({ "delay_before": 200 }),
         ];
         let behaviour = behaviours.choose(&mut self.dice).expect("behaviours").clone();
-        let mut wanted = Vec::new();
+        let mut wishes = Vec::new();
         for _ in 0..self.dice.random_range(1..4) {
             let wish = self.wish().await;
-            wanted.extend(std::iter::repeat_n(wish, self.dice.random_range(1..4)));
+            wishes.extend(std::iter::repeat_n(wish, self.dice.random_range(1..4)));
         }
         let manners = [json!("never"), json!("once"), json!("twice"), json!({ "late": 700 }), json!("backwards")];
         let manner = manners.choose(&mut self.dice).expect("manners").clone();
@@ -149,7 +149,7 @@ impl World {
         self.gateway.behave(behaviour.clone(), times).await;
         let fault = self.fault();
         let when = Duration::from_millis(self.dice.random_range(0..400));
-        let calls: Vec<_> = wanted.iter().map(|&wish| (wish, self.spawn_call(wish))).collect();
+        let calls: Vec<_> = wishes.iter().map(|&wish| (wish, self.spawn_call(wish))).collect();
         let calls = calls.into_iter().map(|(wish, call)| async move { (wish, call.await.expect("no panic")) });
         let console = self.console();
         let past_us = async {
@@ -231,9 +231,9 @@ impl World {
             self.gateway.change_subscription(subscription, "renewed").await;
             self.renewals += 1;
         }
-        let done = self.wishes.iter().filter(|wish| wish.created_id().is_some()).count() + self.renewals;
+        let total = self.wishes.iter().filter(|wish| wish.created_id().is_some()).count() + self.renewals;
         let given_back = self.gateway.given_back_at_console();
-        assert_eq!(self.gateway.settled_books(&self.database).await, done + given_back, "{:#?}", self.wishes);
+        assert_eq!(self.gateway.settled_books(&self.database).await, total + given_back, "{:#?}", self.wishes);
     }
 }
 

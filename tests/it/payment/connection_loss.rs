@@ -34,14 +34,14 @@ async fn intent_cut(cut: Cut) {
     let request = charge_of(&scene).await;
     scene.cast.customer.token().await;
     proxy.cut(cut, r#"INSERT INTO "payments""#);
-    let lost = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await;
+    let response = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one").await;
     match cut {
         // Nothing was committed, so the response may say that the charge did not happen; or that the outcome is
         // unknown, while Postgres has not noticed the broken connection.
         Cut::BeforeCommit => {
-            assert!(["UNAVAILABLE", "IDEMPOTENCY_IN_PROGRESS"].contains(&lost.reason.as_str()), "{lost:#?}")
+            assert!(["UNAVAILABLE", "IDEMPOTENCY_IN_PROGRESS"].contains(&response.reason.as_str()), "{response:#?}")
         }
-        Cut::AfterCommit => assert!(lost.status < 500, "a failure after the intent: {lost:#?}"),
+        Cut::AfterCommit => assert!(response.status < 500, "a failure after the intent: {response:#?}"),
     }
     let retried = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.success();
     assert_eq!(retried.status, 201);
@@ -98,9 +98,9 @@ async fn every_backend_is_terminated_while_the_gateway_charges() {
     let call = scene.cast.customer.keyed(Protocol::Grpc, CHARGE, request.clone(), "one");
     let (answer, ()) = tokio::join!(call, async {
         eventually("the gateway has moved the money", async || !gateway.movements().is_empty()).await;
-        let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+        let query = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
-        assert!(app.database.number(ended).await > 0);
+        assert!(app.database.number(query).await > 0);
     });
     assert!(answer.reason.is_empty(), "a failure after a charge: {answer:#?}");
     assert_eq!(gateway.settled_books(&app.database).await, 1);

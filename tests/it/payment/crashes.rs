@@ -27,8 +27,8 @@ async fn kill_charge_at(point: &str, intended: bool, first: First) {
     scene.cast.customer.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
-    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, CHARGE, request.clone(), "one").await;
-    assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
+    let response = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, CHARGE, request.clone(), "one").await;
+    assert_eq!(response.status, 0, "the caller got a response: {response:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     let payments = database.number("SELECT count(*) FROM payments").await;
     assert_eq!(payments, i64::from(intended), "after the kill at {point}");
@@ -57,8 +57,8 @@ async fn kill_refund_at(point: &str, first: First) {
     scene.cast.agent.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
-    let lost = scene.cast.agent.at(&doomed.endpoint).keyed(Protocol::Grpc, REFUND, request.clone(), "one").await;
-    assert!(!lost.reason.is_empty(), "{lost:#?}");
+    let response = scene.cast.agent.at(&doomed.endpoint).keyed(Protocol::Grpc, REFUND, request.clone(), "one").await;
+    assert!(!response.reason.is_empty(), "{response:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
 
     let restarted = process(&database, &gateway, &[]).await;

@@ -41,8 +41,8 @@ async fn sixty_four_duplicates_charge_once() {
     let token = scene.cast.customer.token().await.expect("a token");
     let answers = all_at_once(&instances, &token, &request, |_| "one".to_owned()).await;
 
-    let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.reason.is_empty());
-    for answer in &refused {
+    let (good, failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.reason.is_empty());
+    for answer in &failures {
         assert_eq!((answer.reason.as_str(), answer.status), ("IDEMPOTENCY_IN_PROGRESS", 409), "{answer:#?}");
         assert!(answer.header("retry-after").is_some(), "{answer:#?}");
     }

@@ -73,8 +73,8 @@ async fn endpoints_are_notified_once_of_each_outcome() {
         .keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique())
         .await
         .failure("PAYMENT_FAILED");
-    let refused = app.database.sql("SELECT id FROM refunds WHERE status = 3").await[0][0].clone().expect("an id");
-    expected.push(("payments.refund.failed", &refused));
+    let id = app.database.sql("SELECT id FROM refunds WHERE status = 3").await[0][0].clone().expect("an id");
+    expected.push(("payments.refund.failed", &id));
     assert_eq!(events(&receiver, expected.len()).await, owned(&expected));
     gateway.tells(&[&app.endpoint], json!("twice")).await;
     gateway.settled_books(&app.database).await;

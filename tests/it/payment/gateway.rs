@@ -87,10 +87,10 @@ async fn a_caller_who_leaves_is_charged_once() {
     gateway.behave(json!({ "delay_before": 900 }), 1).await;
     let call = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request.clone(), "one");
     let payments = "SELECT count(*) FROM payments";
-    let stored = eventually("the payment is stored", async || app.database.number(payments).await > 0);
+    let wait = eventually("the payment is stored", async || app.database.number(payments).await > 0);
     tokio::select! {
         answer = call => panic!("the gateway should still be working: {answer:#?}"),
-        () = stored => {}
+        () = wait => {}
     }
     assert_eq!(gateway.settled_books(&app.database).await, 1);
     let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CHARGE, &request, "one").await.success();
@@ -237,14 +237,14 @@ async fn a_suspected_fraud_is_not_revealed_to_the_caller() {
     let (_app, scene) = start_app(&gateway).await;
     let mut request = charge_of(&scene).await;
     request["paymentMethod"] = json!("pm_card_visa_chargeDeclinedStolenCard");
-    let refused = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.failure("CARD_DECLINED");
-    assert!(!refused.body.to_string().contains("stolen"), "{refused:#?}");
+    let response = scene.cast.customer.keyed(Protocol::Rest, CHARGE, request, &unique()).await.failure("CARD_DECLINED");
+    assert!(!response.body.to_string().contains("stolen"), "{response:#?}");
     for (who, code) in [(&scene.cast.customer, "generic_decline"), (&scene.cast.agent, "stolen_card")] {
         let listed = who.call(Protocol::Grpc, "PaymentService.ListPayments", json!({})).await.success();
         assert_eq!(listed.text("/data/0/failureCode"), code);
         let get = json!({ "paymentId": listed.text("/data/0/id") });
-        let found = who.call(Protocol::Rest, "PaymentService.GetPayment", get).await.success();
-        assert_eq!(found.text("/data/failureCode"), code);
+        let response = who.call(Protocol::Rest, "PaymentService.GetPayment", get).await.success();
+        assert_eq!(response.text("/data/failureCode"), code);
     }
 }
 
@@ -267,9 +267,9 @@ async fn amounts_are_converted_between_the_units_of_stripe_and_iso_4217() {
     scene.cast.agent.keyed(Protocol::Grpc, REFUND, back, &unique()).await.success();
     charge(700, "MGA").await.success();
     charge(700, "JPY").await.success();
-    let mut moved: Vec<_> = gateway.movements().iter().map(|moved| moved.amount).collect();
-    moved.sort_unstable();
-    assert_eq!(moved, [-10_000, 7, 700, 50_000]);
+    let mut amounts: Vec<_> = gateway.movements().iter().map(|movement| movement.amount).collect();
+    amounts.sort_unstable();
+    assert_eq!(amounts, [-10_000, 7, 700, 50_000]);
     eventually("the events are acknowledged", async || {
         app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2").await == 4
     })

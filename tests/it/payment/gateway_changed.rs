@@ -34,9 +34,9 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let (customer, agent) = (&scene.cast.customer, &scene.cast.agent);
     // While the gateway is reachable: a payment and two subscriptions.
     let payment = pay(&scene).await.id();
-    let wanted = subscription(&scene).await;
-    let subscription = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.success().id();
-    let going = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &wanted, &unique()).await.success().id();
+    let draft = subscription(&scene).await;
+    let subscription = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &draft, &unique()).await.success().id();
+    let going = call_until_final(customer, Protocol::Rest, SUBSCRIBE, &draft, &unique()).await.success().id();
     let (charge, later) = (charge_of(&scene).await, charge_of(&scene).await);
     let refund = json!({ "paymentId": payment, "amount": euro("100") });
     let cancel = json!({ "subscriptionId": subscription });
@@ -44,7 +44,7 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     let requests = [
         (customer, CHARGE, &charge),
         (agent, REFUND, &refund),
-        (customer, SUBSCRIBE, &wanted),
+        (customer, SUBSCRIBE, &draft),
         (customer, CANCEL, &cancel),
     ];
     for (who, method, request) in requests {
@@ -80,8 +80,8 @@ async fn pending_moves_nowhere_else(keys_are_old: bool) {
     for (who, method, request) in
         [(&agent, REFUND, refund.clone()), (&customer, CANCEL, json!({ "subscriptionId": going }))]
     {
-        let refused = who.keyed(Protocol::Rest, method, request, &unique()).await.failure("GATEWAY_CHANGED");
-        assert!(refused.body.to_string().contains("created at the gateway stripe"), "{refused:#?}");
+        let response = who.keyed(Protocol::Rest, method, request, &unique()).await.failure("GATEWAY_CHANGED");
+        assert!(response.body.to_string().contains("created at the gateway stripe"), "{response:#?}");
     }
     assert_eq!(database.number(PENDING).await, 4, "another gateway settles nothing");
     assert_eq!(database.number("SELECT count(*) FROM sandbox_movements").await, 0);

@@ -87,9 +87,9 @@ async fn concurrent_refunds_from_both_sides_never_exceed_the_charge() {
     let theirs = (0..3).map(|_| gateway.refund_at_console(&payment, 60));
     let (responses, _) = tokio::join!(futures_util::future::join_all(ours), futures_util::future::join_all(theirs));
     for response in &responses {
-        let refused = ["PAYMENT_FAILED", "REFUND_EXCEEDS_PAYMENT", "PAYMENT_ALREADY_REFUNDED"]
+        let is_refused = ["PAYMENT_FAILED", "REFUND_EXCEEDS_PAYMENT", "PAYMENT_ALREADY_REFUNDED"]
             .contains(&response.reason.as_str());
-        assert!(response.status == 201 || refused, "{response:#?}");
+        assert!(response.status == 201 || is_refused, "{response:#?}");
     }
     // The rest, if any.
     gateway.refund_at_console(&payment, 1000).await;
@@ -176,8 +176,8 @@ async fn a_refund_returned_before_its_outcome_is_known_is_reversed() {
     assert_eq!(pending.status, 202, "{pending:#?}");
     // Not earlier: the event about the refund itself would make its outcome known.
     gateway.tells(&[&app.endpoint], json!("once")).await;
-    let made = gateway.movements().into_iter().find(|moved| moved.amount < 0).expect("it was made");
-    gateway.return_refund(&made.gateway_id).await;
+    let refund = gateway.movements().into_iter().find(|movement| movement.amount < 0).expect("it was made");
+    gateway.return_refund(&refund.gateway_id).await;
     eventually("the event is processed", async || {
         app.database.number("SELECT count(*) FROM inbound_events WHERE state = 2 AND kind = 'refund.failed'").await == 1
     })
@@ -198,9 +198,9 @@ async fn the_database_refuses_to_fail_a_refund_without_a_reversal() {
     scene.cast.agent.keyed(Protocol::Rest, REFUND, json!({ "paymentId": payment }), &unique()).await.success();
     let failed =
         "UPDATE refunds SET status = 3, gateway_id = NULL, failure_kind = 2, failure_code = 'x', failure_message = 'x'";
-    let refused = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the ledger");
-    let refused = refused.as_db_error().map(ToString::to_string).unwrap_or_default();
-    assert!(refused.contains("is not reversed in the ledger"), "{refused}");
+    let error = connect(&app.database.url).await.batch_execute(failed).await.expect_err("it is in the ledger");
+    let message = error.as_db_error().map(ToString::to_string).unwrap_or_default();
+    assert!(message.contains("is not reversed in the ledger"), "{message}");
 }
 
 /// A payment with a refund that is pending here and unknown to the gateway.
@@ -217,8 +217,8 @@ async fn with_pending_refund(app: &TestApp, scene: &Scene, gateway: &FakeGateway
 
 /// Has the app look at the refunds of a charge; returns the status of a refund here, and the number of movements booked.
 async fn sync_refunds(app: &TestApp, scene: &Scene, charge: &str, refund: &str) -> (i64, i64) {
-    let changed = event("charge.refunded", json!({ "id": "ch_1", "currency": "eur", "payment_intent": charge }));
-    assert_eq!(deliver(app, scene, &changed).await, "processed");
+    let change = event("charge.refunded", json!({ "id": "ch_1", "currency": "eur", "payment_intent": charge }));
+    assert_eq!(deliver(app, scene, &change).await, "processed");
     let jobs = "SELECT count(*) FROM jobs WHERE key LIKE 'sync_refunds:%'";
     eventually("the refunds are in sync", async || app.database.number(jobs).await == 0).await;
     let status = app.database.number(&format!("SELECT status FROM refunds WHERE id = '{refund}'")).await;

@@ -56,7 +56,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
     let succeed = format!(
         "UPDATE payments SET status = 2, gateway_id = 'x', leased_until = NULL, due_at = NULL WHERE id = '{pending}'"
     );
-    let refused = [
+    let statements = [
         // Entries are never changed.
         ("UPDATE ledger_entries SET amount_minor = amount_minor * 2".to_owned(), "ledger_entries"),
         ("DELETE FROM ledger_entries".to_owned(), "ledger_entries"),
@@ -105,7 +105,7 @@ async fn the_database_refuses_an_inconsistent_ledger() {
             "refunds_ledger_fkey",
         ),
     ];
-    for (statement, cause) in refused {
+    for (statement, cause) in statements {
         let client = connect(&app.database.url).await;
         let committed = client.batch_execute(&format!("BEGIN; {statement}; COMMIT")).await;
         let error = committed.expect_err(&statement);
@@ -129,9 +129,9 @@ async fn charge_past_the_app(gateway: &FakeGateway, payment: &str) {
     let form = format!(
         "amount=450&currency=eur&payment_method=pm_card_visa&confirm=true&metadata[mainstay_payment]={payment}"
     );
-    let made = reqwest::Client::new().post(format!("{base}/v1/payment_intents")).bearer_auth("sk_test");
-    let made = made.header("idempotency-key", unique()).body(form).send().await.expect("an answer");
-    assert!(made.status().is_success(), "{made:?}");
+    let request = reqwest::Client::new().post(format!("{base}/v1/payment_intents")).bearer_auth("sk_test");
+    let response = request.header("idempotency-key", unique()).body(form).send().await.expect("an answer");
+    assert!(response.status().is_success(), "{response:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

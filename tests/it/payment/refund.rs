@@ -40,8 +40,8 @@ async fn a_refund_of_too_much_says_how_much_is_left() {
     let app = TestApp::start().await;
     let scene = Scene::new(&app).await;
     let request = json!({ "paymentId": pay(&scene).await.id(), "amount": euro("451") });
-    let refused = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await;
-    let message = refused.failure("REFUND_EXCEEDS_PAYMENT").text("/error/message");
+    let response = scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await;
+    let message = response.failure("REFUND_EXCEEDS_PAYMENT").text("/error/message");
     assert_eq!(message, "Only EUR 4.50 of the payment is left to refund.");
 }
 
@@ -58,9 +58,9 @@ async fn a_refused_refund_releases_its_amount() {
     let past = past.header("idempotency-key", "past").body(format!("payment_intent={charge}&amount=450"));
     assert!(past.send().await.expect("an answer").status().is_success());
     let request = json!({ "paymentId": payment, "amount": euro("450") });
-    let refused =
+    let response =
         scene.cast.agent.keyed(Protocol::Rest, REFUND, request.clone(), "one").await.failure("PAYMENT_FAILED");
-    assert!(!refused.is_replayed());
+    assert!(!response.is_replayed());
     assert!(
         scene.cast.agent.keyed(Protocol::Grpc, REFUND, request, "one").await.failure("PAYMENT_FAILED").is_replayed()
     );
@@ -77,10 +77,10 @@ async fn the_sandbox_keeps_the_charge_of_each_refund() {
         let request = json!({ "paymentId": payment, "amount": euro(amount) });
         scene.cast.agent.keyed(Protocol::Rest, REFUND, request, &unique()).await.success();
     }
-    let found = "SELECT count(*) FROM sandbox_movements AS moved JOIN payments ON payments.gateway_id = moved.charge_id
+    let query = "SELECT count(*) FROM sandbox_movements AS moved JOIN payments ON payments.gateway_id = moved.charge_id
                  WHERE moved.kind = 2";
-    assert_eq!(app.database.number(found).await, 2, "the charge of each refund");
+    assert_eq!(app.database.number(query).await, 2, "the charge of each refund");
     let client = connect(&app.database.url).await;
-    let changed = client.batch_execute("UPDATE sandbox_movements SET charge_id = NULL").await;
-    assert!(changed.is_err(), "its records are append-only");
+    let result = client.batch_execute("UPDATE sandbox_movements SET charge_id = NULL").await;
+    assert!(result.is_err(), "its records are append-only");
 }

@@ -90,8 +90,8 @@ async fn a_decline_is_repeated_as_each_caller_saw_it() {
             assert_eq!(again.text("/error/metadata/paymentId"), payment, "{again:#?}");
         }
     }
-    let stored = "SELECT count(*) FROM idempotency_keys WHERE error_code = 'CARD_DECLINED' AND operation_id IS NULL";
-    assert_eq!(app.database.number(stored).await, 2);
+    let query = "SELECT count(*) FROM idempotency_keys WHERE error_code = 'CARD_DECLINED' AND operation_id IS NULL";
+    assert_eq!(app.database.number(query).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,17 +100,17 @@ async fn a_subscription_repeats_its_beginning_and_its_end() {
     let (app, scene) = start_app(&gateway).await;
     let customer = &scene.cast.customer;
     let product = create_recurring_product(&scene, "BILLING_INTERVAL_MONTH").await;
-    let wanted = json!({ "productId": product, "paymentMethod": "pm_card_visa" });
-    let first = customer.keyed(Protocol::Rest, SUBSCRIBE, wanted.clone(), "one").await.success();
+    let request = json!({ "productId": product, "paymentMethod": "pm_card_visa" });
+    let first = customer.keyed(Protocol::Rest, SUBSCRIBE, request.clone(), "one").await.success();
     assert_eq!(first.status, 201, "{first:#?}");
     let cancel = json!({ "subscriptionId": first.id(), "atPeriodEnd": true });
     let ends = customer.keyed(Protocol::Rest, CANCEL, cancel.clone(), "two").await.success();
-    repeats(customer, SUBSCRIBE, &wanted, "one", &first).await;
+    repeats(customer, SUBSCRIBE, &request, "one", &first).await;
     let cancel_now = json!({ "subscriptionId": first.id() });
-    let ended = customer.keyed(Protocol::Rest, CANCEL, cancel_now.clone(), "three").await.success();
-    assert_ne!(ends.body, ended.body);
+    let response = customer.keyed(Protocol::Rest, CANCEL, cancel_now.clone(), "three").await.success();
+    assert_ne!(ends.body, response.body);
     repeats(customer, CANCEL, &cancel, "two", &ends).await;
-    repeats(customer, CANCEL, &cancel_now, "three", &ended).await;
+    repeats(customer, CANCEL, &cancel_now, "three", &response).await;
     let open = "SELECT count(*) FROM idempotency_keys WHERE operation_id IS NOT NULL";
     assert_eq!(app.database.number(open).await, 0, "every response is final");
 }

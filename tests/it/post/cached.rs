@@ -183,16 +183,16 @@ async fn a_stranger_can_not_fill_redis() {
         .get_multiplexed_async_connection()
         .await
         .expect("a connection");
-    let mut stored = async || -> usize {
+    let mut count = async || -> usize {
         let keys: Vec<String> =
             redis::cmd("KEYS").arg("cache:*:value:*").query_async(&mut connection).await.expect("keys");
         keys.len()
     };
-    assert_eq!(stored().await, 0, "what strangers made up");
+    assert_eq!(count().await, 0, "what strangers made up");
     read("PostService.ListPosts", json!({})).await.success();
     read("PostService.GetPostBySlug", json!({ "slug": slug })).await.success();
     read("PostService.GetPost", json!({ "postId": id })).await.success();
-    eventually("what exists is stored", async || stored().await == 3).await;
+    eventually("what exists is stored", async || count().await == 3).await;
 }
 
 /// A post may be stored, so whoever has it asks whether it is still the same: a CDN, or a browser.
@@ -205,14 +205,14 @@ async fn a_known_post_is_not_sent_again() {
     for who in [&cast.anonymous, &cast.agent] {
         let first = who.call(Protocol::Rest, "PostService.GetPost", request.clone()).await.success();
         let tag = first.header("etag").expect("a tag").to_owned();
-        let known = [("if-none-match", tag.as_str())];
+        let headers = [("if-none-match", tag.as_str())];
         // Also from the response that is reused.
         for _ in 0..2 {
-            let again = who.call_with(Protocol::Rest, "PostService.GetPost", request.clone(), &known).await;
+            let again = who.call_with(Protocol::Rest, "PostService.GetPost", request.clone(), &headers).await;
             assert_eq!((again.status, again.header("etag")), (304, Some(tag.as_str())), "{again:#?}");
         }
     }
     rename(&cast.agent, &id, "Another title").await;
-    let changed = cast.anonymous.call(Protocol::Rest, "PostService.GetPost", request).await.success();
-    assert_eq!((changed.status, title(&changed).as_str()), (200, "Another title"));
+    let response = cast.anonymous.call(Protocol::Rest, "PostService.GetPost", request).await.success();
+    assert_eq!((response.status, title(&response).as_str()), (200, "Another title"));
 }

@@ -21,9 +21,9 @@ async fn the_feed_has_what_is_published_and_nothing_else() {
     for title in ["First <b>", "Second & last"] {
         let request =
             json!({ "title": title, "body": "Text", "summary": "About \"it\" <i>", "tags": ["a&b"], "language": "de" });
-        let made = cast.agent.call(Protocol::Rest, "PostService.CreatePost", request).await.success();
-        cast.agent.call(Protocol::Rest, "PostService.PublishPost", json!({ "postId": made.id() })).await.success();
-        slugs.push(made.text("/data/slug"));
+        let response = cast.agent.call(Protocol::Rest, "PostService.CreatePost", request).await.success();
+        cast.agent.call(Protocol::Rest, "PostService.PublishPost", json!({ "postId": response.id() })).await.success();
+        slugs.push(response.text("/data/slug"));
     }
     let url = format!("{}/feed.atom", app.endpoint.base());
     let answer = app.endpoint.http.get(url).send().await.expect("an answer");

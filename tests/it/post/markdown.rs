@@ -58,7 +58,7 @@ const ATTACKS: &[&str] = &[
 
 /// Elements and attributes of an HTML text, read without any of the parsers under test.
 fn tags(html: &str) -> Vec<(String, Vec<String>)> {
-    let mut found = Vec::new();
+    let mut tags = Vec::new();
     for rest in html.split('<').skip(1) {
         let tag = rest.split_once('>').unwrap_or_else(|| panic!("a < that ends nowhere: {html}")).0;
         let (name, mut rest) = tag.split_once(' ').unwrap_or((tag, ""));
@@ -69,9 +69,9 @@ fn tags(html: &str) -> Vec<(String, Vec<String>)> {
             rest = after;
         }
         assert!(rest.trim().trim_end_matches('/').is_empty(), "{rest:?} in {html}");
-        found.push((name.trim_matches('/').to_owned(), attributes));
+        tags.push((name.trim_matches('/').to_owned(), attributes));
     }
-    found
+    tags
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn nothing_that_could_run_comes_through() {
     for attack in ATTACKS {
         let html = render(attack);
         for (element, attributes) in tags(&html) {
-            assert!(ELEMENTS.split(' ').any(|known| known == element), "{attack}: <{element}> in {html}");
+            assert!(ELEMENTS.split(' ').any(|other| other == element), "{attack}: <{element}> in {html}");
             for attribute in attributes {
                 let (name, value) = attribute.split_once('=').expect("a name and a value");
                 assert!(["href", "src", "alt", "title", "rel", "start"].contains(&name), "{attack}: {name} in {html}");
@@ -91,8 +91,8 @@ fn nothing_that_could_run_comes_through() {
                 let scheme = value.trim_start_matches(|c: char| c <= ' ').split_once(':');
                 let scheme = scheme.map(|(scheme, _)| scheme.to_lowercase()).filter(|scheme| is_scheme(scheme));
                 let is_address = ["href", "src"].contains(&name);
-                let known = scheme.is_none_or(|scheme| ["http", "https", "mailto"].contains(&scheme.as_str()));
-                assert!(!is_address || known, "{attack}: {attribute} in {html}");
+                let is_known = scheme.is_none_or(|scheme| ["http", "https", "mailto"].contains(&scheme.as_str()));
+                assert!(!is_address || is_known, "{attack}: {attribute} in {html}");
             }
         }
     }

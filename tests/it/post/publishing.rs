@@ -30,8 +30,8 @@ async fn concurrent_publishers_publish_once() {
         |number: usize| cast.agent.call(protocols[number % 2], "PostService.PublishPost", json!({ "postId": id }));
     let answers = join_all((0..12).map(publish)).await;
     let won = answers.iter().filter(|answer| answer.reason.is_empty()).count();
-    let lost = answers.iter().filter(|answer| answer.reason == "POST_PUBLISHED").count();
-    assert_eq!((won, lost), (1, 11), "{answers:#?}");
+    let conflicts = answers.iter().filter(|answer| answer.reason == "POST_PUBLISHED").count();
+    assert_eq!((won, conflicts), (1, 11), "{answers:#?}");
     assert_eq!(app.database.number(EVENTS).await, 1);
 }
 

@@ -62,8 +62,8 @@ const DIFFERENCES: [Difference; 9] = [
     },
     Difference {
         why: "Envoy refuses a whole number that is text with an exponent, which protobuf's JSON has and the server takes",
-        applies: |asked, _, envoy| {
-            envoy.reason == "MALFORMED_REQUEST" && String::from_utf8_lossy(&asked.body).contains("\"1e2\"")
+        applies: |request, _, envoy| {
+            envoy.reason == "MALFORMED_REQUEST" && String::from_utf8_lossy(&request.body).contains("\"1e2\"")
         },
         forget: |answer| *answer = Value::Null,
     },

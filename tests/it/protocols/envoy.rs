@@ -28,8 +28,8 @@ use crate::{
 #[tokio::test]
 async fn the_committed_configuration_matches_the_printed_one() {
     let printed = process::output(&["envoy"]).await;
-    let kept = include_str!("../../../deploy/envoy/envoy.yaml");
-    assert!(printed == kept, "the contract has changed: mainstay envoy > deploy/envoy/envoy.yaml");
+    let file = include_str!("../../../deploy/envoy/envoy.yaml");
+    assert!(printed == file, "the contract has changed: mainstay envoy > deploy/envoy/envoy.yaml");
 }
 
 /// Whose tokens they are, the module says that issues them.
@@ -48,14 +48,15 @@ async fn every_method_works_over_native_grpc() {
     // One at a time, because some lists are shared by all callers.
     for method in methods() {
         let case = cases::good_case(&method.name);
-        let mut seen = Vec::new();
+        let mut answers = Vec::new();
         for endpoint in [&app.endpoint, &through] {
             let call = (case.call)(Scene::new(&app).await).await;
             // The token comes directly from the server: only the call itself is under test.
             call.who.token().await;
-            seen.push(call.send_as(&call.who.at(endpoint), Protocol::Grpc, case.method).await.success().comparable());
+            answers
+                .push(call.send_as(&call.who.at(endpoint), Protocol::Grpc, case.method).await.success().comparable());
         }
-        assert_eq!(seen[0], seen[1], "{}", method.name);
+        assert_eq!(answers[0], answers[1], "{}", method.name);
     }
 }
 
@@ -65,9 +66,9 @@ async fn grpc_errors_keep_their_details_and_grpc_web_its_frames() {
     let customer = app.cast().await.customer;
     let token = customer.token().await.expect("a token");
     let envoy = app.endpoint.envoy().await.address();
-    let refused =
+    let response =
         customer.at(&Endpoint::new(envoy)).call(Protocol::Grpc, "TicketService.CreateTicket", json!({})).await;
-    let fields = refused.failure("VALIDATION_FAILED").body["error"]["fields"].clone();
+    let fields = response.failure("VALIDATION_FAILED").body["error"]["fields"].clone();
     assert_eq!(fields.as_object().map(serde_json::Map::len), Some(2), "{fields}");
 
     let mut answers = Vec::new();
@@ -165,13 +166,13 @@ async fn breaker() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let requests = Arc::new(Mutex::new(BTreeMap::new()));
-    let counted = requests.clone();
+    let counts = requests.clone();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let counted = counted.clone();
+            let counts = counts.clone();
             let service = hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
                 let key = KEYS.into_iter().find(|name| request.headers().contains_key(*name)).unwrap_or_default();
-                *counted.lock().expect("no panic").entry(format!("{} {key}", request.uri().path())).or_default() += 1;
+                *counts.lock().expect("no panic").entry(format!("{} {key}", request.uri().path())).or_default() += 1;
                 async { Err::<http::Response<Empty<&[u8]>>, _>(std::io::Error::other("broken on purpose")) }
             });
             let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -225,8 +226,8 @@ async fn envoys_own_answers_carry_cors_headers() {
         let preflight = Raw::new("OPTIONS", "/api/v1/tickets").header("origin", origin);
         let preflight = preflight.header("access-control-request-method", "POST").send(envoy.address()).await;
         assert_eq!((preflight.status, allows(&preflight)), (200, allowed), "{preflight:#?}");
-        let passed = Raw::new("GET", "/api/v1/me").header("origin", origin).send(envoy.address()).await;
-        assert_eq!(allows(&passed.clone().failure("UNAUTHENTICATED")), allowed, "{passed:#?}");
+        let response = Raw::new("GET", "/api/v1/me").header("origin", origin).send(envoy.address()).await;
+        assert_eq!(allows(&response.clone().failure("UNAUTHENTICATED")), allowed, "{response:#?}");
     }
 }
 

@@ -44,8 +44,8 @@ async fn what_a_mask_leaves_out_is_absent() {
     assert_eq!(through_rest(&scene, &format!("/api/v1/tickets/{ticket}?readMask=*")).await.body, whole.body);
     for protocol in PROTOCOLS {
         let request = json!({ "ticketId": ticket, "readMask": "createTime" });
-        let found = scene.cast.customer.call(protocol, "TicketService.GetTicket", request).await.success();
-        assert_eq!(*found.data(), json!({ "createTime": whole.data()["createTime"] }), "{protocol:?}");
+        let response = scene.cast.customer.call(protocol, "TicketService.GetTicket", request).await.success();
+        assert_eq!(*response.data(), json!({ "createTime": whole.data()["createTime"] }), "{protocol:?}");
     }
 }
 
@@ -56,8 +56,8 @@ async fn a_field_that_does_not_exist_is_refused() {
     let ticket = scene.ticket().await;
     for protocol in PROTOCOLS {
         let request = json!({ "ticketId": ticket, "readMask": "subject,colour" });
-        let refused = scene.cast.customer.call(protocol, "CommentService.ListComments", request).await;
-        let refused = refused.failure("VALIDATION_FAILED");
-        assert_eq!(refused.body["error"]["fields"], json!({ "readMask": "has no field \"subject\"" }), "{protocol:?}");
+        let response = scene.cast.customer.call(protocol, "CommentService.ListComments", request).await;
+        let response = response.failure("VALIDATION_FAILED");
+        assert_eq!(response.body["error"]["fields"], json!({ "readMask": "has no field \"subject\"" }), "{protocol:?}");
     }
 }

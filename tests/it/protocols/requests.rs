@@ -152,8 +152,8 @@ async fn head_options_and_conditional_requests_get_the_same_answer() {
         let allowed = sender.send(preflight).await;
         let response = sender.send(Raw::new("GET", &path).header("origin", origin)).await;
         for answer in [allowed, response] {
-            let wanted = (origin == "https://good.example").then_some(origin);
-            assert_eq!(answer.header("access-control-allow-origin"), wanted, "{answer:#?}");
+            let expected = (origin == "https://good.example").then_some(origin);
+            assert_eq!(answer.header("access-control-allow-origin"), expected, "{answer:#?}");
         }
     }
 }
@@ -212,8 +212,8 @@ async fn bodies_at_and_above_the_size_limit_get_the_same_answer() {
         sender.send(Raw::new("POST", &path).json(body(limit))).await.failure(fits);
         for address in addresses {
             let answer = upload(address, &path, &sender.token, &body(limit + 1)).await;
-            let refused = answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"PAYLOAD_TOO_LARGE\"");
-            assert!(refused, "{path} at {address}: {answer}");
+            let is_refused = answer.starts_with("HTTP/1.1 413 ") && answer.contains("\"PAYLOAD_TOO_LARGE\"");
+            assert!(is_refused, "{path} at {address}: {answer}");
         }
     }
 }

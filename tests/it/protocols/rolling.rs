@@ -36,7 +36,7 @@ struct Fleet {
     database: TestDatabase,
     instances: Vec<(SocketAddr, ChildProcess)>,
     /// What was replaced, for its log.
-    ended: Vec<ChildProcess>,
+    predecessors: Vec<ChildProcess>,
     envoy: Envoy,
 }
 
@@ -51,7 +51,7 @@ impl Fleet {
         let addresses: Vec<_> = instances.iter().map(|(address, _)| *address).collect();
         let envoy = start_envoy(envoy_options(&addresses)).await;
         let cast = Cast::new(&Endpoint::new(envoy.address()), &database).await;
-        (Self { database, instances, ended: Vec::new(), envoy }, cast)
+        (Self { database, instances, predecessors: Vec::new(), envoy }, cast)
     }
 
     /// Waits until Envoy routes to both, as any rolling update has to.
@@ -78,7 +78,7 @@ impl Fleet {
         assert_eq!(status.success(), signal == Signal::SIGTERM, "{status}: {}", old.log());
         let next = Process::with(&self.database, &[("LISTEN_ADDR", &address.to_string())]).await;
         self.instances.insert(index, (address, next.into_running()));
-        self.ended.push(old);
+        self.predecessors.push(old);
         self.wait_until_healthy().await;
     }
 
@@ -86,7 +86,7 @@ impl Fleet {
     fn explain(&self, answer: &Response) -> String {
         let id = answer.body["error"]["requestId"].as_str().unwrap_or("no request id");
         let running = self.instances.iter().map(|(_, instance)| instance);
-        let logs: Vec<_> = self.ended.iter().chain(running).map(ChildProcess::log).collect();
+        let logs: Vec<_> = self.predecessors.iter().chain(running).map(ChildProcess::log).collect();
         let lines: Vec<_> = logs.iter().flat_map(|log| log.lines()).filter(|line| line.contains(id)).collect();
         format!("{answer:#?}\n{}", lines.join("\n"))
     }

@@ -67,9 +67,9 @@ impl Reading {
                 let mut last = Vec::new();
                 while let Some(piece) = response.chunk().await.expect("a piece") {
                     // A marker may begin in the piece before.
-                    let counted = last.len().saturating_sub(MARKER.len() - 1);
+                    let offset = last.len().saturating_sub(MARKER.len() - 1);
                     last.extend_from_slice(&piece);
-                    tickets += last[counted..].windows(MARKER.len()).filter(|bytes| *bytes == MARKER).count();
+                    tickets += last[offset..].windows(MARKER.len()).filter(|bytes| *bytes == MARKER).count();
                     last.drain(..last.len().saturating_sub(2 * BODY));
                 }
                 let text = String::from_utf8_lossy(&last);

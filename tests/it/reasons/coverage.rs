@@ -75,10 +75,10 @@ impl Drop for ReasonCoverage {
             return;
         }
         for protocol in PROTOCOLS {
-            let seen = self.protocols.contains(&protocol);
+            let is_covered = self.protocols.contains(&protocol);
             let listed = GAPS.iter().any(|gap| gap.reason == self.reason && gap.protocols.contains(&protocol));
-            assert!(seen || listed, "{} was not seen over {protocol:?}", self.reason);
-            assert!(!(seen && listed), "{} is seen over {protocol:?}: remove it from the gaps", self.reason);
+            assert!(is_covered || listed, "{} was not seen over {protocol:?}", self.reason);
+            assert!(!(is_covered && listed), "{} is seen over {protocol:?}: remove it from the gaps", self.reason);
         }
     }
 }

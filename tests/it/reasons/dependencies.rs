@@ -20,10 +20,10 @@ async fn internal_error() {
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
     app.database.sql("ALTER TABLE comments RENAME TO comments_elsewhere").await;
-    let mut seen = ReasonCoverage::of("INTERNAL_ERROR");
+    let mut coverage = ReasonCoverage::of("INTERNAL_ERROR");
     for protocol in PROTOCOLS {
         let failed = cast.customer.call(protocol, "CommentService.ListComments", json!({ "ticketId": id })).await;
-        let failed = seen.failure(protocol, failed);
+        let failed = coverage.failure(protocol, failed);
         let body = failed.body.to_string();
         assert!(!body.contains("relation") && !body.contains("SELECT"), "no details: {body}");
     }
@@ -42,11 +42,11 @@ async fn unavailable() {
          SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
     );
     server.batch_execute(&close).await.expect("the database closes");
-    let mut seen = ReasonCoverage::of("UNAVAILABLE");
+    let mut coverage = ReasonCoverage::of("UNAVAILABLE");
     for protocol in PROTOCOLS {
-        let refused = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
-        let refused = seen.failure(protocol, refused);
-        assert!(refused.header("retry-after").is_some(), "{refused:#?}");
+        let response = cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await;
+        let response = coverage.failure(protocol, response);
+        assert!(response.header("retry-after").is_some(), "{response:#?}");
     }
     assert_eq!(app.endpoint.get("/readyz").await.status, 200, "no load balancer takes every instance out at once");
     server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.expect("it opens");
@@ -97,9 +97,9 @@ async fn upstream_timeout() {
     let test = |protocol| {
         scene.cast.admin.call(protocol, "WebhookEndpointService.TestWebhookEndpoint", json!({ "endpointId": id }))
     };
-    let mut seen = ReasonCoverage::of("UPSTREAM_TIMEOUT");
+    let mut coverage = ReasonCoverage::of("UPSTREAM_TIMEOUT");
     for (protocol, answer) in PROTOCOLS.into_iter().zip(futures_util::future::join_all(PROTOCOLS.map(test)).await) {
-        assert_eq!(seen.failure(protocol, answer).status, 504);
+        assert_eq!(coverage.failure(protocol, answer).status, 504);
     }
 }
 
@@ -109,9 +109,9 @@ async fn idempotency_key_expired() {
     let customer = app.cast().await.customer;
     customer.keyed(Protocol::Rest, "TicketService.CreateTicket", draft(), "one").await.success();
     app.database.sql("UPDATE idempotency_keys SET answer = NULL, created_at = created_at - interval '2 days'").await;
-    let mut seen = ReasonCoverage::of("IDEMPOTENCY_KEY_EXPIRED");
+    let mut coverage = ReasonCoverage::of("IDEMPOTENCY_KEY_EXPIRED");
     for protocol in PROTOCOLS {
-        seen.failure(protocol, customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await);
+        coverage.failure(protocol, customer.keyed(protocol, "TicketService.CreateTicket", draft(), "one").await);
     }
 }
 
@@ -141,10 +141,10 @@ async fn circuit_open() {
         assert!(charges < 10, "the circuit does not open");
     }
     assert!(charges > 0, "it opens at a failure");
-    let mut seen = ReasonCoverage::of("CIRCUIT_OPEN");
+    let mut coverage = ReasonCoverage::of("CIRCUIT_OPEN");
     for protocol in PROTOCOLS {
-        let refused = seen.failure(protocol, charge(protocol, &format!("{protocol:?}")).await);
-        assert!(refused.headers.contains_key("retry-after"), "{refused:#?}");
+        let response = coverage.failure(protocol, charge(protocol, &format!("{protocol:?}")).await);
+        assert!(response.headers.contains_key("retry-after"), "{response:#?}");
     }
     let pending = app.database.number("SELECT count(*) FROM payments WHERE status = 1").await;
     assert_eq!(usize::try_from(pending), Ok(charges), "a refusal leaves nothing");

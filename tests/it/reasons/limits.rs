@@ -21,14 +21,14 @@ async fn rate_limit_exceeded() {
     for _ in 0..4 {
         last = Some(cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await);
     }
-    let mut seen = ReasonCoverage::of("RATE_LIMIT_EXCEEDED");
-    let refused = seen.failure(Protocol::Rest, last.expect("an answer"));
-    assert!(refused.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|s| s >= 1));
-    assert!(refused.header("ratelimit").is_some_and(|value| value.contains("r=0")), "{refused:#?}");
+    let mut coverage = ReasonCoverage::of("RATE_LIMIT_EXCEEDED");
+    let response = coverage.failure(Protocol::Rest, last.expect("an answer"));
+    assert!(response.header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|s| s >= 1));
+    assert!(response.header("ratelimit").is_some_and(|value| value.contains("r=0")), "{response:#?}");
     let through = cast.customer.call(Protocol::Envoy, "UserService.GetMe", json!({})).await;
-    assert!(seen.failure(Protocol::Envoy, through).header("retry-after").is_some());
+    assert!(coverage.failure(Protocol::Envoy, through).header("retry-after").is_some());
     let native = cast.customer.call(Protocol::Grpc, "UserService.GetMe", json!({})).await;
-    let native = seen.failure(Protocol::Grpc, native);
+    let native = coverage.failure(Protocol::Grpc, native);
     assert!(native.header("retry-after").is_some());
     let mut request = tonic::Request::new(GetMeRequest::default());
     let token = format!("Bearer {}", cast.customer.token().await.expect("a token"));
@@ -55,11 +55,11 @@ async fn idempotency_in_progress() {
     let other = connect(&app.database.url).await;
     let lock = lock(cast.customer.as_user().id, "one");
     other.batch_execute(&format!("BEGIN; SELECT pg_advisory_xact_lock({lock})")).await.expect("the lock");
-    let mut seen = ReasonCoverage::of("IDEMPOTENCY_IN_PROGRESS");
+    let mut coverage = ReasonCoverage::of("IDEMPOTENCY_IN_PROGRESS");
     for protocol in PROTOCOLS {
         let since = Instant::now();
         let call = cast.customer.keyed(protocol, "TicketService.UpdateTicket", request.clone(), "one").await;
-        assert!(seen.failure(protocol, call).header("retry-after").is_some());
+        assert!(coverage.failure(protocol, call).header("retry-after").is_some());
         assert!(since.elapsed() < Duration::from_millis(1500), "at once: {:?}", since.elapsed());
     }
     other.batch_execute("COMMIT").await.expect("the lock goes");
@@ -71,7 +71,7 @@ async fn conflict() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let id = ticket(&cast.customer).await;
-    let mut seen = ReasonCoverage::of("CONFLICT");
+    let mut coverage = ReasonCoverage::of("CONFLICT");
     for protocol in PROTOCOLS {
         let other = connect(&app.database.url).await;
         // The request holds its key's lock and waits for the ticket; the other transaction holds the ticket and waits for
@@ -85,7 +85,7 @@ async fn conflict() {
         app.database.locks_waited_for(1).await;
         let wait = format!("SELECT pg_advisory_xact_lock({})", lock(cast.customer.as_user().id, "one"));
         let theirs = tokio::spawn(async move { other.batch_execute(&wait).await.map(|()| other) });
-        seen.failure(protocol, ours.await.expect("no panic"));
+        coverage.failure(protocol, ours.await.expect("no panic"));
         theirs.await.expect("no panic").expect("theirs goes on");
     }
 }
@@ -101,7 +101,7 @@ async fn deadline_exceeded() {
         .await
         .expect("the ticket");
     let request = json!({ "ticketId": id });
-    let mut seen = ReasonCoverage::of("DEADLINE_EXCEEDED");
+    let mut coverage = ReasonCoverage::of("DEADLINE_EXCEEDED");
     for (protocol, header) in [
         (Protocol::Rest, ("x-request-timeout", "0.2")),
         (Protocol::Envoy, ("x-request-timeout", "0.2")),
@@ -111,7 +111,7 @@ async fn deadline_exceeded() {
         let call = cast.customer.call_with(protocol, "TicketService.ResolveTicket", request.clone(), &[header]).await;
         // Tonic's gRPC client keeps the deadline itself and may time out first.
         let by_client = protocol == Protocol::Grpc && call.reason.contains("Timeout expired");
-        seen.code(protocol, if by_client { "DEADLINE_EXCEEDED" } else { &call.reason });
+        coverage.code(protocol, if by_client { "DEADLINE_EXCEEDED" } else { &call.reason });
         assert!(since.elapsed() < Duration::from_millis(1500), "{:?}", since.elapsed());
     }
     // Canceled in Postgres too, not left waiting there.
@@ -137,9 +137,9 @@ async fn overloaded() {
     app.database.locks_waited_for(1).await;
     let since = Instant::now();
     let calls = PROTOCOLS.map(|protocol| cast.customer.call(protocol, "TicketService.CreateTicket", draft()));
-    let mut seen = ReasonCoverage::of("OVERLOADED");
+    let mut coverage = ReasonCoverage::of("OVERLOADED");
     for (protocol, answer) in PROTOCOLS.into_iter().zip(futures_util::future::join_all(calls).await) {
-        assert!(seen.failure(protocol, answer).header("retry-after").is_some());
+        assert!(coverage.failure(protocol, answer).header("retry-after").is_some());
     }
     assert!(since.elapsed() >= Duration::from_millis(900), "callers that come back at once are slowed");
     assert_eq!(app.endpoint.get("/livez").await.status, 200, "health is never refused");

@@ -36,10 +36,10 @@ async fn send_over(
 #[tokio::test]
 async fn route_not_found() {
     let app = TestApp::start().await;
-    let mut seen = ReasonCoverage::of("ROUTE_NOT_FOUND");
+    let mut coverage = ReasonCoverage::of("ROUTE_NOT_FOUND");
     for path in ["/api/v1/nothing", "/nothing", "/api/v2/tickets", "/docs/nothing.js"] {
         for protocol in REST {
-            seen.failure(protocol, send_over(&app, protocol, Method::GET, path, |request| request).await);
+            coverage.failure(protocol, send_over(&app, protocol, Method::GET, path, |request| request).await);
         }
     }
     let mut grpc = tonic::client::Grpc::new(app.endpoint.channel.clone());
@@ -47,7 +47,7 @@ async fn route_not_found() {
     let path = http::uri::PathAndQuery::from_static("/mainstay.support.v1.TicketService/Nothing");
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
     let status = grpc.unary(tonic::Request::new(()), path, codec).await.expect_err("there is none");
-    seen.code(Protocol::Grpc, mainstay_kernel::contract::status::reason(&status).facts().code);
+    coverage.code(Protocol::Grpc, mainstay_kernel::contract::status::reason(&status).facts().code);
 }
 
 /// The operator's domain stands in every error, and REST finds the reason all the same.
@@ -73,36 +73,36 @@ async fn refusals_name_what_would_do() {
     let cast = app.cast().await;
     let metadata = |answer: &Response, key: &str| answer.text(&format!("/error/metadata/{key}"));
     for protocol in PROTOCOLS {
-        let refused = cast.customer.call(protocol, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await;
-        assert_eq!(metadata(&refused.failure("PERMISSION_DENIED"), "roles"), "admin");
+        let response = cast.customer.call(protocol, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await;
+        assert_eq!(metadata(&response.failure("PERMISSION_DENIED"), "roles"), "admin");
         let service = Actor::service(&cast.admin, &["support.tickets.read".to_owned()]);
-        let refused = service.call(protocol, "TicketService.CreateTicket", draft()).await.failure("PERMISSION_DENIED");
-        assert_eq!(metadata(&refused, "scope"), "support.tickets.write");
-        assert!(refused.text("/error/message").contains("support.tickets.write"), "{refused:#?}");
+        let response = service.call(protocol, "TicketService.CreateTicket", draft()).await.failure("PERMISSION_DENIED");
+        assert_eq!(metadata(&response, "scope"), "support.tickets.write");
+        assert!(response.text("/error/message").contains("support.tickets.write"), "{response:#?}");
     }
     let token = cast.customer.token().await.expect("a token");
     let auth = |request: RequestBuilder| request.bearer_auth(token.clone());
     let xml = |request| auth(request).header("content-type", "text/xml").body("<a/>");
-    let refused = send(&app, Method::POST, "/api/v1/tickets", xml).await.failure("UNSUPPORTED_MEDIA_TYPE");
+    let response = send(&app, Method::POST, "/api/v1/tickets", xml).await.failure("UNSUPPORTED_MEDIA_TYPE");
     assert_eq!(
-        (metadata(&refused, "accepted"), refused.header("accept")),
+        (metadata(&response, "accepted"), response.header("accept")),
         ("application/json".to_owned(), Some("application/json"))
     );
     let import = "/api/v1/tickets/import";
-    let refused = send(&app, Method::POST, import, xml).await.failure("UNSUPPORTED_MEDIA_TYPE");
-    assert!(metadata(&refused, "accepted").contains("text/csv"), "{refused:#?}");
+    let response = send(&app, Method::POST, import, xml).await.failure("UNSUPPORTED_MEDIA_TYPE");
+    assert!(metadata(&response, "accepted").contains("text/csv"), "{response:#?}");
     let html = |request| auth(request).header("accept", "text/html");
-    let refused = send(&app, Method::GET, "/api/v1/tickets", html).await.failure("NOT_ACCEPTABLE");
-    assert_eq!(metadata(&refused, "available"), "application/json");
+    let response = send(&app, Method::GET, "/api/v1/tickets", html).await.failure("NOT_ACCEPTABLE");
+    assert_eq!(metadata(&response, "available"), "application/json");
 }
 
 #[tokio::test]
 async fn method_not_allowed() {
     let app = TestApp::start().await;
-    let mut seen = ReasonCoverage::of("METHOD_NOT_ALLOWED");
+    let mut coverage = ReasonCoverage::of("METHOD_NOT_ALLOWED");
     for protocol in REST {
         let answer = send_over(&app, protocol, Method::PUT, "/api/v1/tickets", |request| request).await;
-        assert_eq!(seen.failure(protocol, answer).header("allow"), Some("GET, HEAD, POST"));
+        assert_eq!(coverage.failure(protocol, answer).header("allow"), Some("GET, HEAD, POST"));
     }
     send(&app, Method::POST, "/livez", |request| request).await.failure("METHOD_NOT_ALLOWED");
 }
@@ -110,10 +110,10 @@ async fn method_not_allowed() {
 #[tokio::test]
 async fn not_acceptable() {
     let app = TestApp::start().await;
-    let mut seen = ReasonCoverage::of("NOT_ACCEPTABLE");
+    let mut coverage = ReasonCoverage::of("NOT_ACCEPTABLE");
     for protocol in REST {
         let html = |request: RequestBuilder| request.header("accept", "text/html");
-        seen.failure(protocol, send_over(&app, protocol, Method::GET, "/api/v1/tickets", html).await);
+        coverage.failure(protocol, send_over(&app, protocol, Method::GET, "/api/v1/tickets", html).await);
     }
 }
 
@@ -123,13 +123,13 @@ async fn unsupported_media_type() {
     let customer = app.cast().await.customer;
     let token = customer.token().await.expect("a token");
     let xml = |request: RequestBuilder| request.bearer_auth(&token).header("content-type", "text/xml").body("<a/>");
-    let mut seen = ReasonCoverage::of("UNSUPPORTED_MEDIA_TYPE");
+    let mut coverage = ReasonCoverage::of("UNSUPPORTED_MEDIA_TYPE");
     for protocol in REST {
-        seen.failure(protocol, send_over(&app, protocol, Method::POST, "/api/v1/tickets", xml).await);
+        coverage.failure(protocol, send_over(&app, protocol, Method::POST, "/api/v1/tickets", xml).await);
     }
     // gRPC is one media type itself, but for what a file says that it is.
     let page = json!({ "name": "a.png", "file": body("image/png", "<script>alert(1)</script>") });
-    seen.failure(Protocol::Grpc, customer.call(Protocol::Grpc, "FileService.UploadFile", page).await);
+    coverage.failure(Protocol::Grpc, customer.call(Protocol::Grpc, "FileService.UploadFile", page).await);
 }
 
 #[tokio::test]
@@ -146,10 +146,10 @@ async fn malformed_request() {
         let answer = send(&app, Method::GET, &format!("/api/v1/tickets?{query}"), auth).await;
         assert_eq!(answer.reason, "MALFORMED_REQUEST", "{query}: {answer:#?}");
     }
-    let mut seen = ReasonCoverage::of("MALFORMED_REQUEST");
+    let mut coverage = ReasonCoverage::of("MALFORMED_REQUEST");
     for protocol in PROTOCOLS {
         let answer = cast.customer.keyed(protocol, "TicketService.CreateTicket", draft(), "two words").await;
-        seen.failure(protocol, answer);
+        coverage.failure(protocol, answer);
     }
 }
 
@@ -167,21 +167,21 @@ async fn unknown_enum_names_are_listed_with_every_other_fault() {
         [(Protocol::Rest, json!("WISH"), json!("ASAP")), (Protocol::Grpc, json!(99), json!(-1))]
     {
         let draft = json!({ "subject": "", "body": "Text", "kind": kind, "priority": priority });
-        let refused = cast.customer.call(protocol, "TicketService.CreateTicket", draft).await;
-        let refused = refused.failure("VALIDATION_FAILED");
-        assert_eq!((refused.status, &refused.body["error"]["fields"]), (422, &fields), "{protocol:?}");
+        let response = cast.customer.call(protocol, "TicketService.CreateTicket", draft).await;
+        let response = response.failure("VALIDATION_FAILED");
+        assert_eq!((response.status, &response.body["error"]["fields"]), (422, &fields), "{protocol:?}");
     }
     let one = |kind: &str| json!({ "subject": "One", "body": "Text", "kind": kind });
     let batch = json!({ "tickets": [one("TICKET_KIND_CHANGE"), one("ticket_kind_change"), one("WISH")] });
-    let refused = cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await;
+    let response = cast.agent.call(Protocol::Rest, "TicketService.BatchCreateTickets", batch).await;
     let fields = json!({ "tickets[1].kind": kinds, "tickets[2].kind": kinds });
-    assert_eq!(refused.failure("VALIDATION_FAILED").body["error"]["fields"], fields);
+    assert_eq!(response.failure("VALIDATION_FAILED").body["error"]["fields"], fields);
 
     let token = cast.customer.token().await.expect("a token");
     let query = "statuses=OPEN&statuses=TICKET_STATUS_OPEN&statuses=OPEN&statuses=7&order=UP&assigneeId=me";
     let path = format!("/api/v1/tickets?{query}");
-    let refused = send(&app, Method::GET, &path, |request| request.bearer_auth(token)).await;
-    let fields = refused.failure("VALIDATION_FAILED").body["error"]["fields"].clone();
+    let response = send(&app, Method::GET, &path, |request| request.bearer_auth(token)).await;
+    let fields = response.failure("VALIDATION_FAILED").body["error"]["fields"].clone();
     let named: Vec<_> = fields.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();
     assert_eq!(named, ["statuses[0]", "statuses[2]", "statuses[3]", "assigneeId", "order"], "{fields}");
     let statuses = "must be one of TICKET_STATUS_OPEN, TICKET_STATUS_IN_PROGRESS, TICKET_STATUS_RESOLVED";
@@ -196,9 +196,9 @@ async fn payload_too_large() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let large = json!({ "subject": "Large", "body": "x".repeat(2 << 20) });
-    let mut seen = ReasonCoverage::of("PAYLOAD_TOO_LARGE");
+    let mut coverage = ReasonCoverage::of("PAYLOAD_TOO_LARGE");
     for protocol in PROTOCOLS {
-        seen.failure(protocol, cast.customer.call(protocol, "TicketService.CreateTicket", large.clone()).await);
+        coverage.failure(protocol, cast.customer.call(protocol, "TicketService.CreateTicket", large.clone()).await);
     }
 }
 
@@ -208,9 +208,9 @@ async fn token_expired() {
     let cast = app.cast().await;
     cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
     app.app.clock.advance(TimeDelta::minutes(6));
-    let mut seen = ReasonCoverage::of("TOKEN_EXPIRED");
+    let mut coverage = ReasonCoverage::of("TOKEN_EXPIRED");
     for protocol in PROTOCOLS {
-        let answer = seen.failure(protocol, cast.customer.call(protocol, "UserService.GetMe", json!({})).await);
+        let answer = coverage.failure(protocol, cast.customer.call(protocol, "UserService.GetMe", json!({})).await);
         assert!(answer.header("www-authenticate").is_some_and(|value| value.contains("invalid_token")), "{answer:#?}");
     }
 }
@@ -230,13 +230,13 @@ async fn invalid_token() {
         format!("{good}x"),
         "\u{7f}".to_owned(),
     ];
-    let mut seen = ReasonCoverage::of("INVALID_TOKEN");
+    let mut coverage = ReasonCoverage::of("INVALID_TOKEN");
     for token in forged.into_iter().filter(|token| token.bytes().all(|byte| byte.is_ascii_graphic())) {
         for protocol in PROTOCOLS {
             let answer =
                 Actor::bearer(&app.endpoint, token.clone()).call(protocol, "TicketService.CreateTicket", draft()).await;
             assert_eq!(answer.reason, "INVALID_TOKEN", "{token}: {answer:#?}");
-            seen.failure(protocol, answer);
+            coverage.failure(protocol, answer);
         }
     }
 }
@@ -245,7 +245,7 @@ async fn invalid_token() {
 async fn session_revoked() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let mut seen = ReasonCoverage::of("SESSION_REVOKED");
+    let mut coverage = ReasonCoverage::of("SESSION_REVOKED");
     for protocol in PROTOCOLS {
         let pair = sign_in(&app.endpoint, cast.customer.as_user()).await.success();
         Actor::bearer(&app.endpoint, pair.text("/data/accessToken"))
@@ -253,6 +253,6 @@ async fn session_revoked() {
             .await
             .success();
         let request = json!({ "refreshToken": pair.text("/data/refreshToken") });
-        seen.failure(protocol, cast.anonymous.call(protocol, "AuthService.Refresh", request).await);
+        coverage.failure(protocol, cast.anonymous.call(protocol, "AuthService.Refresh", request).await);
     }
 }

@@ -24,8 +24,8 @@ async fn last_admin() {
     let app = TestApp::start().await;
     let admin = app.cast().await.admin;
     let request = json!({ "userId": admin.as_user().id.to_string(), "role": "ROLE_AGENT" });
-    let mut seen = ReasonCoverage::of("LAST_ADMIN");
+    let mut coverage = ReasonCoverage::of("LAST_ADMIN");
     for protocol in PROTOCOLS {
-        seen.failure(protocol, admin.call(protocol, "UserService.SetUserRole", request.clone()).await);
+        coverage.failure(protocol, admin.call(protocol, "UserService.SetUserRole", request.clone()).await);
     }
 }

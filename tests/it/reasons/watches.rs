@@ -23,13 +23,13 @@ async fn resume_token_expired() {
         let snapshot = Snapshot::parse("5:5:", then).expect("a snapshot");
         app.app.resume_tokens.seal(&Cursor::whole(snapshot), &method(TICKETS).path)
     };
-    let mut seen = ReasonCoverage::of("RESUME_TOKEN_EXPIRED");
+    let mut coverage = ReasonCoverage::of("RESUME_TOKEN_EXPIRED");
     for protocol in PROTOCOLS {
         let request = json!({ "resumeToken": sealed(61) });
         let answer = cast.customer.call(protocol, TICKETS, request).await;
-        assert_eq!(seen.failure(protocol, answer).status, 410);
-        let refused = Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(61)).await.err();
-        assert_eq!(refused.as_deref(), Some("RESUME_TOKEN_EXPIRED"), "{protocol:?}: as Last-Event-ID");
+        assert_eq!(coverage.failure(protocol, answer).status, 410);
+        let reason = Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(61)).await.err();
+        assert_eq!(reason.as_deref(), Some("RESUME_TOKEN_EXPIRED"), "{protocol:?}: as Last-Event-ID");
         assert!(Reader::try_open(&cast.customer, protocol, TICKETS, &sealed(59)).await.is_ok(), "{protocol:?}");
     }
 }
@@ -54,12 +54,12 @@ async fn watch_lagged() {
     let mut quick = Reader::open(&cast.customer, Protocol::Rest, TICKETS, "").await;
     let id = ticket(&cast.customer).await;
     while change_of(&quick.item().await).0 != id {}
-    let mut seen = std::collections::HashSet::new();
+    let mut ids = std::collections::HashSet::new();
     let mut lagged = ReasonCoverage::of("WATCH_LAGGED");
-    while seen.len() < CHANGES + 1 {
+    while ids.len() < CHANGES + 1 {
         match slow.next().await {
             WatchEvent::Message(message) if message.as_object().is_some_and(|message| message.len() > 1) => {
-                assert!(seen.insert(change_of(&message).0), "came twice");
+                assert!(ids.insert(change_of(&message).0), "came twice");
                 last = token(&message);
             }
             WatchEvent::Message(_) => {}
@@ -88,10 +88,10 @@ async fn too_many_watches() {
     for _ in 0..32 {
         watches.push(Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await);
     }
-    let mut seen = ReasonCoverage::of("TOO_MANY_WATCHES");
+    let mut coverage = ReasonCoverage::of("TOO_MANY_WATCHES");
     for protocol in PROTOCOLS {
-        let refused = Reader::try_open(&cast.customer, protocol, TICKETS, "").await.err();
-        seen.code(protocol, &refused.expect("one too many"));
+        let reason = Reader::try_open(&cast.customer, protocol, TICKETS, "").await.err();
+        coverage.code(protocol, &reason.expect("one too many"));
     }
     Reader::open(&cast.colleague, Protocol::Rest, TICKETS, "").await.message().await;
     assert!(metric(&app, "mainstay_watches").await >= 32.0);

@@ -24,8 +24,8 @@ async fn of_several_hosts_the_one_that_accepts_writes_is_the_primary() {
     let app = TestApp::builder().on(&pair.database).set("DATABASE_URL", both).start().await;
     let Cast { customer, .. } = app.cast().await;
     for protocol in PROTOCOLS {
-        let made = customer.call(protocol, "TicketService.CreateTicket", draft()).await.success();
-        get(&customer, protocol, &made.id(), &[]).await.success();
+        let response = customer.call(protocol, "TicketService.CreateTicket", draft()).await.success();
+        get(&customer, protocol, &response.id(), &[]).await.success();
     }
 }
 
@@ -86,16 +86,16 @@ async fn a_promoted_standby_has_every_write_and_takes_the_next_ones() {
         stop.store(true, Ordering::Relaxed);
         gap
     };
-    let (written, gap) = tokio::join!(writers, take_over);
+    let (results, gap) = tokio::join!(writers, take_over);
     assert!(gap < Duration::from_secs(10), "writes resumed after {gap:?}");
-    let acknowledged: BTreeSet<_> = written.into_iter().flatten().collect();
+    let acknowledged: BTreeSet<_> = results.into_iter().flatten().collect();
     let rows = sql(standby.url(), "SELECT id FROM tickets").await;
-    let kept: BTreeSet<_> = rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect();
-    assert_eq!(acknowledged, kept, "every write that was acknowledged, and each once");
-    println!("{} writes, the next one {gap:?} after the promotion", kept.len());
+    let ids: BTreeSet<_> = rows.into_iter().filter_map(|mut row| row.swap_remove(0)).collect();
+    assert_eq!(acknowledged, ids, "every write that was acknowledged, and each once");
+    println!("{} writes, the next one {gap:?} after the promotion", ids.len());
 
     // What was a replica is the primary; it is not read as a replica, and every response is current.
-    let ticket = kept.last().expect("a ticket");
+    let ticket = ids.last().expect("a ticket");
     let change = json!({ "ticketId": ticket, "ticket": { "subject": "After" } });
     for protocol in PROTOCOLS {
         agent.call(protocol, "TicketService.UpdateTicket", change.clone()).await.success();
@@ -109,7 +109,7 @@ async fn a_standby_that_was_promoted_is_no_replica() {
     let pair = Pair::start().await;
     let app = pair.app(ANY_LAG).await;
     let Cast { customer, agent, .. } = app.cast().await;
-    let made = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+    let response = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
     agent.token().await;
     eventually("the replica is up to date", async || pair.lag(&app).await < 1.0).await;
     pair.catch_up().await;
@@ -118,7 +118,7 @@ async fn a_standby_that_was_promoted_is_no_replica() {
     sql(pair.standby.url(), "UPDATE tickets SET subject = 'Elsewhere'").await;
     for number in 0..20 {
         let protocol = PROTOCOLS[number % PROTOCOLS.len()];
-        assert_eq!(subject(&agent, protocol, &made.id(), &[]).await, made.text("/data/subject"));
+        assert_eq!(subject(&agent, protocol, &response.id(), &[]).await, response.text("/data/subject"));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -62,8 +62,8 @@ async fn ends_soon(mut server: Process) {
 async fn a_peer_that_never_answers_is_not_waited_for() {
     let (_database, server) = patient().await;
     let mut silent = TcpStream::connect(server.endpoint.address).await.expect("connected");
-    let begun = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    silent.write_all(begun).await.expect("written");
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    silent.write_all(preface).await.expect("written");
     // The server's own SETTINGS: the connection has begun.
     silent.read_exact(&mut [0; 9]).await.expect("a frame");
     ends_soon(server).await;

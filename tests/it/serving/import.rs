@@ -42,13 +42,13 @@ async fn importing_twice_adds_nothing_and_invalid_rows_are_listed() {
         assert_eq!(began.status, 202);
         assert!(began.header("retry-after").is_some(), "{began:#?}");
         assert_eq!(began.header("location"), Some(format!("/api/v1/operations/{}", began.id()).as_str()));
-        let done = wait_for_end(&cast.agent, protocol, &began.id()).await;
-        assert!(done.text("/data/state").ends_with("SUCCEEDED"), "{done:#?}");
-        let progress = &done.data()["progress"];
-        let (created, known) = if number == 0 { ("2", "0") } else { ("0", "2") };
+        let response = wait_for_end(&cast.agent, protocol, &began.id()).await;
+        assert!(response.text("/data/state").ends_with("SUCCEEDED"), "{response:#?}");
+        let progress = &response.data()["progress"];
+        let (rows_created, rows_known) = if number == 0 { ("2", "0") } else { ("0", "2") };
         assert_eq!(
             (progress["rowsCreated"].as_str(), progress["rowsKnown"].as_str()),
-            (Some(created), Some(known)),
+            (Some(rows_created), Some(rows_known)),
             "{progress}"
         );
         assert_eq!(progress["rowsFailed"], "1");
@@ -84,13 +84,14 @@ async fn real_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
     let app = TestApp::builder().with_jobs().start().await;
     let cast = app.cast().await;
     let request = json!({ "accountId": cast.customer.as_user().account.to_string(), "file": file(&tickets) });
-    for (created, known) in [("2181", "0"), ("0", "2181")] {
+    for (rows_created, rows_known) in [("2181", "0"), ("0", "2181")] {
         let began = cast.agent.call(Protocol::Rest, "TicketService.ImportTickets", request.clone()).await.success();
-        let done = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
+        let response = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
         let progress = json!({
-            "rowsTotal": "2182", "rowsDone": "2182", "rowsCreated": created, "rowsKnown": known, "rowsFailed": "1",
+            "rowsTotal": "2182", "rowsDone": "2182", "rowsCreated": rows_created, "rowsKnown": rows_known,
+            "rowsFailed": "1",
         });
-        assert_eq!(done.data()["progress"], progress, "{done:#?}");
+        assert_eq!(response.data()["progress"], progress, "{response:#?}");
         let id = json!({ "operationId": began.id() });
         let errors = cast.agent.call(Protocol::Rest, "OperationService.ListOperationErrors", id).await.success();
         let cut = json!({
@@ -106,8 +107,8 @@ async fn real_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
     for (kind, tickets) in [(1, 798), (2, 722), (3, 451), (4, 210)] {
         assert_eq!(count(&format!("tickets WHERE kind = {kind}")).await, tickets, "kind {kind}");
     }
-    let taken = "tickets WHERE starts_with(regexp_replace(body, '\\s+', ' ', 'g'), subject)";
-    assert_eq!(count(taken).await, 105, "the subject of a row without one is the beginning of its text");
+    let condition = "tickets WHERE starts_with(regexp_replace(body, '\\s+', ' ', 'g'), subject)";
+    assert_eq!(count(condition).await, 105, "the subject of a row without one is the beginning of its text");
     assert_eq!(count(r"tickets WHERE strpos(subject || body, '\n') > 0").await, 0, "51 texts have written line breaks");
 }
 
@@ -128,8 +129,8 @@ async fn an_upload_may_be_compressed() {
             Raw { body, ..raw }
         };
         let began = upload(gzip.clone()).send(address).await.success();
-        let done = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
-        assert_eq!(done.data()["progress"]["rowsFailed"], "1", "{done:#?}");
+        let response = wait_for_end(&cast.agent, Protocol::Rest, &began.id()).await;
+        assert_eq!(response.data()["progress"]["rowsFailed"], "1", "{response:#?}");
         upload(ROWS.as_bytes().to_vec()).send(address).await.failure("MALFORMED_REQUEST");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM tickets").await, 2);
@@ -166,8 +167,8 @@ async fn idle_uploads_leave_space_to_others() {
     let (first, _, idle) = futures_util::future::select_all(idle).await;
     assert_eq!(first.expect("no panic").expect("an answer").status(), 429, "a third one of one principal");
     let request = json!({ "accountId": account, "file": file(ROWS) });
-    let admitted = cast.admin.call(Protocol::Grpc, "TicketService.ImportTickets", request).await.success();
-    assert_eq!(admitted.status, 202);
+    let response = cast.admin.call(Protocol::Grpc, "TicketService.ImportTickets", request).await.success();
+    assert_eq!(response.status, 202);
     for upload in idle {
         let answer = upload.await.expect("no panic").expect("an answer");
         assert_eq!(answer.status(), 504, "who sends nothing is not waited for");

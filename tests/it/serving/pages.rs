@@ -121,11 +121,11 @@ async fn the_files_of_the_reference_are_compressed_once_and_kept() {
 #[tokio::test]
 async fn a_valid_request_id_is_kept_and_an_invalid_one_replaced() {
     let app = TestApp::start().await;
-    for (id, kept) in [("abc-123", true), ("a b", false), (&"x".repeat(200), false), ("a\"b", false)] {
+    for (id, is_kept) in [("abc-123", true), ("a b", false), (&"x".repeat(200), false), ("a\"b", false)] {
         let request =
             app.endpoint.http.get(format!("{}/api/v1/tickets", app.endpoint.base())).header("x-request-id", id);
         let answer = rest::read(request.send().await.expect("an answer")).await.failure("UNAUTHENTICATED");
-        assert_eq!(answer.header("x-request-id") == Some(id), kept, "{id}");
+        assert_eq!(answer.header("x-request-id") == Some(id), is_kept, "{id}");
         assert_eq!(answer.header("x-request-id"), Some(answer.text("/error/requestId").as_str()));
     }
 }

@@ -120,8 +120,8 @@ async fn in_a_body() {
     assert!(docs.is_err(), "a part must not be taken for the whole: {docs:?}");
     let check = connection.call(&Call::grpc("/grpc.health.v1.Health/Check", "", &[])).await.expect("a response");
     assert!(check.is_internal(), "{check:?}");
-    let refused = connection.call(&Call::grpc(GET_ME, "", &[])).await.expect("a response");
-    assert_eq!(refused.grpc_status.as_deref(), Some("16"), "{refused:?}");
+    let response = connection.call(&Call::grpc(GET_ME, "", &[])).await.expect("a response");
+    assert_eq!(response.grpc_status.as_deref(), Some("16"), "{response:?}");
     assert!(!connection.has_ended(), "the connection has ended");
     assert_survived(&server, 4).await;
 }

@@ -28,12 +28,12 @@ async fn a_server_reaches_postgres_through_a_socket() {
     for url in [database.url.clone(), format!("postgres://{sign_in}@{encoded}:{port}/mainstay?sslmode=require")] {
         let server = Process::with(&database, &[("DATABASE_URL", url.as_str())]).await;
         let cast = Cast::new(&server.endpoint, &database).await;
-        let made = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
+        let response = cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft()).await.success();
 
         // Whoever gives up has the statement cancelled, which takes a connection of its own.
         let holder = connect(&database.url).await;
         holder.batch_execute("BEGIN; SELECT FROM tickets FOR UPDATE").await.expect("locked");
-        let change = json!({ "ticketId": made.id(), "ticket": { "subject": "Later" } });
+        let change = json!({ "ticketId": response.id(), "ticket": { "subject": "Later" } });
         let late = [("x-request-timeout", "500ms")];
         let timed_out = cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change.clone(), &late);
         timed_out.await.failure("DEADLINE_EXCEEDED");

@@ -73,11 +73,11 @@ async fn the_report_costs_the_pool_nothing() {
     let app = TestApp::builder().set("DATABASE_POOL_SIZE", "1").set("DATABASE_POOL_WAIT", "200ms").start().await;
     let database = app.app.database.clone();
     let (release, released) = tokio::sync::oneshot::channel::<()>();
-    let (taken, is_taken) = tokio::sync::oneshot::channel::<()>();
+    let (signal, is_taken) = tokio::sync::oneshot::channel::<()>();
     let holder = tokio::spawn(async move {
         database
             .autocommit(async |_| {
-                taken.send(()).ok();
+                signal.send(()).ok();
                 released.await.ok();
                 Ok(())
             })
@@ -101,19 +101,19 @@ async fn a_report_is_made_once_a_second_at_most() {
     let database = Arc::new(TestDatabase::new().await);
     let proxy = Proxy::new(&database).await;
     let app = TestApp::builder().on(&database).set("DATABASE_URL", proxy.url.clone()).start().await;
-    let asked = || proxy.take_texts().iter().filter(|text| *text == "SELECT 1").count();
+    let count = || proxy.take_texts().iter().filter(|text| *text == "SELECT 1").count();
     proxy.take_texts();
     let since = Instant::now();
     for _ in 0..100 {
         let answer = app.private.get("/health").await;
         assert_eq!((answer.status, &answer.body["dependencies"]["postgres"]), (200, &"ok".into()), "{answer:#?}");
     }
-    let (reports, seconds) = (asked(), usize::try_from(since.elapsed().as_secs()).expect("few"));
+    let (reports, seconds) = (count(), usize::try_from(since.elapsed().as_secs()).expect("few"));
     assert!((1..=1 + seconds).contains(&reports), "{reports} reports in {seconds} seconds");
     // Nor does it stand for longer.
     tokio::time::sleep(Duration::from_secs(1)).await;
     app.private.get("/health").await;
-    assert_eq!(asked(), 1, "a report that is a second old is made anew");
+    assert_eq!(count(), 1, "a report that is a second old is made anew");
 }
 
 /// Whoever asks while a report is made gets that one, even if the caller for whom it was begun has left.
@@ -152,10 +152,10 @@ async fn only_probes_are_exempt() {
         health.check(HealthCheckRequest::default()).await.expect("never limited");
     }
     let watched = async |health: &mut HealthClient<_>| health.watch(HealthCheckRequest::default()).await.is_ok();
-    let mut admitted = 0;
+    let mut count = 0;
     while watched(&mut health).await {
-        admitted += 1;
-        assert!(admitted < 20, "Watch is not limited");
+        count += 1;
+        assert!(count < 20, "Watch is not limited");
     }
     assert_eq!(app.endpoint.get("/docs").await.status, 429);
 }
@@ -193,14 +193,14 @@ async fn every_answer_of_reflection_counts() {
     let asks = futures_util::stream::repeat_with(list).take(1000);
     let mut answers = client.server_reflection_info(asks).await.expect("a stream").into_inner();
     let mut count = 0;
-    let refused = loop {
+    let status = loop {
         match answers.message().await {
             Ok(Some(_)) => count += 1,
             Ok(None) => panic!("{count} answers"),
             Err(status) => break status,
         }
     };
-    assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status}");
     // A quarter of the quota at once.
     assert!((40..=52).contains(&count), "{count} answers");
 }
@@ -210,14 +210,14 @@ async fn an_address_has_few_watchers() {
     let app = TestApp::start().await;
     let mut health = HealthClient::new(app.endpoint.channel.clone());
     let mut watchers = Vec::new();
-    let refused = loop {
+    let status = loop {
         match health.watch(HealthCheckRequest::default()).await {
             Ok(watcher) => watchers.push(watcher),
             Err(status) => break status,
         }
         assert!(watchers.len() < 200, "they are not bounded");
     };
-    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused}");
+    assert_eq!(status.code(), tonic::Code::Unavailable, "{status}");
     drop(watchers);
     let since = Instant::now();
     while health.watch(HealthCheckRequest::default()).await.is_err() {

@@ -39,15 +39,15 @@ async fn a_key_rotation_ends_no_session() {
     assert!(before.contains(&signer(&old)));
     assert_eq!(before, published_keys(&second.endpoint).await, "every instance publishes the same keys");
 
-    let made = signing_key::rotate(&first.app).await.expect("a new key");
-    assert!(published_keys(&first.endpoint).await.contains(&made), "published before it signs");
+    let key = signing_key::rotate(&first.app).await.expect("a new key");
+    assert!(published_keys(&first.endpoint).await.contains(&key), "published before it signs");
     let still = sign_in(&first.endpoint, cast.customer.as_user()).await.success().text("/data/accessToken");
     assert_eq!(signer(&still), signer(&old), "the other instances do not know the new key yet");
     for app in [&first, &second] {
         app.app.clock.advance(TimeDelta::seconds(61));
     }
     let fresh = sign_in(&first.endpoint, cast.customer.as_user()).await.success().text("/data/accessToken");
-    assert_eq!(signer(&fresh), made);
+    assert_eq!(signer(&fresh), key);
     for (protocol, endpoint) in PROTOCOLS.into_iter().zip([&first.endpoint, &second.endpoint]) {
         for token in [&old, &fresh] {
             Actor::bearer(endpoint, token.clone()).call(protocol, "UserService.GetMe", json!({})).await.success();
@@ -63,12 +63,12 @@ async fn callers_at_once_with_a_key_that_is_not_loaded_yet_are_all_let_in() {
     let first = TestApp::start().await;
     let second = TestApp::builder().on(&first.database).start().await;
     let cast = first.cast().await;
-    let made = signing_key::rotate(&first.app).await.expect("a new key");
+    let key = signing_key::rotate(&first.app).await.expect("a new key");
     for app in [&first, &second] {
         app.app.clock.advance(TimeDelta::seconds(61));
     }
     let fresh = sign_in(&first.endpoint, cast.customer.as_user()).await.success().text("/data/accessToken");
-    assert_eq!(signer(&fresh), made);
+    assert_eq!(signer(&fresh), key);
     let holder = connect(&first.database.url).await;
     holder.batch_execute("BEGIN; LOCK TABLE signing_keys IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
     let calls = [(); 8].map(|()| {

@@ -35,8 +35,8 @@ async fn a_token_creates_one_user_who_can_sign_in() {
         let [first, second] = [create_token(&app.database, &email).await, create_token(&app.database, &email).await];
         let weak = json!({ "token": first, "password": "password1234", "name": "Zoë" });
         anonymous.call(protocol, CONFIRM, weak).await.failure("VALIDATION_FAILED");
-        let created = anonymous.call(protocol, CONFIRM, confirmation(&first)).await.success();
-        assert_eq!((created.status, created.text("/data/email")), (201, email.clone()));
+        let response = anonymous.call(protocol, CONFIRM, confirmation(&first)).await.success();
+        assert_eq!((response.status, response.text("/data/email")), (201, email.clone()));
         for used in [&first, &second] {
             anonymous.call(protocol, CONFIRM, confirmation(used)).await.failure("INVALID_TOKEN");
         }
@@ -54,8 +54,8 @@ async fn concurrent_confirmations_create_one_user() {
     let email = format!("{}@example.com", unique());
     let token = create_token(&app.database, &email).await;
     let calls = (0..6).map(|number| anonymous.call(PROTOCOLS[number % 2], CONFIRM, confirmation(&token)));
-    let created = futures_util::future::join_all(calls).await;
-    assert_eq!(created.iter().filter(|answer| answer.reason.is_empty()).count(), 1, "{created:#?}");
+    let responses = futures_util::future::join_all(calls).await;
+    assert_eq!(responses.iter().filter(|answer| answer.reason.is_empty()).count(), 1, "{responses:#?}");
     assert_eq!(app.database.number(&format!("SELECT count(*) FROM users WHERE email = '{email}'")).await, 1);
 }
 
@@ -68,16 +68,16 @@ async fn a_registration_does_not_reveal_whether_a_user_exists() {
     // A single connection, so that all prepared statements exist before counting.
     let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
     let cast = app.cast().await;
-    let known = json!({ "email": cast.customer.as_user().email });
+    let existing = json!({ "email": cast.customer.as_user().email });
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     let register = async |protocol, request: &Value| {
         let before = proxy.statements();
         let answer = cast.anonymous.call(protocol, REGISTER, request.clone()).await.success();
         (answer.comparable(), proxy.statements() - before)
     };
-    register(Protocol::Grpc, &known).await;
+    register(Protocol::Grpc, &existing).await;
     for protocol in PROTOCOLS {
-        assert_eq!(register(protocol, &known).await, register(protocol, &unknown).await);
+        assert_eq!(register(protocol, &existing).await, register(protocol, &unknown).await);
     }
     assert_eq!(database.number("SELECT count(*) FROM registrations WHERE token_hash IS NOT NULL").await, 0);
 }

@@ -73,8 +73,8 @@ async fn a_common_password_is_refused() {
     let token = create_token(&app.database, cast.customer.as_user()).await;
     for (protocol, password) in PROTOCOLS.into_iter().zip(["password1234", "qwertyuiop12", "aaaaaaaaaaaa"]) {
         let request = json!({ "token": token, "password": password });
-        let refused = cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request).await;
-        refused.failure("VALIDATION_FAILED");
+        let response = cast.anonymous.call(protocol, "AuthService.ConfirmPasswordReset", request).await;
+        response.failure("VALIDATION_FAILED");
     }
     let request = json!({ "token": token, "password": "four words nobody else has" });
     cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
@@ -85,18 +85,18 @@ async fn a_common_password_is_refused() {
 async fn a_sign_in_needs_a_hashing_slot_for_an_unknown_user_too() {
     let app = TestApp::builder().set("MAX_PASSWORD_HASHING", "1").start().await;
     let cast = app.cast().await;
-    let known = cast.customer.as_user().email.clone();
+    let existing = cast.customer.as_user().email.clone();
     let unknown = format!("{}@example.com", unique());
     let slot = app.app.part::<Passwords>().place().await.expect("the only slot");
     let sign_in = async |email: &str| {
         let request = json!({ "email": email, "password": "a wrong password" });
         cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await
     };
-    let (one, other) = tokio::join!(sign_in(&known), sign_in(&unknown));
+    let (one, other) = tokio::join!(sign_in(&existing), sign_in(&unknown));
     one.failure("OVERLOADED");
     other.failure("OVERLOADED");
     drop(slot);
-    sign_in(&known).await.failure("INVALID_CREDENTIALS");
+    sign_in(&existing).await.failure("INVALID_CREDENTIALS");
     sign_in(&unknown).await.failure("INVALID_CREDENTIALS");
 }
 
@@ -111,8 +111,8 @@ async fn an_unknown_user_costs_a_hash() {
         passwords.verify(Password::attempt("whatever it is".into()), hash).await.expect("a verdict");
         fastest[round % 2] = fastest[round % 2].min(start.elapsed());
     }
-    let [known, unknown] = fastest;
-    assert!(unknown > known / 10, "{unknown:?}, and {known:?} for one who exists");
+    let [existing, unknown] = fastest;
+    assert!(unknown > existing / 10, "{unknown:?}, and {existing:?} for one who exists");
 }
 
 #[tokio::test]
@@ -135,16 +135,16 @@ async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
     // A single connection, so that all prepared statements exist before counting.
     let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
     let cast = app.cast().await;
-    let known = json!({ "email": cast.customer.as_user().email });
+    let existing = json!({ "email": cast.customer.as_user().email });
     let unknown = json!({ "email": format!("{}@example.com", unique()) });
     let request_reset = async |protocol, who: &serde_json::Value| {
         let before = proxy.statements();
         let response = cast.anonymous.call(protocol, "AuthService.RequestPasswordReset", who.clone()).await.success();
         (response.comparable(), proxy.statements() - before)
     };
-    request_reset(Protocol::Grpc, &known).await;
+    request_reset(Protocol::Grpc, &existing).await;
     for protocol in PROTOCOLS {
-        assert_eq!(request_reset(protocol, &known).await, request_reset(protocol, &unknown).await);
+        assert_eq!(request_reset(protocol, &existing).await, request_reset(protocol, &unknown).await);
     }
     let queued = "SELECT count(*) FROM mails WHERE due_at <= now()";
     assert_eq!(database.number(queued).await, 1 + 2 * 3);

@@ -55,17 +55,17 @@ async fn a_logout_ends_the_access_token() {
 async fn a_revoked_session_ends_its_access_token() {
     let (here, there) = two_instances().await;
     let cast = here.cast().await;
-    let (mine, lost) = (new_session(&here, &cast.customer).await, new_session(&here, &cast.customer).await);
-    use_token([&here, &there], &lost).await;
-    let request = json!({ "sessionId": lost.text("/data/sessionId") });
+    let (mine, other) = (new_session(&here, &cast.customer).await, new_session(&here, &cast.customer).await);
+    use_token([&here, &there], &other).await;
+    let request = json!({ "sessionId": other.text("/data/sessionId") });
     // Nobody but its user can end it.
     let stranger = new_session(&here, &cast.stranger).await;
-    let refused = caller(&here, &stranger).call(Protocol::Rest, "SessionService.RevokeSession", request.clone()).await;
-    refused.failure("NOT_FOUND");
-    use_token([&here, &there], &lost).await;
+    let response = caller(&here, &stranger).call(Protocol::Rest, "SessionService.RevokeSession", request.clone()).await;
+    response.failure("NOT_FOUND");
+    use_token([&here, &there], &other).await;
     caller(&here, &mine).call(Protocol::Rest, "SessionService.RevokeSession", request).await.success();
     for app in [&here, &there] {
-        wait_until_refused(app, &lost).await;
+        wait_until_refused(app, &other).await;
     }
     use_token([&here, &there], &mine).await;
 }

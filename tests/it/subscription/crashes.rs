@@ -30,11 +30,11 @@ async fn kill_create_at(point: &str, intended: bool, first: First) {
     scene.cast.customer.token().await;
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
-    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, CREATE, request.clone(), "one").await;
-    assert_eq!(lost.status, 0, "the caller got a response: {lost:#?}");
+    let response = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Rest, CREATE, request.clone(), "one").await;
+    assert_eq!(response.status, 0, "the caller got a response: {response:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
-    let made = database.number("SELECT count(*) FROM subscriptions").await;
-    assert_eq!(made, i64::from(intended), "after the kill at {point}");
+    let count = database.number("SELECT count(*) FROM subscriptions").await;
+    assert_eq!(count, i64::from(intended), "after the kill at {point}");
 
     let restarted = process(&database, &gateway, &[]).await;
     if first == First::Job {
@@ -57,8 +57,8 @@ async fn kill_cancel_at(point: &str, first: First) {
     let request = cancel(&create_subscription(&scene).await.id(), false);
     let fault = format!("{point}=kill");
     let mut doomed = process(&database, &gateway, &[("MAINSTAY_FAULTS", &fault), ("JOBS_IN_SERVE", "false")]).await;
-    let lost = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Grpc, CANCEL, request.clone(), "one").await;
-    assert!(!lost.reason.is_empty(), "{lost:#?}");
+    let response = scene.cast.customer.at(&doomed.endpoint).keyed(Protocol::Grpc, CANCEL, request.clone(), "one").await;
+    assert!(!response.reason.is_empty(), "{response:#?}");
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
 
     let restarted = process(&database, &gateway, &[]).await;

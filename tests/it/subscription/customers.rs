@@ -19,8 +19,8 @@ async fn a_card_pays_for_everything_of_its_account() {
     for card in [&card, &card, &other] {
         let mut request = subscription_request(&scene).await;
         request["paymentMethod"] = card.as_str().into();
-        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request, &unique()).await.success();
-        assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE", "{made:#?}");
+        let response = scene.cast.customer.keyed(Protocol::Rest, CREATE, request, &unique()).await.success();
+        assert_eq!(response.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE", "{response:#?}");
     }
     let mut cards: Vec<_> =
         gateway.objects("subscription").iter().map(|it| it["default_payment_method"].clone()).collect();
@@ -87,11 +87,11 @@ async fn an_existing_customer_is_found() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     create_subscription(&scene).await;
-    let known = app.database.sql("DELETE FROM gateway_customers RETURNING customer_id").await;
+    let rows = app.database.sql("DELETE FROM gateway_customers RETURNING customer_id").await;
     // Creating a customer fails; besides, the key would return the same customer.
     gateway.behave_at("POST /v1/customers", json!({ "refuse": 500 }), 0).await;
     create_subscription(&scene).await;
-    assert_eq!(app.database.sql("SELECT customer_id FROM gateway_customers").await, known);
+    assert_eq!(app.database.sql("SELECT customer_id FROM gateway_customers").await, rows);
     assert_eq!(gateway.objects("customer").len(), 1);
 }
 
@@ -117,13 +117,13 @@ async fn a_worker_that_was_overtaken_attaches_no_customer() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     gateway.behave_at("POST /v1/customers", json!({ "refuse": 503 }), 0).await;
-    let made = scene
+    let response = scene
         .cast
         .customer
         .keyed(Protocol::Rest, CREATE, subscription_request(&scene).await, &unique())
         .await
         .success();
-    assert_eq!(made.status, 202);
+    assert_eq!(response.status, 202);
     gateway.behave_well().await;
     let slow = overtaken::<Subscription>(&app, "subscriptions").await;
     assert!(run_detached(&app.app, slow).await.is_none());

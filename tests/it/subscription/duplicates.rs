@@ -23,8 +23,8 @@ async fn all_at_once(instances: &[Process; 2], token: &str, method: &'static str
 }
 
 fn one_did_it(answers: Vec<Response>) -> String {
-    let (good, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.reason.is_empty());
-    for answer in &refused {
+    let (good, failures): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.reason.is_empty());
+    for answer in &failures {
         assert_eq!((answer.reason.as_str(), answer.status), ("IDEMPOTENCY_IN_PROGRESS", 409), "{answer:#?}");
     }
     let ids: BTreeSet<_> = good.iter().map(|answer| answer.id()).collect();

@@ -92,10 +92,10 @@ async fn a_scheduled_cancellation_takes_effect_at_period_end() {
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
     scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&id, true)).await.success();
-    let ended = gateway.change_subscription(&id, "renewed").await;
-    assert_eq!(ended["status"], "canceled", "its period is over");
-    deliver(&scene, &event(DELETED, &ended)).await;
-    agrees(&app.database, &id, &ended).await;
+    let renewal = gateway.change_subscription(&id, "renewed").await;
+    assert_eq!(renewal["status"], "canceled", "its period is over");
+    deliver(&scene, &event(DELETED, &renewal)).await;
+    agrees(&app.database, &id, &renewal).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
@@ -106,13 +106,13 @@ async fn a_scheduled_task_makes_up_for_a_lost_event() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let (deleted, renewed) = (create_subscription(&scene).await.id(), create_subscription(&scene).await.id());
-    let gone = gateway.change_subscription(&deleted, "deleted").await;
+    let deletion = gateway.change_subscription(&deleted, "deleted").await;
     app.run_task("ask_about_subscriptions").await.expect("done");
     idle(&app).await;
     assert_eq!(stored_state(&app.database, &deleted).await.0, 2, "nothing is due yet");
     app.app.clock.advance(TimeDelta::hours(24) + TimeDelta::minutes(1));
     app.run_task("ask_about_subscriptions").await.expect("done");
-    agrees(&app.database, &deleted, &gone).await;
+    agrees(&app.database, &deleted, &deletion).await;
 
     let next = gateway.change_subscription(&renewed, "renewed").await;
     app.app.clock.advance(TimeDelta::days(30));
@@ -130,12 +130,12 @@ async fn an_event_settles_a_pending_subscription() {
     let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
     let request = super::subscription_request(&scene).await;
     gateway.behave_at("POST /v1/subscriptions", json!("hang_up_after"), 0).await;
-    let made = scene.cast.customer.keyed(Protocol::Rest, super::CREATE, request, "one").await.success();
-    assert_eq!(made.status, 202, "{made:#?}");
+    let response = scene.cast.customer.keyed(Protocol::Rest, super::CREATE, request, "one").await.success();
+    assert_eq!(response.status, 202, "{response:#?}");
     gateway.behave_well().await;
     let object = gateway.objects("subscription").pop().expect("it was made");
     deliver(&scene, &event("customer.subscription.created", &object)).await;
-    agrees(&app.database, &made.id(), &object).await;
+    agrees(&app.database, &response.id(), &object).await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);
 }
 
@@ -175,8 +175,8 @@ async fn endpoints_are_notified_of_changes() {
         .sql("SELECT kind, payload::json -> 'data' ->> 'version' FROM webhook_deliveries ORDER BY id")
         .await;
     let row = |kind: &str, version: &str| vec![Some(kind.to_owned()), Some(version.to_owned())];
-    let wanted = [row(types[0], "2"), row(types[0], "3"), row(types[1], "5")];
-    assert_eq!(events, wanted, "started, renewed, cancelled");
+    let expected = [row(types[0], "2"), row(types[0], "3"), row(types[1], "5")];
+    assert_eq!(events, expected, "started, renewed, cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,20 +229,20 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
     let failed = database.sql("SELECT id FROM subscriptions WHERE status = 5").await[0][0].clone().expect("an id");
     let calls = || server.log().matches("subscribed_twice").count();
     let object = |gateway_id: &str, id: &str| json!({ "object": "subscription", "id": gateway_id, "status": "active", "metadata": { "mainstay_subscription": id } });
-    let taken = async |count: i64| {
-        let taken = "SELECT count(*) FROM inbound_events WHERE state = 2";
-        eventually("the event is processed", async || database.number(taken).await == count).await;
+    let wait_for = async |count: i64| {
+        let query = "SELECT count(*) FROM inbound_events WHERE state = 2";
+        eventually("the event is processed", async || database.number(query).await == count).await;
     };
     // The known subscription, and another one that has ended.
     deliver(&scene, &event(UPDATED, &object(&ours.text("/data/gatewayId"), &ours.id()))).await;
     deliver(&scene, &event(DELETED, &object("sub_other", &ours.id()))).await;
-    taken(2).await;
+    wait_for(2).await;
     assert_eq!(calls(), 0, "{}", server.log());
     deliver(&scene, &event(UPDATED, &object("sub_other", &ours.id()))).await;
-    taken(3).await;
+    wait_for(3).await;
     eventually("an alert is raised", async || calls() == 1).await;
     deliver(&scene, &event(UPDATED, &object("sub_lost", &failed))).await;
-    taken(4).await;
+    wait_for(4).await;
     eventually("an alert is raised", async || calls() == 2).await;
 }
 
@@ -252,8 +252,8 @@ async fn an_unexpected_live_subscription_raises_an_alert() {
 async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app_with(&gateway, &WITHOUT_RETRIES).await;
-    let made = create_subscription(&scene).await;
-    let id = SubscriptionId(made.id().parse().expect("an id"));
+    let response = create_subscription(&scene).await;
+    let id = SubscriptionId(response.id().parse().expect("an id"));
     let database = &app.app.database;
     let read = async move |connection: &mut Connection| store::lock(connection, Visibility::All, id).await;
     let late = database.transaction(read).await.expect("stored");
@@ -262,7 +262,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
         panic!("the gateway knows it")
     };
     gateway.behave_at("DELETE /v1/subscriptions", json!({ "refuse": 503 }), 0).await;
-    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&made.id(), false)).await.success();
+    let cancelled = scene.cast.customer.call(Protocol::Rest, CANCEL, cancel(&response.id(), false)).await.success();
     assert_eq!(cancelled.status, 202, "{cancelled:#?}");
     let job = "SELECT count(*) FROM jobs WHERE kind = 'settle_subscription'";
     assert_eq!(app.database.number(job).await, 1);
@@ -283,7 +283,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     eventually("the cancellation is carried out", async || {
         app.app.clock.advance(TimeDelta::hours(2));
         app.database.sql(MAKE_DUE).await;
-        stored_state(&app.database, &made.id()).await.0 == 4
+        stored_state(&app.database, &response.id()).await.0 == 4
     })
     .await;
     assert_eq!(gateway.settled_books(&app.database).await, 1);

@@ -20,13 +20,13 @@ async fn a_subscription_starts_and_its_first_period_is_booked() {
     let (app, scene) = start_app(&gateway).await;
     for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
         let request = subscription_request(&scene).await;
-        let made = scene.cast.customer.keyed(protocol, CREATE, request.clone(), &unique()).await.success();
-        assert_eq!((made.status, made.is_replayed()), (201, false), "{made:#?}");
-        assert_eq!(made.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
-        assert_eq!(made.text("/data/productId"), request["productId"].as_str().expect("an id"));
+        let response = scene.cast.customer.keyed(protocol, CREATE, request.clone(), &unique()).await.success();
+        assert_eq!((response.status, response.is_replayed()), (201, false), "{response:#?}");
+        assert_eq!(response.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
+        assert_eq!(response.text("/data/productId"), request["productId"].as_str().expect("an id"));
         let subscription = gateway.objects("subscription").pop().expect("one");
-        assert_eq!(made.text("/data/gatewayId"), subscription["id"].as_str().expect("an id"));
-        agrees(&app.database, &made.id(), &subscription).await;
+        assert_eq!(response.text("/data/gatewayId"), subscription["id"].as_str().expect("an id"));
+        agrees(&app.database, &response.id(), &subscription).await;
         assert_eq!(gateway.settled_books(&app.database).await, number + 1);
     }
 }
@@ -72,17 +72,21 @@ async fn an_unknown_outcome_is_pending_until_it_is_known() {
     for (number, (at, behaviour)) in behaviours.into_iter().enumerate() {
         let (request, key) = (subscription_request(&scene).await, unique());
         gateway.behave_at(at, behaviour.clone(), 0).await;
-        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.success();
-        assert_eq!((made.status, made.text("/data/status").as_str()), (202, "SUBSCRIPTION_STATUS_PENDING"), "{at}");
-        assert_eq!(made.header("location"), Some(format!("/api/v1/subscriptions/{}", made.id()).as_str()));
+        let response = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.success();
+        assert_eq!(
+            (response.status, response.text("/data/status").as_str()),
+            (202, "SUBSCRIPTION_STATUS_PENDING"),
+            "{at}"
+        );
+        assert_eq!(response.header("location"), Some(format!("/api/v1/subscriptions/{}", response.id()).as_str()));
         // A subscription whose outcome is unknown can't be canceled.
-        let refused = scene.cast.customer.call(Protocol::Grpc, CANCEL, cancel(&made.id(), false)).await;
-        refused.failure("SUBSCRIPTION_PENDING");
+        let refusal = scene.cast.customer.call(Protocol::Grpc, CANCEL, cancel(&response.id(), false)).await;
+        refusal.failure("SUBSCRIPTION_PENDING");
         gateway.behave_well().await;
         assert_eq!(gateway.settled_books(&app.database).await, number + 1, "{at} {behaviour}");
         assert_eq!(gateway.objects("subscription").len(), number + 1, "{at} {behaviour}");
         let again = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, &key).await.success();
-        assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, made.id()));
+        assert_eq!((again.status, again.is_replayed(), again.id()), (201, true, response.id()));
         assert_eq!(again.text("/data/status"), "SUBSCRIPTION_STATUS_ACTIVE");
     }
 }
@@ -95,14 +99,14 @@ async fn a_stored_failure_is_looked_up() {
     for (number, behaviour, attempts) in [(1, "move_and_break", 1), (2, "break", 2)] {
         let (request, key) = (subscription_request(&scene).await, unique());
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 1).await;
-        let made = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.success();
-        assert_eq!(made.status, 202, "{behaviour}: {made:#?}");
+        let response = scene.cast.customer.keyed(Protocol::Rest, CREATE, request.clone(), &key).await.success();
+        assert_eq!(response.status, 202, "{behaviour}: {response:#?}");
         assert_eq!(gateway.settled_books(&app.database).await, number, "{behaviour}");
-        let attempt = format!("SELECT attempt FROM subscriptions WHERE id = '{}'", made.id());
+        let attempt = format!("SELECT attempt FROM subscriptions WHERE id = '{}'", response.id());
         assert_eq!(app.database.number(&attempt).await, attempts, "{behaviour}");
         assert_eq!((gateway.objects("subscription").len(), gateway.objects("customer").len()), (number, 1));
         let again = call_until_final(&scene.cast.customer, Protocol::Grpc, CREATE, &request, &key).await.success();
-        assert_eq!(again.id(), made.id());
+        assert_eq!(again.id(), response.id());
     }
 }
 
@@ -113,12 +117,12 @@ async fn a_subscription_whose_keys_expired_is_looked_up() {
     let gateway = FakeGateway::start().await;
     let (app, scene) = start_app(&gateway).await;
     let requests = [subscription_request(&scene).await, subscription_request(&scene).await];
-    let mut made = Vec::new();
+    let mut ids = Vec::new();
     for (request, behaviour) in requests.into_iter().zip(["hang_up_after", "hang_up_before"]) {
         gateway.behave_at("POST /v1/subscriptions", json!(behaviour), 0).await;
         let answer = scene.cast.customer.keyed(Protocol::Rest, CREATE, request, behaviour).await;
         // The circuit may have opened by the second request; then there is only the first subscription.
-        made.extend((answer.status == 202).then(|| answer.id()));
+        ids.extend((answer.status == 202).then(|| answer.id()));
     }
     app.app.clock.advance(TimeDelta::hours(23) + TimeDelta::minutes(1));
     // Workers use the clock of Postgres, so advancing the app's clock makes nothing due.
@@ -131,9 +135,9 @@ async fn a_subscription_whose_keys_expired_is_looked_up() {
         }
     }));
     assert_eq!(gateway.settled_books(&app.database).await, 1, "nothing was paid a second time");
-    assert_eq!(stored_state(&app.database, &made[0]).await.0, 2);
-    if let Some(lost) = made.get(1) {
-        let failed = format!("SELECT count(*) FROM subscriptions WHERE id = '{lost}' AND failure_code = 'no_answer'");
+    assert_eq!(stored_state(&app.database, &ids[0]).await.0, 2);
+    if let Some(id) = ids.get(1) {
+        let failed = format!("SELECT count(*) FROM subscriptions WHERE id = '{id}' AND failure_code = 'no_answer'");
         assert_eq!(app.database.number(&failed).await, 1);
     }
 }
@@ -201,8 +205,8 @@ async fn an_unconfirmed_cancellation_is_pending_until_it_takes_effect() {
     gateway.restart().await;
     gateway.settled_books(&app.database).await;
     for id in &ids {
-        let found = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.success();
-        assert_eq!(found.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
+        let response = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.success();
+        assert_eq!(response.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     }
 }
 
@@ -219,7 +223,7 @@ async fn a_refused_cancellation_raises_an_alert_and_is_repeated() {
     assert!(cancelled.data()["pendingCancellation"].is_string(), "{cancelled:#?}");
     assert_eq!(alerts("cancellation_refused"), alerted + 1);
     assert_eq!(gateway.settled_books(&app.database).await, 1);
-    let found = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.success();
-    assert_eq!(found.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
+    let response = scene.cast.customer.call(Protocol::Grpc, GET, json!({ "subscriptionId": id })).await.success();
+    assert_eq!(response.text("/data/status"), "SUBSCRIPTION_STATUS_CANCELLED");
     assert_eq!(alerts("cancellation_refused"), alerted + 1, "it was refused once");
 }

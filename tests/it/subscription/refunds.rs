@@ -82,7 +82,7 @@ async fn a_refund_of_an_invoice_that_was_returned_before_it_was_booked_is_not_bo
     let (app, scene) = start_app(&gateway).await;
     let id = create_subscription(&scene).await.id();
     assert!(gateway.refund_at_console(&id, 400).await);
-    let refund = gateway.movements().into_iter().find(|moved| moved.amount < 0).expect("a refund");
+    let refund = gateway.movements().into_iter().find(|movement| movement.amount < 0).expect("a refund");
     gateway.return_refund(&refund.gateway_id).await;
     // All invoices of the subscription are read with the next one.
     gateway.tells(&[&app.endpoint], json!("twice")).await;

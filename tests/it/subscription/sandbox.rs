@@ -56,10 +56,13 @@ async fn the_job_recovers_a_lost_answer() {
     let scene = Scene::new(&app).await;
     let mut request = subscription_request(&scene).await;
     request["paymentMethod"] = json!("pm_sandbox_error");
-    let made = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, "one").await.success();
-    assert_eq!(made.status, 202);
+    let response = scene.cast.customer.keyed(Protocol::Grpc, CREATE, request, "one").await.success();
+    assert_eq!(response.status, 202);
     idle(&app).await;
-    assert_eq!((stored_state(&app.database, &made.id()).await.0, count_transactions(&app, &made.id()).await), (2, 1));
+    assert_eq!(
+        (stored_state(&app.database, &response.id()).await.0, count_transactions(&app, &response.id()).await),
+        (2, 1)
+    );
 }
 
 /// However many are due, one run queues a query for each of them, and the next one none twice.

@@ -259,8 +259,9 @@ async fn begin_session(app: &App, user: &User) -> String {
 async fn service_key(admin: &Actor, scopes: &[String], key: &OnceCell<(String, String)>) -> (String, String) {
     let make = || async {
         let request = json!({ "name": format!("test {}", unique()), "scopes": scopes });
-        let made = Box::pin(admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request)).await.success();
-        (made.id(), made.text("/secret"))
+        let response =
+            Box::pin(admin.call(Protocol::Rest, "ServiceKeyService.CreateServiceKey", request)).await.success();
+        (response.id(), response.text("/secret"))
     };
     key.get_or_init(make).await.clone()
 }

@@ -168,7 +168,7 @@ pub(crate) async fn environment(database: &TestDatabase, own: &[(String, String)
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     for (name, value) in own {
-        values.retain(|(known, _)| known != name);
+        values.retain(|(other, _)| other != name);
         values.push((name.clone(), value.clone()));
     }
     values

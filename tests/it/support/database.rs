@@ -80,7 +80,7 @@ impl Drop for TestDatabase {
             return;
         }
         let (server, statement) = (self.server.clone(), format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
-        let (done, end) = mpsc::channel();
+        let (signal, end) = mpsc::channel();
         // `Drop` can't await, and the runtime of the test may be shutting down.
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
@@ -89,7 +89,7 @@ impl Drop for TestDatabase {
                 let (client, connection) = tokio_postgres::connect(&server, NoTls).await.ok()?;
                 tokio::join!(async move { client.batch_execute(&statement).await.ok() }, connection).0
             });
-            done.send(()).ok();
+            signal.send(()).ok();
             dropped
         });
         // Postgres goes on without us if it takes longer: it waits for connections that log in, at most

@@ -28,7 +28,7 @@ pub(crate) struct FakeGateway {
 /// booked.
 #[derive(Debug, PartialEq, Eq)]
 struct Books {
-    moved: Vec<Moved>,
+    movements: Vec<Moved>,
     succeeded: Vec<Moved>,
     booked: Vec<Moved>,
 }
@@ -154,19 +154,20 @@ impl FakeGateway {
     pub(crate) fn objects(&self, kind: &str) -> Vec<Value> {
         let text = std::fs::read_to_string(self.ledger()).expect("a ledger");
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"));
-        let made = lines.filter(|line| line["line"] == "object" && line["object"]["object"] == kind);
+        let objects = lines.filter(|line| line["line"] == "object" && line["object"]["object"] == kind);
         let latest: BTreeMap<_, _> =
-            made.map(|mut line| (line["object"]["id"].to_string(), line["object"].take())).collect();
+            objects.map(|mut line| (line["object"]["id"].to_string(), line["object"].take())).collect();
         latest.into_values().collect()
     }
 
     /// Creates a card without an owner.
     pub(crate) async fn card(&self) -> String {
-        let made = self.http.post(format!("http://{}/v1/payment_methods", self.address)).bearer_auth("sk_test");
-        let made = made.header("idempotency-key", unique()).body("type=card&card[token]=pm_card_visa").send().await;
-        let made = made.expect("an answer").text().await.expect("a body");
-        let made: Value = serde_json::from_str(&made).expect("JSON");
-        made["id"].as_str().expect("an id").to_owned()
+        let request = self.http.post(format!("http://{}/v1/payment_methods", self.address)).bearer_auth("sk_test");
+        let response =
+            request.header("idempotency-key", unique()).body("type=card&card[token]=pm_card_visa").send().await;
+        let body = response.expect("an answer").text().await.expect("a body");
+        let card: Value = serde_json::from_str(&body).expect("JSON");
+        card["id"].as_str().expect("an id").to_owned()
     }
 
     /// Freezes the search index, or brings it up to date.
@@ -197,22 +198,22 @@ impl FakeGateway {
 
     /// The number of refunds made at the console.
     pub(crate) fn given_back_at_console(&self) -> usize {
-        self.movements().iter().filter(|moved| moved.subject == "nobody").count()
+        self.movements().iter().filter(|movement| movement.subject == "nobody").count()
     }
 
     /// Refunds the rest of a payment, or of a subscription's latest invoice, at most `amount`, at the console, past the
     /// API. Returns whether the gateway knew it; the request may kill the gateway.
     pub(crate) async fn refund_at_console(&self, of: &str, amount: i64) -> bool {
         let body = json!({ "of": of, "amount": amount }).to_string();
-        let given = self.http.post(format!("http://{}/_refund", self.address)).body(body).send();
-        given.await.is_ok_and(|given| given.status().is_success())
+        let request = self.http.post(format!("http://{}/_refund", self.address)).body(body).send();
+        request.await.is_ok_and(|response| response.status().is_success())
     }
 
     /// Has the bank return a refund that was made long ago, by its id at the gateway.
     pub(crate) async fn return_refund(&self, gateway_id: &str) {
         let body = json!({ "refund": gateway_id }).to_string();
-        let done = self.http.post(format!("http://{}/_return", self.address)).body(body).send().await;
-        assert!(done.is_ok_and(|done| done.status().is_success()), "{gateway_id}");
+        let result = self.http.post(format!("http://{}/_return", self.address)).body(body).send().await;
+        assert!(result.is_ok_and(|result| result.status().is_success()), "{gateway_id}");
     }
 
     /// The number of events, and how many of them were acknowledged.
@@ -247,7 +248,7 @@ impl FakeGateway {
     pub(crate) async fn settled_books(&self, database: &TestDatabase) -> usize {
         let since = Instant::now();
         let console = self.given_back_at_console();
-        let invoices = self.movements().iter().filter(|moved| moved.subject == moved.gateway_id).count();
+        let invoices = self.movements().iter().filter(|movement| movement.subject == movement.gateway_id).count();
         while database.number(PENDING).await > 0
             || database.number(ADOPTED).await < count(console)
             || database.number(INVOICED).await < count(invoices)
@@ -260,16 +261,16 @@ impl FakeGateway {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let books = self.books(database).await;
-        assert!(books.moved == books.succeeded && books.moved == books.booked, "{books:#?}");
-        let asked_for = || books.moved.iter().filter(|moved| moved.subject != "nobody");
-        let distinct: BTreeSet<_> = asked_for().map(|moved| &moved.subject).collect();
+        assert!(books.movements == books.succeeded && books.movements == books.booked, "{books:#?}");
+        let asked_for = || books.movements.iter().filter(|movement| movement.subject != "nobody");
+        let distinct: BTreeSet<_> = asked_for().map(|movement| &movement.subject).collect();
         assert_eq!(distinct.len(), asked_for().count(), "money moved twice for one thing: {books:#?}");
-        books.moved.len()
+        books.movements.len()
     }
 
     async fn books(&self, database: &TestDatabase) -> Books {
         Books {
-            moved: self.movements(),
+            movements: self.movements(),
             succeeded: rows(database, SUCCEEDED).await,
             booked: rows(database, BOOKED).await,
         }

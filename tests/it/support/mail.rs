@@ -149,7 +149,7 @@ impl MailProvider {
     fn files(&self, extension: &str) -> Vec<std::path::PathBuf> {
         let entries = std::fs::read_dir(self.directory.path()).expect("the directory");
         let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-        paths.retain(|path| path.extension().is_some_and(|found| found == extension));
+        paths.retain(|path| path.extension().is_some_and(|other| other == extension));
         // The file names are timestamps.
         paths.sort();
         paths

@@ -25,10 +25,10 @@ fn fresh_id() -> Uuid {
 }
 
 /// Inserts users in one batch.
-pub(crate) async fn users(database: &TestDatabase, wanted: &[(Role, Option<Uuid>)]) -> Vec<User> {
+pub(crate) async fn users(database: &TestDatabase, roles: &[(Role, Option<Uuid>)]) -> Vec<User> {
     let mut statements = String::new();
     let mut users = Vec::new();
-    for (role, account) in wanted {
+    for (role, account) in roles {
         let email = format!("{}@example.com", unique());
         let user = User {
             id: fresh_id(),
@@ -76,14 +76,14 @@ impl Cast {
     /// Creates new users that no other test uses.
     pub(crate) async fn new(endpoint: &Endpoint, database: &TestDatabase) -> Self {
         let account = fresh_id();
-        let wanted = [
+        let roles = [
             (Role::Customer, Some(account)),
             (Role::Customer, Some(account)),
             (Role::Customer, None),
             (Role::Agent, None),
             (Role::Admin, None),
         ];
-        let users = users(database, &wanted).await;
+        let users = users(database, &roles).await;
         let [customer, colleague, stranger, agent, admin] =
             <[User; 5]>::try_from(users).expect("five").map(|user| Actor::user(endpoint, user));
         let service = Actor::service(&admin, &every_scope());

@@ -177,14 +177,14 @@ fn spawn(command: &str, values: Vec<(String, String)>) -> (ChildProcess, ChildSt
 fn start(values: Vec<(String, String)>) -> (ChildProcess, SocketAddr, SocketAddr) {
     let (running, output) = spawn("serve", values);
     let output = BufReader::new(output);
-    let (found, address) = mpsc::channel();
+    let (sender, address) = mpsc::channel();
     let lines = running.log.clone();
     std::thread::spawn(move || {
         for line in output.lines().map_while(Result::ok) {
             let after = |text| line.split_once(text).and_then(|(_, url)| url.trim().split_once("://"));
             if let Some((_, address)) = after("serves gRPC and REST on ").or_else(|| after("metrics ")) {
                 // Only the first two addresses have a receiver.
-                found.send(address.trim_end_matches("/metrics").parse()).ok();
+                sender.send(address.trim_end_matches("/metrics").parse()).ok();
             }
             lines.lock().expect("no reader panicked").push_str(&format!("{line}\n"));
         }

@@ -37,7 +37,7 @@ struct Inner {
     /// The statuses to answer with, last one first; the last remaining one repeats.
     answers: Mutex<Vec<u16>>,
     deliveries: Mutex<Vec<Delivery>>,
-    changed: Notify,
+    change: Notify,
     /// Whether the receiver answers at all.
     open: watch::Sender<bool>,
     /// The delay before each answer.
@@ -74,7 +74,7 @@ impl Receiver {
         let inner = Arc::new(Inner {
             answers,
             deliveries: Mutex::default(),
-            changed: Notify::new(),
+            change: Notify::new(),
             open: watch::Sender::new(open),
             delay,
         });
@@ -113,7 +113,7 @@ impl Receiver {
             }
             assert!(since.elapsed() < Duration::from_secs(60), "received {} of {count}", deliveries.len());
             // A notification may be missed between check and wait, hence the timeout.
-            tokio::time::timeout(Duration::from_millis(100), self.inner.changed.notified()).await.ok();
+            tokio::time::timeout(Duration::from_millis(100), self.inner.change.notified()).await.ok();
         }
     }
 }
@@ -121,7 +121,7 @@ impl Receiver {
 async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let body = String::from_utf8(body.to_vec()).expect("text");
     inner.deliveries.lock().expect("no panic").push(Delivery { headers, body });
-    inner.changed.notify_waiters();
+    inner.change.notify_waiters();
     inner.open.subscribe().wait_for(|open| *open).await.expect("the sender is here");
     tokio::time::sleep(inner.delay).await;
     let mut answers = inner.answers.lock().expect("no panic");

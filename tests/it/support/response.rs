@@ -53,8 +53,8 @@ impl Response {
     /// The text at a JSON pointer.
     #[track_caller]
     pub(crate) fn text(&self, pointer: &str) -> String {
-        let found = self.body.pointer(pointer).and_then(Value::as_str);
-        found.unwrap_or_else(|| panic!("no text at {pointer}: {self:#?}")).to_owned()
+        let text = self.body.pointer(pointer).and_then(Value::as_str);
+        text.unwrap_or_else(|| panic!("no text at {pointer}: {self:#?}")).to_owned()
     }
 
     /// A header.
@@ -160,10 +160,10 @@ impl Names {
         if ![32, 36].contains(&word.len()) || word.parse::<uuid::Uuid>().is_err() {
             return part.to_owned();
         }
-        let known = self.0.iter().position(|id| id == word).unwrap_or_else(|| {
+        let index = self.0.iter().position(|id| id == word).unwrap_or_else(|| {
             self.0.push(word.to_owned());
             self.0.len() - 1
         });
-        part.replace(word, &format!("<id {}>", known + 1))
+        part.replace(word, &format!("<id {}>", index + 1))
     }
 }

@@ -17,8 +17,8 @@ use super::{Response, modules};
 
 /// The HTTP rule of a method.
 pub(crate) fn route(method: &Method) -> &'static Route {
-    let found = modules().contract.rules.routes().find(|route| route.method == method.descriptor);
-    found.unwrap_or_else(|| panic!("{} has no HTTP rule", method.name))
+    let route = modules().contract.rules.routes().find(|route| route.method == method.descriptor);
+    route.unwrap_or_else(|| panic!("{} has no HTTP rule", method.name))
 }
 
 /// Calls `method` with a message in proto JSON; fields not used by the path or the body become query parameters.

@@ -29,19 +29,19 @@ pub(crate) async fn servers() -> &'static Servers {
 }
 
 async fn start() -> Servers {
-    let given = |name| {
+    let variable = |name| {
         #[expect(clippy::disallowed_methods, reason = "how `make test` passes the URLs of its servers")]
         std::env::var(name).ok()
     };
     let (mut postgres, mut redis) = (None, None);
-    let postgres_url = match given("MAINSTAY_TEST_DATABASE_URL") {
+    let postgres_url = match variable("MAINSTAY_TEST_DATABASE_URL") {
         Some(url) => url,
         None => {
             let own = Postgres::start(Options::in_memory()).await.expect("a throwaway Postgres");
             postgres.insert(own).url().to_owned()
         }
     };
-    let redis_url = match given("MAINSTAY_TEST_REDIS_URL") {
+    let redis_url = match variable("MAINSTAY_TEST_REDIS_URL") {
         Some(url) => url,
         None => redis.insert(Redis::start(RedisOptions::default()).await.expect("a throwaway Redis")).url(),
     };
@@ -59,8 +59,8 @@ async fn make_template() -> String {
     let client = connect(url).await;
     // A session-level lock: held until the connection ends, even if this process dies in between.
     client.execute("SELECT pg_advisory_lock(hashtext($1))", &[&name]).await.expect("the lock");
-    let made = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.expect("the catalogue");
-    if made.is_empty() {
+    let rows = client.query("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await.expect("the catalogue");
+    if rows.is_empty() {
         let building = format!("{name}_building");
         let statement = format!("DROP DATABASE IF EXISTS {building} WITH (FORCE)");
         client.batch_execute(&statement).await.expect("dropping what an earlier run left");

@@ -26,13 +26,13 @@ fn lines(server: &Process) -> Vec<Value> {
 
 /// Waits for the line of a request.
 async fn line(server: &Process, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-    let mut found = None;
+    let mut line = None;
     eventually(what, async || {
-        found = lines(server).into_iter().find(|line| is_it(line));
-        found.is_some()
+        line = lines(server).into_iter().find(|line| is_it(line));
+        line.is_some()
     })
     .await;
-    found.expect("found")
+    line.expect("found")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,7 +45,8 @@ async fn a_line_says_who_called_what_and_how_it_ended() {
         let id = format!("request-{}", unique());
         let key = unique().to_string();
         let headers = [("x-request-id", id.as_str()), ("idempotency-key", key.as_str())];
-        let made = cast.customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await.success();
+        let response =
+            cast.customer.call_with(protocol, "TicketService.CreateTicket", draft(), &headers).await.success();
         let line = line(&server, "the line", |line| line["span"]["id"] == id).await;
         assert_eq!(line["method"], "TicketService.CreateTicket", "{line}");
         assert_eq!(line["principal"], me.text("/data/id"), "{line}");
@@ -59,7 +60,7 @@ async fn a_line_says_who_called_what_and_how_it_ended() {
         };
         assert_eq!((&line["status"], &line["route"]), (&status, &route), "{line}");
         assert!(line.get("path").is_none() && line.get("cut_off").is_none(), "{line}");
-        let get = json!({ "ticketId": made.id() });
+        let get = json!({ "ticketId": response.id() });
         cast.customer
             .call_with(protocol, "TicketService.GetTicket", get, &[("x-request-id", &format!("{id}-get"))])
             .await;
@@ -151,7 +152,7 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
     let mut server = Process::start(&database).await;
     let cast = Cast::new(&server.endpoint, &database).await;
     let unread = server.stop_reading_log().await;
-    let begun = server.log().len();
+    let start = server.log().len();
     fill_log(&server).await;
     for protocol in [Protocol::Rest, Protocol::Grpc] {
         cast.customer.call(protocol, "TicketService.CreateTicket", draft()).await.success();
@@ -165,7 +166,7 @@ async fn a_log_that_nobody_reads_holds_up_nobody() {
     .await;
     let log = server.log();
     // The first one may have begun before.
-    let lines: Vec<_> = log[begun..].split('\n').skip(1).collect();
+    let lines: Vec<_> = log[start..].split('\n').skip(1).collect();
     let (_, whole) = lines.split_last().expect("lines");
     assert!(whole.len() > 1000, "{} lines", whole.len());
     for line in whole {
@@ -262,8 +263,8 @@ async fn a_panic_that_ends_the_process_is_written_first() {
     let mut child = command.spawn().expect("the binary runs");
     // It holds the socket open, too.
     drop(command);
-    let created = format!("SELECT count(*) FROM users WHERE email = '{email}'");
-    eventually("it commits, and panics", async || app.database.number(&created).await == 1).await;
+    let query = format!("SELECT count(*) FROM users WHERE email = '{email}'");
+    eventually("it commits, and panics", async || app.database.number(&query).await == 1).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let read = move || {
         let mut text = String::new();

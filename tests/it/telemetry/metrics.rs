@@ -73,8 +73,8 @@ impl Prometheus {
 
     /// The number of series that a query finds.
     async fn count(&self, query: &str) -> usize {
-        let found = self.get("query", &[("query", query)]).await;
-        found.and_then(|data| data["result"].as_array().map(Vec::len)).unwrap_or_default()
+        let data = self.get("query", &[("query", query)]).await;
+        data.and_then(|data| data["result"].as_array().map(Vec::len)).unwrap_or_default()
     }
 }
 
@@ -158,7 +158,7 @@ async fn prometheus_reads_every_metric_with_its_meaning() {
 /// Every query of the dashboards is one that Prometheus understands, about series that this server has.
 async fn check_dashboards(prometheus: &Prometheus) {
     let names: BTreeSet<_> = declared().iter().map(|metric| metric.name).collect();
-    let mut shown = BTreeSet::new();
+    let mut visible = BTreeSet::new();
     for (file, query) in dashboard_queries() {
         let query = query.replace("$__rate_interval", "1m").replace("$instance", ".*");
         assert!(prometheus.get("query", &[("query", &query)]).await.is_some(), "{file}: {query}");
@@ -167,10 +167,10 @@ async fn check_dashboards(prometheus: &Prometheus) {
             let base = ["_bucket", "_count", "_sum"].iter().find_map(|end| word.strip_suffix(end)).unwrap_or(word);
             let name = names.get(base).unwrap_or_else(|| panic!("{file}: there is no {word}: {query}"));
             eventually(&format!("{file}: {word} has a series"), async || prometheus.count(word).await > 0).await;
-            shown.insert(*name);
+            visible.insert(*name);
         }
     }
-    let hidden: Vec<_> = names.difference(&shown).filter(|name| name.starts_with("mainstay_")).collect();
+    let hidden: Vec<_> = names.difference(&visible).filter(|name| name.starts_with("mainstay_")).collect();
     assert!(hidden.is_empty(), "on no dashboard: {hidden:?}");
 }
 
@@ -179,8 +179,8 @@ async fn check_alerts(prometheus: &Prometheus) {
     let document = include_str!("../../../docs/operations.md");
     let cells = document.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | ")).map(|(first, _)| first);
     let cells: Vec<_> = cells.collect();
-    let found = prometheus.get("query", &[("query", "mainstay_alerts_total")]).await.expect("an answer");
-    let series = found["result"].as_array().expect("a list");
+    let data = prometheus.get("query", &[("query", "mainstay_alerts_total")]).await.expect("an answer");
+    let series = data["result"].as_array().expect("a list");
     assert!(series.len() > 15, "{series:?}");
     for one in series {
         let label = |name: &str| format!("`{}`", one["metric"][name].as_str().expect("a label"));
@@ -231,10 +231,10 @@ fn every_metric_is_declared_and_documented() {
     for folder in ["src", "crates/kernel/src"] {
         sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut recorded);
     }
-    let known: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    let unknown: Vec<_> = recorded.difference(&known).collect();
+    let existing: BTreeSet<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let unknown: Vec<_> = recorded.difference(&existing).collect();
     assert!(unknown.is_empty(), "not declared: {unknown:?}");
-    let unused: Vec<_> = known.difference(&recorded).filter(|name| !name.starts_with("process_")).collect();
+    let unused: Vec<_> = existing.difference(&recorded).filter(|name| !name.starts_with("process_")).collect();
     assert!(unused.is_empty(), "declared, but never recorded: {unused:?}");
 }
 

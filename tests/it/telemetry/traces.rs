@@ -131,10 +131,10 @@ async fn the_storage_and_scheduled_tasks_are_traced() {
     let server = Process::with(&database, &own).await;
     let cast = Cast::new(&server.endpoint, &database).await;
     let file = upload(&cast.customer).await;
-    let stored = collector.wait_for("call", |span| span.name == "put object").await;
-    assert_eq!(stored.attribute("provider"), "files", "{stored:?}");
-    assert!(!stored.mentions(&file), "the key is nobody's concern: {stored:?}");
-    let is_request = |span: &Span| span.trace == stored.trace && span.name.starts_with("POST ");
+    let put = collector.wait_for("call", |span| span.name == "put object").await;
+    assert_eq!(put.attribute("provider"), "files", "{put:?}");
+    assert!(!put.mentions(&file), "the key is nobody's concern: {put:?}");
+    let is_request = |span: &Span| span.trace == put.trace && span.name.starts_with("POST ");
     collector.wait_for("request", is_request).await;
 
     let run = collector.wait_for("run", |span| span.name == "task sum_ledger").await;

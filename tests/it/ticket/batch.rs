@@ -16,17 +16,17 @@ async fn a_batch_has_the_order_of_its_ids_and_all_of_them_or_none() {
         ids.push(ticket(&cast.customer).await);
     }
     let foreign = ticket(&cast.stranger).await;
-    let asked = [&ids[2], &ids[0], &ids[1], &ids[0]];
+    let sequence = [&ids[2], &ids[0], &ids[1], &ids[0]];
     for protocol in PROTOCOLS {
         let batch = async |ids: Value| {
             cast.customer.call(protocol, "TicketService.BatchGetTickets", json!({ "ids": ids })).await
         };
-        let found = batch(json!(asked)).await.success();
-        let found: Vec<_> =
-            found.data().as_array().expect("tickets").iter().map(|ticket| ticket["id"].clone()).collect();
-        assert_eq!(found, asked.map(|id| json!(id)), "{protocol:?}");
-        let refused = batch(json!([ids[0], foreign, ids[1], unknown_id()])).await.failure("NOT_FOUND");
+        let response = batch(json!(sequence)).await.success();
+        let result: Vec<_> =
+            response.data().as_array().expect("tickets").iter().map(|ticket| ticket["id"].clone()).collect();
+        assert_eq!(result, sequence.map(|id| json!(id)), "{protocol:?}");
+        let response = batch(json!([ids[0], foreign, ids[1], unknown_id()])).await.failure("NOT_FOUND");
         let expected = json!({ "ids[1]": "there is no such ticket", "ids[3]": "there is no such ticket" });
-        assert_eq!(refused.body["error"]["fields"], expected, "{protocol:?}");
+        assert_eq!(response.body["error"]["fields"], expected, "{protocol:?}");
     }
 }

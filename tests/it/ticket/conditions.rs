@@ -16,23 +16,23 @@ async fn a_known_version_is_not_sent_again_over_rest() {
     let request = json!({ "ticketId": id });
     let first = cast.customer.call(Protocol::Rest, "TicketService.GetTicket", request.clone()).await.success();
     let tag = first.header("etag").expect("a tag").to_owned();
-    let known = [(IF_NONE_MATCH.as_str(), tag.as_str())];
-    let second = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request.clone(), &known).await;
+    let headers = [(IF_NONE_MATCH.as_str(), tag.as_str())];
+    let second = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request.clone(), &headers).await;
     assert_eq!((second.status, second.header("etag")), (304, Some(tag.as_str())), "{second:#?}");
     assert!(second.body.is_null());
     // Native gRPC has no equivalent of 304, so the call returns the message.
     let native =
-        cast.customer.call_with(Protocol::Grpc, "TicketService.GetTicket", request.clone(), &known).await.success();
+        cast.customer.call_with(Protocol::Grpc, "TicketService.GetTicket", request.clone(), &headers).await.success();
     assert_eq!(native.body, first.body);
 
     let masked = json!({ "ticketId": id, "readMask": "subject" });
-    let other = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", masked, &known).await;
+    let other = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", masked, &headers).await;
     assert_eq!(other.status, 200, "another representation has another tag");
     let change = json!({ "ticketId": id, "ticket": { "subject": "Another" } });
     let next = [(IF_NONE_MATCH.as_str(), "\"2\"")];
-    let changed = cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &next).await.success();
-    assert_eq!((changed.status, changed.header("etag")), (200, Some("\"2\"")), "a write always returns its response");
-    let third = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request, &known).await;
+    let response = cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change, &next).await.success();
+    assert_eq!((response.status, response.header("etag")), (200, Some("\"2\"")), "a write always returns its response");
+    let third = cast.customer.call_with(Protocol::Rest, "TicketService.GetTicket", request, &headers).await;
     assert_eq!(third.status, 200);
     assert_ne!(third.header("etag"), Some(tag.as_str()));
 }

@@ -29,8 +29,9 @@ async fn filters_select_tickets() {
     for (filter, subjects) in cases {
         for protocol in PROTOCOLS {
             let list = cast.customer.call(protocol, "TicketService.ListTickets", filter.clone()).await.success();
-            let found: Vec<_> = list.data().as_array().into_iter().flatten().map(|ticket| &ticket["subject"]).collect();
-            assert_eq!(found, subjects, "{filter} over {protocol:?}");
+            let actual: Vec<_> =
+                list.data().as_array().into_iter().flatten().map(|ticket| &ticket["subject"]).collect();
+            assert_eq!(actual, subjects, "{filter} over {protocol:?}");
             assert_eq!(list.text("/meta/total"), subjects.len().to_string(), "{filter} over {protocol:?}");
         }
         let export = cast.customer.call(Protocol::Rest, "TicketService.ExportTickets", filter.clone()).await.success();

@@ -117,8 +117,8 @@ async fn a_page_that_is_too_deep_points_to_the_token() {
             cast.agent.call(protocol, "TicketService.ListTickets", request).await
         };
         page(101).await.success();
-        let refused = page(102).await.failure("VALIDATION_FAILED");
+        let response = page(102).await.failure("VALIDATION_FAILED");
         let fields = json!({ "page": "is too deep; use pageToken instead" });
-        assert_eq!((refused.status, &refused.body["error"]["fields"]), (422, &fields), "{protocol:?}");
+        assert_eq!((response.status, &response.body["error"]["fields"]), (422, &fields), "{protocol:?}");
     }
 }

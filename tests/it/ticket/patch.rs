@@ -20,9 +20,9 @@ async fn a_patch_follows_the_mask_or_changes_the_present_fields() {
             }
             cast.customer.call(protocol, "TicketService.UpdateTicket", request).await
         };
-        let changed = patch(json!({ "subject": "S", "tags": ["a", "b"] }), None).await.success();
-        assert_eq!((&changed.data()["subject"], &changed.data()["tags"]), (&json!("S"), &json!(["a", "b"])));
-        assert_eq!(changed.text("/data/version"), "2");
+        let response = patch(json!({ "subject": "S", "tags": ["a", "b"] }), None).await.success();
+        assert_eq!((&response.data()["subject"], &response.data()["tags"]), (&json!("S"), &json!(["a", "b"])));
+        assert_eq!(response.text("/data/version"), "2");
         let masked = patch(json!({ "subject": "T", "body": "not this" }), Some("subject")).await.success();
         assert_eq!((&masked.data()["subject"], &masked.data()["body"]), (&json!("T"), &json!("It burns.")));
         let cleared = patch(json!({}), Some("tags")).await.success();

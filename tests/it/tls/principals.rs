@@ -27,18 +27,18 @@ async fn a_listed_name_has_the_permissions_of_its_scopes() {
         (answer.status, answer.reason)
     };
     let ok = (200, String::new());
-    let refused = |status: u16, reason: &str| (status, reason.to_owned());
+    let refusal = |status: u16, reason: &str| (status, reason.to_owned());
 
     let (billing, reports) = (called(&[BILLING]), called(&[REPORTS]));
     for client in [&billing, &reports] {
         assert_eq!(status(client, Method::GET, "/api/v1/tickets", None).await, ok);
         // One method that no service may call, and one that neither has the scope for.
-        assert_eq!(status(client, Method::GET, "/api/v1/me", None).await, refused(403, "PERMISSION_DENIED"));
-        assert_eq!(status(client, Method::GET, "/api/v1/users", None).await, refused(403, "PERMISSION_DENIED"));
+        assert_eq!(status(client, Method::GET, "/api/v1/me", None).await, refusal(403, "PERMISSION_DENIED"));
+        assert_eq!(status(client, Method::GET, "/api/v1/users", None).await, refusal(403, "PERMISSION_DENIED"));
     }
-    assert_eq!(status(&reports, Method::POST, "/api/v1/tickets", None).await, refused(403, "PERMISSION_DENIED"));
+    assert_eq!(status(&reports, Method::POST, "/api/v1/tickets", None).await, refusal(403, "PERMISSION_DENIED"));
     // The scope allows the call, but the request must name the account.
-    assert_eq!(status(&billing, Method::POST, "/api/v1/tickets", None).await, refused(422, "VALIDATION_FAILED"));
+    assert_eq!(status(&billing, Method::POST, "/api/v1/tickets", None).await, refusal(422, "VALIDATION_FAILED"));
 
     // Over gRPC too.
     let list = method("TicketService.ListTickets");
@@ -50,13 +50,13 @@ async fn a_listed_name_has_the_permissions_of_its_scopes() {
     // A name that is not listed, two names, or none identify no principal.
     for names in [&["spiffe://example.org/other"][..], &[BILLING, REPORTS], &[]] {
         let client = called(names);
-        assert_eq!(status(&client, Method::GET, "/api/v1/tickets", None).await, refused(401, "UNAUTHENTICATED"));
+        assert_eq!(status(&client, Method::GET, "/api/v1/tickets", None).await, refusal(401, "UNAUTHENTICATED"));
     }
 
     // A credential takes precedence over the certificate, whether it is valid or not.
     let token = plain.cast().await.customer.token().await.expect("a token");
     assert_eq!(status(&billing, Method::GET, "/api/v1/me", Some(&token)).await, ok);
-    assert_eq!(status(&billing, Method::GET, "/api/v1/tickets", Some("nonsense")).await, refused(401, "INVALID_TOKEN"));
+    assert_eq!(status(&billing, Method::GET, "/api/v1/tickets", Some("nonsense")).await, refusal(401, "INVALID_TOKEN"));
 }
 
 /// A resumed session skips the check of the client's certificate, which may have expired since.
@@ -97,14 +97,14 @@ async fn a_name_keeps_its_idempotency_keys_across_certificates() {
     let secure = secure.set("TLS_PRINCIPALS", format!("{BILLING}=support.tickets.write")).start().await;
     let request = json!({ "subject": "a", "body": "b", "accountId": account });
     let key = [("idempotency-key".to_owned(), "once".to_owned())];
-    let mut made = Vec::new();
+    let mut ids = Vec::new();
     for _ in 0..2 {
         let client = Client::trusting(&authority).with_certificate(authority.client(&[BILLING]));
         let channel = client.channel(secure.endpoint.address);
         let answer = grpc::call(channel, method("TicketService.CreateTicket"), &request, &key).await;
         assert_eq!(answer.status, 201, "{answer:#?}");
-        made.push(answer.text("/data/id"));
+        ids.push(answer.text("/data/id"));
     }
-    assert_eq!(made[0], made[1]);
+    assert_eq!(ids[0], ids[1]);
     assert_eq!(plain.database.number("SELECT count(*) FROM tickets").await, 1);
 }

@@ -72,10 +72,10 @@ async fn all_changes_of_a_large_transaction_are_told() {
     let scene = Scene::new(&app).await;
     let mut there = Reader::open(&scene.cast.customer, Protocol::Grpc, TICKETS, "").await;
     let before: Value = there.message().await;
-    let gone: Vec<_> = (0..450).map(|_| unknown_id()).collect();
-    let deletions: Vec<_> = gone.iter().map(|id| ("support.ticket", id.as_str(), 1, true)).collect();
+    let ids: Vec<_> = (0..450).map(|_| unknown_id()).collect();
+    let deletions: Vec<_> = ids.iter().map(|id| ("support.ticket", id.as_str(), 1, true)).collect();
     note(&scene, &deletions).await;
-    let expected: Vec<_> = gone.iter().map(|id| (id.clone(), None)).collect();
+    let expected: Vec<_> = ids.iter().map(|id| (id.clone(), None)).collect();
     assert!(changes_until_now(&mut there, &scene).await == expected);
     let mut resumed = Reader::open(&scene.cast.customer, Protocol::Rest, TICKETS, &token(&before)).await;
     assert!(changes_until_now(&mut resumed, &scene).await[..450] == expected);

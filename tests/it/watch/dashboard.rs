@@ -29,18 +29,18 @@ async fn the_log_of_every_server_is_live() {
             customer.call_with(Protocol::Grpc, "UserService.GetMe", json!({}), &headers).await.success();
             ids.push(id);
         }
-        let mut seen = Vec::new();
-        while seen.len() < 2 {
+        let mut actual = Vec::new();
+        while actual.len() < 2 {
             let message = reader.item().await;
             let line = &message["data"];
-            let found = ids.iter().find(|id| line["requestId"] == id.as_str());
-            if let Some(id) = found.filter(|_| line["method"] == "UserService.GetMe") {
-                seen.push(id.clone());
+            let candidate = ids.iter().find(|id| line["requestId"] == id.as_str());
+            if let Some(id) = candidate.filter(|_| line["method"] == "UserService.GetMe") {
+                actual.push(id.clone());
             }
         }
-        seen.sort_unstable();
+        actual.sort_unstable();
         ids.sort_unstable();
-        assert_eq!(seen, ids, "{protocol:?}");
+        assert_eq!(actual, ids, "{protocol:?}");
     }
 }
 
@@ -71,10 +71,10 @@ async fn the_log_is_filtered_and_resumed() {
         assert_eq!(level(&first), "SYSTEM_LOG_LEVEL_ERROR", "{protocol:?}");
         assert_eq!(level(&reader.item().await), "SYSTEM_LOG_LEVEL_WARNING", "{protocol:?}");
         let mut resumed = Reader::open(&cast.admin, protocol, LOGS, &token(&first)).await;
-        for wanted in ["SYSTEM_LOG_LEVEL_WARNING", "SYSTEM_LOG_LEVEL_INFO"] {
+        for severity in ["SYSTEM_LOG_LEVEL_WARNING", "SYSTEM_LOG_LEVEL_INFO"] {
             assert_eq!(
                 level(&resumed.item().await),
-                wanted,
+                severity,
                 "{protocol:?}: in the order in which they were stored, not of their times"
             );
         }

@@ -46,10 +46,10 @@ async fn whoever_began_an_operation_sees_it_to_its_end() {
             other.call(Protocol::Rest, "TicketService.ImportTickets", import(foreign_account)).await.success().id();
         theirs.push(latest.clone());
         // One that was begun over the previous protocol may still end.
-        let mut seen = String::new();
-        while seen != latest {
-            seen = foreign.item().await["data"]["id"].as_str().expect("an id").to_owned();
-            assert!(theirs.contains(&seen), "{protocol:?}: {seen}");
+        let mut id = String::new();
+        while id != latest {
+            id = foreign.item().await["data"]["id"].as_str().expect("an id").to_owned();
+            assert!(theirs.contains(&id), "{protocol:?}: {id}");
         }
     }
 }

@@ -68,11 +68,11 @@ async fn the_last_change_is_told_whichever_transaction_began_first() {
     later.batch_execute(&format!("BEGIN; {}; COMMIT", change("Second", version + 1))).await.expect("a change");
     earlier.batch_execute(&format!("{}; COMMIT", change("Third", version + 2))).await.expect("a change");
     // The one before it may come first, if it was looked for in between.
-    let mut seen = change_of(&reader.item().await);
-    if seen.1 == Some((version + 1).to_string()) {
-        seen = change_of(&reader.item().await);
+    let mut change = change_of(&reader.item().await);
+    if change.1 == Some((version + 1).to_string()) {
+        change = change_of(&reader.item().await);
     }
-    assert_eq!(seen, (id, Some((version + 2).to_string())));
+    assert_eq!(change, (id, Some((version + 2).to_string())));
 }
 
 /// A transaction that is rolled back is no change.
@@ -84,8 +84,8 @@ async fn what_is_rolled_back_is_not_seen() {
     let mut reader = Reader::open(&cast.customer, Protocol::Grpc, TICKETS, "").await;
     reader.message().await;
     let other = connect(&app.database.url).await;
-    let lost = deletion(&crate::cases::unknown_id(), account);
-    other.batch_execute(&format!("BEGIN; {lost}; ROLLBACK")).await.expect("nothing");
+    let statement = deletion(&crate::cases::unknown_id(), account);
+    other.batch_execute(&format!("BEGIN; {statement}; ROLLBACK")).await.expect("nothing");
     let id = ticket(&cast.customer).await;
     assert_eq!(change_of(&reader.item().await).0, id);
 }

@@ -39,14 +39,14 @@ async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
         }));
     }
     let all = 4 * (0..TICKETS_EACH).map(|number| number % 3 + 1).sum::<usize>();
-    let mut seen = HashMap::<String, usize>::new();
+    let mut counts = HashMap::<String, usize>::new();
     let mut cuts = 0;
-    while seen.len() < all {
+    while counts.len() < all {
         for _ in 0..(cuts % 7) {
             let message = reader.item().await;
-            *seen.entry(change_of(&message).0).or_default() += 1;
+            *counts.entry(change_of(&message).0).or_default() += 1;
             last = token(&message);
-            if seen.len() == all {
+            if counts.len() == all {
                 break;
             }
         }
@@ -60,7 +60,7 @@ async fn nothing_is_lost_or_repeated_however_often_the_stream_is_cut() {
     }
     let id = ticket(&cast.customer).await;
     assert_eq!(change_of(&reader.item().await).0, id, "nothing follows but what is new");
-    let again: Vec<_> = seen.iter().filter(|(_, times)| **times > 1).collect();
+    let again: Vec<_> = counts.iter().filter(|(_, times)| **times > 1).collect();
     assert!(again.is_empty(), "{} of {all} came twice", again.len());
 }
 
@@ -79,10 +79,10 @@ async fn a_large_transaction_is_resumed_in_its_middle() {
         cast.customer.as_user().account
     );
     app.database.sql(&many).await;
-    let mut seen = std::collections::HashSet::new();
+    let mut ids = std::collections::HashSet::new();
     for number in 0..CHANGES {
         let message = reader.item().await;
-        assert!(seen.insert(change_of(&message).0), "{number} came twice");
+        assert!(ids.insert(change_of(&message).0), "{number} came twice");
         last = token(&message);
         if number % 130 == 129 {
             let protocol = PROTOCOLS[number % 3];

@@ -73,7 +73,7 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
          VALUES (gen_random_uuid(), '{id}', gen_random_uuid(), 'support.ticket.created', '{{}}', 1, 0, 0, now(), 1, now(), now())"
     );
     app.database.sql(&many).await;
-    let left = "SELECT count(*) FROM webhook_deliveries";
+    let query = "SELECT count(*) FROM webhook_deliveries";
 
     let holder = connect(&app.database.url).await;
     holder.batch_execute("BEGIN; SELECT FROM webhook_deliveries WHERE state = 2 FOR UPDATE").await.expect("a lock");
@@ -82,7 +82,7 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
         .call(Protocol::Rest, "WebhookEndpointService.DeleteWebhookEndpoint", json!({ "endpointId": id }))
         .await
         .success();
-    assert!(app.database.number(left).await > 0);
+    assert!(app.database.number(query).await > 0);
     let read = json!({ "deliveryId": delivery });
     for (method, request) in [
         ("WebhookDeliveryService.GetWebhookDelivery", &read),
@@ -93,7 +93,7 @@ async fn an_endpoint_is_removed_at_once_and_its_deliveries_after_it() {
     holder.batch_execute("COMMIT").await.expect("an end");
     admin.call(Protocol::Rest, "WebhookDeliveryService.ResendWebhookDelivery", read).await.failure("NOT_FOUND");
 
-    eventually("the deliveries are removed", async || app.database.number(left).await == 0).await;
+    eventually("the deliveries are removed", async || app.database.number(query).await == 0).await;
     assert_eq!(app.database.number("SELECT count(*) FROM webhook_attempts").await, 0);
     assert_eq!(receiver.deliveries().len(), 1, "{:?}", receiver.deliveries());
 }
@@ -104,13 +104,13 @@ async fn an_endpoint_is_public_and_uses_tls() {
     let scene = Scene::new(&app).await;
     let admin = &scene.cast.admin;
     let request = json!({ "url": "https://example.com/hooks" });
-    let made = admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success().id();
+    let id = admin.call(Protocol::Rest, "WebhookEndpointService.CreateWebhookEndpoint", request).await.success().id();
     for url in ["http://example.com/", "https://127.0.0.1/", "https://[::1]/", "https://localhost/"] {
         for protocol in PROTOCOLS {
             let create =
                 admin.call(protocol, "WebhookEndpointService.CreateWebhookEndpoint", json!({ "url": url })).await;
             create.failure("VALIDATION_FAILED");
-            let update = json!({ "endpointId": made, "endpoint": { "url": url } });
+            let update = json!({ "endpointId": id, "endpoint": { "url": url } });
             let update = admin.call(protocol, "WebhookEndpointService.UpdateWebhookEndpoint", update).await;
             update.failure("VALIDATION_FAILED");
         }
@@ -126,8 +126,8 @@ async fn an_endpoint_that_moved_is_not_disabled_by_its_old_url() {
     let (id, _) = create_endpoint(&scene, &old, &["support.ticket.created"]).await;
     scene.ticket().await;
     eventually("the old URL has the delivery", async || old.deliveries().len() == 1).await;
-    let moved = json!({ "endpointId": id, "endpoint": { "url": new.url() } });
-    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", moved).await.success();
+    let update = json!({ "endpointId": id, "endpoint": { "url": new.url() } });
+    scene.cast.admin.call(Protocol::Rest, "WebhookEndpointService.UpdateWebhookEndpoint", update).await.success();
     let delivered = wait_for_delivery(&scene, &id, "DELIVERED").await;
     assert_eq!((delivered["attemptCount"].clone(), new.deliveries().len()), (json!(2), 1), "{delivered}");
     assert_eq!(endpoint_status(&scene, &id).await, "WEBHOOK_ENDPOINT_STATUS_ENABLED");
@@ -165,11 +165,11 @@ async fn private_networks_are_not_reachable() {
         [receiver.url(), receiver.url().replace("127.0.0.1", "localhost"), receiver.url().replace("127.0.0.1", "127.1")]
     {
         let delivery = mainstay_kernel::id::new(strict.app.clock.now());
-        let stored = format!(
+        let update = format!(
             "UPDATE webhook_endpoints SET url = '{url}';
              INSERT INTO webhook_deliveries VALUES ('{delivery}', '{id}', '{delivery}', 'support.ticket.created', '{{}}', 1, 0, 0, now(), 1, now(), now())"
         );
-        allowed.database.sql(&stored).await;
+        allowed.database.sql(&update).await;
         let endpoint = WebhookEndpointId(id.parse().expect("an id"));
         let job = DeliverWebhook { delivery: WebhookDeliveryId(delivery), endpoint };
         deliver_due(&strict.app, job, &CancellationToken::new()).await.expect("written down");

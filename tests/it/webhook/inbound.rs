@@ -38,7 +38,7 @@ const RECEIVE: &str = "InboundEventService.ReceiveWebhook";
 #[derive(Debug, Default)]
 struct Maker {
     fails: AtomicBool,
-    tried: AtomicU32,
+    attempts: AtomicU32,
 }
 
 impl Handler for Maker {
@@ -57,7 +57,7 @@ impl Handler for Maker {
         now: DateTime<Utc>,
     ) -> BoxFuture<'c, Result<()>> {
         async move {
-            self.tried.fetch_add(1, Ordering::SeqCst);
+            self.attempts.fetch_add(1, Ordering::SeqCst);
             let euro = mainstay_kernel::money::Currency::parse("EUR").expect("a currency");
             let price = mainstay_kernel::money::Money::new(1, euro)?;
             let thing = mainstay::orders::product::model::Product::new("A thing".to_owned(), price, None, now);
@@ -134,15 +134,15 @@ async fn an_event_received_a_hundred_times_is_processed_once() {
     let answers: Vec<_> = answers.collect().await;
     assert!(answers.iter().all(|answer| answer.status == 204), "{answers:#?}");
     let id = stored_event_id(&app.database).await;
-    let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
-    assert_eq!((&done["attempts"], &done["payload"]), (&json!(1), &json!(body)), "byte for byte");
+    let event = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
+    assert_eq!((&event["attempts"], &event["payload"]), (&json!(1), &json!(body)), "byte for byte");
     // A job that is done is removed with the next ones.
     let jobs = async || app.database.number("SELECT count(*) FROM jobs").await;
     eventually("the job is removed", async || jobs().await == 0).await;
     // The same event again, long after it was processed.
     deliver(&cast.anonymous, Protocol::Rest, &body).await.success();
     stored_event_id(&app.database).await;
-    assert_eq!((things(&app.database).await, jobs().await, maker.tried.load(Ordering::SeqCst)), (1, 0, 1));
+    assert_eq!((things(&app.database).await, jobs().await, maker.attempts.load(Ordering::SeqCst)), (1, 0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,9 +163,9 @@ async fn the_signature_covers_the_raw_bytes_on_every_protocol() {
         }
         let spaced = format!("\n\t{} \r\n", body.replace(':', " :\t"));
         deliver(&anonymous, protocol, &spaced).await.success();
-        let kept =
+        let query =
             format!("SELECT count(*) FROM inbound_events WHERE payload = convert_to({}, 'UTF8')", quote(&spaced));
-        assert_eq!(app.database.number(&kept).await, 1, "over {protocol:?}");
+        assert_eq!(app.database.number(&query).await, 1, "over {protocol:?}");
     }
     assert_eq!(app.database.number("SELECT count(*) FROM inbound_events").await, 3, "a refusal stores nothing");
 }
@@ -182,7 +182,7 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     deliver(&cast.anonymous, Protocol::Rest, &webhook::event("thing.wanted")).await.success();
     let id = stored_event_id(&app.database).await;
     let dead = event_in_state(&app.database, &cast.admin, &id, "DEAD").await;
-    assert_eq!((&dead["attempts"], maker.tried.load(Ordering::SeqCst)), (&json!(8), 8), "{dead}");
+    assert_eq!((&dead["attempts"], maker.attempts.load(Ordering::SeqCst)), (&json!(8), 8), "{dead}");
     assert!(dead["failure"].as_str().expect("why").contains("no more things"), "{dead}");
     assert_eq!(things(&app.database).await, 0, "a failed attempt leaves nothing");
 
@@ -192,8 +192,8 @@ async fn an_event_that_keeps_failing_is_dead_and_can_be_redriven() {
     assert_eq!((again.status, again.text("/data/state")), (202, "INBOUND_EVENT_STATE_PENDING".to_owned()));
     let polled = format!("/api/v1/inbound-events/{id}");
     assert_eq!((again.header("location"), again.header("retry-after")), (Some(&*polled), Some("1")), "{again:#?}");
-    let done = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
-    assert_eq!((&done["attempts"], &done["failure"]), (&json!(1), &Value::Null));
+    let event = event_in_state(&app.database, &cast.admin, &id, "PROCESSED").await;
+    assert_eq!((&event["attempts"], &event["failure"]), (&json!(1), &Value::Null));
     assert_eq!(things(&app.database).await, 1);
     for protocol in PROTOCOLS {
         let now = cast.admin.keyed(protocol, redrive, json!({ "eventId": id }), "again").await.success();
@@ -224,11 +224,11 @@ async fn many_dead_events_are_redriven_in_batches() {
             .success();
         assert_eq!(answer.data(), &json!({ "count": count, "more": more }));
     }
-    let left = "SELECT count(*) FROM inbound_events WHERE state = 4";
-    assert_eq!(app.database.number(left).await, 3, "another provider's");
+    let query = "SELECT count(*) FROM inbound_events WHERE state = 4";
+    assert_eq!(app.database.number(query).await, 3, "another provider's");
     let processed = "SELECT count(*) FROM inbound_events WHERE state = 2";
     eventually("all events are processed", async || app.database.number(processed).await >= 700).await;
-    assert_eq!((things(&app.database).await, maker.tried.load(Ordering::SeqCst)), (700, 700));
+    assert_eq!((things(&app.database).await, maker.attempts.load(Ordering::SeqCst)), (700, 700));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,7 +292,7 @@ async fn concurrent_workers_process_an_event_once() {
         futures_util::future::join_all((0..4).map(|_| mainstay::webhooks::inbound_event::ops::process(&app.app, id)))
             .await;
     let did = runs.into_iter().filter(|run| run.as_ref().expect("no failure").is_some()).count();
-    assert_eq!((did, things(&app.database).await, maker.tried.load(Ordering::SeqCst)), (1, 1, 1));
+    assert_eq!((did, things(&app.database).await, maker.attempts.load(Ordering::SeqCst)), (1, 1, 1));
 }
 
 #[tokio::test]
@@ -306,7 +306,7 @@ async fn old_events_are_removed_unless_they_wait_or_died_recently() {
         )
         .await;
     app.run_task("forget_inbound_events").await.expect("done");
-    let left = app.database.sql("SELECT provider_event_id, state FROM inbound_events ORDER BY 1").await;
+    let rows = app.database.sql("SELECT provider_event_id, state FROM inbound_events ORDER BY 1").await;
     let row = |id: &str, state: &str| vec![Some(id.to_owned()), Some(state.to_owned())];
-    assert_eq!(left, [row("evt_1", "1"), row("evt_4", "4")]);
+    assert_eq!(rows, [row("evt_1", "1"), row("evt_4", "4")]);
 }

@@ -31,8 +31,8 @@ async fn each_change_is_delivered_once_and_signed() {
     assert!(deliveries.iter().all(|delivery| delivery.header("content-type") == "application/json"));
     let is_delivered = |delivery: &Value| delivery["state"] == "WEBHOOK_DELIVERY_STATE_DELIVERED";
     eventually("everything is delivered", async || list_deliveries(&scene, &id).await.iter().all(is_delivered)).await;
-    let stored = app.database.number("SELECT count(*) FROM webhook_deliveries").await;
-    assert_eq!((receiver.deliveries().len(), stored), (2, 2), "and nothing else");
+    let count = app.database.number("SELECT count(*) FROM webhook_deliveries").await;
+    assert_eq!((receiver.deliveries().len(), count), (2, 2), "and nothing else");
 }
 
 /// The type was stored by a version with another module, and this version does not know it.
@@ -64,8 +64,8 @@ async fn a_change_that_is_rolled_back_is_not_delivered() {
     let receiver = Receiver::answering(&[204]).await;
     create_endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
-    let refused = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft());
-    refused.await.failure("OPEN_TICKET_LIMIT_REACHED");
+    let call = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft());
+    call.await.failure("OPEN_TICKET_LIMIT_REACHED");
     let rows = "SELECT (SELECT count(*) FROM webhook_deliveries) * 10 + (SELECT count(*) FROM jobs WHERE kind = 'deliver_webhook')";
     assert_eq!(app.database.number(rows).await, 11, "one delivery and its job, written with the ticket");
     app.database.sql("ALTER TABLE webhook_deliveries ADD CHECK (false) NOT VALID").await;
@@ -86,28 +86,28 @@ async fn failures_are_retried_and_logged_and_a_failed_delivery_can_be_resent() {
     let receiver = Receiver::answering(&[500, 302, 200]).await;
     let (id, secret) = create_endpoint(&scene, &receiver, &[]).await;
     scene.ticket().await;
-    let done = wait_for_delivery(&scene, &id, "DELIVERED").await;
-    let attempts = done["attempts"].as_array().expect("attempts");
+    let delivery = wait_for_delivery(&scene, &id, "DELIVERED").await;
+    let attempts = delivery["attempts"].as_array().expect("attempts");
     let statuses: Vec<_> = attempts.iter().map(|attempt| attempt["status"].clone()).collect();
-    assert_eq!(statuses, [json!(500), json!(302), json!(200)], "{done}");
-    assert!(attempts[0]["failure"].is_string() && attempts[2]["failure"].is_null(), "{done}");
+    assert_eq!(statuses, [json!(500), json!(302), json!(200)], "{delivery}");
+    assert!(attempts[0]["failure"].is_string() && attempts[2]["failure"].is_null(), "{delivery}");
     let deliveries = receiver.wait_for(3).await;
     assert!(deliveries.iter().all(|one| one.body == deliveries[0].body && is_signed(one, &secret)));
     assert!(
-        deliveries.iter().all(|one| one.header("webhook-id") == done["eventId"]),
+        deliveries.iter().all(|one| one.header("webhook-id") == delivery["eventId"]),
         "one event, however often it is delivered"
     );
 
-    let resend = json!({ "deliveryId": done["id"] });
+    let resend = json!({ "deliveryId": delivery["id"] });
     let name = "WebhookDeliveryService.ResendWebhookDelivery";
     let resent = scene.cast.admin.keyed(Protocol::Rest, name, resend.clone(), "again").await.success();
-    let polled = format!("/api/v1/webhook-deliveries/{}", done["id"].as_str().expect("an id"));
+    let polled = format!("/api/v1/webhook-deliveries/{}", delivery["id"].as_str().expect("an id"));
     assert_eq!((resent.status, resent.header("location")), (202, Some(&*polled)), "{resent:#?}");
     assert_eq!(resent.header("retry-after"), Some("1"), "{resent:#?}");
     let again = receiver.wait_for(4).await;
-    assert_eq!(again[3].header("webhook-id"), done["eventId"], "recognized");
-    let done = wait_for_delivery(&scene, &id, "DELIVERED").await;
-    assert_eq!(done["attemptCount"], 4, "{done}");
+    assert_eq!(again[3].header("webhook-id"), delivery["eventId"], "recognized");
+    let delivery = wait_for_delivery(&scene, &id, "DELIVERED").await;
+    assert_eq!(delivery["attemptCount"], 4, "{delivery}");
     for protocol in PROTOCOLS {
         let now = scene.cast.admin.keyed(protocol, name, resend.clone(), "again").await.success();
         // A 202 is followed to its current state.

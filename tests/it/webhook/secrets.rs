@@ -33,15 +33,15 @@ async fn both_secrets_sign_during_a_rotation() {
     let deliveries = receiver.wait_for(2).await;
     assert!(!is_signed(&deliveries[1], &first) && is_signed(&deliveries[1], &second), "{deliveries:?}");
     // Neither secret is readable anywhere.
-    let shown = scene
+    let response = scene
         .cast
         .admin
         .call(Protocol::Rest, "WebhookEndpointService.GetWebhookEndpoint", json!({ "endpointId": id }))
         .await
         .success();
-    assert!(!shown.body.to_string().contains("whsec_"), "{shown:?}");
-    let kept = app.database.sql("SELECT webhook_endpoints::text FROM webhook_endpoints").await;
-    assert!(!format!("{kept:?}").contains(&second[6..]), "{kept:?}");
+    assert!(!response.body.to_string().contains("whsec_"), "{response:?}");
+    let rows = app.database.sql("SELECT webhook_endpoints::text FROM webhook_endpoints").await;
+    assert!(!format!("{rows:?}").contains(&second[6..]), "{rows:?}");
 }
 
 /// A secret that is being replaced and can't be read any more is left out; the new one signs alone.

@@ -27,20 +27,20 @@ async fn a_delivery_that_was_received_but_not_recorded_is_sent_again() {
     let mut doomed = process(&database, &[("MAINSTAY_FAULTS", "webhook.sent=kill")]).await;
     assert_eq!(doomed.wait().await.signal(), Some(Signal::SIGKILL as i32), "{}", doomed.log());
     assert_eq!(receiver.wait_for(1).await.len(), 1, "it was received");
-    let written = "SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0) * 10
+    let query = "SELECT (SELECT count(*) FROM webhook_deliveries WHERE state = 1 AND attempts = 0) * 10
                    + (SELECT count(*) FROM webhook_attempts)";
-    assert_eq!(database.number(written).await, 10, "one delivery, and nothing recorded");
+    assert_eq!(database.number(query).await, 10, "one delivery, and nothing recorded");
 
     let _restarted = process(&database, &[]).await;
-    let done = wait_for_delivery(&scene, &id, "DELIVERED").await;
+    let delivery = wait_for_delivery(&scene, &id, "DELIVERED").await;
     let deliveries = receiver.wait_for(2).await;
     assert_eq!(deliveries.len(), 2, "{deliveries:?}");
     assert!(
-        deliveries.iter().all(|one| one.header("webhook-id") == done["eventId"]),
+        deliveries.iter().all(|one| one.header("webhook-id") == delivery["eventId"]),
         "the event id differs: {deliveries:?}"
     );
     assert_eq!(deliveries[0].body, deliveries[1].body);
-    assert_eq!(done["attemptCount"], 1, "{done}");
+    assert_eq!(delivery["attemptCount"], 1, "{delivery}");
     assert_eq!(database.number("SELECT count(*) FROM webhook_deliveries").await, 1);
 }
 
@@ -60,12 +60,12 @@ async fn a_worker_that_dies_after_a_failed_attempt_does_not_lose_the_next_one() 
     assert_eq!(database.number(waiting).await, 1, "the failure is recorded");
 
     let _restarted = process(&database, &[]).await;
-    let locked = "SELECT count(*) FROM jobs WHERE lease IS NOT NULL";
-    eventually("the dead worker's jobs are released", async || database.number(locked).await == 0).await;
+    let query = "SELECT count(*) FROM jobs WHERE lease IS NOT NULL";
+    eventually("the dead worker's jobs are released", async || database.number(query).await == 0).await;
     assert_eq!(database.number(waiting).await, 1, "it is still pending");
     database.sql("UPDATE jobs SET due_at = now()").await;
-    let done = wait_for_delivery(&scene, &id, "DELIVERED").await;
-    assert_eq!(done["attemptCount"], 2, "{done}");
+    let delivery = wait_for_delivery(&scene, &id, "DELIVERED").await;
+    assert_eq!(delivery["attemptCount"], 2, "{delivery}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

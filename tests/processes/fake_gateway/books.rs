@@ -65,7 +65,7 @@ pub(crate) struct Books {
     pub(crate) movements: Vec<Movement>,
     events: Vec<Event>,
     delivered: HashSet<String>,
-    pub(crate) kept: HashMap<String, StoredResponse>,
+    pub(crate) responses: HashMap<String, StoredResponse>,
     /// Objects with more state than money, by id.
     pub(crate) objects: BTreeMap<String, Value>,
     /// Refunds that the bank returned.
@@ -85,7 +85,7 @@ impl Books {
             movements: Vec::new(),
             events: Vec::new(),
             delivered: HashSet::new(),
-            kept: HashMap::new(),
+            responses: HashMap::new(),
             objects: BTreeMap::new(),
             returned: HashSet::new(),
             indexed: None,
@@ -121,14 +121,14 @@ impl Books {
                 self.objects.insert(id, object);
             }
             Line::StoredResponse { key, fingerprint, status, body } => {
-                self.kept.insert(key, StoredResponse { fingerprint, status, body });
+                self.responses.insert(key, StoredResponse { fingerprint, status, body });
             }
         }
     }
 
     /// Whether a search finds the object with this id.
     pub(crate) fn is_indexed(&self, id: &str) -> bool {
-        self.indexed.as_ref().is_none_or(|known| known.contains(id))
+        self.indexed.as_ref().is_none_or(|ids| ids.contains(id))
     }
 
     /// Freezes the search index, or brings it up to date.
@@ -148,7 +148,7 @@ impl Books {
     }
 
     pub(crate) fn next_id(&self, prefix: &str) -> String {
-        format!("{prefix}_fake{:08}", self.movements.len() + self.kept.len())
+        format!("{prefix}_fake{:08}", self.movements.len() + self.responses.len())
     }
 
     /// The refunds of a charge or an invoice.
@@ -158,9 +158,9 @@ impl Books {
 
     /// The unrefunded rest of a charge or an invoice.
     pub(crate) fn refundable(&self, charge: &str) -> Option<i64> {
-        let made = self.movements.iter().find(|movement| movement.kind != "refund" && movement.id == charge)?;
+        let original = self.movements.iter().find(|movement| movement.kind != "refund" && movement.id == charge)?;
         let back = self.refunds(charge);
         let back = back.filter(|movement| !self.returned.contains(&movement.id));
-        Some(made.amount - back.map(|movement| movement.amount).sum::<i64>())
+        Some(original.amount - back.map(|movement| movement.amount).sum::<i64>())
     }
 }

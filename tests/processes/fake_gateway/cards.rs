@@ -22,9 +22,9 @@ fn card(books: &Books, token: &str) -> Value {
 
 /// Finds an existing card, or creates one from a test token.
 fn find(books: &Books, id: &str) -> Result<Value, Value> {
-    let known = books.objects.get(id).filter(|object| object["object"] == "payment_method").cloned();
+    let existing = books.objects.get(id).filter(|object| object["object"] == "payment_method").cloned();
     let new = || TOKENS.contains(&id).then(|| card(books, id));
-    known.or_else(new).ok_or_else(|| wrong("resource_missing"))
+    existing.or_else(new).ok_or_else(|| wrong("resource_missing"))
 }
 
 /// Creates a card without a customer.

@@ -49,8 +49,8 @@ pub(crate) async fn answer(gateway: &Gateway, head: &Parts, body: &[u8]) -> Resu
     }
     let form: Form = form_urlencoded::parse(body).into_owned().collect();
     let key = header("idempotency-key").to_owned();
-    let known = MONEY.contains(&path) || cancelled(path).is_some() || subscriptions::is_known(&head.method, path);
-    if !known || key.is_empty() || key.len() > 255 {
+    let is_known = MONEY.contains(&path) || cancelled(path).is_some() || subscriptions::is_known(&head.method, path);
+    if !is_known || key.is_empty() || key.len() > 255 {
         return Ok(respond(
             404,
             &problem("invalid_request_error", "url", "Unrecognized request URL, or no key."),
@@ -89,17 +89,17 @@ async fn once(
     let fingerprint = format!("{} {form:?}", what.1);
     {
         let mut books = gateway.books.lock().await;
-        if let Some(kept) = books.kept.get(key).filter(|_| is_kept) {
-            if kept.fingerprint != fingerprint {
-                let refused =
+        if let Some(response) = books.responses.get(key).filter(|_| is_kept) {
+            if response.fingerprint != fingerprint {
+                let refusal =
                     problem("idempotency_error", "idempotency_key_reused", "The key stands for something else.");
-                return (400, refused, false);
+                return (400, refusal, false);
             }
-            return (kept.status, kept.body.clone(), true);
+            return (response.status, response.body.clone(), true);
         }
         if !books.running.insert(key.to_owned()) {
-            let refused = problem("invalid_request_error", "idempotency_key_in_use", "The key's request is running.");
-            return (409, refused, false);
+            let refusal = problem("invalid_request_error", "idempotency_key_in_use", "The key's request is running.");
+            return (409, refusal, false);
         }
     }
     // A real gateway takes time, so duplicates arrive during the execution.
@@ -109,7 +109,7 @@ async fn once(
     let (status, body, mut lines) = match run(&books, what, form, key, behaviour) {
         Ok(ran) => ran,
         // Refused before execution: nothing is stored.
-        Err(refused) => return (400, refused, false),
+        Err(refusal) => return (400, refusal, false),
     };
     lines.extend(webhooks::events_of(&books, &lines));
     if status == 402 && what.1 == "/v1/payment_intents" {
@@ -134,7 +134,7 @@ fn run(books: &Books, what: (&Method, &str), form: &Form, key: &str, behaviour: 
     if behaviour == Behaviour::Break {
         return Ok((500, broken(), Vec::new()));
     }
-    let (status, body, moved) = match what.1 {
+    let (status, body, lines) = match what.1 {
         "/v1/refunds" => refund(books, form, key)?,
         "/v1/payment_intents" => charge(books, form, key)?,
         path => match cancelled(path) {
@@ -142,16 +142,16 @@ fn run(books: &Books, what: (&Method, &str), form: &Form, key: &str, behaviour: 
             None => subscriptions::run(books, what, form, key)?,
         },
     };
-    if let (Behaviour::LeaveOpen, [Line::Moved(movement)]) = (behaviour, moved.as_slice()) {
+    if let (Behaviour::LeaveOpen, [Line::Moved(movement)]) = (behaviour, lines.as_slice()) {
         let mut object = object(books, movement);
         object["object"] = "payment_intent".into();
         object["status"] = "requires_confirmation".into();
         return Ok((500, broken(), vec![Line::Object { object }]));
     }
-    if behaviour == Behaviour::MoveAndBreak && !moved.is_empty() {
-        return Ok((500, broken(), moved));
+    if behaviour == Behaviour::MoveAndBreak && !lines.is_empty() {
+        return Ok((500, broken(), lines));
     }
-    Ok((status, body, moved))
+    Ok((status, body, lines))
 }
 
 fn amount(form: &Form) -> Result<i64, Value> {
@@ -204,23 +204,23 @@ fn cancel(books: &Books, id: &str) -> Result<Ran, Value> {
 /// The intent in a path.
 fn intent(books: &Books, path: &str) -> Option<Value> {
     let id = path.strip_prefix("/v1/payment_intents/")?;
-    let moved = books.movements.iter().find(|movement| movement.id == id);
-    moved.map(|movement| object(books, movement)).or_else(|| books.objects.get(id).cloned())
+    let movement = books.movements.iter().find(|movement| movement.id == id);
+    movement.map(|movement| object(books, movement)).or_else(|| books.objects.get(id).cloned())
 }
 
 fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
     let of = form.get("payment_intent").cloned().unwrap_or_default();
-    let left = books.refundable(&of).ok_or_else(|| wrong("resource_missing"))?;
+    let rest = books.refundable(&of).ok_or_else(|| wrong("resource_missing"))?;
     let amount = amount(form)?;
-    if amount > left {
+    if amount > rest {
         return Err(wrong("charge_already_refunded"));
     }
-    let made = books.movements.iter().find(|movement| movement.id == of);
+    let charge = books.movements.iter().find(|movement| movement.id == of);
     let movement = Movement {
         kind: "refund".to_owned(),
         id: books.next_id("re"),
         amount,
-        currency: made.map(|made| made.currency.clone()).unwrap_or_default(),
+        currency: charge.map(|charge| charge.currency.clone()).unwrap_or_default(),
         of: Some(of),
         metadata: metadata(form),
         key: key.to_owned(),
@@ -232,8 +232,8 @@ fn refund(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
 fn list(books: &Books, kind: &str, query: &Form) -> Value {
     let limit = query.get("limit").and_then(|text| text.parse().ok()).unwrap_or(10_usize);
     let (intent, charge) = (query.get("payment_intent"), query.get("charge"));
-    let is_of = |wanted: Option<&String>, of: fn(&str) -> String, movement: &Movement| {
-        wanted.is_none() || movement.of.as_deref().map(of).as_ref() == wanted
+    let is_of = |value: Option<&String>, of: fn(&str) -> String, movement: &Movement| {
+        value.is_none() || movement.of.as_deref().map(of).as_ref() == value
     };
     let all = books.movements.iter().rev().filter(|movement| movement.kind == kind);
     let all = all.filter(|movement| is_of(intent, intent_of, movement) && is_of(charge, charge_of, movement));
@@ -258,7 +258,7 @@ fn list(books: &Books, kind: &str, query: &Form) -> Value {
 fn search(books: &Books, query: &Form) -> Value {
     let text = query.get("query").map(String::as_str).unwrap_or_default();
     let parts: Vec<_> = text.split('\'').collect();
-    let found = |intent: &Value| match parts.as_slice() {
+    let is_match = |intent: &Value| match parts.as_slice() {
         ["metadata[", name, "]:", value, ""] => {
             intent["metadata"][name] == *value && books.is_indexed(intent["id"].as_str().unwrap_or_default())
         }
@@ -267,6 +267,6 @@ fn search(books: &Books, query: &Form) -> Value {
     let charges =
         books.movements.iter().filter(|movement| movement.kind == "charge").map(|movement| object(books, movement));
     let intents = books.objects.values().filter(|object| object["object"] == "payment_intent").cloned();
-    let found: Vec<_> = charges.chain(intents).filter(found).collect();
-    json!({ "object": "search_result", "has_more": false, "data": found })
+    let objects: Vec<_> = charges.chain(intents).filter(is_match).collect();
+    json!({ "object": "search_result", "has_more": false, "data": objects })
 }

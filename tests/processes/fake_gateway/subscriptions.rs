@@ -74,13 +74,13 @@ fn price(books: &Books, form: &Form) -> Result<Ran, Value> {
 }
 
 fn subscribe(books: &Books, form: &Form, key: &str) -> Result<Ran, Value> {
-    let known = |name: &str| books.objects.get(text(form, name).ok()?).cloned();
-    let customer = known("customer").ok_or_else(|| wrong("customer"))?;
-    let price = known("items[0][price]").ok_or_else(|| wrong("items"))?;
+    let find = |name: &str| books.objects.get(text(form, name).ok()?).cloned();
+    let customer = find("customer").ok_or_else(|| wrong("customer"))?;
+    let price = find("items[0][price]").ok_or_else(|| wrong("items"))?;
     if text(form, "payment_behavior")? != "error_if_incomplete" {
         return Err(wrong("payment_behavior"));
     }
-    let card = known("default_payment_method").filter(|card| card["customer"] == customer["id"]);
+    let card = find("default_payment_method").filter(|card| card["customer"] == customer["id"]);
     let card = card.ok_or_else(|| wrong("default_payment_method"))?;
     if card["card"] == "pm_card_chargeCustomerFail" {
         return Ok((402, declined("insufficient_funds"), Vec::new()));
@@ -141,15 +141,15 @@ fn end(object: &mut Value, at: i64) {
 
 /// `metadata['name']:'value'`.
 fn search(books: &Books, kind: &str, query: &Form) -> Value {
-    let wanted = query.get("query").map(String::as_str).unwrap_or_default();
+    let condition = query.get("query").map(String::as_str).unwrap_or_default();
     let name = if kind == "customer" { "mainstay_account" } else { NAME };
     let of = |object: &&Value| {
         let ours = object["metadata"][name].as_str().unwrap_or_default();
         let id = object["id"].as_str().unwrap_or_default();
-        object["object"] == kind && books.is_indexed(id) && wanted == format!("metadata['{name}']:'{ours}'")
+        object["object"] == kind && books.is_indexed(id) && condition == format!("metadata['{name}']:'{ours}'")
     };
-    let found: Vec<_> = books.objects.values().filter(of).collect();
-    json!({ "object": "search_result", "has_more": false, "data": found })
+    let objects: Vec<_> = books.objects.values().filter(of).collect();
+    json!({ "object": "search_result", "has_more": false, "data": objects })
 }
 
 /// Newest first, like Stripe's lists.

@@ -102,7 +102,7 @@ impl Webhooks {
 /// Sends events for as long as the process lives.
 pub(crate) async fn run(gateway: Arc<Gateway>) {
     let mut subscription = gateway.webhooks.subscription.subscribe();
-    let mut started = HashSet::new();
+    let mut ids = HashSet::new();
     loop {
         let whom = subscription.borrow_and_update().clone();
         if let Some(whom) = whom.filter(|whom| whom.manner != Manner::Never) {
@@ -111,7 +111,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>) {
             }
             let mut due: Vec<Event> = {
                 let books = gateway.books.lock().await;
-                books.undelivered_events().filter(|event| started.insert(event.id.clone())).cloned().collect()
+                books.undelivered_events().filter(|event| ids.insert(event.id.clone())).cloned().collect()
             };
             if whom.manner == Manner::Backwards {
                 due.reverse();
@@ -124,7 +124,7 @@ pub(crate) async fn run(gateway: Arc<Gateway>) {
         }
         tokio::select! {
             // A new subscription retries the events that were given up.
-            _ = subscription.changed() => started.clear(),
+            _ = subscription.changed() => ids.clear(),
             () = gateway.webhooks.happened.notified() => {}
         }
     }
@@ -149,16 +149,16 @@ async fn tell(gateway: Arc<Gateway>, whom: Subscription, event: Event) {
     for number in 0..TRIES {
         let url = &whom.urls[number % whom.urls.len()];
         let one = gateway.webhooks.try_at(url, &whom.secret, &body);
-        let taken = if whom.manner == Manner::Twice {
+        let is_acknowledged = if whom.manner == Manner::Twice {
             let other = gateway.webhooks.try_at(&whom.urls[(number + 1) % whom.urls.len()], &whom.secret, &body);
             let (one, other) = tokio::join!(one, other);
             one && other
         } else {
             one.await
         };
-        if taken {
-            let written = gateway.books.lock().await.write(vec![Line::Delivered { event: event.id }]);
-            return written.expect("a ledger");
+        if is_acknowledged {
+            let result = gateway.books.lock().await.write(vec![Line::Delivered { event: event.id }]);
+            return result.expect("a ledger");
         }
         tokio::time::sleep(FIRST_WAIT * (1 << number.min(5))).await;
     }
@@ -208,13 +208,13 @@ fn movement_event(books: &Books, movement: &Movement) -> Event {
 /// The charge that a refund belongs to, as it is afterwards.
 fn charge(books: &Books, refund: &Movement) -> Value {
     let intent = refund.of.clone().unwrap_or_default();
-    let made = books.movements.iter().find(|movement| movement.id == intent).expect("what is given back was charged");
+    let charge = books.movements.iter().find(|movement| movement.id == intent).expect("what is given back was charged");
     // What pays an invoice has no metadata of its own.
-    let metadata = if invoice_of(&intent).is_some() { &BTreeMap::new() } else { &made.metadata };
-    let refunded = made.amount - books.refundable(&intent).unwrap_or_default() + refund.amount;
+    let metadata = if invoice_of(&intent).is_some() { &BTreeMap::new() } else { &charge.metadata };
+    let refunded = charge.amount - books.refundable(&intent).unwrap_or_default() + refund.amount;
     json!({
-        "id": charge_of(&intent), "object": "charge", "invoice": invoice_of(&intent), "status": "succeeded", "amount": made.amount,
-        "amount_refunded": refunded, "refunded": refunded == made.amount, "currency": made.currency,
+        "id": charge_of(&intent), "object": "charge", "invoice": invoice_of(&intent), "status": "succeeded",
+        "amount": charge.amount, "amount_refunded": refunded, "refunded": refunded == charge.amount, "currency": charge.currency,
         "payment_intent": intent_of(&intent), "metadata": metadata,
     })
 }
@@ -248,11 +248,11 @@ struct Comes {
 pub(crate) async fn come_back(gateway: &Gateway, body: &[u8]) -> Response {
     let Ok(Comes { refund }) = serde_json::from_slice(body) else { return respond(400, &json!({}), false) };
     let mut books = gateway.books.lock().await;
-    let Some(made) = books.movements.iter().find(|movement| movement.id == refund).cloned() else {
+    let Some(movement) = books.movements.iter().find(|movement| movement.id == refund).cloned() else {
         return respond(404, &json!({}), false);
     };
     books.write(vec![Line::Returned { refund: refund.clone() }]).expect("a ledger");
-    let object = crate::objects::object(&books, &made);
+    let object = crate::objects::object(&books, &movement);
     let event = Event { id: format!("evt_{refund}_returned"), kind: "refund.failed".to_owned(), object };
     books.write(vec![Line::Event(event)]).expect("a ledger");
     gateway.webhooks.happened.notify_one();
@@ -269,8 +269,10 @@ pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
         let names = ["mainstay_payment", "mainstay_subscription"];
         names.iter().any(|name| movement.metadata.get(*name) == Some(&of))
     };
-    let Some(made) = books.movements.iter().rev().find(is_of).cloned() else { return respond(404, &json!({}), false) };
-    let amount = amount.min(books.refundable(&made.id).unwrap_or_default());
+    let Some(charge) = books.movements.iter().rev().find(is_of).cloned() else {
+        return respond(404, &json!({}), false);
+    };
+    let amount = amount.min(books.refundable(&charge.id).unwrap_or_default());
     if amount == 0 {
         return respond(422, &json!({}), false);
     }
@@ -278,10 +280,10 @@ pub(crate) async fn refund(gateway: &Gateway, body: &[u8]) -> Response {
         kind: "refund".to_owned(),
         id: books.next_id("re"),
         amount,
-        of: Some(made.id),
+        of: Some(charge.id),
         metadata: BTreeMap::new(),
         key: "console".to_owned(),
-        ..made
+        ..charge
     };
     let id = movement.id.clone();
     let mut lines = vec![Line::Moved(movement)];

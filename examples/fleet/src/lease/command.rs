@@ -20,8 +20,8 @@ impl Command for LeasesCommand {
     async fn run(self, program: &mut dyn Program) -> anyhow::Result<ExitCode> {
         let Self::Expire = self;
         let app = program.open().await?;
-        let ended = for_operator(ops::expire_due(&app).await)?;
-        print(&format!("leases ended: {ended}\n"));
+        let count = for_operator(ops::expire_due(&app).await)?;
+        print(&format!("leases ended: {count}\n"));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -130,9 +130,9 @@ pub async fn end(
 /// As [`grant`].
 pub(crate) async fn grant_for_order(app: &App, event: &Event, duration: TimeDelta) -> Result<()> {
     let (account, order, now) = (event.account, event.resource, app.clock.now());
-    let granted =
+    let transaction =
         app.database.transaction(async move |connection| grant(connection, account, order, duration, now).await);
-    granted.await
+    transaction.await
 }
 
 /// Ends the leases whose time is over, in a transaction each; returns how many there were. What exceeds a batch is left
@@ -144,8 +144,8 @@ pub(crate) async fn expire_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
     let due = app.database.autocommit(async move |connection| store::expired(connection, now, BATCH).await).await?;
     for id in due.iter().copied() {
-        let ended = app.database.transaction(async move |connection| expire(connection, id, now).await);
-        ignore_not_found(ended.await)?;
+        let transaction = app.database.transaction(async move |connection| expire(connection, id, now).await);
+        ignore_not_found(transaction.await)?;
     }
     Ok(due.len())
 }

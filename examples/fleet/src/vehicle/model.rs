@@ -110,9 +110,9 @@ mod tests {
     fn only_an_available_vehicle_can_be_leased() {
         let now = DateTime::UNIX_EPOCH;
         let vehicle = Vehicle::new("A 1".into(), "Volta".into(), now);
-        let leased = vehicle.lease(now).expect("it is available");
-        assert_eq!(leased.clone().lease(now).expect_err("it is leased").reason(), Reason::VehicleLeased);
-        let recharging = leased.give_back(now);
+        let leased_vehicle = vehicle.lease(now).expect("it is available");
+        assert_eq!(leased_vehicle.clone().lease(now).expect_err("it is leased").reason(), Reason::VehicleLeased);
+        let recharging = leased_vehicle.give_back(now);
         assert_eq!(recharging.clone().lease(now).expect_err("it recharges").reason(), Reason::VehicleRecharging);
         let available = recharging.recharge(now).expect("it recharges");
         assert_eq!((available.status, available.version), (Status::Available, 4));

@@ -96,10 +96,10 @@ pub async fn delete(
 pub(crate) async fn recharge(app: &App, id: VehicleId) -> Result<()> {
     // A real one would call the charging station first; see `mainstay_kernel::outbound`.
     let now = app.clock.now();
-    let done =
+    let transaction =
         app.database.transaction(async move |connection| match store::lock(connection, id).await?.recharge(now) {
             Some(vehicle) => store::update(connection, &vehicle).await,
             None => Ok(()),
         });
-    done.await
+    transaction.await
 }

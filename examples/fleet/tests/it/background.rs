@@ -13,8 +13,8 @@ async fn a_job_recharges_the_vehicle_after_a_lease() {
     let server = start().await;
     let (admin, customer) = (server.admin().await, server.customer().await);
     let vehicle = vehicle(&admin, "M-AI 1").await;
-    let ended = format!("{}/end", path("leases", &lease(&customer, &vehicle).await));
-    customer.post(&ended, json!({})).await.success();
+    let end = format!("{}/end", path("leases", &lease(&customer, &vehicle).await));
+    customer.post(&end, json!({})).await.success();
     let status = async || admin.get(&path("vehicles", &vehicle)).await.data()["status"].clone();
     assert_eq!(status().await, "VEHICLE_STATUS_RECHARGING");
     server.run_jobs().await;

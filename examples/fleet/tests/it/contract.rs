@@ -61,7 +61,7 @@ async fn reflection_has_the_module() {
     let Some(MessageResponse::ListServicesResponse(list)) = response else { panic!("no list: {response:?}") };
     let names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     for name in ["fleet.v1.VehicleService", "fleet.v1.LeaseService", "mainstay.orders.v1.OrderService"] {
-        assert!(names.iter().any(|known| known == name), "{name} is not in {names:?}");
+        assert!(names.iter().any(|other| other == name), "{name} is not in {names:?}");
     }
 }
 

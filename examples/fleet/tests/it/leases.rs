@@ -15,15 +15,15 @@ async fn a_vehicle_has_one_open_lease() {
     let lease = lease(&customer, &vehicle).await;
     assert_eq!(lease["accountId"], customer.user().account.to_string());
 
-    let refused = other.post("/api/v1/leases", json!({ "vehicleId": vehicle["id"] })).await;
-    refused.failure(422, "VEHICLE_LEASED");
-    assert_eq!(refused.body["error"]["message"], "The vehicle is leased until its lease ends.");
+    let response = other.post("/api/v1/leases", json!({ "vehicleId": vehicle["id"] })).await;
+    response.failure(422, "VEHICLE_LEASED");
+    assert_eq!(response.body["error"]["message"], "The vehicle is leased until its lease ends.");
     admin.delete(&path("vehicles", &vehicle)).await.failure(422, "VEHICLE_LEASED");
 
     let mut client = LeaseServiceClient::new(other.grpc());
     let vehicle_id = vehicle["id"].as_str().expect("an id").to_owned();
-    let refused = client.create_lease(CreateLeaseRequest { vehicle_id, account_id: None }).await;
-    let status = refused.expect_err("it is leased");
+    let result = client.create_lease(CreateLeaseRequest { vehicle_id, account_id: None }).await;
+    let status = result.expect_err("it is leased");
     let details = status.get_error_details();
     let info = details.error_info().expect("a reason");
     assert_eq!((status.code(), &*info.domain, &*info.reason), (Code::FailedPrecondition, "fleet", "VEHICLE_LEASED"));
@@ -65,8 +65,8 @@ async fn staff_lease_for_an_account_that_exists() {
     let request = |account: &str| json!({ "vehicleId": vehicle["id"], "accountId": account });
     agent.post("/api/v1/leases", json!({ "vehicleId": vehicle["id"] })).await.failure(422, "VALIDATION_FAILED");
     agent.post("/api/v1/leases", request("0197c3d2-0000-7000-8000-000000000000")).await.failure(404, "NOT_FOUND");
-    let leased = agent.post("/api/v1/leases", request(&customer.user().account.to_string())).await.data();
-    assert_eq!(customer.get(&path("leases", &leased)).await.data(), leased);
+    let lease = agent.post("/api/v1/leases", request(&customer.user().account.to_string())).await.data();
+    assert_eq!(customer.get(&path("leases", &lease)).await.data(), lease);
 }
 
 #[tokio::test]
@@ -76,8 +76,8 @@ async fn a_lease_ends_once() {
     let lease = lease(&customer, &vehicle(&server.admin().await, "M-AI 5").await).await;
     let end = format!("{}/end", path("leases", &lease));
     customer.with("if-match", "\"7\"").post(&end, json!({})).await.failure(412, "ETAG_MISMATCH");
-    let ended = customer.with("if-match", "\"1\"").post(&end, json!({})).await.data();
-    assert!(ended["endTime"].is_string(), "{ended}");
+    let latest = customer.with("if-match", "\"1\"").post(&end, json!({})).await.data();
+    assert!(latest["endTime"].is_string(), "{latest}");
     customer.post(&end, json!({})).await.failure(422, "LEASE_ENDED");
     let again = customer.post("/api/v1/leases", json!({ "vehicleId": lease["vehicleId"] })).await;
     again.failure(422, "VEHICLE_RECHARGING");

@@ -324,12 +324,12 @@ pub(crate) fn with_starts(module: Module) -> Module {
 async fn what_a_module_starts_is_closed_in_the_reverse_order() {
     let server = start().await;
     let url = server.url().to_owned();
-    let started = ["recorder starts", "pool starts", "consumer starts", "listener starts"];
-    assert_eq!(notes(&url), started);
+    let starts = ["recorder starts", "pool starts", "consumer starts", "listener starts"];
+    assert_eq!(notes(&url), starts);
     assert_eq!(server.admin().await.get("/api/v1/vehicles").await.status, 200);
-    assert_eq!(notes(&url), started);
+    assert_eq!(notes(&url), starts);
     server.stop().await;
-    assert_eq!(notes(&url)[started.len()..], ["listener closes", "consumer closes", "pool closes", "recorder closes"]);
+    assert_eq!(notes(&url)[starts.len()..], ["listener closes", "consumer closes", "pool closes", "recorder closes"]);
 }
 
 #[tokio::test]
@@ -337,7 +337,7 @@ async fn a_start_that_fails_closes_what_was_started_before() {
     let server = start().await;
     let fault = Modules::installed().start(server.app(), Purpose::Worker).await.expect_err("a fault");
     assert_eq!(fault.to_string(), "the broker does not answer");
-    let started = ["recorder starts", "pool starts", "consumer starts"];
-    let closed = ["consumer closes", "pool closes", "recorder closes"];
-    assert_eq!(notes("worker"), [started, closed].concat());
+    let starts = ["recorder starts", "pool starts", "consumer starts"];
+    let closes = ["consumer closes", "pool closes", "recorder closes"];
+    assert_eq!(notes("worker"), [starts, closes].concat());
 }

@@ -15,10 +15,10 @@ async fn a_vehicle_can_be_created_read_changed_and_removed() {
     let server = start().await;
     let admin = server.admin().await;
 
-    let created = admin.post("/api/v1/vehicles", json!({ "plate": "M-AI 1", "model": "Volta 3" })).await.success();
-    assert_eq!((created.status, created.header("etag")), (201, "\"1\""));
-    let location = created.header("location").to_owned();
-    let vehicle = created.data();
+    let response = admin.post("/api/v1/vehicles", json!({ "plate": "M-AI 1", "model": "Volta 3" })).await.success();
+    assert_eq!((response.status, response.header("etag")), (201, "\"1\""));
+    let location = response.header("location").to_owned();
+    let vehicle = response.data();
     assert_eq!(location, path("vehicles", &vehicle));
     assert_eq!(vehicle["status"], "VEHICLE_STATUS_AVAILABLE");
 
@@ -26,9 +26,9 @@ async fn a_vehicle_can_be_created_read_changed_and_removed() {
     assert_eq!(customer.get(&location).await.data(), vehicle);
     assert_eq!(customer.get(&format!("{location}?readMask=plate")).await.data(), json!({ "plate": "M-AI 1" }));
 
-    let changed = admin.patch(&location, json!({ "model": "Volta 4" })).await.data();
+    let latest = admin.patch(&location, json!({ "model": "Volta 4" })).await.data();
     assert_eq!(
-        (&changed["model"], &changed["plate"], &changed["version"]),
+        (&latest["model"], &latest["plate"], &latest["version"]),
         (&json!("Volta 4"), &json!("M-AI 1"), &json!("2"))
     );
     admin.patch(&format!("{location}?updateMask=plate"), json!({})).await.failure(422, "VALIDATION_FAILED");
@@ -88,9 +88,9 @@ async fn lists_have_pages_and_a_filter() {
     assert_eq!(second.body["data"], json!(vehicles[2..4]));
 
     lease(&server.customer().await, &vehicles[0]).await;
-    let leased = admin.get("/api/v1/vehicles?status=VEHICLE_STATUS_LEASED").await.data();
-    assert_eq!(leased.as_array().map(Vec::len), Some(1));
-    assert_eq!(leased[0]["id"], vehicles[0]["id"]);
+    let on_lease = admin.get("/api/v1/vehicles?status=VEHICLE_STATUS_LEASED").await.data();
+    assert_eq!(on_lease.as_array().map(Vec::len), Some(1));
+    assert_eq!(on_lease[0]["id"], vehicles[0]["id"]);
     admin
         .get(&format!("/api/v1/vehicles?status=VEHICLE_STATUS_LEASED&pageToken={token}"))
         .await
@@ -102,11 +102,11 @@ async fn the_generated_grpc_client_works() {
     let server = start().await;
     let mut client = VehicleServiceClient::new(server.admin().await.grpc());
     let request = CreateVehicleRequest { plate: "M-AI 7".into(), model: "Volta 3".into() };
-    let created = client.create_vehicle(request).await.expect("a vehicle").into_inner().data.expect("data");
-    assert_eq!(created.status(), VehicleStatus::Available);
-    let request = GetVehicleRequest { vehicle_id: created.id().to_owned(), read_mask: None };
-    let found = client.get_vehicle(request).await.expect("the vehicle").into_inner().data;
-    assert_eq!(found, Some(created));
+    let vehicle = client.create_vehicle(request).await.expect("a vehicle").into_inner().data.expect("data");
+    assert_eq!(vehicle.status(), VehicleStatus::Available);
+    let request = GetVehicleRequest { vehicle_id: vehicle.id().to_owned(), read_mask: None };
+    let current = client.get_vehicle(request).await.expect("the vehicle").into_inner().data;
+    assert_eq!(current, Some(vehicle));
 
     let status = client.create_vehicle(CreateVehicleRequest::default()).await.expect_err("it has no plate");
     assert_eq!(status.code(), Code::InvalidArgument);
@@ -124,8 +124,8 @@ async fn requests_go_through_envoy() {
     assert_eq!(admin.get(&path("vehicles", &vehicle)).await.data(), vehicle);
     let mut client = VehicleServiceClient::new(admin.grpc());
     let id = vehicle["id"].as_str().expect("an id").to_owned();
-    let found = client.get_vehicle(GetVehicleRequest { vehicle_id: id, read_mask: None }).await;
-    assert_eq!(found.expect("the vehicle").into_inner().data.expect("data").plate(), "M-AI 8");
+    let response = client.get_vehicle(GetVehicleRequest { vehicle_id: id, read_mask: None }).await;
+    assert_eq!(response.expect("the vehicle").into_inner().data.expect("data").plate(), "M-AI 8");
 
     let customer = server.customer().await.at(admin.url());
     lease(&customer, &vehicle).await;

@@ -91,8 +91,8 @@ impl OverviewStream {
         let now = Instant::now();
         self.next_read_at = now + SHORTEST_PERIOD;
         let is_current = |changed_at: &DateTime<Utc>| {
-            let (read, changed) = (overview.as_of_time.unwrap_or_default(), time(*changed_at));
-            (read.seconds, read.nanos) > (changed.seconds, changed.nanos)
+            let (read, change) = (overview.as_of_time.unwrap_or_default(), time(*changed_at));
+            (read.seconds, read.nanos) > (change.seconds, change.nanos)
         };
         if self.changed_at.as_ref().is_some_and(is_current) {
             self.changed_at = None;

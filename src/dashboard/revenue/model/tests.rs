@@ -70,8 +70,8 @@ fn the_usual_range_ends_today_where_the_caller_is() {
 }
 
 fn fault_of(interval: Interval, zone: &str, start: &str, end: &str) -> (String, String) {
-    let refused = Periods::of(&query(interval, zone, start, end), at("2026-11-22T20:00:00Z")).expect_err("refused");
-    refused.fields()[0].clone()
+    let error = Periods::of(&query(interval, zone, start, end), at("2026-11-22T20:00:00Z")).expect_err("refused");
+    error.fields()[0].clone()
 }
 
 #[test]

@@ -41,8 +41,8 @@ fn incomplete(message: &'static str) -> Error {
 /// `NOT_FOUND`, `UPLOAD_INCOMPLETE`, `UNSUPPORTED_MEDIA_TYPE`, and the errors of the storage.
 pub async fn receive(app: &App, permit: &Permit, id: FileId) -> Result<Option<Content>> {
     let (visibility, now) = (permit.visibility(), app.clock.now());
-    let found = async move |connection: &mut _| store::get(connection, Some(visibility), id).await;
-    let file = app.database.autocommit(found).await?;
+    let read = async move |connection: &mut _| store::get(connection, Some(visibility), id).await;
+    let file = app.database.autocommit(read).await?;
     if matches!(file.state, State::Ready { .. }) {
         return Ok(None);
     }
@@ -114,19 +114,19 @@ pub async fn abandon(app: &App, key: String) {
 /// Decides the media type.
 fn content_type(declared: &str, head: &[u8], purpose: Purpose) -> Result<String> {
     let refuse = |message: String| Error::with_message(Reason::UnsupportedMediaType, message);
-    let found = media::of_content(declared, &head[..head.len().min(media::SNIFF_BYTES)]);
-    let found = found.ok_or_else(|| refuse(format!("The content is not {declared}.")))?;
+    let media_type = media::of_content(declared, &head[..head.len().min(media::SNIFF_BYTES)]);
+    let media_type = media_type.ok_or_else(|| refuse(format!("The content is not {declared}.")))?;
     if purpose == Purpose::Attachment {
-        return Ok(found);
+        return Ok(media_type);
     }
-    if !media::is_image(&found) {
-        let accepted = media::IMAGES.join(", ");
-        return Err(refuse(format!("An image must be one of {accepted}.")).with("accepted", accepted));
+    if !media::is_image(&media_type) {
+        let types = media::IMAGES.join(", ");
+        return Err(refuse(format!("An image must be one of {types}.")).with("accepted", types));
     }
     let size = image::ImageReader::new(std::io::Cursor::new(head)).with_guessed_format().ok();
     let size = size.and_then(|reader| reader.into_dimensions().ok());
     match size {
-        Some((width, height)) if (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height) => Ok(found),
+        Some((width, height)) if (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height) => Ok(media_type),
         Some(_) => Err(refuse(format!("An image must have at most {MAX_SIDE} pixels in each dimension."))),
         None => Err(refuse("The image can't be read.".to_owned())),
     }

@@ -33,8 +33,8 @@ pub async fn attach(
     if ids.is_empty() {
         return Ok(());
     }
-    let found = store::lock_all(connection, ids).await?;
-    link_locked(connection, permit, parent, (ids, &found), purpose, field).await
+    let files = store::lock_all(connection, ids).await?;
+    link_locked(connection, permit, parent, (ids, &files), purpose, field).await
 }
 
 /// Attaches locked files to a parent.
@@ -42,17 +42,17 @@ async fn link_locked(
     connection: &mut Connection,
     permit: &Permit,
     parent: Parent,
-    (ids, found): (&[FileId], &[File]),
+    (ids, files): (&[FileId], &[File]),
     purpose: Purpose,
     field: &str,
 ) -> Result<()> {
-    check_visible(connection, permit, ids, found).await?;
+    check_visible(connection, permit, ids, files).await?;
     let fault = |why: &str, faulty: Vec<&File>| {
         let faulty: Vec<_> = faulty.iter().map(|file| file.id.to_string()).collect();
         (!faulty.is_empty()).then(|| format!("{why}: {}", faulty.join(", ")))
     };
-    let pending = found.iter().filter(|file| matches!(file.state, State::Pending { .. })).collect();
-    let wrong_purpose = found.iter().filter(|file| file.purpose != purpose).collect();
+    let pending = files.iter().filter(|file| matches!(file.state, State::Pending { .. })).collect();
+    let wrong_purpose = files.iter().filter(|file| file.purpose != purpose).collect();
     let requirement = match purpose {
         Purpose::Attachment => "must be of FILE_PURPOSE_ATTACHMENT",
         Purpose::Image => "must be of FILE_PURPOSE_IMAGE",
@@ -65,17 +65,17 @@ async fn link_locked(
 
 /// Checks that the caller sees all files: those of the own account, those that the caller uploaded, and those that are
 /// attached to what the account reaches. What a caller may write is decided by the parent's method.
-async fn check_visible(connection: &mut Connection, permit: &Permit, ids: &[FileId], found: &[File]) -> Result<()> {
+async fn check_visible(connection: &mut Connection, permit: &Permit, ids: &[FileId], files: &[File]) -> Result<()> {
     let own = permit.user().map(|(_, account, _)| account);
     let sees_all = permit.visibility() == Visibility::All;
     let is_visible_directly =
         |file: &File| sees_all || Some(file.account) == own || permit.visibility().reaches(file.account, file.owner);
-    let indirect: Vec<_> = found.iter().filter(|file| !is_visible_directly(file)).map(|file| file.id).collect();
+    let indirect: Vec<_> = files.iter().filter(|file| !is_visible_directly(file)).map(|file| file.id).collect();
     let linked = match own {
         Some(account) if !indirect.is_empty() => store::linked_to(connection, account, &indirect).await?,
         _ => Vec::new(),
     };
-    let exists = |id: &FileId| found.iter().any(|file| file.id == *id);
+    let exists = |id: &FileId| files.iter().any(|file| file.id == *id);
     let is_seen = |id: &FileId| exists(id) && (!indirect.contains(id) || linked.contains(id));
     if ids.iter().all(is_seen) { Ok(()) } else { Err(Error::not_found("file")) }
 }
@@ -100,13 +100,13 @@ pub async fn replace(
         return attach(connection, permit, parent, &new, purpose, field).await;
     }
     // All at once, and so in one order: two transactions that exchange files never wait for each other.
-    let mut found = store::lock_all(connection, &[&*removed, &*new].concat()).await?;
+    let mut files = store::lock_all(connection, &[&*removed, &*new].concat()).await?;
     store::unlink(connection, parent.id, &removed, now + File::UNUSED_LIFETIME).await?;
     if new.is_empty() {
         return Ok(());
     }
-    found.retain(|file| new.contains(&file.id));
-    link_locked(connection, permit, parent, (&new, &found), purpose, field).await
+    files.retain(|file| new.contains(&file.id));
+    link_locked(connection, permit, parent, (&new, &files), purpose, field).await
 }
 
 /// Lets anyone see the files of a parent, or no longer.

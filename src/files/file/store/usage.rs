@@ -19,14 +19,14 @@ pub async fn reserve(connection: &Connection, account: AccountId, bytes: i64, qu
     const SQL: &str = "INSERT INTO file_usage AS own (account_id, size_bytes) SELECT $1, $2 WHERE $2 <= $3 \
                        ON CONFLICT (account_id) DO UPDATE SET size_bytes = own.size_bytes + excluded.size_bytes \
                        WHERE own.size_bytes + excluded.size_bytes <= $3";
-    let taken = diesel::sql_query(SQL)
+    let rows = diesel::sql_query(SQL)
         .bind::<Uuid, _>(account)
         .bind::<BigInt, _>(bytes)
         .bind::<BigInt, _>(quota)
         .prepared()
         .execute(&mut &*connection)
         .await?;
-    if taken == 1 { Ok(()) } else { Err(Reason::StorageQuotaExceeded.into()) }
+    if rows == 1 { Ok(()) } else { Err(Reason::StorageQuotaExceeded.into()) }
 }
 
 /// Returns space to an account.

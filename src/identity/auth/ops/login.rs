@@ -54,8 +54,8 @@ pub async fn login(
 
 /// Returns the user with an address, if the password is right.
 async fn verify(app: &App, email: &EmailAddress, password: SecretString) -> Result<Option<User>> {
-    let found = app.database.autocommit(async move |connection| store::by_email(connection, email).await).await?;
-    let (user, hash) = found.unzip();
+    let row = app.database.autocommit(async move |connection| store::by_email(connection, email).await).await?;
+    let (user, hash) = row.unzip();
     let verdict = app.part::<Passwords>().verify(Password::attempt(password), hash.clone()).await?;
     Ok(match (verdict, user) {
         (Verdict::Right, Some(user)) => Some(user),

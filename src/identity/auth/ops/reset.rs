@@ -34,8 +34,8 @@ pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Resu
     let request = id::new(now);
     app.database
         .transaction(async move |connection: &mut Connection| {
-            let found = user::by_email(connection, &email).await?;
-            let user = found.map_or(UserId(request), |(user, _)| user.id);
+            let row = user::by_email(connection, &email).await?;
+            let user = row.map_or(UserId(request), |(user, _)| user.id);
             mail::send(connection, Topic::PasswordReset { request, user }, now).await
         })
         .await
@@ -55,12 +55,12 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from:
         return Err(Reason::InvalidToken.into());
     }
     let password_hash = app.part::<Passwords>().hash(password).await?;
-    let changed = app.database.transaction(async move |connection: &mut Connection| {
+    let transaction = app.database.transaction(async move |connection: &mut Connection| {
         let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let email = user::set_password(connection, id, &password_hash).await?;
         Ok::<_, Error>((id, email))
     });
-    let (id, email) = changed.await?;
+    let (id, email) = transaction.await?;
     app.part::<KnownNetworks>().remember(&email, from).await;
     tracing::info!(user = %id, "a password was reset");
     session::remove_outdated(app, id).await;

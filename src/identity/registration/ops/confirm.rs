@@ -44,13 +44,13 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
         return Err(Reason::InvalidToken.into());
     }
     let password_hash = app.part::<Passwords>().hash(password).await?;
-    let created = app.database.transaction(async move |connection: &mut Connection| {
+    let transaction = app.database.transaction(async move |connection: &mut Connection| {
         let (email, registered_in) = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let language = language.unwrap_or(registered_in);
         let profile = Profile { email, name, account_name, role: Role::Customer, language };
         insert(connection, profile, &password_hash, now).await
     });
-    let user: User = created.await?;
+    let user: User = transaction.await?;
     tracing::info!(user = %user.id, "a user registered");
     app.part::<KnownNetworks>().remember(&user.email, from).await;
     Ok(user)

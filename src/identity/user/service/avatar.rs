@@ -30,8 +30,8 @@ pub(super) async fn set(
     let first = upload.wait(stream.message()).await.map_err(unreadable)?.unwrap_or_default();
     first.check().map_err(|violations| Error::validation(violations.into_inner()))?;
     let (id, image) = (UserId::parse(&first.user_id)?, first.image.unwrap_or_default());
-    let received = form::receive(&mut upload, &image.content_type, pieces(image.data, stream)).await?;
-    if !received.fields.is_empty() {
+    let form = form::receive(&mut upload, &image.content_type, pieces(image.data, stream)).await?;
+    if !form.fields.is_empty() {
         return Err(Error::field("image", "must be the only part of the form").into());
     }
     let fingerprint = Sha256::new().chain_update(id.0.as_bytes()).chain_update(upload.hash());

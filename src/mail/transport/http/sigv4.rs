@@ -39,8 +39,8 @@ pub(super) fn sign(
         hex(&mac(&key, &text)),
     );
     // The client writes the host by itself.
-    let added = signed.into_iter().filter(|(name, _)| *name != "host");
-    added.chain([("authorization", authorization)]).collect()
+    let headers = signed.into_iter().filter(|(name, _)| *name != "host");
+    headers.chain([("authorization", authorization)]).collect()
 }
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {

@@ -73,10 +73,10 @@ impl Sandbox {
     }
 
     async fn read(&self, gateway_id: String) -> Result<Row> {
-        let found = self.database.autocommit(async move |connection| {
+        let read = self.database.autocommit(async move |connection| {
             store::get(connection, &gateway_id).await?.ok_or_else(|| Error::not_found("subscription"))
         });
-        found.await
+        read.await
     }
 
     async fn snapshot(&self, row: Row) -> Result<Snapshot> {
@@ -101,8 +101,8 @@ impl Sandbox {
         })
     }
 
-    async fn make(&self, wanted: Subscribe) -> Result<Outcome<Snapshot>> {
-        let card = match card(&wanted.method) {
+    async fn make(&self, request: Subscribe) -> Result<Outcome<Snapshot>> {
+        let card = match card(&request.method) {
             None => return Ok(Outcome::Refused(no_card())),
             Some(Card::Declined(code, message)) => return Ok(Outcome::Refused(declined(code, message))),
             Some(card) => card,
@@ -112,13 +112,13 @@ impl Sandbox {
         }
         let now = self.clock.now();
         let row = Row {
-            key: wanted.key("subscription"),
+            key: request.key("subscription"),
             gateway_id: format!("sandbox_sub_{}", id::new(now).simple()),
-            subject_id: wanted.subscription.0,
-            method: wanted.method,
-            currency: wanted.price.currency().code().to_owned(),
-            amount_minor: wanted.price.minor(),
-            billing_interval: wanted.interval.number(),
+            subject_id: request.subscription.0,
+            method: request.method,
+            currency: request.price.currency().code().to_owned(),
+            amount_minor: request.price.minor(),
+            billing_interval: request.interval.number(),
             anchor: now,
             current_period: 1,
             past_due: false,
@@ -138,10 +138,10 @@ impl Sandbox {
         // A subscription that ended by itself is not canceled now.
         let row = self.catch_up(self.read(cancel.gateway_id).await?).await?;
         let (gateway_id, now) = (row.gateway_id.clone(), self.clock.now());
-        let done = self
+        let cancellation = self
             .database
             .autocommit(async move |connection| store::cancel(connection, &gateway_id, cancel.how, now).await);
-        done.await?;
+        cancellation.await?;
         self.snapshot(self.read(row.gateway_id).await?).await
     }
 }
@@ -151,8 +151,8 @@ impl Subscriptions for Sandbox {
         futures_util::future::ready(Outcome::Done(format!("sandbox_cus_{}", new.account.0.simple()))).boxed()
     }
 
-    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
-        async move { self.make(wanted).await.unwrap_or_else(unknown_outcome) }.boxed()
+    fn subscribe(&self, request: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
+        async move { self.make(request).await.unwrap_or_else(unknown_outcome) }.boxed()
     }
 
     fn cancel(&self, cancel: Cancel) -> BoxFuture<'_, Outcome<Snapshot>> {
@@ -161,15 +161,15 @@ impl Subscriptions for Sandbox {
 
     fn subscription<'a>(&'a self, gateway_id: &'a str) -> BoxFuture<'a, Lookup<Snapshot>> {
         async move {
-            let found = async { self.snapshot(self.read(gateway_id.to_owned()).await?).await };
-            found.await.map_or_else(|error| Lookup::Unknown { why: error.detail() }, Lookup::Done)
+            let snapshot = async { self.snapshot(self.read(gateway_id.to_owned()).await?).await };
+            snapshot.await.map_or_else(|error| Lookup::Unknown { why: error.detail() }, Lookup::Done)
         }
         .boxed()
     }
 
     fn find_subscription(&self, subscription: SubscriptionId) -> BoxFuture<'_, Lookup<Snapshot>> {
         async move {
-            let found = async {
+            let lookup = async {
                 let find =
                     self.database.autocommit(async move |connection| store::find(connection, subscription.0).await);
                 match find.await? {
@@ -177,7 +177,7 @@ impl Subscriptions for Sandbox {
                     None => Ok(Lookup::Nothing),
                 }
             };
-            found.await.unwrap_or_else(|error: Error| Lookup::Unknown { why: error.detail() })
+            lookup.await.unwrap_or_else(|error: Error| Lookup::Unknown { why: error.detail() })
         }
         .boxed()
     }

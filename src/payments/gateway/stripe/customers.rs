@@ -39,8 +39,8 @@ struct Method {
 impl Stripe {
     /// Returns the id of an object found by one of our ids, if any.
     pub(crate) async fn search(&self, path: &str, name: &str, id: &str) -> anyhow::Result<Option<String>> {
-        let found: Vec<AnyObject> = self.api.search(path, name, id).await?;
-        Ok(found.into_iter().find(|object| object.metadata.names(name, id)).map(|object| object.id))
+        let objects: Vec<AnyObject> = self.api.search(path, name, id).await?;
+        Ok(objects.into_iter().find(|object| object.metadata.names(name, id)).map(|object| object.id))
     }
 
     /// Finds the customer of an account by a search, or creates it, under a key that returns the existing customer if
@@ -53,22 +53,22 @@ impl Stripe {
             Err(error) => return unknown(format!("{error:#}")),
         }
         let key = format!("{account}-customer-{}", new.attempt);
-        let created = self.api.post("/v1/customers", &[(&field(ACCOUNT), &account)], &key).await;
-        created.map_or_else(|outcome| outcome, |customer: AnyObject| Outcome::Done(customer.id))
+        let result = self.api.post("/v1/customers", &[(&field(ACCOUNT), &account)], &key).await;
+        result.map_or_else(|outcome| outcome, |customer: AnyObject| Outcome::Done(customer.id))
     }
 
     /// Attaches a payment method to a customer and returns its id. Attaching it again changes nothing.
     pub(crate) async fn attach<T>(&self, method: &str, customer: &str, key: &str) -> Result<String, Outcome<T>> {
         let path = format!("/v1/payment_methods/{method}");
         let attached = self.api.post::<Method, T>(&format!("{path}/attach"), &[("customer", customer)], key).await;
-        let refused = match attached {
+        let refusal = match attached {
             Ok(method) => return Ok(method.id),
             Err(Outcome::Refused(failure)) if failure.kind == FailureKind::Rejected => Outcome::Refused(failure),
             Err(outcome) => return Err(outcome),
         };
         match self.api.get_object::<Method, T>(&path).await {
-            Ok(known) if known.customer.as_deref() == Some(customer) => Ok(known.id),
-            Ok(_) | Err(Outcome::Refused(_)) => Err(refused),
+            Ok(method) if method.customer.as_deref() == Some(customer) => Ok(method.id),
+            Ok(_) | Err(Outcome::Refused(_)) => Err(refusal),
             Err(outcome) => Err(outcome),
         }
     }

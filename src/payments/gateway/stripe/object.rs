@@ -174,8 +174,8 @@ mod tests {
         for status in ["requires_action", "something_new"] {
             assert!(matches!(refund(status), Outcome::Unknown { .. }), "{status}");
         }
-        for refused in [intent("canceled"), intent("requires_payment_method"), refund("failed"), refund("canceled")] {
-            assert!(matches!(refused, Outcome::Refused(_)), "{refused:?}");
+        for outcome in [intent("canceled"), intent("requires_payment_method"), refund("failed"), refund("canceled")] {
+            assert!(matches!(outcome, Outcome::Refused(_)), "{outcome:?}");
         }
     }
 

@@ -171,27 +171,27 @@ impl Stripe {
     }
 
     /// Creates the price and the subscription, and returns the id of the latter.
-    async fn create(&self, wanted: Subscribe) -> Result<String, Outcome<Snapshot>> {
-        let id = wanted.subscription.to_string();
-        let amount = format_amount(wanted.price)?;
-        let method = self.attach(&wanted.method, &wanted.customer, &wanted.key("attach")).await?;
-        let currency = wanted.price.currency().code().to_ascii_lowercase();
+    async fn create(&self, request: Subscribe) -> Result<String, Outcome<Snapshot>> {
+        let id = request.subscription.to_string();
+        let amount = format_amount(request.price)?;
+        let method = self.attach(&request.method, &request.customer, &request.key("attach")).await?;
+        let currency = request.price.currency().code().to_ascii_lowercase();
         let fields = [
             ("currency", currency.as_str()),
             ("unit_amount", &amount),
-            ("recurring[interval]", wanted.interval.name()),
-            ("product_data[name]", &wanted.product_name),
+            ("recurring[interval]", request.interval.name()),
+            ("product_data[name]", &request.product_name),
             (&field(SUBSCRIPTION), &id),
         ];
-        let price: AnyObject = self.api.post("/v1/prices", &fields, &wanted.key("price")).await?;
+        let price: AnyObject = self.api.post("/v1/prices", &fields, &request.key("price")).await?;
         let fields = [
-            ("customer", wanted.customer.as_str()),
+            ("customer", request.customer.as_str()),
             ("default_payment_method", &method),
             ("items[0][price]", &price.id),
             ("payment_behavior", "error_if_incomplete"),
             (&field(SUBSCRIPTION), &id),
         ];
-        Ok(self.api.post::<AnyObject, _>("/v1/subscriptions", &fields, &wanted.key("subscription")).await?.id)
+        Ok(self.api.post::<AnyObject, _>("/v1/subscriptions", &fields, &request.key("subscription")).await?.id)
     }
 
     async fn request_cancellation(&self, cancel: &Cancel) -> Outcome<AnyObject> {
@@ -209,9 +209,9 @@ impl Subscriptions for Stripe {
         self.customer_of(new).boxed()
     }
 
-    fn subscribe(&self, wanted: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
+    fn subscribe(&self, request: Subscribe) -> BoxFuture<'_, Outcome<Snapshot>> {
         async move {
-            match self.create(wanted).await {
+            match self.create(request).await {
                 Ok(id) => self.outcome(&id).await,
                 Err(outcome) => outcome,
             }
@@ -281,7 +281,7 @@ mod tests {
             ("paused", Phase::PastDue),
             ("canceled", Phase::Cancelled(time(150).expect("a time"))),
         ] {
-            assert_eq!(snapshot(theirs).map(|found| found.phase), Some(ours), "{theirs}");
+            assert_eq!(snapshot(theirs).map(|snapshot| snapshot.phase), Some(ours), "{theirs}");
         }
         for unknown in ["incomplete", "something_new"] {
             assert_eq!(snapshot(unknown), None, "{unknown}");
@@ -299,12 +299,15 @@ mod tests {
                 serde_json::from_str(&json).expect("a refund")
             };
             let refunds = vec![refund("re_1", "succeeded"), refund("re_2", "failed"), refund("re_3", "something_new")];
-            let moved = serde_json::from_str::<PaidInvoice>(&json).expect("an invoice").movements(refunds);
-            moved.into_iter().map(|moved| (moved.kind, moved.gateway_id, moved.amount.minor())).collect::<Vec<_>>()
+            let movements = serde_json::from_str::<PaidInvoice>(&json).expect("an invoice").movements(refunds);
+            movements
+                .into_iter()
+                .map(|movement| (movement.kind, movement.gateway_id, movement.amount.minor()))
+                .collect::<Vec<_>>()
         };
         let ours = r#"{"metadata":{"mainstay_subscription":"0197b5f2-0c8e-7d3a-9f41-6f2f6b1d2c3e"}}"#;
-        let moved = [(Kind::Invoice, "in_1".to_owned(), 900), (Kind::InvoiceRefund, "re_1".to_owned(), 100)];
-        assert_eq!(movements(900, ours), moved);
+        let expected = [(Kind::Invoice, "in_1".to_owned(), 900), (Kind::InvoiceRefund, "re_1".to_owned(), 100)];
+        assert_eq!(movements(900, ours), expected);
         assert_eq!(movements(0, ours), []);
         for strangers in ["null", r#"{"metadata":null}"#, r#"{"metadata":{}}"#] {
             assert_eq!(movements(900, strangers), [], "{strangers}");

@@ -29,9 +29,9 @@ async fn stripe(answers: Vec<Answer>) -> (Stripe, Requests) {
     let answer = async move |State((answers, requests)): State<(Arc<Vec<Answer>>, Requests)>, request: Request| {
         let line = format!("{} {}", request.method(), request.uri().path());
         let key = request.headers().get("idempotency-key").map(|key| key.to_str().expect("ASCII").to_owned());
-        let found = answers.iter().find(|(named, ..)| *named == line).cloned();
+        let answer = answers.iter().find(|(named, ..)| *named == line).cloned();
         requests.lock().expect("no panic").push((line, key));
-        let (_, status, is_replay, body) = found.expect("an answer");
+        let (_, status, is_replay, body) = answer.expect("an answer");
         let mut response = (StatusCode::from_u16(status).expect("a status"), Json(body)).into_response();
         if is_replay {
             response.headers_mut().insert("idempotent-replayed", http::HeaderValue::from_static("true"));
@@ -81,8 +81,8 @@ async fn only_what_did_nothing_and_never_will_is_a_refusal() {
         let outcome = charge(status, kind, false).await;
         assert!(matches!(outcome, Outcome::Unknown { remembered: false, .. }), "{status} {kind}: {outcome:?}");
     }
-    let stored = charge(500, "api_error", true).await;
-    assert!(matches!(stored, Outcome::Unknown { remembered: true, .. }), "{stored:?}");
+    let outcome = charge(500, "api_error", true).await;
+    assert!(matches!(outcome, Outcome::Unknown { remembered: true, .. }), "{outcome:?}");
 }
 
 /// The payment that is to be refunded was charged.
@@ -115,9 +115,9 @@ async fn looked_up(intents: Vec<Value>, has_more: bool) -> (Lookup, usize) {
         ("POST /v1/payment_intents/pi_1/cancel", 200, false, canceled),
     ];
     let (stripe, requests) = stripe(answers).await;
-    let found = stripe.find_charge(PaymentId(Uuid::nil())).await;
+    let lookup = stripe.find_charge(PaymentId(Uuid::nil())).await;
     let count = requests.lock().expect("no panic").len();
-    (found, count)
+    (lookup, count)
 }
 
 /// Stripe's search may find what only resembles the query.
@@ -148,14 +148,17 @@ async fn only_the_refund_that_was_requested_is_found() {
 
 #[test]
 fn only_refused_requests_count_as_not_found() {
-    let refused = || {
+    let refusal = || {
         let message = String::new();
         Outcome::Refused(Failure { kind: FailureKind::Declined, code: "canceled".to_owned(), message })
     };
     assert_eq!(decisive_outcome(Ok(Vec::new())), Lookup::Nothing);
-    assert_eq!(decisive_outcome(Ok(vec![refused()])), Lookup::Nothing);
+    assert_eq!(decisive_outcome(Ok(vec![refusal()])), Lookup::Nothing);
     assert!(matches!(decisive_outcome(Err(anyhow::anyhow!("away"))), Lookup::Unknown { .. }));
-    assert!(matches!(decisive_outcome(Ok(vec![unknown("it is processing"), refused()])), Lookup::Unknown { .. }));
-    let done = Outcome::Done("pi_1".to_owned());
-    assert_eq!(decisive_outcome(Ok(vec![refused(), unknown("it is processing"), done])), Lookup::Done("pi_1".into()));
+    assert!(matches!(decisive_outcome(Ok(vec![unknown("it is processing"), refusal()])), Lookup::Unknown { .. }));
+    let success = Outcome::Done("pi_1".to_owned());
+    assert_eq!(
+        decisive_outcome(Ok(vec![refusal(), unknown("it is processing"), success])),
+        Lookup::Done("pi_1".into())
+    );
 }

@@ -26,9 +26,9 @@ pub async fn sums(connection: &mut Connection, bounds: &[DateTime<Utc>]) -> Resu
 pub async fn add(app: &App) -> Result<usize> {
     let mut total = 0;
     for _ in 0..MAX_BATCHES {
-        let added = app.database.autocommit(async |connection| store::add(connection, BATCH).await).await?;
-        total += added;
-        if i64::try_from(added).unwrap_or(BATCH) < BATCH {
+        let count = app.database.autocommit(async |connection| store::add(connection, BATCH).await).await?;
+        total += count;
+        if i64::try_from(count).unwrap_or(BATCH) < BATCH {
             break;
         }
     }

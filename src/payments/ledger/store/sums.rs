@@ -68,8 +68,8 @@ impl TryFrom<Row> for Sum {
 
     fn try_from(row: Row) -> Result<Self> {
         let Row { period, currency, gross_minor, refunds_minor, sales, refunds } = row;
-        let known = Currency::parse(&currency);
-        let currency = known.ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_sums: the currency {currency}")))?;
+        let value = Currency::parse(&currency);
+        let currency = value.ok_or_else(|| Error::internal(anyhow::anyhow!("ledger_sums: the currency {currency}")))?;
         let period = usize::try_from(period).map_err(Error::internal)?;
         Ok(Self { period, currency, figures: Figures { gross_minor, refunds_minor, sales, refunds } })
     }

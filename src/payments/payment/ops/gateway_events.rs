@@ -39,13 +39,13 @@ pub async fn on_succeeded(
         return Err(alert_and_refuse("unknown_payment", id, &format!("{gateway_id} is for an unknown payment")));
     };
     if payment.gateway != gateway || amount != Some(payment.amount) {
-        let moved = amount.map_or_else(|| "an unknown amount".to_owned(), |amount| amount.to_string());
-        let detail = format!("{gateway_id} at {gateway} moved {moved}, but {} was requested", payment.amount);
+        let sum = amount.map_or_else(|| "an unknown amount".to_owned(), |amount| amount.to_string());
+        let detail = format!("{gateway_id} at {gateway} moved {sum}, but {} was requested", payment.amount);
         return Err(alert_and_refuse("mismatch", id, &detail));
     }
     commit_in(connection, &payment, Ok(gateway_id.clone()), now).await?;
     match store::get(connection, Visibility::All, id).await?.state {
-        State::Succeeded { gateway_id: known } if known == gateway_id => Ok(()),
+        State::Succeeded { gateway_id: earlier } if earlier == gateway_id => Ok(()),
         // The alert has already been raised.
         _ => Err(refusal(&format!("{gateway_id} moved the money of a payment that is settled otherwise"))),
     }
@@ -75,8 +75,8 @@ pub async fn on_refunds_changed(
     charge_id: Option<&str>,
     invoice_id: Option<&str>,
 ) -> Result<()> {
-    let found = find(connection, id, gateway, charge_id).await?;
-    if let Some(payment) = found {
+    let payment = find(connection, id, gateway, charge_id).await?;
+    if let Some(payment) = payment {
         return jobs::enqueue(connection, &SyncRefunds::new(payment)).await;
     }
     let Some(invoice) = invoice_id else { return Ok(()) };

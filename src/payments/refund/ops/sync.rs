@@ -93,18 +93,18 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
     let (gateway, mut from) = (app.part::<Arc<dyn Gateway>>().name(), job.from);
     for _ in 0..PAGES {
         let page = external.refunds_since(since, from.as_deref()).await;
-        let (Refunds { moved, failed }, next) = page.map_err(Error::unavailable)?;
+        let (Refunds { moved: movements, failed }, next) = page.map_err(Error::unavailable)?;
         let of_invoice = |invoice: Option<&String>, refund: &String, is_returned| {
             Some(RefundedInvoice { invoice: invoice?.clone(), refund: refund.clone(), is_returned })
         };
-        let refunded = moved.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, false));
+        let refunded = movements.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, false));
         let returned = failed.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, true));
         let of_invoices: Vec<_> = refunded.chain(returned).flatten().collect();
-        let moved = moved.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
+        let movements = movements.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
-        let (moved, failed): (Vec<_>, Vec<_>) = (moved.collect(), failed.collect());
-        let added = app.database.autocommit(async move |connection| {
-            let payments = store::out_of_line(connection, gateway, &moved, &failed).await?;
+        let (movements, failed): (Vec<_>, Vec<_>) = (movements.collect(), failed.collect());
+        let enqueue = app.database.autocommit(async move |connection| {
+            let payments = store::out_of_line(connection, gateway, &movements, &failed).await?;
             let payments: Vec<_> = payments.into_iter().map(SyncRefunds::new).collect();
             let subscriptions = ledger::refunded_subscriptions(connection, &of_invoices).await?;
             let subscriptions = subscriptions.into_iter().map(|subscription| SyncSubscription { subscription });
@@ -113,7 +113,7 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
             let count = jobs::enqueue_missing(connection, &payments).await?;
             Ok::<_, Error>(count + jobs::enqueue_missing(connection, &subscriptions).await?)
         });
-        added.await?;
+        enqueue.await?;
         from = next;
         if from.is_none() {
             return Ok(());

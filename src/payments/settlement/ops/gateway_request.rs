@@ -113,7 +113,7 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     fn commit(
         &self,
         connection: &mut Connection,
-        locked: Self::Locked,
+        row: Self::Locked,
         outcome: Result<Self::Done, Failure>,
         now: DateTime<Utc>,
     ) -> impl Future<Output = Result<Option<Self::View>>> + Send;

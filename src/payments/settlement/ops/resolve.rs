@@ -66,16 +66,16 @@ pub(crate) async fn resolve<R: GatewayRequest>(app: &App, request: &R) -> Resolu
         return Resolution::Wait("what it did last can't be looked up yet".to_owned());
     }
     match request.find(gateway).await {
-        Lookup::Done(done) => Resolution::Done(done),
+        Lookup::Done(outcome) => Resolution::Done(outcome),
         Lookup::Nothing if is_old || now - request.created_at() > LAST_ATTEMPT => Resolution::Failed(abandoned()),
         Lookup::Nothing => Resolution::NextAttempt,
         Lookup::Unknown { why } => Resolution::Wait(why),
     }
 }
 
-fn resolution<A, T>(outcome: Outcome<A>, done: impl FnOnce(A) -> Resolution<T>) -> Resolution<T> {
+fn resolution<A, T>(outcome: Outcome<A>, complete: impl FnOnce(A) -> Resolution<T>) -> Resolution<T> {
     match outcome {
-        Outcome::Done(it) => done(it),
+        Outcome::Done(it) => complete(it),
         Outcome::Refused(failure) => Resolution::Failed(failure),
         Outcome::Unknown { remembered: true, why } => Resolution::KeyAbandoned(why),
         Outcome::Unknown { why, .. } => Resolution::Wait(why),

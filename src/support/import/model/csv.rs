@@ -72,7 +72,7 @@ pub(crate) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Res
         return Err(Fault::File("The file has no rows.".to_owned()));
     }
     let columns: Vec<_> = record.iter().map(Column::from_name).collect();
-    let names = |wanted| columns.iter().filter(|&&column| column == wanted).count();
+    let names = |name| columns.iter().filter(|&&column| column == name).count();
     if names(Column::Body) == 0 {
         return Err(Fault::File("The first row names no column `body`.".to_owned()));
     }
@@ -113,13 +113,13 @@ fn fault(error: csv::Error) -> Fault {
 }
 
 fn row(columns: &[Column], record: &ByteRecord, last: Option<End>) -> Result<Row, String> {
-    let (found, expected) = (record.len(), columns.len());
-    let is_truncated = last.is_some_and(|end| end.quoted || (!end.closed && found < expected));
+    let (actual, expected) = (record.len(), columns.len());
+    let is_truncated = last.is_some_and(|end| end.quoted || (!end.closed && actual < expected));
     if is_truncated {
-        return Err(format!("row ends in the middle: {found} of {expected} fields"));
+        return Err(format!("row ends in the middle: {actual} of {expected} fields"));
     }
-    if found != expected {
-        return Err(format!("row has {found} of {expected} fields"));
+    if actual != expected {
+        return Err(format!("row has {actual} of {expected} fields"));
     }
     let mut raw = Raw::default();
     for (column, bytes) in columns.iter().zip(record) {

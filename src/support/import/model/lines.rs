@@ -33,7 +33,7 @@ pub(crate) struct Lines<R> {
     filled: usize,
     after_return: bool,
     field: Field,
-    started: bool,
+    has_started: bool,
     end: Rc<Cell<End>>,
 }
 
@@ -41,7 +41,7 @@ impl<R: Read> Lines<R> {
     pub(crate) fn new(inner: R) -> Self {
         let end = Rc::new(Cell::new(End { closed: true, quoted: false }));
         let (input, field) = (vec![0; 64 * 1024], Field::Begin);
-        Self { inner, input, at: 0, filled: 0, after_return: false, field, started: false, end }
+        Self { inner, input, at: 0, filled: 0, after_return: false, field, has_started: false, end }
     }
 
     /// Returns the cell that holds the result at the end.
@@ -52,7 +52,7 @@ impl<R: Read> Lines<R> {
     fn fill(&mut self) -> io::Result<()> {
         self.at = 0;
         self.filled = self.inner.read(&mut self.input)?;
-        if !self.started {
+        if !self.has_started {
             // A byte order mark may arrive in pieces.
             while (1..3).contains(&self.filled) {
                 match self.inner.read(&mut self.input[self.filled..])? {
@@ -60,7 +60,7 @@ impl<R: Read> Lines<R> {
                     more => self.filled += more,
                 }
             }
-            self.started = true;
+            self.has_started = true;
             if self.input[..self.filled].starts_with(b"\xef\xbb\xbf") {
                 self.at = 3;
                 if self.at == self.filled {
@@ -84,15 +84,15 @@ impl<R: Read> Lines<R> {
 
 impl<R: Read> Read for Lines<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut written = 0;
-        while written == 0 && !out.is_empty() {
+        let mut count = 0;
+        while count == 0 && !out.is_empty() {
             if self.at == self.filled {
                 self.fill()?;
                 if self.filled == 0 {
                     return Ok(0);
                 }
             }
-            while written < out.len() && self.at < self.filled {
+            while count < out.len() && self.at < self.filled {
                 let byte = self.input[self.at];
                 self.at += 1;
                 let second_half = byte == b'\n' && self.after_return;
@@ -102,14 +102,14 @@ impl<R: Read> Read for Lines<R> {
                 }
                 let byte = if byte == b'\r' { b'\n' } else { byte };
                 self.quote(byte);
-                out[written] = byte;
-                written += 1;
+                out[count] = byte;
+                count += 1;
             }
         }
-        if written > 0 {
-            self.end.set(End { closed: out[written - 1] == b'\n', quoted: self.field == Field::Quoted });
+        if count > 0 {
+            self.end.set(End { closed: out[count - 1] == b'\n', quoted: self.field == Field::Quoted });
         }
-        Ok(written)
+        Ok(count)
     }
 }
 

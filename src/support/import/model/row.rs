@@ -147,17 +147,17 @@ fn beginning(body: &str) -> String {
 /// Removes duplicate tags. Some exports write all tags into one, separated by commas. A whole file may be one row, so no
 /// more are looked at than it takes to see that there are too many.
 fn distinct(tags: &[String]) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::new();
+    let mut result: Vec<String> = Vec::new();
     for tag in tags.iter().flat_map(|tag| tag.split(',')) {
-        if kept.len() > MAX_TAGS {
+        if result.len() > MAX_TAGS {
             break;
         }
         let tag = one_line(tag);
-        if !tag.is_empty() && !kept.contains(&tag) {
-            kept.push(tag);
+        if !tag.is_empty() && !result.contains(&tag) {
+            result.push(tag);
         }
     }
-    kept
+    result
 }
 
 fn kind(text: &str) -> Option<Kind> {
@@ -194,8 +194,8 @@ mod tests {
     #[test]
     fn a_row_with_a_million_tags_is_refused_at_once() {
         let tags = (0..1_000_000).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
-        let refused = row(|raw| raw.tags = vec![tags]).expect_err("too many");
-        assert_eq!(refused, format!("there are more than {MAX_TAGS} tags"));
+        let error = row(|raw| raw.tags = vec![tags]).expect_err("too many");
+        assert_eq!(error, format!("there are more than {MAX_TAGS} tags"));
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Batches {
         let (sender, batches) = mpsc::channel(1);
         let feeder = tokio::spawn(feed_pieces(app.clone(), operation, feed));
         let parser = tokio::task::spawn_blocking(move || {
-            let mut collector = Collector { sender, batch: Batch::default(), seen: HashMap::new(), skip, now };
+            let mut collector = Collector { sender, batch: Batch::default(), occurrences: HashMap::new(), skip, now };
             import::read(format, Pieces::new(pieces), |entry| collector.take(entry))?;
             collector.flush();
             Ok(())
@@ -95,7 +95,7 @@ impl Batches {
 pub(crate) async fn count(app: &App, operation: OperationId, format: Format) -> Result<Result<i64, Fault>> {
     let (feed, pieces) = mpsc::channel(2);
     let feeder = tokio::spawn(feed_pieces(app.clone(), operation, feed));
-    let counted = tokio::task::spawn_blocking(move || {
+    let counter = tokio::task::spawn_blocking(move || {
         let mut rows = 0;
         let read = import::read(format, Pieces::new(pieces), |_| {
             rows += 1;
@@ -103,10 +103,10 @@ pub(crate) async fn count(app: &App, operation: OperationId, format: Format) -> 
         });
         read.map(|()| rows)
     });
-    match (counted.await.map_err(Error::internal)?, feeder.await.map_err(Error::internal)?) {
+    match (counter.await.map_err(Error::internal)?, feeder.await.map_err(Error::internal)?) {
         (Err(Fault::Read(_)), Err(error)) => Err(error),
         (Err(Fault::Read(error)), Ok(())) => Err(Error::internal(error)),
-        (counted, _) => Ok(counted),
+        (count, _) => Ok(count),
     }
 }
 
@@ -165,7 +165,7 @@ struct Collector {
     sender: mpsc::Sender<Batch>,
     batch: Batch,
     /// How often each row was seen, counted from the first row even if a run resumes in the middle.
-    seen: HashMap<[u8; 32], i32>,
+    occurrences: HashMap<[u8; 32], i32>,
     skip: i64,
     now: DateTime<Utc>,
 }
@@ -176,7 +176,7 @@ impl Collector {
         self.skip -= i64::from(skipped);
         match entry.row {
             Ok(row) => {
-                let occurrence = self.seen.entry(row.hash).and_modify(|seen| *seen += 1).or_insert(1);
+                let occurrence = self.occurrences.entry(row.hash).and_modify(|count| *count += 1).or_insert(1);
                 if !skipped {
                     let id = TicketId::generate(self.now);
                     self.batch.rows.push(IncomingRow { id, occurrence: *occurrence, row });

@@ -52,12 +52,12 @@ pub async fn run(app: &App, job: ImportTickets, stop: &CancellationToken) -> Res
 
 async fn run_on(app: &App, job: ImportTickets, stop: &CancellationToken) -> Result<Outcome> {
     let id = job.operation;
-    let found =
+    let result =
         app.database.autocommit(async move |connection| operation::read(connection, Visibility::All, id).await).await;
-    let mut current = match found {
+    let mut current = match result {
         // Deleted with its account, or removed after an earlier run ended it.
         Err(error) if error.reason() == Reason::NotFound => return Ok(Outcome::Ended),
-        found => found?,
+        result => result?,
     };
     if current.state.finished_at().is_some() {
         return Ok(Outcome::Ended);
@@ -97,7 +97,7 @@ async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
 /// Stores a batch and the resulting progress, atomically.
 async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch) -> Result<Operation> {
     let now = app.clock.now();
-    let stored = app.database.transaction(async move |connection| {
+    let transaction = app.database.transaction(async move |connection| {
         let mut progress = current.progress;
         let rows = count(batch.rows.len());
         let new = store::mark_imported(connection, origin.account, batch.rows).await?;
@@ -119,7 +119,7 @@ async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch
         operation::update(connection, &next).await?;
         Ok::<_, Error>(next)
     });
-    stored.await
+    transaction.await
 }
 
 fn count(rows: usize) -> i64 {
@@ -146,11 +146,11 @@ async fn refuse(app: &App, current: Operation, unfit: Fault) -> Result<Outcome> 
     end(app, current.fail(failure, app.clock.now())?).await
 }
 
-async fn end(app: &App, ended: Operation) -> Result<Outcome> {
+async fn end(app: &App, operation: Operation) -> Result<Outcome> {
     let now = app.clock.now();
-    let done = app.database.transaction(async move |connection| {
-        crate::support::import::ops::end(connection, &ended, now).await?;
+    let transaction = app.database.transaction(async move |connection| {
+        crate::support::import::ops::end(connection, &operation, now).await?;
         Ok::<_, Error>(Outcome::Ended)
     });
-    done.await
+    transaction.await
 }

@@ -67,6 +67,6 @@ pub async fn include(connection: &Connection, tickets: &[Ticket], includes: Incl
 }
 
 /// Returns what is read if it is wanted, and nothing otherwise.
-async fn when<T>(wanted: bool, read: impl Future<Output = Result<Vec<T>>>) -> Result<Vec<T>> {
-    if wanted { read.await } else { Ok(Vec::new()) }
+async fn when<T>(condition: bool, read: impl Future<Output = Result<Vec<T>>>) -> Result<Vec<T>> {
+    if condition { read.await } else { Ok(Vec::new()) }
 }

@@ -79,7 +79,7 @@ enum Next {
 /// # Errors
 /// The errors of the first page.
 async fn pages(app: App, permit: Permit, filter: Filter) -> Result<impl Stream<Item = Result<Vec<Ticket>>> + Send> {
-    let deadline = context::remaining().map(|left| tokio::time::Instant::now() + left);
+    let deadline = context::remaining().map(|budget| tokio::time::Instant::now() + budget);
     let first = page(&app, &permit, &filter, None, FIRST_PAGE).await?;
     Ok(stream::unfold(Next::Page(first, FIRST_PAGE), move |next| {
         let (app, permit, filter) = (app.clone(), permit.clone(), filter.clone());

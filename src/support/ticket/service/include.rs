@@ -82,7 +82,7 @@ fn page<T, R: Message>(
     let package = method.descriptor.parent_file().package_name().to_owned();
     let services = method.descriptor.parent_pool().services().collect::<Vec<_>>();
     let services = services.iter().filter(|service| service.package_name() == package);
-    let found = services.flat_map(|service| service.methods()).find(|method| method.name() == list);
-    let meta = found.map(|found| Pager::first(&found, request, size).meta(&app.page_tokens, &mut rows, None, key));
+    let method = services.flat_map(|service| service.methods()).find(|method| method.name() == list);
+    let meta = method.map(|method| Pager::first(&method, request, size).meta(&app.page_tokens, &mut rows, None, key));
     (rows, meta)
 }

@@ -26,8 +26,8 @@ pub async fn queues(connection: &mut Connection) -> Result<Vec<String>> {
             SELECT (SELECT queue FROM tickets WHERE queue > found.name ORDER BY queue LIMIT 1)
             FROM found WHERE found.name IS NOT NULL)
         SELECT name FROM found WHERE name IS NOT NULL LIMIT $1";
-    let found: Vec<Label> = sql_query(SQL).bind::<BigInt, _>(MAX_LABELS).load(connection).await?;
-    Ok(found.into_iter().map(|label| label.name).collect())
+    let labels: Vec<Label> = sql_query(SQL).bind::<BigInt, _>(MAX_LABELS).load(connection).await?;
+    Ok(labels.into_iter().map(|label| label.name).collect())
 }
 
 /// Returns the tags of the newest tickets, the most frequent first.
@@ -37,6 +37,6 @@ pub async fn tags(connection: &mut Connection) -> Result<Vec<String>> {
         FROM (SELECT tags FROM tickets ORDER BY created_at DESC, id DESC LIMIT $2) AS newest, unnest(newest.tags) AS tag
         GROUP BY tag ORDER BY count(*) DESC, tag LIMIT $1";
     let query = sql_query(SQL).bind::<BigInt, _>(MAX_LABELS).bind::<BigInt, _>(NEWEST_TICKETS);
-    let found: Vec<Label> = query.load(connection).await?;
-    Ok(found.into_iter().map(|label| label.name).collect())
+    let labels: Vec<Label> = query.load(connection).await?;
+    Ok(labels.into_iter().map(|label| label.name).collect())
 }

@@ -20,18 +20,18 @@ async fn it_can_be_created_read_changed_and_deleted() {
     let server = start().await;
     let customer = server.customer().await;
 
-    let created = customer.post(COLLECTION, json!({ "name": "First" })).await.success();
-    assert_eq!((created.status, created.header("etag")), (201, "\"1\""));
-    let sample_item = created.data();
+    let response = customer.post(COLLECTION, json!({ "name": "First" })).await.success();
+    assert_eq!((response.status, response.header("etag")), (201, "\"1\""));
+    let sample_item = response.data();
     let path = path(&sample_item);
-    assert_eq!(created.header("location"), path);
+    assert_eq!(response.header("location"), path);
     assert_eq!(customer.get(&path).await.data(), sample_item);
 
-    let changed = customer.patch(&path, json!({ "name": "Second" })).await.data();
-    assert_eq!((&changed["name"], &changed["version"]), (&json!("Second"), &json!("2")));
-    let refused = customer.patch(&format!("{path}?updateMask=name"), json!({})).await;
-    refused.failure(422, "VALIDATION_FAILED");
-    assert_eq!(refused.body["error"]["fields"]["sampleItem.name"], "can't be cleared");
+    let latest = customer.patch(&path, json!({ "name": "Second" })).await.data();
+    assert_eq!((&latest["name"], &latest["version"]), (&json!("Second"), &json!("2")));
+    let refusal = customer.patch(&format!("{path}?updateMask=name"), json!({})).await;
+    refusal.failure(422, "VALIDATION_FAILED");
+    assert_eq!(refusal.body["error"]["fields"]["sampleItem.name"], "can't be cleared");
 
     assert_eq!(customer.delete(&path).await.status, 204);
     customer.get(&path).await.failure(404, "NOT_FOUND");

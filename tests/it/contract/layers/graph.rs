@@ -31,8 +31,8 @@ impl<'a> Graph<'a> {
 
     fn follow(&self, from: &'a Source, segments: &[String], depth: u8) -> Option<(&'a Source, Vec<String>)> {
         let absolute = self.absolute(from, segments, depth)?;
-        let known = (0..=absolute.len()).rev().find(|length| self.by_module.contains_key(&absolute[..*length]))?;
-        let (source, rest) = (self.by_module[&absolute[..known]], &absolute[known..]);
+        let length = (0..=absolute.len()).rev().find(|length| self.by_module.contains_key(&absolute[..*length]))?;
+        let (source, rest) = (self.by_module[&absolute[..length]], &absolute[length..]);
         let export = rest.first().and_then(|name| source.imports.get(name)).filter(|import| import.exported);
         match export {
             Some(import) if depth < 8 && import.segments != segments => {
@@ -107,11 +107,11 @@ impl<'a> Graph<'a> {
         let reached: BTreeMap<&[String], BTreeSet<&[String]>> = edges
             .keys()
             .map(|start| {
-                let (mut seen, mut next) = (BTreeSet::new(), vec![*start]);
+                let (mut modules, mut next) = (BTreeSet::new(), vec![*start]);
                 while let Some(module) = next.pop() {
-                    next.extend(edges[module].keys().copied().filter(|to| seen.insert(*to)));
+                    next.extend(edges[module].keys().copied().filter(|to| modules.insert(*to)));
                 }
-                (*start, seen)
+                (*start, modules)
             })
             .collect();
         let circle_of = |start: &&'a [String]| -> BTreeSet<&'a [String]> {

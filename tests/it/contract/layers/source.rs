@@ -126,7 +126,7 @@ impl Source {
 /// The sources below a `src` directory; files of tests are left out.
 pub(super) fn sources(root: &Path, src: &str) -> Vec<Source> {
     let base = root.join(src);
-    let (mut directories, mut found) = (vec![base.clone()], Vec::new());
+    let (mut directories, mut sources) = (vec![base.clone()], Vec::new());
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display())) {
             let path = entry.expect("a directory entry").path();
@@ -141,12 +141,12 @@ pub(super) fn sources(root: &Path, src: &str) -> Vec<Source> {
                 let file = path.strip_prefix(root).expect("below the workspace").to_owned();
                 // `main.rs` is a crate of its own beside `lib.rs`.
                 if !file.ends_with("main.rs") || !base.join("lib.rs").exists() {
-                    found.push(Source::parse(file, module, &text));
+                    sources.push(Source::parse(file, module, &text));
                 }
             }
         }
     }
-    found.sort_by(|one, other| one.file.cmp(&other.file));
-    assert!(!found.is_empty(), "no sources in {src}");
-    found
+    sources.sort_by(|one, other| one.file.cmp(&other.file));
+    assert!(!sources.is_empty(), "no sources in {src}");
+    sources
 }

@@ -39,12 +39,12 @@ fn split(text: &str) -> Vec<Token> {
             }
             _ => first.len_utf8(),
         };
-        let (taken, after) = rest.split_at(length.max(1));
-        let is_code = !taken.starts_with("//") && !taken.starts_with("/*") && !taken.contains(['"', '\'']);
-        if is_code && !first.is_whitespace() && taken != "r#" {
-            tokens.push(Token { text: taken.to_owned(), line });
+        let (head, after) = rest.split_at(length.max(1));
+        let is_code = !head.starts_with("//") && !head.starts_with("/*") && !head.contains(['"', '\'']);
+        if is_code && !first.is_whitespace() && head != "r#" {
+            tokens.push(Token { text: head.to_owned(), line });
         }
-        line += taken.matches('\n').count();
+        line += head.matches('\n').count();
         rest = after;
     }
     tokens
@@ -81,17 +81,17 @@ fn character(text: &str) -> usize {
 
 fn without_tests(tokens: &[Token]) -> Vec<Token> {
     const MARK: [&str; 7] = ["#", "[", "cfg", "(", "test", ")", "]"];
-    let (mut kept, mut at) = (Vec::new(), 0);
+    let (mut result, mut at) = (Vec::new(), 0);
     while at < tokens.len() {
         let marked = tokens.len() - at >= MARK.len() && MARK.iter().zip(&tokens[at..]).all(|(word, t)| t.text == *word);
         if marked {
             at = end_of_item(tokens, at + MARK.len());
         } else {
-            kept.push(tokens[at].clone());
+            result.push(tokens[at].clone());
             at += 1;
         }
     }
-    kept
+    result
 }
 
 /// Where an item ends: after its `;`, or after its block.

@@ -25,7 +25,7 @@ async fn a_run_that_lost_its_lease_changes_nothing() {
         add(&app, plain(action)).await;
         database.sql(&format!("UPDATE jobs SET attempts = {attempts}")).await;
         let _worker = work(&app);
-        state.started.notified().await;
+        state.start.notified().await;
         let taken_over = "UPDATE jobs SET lease = gen_random_uuid(), attempts = 2, due_at = now() + interval '1 hour'";
         database.sql(taken_over).await;
         state.gate.add_permits(1);
@@ -48,7 +48,7 @@ async fn a_job_that_is_replaced_during_its_last_attempt_is_not_given_up() {
     add(&app, job).await;
     database.sql("UPDATE jobs SET attempts = 1").await;
     let _worker = work(&app);
-    state.started.notified().await;
+    state.start.notified().await;
     add(&app, PlainJob { action: Action::Nothing, ..job }).await;
     state.gate.add_permits(1);
     wait_for_count(&database, JOBS, 0).await;
@@ -97,7 +97,7 @@ async fn an_end_that_waits_for_a_transaction_costs_no_other_job_its_lease() {
     let [stuck, other] = [plain(Action::WaitAndFail), plain(Action::Wait)];
     let key = |job: PlainJob| queue::key::<PlainJob>(job.subject);
     add(&app, stuck).await;
-    state.started.notified().await;
+    state.start.notified().await;
     let holder = connect(&database.url).await;
     let replace = format!(
         "BEGIN; INSERT INTO jobs (kind, key, payload, max_attempts) VALUES ('plain', '{}', '{{}}', 2)",
@@ -107,14 +107,14 @@ async fn an_end_that_waits_for_a_transaction_costs_no_other_job_its_lease() {
     state.gate.add_permits(1);
     database.locks_waited_for(1).await;
     add(&app, other).await;
-    state.started.notified().await;
-    let leased = format!(
+    state.start.notified().await;
+    let query = format!(
         "SELECT count(*) FROM jobs WHERE key = '{}' AND attempts = 1 AND lease IS NOT NULL AND due_at > now()",
         key(other)
     );
     let since = Instant::now();
     while since.elapsed() < Duration::from_secs(12) {
-        assert_eq!(database.number(&leased).await, 1, "after {:?}", since.elapsed());
+        assert_eq!(database.number(&query).await, 1, "after {:?}", since.elapsed());
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert!(!state.was_dropped.load(Ordering::SeqCst));

@@ -40,7 +40,7 @@ pub(super) struct State {
     pub(super) give_up_fails: AtomicBool,
     /// What [`Action::Wait`] and [`Action::WaitAndFail`] wait for.
     pub(super) gate: Semaphore,
-    pub(super) started: Notify,
+    pub(super) start: Notify,
     pub(super) was_dropped: AtomicBool,
 }
 
@@ -54,7 +54,7 @@ impl Default for State {
             given_up: AtomicUsize::default(),
             give_up_fails: AtomicBool::new(false),
             gate: Semaphore::new(0),
-            started: Notify::new(),
+            start: Notify::new(),
             was_dropped: AtomicBool::new(false),
         }
     }
@@ -137,7 +137,7 @@ async fn perform(app: &App, key: String, action: Action) -> Result<()> {
     if !is_alone {
         state.overlaps.fetch_add(1, Ordering::SeqCst);
     }
-    state.started.notify_one();
+    state.start.notify_one();
     let mut note = DropNote { state, has_ended: false };
     match action {
         Action::Sleep(ms) => tokio::time::sleep(Duration::from_millis(ms)).await,

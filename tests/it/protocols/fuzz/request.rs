@@ -27,7 +27,7 @@ impl Writer {
         } else {
             method
         };
-        let mut taken: Vec<String> =
+        let mut exclusions: Vec<String> =
             route.template.variables().iter().map(|variable| variable.field_path.clone()).collect();
         let mut raw = Raw::new(method, self.path(route));
         self.headers(&mut raw);
@@ -35,13 +35,13 @@ impl Writer {
             BodyRule::None if !self.rarely(40) => {}
             BodyRule::None => raw.body = b"{}".to_vec(),
             BodyRule::Whole => {
-                let left_out = if self.rarely(15) { Vec::new() } else { taken.clone() };
+                let left_out = if self.rarely(15) { Vec::new() } else { exclusions.clone() };
                 raw.body = self.body(&route.method.input(), &left_out);
-                taken = route.method.input().fields().map(|field| field.name().to_owned()).collect();
+                exclusions = route.method.input().fields().map(|field| field.name().to_owned()).collect();
                 self.content_type(&mut raw);
             }
             BodyRule::Field(field) => {
-                taken.push(field.name().to_owned());
+                exclusions.push(field.name().to_owned());
                 let kind = field.kind();
                 let message = kind.as_message().expect("a body is a message");
                 if message.full_name() == "google.api.HttpBody" {
@@ -60,7 +60,7 @@ impl Writer {
                 }
             }
         }
-        self.query(&mut raw, &route.method.input(), &taken);
+        self.query(&mut raw, &route.method.input(), &exclusions);
         raw
     }
 
@@ -180,10 +180,10 @@ impl Writer {
         }
     }
 
-    fn query(&mut self, raw: &mut Raw, input: &MessageDescriptor, taken: &[String]) {
+    fn query(&mut self, raw: &mut Raw, input: &MessageDescriptor, exclusions: &[String]) {
         let mut pairs = Vec::new();
         for field in input.fields() {
-            let likely = if taken.contains(&field.name().to_owned()) { 60 } else { 3 };
+            let likely = if exclusions.contains(&field.name().to_owned()) { 60 } else { 3 };
             if self.rarely(likely) {
                 for _ in 0..if self.rarely(6) { 2 } else { 1 } {
                     let name = if self.rarely(8) { field.name() } else { field.json_name() };
