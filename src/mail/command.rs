@@ -89,8 +89,8 @@ impl Command for Mail {
             }
             Self::Unsuppress { address } => {
                 let remove = async move |connection: &mut _| suppression::remove(connection, &address).await;
-                let removed = for_operator(database.autocommit(remove).await)?;
-                print(if removed { "mail to the address is sent again\n" } else { "the address was not listed\n" });
+                let was_listed = for_operator(database.autocommit(remove).await)?;
+                print(if was_listed { "mail to the address is sent again\n" } else { "the address was not listed\n" });
             }
         }
         Ok(ExitCode::SUCCESS)

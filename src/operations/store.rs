@@ -88,7 +88,6 @@ impl TryFrom<Row> for Operation {
             (Some(Status::Cancelled), Some(at), None) => State::Cancelled { at },
             _ => return Err(broken("state")),
         };
-        let (total, created, known, failed) = (row.rows_total, row.rows_created, row.rows_known, row.rows_failed);
         Ok(Self {
             id: row.id,
             kind: Kind::from_number(row.kind.into()).ok_or_else(|| broken("kind"))?,
@@ -96,7 +95,12 @@ impl TryFrom<Row> for Operation {
             owner: row.owner_id,
             account: row.account_id,
             format: Format::from_number(row.format.into()).ok_or_else(|| broken("format"))?,
-            progress: Progress { total, created, known, failed },
+            progress: Progress {
+                total: row.rows_total,
+                created: row.rows_created,
+                known: row.rows_known,
+                failed: row.rows_failed,
+            },
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,

@@ -5,6 +5,7 @@ mod layers;
 mod methods;
 mod migrations;
 mod mutations;
+mod names;
 mod readme;
 mod release;
 mod responses;

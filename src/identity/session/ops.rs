@@ -212,13 +212,13 @@ pub async fn end_all(connection: &mut Connection, permit: Permit) -> Result<()> 
 /// the user's old sessions from the store. Correctness does not depend on it, so a failure is only logged.
 pub async fn remove_outdated(app: &App, user: UserId) {
     app.part::<Tokens>().invalidate_user(user);
-    let removed = async {
+    let removal = async {
         let epoch = app.database.autocommit(async move |connection| store::epoch(connection, user).await).await?;
         let sessions = app.part::<Sessions>().list(user).await?;
         let past = sessions.iter().filter(|session| epoch.is_none_or(|epoch| session.epoch < epoch));
         app.part::<Sessions>().remove(user, &past.map(|session| session.id).collect::<Vec<_>>()).await
     };
-    if let Err(error) = removed.await {
+    if let Err(error) = removal.await {
         tracing::debug!(error = error.detail(), "sessions of an earlier epoch were left to expire");
     }
 }

@@ -250,18 +250,17 @@ pub async fn gateway_event(connection: &mut Connection, gateway: &str, event: Ga
 /// # Errors
 /// `UNAVAILABLE` if Postgres is unreachable; the earlier batches stay queued.
 pub async fn query_due(app: &App) -> Result<usize> {
-    let (now, mut start, mut queued) = (app.clock.now(), Start::Offset(0), 0);
+    let (now, mut start, mut count) = (app.clock.now(), Start::Offset(0), 0);
     loop {
         let due =
             app.database.autocommit(async move |connection| store::due(connection, now, start, BATCH).await).await?;
-        let Some(last) = due.last() else { return Ok(queued) };
+        let Some(last) = due.last() else { return Ok(count) };
         // Whatever was queued before is due until its query begins, so each batch begins where the last one ended.
         start = Start::After(*last);
         let jobs: Vec<_> = due.iter().map(|key| SyncSubscription { subscription: SubscriptionId(key.id) }).collect();
         // A subscription whose job is waiting for its next attempt keeps that job.
-        let count =
+        count +=
             app.database.autocommit(async move |connection| jobs::enqueue_missing(connection, &jobs).await).await?;
-        queued += count;
     }
 }
 

@@ -68,7 +68,7 @@ fn add_sources(folder: &Path, paths: &mut Vec<PathBuf>) {
 }
 
 /// What `find` says about the sources, each with its file.
-fn findings(find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+pub(super) fn findings(find: impl Fn(&str) -> Vec<String>) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
     add_sources(&root.join("src"), &mut sources);

@@ -90,8 +90,8 @@ pub async fn run_at_most(
     for set in sets {
         set_search_path(&mut connection, set.schema).await?;
         let remaining = limit - applied.len();
-        let (returned, names) = tokio::task::spawn_blocking(move || run_set(connection, set, remaining)).await??;
-        connection = returned;
+        let names;
+        (connection, names) = tokio::task::spawn_blocking(move || run_set(connection, set, remaining)).await??;
         applied.extend(names);
     }
     // The connection, and with it the lock, ends here.

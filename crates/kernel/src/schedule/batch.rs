@@ -16,12 +16,12 @@ pub async fn in_batches(
     app: &App,
     remove: impl for<'c> Fn(&'c mut Connection) -> BoxFuture<'c, Result<usize>> + Send + Sync,
 ) -> Result<usize> {
-    let mut removed = 0;
+    let mut total = 0;
     loop {
         let batch = app.database.autocommit(async |connection| remove(connection).await).await?;
-        removed += batch;
+        total += batch;
         if batch < usize::try_from(BATCH).unwrap_or(usize::MAX) {
-            return Ok(removed);
+            return Ok(total);
         }
     }
 }

@@ -123,7 +123,7 @@ pub async fn detach(connection: &mut Connection, parents: &[Uuid], now: DateTime
     if ids.is_empty() {
         return Ok(());
     }
-    let removed = store::delete_unlinked(connection, &ids).await?;
+    let files = store::delete_unlinked(connection, &ids).await?;
     // `None`: completed uploads have nothing left to end.
-    reclaim(connection, removed, None, now).await
+    reclaim(connection, files, None, now).await
 }

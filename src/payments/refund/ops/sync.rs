@@ -97,9 +97,9 @@ pub async fn find_missed(app: &App, job: FindRefunds, stop: &CancellationToken) 
         let of_invoice = |invoice: Option<&String>, refund: &String, is_returned| {
             Some(RefundedInvoice { invoice: invoice?.clone(), refund: refund.clone(), is_returned })
         };
-        let refunded = movements.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, false));
-        let returned = failed.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, true));
-        let of_invoices: Vec<_> = refunded.chain(returned).flatten().collect();
+        let refunds = movements.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, false));
+        let returns = failed.iter().map(|refund| of_invoice(refund.invoice_id.as_ref(), &refund.gateway_id, true));
+        let of_invoices: Vec<_> = refunds.chain(returns).flatten().collect();
         let movements = movements.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let failed = failed.into_iter().filter_map(|refund| Some((refund.gateway_id, refund.charge_id?)));
         let (movements, failed): (Vec<_>, Vec<_>) = (movements.collect(), failed.collect());
