@@ -62,8 +62,8 @@ impl Context {
     }
 
     /// Runs `future` within this context.
-    pub async fn scope<F: Future>(self, future: F) -> F::Output {
-        CONTEXT.scope(self, future).await
+    pub fn scope<F: Future>(self, future: F) -> TaskLocalFuture<Self, F> {
+        CONTEXT.scope(self, future)
     }
 
     /// Begins and runs a future within this context: what is done before the first wait is part of it.

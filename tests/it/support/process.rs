@@ -1,6 +1,7 @@
 //! The real binary, for tests that need several processes or kill one.
 
 use std::{
+    ffi::OsString,
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
     ops::{Deref, DerefMut},
@@ -140,10 +141,16 @@ pub(crate) async fn output(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
+/// The program of the tests, or the optimized one that `make load` builds.
+fn program() -> OsString {
+    #[expect(clippy::disallowed_methods, reason = "how `make load` names its program")]
+    std::env::var_os("LOAD_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_mainstay").into())
+}
+
 /// Runs a command on a database to its end, and returns whether it succeeded, with its whole output.
 pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &str)]) -> (bool, String) {
     let own: Vec<_> = own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    let mut command = tokio::process::Command::new(program());
     // A mutation that is tried applies to the program, too.
     let mutation = std::env::vars_os().filter(|(name, _)| name == "MAINSTAY_MUTATION");
     command.args(args).env_clear().envs(mutation).envs(environment(database, &own).await);
@@ -156,7 +163,7 @@ pub(crate) async fn run(args: &[&str], database: &TestDatabase, own: &[(&str, &s
 
 /// Starts a command and collects its stderr.
 fn spawn(command: &str, values: Vec<(String, String)>) -> (ChildProcess, ChildStdout) {
-    let mut mainstay = Command::new(env!("CARGO_BIN_EXE_mainstay"));
+    let mut mainstay = Command::new(program());
     mainstay.arg(command).env("RUST_LOG", "info").envs(values);
     mainstay.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = mainstay.spawn().expect("the binary runs");

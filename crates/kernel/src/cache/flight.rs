@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 
 use super::{Entry, Origin};
@@ -80,12 +81,10 @@ impl Flights {
         };
         let is_first = own_read.is_some();
         if let Some((sender, remove_on_drop)) = own_read {
-            let load = load();
-            tokio::spawn(async move {
-                let outcome = load.await;
+            tokio::spawn(load().map(move |outcome| {
                 drop(remove_on_drop);
                 sender.send_replace(Some(outcome));
-            });
+            }));
         }
         let outcome = receiver.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
         match outcome {

@@ -1,7 +1,14 @@
 //! What happens in this process after a commit: those who wait for what it added, the workers of jobs and the reader of
 //! changes, are told, so that none of them waits for the next poll; and what else was to follow is done.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+use tokio::task::futures::TaskLocalFuture;
 
 /// What a transaction, or a statement outside one, has added, and what follows it.
 #[derive(Default)]
@@ -47,11 +54,25 @@ fn note(more: impl FnOnce(&mut Added)) {
 }
 
 /// Runs statements, and returns what they added.
-pub(super) async fn watch<T>(run: impl Future<Output = T>) -> (T, Added) {
-    ADDED
-        .scope(RefCell::default(), async move {
-            let output = run.await;
-            (output, ADDED.with(RefCell::take))
-        })
-        .await
+pub(super) fn watch<F: Future>(run: F) -> Watch<F> {
+    Watch { run: ADDED.scope(RefCell::default(), run) }
+}
+
+pin_project! {
+    /// See [`watch`]. Not an async function, which would have the statements' future, of up to 20 KB, three times.
+    pub(super) struct Watch<F> {
+        #[pin]
+        run: TaskLocalFuture<RefCell<Added>, F>,
+    }
+}
+
+impl<F: Future> Future for Watch<F> {
+    type Output = (F::Output, Added);
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut run = self.project().run;
+        let output = ready!(run.as_mut().poll(context));
+        let additions = run.take_value().map(RefCell::into_inner).unwrap_or_default();
+        Poll::Ready((output, additions))
+    }
 }

@@ -48,8 +48,8 @@ tokio::task_local! {
 }
 
 /// Lets the reads of a request be those of a replica: of one only, so that no read sees less than the one before.
-pub(crate) async fn with_replica<F: Future>(replica: Option<Arc<Replica>>, request: F) -> F::Output {
-    OF_REQUEST.scope(Mutex::new(replica), request).await
+pub(crate) fn with_replica<F: Future>(replica: Option<Arc<Replica>>, request: F) -> impl Future<Output = F::Output> {
+    OF_REQUEST.scope(Mutex::new(replica), request)
 }
 
 /// Returns the replica that the current request reads.

@@ -151,6 +151,31 @@ mod tests {
         since.elapsed()
     }
 
+    /// Thousands are idle, each with its task.
+    #[tokio::test]
+    async fn the_task_of_a_connection_is_small() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let bounds = Bounds {
+            connections: 1,
+            per_network: 1,
+            stalled_after: SHORT,
+            drain: SHORT,
+            drain_delay: SHORT,
+            keep_alive: SHORT,
+            max_age: SHORT,
+            last_requests: SHORT,
+        };
+        let service = tower::service_fn(|_: Request| std::future::pending::<Result<Response, Infallible>>());
+        let protocols = connection::protocols(bounds.keep_alive);
+        let server = Arc::new(ConnectionServer { protocols, tls: None, service, bounds });
+        let place = Places::new(1, 1, CancellationToken::new()).take(address.ip()).await.expect("a place");
+        let task = server.run(stream, PeerAddress(address), place);
+        let bytes = size_of_val(&task);
+        assert!(bytes < 4 << 10, "{bytes}: an async function keeps a future that it is given twice");
+    }
+
     #[tokio::test]
     async fn an_old_connection_closes_and_its_requests_have_some_time() {
         let bounds = Bounds {
