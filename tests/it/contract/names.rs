@@ -9,7 +9,7 @@ const PARTICIPLES: [&str; 49] = [
     "done", "ended", "found", "given", "gone", "granted", "heard", "held", "kept", "known", "leased", "locked", "lost",
     "made", "moved", "noted", "opened", "passed", "picked", "received", "refused", "said", "seen", "sent", "shown",
     "spent", "started", "stored", "taken", "told", "tried", "turned", "waited", "wanted", "written", "queued",
-    "finished", "removed", "returned",
+    "finished", "returned",
 ];
 
 /// The words of the patterns that a line of code declares variables by, with `let` and `for`; without the fields of a struct,
