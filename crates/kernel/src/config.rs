@@ -81,6 +81,8 @@ pub struct Server {
     pub max_received_bytes: usize,
     /// How long a client may go without reading a response; then it is cut off.
     pub write_timeout: Duration,
+    /// How long a connection of HTTP/1.1 stays open without a request.
+    pub keep_alive_timeout: Duration,
     /// The maximum size of a request message in bytes, unless the method's policy allows more.
     pub max_request_bytes: usize,
     /// The time that requests in flight have to finish after a stop is requested.
@@ -218,6 +220,7 @@ impl Server {
             max_unread_bytes: read.positive_bytes("MAX_UNREAD_BYTES"),
             max_received_bytes: read.positive_bytes("MAX_RECEIVED_BYTES"),
             write_timeout: read.positive_duration("WRITE_TIMEOUT"),
+            keep_alive_timeout: read.positive_duration("KEEP_ALIVE_TIMEOUT"),
             max_request_bytes: read.positive_bytes("MAX_REQUEST_BYTES"),
             drain: read.duration("DRAIN_TIMEOUT"),
             drain_delay: read.duration("DRAIN_DELAY"),

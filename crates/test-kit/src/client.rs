@@ -27,6 +27,8 @@ impl Client {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            // Sooner than the server closes it: a request that crosses that is lost.
+            .pool_idle_timeout(std::time::Duration::from_secs(30))
             .build()
             .expect("a client");
         Self { http, url: url.to_owned(), token, user, headers: Vec::new() }

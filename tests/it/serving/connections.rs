@@ -1,4 +1,5 @@
-//! How long a connection of HTTP/2 lasts: while its peer answers pings, and until it is old and its requests have ended.
+//! How long a connection lasts: of HTTP/2, while its peer answers pings, and until it is old and its requests have ended; of
+//! HTTP/1.1, a while after its last request.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -68,6 +69,38 @@ async fn a_connection_lasts_while_its_peer_answers_pings() {
     timeout(TIMEOUT, read).await.expect("the server closes it");
     assert!(!connection.is_finished(), "this one was opened before it, and answers");
     assert_eq!(get(client, address).await, 200);
+}
+
+/// Asks over HTTP/1.1, and returns whether there is a response.
+async fn ask(stream: &mut TcpStream) -> bool {
+    let asked = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut head = [0; 15];
+    asked.is_ok() && stream.read_exact(&mut head).await.is_ok() && &head == b"HTTP/1.1 200 OK"
+}
+
+/// Proxies keep connections for later requests, nginx and AWS' load balancer for a minute: one that the server closes sooner
+/// takes a request with it now and then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_stays_open_for_the_next_request_as_long_as_configured() {
+    const LONGER_THAN_HEADERS_TAKE: Duration = Duration::from_secs(12);
+    let app = TestApp::start().await;
+    let defaults = Bounds::new(&app.app.config.server);
+    let kept = listen(&app, defaults).await;
+    let closed = listen(&app, Bounds { idle: Duration::from_secs(1), ..defaults }).await;
+    assert!(defaults.idle > Duration::from_secs(60), "{:?}", defaults.idle);
+    let mut streams =
+        [TcpStream::connect(kept).await.expect("one"), TcpStream::connect(closed).await.expect("another")];
+    for stream in &mut streams {
+        assert!(ask(stream).await);
+    }
+    tokio::time::sleep(LONGER_THAN_HEADERS_TAKE).await;
+    let [first, second] = &mut streams;
+    let mut rest = Vec::new();
+    timeout(TIMEOUT, second.read_to_end(&mut rest)).await.expect("it is closed").expect("without an error");
+    // The rest of the first response comes before the second one.
+    let length = first.read(&mut [0; 4096]).await.expect("the rest");
+    assert!(length > 0);
+    assert!(ask(first).await, "it is still open");
 }
 
 #[tokio::test(flavor = "multi_thread")]

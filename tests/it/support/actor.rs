@@ -45,6 +45,8 @@ impl Endpoint {
         let http = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            // Sooner than the server closes it: a request that crosses that is lost.
+            .pool_idle_timeout(std::time::Duration::from_secs(30))
             .http1_only()
             .build()
             .expect("a client");

@@ -52,6 +52,11 @@ pub(super) const KERNEL: &[Variable] = &[
         "How long a client may go without reading a response; then it is cut off; on shutdown, 3 s at most",
     ),
     Variable::plain(
+        "KEEP_ALIVE_TIMEOUT",
+        "75s",
+        "How long a connection of HTTP/1.1 stays open without a request: longer than a proxy in front keeps it, or requests that it sends just then are lost",
+    ),
+    Variable::plain(
         "MAX_REQUEST_BYTES",
         "1MiB",
         "Maximum size of a request message once it is decompressed, unless the method defines its own; at most 8MiB",

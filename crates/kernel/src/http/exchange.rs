@@ -67,6 +67,8 @@ pub(crate) struct Connection {
     pub(crate) unread_bytes: AtomicUsize,
     abort: Arc<Abort>,
     opened_at: Instant,
+    /// How many requests began, however they ended.
+    begun: AtomicUsize,
     requests: AtomicUsize,
     /// Further requests do not keep it open.
     is_sealed: AtomicBool,
@@ -82,6 +84,7 @@ impl Connection {
             unread_bytes: AtomicUsize::new(0),
             abort: Arc::default(),
             opened_at: Instant::now(),
+            begun: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             is_sealed: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
@@ -97,6 +100,16 @@ impl Connection {
     /// Ends the connection at once, with all that is open on it.
     pub(crate) fn abort(&self) {
         self.abort.abort();
+    }
+
+    /// Notes that the headers of a request are complete.
+    pub(crate) fn begin_request(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many requests began.
+    pub(crate) fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
     }
 
     /// Counts a request, until the guard is dropped; `None` if it came so late that it does not count.

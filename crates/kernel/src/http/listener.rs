@@ -28,6 +28,8 @@ pub struct Bounds {
     pub per_network: usize,
     /// How long a peer may go without reading what is sent to it.
     pub stalled_after: Duration,
+    /// How long a connection of HTTP/1.1 stays open without a request.
+    pub idle: Duration,
     /// How long requests in flight may take to finish.
     pub drain: Duration,
     /// How long to keep accepting connections after the stop signal.
@@ -54,6 +56,7 @@ impl Bounds {
             connections,
             per_network: if server.trusted_proxy_hops == 0 { connections.div_ceil(4) } else { connections },
             stalled_after: server.write_timeout,
+            idle: server.keep_alive_timeout,
             drain: server.drain,
             drain_delay: server.drain_delay,
             keep_alive: KEEP_ALIVE,
@@ -77,7 +80,7 @@ pub async fn serve<S: Next + Sync>(
     let connections = TaskTracker::new();
     let draining = CancellationToken::new();
     let places = Places::new(bounds.connections, bounds.per_network, draining.clone());
-    let protocols = connection::protocols(bounds.keep_alive);
+    let protocols = connection::protocols(&bounds);
     let server = Arc::new(ConnectionServer { protocols, tls, service, bounds });
     let mut stop = std::pin::pin!(async {
         stop.await;
@@ -133,6 +136,18 @@ mod tests {
     };
 
     const SHORT: Duration = Duration::from_millis(100);
+    /// Of connections that are closed for their age.
+    const SHORT_BOUNDS: Bounds = Bounds {
+        connections: 10,
+        per_network: 10,
+        stalled_after: Duration::from_secs(30),
+        idle: Duration::from_secs(30),
+        drain: SHORT,
+        drain_delay: Duration::ZERO,
+        keep_alive: LINGER,
+        max_age: SHORT,
+        last_requests: SHORT,
+    };
 
     /// How long a connection on which a peer sends something lasts, at a server that never answers.
     async fn lasts(bounds: Bounds, bytes: &[u8]) -> Duration {
@@ -157,19 +172,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stream = TcpStream::connect(address).await.expect("connected");
-        let bounds = Bounds {
-            connections: 1,
-            per_network: 1,
-            stalled_after: SHORT,
-            drain: SHORT,
-            drain_delay: SHORT,
-            keep_alive: SHORT,
-            max_age: SHORT,
-            last_requests: SHORT,
-        };
+        let bounds = Bounds { connections: 1, per_network: 1, ..SHORT_BOUNDS };
         let service = tower::service_fn(|_: Request| std::future::pending::<Result<Response, Infallible>>());
-        let protocols = connection::protocols(bounds.keep_alive);
-        let server = Arc::new(ConnectionServer { protocols, tls: None, service, bounds });
+        let protocols = connection::protocols(&bounds);
+        let server = Arc::new(ConnectionServer { tls: None, protocols, service, bounds });
         let place = Places::new(1, 1, CancellationToken::new()).take(address.ip()).await.expect("a place");
         let task = server.run(stream, PeerAddress(address), place);
         let bytes = size_of_val(&task);
@@ -178,16 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_old_connection_closes_and_its_requests_have_some_time() {
-        let bounds = Bounds {
-            connections: 10,
-            per_network: 10,
-            stalled_after: LINGER * 10,
-            drain: SHORT,
-            drain_delay: Duration::ZERO,
-            keep_alive: LINGER,
-            max_age: SHORT,
-            last_requests: SHORT,
-        };
+        let bounds = SHORT_BOUNDS;
         let idle = lasts(bounds, b"").await;
         assert!((SHORT..LINGER).contains(&idle), "{idle:?}");
         let asking = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";

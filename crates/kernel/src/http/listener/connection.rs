@@ -21,7 +21,7 @@ use super::{Bounds, guarded::Guarded, places::Place, tls::Tls};
 use crate::{
     caller::{PeerAddress, PeerCaller},
     http::{
-        exchange::StreamExecutor,
+        exchange::{Connection, StreamExecutor},
         middleware::layer::{Body, Next, Response, ResponseFuture},
     },
 };
@@ -35,17 +35,18 @@ const MAX_STREAM_BUFFER: usize = 64 << 10;
 
 pub(super) type Protocols = auto::Builder<StreamExecutor>;
 
-pub(super) fn protocols(keep_alive: Duration) -> Protocols {
+pub(super) fn protocols(bounds: &Bounds) -> Protocols {
     let mut builder = auto::Builder::new(StreamExecutor);
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADER_BYTES * 2);
+    // hyper counts from the end of the request before, as the guard of the connection does from the first byte of the next.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.idle).max_buf_size(MAX_HEADER_BYTES * 2);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES as u32)
         .max_send_buf_size(MAX_STREAM_BUFFER)
-        .keep_alive_interval(keep_alive)
-        .keep_alive_timeout(keep_alive)
+        .keep_alive_interval(bounds.keep_alive)
+        .keep_alive_timeout(bounds.keep_alive)
         .adaptive_window(true);
     builder
 }
@@ -86,8 +87,9 @@ impl<S: Next + Sync> ConnectionServer<S> {
         (peer, caller): (PeerAddress, Option<PeerCaller>),
         place: &Place,
     ) {
-        let service = ConnectionService { service: Mutex::new(self.service.clone()), peer, caller };
-        let io = TokioIo::new(Guarded::new(stream, HEADER_TIMEOUT, self.bounds.stalled_after));
+        let (service, connection) = (Mutex::new(self.service.clone()), place.connection.clone());
+        let service = ConnectionService { service, connection: connection.clone(), peer, caller };
+        let io = TokioIo::new(Guarded::new(stream, connection, HEADER_TIMEOUT, self.bounds.stalled_after));
         let mut connection = pin!(self.protocols.serve_connection(io, service));
         let has_ended = tokio::select! {
             _ = connection.as_mut() => true,
@@ -113,6 +115,7 @@ impl<S: Next + Sync> ConnectionServer<S> {
 struct ConnectionService<S> {
     /// Never contended: a connection hands over one request after the other.
     service: Mutex<S>,
+    connection: Arc<Connection>,
     peer: PeerAddress,
     caller: Option<PeerCaller>,
 }
@@ -123,6 +126,7 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
     type Future = ResponseFuture;
 
     fn call(&self, request: http::Request<Incoming>) -> ResponseFuture {
+        self.connection.begin_request();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer);
         if let Some(caller) = &self.caller {

@@ -4,6 +4,7 @@
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -11,15 +12,19 @@ use std::{
 use metrics::counter;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
+    time::{Sleep, sleep_until},
 };
 
 use super::frames::{Frames, PREFACE};
+use crate::http::exchange::Connection;
 
 /// A connection that fails as soon as its peer stalls or floods.
 pub(super) struct Guarded<T> {
     io: T,
+    connection: Arc<Connection>,
     protocol: Protocol,
+    /// The longest that the first bytes take, and the headers of a request.
+    headers_within: Duration,
     stalled_after: Duration,
     /// Runs while the peer does not read.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -31,15 +36,21 @@ enum Protocol {
         matched: usize,
         until: Pin<Box<Sleep>>,
     },
-    Http1,
+    Http1 {
+        /// When the headers began that are being received, after how many requests.
+        headers: Option<(tokio::time::Instant, usize)>,
+        /// Runs until they must be complete.
+        until: Option<Pin<Box<Sleep>>>,
+    },
     Http2(Frames),
 }
 
 impl<T> Guarded<T> {
-    /// Expects the first bytes within `silent_for`, and the peer to read at least once in `stalled_after`.
-    pub(super) fn new(io: T, silent_for: Duration, stalled_after: Duration) -> Self {
-        let protocol = Protocol::Unknown { matched: 0, until: Box::pin(tokio::time::sleep(silent_for)) };
-        Self { io, protocol, stalled_after, stalled: None }
+    /// Expects the first bytes, and the headers of each request from their first byte on, within `headers_within`, and the
+    /// peer to read at least once in `stalled_after`.
+    pub(super) fn new(io: T, connection: Arc<Connection>, headers_within: Duration, stalled_after: Duration) -> Self {
+        let protocol = Protocol::Unknown { matched: 0, until: Box::pin(tokio::time::sleep(headers_within)) };
+        Self { io, connection, protocol, headers_within, stalled_after, stalled: None }
     }
 
     fn inspect_received(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -47,7 +58,7 @@ impl<T> Guarded<T> {
             let expected = &PREFACE[*matched..];
             let length = expected.len().min(bytes.len());
             if bytes[..length] != expected[..length] {
-                self.protocol = Protocol::Http1;
+                self.protocol = Protocol::Http1 { headers: None, until: None };
             } else if length < expected.len() {
                 *matched += length;
             } else {
@@ -55,7 +66,19 @@ impl<T> Guarded<T> {
                 bytes = &bytes[length..];
             }
         }
-        let Protocol::Http2(frames) = &mut self.protocol else { return Ok(()) };
+        let frames = match &mut self.protocol {
+            Protocol::Unknown { .. } => return Ok(()),
+            Protocol::Http1 { headers, until } => {
+                // What arrives while no request is open belongs to the headers of the next one.
+                let begun = self.connection.begun();
+                let is_first = headers.is_none_or(|(_, before)| before != begun);
+                if is_first && self.connection.idle_since().is_some() {
+                    (*headers, *until) = (Some((tokio::time::Instant::now(), begun)), None);
+                }
+                return Ok(());
+            }
+            Protocol::Http2(frames) => frames,
+        };
         if frames.read(bytes, Instant::now()) { Ok(()) } else { Err(close_error("flood")) }
     }
 
@@ -68,6 +91,22 @@ impl<T> Guarded<T> {
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.stalled_after)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(close_error("stalled")))
+    }
+
+    /// Fails if the peer has not sent its first bytes, or the rest of a request's headers, for too long.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        match &mut self.protocol {
+            Protocol::Unknown { until, .. } => {
+                ready!(until.as_mut().poll(context));
+                Poll::Ready(close_error("silent"))
+            }
+            Protocol::Http1 { headers: Some((since, before)), until } if *before == self.connection.begun() => {
+                let until = until.get_or_insert_with(|| Box::pin(sleep_until(*since + self.headers_within)));
+                ready!(until.as_mut().poll(context));
+                Poll::Ready(close_error("slow_headers"))
+            }
+            Protocol::Http1 { .. } | Protocol::Http2(_) => Poll::Pending,
+        }
     }
 
     fn wrote(&mut self, result: &Poll<io::Result<usize>>) {
@@ -98,11 +137,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
                 }
                 Poll::Ready(inspected)
             }
-            Poll::Pending => {
-                let Protocol::Unknown { until, .. } = &mut self.protocol else { return Poll::Pending };
-                ready!(until.as_mut().poll(context));
-                Poll::Ready(Err(close_error("silent")))
-            }
+            Poll::Pending => self.poll_late(context).map(Err),
             failed => failed,
         }
     }
@@ -142,15 +177,23 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::rate_limit::Network;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
+    fn connection() -> Arc<Connection> {
+        Connection::new(Network::of(IpAddr::from([127, 0, 0, 1])), CancellationToken::new())
+    }
+
     async fn first_bytes(bytes: &[u8]) -> io::Result<usize> {
         let (mut peer, io) = tokio::io::duplex(1024);
-        let mut guarded = Guarded::new(io, LIMIT, LIMIT);
+        let mut guarded = Guarded::new(io, connection(), LIMIT, LIMIT);
         peer.write_all(bytes).await.expect("room");
         let mut buffer = [0; 1024];
         let mut read = 0;
@@ -165,15 +208,43 @@ mod tests {
         for silent in [&b""[..], b"P", &PREFACE[..12]] {
             assert_eq!(first_bytes(silent).await.expect_err("in time").to_string(), "silent", "{silent:?}");
         }
-        for prefix in [&b"G"[..], b"PO", PREFACE] {
-            first_bytes(prefix).await.expect("left to the protocol's own timeouts");
+        first_bytes(PREFACE).await.expect("left to the protocol's own timeouts");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn headers_are_complete_soon_after_their_first_byte_and_requests_may_be_far_apart() {
+        for prefix in [&b"G"[..], b"PO", b"GET / HTTP/1.1\r\nhost: a"] {
+            assert_eq!(first_bytes(prefix).await.expect_err("in time").to_string(), "slow_headers", "{prefix:?}");
         }
+        let (mut peer, io) = tokio::io::duplex(1024);
+        let connection = connection();
+        let mut guarded = Guarded::new(io, connection.clone(), LIMIT, LIMIT);
+        let mut buffer = [0; 1024];
+        for _ in 0..3 {
+            peer.write_all(b"GET").await.expect("room");
+            guarded.read_exact(&mut buffer[..3]).await.expect("the first bytes");
+            assert!(
+                tokio::time::timeout(LIMIT / 2, guarded.read(&mut buffer)).await.is_err(),
+                "the rest is waited for"
+            );
+            peer.write_all(b" / ").await.expect("room");
+            guarded.read_exact(&mut buffer[..3]).await.expect("the rest");
+            connection.begin_request();
+            let request = connection.enter();
+            assert!(tokio::time::timeout(LIMIT * 2, guarded.read(&mut buffer)).await.is_err(), "it runs");
+            drop(request);
+            assert!(tokio::time::timeout(LIMIT * 2, guarded.read(&mut buffer)).await.is_err(), "nothing has begun");
+        }
+        peer.write_all(b"GET").await.expect("room");
+        guarded.read_exact(&mut buffer[..3]).await.expect("the first bytes");
+        let error = guarded.read(&mut buffer).await.expect_err("in time");
+        assert_eq!(error.to_string(), "slow_headers");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_reads() {
         let (mut peer, io) = tokio::io::duplex(4);
-        let mut guarded = Guarded::new(io, LIMIT, LIMIT);
+        let mut guarded = Guarded::new(io, connection(), LIMIT, LIMIT);
         let slow = tokio::spawn(async move {
             let mut byte = [0];
             for _ in 0..8 {
@@ -191,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn a_flood_of_frames_fails() {
         let (mut peer, io) = tokio::io::duplex(1 << 20);
-        let mut guarded = Guarded::new(io, LIMIT, LIMIT);
+        let mut guarded = Guarded::new(io, connection(), LIMIT, LIMIT);
         peer.write_all(PREFACE).await.expect("room");
         let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
         peer.write_all(&ping.repeat(20_000)).await.expect("room");

@@ -119,7 +119,7 @@ pub(super) const METRICS: &[Metric] = &[
     )
     .labels(&[("certificate", &[])]),
     Metric::counter("mainstay_connections_closed_total", "Connections closed by this server, by reason")
-        .labels(&[("reason", &["idle", "address", "silent", "stalled", "flood", "lingering"])]),
+        .labels(&[("reason", &["idle", "address", "silent", "slow_headers", "stalled", "flood", "lingering"])]),
     Metric::counter("mainstay_log_lines_dropped_total", "Lines of the log that stderr did not take"),
     Metric::gauge("mainstay_disk_available_bytes", "Room that is left on a disk").labels(&[("disk", &[])]),
     Metric::gauge("mainstay_disk_size_bytes", "Size of a disk").labels(&[("disk", &[])]),
