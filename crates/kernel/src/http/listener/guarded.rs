@@ -70,10 +70,10 @@ impl<T> Guarded<T> {
             Protocol::Unknown { .. } => return Ok(()),
             Protocol::Http1 { headers, until } => {
                 // What arrives while no request is open belongs to the headers of the next one.
-                let begun = self.connection.begun();
-                let is_first = headers.is_none_or(|(_, before)| before != begun);
+                let requests = self.connection.begun();
+                let is_first = headers.is_none_or(|(_, before)| before != requests);
                 if is_first && self.connection.idle_since().is_some() {
-                    (*headers, *until) = (Some((tokio::time::Instant::now(), begun)), None);
+                    (*headers, *until) = (Some((tokio::time::Instant::now(), requests)), None);
                 }
                 return Ok(());
             }
