@@ -27,7 +27,7 @@ use crate::{
 };
 
 const MAX_HEADER_BYTES: usize = 32 << 10;
-/// The longest wait for the first bytes, and for the headers of a request.
+/// The longest wait for the first bytes, and for the rest of a request's headers after their first byte.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_STREAMS: u32 = 256;
 /// What a stream of HTTP/2 buffers before it asks the response for more.
@@ -37,7 +37,7 @@ pub(super) type Protocols = auto::Builder<StreamExecutor>;
 
 pub(super) fn protocols(bounds: &Bounds) -> Protocols {
     let mut builder = auto::Builder::new(StreamExecutor);
-    // hyper counts from the end of the request before, as the guard of the connection does from the first byte of the next.
+    // hyper counts from the end of the request before. The guard bounds the headers themselves, from their first byte on.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(bounds.idle).max_buf_size(MAX_HEADER_BYTES * 2);
     builder
         .http2()

@@ -37,7 +37,7 @@ enum Protocol {
         until: Pin<Box<Sleep>>,
     },
     Http1 {
-        /// When the headers began that are being received, after how many requests.
+        /// When the first byte of the headers came that are being received, and how many requests had begun before.
         headers: Option<(tokio::time::Instant, usize)>,
         /// Runs until they must be complete.
         until: Option<Pin<Box<Sleep>>>,
