@@ -12,11 +12,13 @@ OLDEST_NODE=20.19
 # The first that pools prepared statements by transaction.
 OLDEST_PGBOUNCER=1.21
 OLDEST_PYTHON=3.10
+COMPOSE_REQUIREMENTS=deploy/compose/requirements.txt
 ENVOY_REQUIREMENTS=deploy/envoy/requirements.txt
 KUBERNETES_REQUIREMENTS=deploy/kubernetes/requirements.txt
 LINT_REQUIREMENTS=scripts/requirements.txt
 NODE_REQUIREMENTS=scripts/requirements-node.txt
 MAIL_SERVER_REQUIREMENTS=tests/processes/mail_server/requirements.txt
+PACKAGES_REQUIREMENTS=deploy/pypi/requirements.txt
 S3_SERVER_REQUIREMENTS=tests/processes/s3_server/requirements.txt
 
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/mainstay
@@ -42,8 +44,14 @@ NEXTEST_ROOT=$TOOLS/cargo-nextest-$NEXTEST_VERSION
 PATH=$PATH:$NEXTEST_ROOT/bin
 export PATH
 
+# In seconds since 1970; a script that calls another one hands it on.
+STEPS_BEGAN=${STEPS_BEGAN:-$(date +%s)}
+export STEPS_BEGAN
+
+# Announces a step, after the minutes and seconds since the first script began.
 step() {
-  printf '\n==> %s\n' "$*" >&2
+  seconds=$(($(date +%s) - STEPS_BEGAN))
+  printf '\n==> %d:%02d %s\n' $((seconds / 60)) $((seconds % 60)) "$*" >&2
 }
 
 die() {
@@ -53,6 +61,19 @@ die() {
 
 have() {
   command -v "$1" >/dev/null 2>&1
+}
+
+# Prints the directory of the Postgres that is used where none is installed, after unpacking it if need be; prints nothing
+# where one is installed, and fails if none can be had.
+postgres_fallback() {
+  scripts/postgres
+}
+
+# Adds that directory to the end of the PATH, for pg_dump and pgbench.
+add_postgres_to_path() {
+  fallback=$(postgres_fallback 2>/dev/null) || return 0
+  [ -z "$fallback" ] || PATH=$PATH:$fallback
+  export PATH
 }
 
 # Prints the path of the pinned buf: the one on the PATH if its version matches, otherwise the private one.
@@ -107,6 +128,12 @@ console_packages() {
 # Prints where the packages of a folder's package-lock.json are installed.
 npm_packages() { # FOLDER
   printf '%s\n' "$TOOLS/$(basename "$1")-$(cksum <"$1/package-lock.json" | cut -d ' ' -f 1)"
+}
+
+# Prints the directory with what scripts/packages installs beside the packages of a release, instead of from the registries.
+registries_path() {
+  pins=$(cat "$PACKAGES_REQUIREMENTS" && grep '^NPM_VERSION=' scripts/postgres)
+  printf '%s\n' "$TOOLS/registries-$(printf '%s\n' "$pins" | cksum | cut -d ' ' -f 1)"
 }
 
 # Prints the path of Chromium or Chrome.
@@ -232,6 +259,7 @@ debug_program() {
 
 # Exports where the tests find the programs that they start.
 export_test_servers() {
+  add_postgres_to_path
   ENVOY_BIN=$(envoy_path)
   export ENVOY_BIN
   # Without one, scripts/test leaves out its tests.
@@ -305,9 +333,14 @@ release_program() {
   check_glibc "$program" && printf '%s\n' "$program"
 }
 
+# Prints the latest version of glibc that a program names a symbol of.
+newest_glibc() { # PROGRAM
+  objdump -T "$1" | sed -n 's/.*(\{0,1\}GLIBC_\([0-9.]*\).*/\1/p' | sort -uV | tail -n 1
+}
+
 # Fails if a program names a symbol of a later glibc than OLDEST_GLIBC.
 check_glibc() { # PROGRAM
-  newest=$(objdump -T "$1" | sed -n 's/.*(\{0,1\}GLIBC_\([0-9.]*\).*/\1/p' | sort -uV | tail -n 1)
+  newest=$(newest_glibc "$1")
   [ -n "$newest" ] || die "$1 names no symbol of glibc"
   [ "$(printf '%s\n' "$newest" "$OLDEST_GLIBC" | sort -V | tail -n 1)" = "$OLDEST_GLIBC" ] ||
     die "$1 needs glibc $newest, and a release runs with $OLDEST_GLIBC: build it on Debian 12, or set OLDEST_GLIBC"

@@ -35,13 +35,12 @@ pub(crate) struct PostgresBinaries {
 impl PostgresBinaries {
     /// Finds the newest installation, or the one of version `major`, which wrote the existing cluster.
     ///
-    /// `PG_BIN_DIR`, if set, is the only candidate; otherwise `PATH` takes precedence over the directories of packages.
+    /// `PG_BIN_DIR`, if set, is the only candidate. Otherwise `PATH` takes precedence over the directories of packages, and
+    /// those over `PG_FALLBACK_BIN_DIR`, which names the binaries that the launcher of this program brought along.
     pub(crate) fn find(major: Option<u32>) -> Result<Self, Error> {
         let from_env = env_path("PG_BIN_DIR");
-        let dirs = match &from_env {
-            Some(dir) => vec![dir.clone()],
-            None => path_dirs().into_iter().chain(version_dirs()).collect(),
-        };
+        let installed = path_dirs().into_iter().chain(version_dirs());
+        let dirs = search_order(from_env.clone(), installed, env_path("PG_FALLBACK_BIN_DIR"));
         let installations: Vec<Self> = dirs.iter().filter_map(|dir| Self::in_dir(dir)).collect();
         let fits = |one: &&Self| major.map_or(one.major >= OLDEST_POSTGRES, |major| one.major == major);
         if let Some(one) = installations.iter().find(fits) {
@@ -74,6 +73,14 @@ impl PostgresBinaries {
         let basebackup = postgres.canonicalize().ok()?.with_file_name("pg_basebackup");
         Some(Self { initdb, postgres, basebackup, major })
     }
+}
+
+fn search_order(
+    only: Option<PathBuf>,
+    installed: impl Iterator<Item = PathBuf>,
+    fallback: Option<PathBuf>,
+) -> Vec<PathBuf> {
+    only.map_or_else(|| installed.chain(fallback).collect(), |dir| vec![dir])
 }
 
 /// Finds `redis-server`, or `valkey-server`, which newer Fedora releases ship instead.
@@ -147,7 +154,17 @@ fn version_dirs() -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::major_of;
+    use super::*;
+
+    #[test]
+    fn an_installed_postgres_precedes_the_one_that_came_along() {
+        let [only, installed, fallback] = ["/only", "/installed", "/fallback"].map(PathBuf::from);
+        let order = |only: Option<&PathBuf>| {
+            search_order(only.cloned(), std::iter::once(installed.clone()), Some(fallback.clone()))
+        };
+        assert_eq!(order(None), [installed.clone(), fallback.clone()]);
+        assert_eq!(order(Some(&only)), [only.clone()]);
+    }
 
     #[test]
     fn reads_the_major_version() {
