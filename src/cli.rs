@@ -127,7 +127,7 @@ async fn dispatch(
             use std::io::Write as _;
             std::io::stdout().write_all(&modules.contract.encoded)?;
         }
-        Command::Envoy(command) => print(&command.configuration(modules, &read(modules, source)?)?),
+        Command::Envoy(command) => command.run(modules, &read(modules, source)?)?,
         Command::New(command) => command.run(modules)?,
         Command::Add(command) => command.run()?,
         Command::Config(ConfigCommand::Check) => return Ok(config_check::run(modules, &modules.settings(source))),

@@ -1,10 +1,12 @@
 //! `mainstay envoy`.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
+use anyhow::Context as _;
 use clap::Args;
 
 use mainstay_kernel::{
+    command::print,
     config::Config,
     http::envoy::{self, Address, TokenIssuer},
     module::Modules,
@@ -37,10 +39,28 @@ pub(crate) struct Envoy {
     /// Reject forged and expired access tokens at the edge; the server checks them in any case.
     #[arg(long)]
     check_tokens: bool,
+    /// Write the configuration to envoy.yaml in this folder, and the descriptors beside it, instead of printing it.
+    #[arg(long, value_name = "DIR")]
+    write_to: Option<PathBuf>,
 }
 
 impl Envoy {
-    pub(crate) fn configuration(mut self, modules: &Modules, config: &Config) -> anyhow::Result<String> {
+    pub(crate) fn run(self, modules: &Modules, config: &Config) -> anyhow::Result<()> {
+        let Some(folder) = self.write_to.clone() else {
+            print(&self.configuration(modules, config)?);
+            return Ok(());
+        };
+        let descriptors = folder.join(self.descriptors.file_name().context("--descriptors needs the name of a file")?);
+        let configuration = self.configuration(modules, config)?;
+        for (path, content) in
+            [(descriptors, modules.contract.encoded.as_slice()), (folder.join("envoy.yaml"), configuration.as_bytes())]
+        {
+            fs::write(&path, content).with_context(|| format!("writing {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn configuration(mut self, modules: &Modules, config: &Config) -> anyhow::Result<String> {
         let server = &config.server;
         let issuer = modules.contributions::<TokenIssuer>().next().filter(|_| self.check_tokens);
         anyhow::ensure!(issuer.is_some() || !self.check_tokens, "no module issues access tokens that could be checked");

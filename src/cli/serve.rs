@@ -1,11 +1,12 @@
 //! `mainstay serve`.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,10 @@ use mainstay_kernel::{
     queue::worker,
     telemetry,
 };
+
+/// A SIGINT within this time after another one is the same Ctrl-C: the terminal sends it to every process of the foreground
+/// group, and a launcher passes it on as well.
+const INTERRUPT_REPETITION: Duration = Duration::from_millis(500);
 
 /// Serve gRPC, REST and the web pages on LISTEN_ADDR.
 #[derive(Debug, Args)]
@@ -123,17 +128,23 @@ async fn serve_until(
     Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Returns a token that the first SIGINT or SIGTERM cancels; a second signal ends the process as soon as the
-/// last lines of the log are written.
+/// Returns a token that the first SIGINT or SIGTERM cancels; a second signal, unless it repeats the first, ends the process
+/// as soon as the last lines of the log are written.
 pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {
+        let mut last_interrupt: Option<Instant> = None;
         loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+            let is_repeated = tokio::select! {
+                _ = interrupt.recv() => last_interrupt
+                    .replace(Instant::now())
+                    .is_some_and(|last| last.elapsed() < INTERRUPT_REPETITION),
+                _ = terminate.recv() => false,
+            };
+            if is_repeated {
+                continue;
             }
             if stop.is_cancelled() {
                 telemetry::lines::write_last();
@@ -156,6 +167,7 @@ fn base_url(address: SocketAddr, tls: bool) -> String {
 
 fn banner(url: &str, private_address: SocketAddr, process: &Process) {
     println!("\nMainstay serves gRPC and REST on {url}\n");
+    println!("  console   {url}/console");
     println!("  docs      {url}/docs");
     println!("  openapi   {url}/openapi.json");
     println!("  health    http://{private_address}/health");

@@ -21,7 +21,7 @@ use crate::{
     support::{
         Actor, Endpoint, Protocol, Raw, Response, TestApp,
         actor::{envoy_options, start_envoy},
-        methods, process,
+        methods, modules, process,
     },
 };
 
@@ -30,6 +30,18 @@ async fn the_committed_configuration_matches_the_printed_one() {
     let printed = process::output(&["envoy"]).await;
     let file = include_str!("../../../deploy/envoy/envoy.yaml");
     assert!(printed == file, "the contract has changed: mainstay envoy > deploy/envoy/envoy.yaml");
+}
+
+/// A container without a shell can't redirect the output.
+#[tokio::test]
+async fn the_configuration_and_the_descriptors_are_written_to_a_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("a path");
+    let descriptors = "--descriptors=/etc/envoy/contract.binpb";
+    assert_eq!(process::output(&["envoy", descriptors, "--write-to", path]).await, "");
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!(read("envoy.yaml"), process::output(&["envoy", descriptors]).await.into_bytes());
+    assert_eq!(read("contract.binpb"), modules().contract.encoded);
 }
 
 /// Whose tokens they are, the module says that issues them.

@@ -93,3 +93,21 @@ async fn what_does_not_end_is_cut_off() {
     let cut_off = export.await.expect("no panic");
     assert_eq!(cut_off.status, 0, "{cut_off:#?}");
 }
+
+/// A Ctrl-C reaches all processes of the foreground, and a launcher such as npx passes it on besides.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_interrupt_is_the_same_one_and_a_later_one_is_not() {
+    let database = TestDatabase::new().await;
+    let mut server = Process::with(&database, &[("DRAIN_DELAY", "10m")]).await;
+    let ready = format!("http://{}/readyz", server.private.address);
+    server.signal(Signal::SIGINT);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    server.signal(Signal::SIGINT);
+    eventually("it drains", async || reqwest::get(&ready).await.expect("an answer").status() == 503).await;
+    // Within half a second, an interrupt counts as a repetition.
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    assert_eq!(reqwest::get(&ready).await.expect("it drains still").status(), 503);
+    server.signal(Signal::SIGINT);
+    let status = server.wait().await;
+    assert_eq!(status.code(), Some(130), "{status}: {}", server.log());
+}
