@@ -53,7 +53,7 @@ image: ## Build the OCI image of a release, without a daemon (ARGS=FILE.tar)
 deb: ## Build the Debian package of a release (ARGS=FILE.deb)
 	@scripts/deb $(or $(ARGS),mainstay.deb)
 
-release: ## Build what a release publishes: program, Debian package, image, bill of materials (ARGS=DIRECTORY)
+release: ## Build what a release publishes: program, packages of Debian, npm and PyPI, images, bill of materials (ARGS=DIRECTORY)
 	@scripts/release $(or $(ARGS),release)
 
 setup: ## Only install the dependencies of `make test` and `make run`

@@ -1,0 +1,1 @@
+"""Mainstay: a program. `python -m mainstay` runs it, as `mainstay` does."""
