@@ -24,15 +24,20 @@ use mainstay_kernel::{clock::Clock, http::openapi, module::Modules};
 use changes::Changes;
 use name::{Module, Resource};
 
+/// The version of Mainstay that a repository depends on.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The versions of dependencies that Mainstay is tested with.
+const LOCK: &str = include_str!("../../Cargo.lock");
+
 /// Write a repository of your own: Mainstay with a module, which is empty at first.
 #[derive(Debug, Args)]
 pub(crate) struct New {
     /// The folder to create, such as ../book_shop; its name is that of the module: lower-case words joined by `_`.
     #[arg(value_name = "NAME")]
     folder: PathBuf,
-    /// Mainstay's sources; under `cargo run` those that run.
-    #[arg(long, value_name = "DIR", env = "CARGO_MANIFEST_DIR", hide_env_values = true)]
-    mainstay: PathBuf,
+    /// Build against Mainstay's sources in this folder, of the version of this program, instead of the published crates.
+    #[arg(long, value_name = "DIR")]
+    path: Option<PathBuf>,
 }
 
 /// Add to the module in this folder, which `new` wrote.
@@ -53,18 +58,18 @@ impl New {
         let name = self.folder.file_name().and_then(|name| name.to_str()).context("the folder needs a name")?;
         let module = Module::parse(name, modules)?;
         ensure!(fs::symlink_metadata(&self.folder).is_err(), "{} exists already", self.folder.display());
-        let mainstay = sources::find(&self.mainstay)?;
-        let path = sources::relative(&self.folder, &mainstay)?;
         let mut names = module.names();
-        names.push(("MAINSTAY_PATH", path));
+        names.push(("MAINSTAY_VERSION", VERSION.to_owned()));
+        let mut files: Vec<_> = template::files("repository", &names).collect();
+        if let Some(path) = &self.path {
+            let patch = sources::patch(&self.folder, &sources::find(path)?, VERSION)?;
+            files.iter_mut().filter(|(file, _)| file == "Cargo.toml").for_each(|(_, text)| text.push_str(&patch));
+        }
         let mut changes = Changes::default();
-        for (file, text) in template::files("repository", &names) {
+        for (file, text) in files {
             changes.create(self.folder.join(file), text);
         }
-        // The versions that Mainstay is tested with.
-        let lock = mainstay.join("Cargo.lock");
-        let versions = fs::read_to_string(&lock).with_context(|| format!("reading {}", lock.display()))?;
-        changes.create(self.folder.join("Cargo.lock"), versions);
+        changes.create(self.folder.join("Cargo.lock"), LOCK.to_owned());
         changes.write()?;
         println!("{} has a back end of your own. {} Next:\n", self.folder.display(), git::init(&self.folder));
         println!("  cd {}", self.folder.display());

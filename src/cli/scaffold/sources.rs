@@ -1,6 +1,9 @@
 //! Where Mainstay's sources are.
 
-use std::path::{Path, PathBuf, absolute};
+use std::{
+    fs,
+    path::{Path, PathBuf, absolute},
+};
 
 use anyhow::{Context as _, ensure};
 
@@ -12,8 +15,35 @@ pub(super) fn find(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(sources.to_owned())
 }
 
+/// Returns the section of a Cargo.toml in `folder` that replaces the published crates with those of the sources.
+///
+/// # Errors
+/// The sources are of another version than `version`, which cargo would not take for the published one.
+pub(super) fn patch(folder: &Path, sources: &Path, version: &str) -> anyhow::Result<String> {
+    let path = relative(folder, sources)?;
+    let manifest = sources.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).with_context(|| format!("reading {}", manifest.display()))?;
+    let crates = text.lines().filter_map(|line| {
+        let (name, rest) = line.split_once(" = { path = \"")?;
+        let (below, rest) = rest.split_once('"')?;
+        Some((name, below, rest))
+    });
+    let mut section =
+        "\n# The sources beside this repository, in place of the published crates.\n[patch.crates-io]\n".to_owned();
+    for (name, below, rest) in crates {
+        ensure!(
+            rest.contains(&format!("\"{version}\"")),
+            "{} is not of version {version}, as this program is",
+            sources.display()
+        );
+        let below = if below == "." { String::new() } else { format!("/{below}") };
+        section.push_str(&format!("{name} = {{ path = \"{path}{below}\" }}\n"));
+    }
+    Ok(section)
+}
+
 /// Returns the path from a folder that is to be created to the sources, so that both can be moved together.
-pub(super) fn relative(folder: &Path, sources: &Path) -> anyhow::Result<String> {
+fn relative(folder: &Path, sources: &Path) -> anyhow::Result<String> {
     let folder = absolute(folder)?;
     let (parent, name) = (folder.parent().context("a folder has a parent")?, folder.file_name().unwrap_or_default());
     let parent = parent.canonicalize().with_context(|| format!("there is no folder {}", parent.display()))?;

@@ -5,8 +5,12 @@ use std::collections::BTreeSet;
 use super::*;
 
 fn new(folder: &Path) -> anyhow::Result<()> {
-    let mainstay = Path::new(env!("CARGO_MANIFEST_DIR")).to_owned();
-    New { folder: folder.to_owned(), mainstay }.run(crate::product().install().expect("they fit together"))
+    new_beside(folder, None)
+}
+
+fn new_beside(folder: &Path, sources: Option<&Path>) -> anyhow::Result<()> {
+    let new = New { folder: folder.to_owned(), path: sources.map(Path::to_owned) };
+    new.run(crate::product().install().expect("they fit together"))
 }
 
 fn add_named(root: &Path, name: &str) -> anyhow::Result<Vec<PathBuf>> {
@@ -39,6 +43,9 @@ fn a_repository_and_its_resources_are_written() {
     assert!(read(&root, "Cargo.toml").contains("name = \"book_shop\""));
     assert!(root.join(".gitignore").is_file());
     assert!(read(&root, "src/main.rs").contains("book_shop::module()"));
+    // Links in the templates, files here.
+    assert!(read(&root, "scripts/postgres").starts_with("#!/bin/sh"));
+    assert!(read(&root, "scripts/requirements-postgres.txt").contains("--hash=sha256:"));
 
     add_named(&root, "invoice").expect("a resource");
     add_named(&root, "delivery_note").expect("another resource, in the same second");
@@ -59,7 +66,7 @@ fn a_repository_and_its_resources_are_written() {
 
     for (path, text) in tree(&root).into_iter().filter(|(path, _)| !path.starts_with(root.join(".git"))) {
         let (path, text) = (path.to_string_lossy().to_lowercase(), String::from_utf8_lossy(&text).to_lowercase());
-        for word in ["sample_item", "sampleitem", "sample item", "sample-item", "my_module", "mainstay_path"] {
+        for word in ["sample_item", "sampleitem", "sample item", "sample-item", "my_module", "mainstay_version"] {
             assert!(!path.contains(word) && !text.contains(word), "{path} has {word}");
         }
     }
@@ -117,7 +124,7 @@ fn a_repository_of_its_own_is_made_unless_there_is_one_around_it() {
 #[test]
 fn sources_are_found_and_their_own_folder_is_refused() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let error = new(&here.join("shop")).expect_err("it is within the sources");
+    let error = new_beside(&here.join("shop"), Some(here)).expect_err("it is within the sources");
     assert!(error.to_string().contains("beside them, such as ../shop"), "{error}");
     let fleet = sources::find(&here.join("examples/fleet")).expect("they are above");
     assert_eq!(fleet, here.canonicalize().expect("a folder"));
@@ -125,6 +132,37 @@ fn sources_are_found_and_their_own_folder_is_refused() {
     let beside = here.parent().expect("a parent").join("shop");
     let name = fleet.file_name().expect("a name").to_string_lossy().into_owned();
     assert_eq!(sources::relative(&beside, &fleet).expect("a path"), format!("../{name}"));
+    let error = sources::patch(&beside, &fleet, "99.0.0").expect_err("the version is another one");
+    assert!(error.to_string().contains("is not of version 99.0.0"), "{error}");
+}
+
+/// A published program has no sources beside it.
+#[test]
+fn a_repository_depends_on_the_published_version_unless_it_gets_a_path() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let published = parent.path().join("book_shop");
+    new(&published).expect("a repository");
+    let manifest = read(&published, "Cargo.toml");
+    let crates = ["mainstay", "mainstay-kernel", "mainstay-build", "mainstay-test-kit"];
+    for name in crates {
+        assert!(manifest.contains(&format!("\n{name} = \"{VERSION}\"\n")), "{name}: {manifest}");
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (path, text) in tree(&published) {
+        let (text, here) = (String::from_utf8_lossy(&text).into_owned(), here.to_string_lossy());
+        assert!(!text.contains(&*here), "{} names the sources", path.display());
+    }
+    let beside = parent.path().join("tea_shop");
+    new_beside(&beside, Some(here)).expect("a repository");
+    let manifest = read(&beside, "Cargo.toml");
+    let (_, patch) = manifest.split_once("[patch.crates-io]").expect("a patch");
+    // All crates of Mainstay, those that only its other crates depend on included.
+    for name in crates.into_iter().chain(["mainstay-dev-servers", "mainstay-transcoder"]) {
+        let line = patch.lines().find_map(|line| line.strip_prefix(&format!("{name} = {{ path = \"")));
+        let path = line.and_then(|line| line.strip_suffix("\" }")).unwrap_or_else(|| panic!("{name}: {patch}"));
+        let manifest = read(&beside.join(path), "Cargo.toml");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is not in {path}");
+    }
 }
 
 /// Generated code and kernel share these libraries' types.
@@ -140,7 +178,7 @@ fn the_versions_are_those_of_mainstay() {
     // The crate's own name is not Mainstay's, and profiles have no versions.
     let dependencies =
         template.lines().skip_while(|line| *line != "[dependencies]").take_while(|line| *line != "[lints.rust]");
-    for line in dependencies.filter(|line| line.contains(" = ") && !line.contains("path = ")) {
+    for line in dependencies.filter(|line| line.contains(" = ") && !line.contains("MAINSTAY_VERSION")) {
         let (name, _) = line.split_once(" = ").expect("it has one");
         if let Some(own) = ours.lines().find(|own| own.starts_with(&format!("{name} = "))) {
             assert_eq!(version(line), version(own), "{name}");
