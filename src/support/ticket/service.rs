@@ -45,7 +45,7 @@ impl TicketService for Tickets {
     async fn create_ticket(&self, request: Request<pb::CreateTicketRequest>) -> Reply<pb::CreateTicketResponse> {
         let mut call = Call::admit(request)?;
         let permit = call.permit()?;
-        let mut draft = convert::draft(call.message.clone().into(), "")?;
+        let mut draft = convert::draft(convert::single_draft(call.message.clone()), "")?;
         draft.content.attachments = FileId::parse_all(&call.message.attachment_ids)?;
         let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
         // Each of these calls locks the customer to count the open tickets, so a customer's calls run serially.
@@ -229,7 +229,7 @@ impl TicketService for Tickets {
     ) -> Reply<Self::ExportTicketsCsvStream> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let filter = convert::export_filter(call.message.into())?;
+        let filter = convert::export_filter(convert::same_export(call.message))?;
         let mut response = Response::new(export::export_csv(self.app.clone(), permit, filter).await?);
         // A browser saves it under this name.
         let name = MetadataValue::from_static("attachment; filename=\"tickets.csv\"");

@@ -9,4 +9,4 @@ include!(concat!(env!("OUT_DIR"), "/servers.rs"));
 pub use self::mainstay::*;
 
 /// The compiled `.proto` files of the product's modules, with their imports.
-pub(crate) const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));

@@ -1,5 +1,7 @@
 //! The tables as diesel sees them; `tests/it/contract/schema.rs` compares them with the migrated database.
 
+#![expect(missing_docs, reason = "the columns are documented in migrations/")]
+
 diesel::table! {
     accounts (id) { id -> Uuid, name -> Text, created_at -> Timestamptz, }
 }
