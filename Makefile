@@ -62,7 +62,7 @@ release: ## Build what a release publishes: program, Debian package, image, bill
 setup: ## Only install the dependencies of `make test` and `make run`
 	@scripts/setup test
 
-lint: ## Formatting, clippy, dependency rules, workflows, secrets in the sources
+lint: ## Formatting, clippy, dependency rules, workflows, links of the documentation, secrets in the sources
 	@scripts/lint
 
 fmt: ## Format Rust and Protobuf sources

@@ -120,7 +120,7 @@ export function actions(made) {
         await page.getByRole("dialog").getByRole("button", { name: "Create service key" }).click();
         await page.locator("code.secret").waitFor();
         await sound(page, "the secret");
-        await page.getByRole("button", { name: "I have kept it" }).click();
+        await page.getByRole("button", { name: "Saved" }).click();
         const row = page.getByRole("row").filter({ hasText: "From the console" });
         await row.getByRole("button", { name: "Revoke" }).click();
         await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();

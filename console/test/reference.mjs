@@ -30,7 +30,7 @@ const SIGN_IN = {
   options: { signedIn: false },
   run: async (page) => {
     await reference(page);
-    let dialog = await request(page, "Auth", "Signs a user in and starts a session", "post /api/v1/auth/login");
+    let dialog = await request(page, "Auth", "Log in", "post /api/v1/auth/login");
     const body = dialog.locator(".cm-content").last();
     await body.click();
     await page.keyboard.press("ControlOrMeta+A");
@@ -41,7 +41,7 @@ const SIGN_IN = {
     for (const reload of [false, true]) {
       if (reload) await reference(page);
       else await page.keyboard.press("Escape");
-      dialog = await request(page, "Users", "Returns the calling user", "get /api/v1/me");
+      dialog = await request(page, "Users", "Get current user", "get /api/v1/me");
       const status = await send(page, dialog);
       if (status !== 200) throw new Error(`what is tried ${reload ? "after a reload" : "next"} is a ${status}`);
     }
@@ -57,7 +57,7 @@ const SHOWS = {
       await page.getByText(language, { exact: true }).first().waitFor();
     }
     await page.getByRole("button", { name: "Open Group - Tickets" }).click();
-    await page.getByRole("link", { name: "Creates a ticket" }).first().click();
+    await page.getByRole("link", { name: "Create ticket" }).first().click();
     await page.getByText("Access:", { exact: false }).first().waitFor();
     if (await page.getByText(/\{\w+\}var>/).count()) throw new Error("a path shows the form of its template");
     await page.getByRole("button", { name: /Search/ }).first().click();

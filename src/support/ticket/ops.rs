@@ -125,7 +125,7 @@ async fn check_open_limit(
 ) -> Result<()> {
     let (Role::Customer, Some(requester)) = (permit.caller().role(), requester) else { return Ok(()) };
     if store::lock_and_count_open(connection, requester).await? >= limit {
-        let message = format!("You have {limit} open tickets, which is the most there can be.");
+        let message = format!("You have reached the limit of {limit} open tickets.");
         return Err(Error::with_message(SupportReason::OpenTicketLimitReached, message));
     }
     Ok(())
