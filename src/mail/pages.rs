@@ -87,11 +87,11 @@ async fn submit_reset(
     request: Request,
 ) -> Response {
     let handled = async {
-        let form = form::read(request).await?;
+        let form = form::read(request).await.map_err(Problem::NotRead)?;
         let outcome = reset(&app, &form, from).await;
-        Some((form, outcome))
+        Ok((form, outcome))
     };
-    let view = conclude(Page::Reset, timeout(FORM_TIMEOUT, handled).await.ok().flatten());
+    let view = conclude(Page::Reset, timeout(FORM_TIMEOUT, handled).await.unwrap_or(Err(Problem::Other)));
     view::render(&app, &headers, &view)
 }
 
@@ -103,20 +103,20 @@ async fn submit_registration(
 ) -> Response {
     let language = view::language(&headers);
     let handled = async {
-        let form = form::read(request).await?;
+        let form = form::read(request).await.map_err(Problem::NotRead)?;
         let outcome = register(&app, &form, language, from).await;
-        Some((form, outcome))
+        Ok((form, outcome))
     };
-    let view = conclude(Page::Registration, timeout(FORM_TIMEOUT, handled).await.ok().flatten());
+    let view = conclude(Page::Registration, timeout(FORM_TIMEOUT, handled).await.unwrap_or(Err(Problem::Other)));
     view::render(&app, &headers, &view)
 }
 
-/// Shows the outcome of a form; there is none if it was no form, or took too long.
-fn conclude(page: Page, handled: Option<(Form, Result<Done, Problem>)>) -> View {
+/// Shows the outcome of a form, or why it was not read.
+fn conclude(page: Page, handled: Result<(Form, Result<Done, Problem>), Problem>) -> View {
     match handled {
-        Some((_, Ok(outcome))) => View::outcome(page, outcome),
-        Some((form, Err(problem))) => View::again(page, form, problem),
-        None => View::again(page, Form::default(), Problem::Other),
+        Ok((_, Ok(outcome))) => View::outcome(page, outcome),
+        Ok((form, Err(problem))) => View::again(page, form, problem),
+        Err(problem) => View::again(page, Form::default(), problem),
     }
 }
 

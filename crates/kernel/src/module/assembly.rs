@@ -338,7 +338,7 @@ impl Modules {
     }
 
     pub(crate) fn pages(&self, app: &App) -> axum::Router {
-        let pages = self.pages.iter().cloned();
+        let pages = self.pages.iter().cloned().map(|(path, page)| (path, crate::http::pages::completed(path, page)));
         pages.fold(axum::Router::new(), |router, (path, page)| router.route(path, page)).with_state(app.clone())
     }
 }
