@@ -59,7 +59,8 @@ pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     // languages that are written from right to left put them into names.
     let reorders = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let is_invisible = |c: char| {
-        c.is_whitespace() || matches!(c, '.' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+        c.is_whitespace()
+            || matches!(c, '.' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
     };
     match name {
         "" => Some("is required"),

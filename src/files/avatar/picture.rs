@@ -55,7 +55,7 @@ pub(super) fn find(file: &mut (impl Read + Seek)) -> Result<Original, Fault> {
     }
     let original = Original(survey);
     if original.memory() > MEMORY {
-        return Err("The picture takes too much memory to decode. A smaller one, or a JPEG that is not progressive, does not.");
+        return Err("The picture takes too much memory to decode. Make it smaller, or a JPEG that is not progressive.");
     }
     Ok(original)
 }
@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn what_follows_a_picture_is_dropped() {
         let (second, film) = (sample(ImageFormat::Jpeg, 8, 8, 255), b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom");
-        let trailers: [&[u8]; 4] = [b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT", &second, film, b"PK\x03\x04<script>"];
+        let trailers: [&[u8]; 4] =
+            [b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT", &second, film, b"PK\x03\x04<script>"];
         for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
             let picture = sample(format, 64, 48, 255);
             for trailer in trailers {
@@ -209,7 +210,14 @@ mod tests {
 
     #[test]
     fn other_formats_are_refused() {
-        for bytes in [&b"GIF89a\x01\0\x01\0"[..], b"GIF89a", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"BM", b"", b"%PDF-1.7"] {
+        for bytes in [
+            &b"GIF89a\x01\0\x01\0"[..],
+            b"GIF89a",
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            b"BM",
+            b"",
+            b"%PDF-1.7",
+        ] {
             draw(bytes).expect_err("not a picture");
         }
     }

@@ -211,7 +211,11 @@ mod tests {
             (DOCX, &word, DOCX),
             (DOCM, &word, DOCM),
             (ZIP, &word, DOCX),
-            ("application/vnd.ms-excel.sheet.macroenabled.12", ZIPPED, "application/vnd.ms-excel.sheet.macroenabled.12"),
+            (
+                "application/vnd.ms-excel.sheet.macroenabled.12",
+                ZIPPED,
+                "application/vnd.ms-excel.sheet.macroenabled.12",
+            ),
             ("application/msword", OLE, "application/msword"),
             ("application/msword", b"{\\rtf1\\ansi", "application/msword"),
             // Windows says this of every CSV once Excel is installed.

@@ -20,11 +20,7 @@ struct Frame {
 }
 
 /// Keeps tables, scans, and of the segments of applications those that say how to read the pixels.
-pub(super) fn survey<R: Read + Seek>(
-    scanner: &mut Scanner<R>,
-    survey: &mut Survey,
-    extent: Extent,
-) -> io::Result<()> {
+pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, extent: Extent) -> io::Result<()> {
     let (mut frame, mut has_scan, mut has_exif) = (None::<Frame>, false, false);
     scanner.skip(2)?;
     survey.keep(0..2);

@@ -6,11 +6,7 @@ use super::{Extent, MAX_EXIF_BYTES, Survey, invalid, scanner::Scanner};
 
 /// Keeps the chunks that pixels and their orientation are made of. Compressed profiles and texts, and the frames of an
 /// animation after its first, are left out.
-pub(super) fn survey<R: Read + Seek>(
-    scanner: &mut Scanner<R>,
-    survey: &mut Survey,
-    extent: Extent,
-) -> io::Result<()> {
+pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, extent: Extent) -> io::Result<()> {
     scanner.skip(8)?;
     survey.keep(0..8);
     loop {

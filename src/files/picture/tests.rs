@@ -69,11 +69,9 @@ fn the_decoder_gets_nothing_but_pixels() {
     let canvas = webp_canvas(0x02, 16, 16);
     let once = [(b"VP8X", &canvas[..]), (b"ANIM", &[0; 6]), (b"ANMF", &frame)];
     let noise = vec![1; 100_000];
-    let much: Vec<(&[u8; 4], &[u8])> = [
-        &once[..],
-        &[(b"ANMF", &frame), (b"ICCP", &noise), (b"XMP ", &noise), (b"EXIF", &noise), (b"VP8 ", &frame)],
-    ]
-    .concat();
+    let much: Vec<(&[u8; 4], &[u8])> =
+        [&once[..], &[(b"ANMF", &frame), (b"ICCP", &noise), (b"XMP ", &noise), (b"EXIF", &noise), (b"VP8 ", &frame)]]
+            .concat();
     assert_eq!(kept(&[webp(&much), noise.clone()].concat()), webp(&once));
 }
 

@@ -22,11 +22,7 @@ struct Frame {
 }
 
 /// Keeps the first frame, and the orientation. Profiles, texts and further frames are left out.
-pub(super) fn survey<R: Read + Seek>(
-    scanner: &mut Scanner<R>,
-    survey: &mut Survey,
-    extent: Extent,
-) -> io::Result<()> {
+pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, extent: Extent) -> io::Result<()> {
     scanner.skip(4)?;
     let end_of_file = u64::from(u32::from_le_bytes(scanner.bytes()?)) + 8;
     scanner.skip(4)?;

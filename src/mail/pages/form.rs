@@ -3,7 +3,7 @@
 use axum::{
     body::to_bytes,
     extract::Request,
-    http::{HeaderName, header},
+    http::{HeaderMap, HeaderName, header},
 };
 use http_body_util::LengthLimitError;
 
@@ -29,23 +29,29 @@ pub(super) enum NotRead {
     TooLong,
     /// Its body broke off.
     CutOff,
+    /// Its body did not arrive in time.
+    Late,
 }
 
-/// Reads a form that a page of this origin sent. A browser says where a form comes from (`Sec-Fetch-Site`); what says
+/// Checks that a page of this origin sent a form. A browser says where a form comes from (`Sec-Fetch-Site`); what says
 /// nothing is no browser, and has no user to deceive.
-///
-/// # Errors
-/// Why it is none.
-pub(super) async fn read(request: Request) -> Result<Form, NotRead> {
-    let header = |name: HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
+fn check(headers: &HeaderMap) -> Result<(), NotRead> {
+    let header = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let site = header(HeaderName::from_static("sec-fetch-site"));
     if !site.is_none_or(|site| matches!(site, "same-origin" | "none")) {
         return Err(NotRead::Foreign);
     }
     let media_type = header(header::CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(NotRead::OtherType);
-    }
+    let is_form = media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    is_form.then_some(()).ok_or(NotRead::OtherType)
+}
+
+/// Reads a form.
+///
+/// # Errors
+/// Why it is none of these pages.
+pub(super) async fn read(request: Request) -> Result<Form, NotRead> {
+    check(request.headers())?;
     let body = to_bytes(request.into_body(), MAX_BYTES).await.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(|source| source.is::<LengthLimitError>()) { NotRead::TooLong } else { NotRead::CutOff }

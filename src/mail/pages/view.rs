@@ -122,6 +122,7 @@ impl View {
             Some(Problem::NotRead(NotRead::OtherType)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Some(Problem::NotRead(NotRead::TooLong)) => StatusCode::PAYLOAD_TOO_LARGE,
             Some(Problem::NotRead(NotRead::CutOff)) => StatusCode::BAD_REQUEST,
+            Some(Problem::NotRead(NotRead::Late)) => StatusCode::REQUEST_TIMEOUT,
             Some(Problem::Other) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -84,7 +84,9 @@ async fn what_is_no_picture_is_refused() {
 async fn what_follows_a_picture_is_dropped() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    for trailer in [&b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT"[..], PNG, b"PK\x03\x04<script>alert(1)</script>"] {
+    for trailer in
+        [&b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT"[..], PNG, b"PK\x03\x04<script>alert(1)</script>"]
+    {
         let user = set(&cast.customer, Protocol::Rest, &[PNG, trailer].concat()).await.success();
         let shown = get(&app, &user.text("/data/avatarUrl")).await.bytes().await.expect("a picture");
         assert!(!shown.windows(trailer.len()).any(|window| window == trailer), "{trailer:?}");

@@ -116,7 +116,8 @@ async fn the_end_of_a_body_may_come_later() {
         let early = timeout(Duration::from_millis(300), stream.read(&mut answer)).await;
         assert!(early.is_err(), "answered before the request has ended: {}", String::from_utf8_lossy(&answer));
         stream.write_all(b"0\r\n\r\n").await.expect("sent");
-        let length = timeout(Duration::from_secs(10), stream.read(&mut answer)).await.expect("in time").expect("an answer");
+        let length =
+            timeout(Duration::from_secs(10), stream.read(&mut answer)).await.expect("in time").expect("an answer");
         let answer = String::from_utf8_lossy(&answer[..length]).to_lowercase();
         assert!(answer.starts_with("http/1.1 201") && !answer.contains("connection: close"), "{answer}");
     }

@@ -89,7 +89,8 @@ async fn a_text_is_never_shown() {
 async fn a_name_may_be_written_from_right_to_left() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    for name in ["\u{200f}\u{200f}צילום מסך 2024.png", "a\u{200e}.txt", "\u{61c}صورة.jpg", "می\u{200c}خواهم.pdf"] {
+    for name in ["\u{200f}\u{200f}צילום מסך 2024.png", "a\u{200e}.txt", "\u{61c}صورة.jpg", "می\u{200c}خواهم.pdf"]
+    {
         let file = upload(&cast.customer, Protocol::Rest, name, "image/png", PNG).await.success();
         assert_eq!(file.text("/data/name"), name);
     }

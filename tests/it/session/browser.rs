@@ -80,7 +80,8 @@ async fn a_cookie_of_the_former_name_is_taken_over() {
     };
     let answer = refresh(&former).await;
     assert_eq!(answer.status(), 200);
-    let lines: Vec<_> = answer.headers().get_all("set-cookie").iter().map(|line| line.to_str().expect("ASCII")).collect();
+    let lines: Vec<_> =
+        answer.headers().get_all("set-cookie").iter().map(|line| line.to_str().expect("ASCII")).collect();
     assert!(lines.len() == 2 && lines[1].starts_with("mainstay_session=; Path=/session; Max-Age=0"), "{lines:?}");
     let current = lines[0].split(';').next().expect("a pair");
     assert!(current.starts_with("__Host-mainstay_session="), "{lines:?}");

@@ -1,15 +1,14 @@
 //! Pages outside the API: liveness and documents for everybody, health and metrics for operators.
 
+pub(crate) mod finish;
 pub(crate) mod own;
 
 use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    body::Body,
-    extract::{Request, State},
+    extract::State,
     http::{StatusCode, header},
-    middleware::Next,
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
@@ -31,51 +30,6 @@ pub fn public(modules: &Modules, app: &App, readiness: Readiness) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
 }
 
-/// The template of the path of the page that responded, for the log.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Template(pub(crate) &'static str);
-
-/// Completes a page that is at `template`.
-pub(crate) fn completed<S: Clone + Send + Sync + 'static>(
-    template: &'static str,
-    page: MethodRouter<S>,
-) -> MethodRouter<S> {
-    page.layer(axum::middleware::from_fn_with_state(template, finish))
-}
-
-/// Notes which page responds, and makes a refusal by axum, or by a page that gives a status alone, one with a reason: a
-/// query that can't be read, a path that is not UTF-8.
-async fn finish(State(template): State<&'static str>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if let Some(error) = bare_refusal(&response) {
-        let mut refusal = tonic::Status::from(error).into_http::<Body>();
-        response.headers_mut().remove(header::CONTENT_TYPE);
-        response.headers_mut().remove(header::CONTENT_LENGTH);
-        refusal.headers_mut().extend(std::mem::take(response.headers_mut()));
-        response = refusal;
-    }
-    response.extensions_mut().insert(Template(template));
-    response
-}
-
-/// Returns the reason of a refusal that has none: its body is empty or plain text.
-fn bare_refusal(response: &Response) -> Option<Error> {
-    let headers = response.headers();
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if headers.contains_key("grpc-status") || media_type.is_some_and(|value| !value.starts_with("text/plain")) {
-        return None;
-    }
-    let reason = match response.status() {
-        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Reason::MalformedRequest,
-        StatusCode::NOT_FOUND => Reason::NotFound,
-        StatusCode::PAYLOAD_TOO_LARGE => Reason::PayloadTooLarge,
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Reason::UnsupportedMediaType,
-        StatusCode::INTERNAL_SERVER_ERROR => Reason::InternalError,
-        _ => return None,
-    };
-    Some(Error::new(reason))
-}
-
 /// Returns the pages for operators. They tell what only operators may know, and so have a listener of their own.
 pub fn private(modules: &'static Modules, app: &App, readiness: Readiness) -> Router {
     let state = Private {
@@ -88,7 +42,8 @@ pub fn private(modules: &'static Modules, app: &App, readiness: Readiness) -> Ro
 }
 
 fn router(pages: impl IntoIterator<Item = (&'static str, MethodRouter)>) -> Router {
-    pages.into_iter().fold(Router::new(), |router, (path, page)| router.route(path, completed(path, page)))
+    let pages = pages.into_iter().map(|(path, page)| (path, finish::finished(path, page)));
+    pages.fold(Router::new(), |router, (path, page)| router.route(path, page))
 }
 
 struct Private {

@@ -147,10 +147,7 @@ fn base_name(file_name: &str) -> String {
 
 /// Passes pieces on to the parser while it may have more of them. One at a time, for it takes all that are ready, and would
 /// keep a file that arrives faster than it is spooled; and small ones beside the file, for it reads ahead for every part.
-fn feed(
-    mut pieces: Pieces,
-    allowance: Arc<AtomicUsize>,
-) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
+fn feed(mut pieces: Pieces, allowance: Arc<AtomicUsize>) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
     let (mut rest, mut was_ready) = (Bytes::new(), false);
     stream::poll_fn(move |context| {
         if std::mem::take(&mut was_ready) {

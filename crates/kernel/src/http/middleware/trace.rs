@@ -1,9 +1,9 @@
 //! One span, one log line and the metrics of each request.
 //!
 //! The line says who called what from where, and how it ended: method and route (or the path, if it leads to no method: the
-//! template of a page's, and of any other the words), principal and account, the client's address, the status, the bytes of the response, the time until it began and until
-//! it was sent, and for errors the chain of causes. Never a header, a query string or a body, any of which may hold a
-//! secret. It is written once the response is sent or given up.
+//! template of a page's, and of any other the words), principal and account, the client's address, the status, the bytes of
+//! the response, the time until it began and until it was sent, and for errors the chain of causes. Never a header, a query
+//! string or a body, any of which may hold a secret. It is written once the response is sent or given up.
 
 mod body;
 mod line;
@@ -18,11 +18,13 @@ use tracing::{Instrument as _, Span, info_span};
 
 use crate::{
     context::Context,
-    http::middleware::{
-        layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
-        protocol, record,
+    http::{
+        middleware::{
+            layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
+            protocol, record,
+        },
+        pages::finish::Template,
     },
-    http::pages::Template,
     telemetry::traces,
 };
 use body::Traced;
