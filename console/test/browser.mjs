@@ -10,6 +10,8 @@ import { becomes, WAIT_MS } from "./wait.mjs";
 
 const { CHROMIUM, MAINSTAY_URL, MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+/** Milliseconds that a page may take to load: the API reference runs a large script first. */
+const LOAD_MS = 60_000;
 /** Milliseconds until what is wrong with the look of a page is a fault, and not a page that is still being drawn. */
 const DRAWN_MS = 5_000;
 
@@ -28,6 +30,7 @@ export async function open(browser, { locale = "en-GB", refused = [], origin = M
   const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", locale, timezoneId: "Europe/Berlin", reducedMotion: "reduce" });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
+  page.setDefaultNavigationTimeout(LOAD_MS);
   page.origin = origin;
   const wrong = [];
   // The first refresh of a visitor without a session is refused.

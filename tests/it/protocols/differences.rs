@@ -1,5 +1,5 @@
 //! The complete list of differences between Envoy's responses and the server's, each with its reason. The list may only
-//! shrink.
+//! shrink, unless protobuf requires of the server what Envoy does not do.
 
 use serde_json::Value;
 
