@@ -1,5 +1,5 @@
-//! Descriptor sets with files that `prost_reflect` can't read: those of a protobuf edition, and those whose names it takes
-//! for the same where protobuf's compilers do not.
+//! Descriptor sets with files that `prost_reflect` can't read: files of a protobuf edition, and files with field names that
+//! it takes for the same, though protobuf's compilers accept them.
 //!
 //! An edition's features all exist in proto2 or proto3, so a file is rewritten as one of them: explicit presence is
 //! `optional`, implicit presence is that of proto3, a delimited message is a group. A file may mix what proto3 has alone

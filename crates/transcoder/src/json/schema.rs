@@ -148,8 +148,8 @@ impl Message {
         self.names.get(name).copied()
     }
 
-    /// Returns the error for a name that no field has, with the field that was probably meant, of those that `accepts`
-    /// allows: a name that would be refused, too, is not suggested.
+    /// Returns the error for a name that no field has, with the field that was probably meant. Only fields that `accepts`
+    /// allows are suggested, so that no suggestion is refused in turn.
     #[cold]
     pub(crate) fn unknown(&self, what: &str, name: &str, accepts: impl Fn(&Field) -> bool) -> ReadError {
         let fault = match self.nearest(name, accepts) {
