@@ -1,6 +1,6 @@
 // The API reference at /docs: what our script adds to Scalar, which could break with an update of it.
 
-import { NARROW, unreadable, WIDE } from "./browser.mjs";
+import { fits, NARROW, readable, WIDE } from "./browser.mjs";
 
 const { MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 
@@ -12,7 +12,9 @@ async function reference(page) {
 /** Opens the request of an operation, such as "post /api/v1/auth/login", which its group lists by its summary. */
 async function request(page, group, summary, operation) {
   const closed = page.getByRole("button", { name: `Open Group - ${group}`, exact: true });
-  if ((await closed.count()) > 0) await closed.click();
+  const opened = page.getByRole("button", { name: `Close Group - ${group}`, exact: true });
+  await closed.or(opened).first().waitFor();
+  if (await closed.isVisible()) await closed.click();
   await page.getByRole("link", { name: summary }).first().click();
   await page.getByRole("button", { name: `(${operation})` }).click();
   return page.getByRole("dialog");
@@ -68,15 +70,8 @@ const SHOWS = {
       await page.emulateMedia({ colorScheme: theme });
       await page.setViewportSize(size);
       await reference(page);
-      // The page takes its colours some time after its text.
-      let faint = await unreadable(page);
-      for (let again = 0; faint.length > 0 && again < 20; again++) {
-        await page.waitForTimeout(500);
-        faint = await unreadable(page);
-      }
-      if (faint.length > 0) throw new Error(`too little contrast, ${theme}:\n${faint.join("\n")}`);
-      const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-      if (content > screen) throw new Error(`the reference is ${content} pixels wide on a screen of ${screen}`);
+      await readable(page, `the reference, ${theme}`);
+      await fits(page, "the reference");
     }
   },
 };
