@@ -83,9 +83,9 @@ pub async fn get(connection: &Connection, id: ProductId) -> Result<Product> {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, id: ProductId) -> Result<Product> {
+pub async fn lock(connection: &Connection, id: ProductId) -> Result<Product> {
     let lock = products::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = lock.first(connection).await.optional()?;
+    let row: Option<Row> = lock.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("product"))?.try_into()
 }
 
