@@ -145,7 +145,7 @@ const TRIPS: &[(&str, u64)] = &[
     ("TicketService.ReopenTicket", 4),
     ("TicketService.ResolveTicket", 3),
     ("TicketService.UpdateTicket", 3),
-    ("UserService.UpdateUser", 3),
+    ("UserService.UpdateUser", 2),
 ];
 
 fn statements(method: &str) -> u64 {

@@ -82,7 +82,8 @@ pub async fn update(work: &mut Work, id: UserId, expected: Option<ExpectedVersio
     let user = lock(work, id, expected).await?;
     let patched = user.clone().apply(patch, work.now());
     if patched != user {
-        store::update(work.connection().await?, &patched).await?;
+        let next = patched.clone();
+        work.queue(move |connection| Box::pin(async move { store::update(connection, &next).await }));
     }
     Ok(patched)
 }

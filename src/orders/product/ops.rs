@@ -65,6 +65,7 @@ pub async fn update(
     let product = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), product.version)?;
     let Some(next) = product.apply(patch, work.now())? else { return Ok(product) };
-    store::update(work.connection().await?, &next).await?;
+    let row = next.clone();
+    work.queue(move |connection| Box::pin(async move { store::update(connection, &row).await }));
     Ok(next)
 }

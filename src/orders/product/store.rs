@@ -97,10 +97,10 @@ pub async fn find_all(connection: &Connection, ids: &[ProductId]) -> Result<Vec<
 }
 
 /// Stores the next version of a locked product.
-pub async fn update(connection: &mut Connection, product: &Product) -> Result<()> {
+pub async fn update(connection: &Connection, product: &Product) -> Result<()> {
     let target = products::table.filter(products::id.eq(product.id)).filter(products::version.eq(product.version - 1));
-    let updated = diesel::update(target).set(Row::from(product)).prepared().execute(connection).await?;
-    one_row(updated, "update", "products", product.id)
+    diesel::update(target).set(Row::from(product)).exactly(1, "update products").execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Returns at most `limit` products on offer, newest first.

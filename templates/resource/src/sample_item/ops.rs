@@ -61,7 +61,8 @@ pub async fn update(
     let sample_item = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), sample_item.version)?;
     let Some(next) = sample_item.apply(patch, work.now()) else { return Ok(sample_item) };
-    store::update(work.connection().await?, &next).await?;
+    let row = next.clone();
+    work.queue(move |connection| Box::pin(async move { store::update(connection, &row).await }));
     Ok(next)
 }
 
@@ -73,5 +74,6 @@ pub async fn delete(work: &mut Work, id: SampleItemId, expected: Option<Expected
     let visibility = work.permit()?.visibility();
     let sample_item = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), sample_item.version)?;
-    store::delete(work.connection().await?, id).await
+    work.queue(move |connection| Box::pin(async move { store::delete(connection, id).await }));
+    Ok(())
 }
