@@ -1,16 +1,19 @@
 # The two main commands are `make run` and `make test`. Both install missing dependencies first.
 
 .DEFAULT_GOAL := help
-.PHONY: help run envoy test test-german chaos mutants scale load scaffold upgrade bench conformance fuzz image deb release setup lint fmt proto alerts openapi clients console
+.PHONY: help run envoy check test test-german chaos mutants scale load scaffold upgrade bench conformance fuzz image deb release setup lint fmt proto alerts openapi clients console
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-run: ## Install missing dependencies, build, and serve with a private Postgres until Ctrl-C
-	@scripts/run
+run: ## Install missing dependencies, build, and serve with a private Postgres until Ctrl-C (ARGS=--empty without sample data)
+	@scripts/run $(ARGS)
 
 envoy: ## Start Envoy in front of a running server until Ctrl-C (ARGS='HOST:PORT HOST:PORT' for server and listener)
 	@scripts/envoy $(ARGS)
+
+check: ## Check formatting, clippy, unit and contract tests, in two minutes (ARGS=FILTER selects tests)
+	@scripts/check $(ARGS)
 
 test: ## Install missing dependencies, then check and test everything against a real Postgres and Redis
 	@scripts/test
@@ -59,7 +62,7 @@ release: ## Build what a release publishes: program, packages of Debian, npm and
 setup: ## Only install the dependencies of `make test` and `make run`
 	@scripts/setup test
 
-lint: ## Formatting, clippy, dependency rules, workflows, secrets in the sources
+lint: ## Formatting, clippy, dependency rules, workflows, links of the documentation, secrets in the sources
 	@scripts/lint
 
 fmt: ## Format Rust and Protobuf sources

@@ -1,13 +1,5 @@
-//! Compiles the product's part of the contract: messages, services, validation, and the descriptor set.
+//! Tells cargo of the migrations: a macro embeds them in the program, which cargo does not see.
 
-fn main() -> Result<(), mainstay_build::Error> {
-    // A macro embeds the migrations in the program, which cargo does not see.
+fn main() {
     println!("cargo:rerun-if-changed=migrations");
-    mainstay_build::Contract::new(["proto"])
-        .uses("mainstay-kernel")
-        .messages_path("crate::proto")
-        // Otherwise every message of an export stream is as large as its largest variant.
-        .boxed("mainstay.support.v1.ExportTicketsResponse.item.data")
-        .boxed("mainstay.support.v1.WatchTicketsResponse.item.data")
-        .compile()
 }

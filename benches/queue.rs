@@ -14,7 +14,7 @@ use mainstay_dev_servers::{Options, Postgres};
 use mainstay_kernel::{
     app::App,
     config::Source,
-    database::{Connection, migrations},
+    database::migrations,
     error::{Error, Result},
     id,
     module::Modules,
@@ -22,6 +22,7 @@ use mainstay_kernel::{
         self, Handler, Job, Kind, Lane,
         worker::{self, Work},
     },
+    unit_of_work,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -88,8 +89,8 @@ async fn main() -> anyhow::Result<()> {
     sql.batch_execute("TRUNCATE jobs").await?;
     for _ in 0..JOBS / 1000 {
         let jobs: Vec<_> = (0..1000).map(|_| Nothing(id::new(app.clock.now()))).collect();
-        let add = async move |connection: &mut Connection| queue::enqueue_all(connection, &jobs).await;
-        app.database.transaction::<_, Error>(add).await.map_err(failed)?;
+        let add = async move |work: &mut unit_of_work::Work| queue::enqueue_all(work.connection().await?, &jobs).await;
+        app.database.transaction(add).await.map_err(failed)?;
     }
     sql.batch_execute("SELECT pg_stat_statements_reset(); ANALYZE jobs").await?;
     let stop = CancellationToken::new();
@@ -161,8 +162,8 @@ fn failed(error: Error) -> anyhow::Error {
 
 async fn enqueue(app: &App) -> anyhow::Result<()> {
     let job = Nothing(id::new(app.clock.now()));
-    let add = async move |connection: &mut Connection| queue::enqueue(connection, &job).await;
-    app.database.transaction::<_, Error>(add).await.map_err(failed)
+    let add = async move |work: &mut unit_of_work::Work| queue::enqueue(work.connection().await?, &job).await;
+    app.database.transaction(add).await.map_err(failed)
 }
 
 /// Prints the time that Postgres spent in a statement.

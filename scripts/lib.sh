@@ -248,11 +248,18 @@ join_background() {
   return "$failures"
 }
 
+# Builds a program of the workspace. The example is built with it, so that cargo unifies features as it does for the tests,
+# and no dependency is compiled twice.
+build_program() { # NAME [ARGUMENT of cargo]...
+  program=$1
+  shift
+  cargo build --locked --workspace --features fault-injection --bin "$program" --example with_servers "$@"
+}
+
 # Prints the path of the server's program: the one that MAINSTAY_PROGRAM names, otherwise the one that it builds.
 debug_program() {
   if [ -z "${MAINSTAY_PROGRAM:-}" ]; then
-    # Together with an example, so that every dependency is built with the same features as for the tests.
-    cargo build --quiet --locked --workspace --features fault-injection --bin "${SERVER:-mainstay}" --example with_servers >&2 || return
+    build_program "${SERVER:-mainstay}" --quiet >&2 || return
   fi
   printf '%s\n' "${MAINSTAY_PROGRAM:-$CARGO_TARGET_DIR/debug/${SERVER:-mainstay}}"
 }

@@ -67,7 +67,7 @@ struct OpenApi {
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// List every variable with its value and where that comes from, and check them all; secrets are not shown.
+    /// List every variable with its value and source, and report all invalid settings. Secrets are not shown.
     Check,
 }
 

@@ -29,7 +29,7 @@
 //!
 //! - [`Product`]: the list of modules, and how a team adds its own.
 //! - [`cli`]: the command line.
-//! - [`proto`]: the generated code.
+//! - [`proto`], [`schema`]: the generated code, and the tables; each is a crate by itself.
 
 #![expect(missing_docs, reason = "the product is a program; the public API is that of mainstay_kernel")]
 
@@ -44,11 +44,10 @@ pub mod operations;
 pub mod orders;
 pub mod payments;
 mod product;
-pub mod proto;
-#[expect(missing_docs, reason = "the columns are documented in migrations/")]
-pub mod schema;
 pub mod subscriptions;
 pub mod support;
 pub mod webhooks;
 
+pub use mainstay_proto as proto;
+pub use mainstay_schema as schema;
 pub use product::{Product, product};

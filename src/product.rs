@@ -63,7 +63,7 @@ impl Product {
         match self.install() {
             Ok(modules) => cli::run(modules),
             Err(faults) => {
-                eprintln!("mainstay: the modules do not fit together:");
+                eprintln!("mainstay: invalid module configuration:");
                 for fault in faults {
                     eprintln!("  {fault}");
                 }

@@ -1,5 +1,6 @@
 //! Subscriptions of accounts to products that are paid each period.
 
+mod convert;
 pub mod events;
 mod examples;
 pub mod id;

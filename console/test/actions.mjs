@@ -2,6 +2,7 @@
 
 import { go, same, settled, signIn, sound } from "./browser.mjs";
 import { send } from "./fixture.mjs";
+import { becomes } from "./wait.mjs";
 import { ticketActions } from "./ticket-actions.mjs";
 
 /** A PNG of one pixel. */
@@ -55,7 +56,7 @@ export function actions(made) {
         await sound(page, "the merge of a post");
         // Whoever closes it goes on with the same text, and is asked again.
         await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
-        same(await page.getByLabel("Title", { exact: true }).inputValue(), "Two authors, says one", "my title");
+        await becomes(() => page.getByLabel("Title", { exact: true }).inputValue(), "Two authors, says one", "my title");
         await save();
         await merge();
         await page.getByRole("radio", { name: "Two authors, says one" }).check();
@@ -63,13 +64,13 @@ export function actions(made) {
         await patch(other.data.version, { title: "Two authors, says the other once more" });
         await page.getByRole("button", { name: "Save both" }).click();
         await page.getByRole("radio", { name: "says the other once more" }).waitFor();
-        same(await page.getByRole("button", { name: "Save both" }).isDisabled(), true, "without a choice");
+        await becomes(() => page.getByRole("button", { name: "Save both" }).isDisabled(), true, "without a choice");
         await page.getByRole("radio", { name: "Two authors, says one" }).check();
         await page.getByRole("button", { name: "Save both" }).click();
         await page.getByText("Saved", { exact: true }).waitFor();
         await page.getByRole("heading", { name: "Two authors, says one" }).waitFor();
         await page.locator(".prose em").getByText("own").waitFor();
-        same(await page.getByLabel("Summary", { exact: true }).inputValue(), "As the other has it.", "their summary in the form");
+        await becomes(() => page.getByLabel("Summary", { exact: true }).inputValue(), "As the other has it.", "their summary in the form");
         const { data: merged } = await send("GET", `posts/${data.id}`, undefined, token);
         same(`${merged.title} ${merged.summary} ${merged.body}`, "Two authors, says one As the other has it. My *own* line.", "the post");
       },
@@ -94,7 +95,7 @@ export function actions(made) {
         await page.getByText("Saved", { exact: true }).waitFor();
         const { data: merged } = await send("GET", `posts/${data.id}`, undefined, token);
         same(`${merged.title}: ${merged.body}`, "Read since, says the other: My *own* line.", "the post");
-        same(await page.getByLabel("Title", { exact: true }).inputValue(), "Read since, says the other", "the title in the form");
+        await becomes(() => page.getByLabel("Title", { exact: true }).inputValue(), "Read since, says the other", "the title in the form");
       },
     },
     {
@@ -120,7 +121,7 @@ export function actions(made) {
         await page.getByRole("dialog").getByRole("button", { name: "Create service key" }).click();
         await page.locator("code.secret").waitFor();
         await sound(page, "the secret");
-        await page.getByRole("button", { name: "I have kept it" }).click();
+        await page.getByRole("button", { name: "Saved" }).click();
         const row = page.getByRole("row").filter({ hasText: "From the console" });
         await row.getByRole("button", { name: "Revoke" }).click();
         await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
@@ -161,13 +162,13 @@ export function actions(made) {
         await page.waitForURL(/by=month/);
         await page.getByText("The 12 months before", { exact: true }).first().waitFor();
         await period.focus();
-        const last = await page.locator(".readout").textContent();
+        const readout = () => page.locator(".readout").textContent();
+        const last = await becomes(readout, (text) => text !== "", "the period that is shown");
         await page.keyboard.press("ArrowLeft");
-        const before = await page.locator(".readout").textContent();
-        same(before === last, false, "the period is another one");
-        same(await period.getAttribute("aria-valuetext"), before, "what is read out");
+        const before = await becomes(readout, (text) => text !== last, "the period before");
+        await becomes(() => period.getAttribute("aria-valuetext"), before, "what is read out");
         await page.getByText("As a table").click();
-        same(await page.getByRole("region", { name: "Revenue" }).getByRole("rowheader").count(), 12, "months");
+        await becomes(() => page.getByRole("region", { name: "Revenue" }).getByRole("rowheader").count(), 12, "months");
         await sound(page, "revenue as a table");
       },
     },
@@ -179,10 +180,11 @@ export function actions(made) {
         const rows = page.getByRole("row").filter({ hasText: "UserService.GetMe" });
         const older = page.getByRole("button", { name: "Older lines" });
         // What was just logged takes a moment to get there.
-        while (!(await older.isVisible())) {
+        await becomes(async () => {
           await page.getByRole("button", { name: "Refresh" }).click();
           await settled(page);
-        }
+          return await older.isVisible();
+        }, true, "whether there are older lines");
         await older.click();
         await rows.nth(50).waitFor();
         await rows.first().getByRole("button").click();
@@ -239,11 +241,11 @@ export function actions(made) {
         await page.getByRole("button", { name: "Refund …" }).click();
         const dialog = page.getByRole("dialog");
         await dialog.getByLabel("Amount in EUR").fill("9000");
-        same(await dialog.getByRole("button", { name: "Refund" }).isDisabled(), true, "more than was paid");
+        await becomes(() => dialog.getByRole("button", { name: "Refund" }).isDisabled(), true, "more than was paid");
         const amount = dialog.getByLabel("Amount in EUR");
         for (const bad of ["", "0", "-1", "1.005", "1e2", "1,000.00", "1.2.3", "abc"]) {
           await amount.fill(bad);
-          same(await dialog.getByRole("button", { name: "Refund", exact: true }).isDisabled(), true, `what “${bad}” is`);
+          await becomes(() => dialog.getByRole("button", { name: "Refund", exact: true }).isDisabled(), true, `what “${bad}” is`);
         }
         for (const [text, read] of [["007", "€7.00"], [" 12. ", "€12.00"], ["0,5", "€0.50"], ["3.07", "€3.07"], ["100,50", "€100.50"]]) {
           await amount.fill(text);
@@ -272,7 +274,7 @@ export function actions(made) {
         await page.getByRole("dialog").getByRole("button", { name: "Create product" }).click();
         await page.getByRole("link", { name: "Folding chair" }).click();
         await page.getByRole("button", { name: "Edit" }).click();
-        same(await page.getByLabel("Amount").inputValue(), "49.00", "the price that is to be changed");
+        await becomes(() => page.getByLabel("Amount").inputValue(), "49.00", "the price that is to be changed");
         await page.getByLabel("Amount").fill("52,5");
         await page.getByLabel("Name").fill("Folding chair, oak");
         await page.getByRole("dialog").getByRole("button", { name: "Edit" }).click();

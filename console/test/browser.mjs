@@ -6,9 +6,14 @@ import { createRequire } from "node:module";
 
 import { chromium } from "playwright-core";
 
+import { becomes, WAIT_MS } from "./wait.mjs";
+
 const { CHROMIUM, MAINSTAY_URL, MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const WAIT_MS = Number(process.env.WAIT_MS ?? 20_000);
+/** Milliseconds that a page may take to load: the API reference runs a large script first. */
+const LOAD_MS = 60_000;
+/** Milliseconds until what is wrong with the look of a page is a fault, and not a page that is still being drawn. */
+const DRAWN_MS = 5_000;
 
 export const WIDE = { width: 1280, height: 820 };
 export const NARROW = { width: 390, height: 844 };
@@ -25,6 +30,7 @@ export async function open(browser, { locale = "en-GB", refused = [], origin = M
   const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", locale, timezoneId: "Europe/Berlin", reducedMotion: "reduce" });
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
+  page.setDefaultNavigationTimeout(LOAD_MS);
   page.origin = origin;
   const wrong = [];
   // The first refresh of a visitor without a session is refused.
@@ -40,6 +46,7 @@ export async function open(browser, { locale = "en-GB", refused = [], origin = M
   return page;
 }
 
+/** Compares what can't change any more; what may still be on its way is waited for with `becomes`. */
 export function same(actual, expected, what) {
   if (actual !== expected) throw new Error(`${what}: ${actual} and not ${expected}`);
 }
@@ -70,21 +77,46 @@ export async function settled(page) {
   await page.waitForFunction(() => !document.querySelector("[aria-busy=true], .skeleton"));
 }
 
-/** Checks a page as a screen reader and a narrow screen would have it. */
-export async function sound(page, name) {
-  // Not a script element: the policy of the page would refuse it.
-  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-  const lines = violations.flatMap(({ id, help, nodes }) => nodes.slice(0, 3).map((node) => `${id}: ${help}\n    ${node.html.slice(0, 200)}\n    ${node.failureSummary?.split("\n")[1] ?? ""}`));
-  if (lines.length > 0) throw new Error(`axe finds on ${name}:\n  ${lines.join("\n  ")}`);
-  const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  if (content > screen) throw new Error(`${name} is ${content} pixels wide on a screen of ${screen}`);
+/** Waits until the rows of a long list are drawn where the page is scrolled to. */
+export async function drawn(page) {
+  await page.waitForFunction(() => {
+    const rows = [...document.querySelectorAll("tr[data-index]")];
+    if (rows.length === 0 || document.querySelector("[aria-busy=true], .skeleton")) return false;
+    const [first, last] = [rows[0], rows.at(-1)];
+    const count = Number(first.closest("[aria-rowcount]").getAttribute("aria-rowcount")) - 1;
+    const begins = Number(first.dataset.index) === 0 || first.getBoundingClientRect().top <= 0;
+    const ends = Number(last.dataset.index) === count - 1 || last.getBoundingClientRect().bottom >= innerHeight;
+    return begins && ends;
+  });
 }
 
-/** Returns the texts on a page that stand out too little from what is behind them (WCAG 2.2, 1.4.3). */
-export async function unreadable(page) {
+/** Scrolls a long list, as with a wheel. */
+export async function scrollBy(page, pixels) {
+  await page.evaluate((pixels) => scrollBy(0, pixels), pixels);
+  await drawn(page);
+}
+
+/** Checks a page as a screen reader and a narrow screen would have it. */
+export async function sound(page, name) {
+  await becomes(() => violations(page, {}), "", `what axe finds on ${name}`, { within: DRAWN_MS });
+  await fits(page, name);
+}
+
+/** Checks that the texts of a page stand out from what is behind them (WCAG 2.2, 1.4.3), once it has taken its colours. */
+export async function readable(page, name) {
+  await becomes(() => violations(page, { runOnly: ["color-contrast"] }), "", `too little contrast on ${name}`, { within: 2 * DRAWN_MS });
+}
+
+/** Checks that a page is not wider than the screen. */
+export async function fits(page, name) {
+  await becomes(() => page.evaluate(() => Math.max(0, document.documentElement.scrollWidth - innerWidth)), 0, `pixels by which ${name} is wider than the screen`, { within: DRAWN_MS });
+}
+
+/** What axe finds, a line for each of the first elements of a rule. */
+async function violations(page, rules) {
+  // Not a script element: the policy of the page would refuse it.
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
-  const rules = { runOnly: ["color-contrast"], resultTypes: ["violations"] };
-  const { violations } = await page.evaluate((rules) => globalThis.axe.run(document, rules), rules);
-  return violations.flatMap(({ nodes }) => nodes.map((node) => `${node.html.slice(0, 200)}: ${node.failureSummary?.split("\n")[1] ?? ""}`));
+  const found = await page.evaluate((rules) => globalThis.axe.run(document, { ...rules, resultTypes: ["violations"] }), rules);
+  const lines = found.violations.flatMap(({ id, help, nodes }) => nodes.slice(0, 3).map((node) => `${id}: ${help}\n    ${node.html.slice(0, 200)}\n    ${node.failureSummary?.split("\n")[1] ?? ""}`));
+  return lines.join("\n  ");
 }

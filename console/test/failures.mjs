@@ -1,7 +1,8 @@
 // What people see when something fails: what to do, and the request id.
 
-import { go, same, settled, sound } from "./browser.mjs";
+import { go, settled, sound } from "./browser.mjs";
 import { send } from "./fixture.mjs";
+import { becomes } from "./wait.mjs";
 
 const LIST = "**/api/v1/tickets?*";
 
@@ -73,7 +74,7 @@ export function failures({ token, tickets, payment }) {
         await page.getByText("No job was given up.").waitFor();
         busy = true;
         await page.getByText("The server is busy").waitFor();
-        same(await page.getByText("No job was given up.").count(), 0, "lists that are called empty");
+        await becomes(() => page.getByText("No job was given up.").count(), 0, "lists that are called empty");
         busy = false;
         await page.getByText("No job was given up.").waitFor();
       },
@@ -110,7 +111,7 @@ export function failures({ token, tickets, payment }) {
         await page.getByRole("button", { name: "Try again" }).click();
         await page.getByRole("button", { name: "Create order" }).waitFor();
         await page.getByRole("navigation", { name: "Navigation" }).getByRole("link", { name: "Products" }).waitFor();
-        same(await page.getByRole("alert").count(), 0, "errors that are left");
+        await becomes(() => page.getByRole("alert").count(), 0, "errors that are left");
       },
     },
     {
@@ -125,7 +126,7 @@ export function failures({ token, tickets, payment }) {
         refused = false;
         await page.getByRole("button", { name: "Try again" }).click();
         await page.getByRole("button", { name: "Reopen" }).waitFor();
-        same(await page.getByRole("alert").count(), 0, "errors that are left");
+        await becomes(() => page.getByRole("alert").count(), 0, "errors that are left");
       },
     },
     {
@@ -137,8 +138,7 @@ export function failures({ token, tickets, payment }) {
         await page.getByRole("link", { name: "Log lines" }).click();
         await page.getByRole("heading", { name: "System logs" }).waitFor();
         await page.getByText("No line matches.").waitFor();
-        const asked = await page.getByLabel("Request id").inputValue();
-        if (asked !== "the-request-id") throw new Error(`the log is filtered by ${asked}`);
+        await becomes(() => page.getByLabel("Request id").inputValue(), "the-request-id", "what the log is filtered by");
       },
     },
     {
@@ -169,6 +169,8 @@ export function failures({ token, tickets, payment }) {
         await page.getByText("The server does not answer").waitFor();
         await page.getByRole("button", { name: "Comment" }).click();
         await page.getByText("The server does not answer").waitFor({ state: "hidden" });
+        // The field is empty once the second request is answered.
+        await becomes(() => page.getByLabel("New comment").inputValue(), "", "the text that is to be sent");
         const { data } = await send("GET", `tickets/${tickets[2].id}/comments`, undefined, token);
         if (data.length !== 1) throw new Error(`${data.length} comments`);
       },

@@ -1,5 +1,7 @@
 // Fills a server with some of everything, through its public API.
 
+import { becomes } from "./wait.mjs";
+
 const { MAINSTAY_URL, MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 
 export async function signIn(email = MAINSTAY_EMAIL, password = MAINSTAY_PASSWORD, origin = MAINSTAY_URL) {
@@ -66,12 +68,6 @@ export async function fill() {
 }
 
 /** The first of a list that is not empty for long. */
-async function first(path, token) {
-  for (;;) {
-    const { data } = await send("GET", path, undefined, token);
-    if (data.length > 0) return data[0];
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
+const first = (path, token) => becomes(async () => (await send("GET", path, undefined, token)).data[0], (item) => item !== undefined, `the first of ${path}`);
 
 if (process.argv[1] === new URL(import.meta.url).pathname) console.log(JSON.stringify(await fill(), null, 1).slice(0, 300));

@@ -1,6 +1,7 @@
 // Every page, in both themes and both widths; in German once.
 
 import { go, NARROW, settled, signIn, sound, WIDE } from "./browser.mjs";
+import { becomes } from "./wait.mjs";
 
 const MAX_FIRST_PAGE_BYTES = 180_000;
 
@@ -108,15 +109,22 @@ const FIRST = {
   options: { signedIn: false },
   run: async (page) => {
     const session = await page.context().newCDPSession(page);
-    const files = new Map();
+    const files = new Set();
     let bytes = 0;
     await session.send("Network.enable");
-    session.on("Network.responseReceived", ({ requestId, response }) => files.set(requestId, new URL(response.url).pathname));
-    session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
-      if (files.get(requestId)?.startsWith("/console")) bytes += encodedDataLength;
+    session.on("Network.requestWillBeSent", ({ requestId, request }) => {
+      const { pathname } = new URL(request.url);
+      if (pathname.startsWith("/console")) files.add(requestId);
     });
+    session.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
+      if (files.delete(requestId)) bytes += encodedDataLength;
+    });
+    session.on("Network.loadingFailed", ({ requestId }) => files.delete(requestId));
     await signIn(page);
     await settled(page);
+    // The chart is loaded by itself.
+    await page.locator(".chart-room svg").first().waitFor();
+    await becomes(() => files.size, 0, "files that are not loaded");
     console.log(`        ${Math.round(bytes / 1000)} kB`);
     if (bytes > MAX_FIRST_PAGE_BYTES) throw new Error(`the first page loads ${bytes} bytes`);
   },

@@ -1,6 +1,6 @@
 // The API reference at /docs: what our script adds to Scalar, which could break with an update of it.
 
-import { NARROW, unreadable, WIDE } from "./browser.mjs";
+import { fits, NARROW, readable, WIDE } from "./browser.mjs";
 
 const { MAINSTAY_EMAIL, MAINSTAY_PASSWORD } = process.env;
 
@@ -12,7 +12,9 @@ async function reference(page) {
 /** Opens the request of an operation, such as "post /api/v1/auth/login", which its group lists by its summary. */
 async function request(page, group, summary, operation) {
   const closed = page.getByRole("button", { name: `Open Group - ${group}`, exact: true });
-  if ((await closed.count()) > 0) await closed.click();
+  const opened = page.getByRole("button", { name: `Close Group - ${group}`, exact: true });
+  await closed.or(opened).first().waitFor();
+  if (await closed.isVisible()) await closed.click();
   await page.getByRole("link", { name: summary }).first().click();
   await page.getByRole("button", { name: `(${operation})` }).click();
   return page.getByRole("dialog");
@@ -30,7 +32,7 @@ const SIGN_IN = {
   options: { signedIn: false },
   run: async (page) => {
     await reference(page);
-    let dialog = await request(page, "Auth", "Signs a user in and starts a session", "post /api/v1/auth/login");
+    let dialog = await request(page, "Auth", "Log in", "post /api/v1/auth/login");
     const body = dialog.locator(".cm-content").last();
     await body.click();
     await page.keyboard.press("ControlOrMeta+A");
@@ -41,7 +43,7 @@ const SIGN_IN = {
     for (const reload of [false, true]) {
       if (reload) await reference(page);
       else await page.keyboard.press("Escape");
-      dialog = await request(page, "Users", "Returns the calling user", "get /api/v1/me");
+      dialog = await request(page, "Users", "Get current user", "get /api/v1/me");
       const status = await send(page, dialog);
       if (status !== 200) throw new Error(`what is tried ${reload ? "after a reload" : "next"} is a ${status}`);
     }
@@ -57,7 +59,7 @@ const SHOWS = {
       await page.getByText(language, { exact: true }).first().waitFor();
     }
     await page.getByRole("button", { name: "Open Group - Tickets" }).click();
-    await page.getByRole("link", { name: "Creates a ticket" }).first().click();
+    await page.getByRole("link", { name: "Create ticket" }).first().click();
     await page.getByText("Access:", { exact: false }).first().waitFor();
     if (await page.getByText(/\{\w+\}var>/).count()) throw new Error("a path shows the form of its template");
     await page.getByRole("button", { name: /Search/ }).first().click();
@@ -68,15 +70,8 @@ const SHOWS = {
       await page.emulateMedia({ colorScheme: theme });
       await page.setViewportSize(size);
       await reference(page);
-      // The page takes its colours some time after its text.
-      let faint = await unreadable(page);
-      for (let again = 0; faint.length > 0 && again < 20; again++) {
-        await page.waitForTimeout(500);
-        faint = await unreadable(page);
-      }
-      if (faint.length > 0) throw new Error(`too little contrast, ${theme}:\n${faint.join("\n")}`);
-      const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-      if (content > screen) throw new Error(`the reference is ${content} pixels wide on a screen of ${screen}`);
+      await readable(page, `the reference, ${theme}`);
+      await fits(page, "the reference");
     }
   },
 };

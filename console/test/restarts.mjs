@@ -2,11 +2,14 @@
 
 import { createHmac } from "node:crypto";
 
-import { go, same, settled, sound } from "./browser.mjs";
+import { drawn, go, same, scrollBy, settled, sound } from "./browser.mjs";
 import { WEBHOOK_SECRET } from "./server.mjs";
+import { becomes } from "./wait.mjs";
 
 /** Milliseconds until a console is answered whose earlier request died with the server: its lease, and what a slow machine adds. */
 const TAKEN_OVER = 60_000;
+/** Milliseconds that background work, or a way of many rows, may take on a slow machine. */
+const LONG_MS = 120_000;
 
 /** The instants at which a server can die under a request: before it reads it, at any time, and after it has committed. */
 const DEATHS = {
@@ -69,10 +72,10 @@ const deaths = Object.entries(DEATHS).flatMap(([instant, die]) => [
       const problem = form.getByText("The server does not answer");
       const answered = await Promise.race([
         problem.waitFor().then(() => false),
-        page.waitForFunction((field) => field.value === "", await text.elementHandle()).then(() => true),
+        becomes(() => text.inputValue(), "", "the text that was sent").then(() => true),
       ]);
       if (!answered) {
-        same(await text.inputValue(), "Written once.", "what was entered");
+        await becomes(() => text.inputValue(), "Written once.", "what was entered");
         await sound(page, "a server that does not answer");
         await server.restart();
         await send();
@@ -107,11 +110,10 @@ const deaths = Object.entries(DEATHS).flatMap(([instant, die]) => [
         await dialog.waitFor({ state: "detached", timeout: TAKEN_OVER });
       }
       const state = async () => (await server.api("GET", `payments/${payment.id}`)).data.refunded?.amountMinor;
-      for (let tries = 0; (await state()) !== "3000" && tries < 600; tries++) await page.waitForTimeout(100);
-      same(await state(), "3000", "what was refunded");
+      await becomes(state, "3000", "what was refunded", { within: TAKEN_OVER });
       // Not after a reload: without Redis, the sessions of browsers end with the process.
       await page.locator(".timeline").getByText("Refund of €30.00").waitFor();
-      same(await page.locator(".timeline").getByText("Refund of €30.00").count(), 1, "refunds");
+      await becomes(() => page.locator(".timeline").getByText("Refund of €30.00").count(), 1, "refunds");
     },
   },
 ]);
@@ -148,7 +150,7 @@ const REDRIVE = {
     const version = async () => Number((await server.api("GET", `inbound-events/${first}`)).data.version);
     const before = await version();
     await press("Process again");
-    while ((await version()) < before + 2) await page.waitForTimeout(100);
+    await becomes(version, (now) => now >= before + 2, "the version of the event", { within: LONG_MS });
     await page.locator(".badge").getByText("Dead").first().waitFor();
     // What a new version of the server would be able to read.
     const good = JSON.stringify({ type: "email.bounced", data: { to: ["gone@example.com"], bounce: { type: "Permanent" } } });
@@ -158,11 +160,11 @@ const REDRIVE = {
     await go(page, "/inbound-events?state=INBOUND_EVENT_STATE_DEAD");
     const rows = page.getByRole("row").filter({ hasText: "email.bounced" });
     await rows.nth(1).waitFor();
-    same(await rows.count(), 2, "dead events");
+    await becomes(() => rows.count(), 2, "dead events");
     await press("Retry all dead ones");
     await page.getByText("Nothing here yet.").waitFor();
     // They are put back at once, and processed soon.
-    while (server.sql("SELECT count(*) FROM inbound_events WHERE state = 2") !== "3") await page.waitForTimeout(100);
+    await becomes(() => server.sql("SELECT count(*) FROM inbound_events WHERE state = 2"), "3", "processed events", { within: LONG_MS });
     same(server.sql("SELECT count(*) FROM inbound_events WHERE state <> 2"), "0", "others");
   },
 };
@@ -185,12 +187,17 @@ const MANY = {
       const count = await rows.count();
       if (count > MAX_ROWS) throw new Error(`${where}, the document has ${count} rows`);
     };
-    const scroll = (to) => page.evaluate((to) => scrollTo(0, to === "end" ? document.documentElement.scrollHeight : to), to);
+    const scroll = async (to) => {
+      await page.evaluate((to) => scrollTo(0, to === "end" ? document.documentElement.scrollHeight : to), to);
+      await drawn(page);
+    };
+    const indexOf = async (row) => Number(await row.getAttribute("data-index"));
+    await drawn(page);
     await bounded("at the top");
     await sound(page, "many tickets");
     // Step by step, as with a wheel: nothing is left out, and nothing comes twice.
     const seen = new Map();
-    while (!seen.has(250)) {
+    await becomes(async () => {
       for (const [index, text] of await rows.evaluateAll((rows) => rows.map((row) => [Number(row.dataset.index), row.querySelector("a")?.textContent]))) {
         const number = Number(/^Row (\d+)/.exec(text ?? "")?.[1]);
         if (!Number.isNaN(number)) {
@@ -199,29 +206,23 @@ const MANY = {
         }
       }
       await bounded("on the way");
-      await page.evaluate(() => scrollBy(0, 500));
-      // The rows follow within a frame of the scroll event, which has one of its own.
-      await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
-      await settled(page);
-    }
+      await scrollBy(page, 500);
+      return seen.has(250);
+    }, true, "whether row 250 is reached", { within: LONG_MS });
     for (let number = 1; number <= 250; number++) if (!seen.has(number)) throw new Error(`row ${number} was left out`);
     // Far away at once, and further than pages have numbers.
     await scroll(5000 * 64);
-    await settled(page);
     await bounded("far down");
-    same(Number(await rows.first().getAttribute("data-index")) > 3000, true, "whether rows far down are reached");
-    for (let number = 0; number < 20 && !(await row(10_250).isVisible()); number++) {
+    await becomes(() => indexOf(rows.first()), (index) => index > 3000, "the first row far down");
+    const last = () => rows.last().evaluate((row) => ({ number: Number(/^Row (\d+)/.exec(row.querySelector("a")?.textContent ?? "")?.[1]), index: Number(row.dataset.index) }));
+    const { number, index } = await becomes(async () => {
       await scroll("end");
-      await page.waitForTimeout(150);
-      await settled(page);
-    }
+      return await last();
+    }, ({ number }) => number > 10_200, "the last row", { within: LONG_MS });
     await bounded("behind the pages with numbers");
-    const last = Number(/^Row (\d+)/.exec(await rows.last().getByRole("link").textContent())?.[1]);
-    if (last < 10_200) throw new Error(`the last row is ${last}`);
-    same(last, Number(await rows.last().getAttribute("data-index")) + 1, "the ticket in the last row");
+    same(number, index + 1, "the ticket in the last row");
     // By keyboard, from the top on; the row that is decided on stays in sight, and is still there after a look at it.
     await scroll(0);
-    await settled(page);
     for (let number = 1; number <= 130; number++) await page.keyboard.press("j");
     await row(130).waitFor();
     await page.waitForFunction(() => /^Row 130( |$)/.test(document.activeElement?.textContent ?? ""));
@@ -242,17 +243,17 @@ const MANY = {
     await server.api("POST", "tickets", { accountId, subject: "Row 0", body: "A new one.", queue: "Many" });
     await page.getByRole("button", { name: "New or changed: 1. Show" }).click();
     await row(0).waitFor();
-    same(await page.evaluate(() => scrollY), 0, "where the new ones are shown");
+    await becomes(() => page.evaluate(() => scrollY), 0, "where the new ones are shown");
   },
 };
 
 /** Makes the jobs of a kind die, as they would in an hour or two: the waits between their attempts are left out. */
-async function die(page, server, kind, count) {
+async function die(server, kind, count) {
   const due = `UPDATE jobs SET attempts = max_attempts - 1, due_at = now() WHERE kind = '${kind}' AND lease IS NULL AND dead_at IS NULL AND last_error IS NOT NULL`;
-  while (server.sql(`SELECT count(*) FROM jobs WHERE kind = '${kind}' AND dead_at IS NOT NULL`) !== String(count)) {
+  await becomes(() => {
     server.sql(due);
-    await page.waitForTimeout(100);
-  }
+    return server.sql(`SELECT count(*) FROM jobs WHERE kind = '${kind}' AND dead_at IS NOT NULL`);
+  }, String(count), `dead jobs of ${kind}`, { within: LONG_MS });
 }
 
 const DEAD_JOBS = {
@@ -270,7 +271,7 @@ const DEAD_JOBS = {
       await server.api("POST", `leases/${lease.id}/end`, {});
     }
     const available = async () => (await server.api("GET", "vehicles?status=VEHICLE_STATUS_AVAILABLE")).data.length;
-    await die(page, server, "fleet.recharge", 3);
+    await die(server, "fleet.recharge", 3);
     await go(page, "/queue");
     const region = page.getByRole("region", { name: "Dead jobs" });
     const dead = region.getByRole("row").filter({ hasText: "fleet.recharge" });
@@ -283,22 +284,22 @@ const DEAD_JOBS = {
     await oldest.getByRole("button").click();
     await page.getByText("Jobs that run again: 1").waitFor();
     await page.getByRole("button", { name: label }).waitFor({ state: "detached" });
-    await die(page, server, "fleet.recharge", 3);
+    await die(server, "fleet.recharge", 3);
     await page.getByRole("button", { name: label }).waitFor();
     same(await available(), 0, "vehicles that can be leased");
     server.sql("DROP FUNCTION fleet.refuse CASCADE");
     await page.getByRole("button", { name: label }).press("Enter");
-    while ((await available()) < 1) await page.waitForTimeout(100);
+    await becomes(available, 1, "vehicles that can be leased", { within: LONG_MS });
     await page.getByRole("button", { name: label }).waitFor({ state: "detached" });
-    same(await dead.count(), 2, "dead jobs");
+    await becomes(() => dead.count(), 2, "dead jobs");
     // The keyboard goes on with the next one, and at the end with the heading.
     await page.waitForFunction(() => document.activeElement?.getAttribute("aria-label")?.startsWith("Run again: fleet.recharge"));
     await page.getByRole("button", { name: "Run all 2 again" }).press("Enter");
     await page.getByText("Jobs that run again: 2").waitFor();
     await page.getByText("No job was given up.").waitFor();
     await page.waitForFunction(() => document.activeElement?.matches("h2") && document.activeElement.textContent === "Dead jobs");
-    while ((await available()) < 3) await page.waitForTimeout(100);
-    same(server.sql("SELECT count(*) FROM jobs WHERE kind = 'fleet.recharge'"), "0", "jobs that are left");
+    await becomes(available, 3, "vehicles that can be leased", { within: LONG_MS });
+    await becomes(() => server.sql("SELECT count(*) FROM jobs WHERE kind = 'fleet.recharge'"), "0", "jobs that are left");
   },
 };
 

@@ -29,7 +29,7 @@ for (const [name, path, theme] of [["home", "/", "light"], ["ticket", `/tickets/
   await settled(page);
   // The chart is loaded by itself.
   if (name === "home") await page.locator(".chart-room svg").first().waitFor();
-  await page.waitForTimeout(500);
+  await page.evaluate(() => document.fonts.ready);
   const session = await page.context().newCDPSession(page);
   const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: 80 });
   writeFileSync(new URL(`../../docs/console-${name}.webp`, import.meta.url), Buffer.from(data, "base64"));

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 
 import { go, same, settled, sound, twoPages } from "./browser.mjs";
 import { send } from "./fixture.mjs";
+import { becomes } from "./wait.mjs";
 
 export function ticketActions({ token, me, payment }) {
   const ticket = async (id) => (await send("GET", `tickets/${id}`, undefined, token)).data;
@@ -26,8 +27,8 @@ export function ticketActions({ token, me, payment }) {
         await page.getByRole("button", { name: "Resolve" }).click();
         await page.getByRole("button", { name: "Reopen" }).waitFor();
         // What the server would refuse is not offered.
-        same(await page.getByLabel("Assignee").isDisabled(), true, "whether a resolved ticket keeps its assignee");
-        same(await page.getByRole("button", { name: "Assign to me" }).count(), 0, "ways to assign it");
+        await becomes(() => page.getByLabel("Assignee").isDisabled(), true, "whether a resolved ticket keeps its assignee");
+        await becomes(() => page.getByRole("button", { name: "Assign to me" }).count(), 0, "ways to assign it");
         await page.getByRole("button", { name: "Undo" }).click();
         await page.getByRole("button", { name: "Resolve" }).waitFor();
         await page.locator(".timeline").getByText("Reopened").waitFor();
@@ -57,6 +58,7 @@ export function ticketActions({ token, me, payment }) {
         await page.getByText("The priority; Medium if absent.").waitFor();
         await page.getByRole("dialog").getByRole("button", { name: "New ticket" }).click();
         await page.getByRole("heading", { name: "Said on the phone" }).waitFor();
+        await page.waitForURL(/\/tickets\/[0-9a-f-]{36}$/);
         same((await ticket(new URL(page.url()).pathname.split("/").pop())).accountId, me.accountId, "the customer");
         await go(page, "/orders");
         const { number } = (await send("GET", `orders/${payment.orderId}`, undefined, token)).data;
@@ -77,7 +79,7 @@ export function ticketActions({ token, me, payment }) {
         await page.locator(".thread").getByText("bill.txt").waitFor();
         await pick(0, "contract.txt", "Signed by both.");
         await page.getByText("contract.txt").waitFor();
-        same((await ticket(id)).attachmentIds.length, 1, "files of the ticket");
+        await becomes(async () => (await ticket(id)).attachmentIds.length, 1, "files of the ticket");
         await sound(page, "a ticket with files");
         const [saved] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "bill.txt" }).click()]);
         same(saved.suggestedFilename(), "bill.txt", "the name of the download");
@@ -93,10 +95,12 @@ export function ticketActions({ token, me, payment }) {
       name: "tickets are triaged by keyboard alone",
       run: async (page) => {
         const fresh = await create("Triage me by keyboard");
+        const focusOn = (text) => page.waitForFunction((text) => document.activeElement?.textContent === text, text);
         await go(page, "/tickets?query=Triage%20me");
         await page.getByText("Triage me by keyboard").waitFor();
         await settled(page);
         await page.keyboard.press("j");
+        await focusOn("Triage me by keyboard");
         await page.keyboard.press("Enter");
         await page.getByRole("heading", { name: "Triage me by keyboard" }).waitFor();
         // The same keys decide on its page, but not in a field.
@@ -107,7 +111,7 @@ export function ticketActions({ token, me, payment }) {
         await page.getByLabel("New comment").press("2");
         same((await ticket(fresh.id)).priority, "TICKET_PRIORITY_LOW", "the priority");
         await page.goBack();
-        await page.waitForFunction(() => document.activeElement?.textContent === "Triage me by keyboard");
+        await focusOn("Triage me by keyboard");
         // Who asks is told by name, also of what has just changed.
         const asks = page.getByRole("row").filter({ hasText: "Triage me by keyboard" }).getByText(`${me.name} · `);
         await asks.waitFor();
@@ -155,13 +159,13 @@ export function ticketActions({ token, me, payment }) {
         await go(page, "/tickets");
         const views = page.getByRole("navigation", { name: "Views" });
         await views.getByRole("link", { name: "Mine" }).click();
-        same(await views.locator("[aria-current]").textContent(), "Mine", "the view that is shown");
+        await becomes(() => views.locator("[aria-current]").allTextContents().then(String), "Mine", "the view that is shown");
         await page.getByLabel("Queue").selectOption({ index: 1 });
         await page.getByRole("button", { name: "Save view" }).click();
         await page.getByLabel("Name").fill("My queue");
         await sound(page, "the name of a view");
         await page.getByRole("dialog").getByRole("button", { name: "Save view" }).click();
-        same(await views.locator("[aria-current]").textContent(), "My queue", "the view that was saved");
+        await becomes(() => views.locator("[aria-current]").allTextContents().then(String), "My queue", "the view that was saved");
         const address = new URL(page.url()).search;
         await views.getByRole("link", { name: "All" }).click();
         await page.waitForFunction(() => location.search === "");
@@ -281,7 +285,7 @@ export function ticketActions({ token, me, payment }) {
         await go(page, `/tickets/${id}`);
         await page.getByRole("button", { name: "Delete", exact: true }).click();
         const dialog = page.getByRole("dialog");
-        same(await dialog.getByRole("button", { name: "Delete" }).isDisabled(), true, "without the name");
+        await becomes(() => dialog.getByRole("button", { name: "Delete" }).isDisabled(), true, "without the name");
         await dialog.getByLabel("Type Delete me to confirm").fill("Delete me");
         await dialog.getByRole("button", { name: "Delete" }).click();
         await page.getByText("Deleted: Delete me").waitFor();

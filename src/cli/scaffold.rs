@@ -71,12 +71,12 @@ impl New {
         }
         changes.create(self.folder.join("Cargo.lock"), LOCK.to_owned());
         changes.write()?;
-        println!("{} has a back end of your own. {} Next:\n", self.folder.display(), git::init(&self.folder));
+        println!("Created a back end in {}. {} Next:\n", self.folder.display(), git::init(&self.folder));
         println!("  cd {}", self.folder.display());
-        println!("  cargo run -- add resource purchase_order    # or what you need");
+        println!("  cargo run -- add resource purchase_order    # or another name");
         println!("  make test");
         println!("  make run\n");
-        println!("README.md says what is where.");
+        println!("README.md describes the files.");
         Ok(())
     }
 }
@@ -88,7 +88,7 @@ impl Add {
         let route = format!("/api/v1/{}", resource.collection());
         ensure!(openapi::document(None)["paths"].get(&route).is_none(), "{route} is taken: choose another name");
         let files = add(Path::new(""), &resource, Clock::default().now())?;
-        println!("{name} has been added. `make test` tests it; its contract is the place to begin:\n");
+        println!("Added {name}. `make test` tests it. Begin with its contract:\n");
         for file in &files {
             println!("  {}", file.display());
         }

@@ -7,11 +7,10 @@ use mainstay_kernel::command::{Command, Program, for_operator, print};
 
 use crate::payments::ledger::ops::sums::{self, RebuildReport};
 
-/// Maintain what the dashboard shows.
+/// Maintain the data of the dashboard.
 #[derive(Debug, Parser)]
 pub(crate) enum Dashboard {
-    /// Compare the sums behind revenue with the ledger and make them anew; fails if they differed. Safe while servers
-    /// run.
+    /// Compare the sums behind revenue with the ledger and rebuild them; fails if they differed. Safe while servers run.
     Rebuild,
 }
 

@@ -17,22 +17,22 @@ use crate::mail::{
 /// The most mails or addresses that one command lists.
 const MAX_LISTED: i64 = 500;
 
-/// See what mail looks like, what was not sent, and to whom no mail is sent.
+/// Preview mail, retry failed mail, and manage suppressed addresses.
 #[derive(Debug, Parser)]
 pub(crate) enum Mail {
-    /// Write every mail, with samples, in every language, and name every fault of the templates.
+    /// Render every mail in every language with sample data, and report all template errors.
     Preview(Preview),
-    /// List the mail that failed, newest first, one JSON object per line; at most 500.
+    /// List failed mail, newest first, one JSON object per line; at most 500.
     Failed,
-    /// Send mail that failed after all.
+    /// Retry failed mail.
     Redrive {
         /// The ids of the mails, as listed.
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
-    /// List the addresses that are sent no mail, newest first, one JSON object per line; at most 500.
+    /// List suppressed addresses, newest first, one JSON object per line; at most 500.
     Suppressions,
-    /// Send mail to an address again.
+    /// Remove an address from the suppression list.
     Unsuppress {
         /// The address, as listed.
         address: String,
@@ -41,12 +41,12 @@ pub(crate) enum Mail {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Preview {
-    /// Only this mail, such as order_confirmation.
+    /// Render only this mail, such as order_confirmation.
     name: Option<String>,
-    /// Only this language.
+    /// Render only this language.
     #[arg(long)]
     language: Option<String>,
-    /// The directory to write to: NAME.LANGUAGE.html and NAME.LANGUAGE.txt. Without it, the plain text is printed.
+    /// The output directory, for files NAME.LANGUAGE.html and NAME.LANGUAGE.txt. By default, print the plain text.
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
 }

@@ -62,7 +62,7 @@ impl Section for MailConfig {
         Variable::plain(
             "MAIL_CONCURRENCY",
             "4",
-            "Concurrent mails that somebody waits for, and concurrent other mails",
+            "Concurrent urgent mails (registrations, resets, sign-in notices), and concurrent other mails",
         ),
         Variable::plain(
             "MAIL_RETRY_WAIT",
@@ -111,8 +111,8 @@ impl MailConfig {
     /// What an operator is warned of.
     pub(crate) fn warning(&self) -> Option<&'static str> {
         match self.transport {
-            MailTransport::Outbox => Some("MAIL_TRANSPORT=outbox: mail is written to files and reaches nobody"),
-            MailTransport::Log => Some("MAIL_TRANSPORT=log: mail is logged and reaches nobody"),
+            MailTransport::Outbox => Some("MAIL_TRANSPORT=outbox: mail is written to files and not delivered"),
+            MailTransport::Log => Some("MAIL_TRANSPORT=log: mail is logged and not delivered"),
             MailTransport::Providers(_) => None,
         }
     }

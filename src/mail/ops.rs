@@ -31,6 +31,7 @@ use mainstay_kernel::{
     events::{Event, EventKind as _},
     fault,
     queue::dead,
+    unit_of_work::Work,
 };
 use rand::Rng as _;
 
@@ -153,10 +154,11 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
     // An attempt may call two providers, each for up to the timeout.
     let longest = TimeDelta::from_std(config.timeout * 2).unwrap_or(TimeDelta::MAX);
     let retry_wait = config.retry_wait;
-    // By the clock of Postgres, because the worker that looks at the lease next may be on another host.
-    let lock = async move |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
-    let transaction = app.database.transaction_after(lock, async move |connection, row: (Mail, DateTime<Utc>)| {
-        let (mail, now_in_postgres) = row;
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        // By the clock of Postgres, because the worker that looks at the lease next may be on another host.
+        let lock = async |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
+        let (mail, now_in_postgres): (Mail, DateTime<Utc>) = work.read(lock).await?;
+        let connection = work.connection().await?;
         if mail.state != State::Pending || mail.is_leased(now_in_postgres) {
             return Ok(None);
         }
@@ -171,7 +173,7 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
             (mail.with_attempt(now_in_postgres + longest + COMMIT_TIME, retry_wait), None)
         };
         store::update(connection, &mail).await?;
-        Ok::<_, Error>(Some((mail, outcome)))
+        Ok(Some((mail, outcome)))
     });
     Ok(match transaction.await? {
         Some((mail, Some(outcome))) => {
@@ -209,8 +211,8 @@ async fn record(app: &App, snapshot: Mail, outcome: Outcome) -> Result<Option<&'
     let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
     let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
     let id = snapshot.id;
-    let lock = async move |connection: &Connection| store::lock(connection, id).await;
-    let recorded = app.database.transaction_after(lock, async move |connection, mail: Mail| {
+    let recorded = app.database.transaction(async move |work: &mut Work| {
+        let mail = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
         let is_mine = mail.attempts == snapshot.attempts;
         let (mail, became) = match outcome {
             _ if mail.state != State::Pending => return Ok(None),
@@ -221,8 +223,8 @@ async fn record(app: &App, snapshot: Mail, outcome: Outcome) -> Result<Option<&'
             Outcome::Rejected(why) => (mail.mark_rejected(why, now), "rejected"),
             Outcome::Withheld(became, why) => (mail.mark_failed(why, now), became),
         };
-        store::update(connection, &mail).await?;
-        Ok::<_, Error>(Some((mail, became)))
+        store::update(work.connection().await?, &mail).await?;
+        Ok(Some((mail, became)))
     });
     Ok(recorded.await?.map(|(mail, became)| {
         count(&mail, became);
@@ -257,7 +259,8 @@ pub async fn redrive_given_up(app: &App, id: MailId) -> Result<()> {
 
 async fn redrive_in(app: &App, ids: Vec<MailId>, states: &'static [State]) -> Result<usize> {
     let now = app.clock.now();
-    let redriven = app.database.transaction(async move |connection| {
+    let redriven = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         let mut count = 0;
         for id in ids {
             let mail = store::lock(connection, id).await?;
@@ -266,7 +269,7 @@ async fn redrive_in(app: &App, ids: Vec<MailId>, states: &'static [State]) -> Re
                 count += 1;
             }
         }
-        Ok::<_, Error>(count)
+        Ok(count)
     });
     redriven.await
 }

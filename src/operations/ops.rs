@@ -1,6 +1,5 @@
 //! Operations: their owner and admins can view and cancel them.
 
-use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
 use crate::operations::id::OperationId;
@@ -15,6 +14,7 @@ use mainstay_kernel::{
     database::{Connection, pipeline::pipeline},
     error::Result,
     page::{Start, Total},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -76,14 +76,14 @@ pub async fn get(connection: &Connection, permit: &Permit, id: OperationId) -> R
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `OPERATION_ENDED` if it has succeeded or failed.
 pub async fn cancel(
-    connection: &mut Connection,
-    permit: Permit,
+    work: &mut Work,
     kinds: &Kinds,
     id: OperationId,
     expected: Option<ExpectedVersions>,
-    now: DateTime<Utc>,
 ) -> Result<Operation> {
-    let operation = store::lock(connection, permit.visibility(), id).await?;
+    let (visibility, now) = (work.permit()?.visibility(), work.now());
+    let connection = work.connection().await?;
+    let operation = store::lock(connection, visibility, id).await?;
     ExpectedVersions::check(expected.as_ref(), operation.version)?;
     let Some(cancelled) = operation.clone().cancel(now)? else { return Ok(operation) };
     (kinds.of(cancelled.kind)?.on_cancel)(connection, &cancelled, now).await?;

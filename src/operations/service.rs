@@ -16,6 +16,7 @@ use mainstay_kernel::{
         render::time,
         watch::{self, Event, Topic},
     },
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -117,15 +118,13 @@ impl OperationService for Operations {
         &self,
         request: Request<pb::CancelOperationRequest>,
     ) -> Reply<pb::CancelOperationResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, OperationId::parse(&call.message.operation_id)?);
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
+        let call = Call::admit(request)?;
+        let (id, expected) = (OperationId::parse(&call.message.operation_id)?, call.if_match.clone());
         let kinds = self.app.part::<Kinds>().clone();
-        call.write(
-            &self.app,
-            async move |connection| ops::cancel(connection, permit, &kinds, id, expected, now).await,
-            |operation| pb::CancelOperationResponse { data: Some(render(operation)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let operation = ops::cancel(work, &kinds, id, expected).await?;
+            Ok(pb::CancelOperationResponse { data: Some(render(operation)) })
+        })
         .await
     }
 }

@@ -1,5 +1,6 @@
 //! Charges for orders.
 
+mod convert;
 pub mod model;
 pub mod ops;
 pub mod service;

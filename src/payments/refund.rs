@@ -1,5 +1,6 @@
 //! Refunds of payments.
 
+mod convert;
 pub mod ops;
 pub mod search_job;
 pub mod service;

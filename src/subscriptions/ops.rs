@@ -21,6 +21,7 @@ use mainstay_kernel::{
     id::AccountId,
     page::{Start, Total},
     queue as jobs,
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -35,17 +36,18 @@ pub use sync::{GatewayEvent, gateway_event, query_due, sync};
 /// `VALIDATION_FAILED` if the method is a card number or there is no account, `NOT_FOUND` if the account is unknown,
 /// `PRODUCT_UNAVAILABLE`, `PRODUCT_SOLD_OTHERWISE`, `CIRCUIT_OPEN`.
 pub async fn begin(
-    connection: &mut Connection,
-    permit: Permit,
+    work: &mut Work,
     context: IntentContext,
     account: Option<AccountId>,
     product: ProductId,
     method: String,
 ) -> Result<Subscription> {
     let method = PaymentMethod::parse(method)?;
+    let permit = work.permit()?;
     let account = permit.account(account)?;
     let about = |message: &str| vec![("productId".to_owned(), message.to_owned())];
-    let product = product::find_all(connection, &[product]).await?.pop().ok_or_else(|| {
+    let find = async |connection: &Connection| product::find_all(connection, &[product]).await;
+    let product = work.read(find).await?.pop().ok_or_else(|| {
         Error::with_message(OrdersReason::ProductUnavailable, "The product does not exist.")
             .about(about("does not exist"))
     })?;
@@ -53,10 +55,12 @@ pub async fn begin(
     let subscription = Subscription::intend(account, product, caller, gateway, method, context.now, context.until())
         .map_err(|error| error.about(about("can't be subscribed to")))?;
     context.check_circuit()?;
-    let (shared, job): (&Connection, _) = (connection, SettleSubscription(subscription.id));
+    let job = SettleSubscription(subscription.id);
     // In one round trip, the subscription first: its insertion may be refused, and that is then the error.
-    let (subscription, ()) =
-        pipeline!(store::insert(shared, subscription), jobs::enqueue_at(shared, &job, context.until()))?;
+    let begin = async |connection: &Connection| {
+        pipeline!(store::insert(connection, subscription), jobs::enqueue_at(connection, &job, context.until()))
+    };
+    let (subscription, ()) = work.write(begin).await?;
     Ok(subscription)
 }
 
@@ -67,19 +71,23 @@ pub async fn begin(
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `SUBSCRIPTION_PENDING`, `SUBSCRIPTION_NOT_STARTED`, `SUBSCRIPTION_ALREADY_CANCELLED`,
 /// `GATEWAY_CHANGED`.
 pub async fn cancel(
-    connection: &mut Connection,
-    permit: Permit,
+    work: &mut Work,
     context: IntentContext,
     id: SubscriptionId,
     expected: Option<ExpectedVersions>,
     how: Cancellation,
 ) -> Result<Subscription> {
-    let subscription = store::lock(connection, permit.visibility(), id).await?;
+    let visibility = work.permit()?.visibility();
+    let subscription = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), subscription.version)?;
     let subscription = subscription.cancel(how, context.now, context.until())?;
     context.check_gateway(&subscription.gateway)?;
-    let (shared, job): (&Connection, _) = (connection, SettleSubscription(id));
-    pipeline!(store::update(shared, &subscription, context.now), jobs::enqueue_at(shared, &job, context.until()))?;
+    let job = SettleSubscription(id);
+    let cancel = async |connection: &Connection| {
+        let update = store::update(connection, &subscription, context.now);
+        pipeline!(update, jobs::enqueue_at(connection, &job, context.until())).map(drop)
+    };
+    work.write(cancel).await?;
     Ok(subscription)
 }
 

@@ -12,7 +12,7 @@ use crate::{
         customer::ops as customer,
         settlement::{
             model::{AttemptLease, Failure},
-            ops::GatewayRequest,
+            ops::{Facts, GatewayRequest},
         },
     },
     subscriptions::{
@@ -21,7 +21,7 @@ use crate::{
         store,
     },
 };
-use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, id::AccountId, queue as jobs};
+use mainstay_kernel::{caller::Visibility, database::Connection, error::Result, queue as jobs};
 
 impl Subscription {
     /// Returns the cancellation that is to be carried out.
@@ -42,20 +42,10 @@ impl GatewayRequest for Subscription {
         Ok(subscription.is_unsettled().then_some(subscription))
     }
 
-    fn id(&self) -> Uuid {
-        self.id.0
-    }
-
-    fn gateway(&self) -> &str {
-        &self.gateway
-    }
-
-    fn lease(&self) -> AttemptLease {
-        self.lease
-    }
-
-    fn created_at(&self) -> DateTime<Utc> {
-        self.created_at
+    fn facts(&self) -> Facts<'_> {
+        let Self { id, lease, created_at, account, .. } = *self;
+        let missing_customer = (self.state == State::Pending && self.customer.is_none()).then_some(account);
+        Facts { id: id.0, gateway: &self.gateway, lease, created_at, missing_customer }
     }
 
     fn view(&self) -> Self {
@@ -80,10 +70,6 @@ impl GatewayRequest for Subscription {
         store::set_lease(connection, &next).await?;
         Self::set_due(connection, next.id.0, lease.due).await?;
         Ok(next)
-    }
-
-    fn missing_customer(&self) -> Option<AccountId> {
-        (self.state == State::Pending && self.customer.is_none()).then_some(self.account)
     }
 
     async fn attach_customer(self, connection: &mut Connection, customer: &str, now: DateTime<Utc>) -> Result<Self> {

@@ -1,6 +1,7 @@
 //! Project rules that are easy to forget, enforced by tests.
 
 mod catalogue;
+mod early_ends;
 mod layers;
 mod methods;
 mod migrations;

@@ -33,6 +33,7 @@ mod support;
 mod telemetry;
 mod ticket;
 mod tls;
+mod unit_of_work;
 mod user;
 mod watch;
 mod webhook;

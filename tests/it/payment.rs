@@ -20,7 +20,7 @@ mod replay;
 use std::time::{Duration, Instant};
 
 use mainstay::payments::settlement::ops::GatewayRequest;
-use mainstay_kernel::database::Connection;
+use mainstay_kernel::unit_of_work::Work;
 use serde_json::{Value, json};
 
 pub(crate) use ledger::check;
@@ -115,7 +115,7 @@ pub(crate) fn alerts(cause: &str) -> u64 {
 pub(crate) async fn overtaken<R: GatewayRequest>(app: &TestApp, table: &str) -> R {
     let id = app.database.sql(&format!("SELECT id FROM {table}")).await[0][0].clone().expect("an id");
     let id = id.parse().expect("an id");
-    let read = async move |connection: &mut Connection| R::lock_unsettled(connection, id).await;
+    let read = async move |work: &mut Work| R::lock_unsettled(work.connection().await?, id).await;
     let slow = app.app.database.transaction(read).await.expect("read").expect("it is not settled");
     let take_over = "SET leases = leases + 1, leased_until = now() + interval '1 hour'";
     app.database.sql(&format!("UPDATE {table} {take_over}")).await;

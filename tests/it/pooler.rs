@@ -30,10 +30,10 @@ const CHARGE: &str = "PaymentService.ChargePayment";
 /// Sessions in Postgres, fewer than the server has connections.
 const SESSIONS: usize = 4;
 
-/// Starts a pooler as docs/scaling.md has it, and returns the URL of a database through it.
+/// Starts a pooler as docs/pgbouncer.md has it, and returns the URL of a database through it.
 async fn pooler(database: &TestDatabase) -> (PgBouncer, String) {
     let name = database.sql("SELECT current_database()").await[0][0].clone().expect("a name");
-    let document = include_str!("../../docs/scaling.md").lines();
+    let document = include_str!("../../docs/pgbouncer.md").lines();
     let settings: Vec<_> = document.filter_map(|line| line.trim().strip_prefix("ALTER ROLE mainstay ")).collect();
     assert_eq!(settings.len(), 4, "{settings:?}");
     for setting in settings {

@@ -127,16 +127,16 @@ const STATEMENTS: &[(&str, u64)] = &[
 /// The round trips of the most frequent writes' transactions, from BEGIN to COMMIT: of those that need an idempotency
 /// key with it, of all others without one.
 const TRIPS: &[(&str, u64)] = &[
-    ("CommentService.CreateComment", 3),
-    ("CommentService.DeleteComment", 3),
-    ("CommentService.UpdateComment", 3),
+    ("CommentService.CreateComment", 2),
+    ("CommentService.DeleteComment", 2),
+    ("CommentService.UpdateComment", 2),
     ("FileService.CreateUpload", 3),
     ("InboundEventService.ReceiveWebhook", 3),
     ("OrderService.CancelOrder", 3),
     ("OrderService.CreateOrder", 3),
     // Two transactions.
     ("PaymentService.ChargePayment", 7),
-    ("PostService.UpdatePost", 4),
+    ("PostService.UpdatePost", 3),
     // Two transactions.
     ("RefundService.CreateRefund", 8),
     ("TicketService.AssignTicket", 3),
@@ -145,7 +145,7 @@ const TRIPS: &[(&str, u64)] = &[
     ("TicketService.ReopenTicket", 4),
     ("TicketService.ResolveTicket", 3),
     ("TicketService.UpdateTicket", 3),
-    ("UserService.UpdateUser", 3),
+    ("UserService.UpdateUser", 2),
 ];
 
 fn statements(method: &str) -> u64 {

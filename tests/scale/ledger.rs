@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay::payments::ledger::{model::sums::Figures, store::sums};
+use mainstay_kernel::unit_of_work::Work;
 
 use crate::server::{ROWS, Server, plain};
 
@@ -30,7 +31,8 @@ fn seed() -> String {
 pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
     server.client.batch_execute(&seed()).await?;
     let began = Instant::now();
-    let rebuild = server.database.transaction(async |connection| {
+    let rebuild = server.database.transaction(async |work: &mut Work| {
+        let connection = work.connection().await?;
         sums::begin_again(connection).await?;
         sums::replace(connection).await
     });

@@ -20,6 +20,7 @@ use mainstay_kernel::{
     database::idempotency,
     id::{AccountId, ServiceKeyId, UserId},
     page::{Key, Start},
+    unit_of_work::Work,
 };
 
 use crate::server::{Server, plain};
@@ -53,7 +54,8 @@ pub(crate) async fn run(server: &Server) -> anyhow::Result<()> {
             Ok(())
         });
         task.await.map_err(plain)?;
-        let transaction = server.database.transaction(async move |connection| {
+        let transaction = server.database.transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
             ticket::lock(connection, Visibility::All, id).await?;
             idempotency::claim(connection, &[7; 32], 7).await
         });

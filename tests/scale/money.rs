@@ -25,6 +25,7 @@ use mainstay::{
 use mainstay_kernel::{
     caller::Visibility,
     page::{Key, Start},
+    unit_of_work::Work,
 };
 
 use crate::server::{Server, plain};
@@ -53,7 +54,8 @@ fn starts(key: Key) -> [Start; 3] {
 }
 
 async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, RefundId)) -> anyhow::Result<()> {
-    let transaction = server.database.transaction(async move |connection| {
+    let transaction = server.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         let current = order::lock(connection, Visibility::All, id).await?;
         let copy = order::get(connection, Visibility::Account(current.account), id).await?;
         order::items(connection, &copy).await?;
@@ -102,7 +104,8 @@ async fn look_up(server: &Server, (id, offered, refund): (OrderId, ProductId, Re
 }
 
 async fn look_up_subscriptions(server: &Server, id: SubscriptionId) -> anyhow::Result<()> {
-    let transaction = server.database.transaction(async move |connection| {
+    let transaction = server.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         let subscription = subscription::lock(connection, Visibility::All, id).await?;
         subscription::get(connection, Visibility::Account(subscription.account), id).await?;
         subscription::find(connection, "stripe", Some(id), None).await?;

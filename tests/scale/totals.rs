@@ -8,6 +8,7 @@ use mainstay_kernel::{
     caller::Visibility,
     id::{AccountId, UserId},
     page::Start,
+    unit_of_work::Work,
 };
 use uuid::Uuid;
 
@@ -25,7 +26,8 @@ pub(crate) async fn check(server: &Server) -> anyhow::Result<()> {
 /// Assigns some tickets to an agent, resolves some, and deletes some.
 async fn change(server: &Server) -> anyhow::Result<()> {
     let agent: Uuid = server.client.query_one("SELECT id FROM users WHERE role = 2 LIMIT 1", &[]).await?.get(0);
-    let transaction = server.database.transaction(async move |connection| {
+    let transaction = server.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         let open = Filter { statuses: vec![Status::Open], ..Filter::default() };
         let all = Visibility::All;
         let tickets = ticket::list(connection, all, &open, Order::CreateTimeDesc, Start::Offset(0), 90, true).await?;

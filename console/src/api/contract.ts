@@ -22,7 +22,6 @@ type Content = Record<string, { schema: Schema }>;
 type RawOperation = {
   operationId: string;
   tags: string[];
-  summary: string;
   description?: string;
   parameters?: Parameter[];
   requestBody?: { content: Content };
@@ -42,6 +41,7 @@ export type Operation = {
   label: string;
   method: string;
   path: string;
+  /** The first sentence of the description. */
   summary: string;
   description: string;
   /** The names of the path's variables. */
@@ -90,7 +90,7 @@ function operation(method: string, path: string, raw: RawOperation, resolve: (sc
     label: labelOf(raw.operationId),
     method,
     path,
-    summary: raw.summary,
+    summary: (raw.description ?? "").split(/(?<=\.) (?=[A-Z])/)[0] ?? "",
     description: raw.description ?? "",
     variables: [...path.matchAll(/\{([^}]+)\}/g)].map((match) => match[1] ?? ""),
     query: (raw.parameters ?? []).filter((parameter) => parameter.in === "query"),

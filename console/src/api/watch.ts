@@ -16,17 +16,19 @@ type Watch<T> = {
   onItem: (item: T) => void;
   /** Something may have been missed. */
   onGap: () => void;
+  /** The stream begins, from now on: what was read before it may lack a change. */
+  onBegin: () => void;
 };
 
 /**
  * Watches while the page is visible, and goes on after the last item when the stream ends. A hidden page watches nothing,
  * because a browser has few connections to one server for all its tabs. Returns whether the stream is open.
  */
-export function useWatch<T>({ path, onItem, onGap }: Watch<T>): boolean {
+export function useWatch<T>({ path, onItem, onGap, onBegin }: Watch<T>): boolean {
   const [open, setOpen] = useState(false);
-  const handlers = useRef({ onItem, onGap });
+  const handlers = useRef({ onItem, onGap, onBegin });
   useEffect(() => {
-    handlers.current = { onItem, onGap };
+    handlers.current = { onItem, onGap, onBegin };
   });
   useEffect(() => {
     if (path === undefined) return undefined;
@@ -47,6 +49,7 @@ export function useWatch<T>({ path, onItem, onGap }: Watch<T>): boolean {
         try {
           for await (const { id, data } of events(path, token, signal)) {
             if (signal.aborted) return;
+            if (token === "") handlers.current.onBegin();
             token = id || token;
             wait = FIRST_WAIT_MS;
             setOpen(true);

@@ -51,7 +51,7 @@ export default function OperationSheet({ contract, operation, values, initial: l
       <Sheet title={t("Shown only once")} onClose={onClose}>
         <p>{t("Keep this now; it can't be shown again.")}</p>
         <dl className="fields">{Object.entries(secret).map(([field, value]) => <div key={field}><dt>{field}</dt><dd><code className="secret">{String(value)}</code></dd></div>)}</dl>
-        <footer><button type="button" className="primary" onClick={onClose}>{t("I have kept it")}</button></footer>
+        <footer><button type="button" className="primary" onClick={onClose}>{t("Saved")}</button></footer>
       </Sheet>
     );
   }
@@ -60,7 +60,7 @@ export default function OperationSheet({ contract, operation, values, initial: l
     <Sheet title={label} onClose={close}>
       <SchemaForm contract={contract} schema={operation.body} initial={initial} submit={label} danger={danger} onSubmit={send} isRepeatable={isRepeatable(operation)} onCancel={close}>
         {name !== undefined && <p className={danger ? "warning" : undefined}>{danger && t("This can't be undone:")} <b><Value value={name} field="name" /></b></p>}
-        <p className="help">{operation.summary}.</p>
+        <p className="help">{operation.summary}</p>
       </SchemaForm>
     </Sheet>
   );

@@ -16,7 +16,7 @@ const ADVICE: Record<number, Advice> = {
   0: ["The server does not answer", "Check your connection. Nothing was lost; what you entered is still here."],
   401: ["You are signed out", "Sign in again; then you are back on this page."],
   403: ["You may not do this", "Ask an administrator for the role that this needs."],
-  404: ["There is nothing here", "It was deleted, or it belongs to somebody else."],
+  404: ["There is nothing here", "It was deleted, or you do not have access to it."],
   409: ["It changed in the meantime", "Load it again, then decide."],
   412: ["Somebody else changed this first", "Load the latest version and apply your change to it."],
   413: ["This is too large", "Choose a smaller one."],
@@ -26,13 +26,13 @@ const ADVICE: Record<number, Advice> = {
 
 function advice({ status, code, fields }: ApiError): Advice {
   if (code === "IDEMPOTENCY_IN_PROGRESS") return ["It is still being carried out", "Send it again in a moment; it takes effect only once."];
-  if (code.startsWith("UPSTREAM_")) return ["It failed at another server", "Try again in a moment. If it stays, tell whoever operates that server."];
+  if (code.startsWith("UPSTREAM_")) return ["It failed at another server", "Try again in a moment. If the error persists, contact the operator of that server."];
   // Without a field, the message says what to do.
   if (status === 400 || status === 422) return Object.keys(fields).length > 0 ? ["This was not accepted", "Correct what is marked and try again."] : ["This was not accepted"];
   const known = ADVICE[status];
   if (known) return known;
   if (status >= 502) return ["The server is busy", "It will be back shortly; try again."];
-  return ["Something went wrong", "Try again. If it stays, give the request id to whoever operates the server."];
+  return ["Something went wrong", "Try again. If the error persists, give the request id to the operator of the server."];
 }
 
 export function Problem({ error, onRetry, children }: { error: unknown; onRetry?: () => void; children?: ReactNode }) {

@@ -66,7 +66,8 @@ impl App {
         let clock = Clock::default();
         let secret = SecretKey::open(&config)?;
         let url = config.database.url.as_ref().context("there is no DATABASE_URL")?;
-        let database = Database::new(url, "mainstay", &config.database)?.with_replicas("mainstay", &config)?;
+        let database = Database::new(url, "mainstay", &config.database)?;
+        let database = database.with_clock(&clock).with_replicas("mainstay", &config)?;
         let redis = Redis::new(&config.redis, clock.clone()).await?;
         on_call::start(&config.on_call, &clock)?;
         Ok(Self {

@@ -3,8 +3,9 @@
 //!
 //! There are four ways to get a connection. [`Database::read`] runs short reads on connections that many of them share;
 //! [`Database::query`] lends a connection for other reads, and [`Database::autocommit`] for any statements that stand
-//! alone; [`Database::transaction`] runs a transaction. The last three handle a caller that disconnects: the running
-//! statement is cancelled, an open transaction is rolled back, and the connection returns to the pool clean or not at all.
+//! alone; [`Database::transaction`] runs a [unit of work](crate::unit_of_work::Work). The last three handle a caller that
+//! disconnects: the running statement is cancelled, an open transaction is rolled back, and the connection returns to the
+//! pool clean or not at all.
 //!
 //! The reads of a request whose method permits it are those of a replica (`replica`).
 
@@ -31,22 +32,21 @@ pub mod visibility;
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel_async::{
-    AnsiTransactionManager, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _, TransactionManager as _,
-};
-use futures_util::future::BoxFuture;
+use diesel_async::{AsyncPgConnection, SimpleAsyncConnection as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::Notify, time::timeout};
 
 use after_commit::Added;
 pub use connect::ConnectFailure;
-use node::{Lease, Node};
+pub(crate) use node::Lease;
+use node::Node;
 pub(crate) use position::Position;
 pub(crate) use replica::{Replicas, with_replica};
-use statement::Statement;
 
 use crate::{
+    clock::Clock,
     config,
     error::{Error, Reason, Result},
 };
@@ -57,14 +57,12 @@ const POSITION_TIMEOUT: Duration = Duration::from_millis(300);
 /// A connection to Postgres.
 pub type Connection = AsyncPgConnection;
 
-/// The last statements of a transaction, which are sent with its COMMIT; see [`Database::transaction_with_last`].
-pub(crate) type Last<E> = Box<dyn for<'c> FnOnce(&'c Connection) -> BoxFuture<'c, Result<(), E>> + Send>;
-
 /// The connections to Postgres: to the primary, and to the replicas, if there are any.
 #[derive(Clone)]
 pub struct Database {
     primary: Node,
     replicas: Option<Arc<Replicas>>,
+    clock: Clock,
     jobs_added: Arc<Notify>,
     changes_noted: Arc<Notify>,
 }
@@ -84,7 +82,13 @@ impl Database {
     /// When the URL is invalid.
     pub fn new(url: &SecretString, name: &str, config: &config::Database) -> anyhow::Result<Self> {
         let primary = Node::primary(url.expose_secret(), name, config)?;
-        Ok(Self { primary, replicas: None, jobs_added: Arc::default(), changes_noted: Arc::default() })
+        let (jobs_added, changes_noted) = (Arc::default(), Arc::default());
+        Ok(Self { primary, replicas: None, clock: Clock::default(), jobs_added, changes_noted })
+    }
+
+    /// Sets the clock of transactions.
+    pub(crate) fn with_clock(self, clock: &Clock) -> Self {
+        Self { clock: clock.clone(), ..self }
     }
 
     /// Adds the replicas, which are read once somebody [watches](Replicas::watch) how far they are.
@@ -151,95 +155,18 @@ impl Database {
         result
     }
 
-    /// Runs a transaction, which commits everything that `run` did or, if it fails or the caller disconnects, nothing.
-    ///
-    /// # Errors
-    /// `UNAVAILABLE` when no connection is available in time, and any error of `run` or of the commit.
-    pub async fn transaction<T, E: From<Error>>(
-        &self,
-        run: impl AsyncFnOnce(&mut Connection) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let mut lease = self.primary.lease().await?;
-        execute(lease.connection(), "BEGIN").await?;
-        let (result, additions) = after_commit::watch(run(lease.connection())).await;
-        self.end(lease, result.map(|value| (value, None)), additions).await
+    /// Borrows a connection to the primary for a transaction.
+    pub(crate) async fn lease(&self) -> Result<Lease> {
+        self.primary.lease().await
     }
 
-    /// As [`Database::transaction`]; the statements of `first` are sent with the BEGIN, in one round trip.
-    ///
-    /// `first` must only read and lock: if the BEGIN fails, its statements stand alone, and what they wrote would stay.
-    ///
-    /// # Errors
-    /// As [`Database::transaction`], and any error of `first`.
-    pub async fn transaction_after<F, T, E: From<Error>>(
-        &self,
-        first: impl AsyncFnOnce(&Connection) -> Result<F>,
-        run: impl AsyncFnOnce(&mut Connection, F) -> Result<T, E>,
-    ) -> Result<T, E> {
-        let run = async move |connection: &mut Connection, input: F| Ok::<_, E>((run(connection, input).await?, None));
-        self.transaction_with_last(first, run).await
+    /// Returns the time, as the clock of the application has it.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
-    /// As [`Database::transaction_after`]; the last statements, which `run` may return beside its result, are sent with the
-    /// COMMIT, in one round trip. If one of them fails, its error is the result, and nothing is committed.
-    ///
-    /// They must fail as statements do, by an error of Postgres: that aborts the transaction, whose COMMIT is then a
-    /// ROLLBACK. Whatever else their responses say, such as that no row was found, the COMMIT has been sent by then. And they
-    /// must be sent together: one that waits for the response to another comes after the COMMIT, and stands alone.
-    ///
-    /// # Errors
-    /// As [`Database::transaction_after`], and any error of the last statements.
-    pub(crate) async fn transaction_with_last<F, T, E: From<Error>>(
-        &self,
-        first: impl AsyncFnOnce(&Connection) -> Result<F>,
-        run: impl AsyncFnOnce(&mut Connection, F) -> Result<(T, Option<Last<E>>), E>,
-    ) -> Result<T, E> {
-        let mut lease = self.primary.lease().await?;
-        let input = begin(lease.connection(), first).await;
-        match input {
-            Ok(input) => {
-                let (result, additions) = after_commit::watch(run(lease.connection(), input)).await;
-                self.end(lease, result, additions).await
-            }
-            Err(error) => self.end(lease, Err(error.into()), Added::default()).await,
-        }
-    }
-
-    /// Commits a transaction, or rolls it back.
-    async fn end<T, E: From<Error>>(
-        &self,
-        mut lease: Lease,
-        result: Result<(T, Option<Last<E>>), E>,
-        additions: Added,
-    ) -> Result<T, E> {
-        let has_last = matches!(&result, Ok((_, Some(_))));
-        let result = match result {
-            Ok((value, last)) => {
-                crate::fault::point("commit.before")?;
-                commit(lease.connection(), last).await.map(|()| value)
-            }
-            Err(error) => Err(error),
-        };
-        match &result {
-            Ok(_) => {
-                self.wake(additions);
-                crate::fault::point("commit.after")?;
-            }
-            // A COMMIT that was cancelled has left the transaction open.
-            Err(_) => {
-                let is_rolled_back = execute(lease.connection(), "ROLLBACK").await.is_ok();
-                // A last statement that failed may have left behind a COMMIT of which nobody has the response.
-                if has_last || !is_rolled_back {
-                    // The pool drops the connection, which rolls back all the same.
-                    AnsiTransactionManager::transaction_manager_status_mut(lease.connection()).set_in_error();
-                }
-            }
-        }
-        lease.settle();
-        result
-    }
-
-    fn wake(&self, additions: Added) {
+    /// Does in this process what follows a commit.
+    pub(crate) fn wake(&self, additions: Added) {
         if additions.jobs {
             self.jobs_added.notify_one();
         }
@@ -302,29 +229,8 @@ impl Waits {
 
 /// Runs a statement that begins or ends a transaction. Not by diesel's transaction manager, which can't send it together
 /// with others.
-async fn execute(mut connection: &Connection, statement: &'static str) -> Result<()> {
+pub(crate) async fn execute(mut connection: &Connection, statement: &'static str) -> Result<()> {
     Ok(connection.batch_execute(statement).await?)
-}
-
-/// Sends BEGIN, and the first statements with it.
-async fn begin<F>(connection: &Connection, first: impl AsyncFnOnce(&Connection) -> Result<F>) -> Result<F> {
-    let (begin, output) = futures_util::join!(execute(connection, "BEGIN"), first(connection));
-    begin.and(output)
-}
-
-/// Sends COMMIT, and the last statements before it.
-///
-/// This COMMIT is a prepared statement, like those before it. The first time on a connection, each of them takes a round
-/// trip more to be prepared; diesel-async holds its cache of statements meanwhile, so that they are sent in their order
-/// nevertheless. A COMMIT outside the cache would overtake one that is still to be prepared, which would then stand alone; it
-/// would also overtake one with a parameter of a type of its own, which diesel-async looks up before.
-async fn commit<E: From<Error>>(connection: &Connection, last: Option<Last<E>>) -> Result<(), E> {
-    let Some(last) = last else { return Ok(execute(connection, "COMMIT").await?) };
-    let commit = async { Ok::<_, E>(Statement::new("COMMIT").execute(&mut &*connection).await.map_err(Error::from)?) };
-    // In this order: once a last statement has failed, even before it was sent, COMMIT is not sent any more. And the error is
-    // that of the statement: the COMMIT of an aborted transaction is none.
-    futures_util::try_join!(last(connection), commit)?;
-    Ok(())
 }
 
 impl From<DieselError> for Error {

@@ -24,7 +24,6 @@ use prost::Message;
 use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
 use tonic::{Code, Extensions, Request, Response, Status, metadata::MetadataMap, service::Routes};
-use uuid::Uuid;
 
 use crate::{
     app::App,
@@ -35,7 +34,7 @@ use crate::{
     error::{Error, Reason, Result},
     page::{Key, Total},
     rate_limit::Network,
-    unit_of_work::{self, Answer, Claim},
+    unit_of_work::{self, Claim, Committed, Work},
     version::ExpectedVersions,
 };
 
@@ -195,94 +194,30 @@ impl<M> Call<M> {
         self.permit.clone()
     }
 
-    /// Runs a write as one unit of work and renders its response.
+    /// Runs a write as one unit of work, and responds with what it returns. A repeated request with the same key gets the
+    /// stored response.
     ///
     /// # Errors
-    /// The errors of the operation and of its idempotency key.
-    pub async fn write<T, R: Message + Default>(
-        &mut self,
+    /// As [`unit_of_work::run`].
+    pub async fn write<R: Message + Default>(
+        &self,
         app: &App,
-        decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
-        render: impl FnOnce(T) -> R,
+        run: impl AsyncFnOnce(&mut Work) -> Result<R>,
     ) -> Reply<R> {
-        let answer = self.run(app, decide, |value| (render(value), ())).await?;
-        self.respond(answer)
+        self.respond(self.commit(app, run).await?)
     }
 
-    /// As [`Call::write`], for a write that begins with reads or locks: those of `first`, which are sent with the BEGIN, in
-    /// one round trip, unless the request has a key. `decide` gets what they found.
+    /// As [`Call::write`], for a write that is followed by more, such as a request to a gateway: returns who did the
+    /// work, for [`Call::respond`]. A pending operation is to be resolved before that.
     ///
     /// # Errors
-    /// As [`Call::write`], and any error of `first`.
-    pub async fn write_after<F, T, R: Message + Default>(
-        &mut self,
+    /// As [`unit_of_work::run`].
+    pub async fn commit<R: Message + Default>(
+        &self,
         app: &App,
-        first: impl AsyncFnOnce(&Connection) -> Result<F>,
-        decide: impl AsyncFnOnce(&mut Connection, F) -> Result<T>,
-        render: impl FnOnce(T) -> R,
-    ) -> Reply<R> {
-        let render = |value| (render(value), ());
-        let answer = unit_of_work::run(app, self.claim.take(), first, decide, render).await?;
-        self.respond(answer)
-    }
-
-    /// As [`Call::write`], for a write whose response is a pending operation. A repeated request with the same key is
-    /// answered by what has become of that: `read` finds it by the id of the operation, unless the final response is stored.
-    ///
-    /// # Errors
-    /// As [`Call::write`], and any error of `read`.
-    pub async fn start<T, R: Message + Default>(
-        &mut self,
-        app: &App,
-        decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
-        read: impl AsyncFnOnce(&mut Connection, Permit, Uuid) -> Result<T>,
-        render: fn(T) -> R,
-    ) -> Reply<R> {
-        let answer = match self.run(app, decide, |value| (render(value), ())).await? {
-            Answer::Pending(id) => {
-                let permit = self.permit()?;
-                let current = app.database.autocommit(async |connection| read(connection, permit, id).await).await?;
-                Answer::Replayed(render(current))
-            }
-            answer => answer,
-        };
-        self.respond(answer)
-    }
-
-    /// Runs a write whose response may be a pending operation. Beside the response, `render` returns what is to be kept
-    /// of the result.
-    ///
-    /// # Errors
-    /// As [`Call::write`].
-    pub async fn run<T, R: Message + Default, V>(
-        &mut self,
-        app: &App,
-        decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
-        render: impl FnOnce(T) -> (R, V),
-    ) -> Result<Answer<R, V>> {
-        let nothing = async |_: &Connection| Ok::<_, Error>(());
-        let decide = async move |connection: &mut Connection, ()| decide(connection).await;
-        unit_of_work::run(app, self.claim.take(), nothing, decide, render).await
-    }
-
-    /// As [`Call::run`], for a commit that must not be reported as failed if it succeeded: if the connection to
-    /// Postgres is lost, looks up whether it did.
-    ///
-    /// # Errors
-    /// As [`Call::run`]; nothing was committed, unless the commit could not be looked up.
-    pub async fn run_or_recall<T, R: Message + Default, V>(
-        &mut self,
-        app: &App,
-        decide: impl AsyncFnOnce(&mut Connection) -> Result<T>,
-        render: impl FnOnce(T) -> (R, V),
-    ) -> Result<Answer<R, V>> {
-        let claim = self.claim.clone();
-        match (self.run(app, decide, render).await, claim) {
-            (Err(failure), Some(claim)) if failure.reason() == Reason::Unavailable => {
-                unit_of_work::recall(app, claim, failure).await
-            }
-            (committed, _) => committed,
-        }
+        run: impl AsyncFnOnce(&mut Work) -> Result<R>,
+    ) -> Result<Committed<R>> {
+        unit_of_work::run(app, self.permit.clone(), self.claim.clone(), run).await
     }
 
     /// Reads the page fields of the request for a list.
@@ -355,8 +290,8 @@ impl<M> Call<M> {
     ///
     /// # Errors
     /// `INTERNAL_ERROR` for a pending operation that was not resolved.
-    pub fn respond<R: Message + Default>(&self, answer: Answer<R>) -> Reply<R> {
-        response::respond(self.method, &self.mask, answer)
+    pub fn respond<R: Message + Default>(&self, committed: Committed<R>) -> Reply<R> {
+        response::respond(self.method, &self.mask, committed)
     }
 
     /// Responds to a read.
@@ -364,7 +299,7 @@ impl<M> Call<M> {
     /// # Errors
     /// `INTERNAL_ERROR` if the read mask can't be applied to the message, which is a bug.
     pub fn read<R: Message + Default>(&self, message: R) -> Result<Response<R>, Status> {
-        let mut response = response::respond(self.method, &self.mask, Answer::Fresh(message, ()))?;
+        let mut response = response::respond(self.method, &self.mask, Committed::Fresh(message))?;
         if let Some((admission, rows)) = self.rows.get()
             && let Some(slot) = admission.finish(*rows, response.get_ref().encoded_len())
         {

@@ -1,16 +1,19 @@
 //! The unit of work: the effect, its jobs, its response and its idempotency key commit together, or not at all.
 //!
+//! A [`Work`] is the transaction. Under a key, nothing that locks or writes is sent before the result of the claim is
+//! known, so that a duplicate is refused at once:
+//!
 //! ```text
-//! look-up → BEGIN, claim (advisory lock, look-up) → first reads → decide → render → INSERT key + answer, COMMIT
-//!     └── a final response: repeated
+//! look-up → BEGIN, claim (advisory lock, look-up) → work → INSERT key + answer, COMMIT
+//!     └── a final response: repeated                                        └── lost? recall
 //! ```
 //!
 //! A repeated request reads its response in one statement, without a transaction or a lock, so that any number of them
 //! run at once. That look-up costs a new request one round trip, on a connection that requests share; without it, a
 //! repetition would take a connection of its own and two round trips, for a transaction that does nothing.
 //!
-//! A response that is not final yet names an operation instead; whoever ends that operation stores the final response in
-//! the same transaction ([`conclude`]), so that later changes of the resource do not change it.
+//! A response that is not final yet names an operation instead. The transaction that ends the operation stores the final
+//! response ([`conclude`]), so that later changes of the resource do not change it.
 //!
 //! The primary key of `idempotency_keys` is the only arbiter. The advisory lock is an optimization: it rejects a
 //! duplicate that arrives while the first request runs, instead of letting it hold a connection until the insert
@@ -20,8 +23,9 @@
 //! rolls the transaction back and is stored by a separate statement, arbitrated by the same key; this saves every
 //! successful call a savepoint.
 
+mod work;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::FutureExt as _;
 use prost::Message;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -31,12 +35,15 @@ use crate::{
     caller::{Permit, Visibility},
     contract::{Method, proto::error::v1 as pb},
     database::{
-        Connection, Last,
+        Connection, after_commit,
         idempotency::{self, StoredAnswer},
     },
     error::{Error, Reason, ReasonRef, Result},
     fault,
 };
+
+use work::Queued;
+pub use work::Work;
 
 /// A request that must take effect only once.
 #[derive(Debug, Clone)]
@@ -47,15 +54,29 @@ pub struct Claim {
     visibility: Visibility,
 }
 
-/// A response, and its origin.
+/// What has been committed, and by which request.
 #[derive(Debug)]
-pub enum Answer<M, V = ()> {
-    /// The work was done by this request: the response, and what its rendering kept of the result.
-    Fresh(M, V),
-    /// The work was done by an earlier request with the same key.
+pub enum Committed<M> {
+    /// The work was done by this request.
+    Fresh(M),
+    /// The work was done by an earlier request with the same key, or by this one, whose COMMIT was then
+    /// [looked up](recall).
     Replayed(M),
     /// An earlier request with the same key began this operation, which may still be in progress.
     Pending(Uuid),
+}
+
+impl<M> Committed<M> {
+    /// Answers for a pending operation with its present state, which `current` reads.
+    ///
+    /// # Errors
+    /// Any error of `current`.
+    pub async fn resolve(self, current: impl AsyncFnOnce(Uuid) -> Result<M>) -> Result<Self> {
+        match self {
+            Self::Pending(operation) => Ok(Self::Replayed(current(operation).await?)),
+            committed => Ok(committed),
+        }
+    }
 }
 
 impl Claim {
@@ -78,69 +99,81 @@ impl Claim {
     }
 }
 
-/// Runs `first` and `decide` in a transaction, renders the result and, under a claim, stores the response in the same
-/// transaction. Beside the response, `render` returns what its caller wants to keep of the result.
-///
-/// `first` only reads and locks, and `decide` gets what it found. Without a claim, its statements are sent with the BEGIN.
-/// With one they follow the claim: a duplicate is refused at once and must not wait for a lock of the first request.
+/// Runs a unit of work and, under a claim, stores its response in the same transaction.
 ///
 /// # Errors
-/// Any error of `first` and `decide`; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a
-/// claim; `UNAVAILABLE` and `INTERNAL_ERROR` if nothing was done.
-pub async fn run<F, T, M: Message + Default, V>(
+/// Any error of `run`; `IDEMPOTENCY_IN_PROGRESS`, `IDEMPOTENCY_KEY_REUSED`, `IDEMPOTENCY_KEY_EXPIRED` under a claim;
+/// `UNAVAILABLE` and `INTERNAL_ERROR` if nothing was done. Under a claim, `UNAVAILABLE` may also mean that the outcome could not
+/// be looked up; a request with the same key finds it out.
+pub async fn run<M: Message + Default>(
     app: &App,
+    permit: Option<Permit>,
     claim: Option<Claim>,
-    first: impl AsyncFnOnce(&Connection) -> Result<F>,
-    decide: impl AsyncFnOnce(&mut Connection, F) -> Result<T>,
-    render: impl FnOnce(T) -> (M, V),
-) -> Result<Answer<M, V>> {
-    let Some(claim) = claim else {
-        let value = app.database.transaction_after(first, decide).await?;
-        let (message, extra) = render(value);
-        return Ok(Answer::Fresh(message, extra));
-    };
-    let now = app.clock.now();
-    let own_claim = claim.clone();
-    let scope = claim.scope;
-    let existing = app.database.read(async move |connection| idempotency::find(connection, &scope).await).await?;
-    if let Some(answer) = existing {
-        return claim.replay(answer, now)?.answer();
-    }
-    let claiming = async |connection: &Connection| idempotency::claim(connection, &claim.scope, claim.lock()).await;
-    let transaction = app.database.transaction_with_last(claiming, async move |connection, existing| {
+    run: impl AsyncFnOnce(&mut Work) -> Result<M>,
+) -> Result<Committed<M>> {
+    if let Some(claim) = &claim {
+        let scope = claim.scope;
+        let existing = app.database.read(async move |connection| idempotency::find(connection, &scope).await).await?;
         if let Some(answer) = existing {
-            return Ok((Done::Earlier(own_claim.replay(answer, now)?), None));
+            return claim.replay(answer, app.clock.now())?.committed();
         }
-        fault::point("claim.after")?;
-        let decided = match first(&*connection).await {
-            Ok(input) => decide(connection, input).await,
-            Err(error) => Err(error),
-        };
-        let (message, extra) = match decided {
-            Ok(value) => render(value),
-            Err(error) if error.reason().facts().storable => return Err(Stop::Refused(error)),
-            Err(error) => return Err(Stop::Failed(error)),
-        };
-        fault::point("effect.after")?;
-        let answer = own_claim.record(None, message.encode_to_vec(), now);
-        Ok((Done::Now(message, extra), Some(store_last(answer))))
-    });
-    match transaction.await {
-        Ok(Done::Now(message, extra)) => Ok(Answer::Fresh(message, extra)),
-        Ok(Done::Earlier(earlier)) => earlier.answer(),
-        Err(Stop::Failed(error)) => Err(error),
-        Err(Stop::Refused(error)) => settle(app, claim, Some(error), now).await,
-        Err(Stop::Lost) => settle(app, claim, None, now).await,
     }
+    let mut work = Work::open(&app.database, permit).await?;
+    let (committed, additions) = after_commit::watch(attempt(&mut work, claim.as_ref(), run)).await;
+    let is_unknown = work.is_commit_sent();
+    match (work::end(&app.database, work, additions, committed).await, claim) {
+        (Err(refusal), Some(claim)) if refusal.reason().facts().storable => settle(app, claim, Some(refusal)).await,
+        // A duplicate stored its response first.
+        (Err(error), Some(claim)) if is_unknown && error.reason() == Reason::IdempotencyInProgress => {
+            settle(app, claim, None).await
+        }
+        (Err(error), Some(claim)) if is_unknown && error.reason() == Reason::Unavailable => {
+            recall(app, claim, error).await
+        }
+        (committed, _) => committed,
+    }
+}
+
+/// Runs a unit of work and commits it, unless an earlier request with the same key did.
+async fn attempt<M: Message + Default>(
+    work: &mut Work,
+    claim: Option<&Claim>,
+    run: impl AsyncFnOnce(&mut Work) -> Result<M>,
+) -> Result<Committed<M>> {
+    let Some(claim) = claim else {
+        let message = run(work).await?;
+        work.commit(None).await?;
+        return Ok(Committed::Fresh(message));
+    };
+    let claiming = async |connection: &Connection| idempotency::claim(connection, &claim.scope, claim.lock()).await;
+    if let Some(answer) = work.read(claiming).await? {
+        work.commit(None).await?;
+        return claim.replay(answer, work.now())?.committed();
+    }
+    fault::point("claim.after")?;
+    let message = run(work).await?;
+    fault::point("effect.after")?;
+    let answer = claim.record(None, message.encode_to_vec(), work.now());
+    work.commit(Some(store(answer))).await?;
+    Ok(Committed::Fresh(message))
+}
+
+/// Stores the response of a claimed transaction, as its last statement. If a duplicate was faster, the key is in use.
+fn store(answer: StoredAnswer) -> Queued {
+    Box::new(move |connection| {
+        Box::pin(async move {
+            match idempotency::insert(connection, &answer).await? {
+                true => Ok(()),
+                false => Err(idempotency::in_progress()),
+            }
+        })
+    })
 }
 
 /// Determines the outcome of a claim whose transaction may or may not have committed because the connection to Postgres
 /// broke: returns the stored response, or `failure` if there is none and never will be. It also returns `failure` if
 /// Postgres can't be asked: the outcome then stays unknown to the caller, until a request with the same key finds it out.
-///
-/// # Errors
-/// `failure`; `IDEMPOTENCY_IN_PROGRESS` while the transaction has not ended; the refusal of an earlier request.
-pub async fn recall<M: Message + Default, V>(app: &App, claim: Claim, failure: Error) -> Result<Answer<M, V>> {
+async fn recall<M: Message + Default>(app: &App, claim: Claim, failure: Error) -> Result<Committed<M>> {
     let now = app.clock.now();
     let outcome = app.database.autocommit(async move |connection| {
         // Take the lock first: once it is acquired, the other transaction has ended, so the row exists now or never
@@ -153,7 +186,7 @@ pub async fn recall<M: Message + Default, V>(app: &App, claim: Claim, failure: E
         answer.map(|answer| claim.replay(answer, now)).transpose()
     });
     match outcome.await {
-        Ok(Some(earlier)) => earlier.answer(),
+        Ok(Some(earlier)) => earlier.committed(),
         Err(error) if error.reason() == Reason::IdempotencyInProgress => Err(error),
         Ok(None) | Err(_) => Err(failure),
     }
@@ -177,42 +210,9 @@ pub async fn conclude(
     idempotency::conclude(connection, operation, error_code, to_staff, to_others).await
 }
 
-/// How a claimed transaction ended.
-enum Done<M, V> {
-    Now(M, V),
-    Earlier(EarlierAnswer),
-}
-
-/// Why a claimed transaction was rolled back.
-enum Stop {
-    /// The operation refused, and would refuse again.
-    Refused(Error),
-    /// A duplicate committed first.
-    Lost,
-    /// Any other error; a retry runs again.
-    Failed(Error),
-}
-
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// Stores the response of a claimed transaction, as its last statement.
-fn store_last(answer: StoredAnswer) -> Last<Stop> {
-    Box::new(move |connection| {
-        let store =
-            async move { if idempotency::insert(connection, &answer).await? { Ok(()) } else { Err(Stop::Lost) } };
-        store.boxed()
-    })
-}
-
 /// Stores a refusal, unless a duplicate was faster; its answer is then returned for both.
-async fn settle<M, V>(app: &App, claim: Claim, refusal: Option<Error>, now: DateTime<Utc>) -> Result<Answer<M, V>>
-where
-    M: Message + Default,
-{
+async fn settle<M: Message + Default>(app: &App, claim: Claim, refusal: Option<Error>) -> Result<Committed<M>> {
+    let now = app.clock.now();
     let earlier = app.database.autocommit(async move |connection| {
         if let Some(error) = refusal {
             let answer = claim.record(Some(error.reason()), pb::Error::from(&error).encode_to_vec(), now);
@@ -223,7 +223,7 @@ where
         let answer = idempotency::find(connection, &claim.scope).await?;
         claim.replay(answer.ok_or_else(idempotency::in_progress)?, now)
     });
-    earlier.await?.answer()
+    earlier.await?.committed()
 }
 
 /// How long a response is kept. After that, the key is rejected until the row is swept.
@@ -268,14 +268,14 @@ struct EarlierAnswer {
 }
 
 impl EarlierAnswer {
-    fn answer<M: Message + Default, V>(self) -> Result<Answer<M, V>> {
+    fn committed<M: Message + Default>(self) -> Result<Committed<M>> {
         if self.is_refusal {
             let error = pb::Error::decode(self.bytes.as_slice()).map_err(Error::internal)?;
             return Err(Error::from(error).replayed());
         }
         match self.operation {
-            Some(operation) => Ok(Answer::Pending(operation)),
-            None => Ok(Answer::Replayed(M::decode(self.bytes.as_slice()).map_err(Error::internal)?)),
+            Some(operation) => Ok(Committed::Pending(operation)),
+            None => Ok(Committed::Replayed(M::decode(self.bytes.as_slice()).map_err(Error::internal)?)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mainstay_dev_servers::{Envoy, Error};
+use mainstay_dev_servers::Envoy;
 use mainstay_kernel::http::envoy::{Options, configuration};
 
 use crate::TestServer;
@@ -28,23 +28,15 @@ impl TestServer {
         })
     }
 
-    /// Starts an Envoy in front of the server, and returns it with its URL for [`Client::at`](crate::Client::at), or
-    /// `None` if none is installed.
+    /// Starts an Envoy in front of the server, and returns it with its URL for [`Client::at`](crate::Client::at).
     ///
     /// # Panics
-    /// If it does not start.
-    pub async fn envoy(&self) -> Option<(Envoy, String)> {
+    /// If none is installed, or it does not start.
+    pub async fn envoy(&self) -> (Envoy, String) {
         let descriptors = &mainstay_kernel::contract::current().encoded;
-        match Envoy::start(descriptors, |path| self.envoy_configuration(path)).await {
-            Ok(envoy) => {
-                let url = format!("http://{}", envoy.address());
-                Some((envoy, url))
-            }
-            Err(Error::Missing(why)) => {
-                eprintln!("nothing is checked through Envoy: {why}");
-                None
-            }
-            Err(error) => panic!("{error}"),
-        }
+        let envoy = Envoy::start(descriptors, |path| self.envoy_configuration(path)).await;
+        let envoy = envoy.unwrap_or_else(|error| panic!("{error}"));
+        let url = format!("http://{}", envoy.address());
+        (envoy, url)
     }
 }

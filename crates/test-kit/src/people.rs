@@ -10,7 +10,7 @@ use mainstay::identity::{
         store as users,
     },
 };
-use mainstay_kernel::id::AccountId;
+use mainstay_kernel::{id::AccountId, unit_of_work::Work};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
@@ -66,7 +66,8 @@ impl TestServer {
         let email = email.expect("an address");
         let user = User::new(account.id, email, "A user of a test".to_owned(), role, now);
         let row = user.clone();
-        let insert = self.app().database.transaction(async move |connection| -> mainstay_kernel::error::Result<()> {
+        let insert = self.app().database.transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
             accounts::insert(connection, &account).await?;
             // No password has this hash.
             users::insert(connection, &row, "none").await

@@ -7,12 +7,13 @@ use mainstay::Product;
 use mainstay_kernel::{
     app::App,
     config::{Config, Source},
-    database::{Connection, migrations},
-    events::{self, Event},
+    database::migrations,
+    events::Event,
     http::{health::Readiness, listener, service},
     module::{Modules, Purpose},
     queue::worker,
     schedule,
+    unit_of_work::Work,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -112,8 +113,10 @@ impl TestServer {
     /// # Panics
     /// If a subscriber fails.
     pub async fn publish(&self, events: Vec<Event>) {
-        let now = self.app.clock.now();
-        let publish = async move |connection: &mut Connection| events::publish(connection, &events, now).await;
+        let publish = async move |work: &mut Work| {
+            events.into_iter().for_each(|event| work.publish(event));
+            Ok(())
+        };
         self.app.database.transaction(publish).await.expect("every subscriber accepts the events");
     }
 

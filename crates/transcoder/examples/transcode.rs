@@ -50,6 +50,8 @@ struct Args {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
+    // Warnings about the descriptor set.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let file = args.descriptor_set.display();
     let bytes = std::fs::read(&args.descriptor_set).with_context(|| format!("reading {file}"))?;
     let pool = descriptor_pool(&bytes).with_context(|| format!("{file} is not a complete descriptor set"))?;

@@ -33,7 +33,7 @@ pub(crate) struct Step {
 const MAX_PATH_FIELDS: usize = 32;
 
 /// Resolves a dotted path of proto or JSON names through singular messages, at most 32 of them. Well-known types have
-/// fields too, beside their text form: `since.seconds` as well as `since`.
+/// fields too, beside their text form: `since.seconds` as well as `since`. Extensions have no place in a path.
 pub(crate) fn resolve(codec: &Codec, root: MessageId, path: &str) -> Option<FieldPath> {
     let mut steps = FieldPath::new();
     let mut message = Some(root);
@@ -41,6 +41,9 @@ pub(crate) fn resolve(codec: &Codec, root: MessageId, path: &str) -> Option<Fiel
         let id = message.filter(|_| steps.len() < MAX_PATH_FIELDS)?;
         let field_id = codec.message(id).by_name(name)?;
         let field = &codec.message(id).fields[usize::from(field_id)];
+        if field.is_extension() {
+            return None;
+        }
         steps.push(Step { message: id, oneof: field.oneof, field: field_id });
         message = match field.kind {
             Kind::Message(next) | Kind::Group(next) if field.cardinality == Cardinality::Singular => Some(next),
@@ -109,7 +112,8 @@ impl Query {
                 if system_parameters::read(&name, &value, &mut enums)? {
                     continue;
                 }
-                return Err(codec.message(root).unknown("query parameter", &name));
+                let accepts = |field: &Field| field.has_text_form(codec);
+                return Err(codec.message(root).unknown("query parameter", &name, accepts));
             };
             if path.last().is_some_and(|step| step.field(codec).cardinality == Cardinality::Map) {
                 return Err(ReadError::new("can't be given as text").within(&name));

@@ -1,12 +1,19 @@
-//! Descriptor sets with files of a protobuf edition, which `prost_reflect` can't read.
+//! Descriptor sets with files that `prost_reflect` can't read: files of a protobuf edition, and files with field names that
+//! it takes for the same, though protobuf's compilers accept them.
 //!
 //! An edition's features all exist in proto2 or proto3, so a file is rewritten as one of them: explicit presence is
-//! `optional`, implicit presence is that of proto3, a delimited message is a group.
+//! `optional`, implicit presence is that of proto3, a delimited message is a group. A file may mix what proto3 has alone
+//! (implicit presence) and what proto2 has alone (a closed enum that does not begin at zero). Then it becomes proto2, and
+//! its fields with implicit presence are marked: see [`has_presence`].
 //!
 //! Source: <https://protobuf.dev/editions/features/>.
 
+mod json_names;
+
+use std::collections::HashSet;
+
 use prost::Message as _;
-use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, Value};
+use prost_reflect::{DescriptorError, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, Value};
 
 /// A descriptor set that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +32,12 @@ pub enum DescriptorSetError {
 /// Decodes a `FileDescriptorSet` of proto2, proto3, and edition 2023 and 2024 files.
 ///
 /// Use it instead of [`DescriptorPool::decode`], which panics if it does not know the syntax of a file. In the pool, a
-/// file of an edition appears as the proto2 or proto3 file that has the same meaning.
+/// file of an edition appears as the proto2 or proto3 file that has the same meaning. If there is none, because some fields
+/// have implicit presence and an enum does not begin at zero, it appears as proto2, and its fields with implicit presence
+/// have an explicit `proto3_optional = false`, which the [`Codec`](crate::json::Codec) obeys.
+///
+/// Of several fields of a message with one JSON name, the field that is spelled so keeps the name, else the first; the
+/// others appear with their own names as JSON names, and a warning is logged with [`tracing`].
 ///
 /// # Errors
 /// The set is invalid or lacks an import, or a file is of another syntax or edition.
@@ -36,19 +48,34 @@ pub fn descriptor_pool(bytes: &[u8]) -> Result<DescriptorPool, DescriptorSetErro
         return Ok(DescriptorPool::decode(bytes)?);
     };
     let (mut is_rewritten, mut unknown) = (false, None);
-    each(&mut set, "file", &mut |file| match &*text(file, "syntax") {
-        "" | "proto2" | "proto3" => {}
-        "editions" if EDITIONS.contains(&number(file, "edition")) => {
-            rewrite_file(file);
-            is_rewritten = true;
-        }
-        _ => unknown = Some(text(file, "name")),
+    each(&mut set, "file", &mut |file| {
+        is_rewritten |= json_names::separate(file);
+        let features = match &*text(file, "syntax") {
+            "" | "proto2" => return,
+            "proto3" if fits_proto3(file, "message_type") => return,
+            "proto3" => Features::PROTO3,
+            "editions" if EDITIONS.contains(&number(file, "edition")) => Features::EDITION,
+            _ => {
+                unknown = Some(text(file, "name"));
+                return;
+            }
+        };
+        rewrite_file(file, features);
+        is_rewritten = true;
     });
     match unknown {
         Some(file) => Err(DescriptorSetError::UnknownSyntax { file }),
         None if is_rewritten => Ok(DescriptorPool::decode(&*set.encode_to_vec())?),
         None => Ok(DescriptorPool::decode(bytes)?),
     }
+}
+
+/// Returns whether a field has explicit presence. In a proto2 file that stands for one of an edition, a scalar without it
+/// says that it is not `proto3_optional`, which no compiler writes.
+pub(crate) fn has_presence(field: &FieldDescriptor) -> bool {
+    let is_scalar = !matches!(field.kind(), Kind::Message(_)) && field.containing_oneof().is_none();
+    let is_marked = is_scalar && field.field_descriptor_proto().proto3_optional == Some(false);
+    field.supports_presence() && !is_marked
 }
 
 /// `google.protobuf.Edition`: 2023 and 2024, whose defaults are the same in what matters here.
@@ -77,7 +104,8 @@ struct Features {
 }
 
 impl Features {
-    const DEFAULT: Self = Self { presence: 1, repeated_encoding: PACKED, message_encoding: 1 };
+    const EDITION: Self = Self { presence: 1, repeated_encoding: PACKED, message_encoding: 1 };
+    const PROTO3: Self = Self { presence: IMPLICIT, ..Self::EDITION };
 
     /// Returns these features with those that an element's options override.
     fn of(self, element: &DynamicMessage) -> Self {
@@ -94,15 +122,36 @@ impl Features {
     }
 }
 
-fn rewrite_file(file: &mut DynamicMessage) {
-    let features = Features::DEFAULT.of(file);
+fn rewrite_file(file: &mut DynamicMessage, inherited: Features) {
+    let features = inherited.of(file);
     let mut has_implicit = false;
     each(file, "message_type", &mut |message| has_implicit |= rewrite_message(message, features));
     each(file, "extension", &mut |field| has_implicit |= rewrite_field(field, features, false));
-    // Only proto3 has implicit presence, and only proto2 has enums that don't begin at zero.
-    let syntax = if has_implicit { "proto3" } else { "proto2" };
+    let syntax = if has_implicit && fits_proto3(file, "message_type") { "proto3" } else { "proto2" };
     file.set_field_by_name("syntax", Value::String(syntax.to_owned()));
     file.clear_field_by_name("edition");
+}
+
+/// Returns whether `prost_reflect` takes a file, or a message with its nested ones, as proto3: enums begin at zero, and the
+/// names of fields differ by more than case and underscores.
+fn fits_proto3(scope: &mut DynamicMessage, messages: &str) -> bool {
+    let mut fits = true;
+    each(scope, "enum_type", &mut |kind| {
+        let mut first = None;
+        each(kind, "value", &mut |value| {
+            let number = value.get_field_by_name("number").and_then(|number| number.as_i32());
+            first = first.or(number);
+        });
+        fits &= first == Some(0);
+    });
+    each(scope, messages, &mut |message| {
+        let mut names = HashSet::new();
+        each(message, "field", &mut |field| {
+            fits &= names.insert(text(field, "name").replace('_', "").to_ascii_lowercase());
+        });
+        fits &= fits_proto3(message, "nested_type");
+    });
+    fits
 }
 
 /// Rewrites the fields of a message; returns whether one has implicit presence.
@@ -138,7 +187,9 @@ fn rewrite_field(field: &mut DynamicMessage, inherited: Features, in_map: bool) 
     }
     if is_repeated && !matches!(kind, TYPE_STRING | TYPE_GROUP | TYPE_MESSAGE | TYPE_BYTES) {
         let is_packed = Value::Bool(features.repeated_encoding == PACKED);
-        if let Some(Value::Message(options)) = field.get_field_by_name_mut("options") {
+        if let Some(Value::Message(options)) = field.get_field_by_name_mut("options")
+            && !options.has_field_by_name("packed")
+        {
             options.set_field_by_name("packed", is_packed);
         }
     }

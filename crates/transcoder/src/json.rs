@@ -4,8 +4,8 @@
 //! field number, and what to write for each name. That is several times faster than a dynamic message, and cheaper than
 //! generated serde code if that must first decode.
 //!
-//! Source: <https://protobuf.dev/programming-guides/json/>. Two leniencies follow Envoy: `"true"` is
-//! accepted for a bool, and a field mask in snake case.
+//! Source: <https://protobuf.dev/programming-guides/json/>. Some leniencies follow Envoy: `"true"` for a bool, a field
+//! mask in snake case, `"+1s"` for a duration, and line breaks inside base64.
 
 mod codec;
 mod compile;

@@ -9,7 +9,7 @@ use crate::json::MAX_DEPTH;
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The maximum nesting depth of objects and arrays in a request's JSON, the outermost included. Responses may be as
-    /// deep, and at least 100 levels. Default: 64, as in Envoy.
+    /// deep, and at least 100 levels. Default: 64; Envoy and protobuf's own parsers take 100.
     ///
     /// The upstream has a limit of its own: protobuf's implementations usually accept 100 nested messages, and a
     /// `google.protobuf.Struct` takes three for each level of its JSON.

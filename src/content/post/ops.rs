@@ -8,11 +8,12 @@ use mainstay_kernel::{
     contract::policy::Role,
     database::{Connection, Database, pipeline::pipeline, time},
     error::{Error, Reason, Result},
-    events::{self, Event, EventKind as _},
+    events::{Event, EventKind as _},
     fault,
     id::{AccountId, UserId},
     page::{Start, Total},
     queue,
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -41,7 +42,9 @@ use crate::{
 /// # Errors
 /// `VALIDATION_FAILED` if the author is missing or can't be one, `PERMISSION_DENIED` if the caller may not write for
 /// the author, `ALREADY_EXISTS` if another post has the slug, and those of [`files::attach`].
-pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, now: DateTime<Utc>) -> Result<Post> {
+pub async fn create(work: &mut Work, draft: Draft) -> Result<Post> {
+    let (permit, now) = (work.permit()?, work.now());
+    let connection = work.connection().await?;
     let (author, account) = author(connection, &permit, draft.author).await?;
     let id = PostId::generate(now);
     let slugs = match draft.slug {
@@ -64,7 +67,7 @@ pub async fn create(connection: &mut Connection, permit: Permit, draft: Draft, n
             let images = images(&post);
             check_image_count(&images, "body")?;
             files::attach(connection, &permit, parent(&post), &images, Purpose::Image, "body").await?;
-            events::publish(connection, &[event(PostCreated::NAME, &post)], now).await?;
+            work.publish(event(PostCreated::NAME, &post));
             return Ok(post);
         }
     }
@@ -176,8 +179,6 @@ pub async fn list(
 /// The post to change, and the conditions of the change.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The proof that the caller is authorized.
-    pub permit: Permit,
     pub id: PostId,
     /// The versions that the caller accepts.
     pub expected: Option<ExpectedVersions>,
@@ -185,9 +186,10 @@ pub struct Target {
 
 impl Target {
     /// Locks the post until the transaction ends.
-    async fn lock(&self, connection: &mut Connection) -> Result<Post> {
-        let manages = |post: &Post| manages_posts_of(&self.permit, post.author);
-        let post = store::lock(connection, self.id).await?;
+    async fn lock(&self, work: &mut Work) -> Result<Post> {
+        let permit = work.permit()?;
+        let manages = |post: &Post| manages_posts_of(&permit, post.author);
+        let post = work.read(async |connection: &Connection| store::lock(connection, self.id).await).await?;
         let post = post.filter(|post| post.state.is_published() || manages(post));
         let post = post.ok_or_else(|| Error::not_found("post"))?;
         if !manages(&post) {
@@ -216,14 +218,15 @@ pub struct StaleEntries {
 }
 
 /// Stores the next version of a post with its event.
-async fn commit(connection: &mut Connection, before: &Post, post: Post, kind: &'static str) -> Result<PostChange> {
-    let (shared, published): (&Connection, _) = (connection, [event(kind, &post)]);
-    let update = async {
-        store::update(shared, &post).await?;
-        fault::point("post.between_writes")
-    };
+async fn commit(work: &mut Work, before: &Post, post: Post, kind: &'static str) -> Result<PostChange> {
+    work.publish(event(kind, &post));
     // In one round trip, the post first: its slug may be another one's, and that is then the error.
-    pipeline!(update, events::publish(shared, &published, post.updated_at))?;
+    work.write(async |connection: &Connection| {
+        store::update(connection, &post).await?;
+        fault::point("post.between_writes")
+    })
+    .await?;
+    let connection = work.connection().await?;
     if post.state.is_published() != before.state.is_published() && !images(&post).is_empty() {
         files::set_public(connection, post.id.0, post.state.is_published()).await?;
     }
@@ -251,41 +254,38 @@ async fn bump_revision(
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `ALREADY_EXISTS` if another post has the slug, and those of
 /// [`files::attach`].
-pub async fn update(
-    connection: &mut Connection,
-    target: Target,
-    patch: Patch,
-    now: DateTime<Utc>,
-) -> Result<PostChange> {
-    let before = target.lock(connection).await?;
+pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<PostChange> {
+    let (permit, now) = (work.permit()?, work.now());
+    let before = target.lock(work).await?;
     let post = patch.apply(before.clone());
     if post == before {
         return Ok(PostChange { post, stale: None });
     }
     let (old, new) = (images(&before), images(&post));
     check_image_count(&new, "post.body")?;
-    files::replace(connection, &target.permit, parent(&post), (&old, &new), Purpose::Image, "post.body", now).await?;
-    commit(connection, &before, post.next_version(now), PostUpdated::NAME).await
+    let connection = work.connection().await?;
+    files::replace(connection, &permit, parent(&post), (&old, &new), Purpose::Image, "post.body", now).await?;
+    commit(work, &before, post.next_version(now), PostUpdated::NAME).await
 }
 
 async fn transition(
-    connection: &mut Connection,
+    work: &mut Work,
     target: Target,
     kind: &'static str,
-    now: DateTime<Utc>,
     step: impl FnOnce(State) -> Result<State>,
 ) -> Result<PostChange> {
-    let before = target.lock(connection).await?;
-    let post = Post { state: step(before.state)?, ..before.clone() }.next_version(now);
-    commit(connection, &before, post, kind).await
+    let before = target.lock(work).await?;
+    let post = Post { state: step(before.state)?, ..before.clone() }.next_version(work.now());
+    commit(work, &before, post, kind).await
 }
 
 /// Publishes a post.
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_PUBLISHED` if it is already published.
-pub async fn publish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<PostChange> {
-    transition(connection, target, PostPublished::NAME, now, |state| state.publish(now)).await
+pub async fn publish(work: &mut Work, target: Target) -> Result<PostChange> {
+    let now = work.now();
+    transition(work, target, PostPublished::NAME, |state| state.publish(now)).await
 }
 
 /// Schedules a post, or changes the time.
@@ -293,14 +293,10 @@ pub async fn publish(connection: &mut Connection, target: Target, now: DateTime<
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_PUBLISHED` if it is already published,
 /// `VALIDATION_FAILED` for a time that is not in the future.
-pub async fn schedule(
-    connection: &mut Connection,
-    target: Target,
-    at: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Result<PostChange> {
-    let scheduled = transition(connection, target, PostScheduled::NAME, now, |state| state.schedule(at, now)).await?;
-    queue::enqueue_at(connection, &PublishPost { post: scheduled.post.id }, at).await?;
+pub async fn schedule(work: &mut Work, target: Target, at: DateTime<Utc>) -> Result<PostChange> {
+    let now = work.now();
+    let scheduled = transition(work, target, PostScheduled::NAME, |state| state.schedule(at, now)).await?;
+    queue::enqueue_at(work.connection().await?, &PublishPost { post: scheduled.post.id }, at).await?;
     Ok(scheduled)
 }
 
@@ -308,21 +304,22 @@ pub async fn schedule(
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`, `POST_NOT_PUBLISHED` if it is a draft.
-pub async fn unpublish(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<PostChange> {
-    transition(connection, target, PostUnpublished::NAME, now, State::unpublish).await
+pub async fn unpublish(work: &mut Work, target: Target) -> Result<PostChange> {
+    transition(work, target, PostUnpublished::NAME, State::unpublish).await
 }
 
 /// Deletes a post.
 ///
 /// # Errors
 /// `NOT_FOUND`, `PERMISSION_DENIED`, `ETAG_MISMATCH`.
-pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<Utc>) -> Result<PostChange> {
-    let post = target.lock(connection).await?;
-    store::delete(connection, post.id).await?;
+pub async fn delete(work: &mut Work, target: Target) -> Result<PostChange> {
+    let (post, now) = (target.lock(work).await?, work.now());
+    work.publish(event(PostDeleted::NAME, &post));
+    work.write(async |connection: &Connection| store::delete(connection, post.id).await).await?;
+    let connection = work.connection().await?;
     if !images(&post).is_empty() {
         files::detach(connection, &[post.id.0], now).await?;
     }
-    events::publish(connection, &[event(PostDeleted::NAME, &post)], now).await?;
     let stale = bump_revision(connection, &post, None).await?;
     Ok(PostChange { post, stale })
 }
@@ -333,19 +330,20 @@ pub async fn delete(connection: &mut Connection, target: Target, now: DateTime<U
 /// # Errors
 /// Any database error.
 pub async fn publish_due(database: &Database, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
-    database.transaction(async move |connection: &mut Connection| publish_if_due(connection, id, now).await).await
+    database.transaction(async move |work: &mut Work| publish_if_due(work, id, now).await).await
 }
 
-async fn publish_if_due(connection: &mut Connection, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
-    let Some(before) = store::lock(connection, id).await? else { return Ok(None) };
-    let now_in_postgres = time::now(connection).await?;
+async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Result<Option<StaleEntries>> {
+    // In one round trip, the lock first: the time is that of the locked post.
+    let lock = async |connection: &Connection| pipeline!(store::lock(connection, id), time::now(connection));
+    let (Some(before), now_in_postgres) = work.read(lock).await? else { return Ok(None) };
     match before.state {
         State::Scheduled { at } if at <= now_in_postgres => {
             let post = Post { state: before.state.publish(at)?, ..before.clone() }.next_version(now);
-            Ok(commit(connection, &before, post, PostPublished::NAME).await?.stale)
+            Ok(commit(work, &before, post, PostPublished::NAME).await?.stale)
         }
         State::Scheduled { at } => {
-            queue::enqueue_at(connection, &PublishPost { post: id }, at).await?;
+            queue::enqueue_at(work.connection().await?, &PublishPost { post: id }, at).await?;
             Ok(None)
         }
         State::Draft | State::Published { .. } => Ok(None),

@@ -6,7 +6,7 @@ use mainstay_kernel::{
     error::Result,
     grpc::{Call, Reply, parse},
     id::UserId,
-    unit_of_work::Answer,
+    unit_of_work::Work,
 };
 use prost::Message;
 use tonic::Request;
@@ -29,9 +29,9 @@ pub struct Posts {
     pub app: App,
 }
 
-/// Reads the target of a change: the permit, the post and its expected version.
+/// Reads the target of a change: the post and its expected version.
 fn target<M>(call: &Call<M>, post_id: &str) -> Result<ops::Target> {
-    Ok(ops::Target { permit: call.permit()?, id: PostId::parse(post_id)?, expected: call.if_match.clone() })
+    Ok(ops::Target { id: PostId::parse(post_id)?, expected: call.if_match.clone() })
 }
 
 impl Posts {
@@ -43,25 +43,24 @@ impl Posts {
         Ok(convert::post(self.app.database.autocommit(read).await?))
     }
 
-    /// Runs a change.
+    /// Runs a change, and drops what it outdates from the cache.
     async fn change<M, R: Message + Default>(
         &self,
-        call: &mut Call<M>,
-        decide: impl AsyncFnOnce(&mut Connection) -> Result<PostChange>,
-        render: impl FnOnce(Post) -> R,
+        call: &Call<M>,
+        change: impl AsyncFnOnce(&mut Work) -> Result<PostChange>,
+        response: impl FnOnce(Post) -> R,
     ) -> Reply<R> {
-        let answer = call.run(&self.app, decide, |change| (render(change.post), change.stale)).await?;
-        let answer = match answer {
-            Answer::Fresh(message, stale) => {
-                if let Some(stale) = stale {
-                    self.app.part::<PublishedPosts>().invalidate_now(&stale).await;
-                }
-                Answer::Fresh(message, ())
-            }
-            Answer::Replayed(message) => Answer::Replayed(message),
-            Answer::Pending(id) => Answer::Pending(id),
-        };
-        call.respond(answer)
+        let mut outdated = None;
+        let reply = call.write(&self.app, async |work: &mut Work| {
+            let PostChange { post, stale } = change(work).await?;
+            outdated = stale;
+            Ok(response(post))
+        });
+        let reply = reply.await?;
+        if let Some(stale) = outdated {
+            self.app.part::<PublishedPosts>().invalidate_now(&stale).await;
+        }
+        Ok(reply)
     }
 }
 
@@ -69,14 +68,11 @@ impl Posts {
 impl PostService for Posts {
     async fn create_post(&self, request: Request<pb::CreatePostRequest>) -> Reply<pb::CreatePostResponse> {
         let mut call = Call::admit(request)?;
-        let permit = call.permit()?;
         let draft = convert::draft(std::mem::take(&mut call.message))?;
-        let now = self.app.clock.now();
-        call.write(
-            &self.app,
-            async move |connection| ops::create(connection, permit, draft, now).await,
-            |post| pb::CreatePostResponse { data: Some(convert::post(post)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let post = ops::create(work, draft).await?;
+            Ok(pb::CreatePostResponse { data: Some(convert::post(post)) })
+        })
         .await
     }
 
@@ -125,61 +121,36 @@ impl PostService for Posts {
         let (message, mask) = (call.message.post.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("post", &message, mask)?;
         let patch = convert::patch(message, &paths)?;
-        let now = self.app.clock.now();
-        self.change(
-            &mut call,
-            async move |connection| ops::update(connection, target, patch, now).await,
-            |post| pb::UpdatePostResponse { data: Some(convert::post(post)) },
-        )
-        .await
+        let change = async move |work: &mut Work| ops::update(work, target, patch).await;
+        self.change(&call, change, |post| pb::UpdatePostResponse { data: Some(convert::post(post)) }).await
     }
 
     async fn publish_post(&self, request: Request<pb::PublishPostRequest>) -> Reply<pb::PublishPostResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let target = target(&call, &call.message.post_id)?;
-        let now = self.app.clock.now();
-        self.change(
-            &mut call,
-            async move |connection| ops::publish(connection, target, now).await,
-            |post| pb::PublishPostResponse { data: Some(convert::post(post)) },
-        )
-        .await
+        let change = async move |work: &mut Work| ops::publish(work, target).await;
+        self.change(&call, change, |post| pb::PublishPostResponse { data: Some(convert::post(post)) }).await
     }
 
     async fn schedule_post(&self, request: Request<pb::SchedulePostRequest>) -> Reply<pb::SchedulePostResponse> {
         let mut call = Call::admit(request)?;
         let target = target(&call, &call.message.post_id)?;
         let at = parse::time(call.message.publish_time.take().unwrap_or_default(), "publishTime")?;
-        let now = self.app.clock.now();
-        self.change(
-            &mut call,
-            async move |connection| ops::schedule(connection, target, at, now).await,
-            |post| pb::SchedulePostResponse { data: Some(convert::post(post)) },
-        )
-        .await
+        let change = async move |work: &mut Work| ops::schedule(work, target, at).await;
+        self.change(&call, change, |post| pb::SchedulePostResponse { data: Some(convert::post(post)) }).await
     }
 
     async fn unpublish_post(&self, request: Request<pb::UnpublishPostRequest>) -> Reply<pb::UnpublishPostResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let target = target(&call, &call.message.post_id)?;
-        let now = self.app.clock.now();
-        self.change(
-            &mut call,
-            async move |connection| ops::unpublish(connection, target, now).await,
-            |post| pb::UnpublishPostResponse { data: Some(convert::post(post)) },
-        )
-        .await
+        let change = async move |work: &mut Work| ops::unpublish(work, target).await;
+        self.change(&call, change, |post| pb::UnpublishPostResponse { data: Some(convert::post(post)) }).await
     }
 
     async fn delete_post(&self, request: Request<pb::DeletePostRequest>) -> Reply<pb::DeletePostResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let target = target(&call, &call.message.post_id)?;
-        let now = self.app.clock.now();
-        self.change(
-            &mut call,
-            async move |connection| ops::delete(connection, target, now).await,
-            |_| pb::DeletePostResponse {},
-        )
-        .await
+        let change = async move |work: &mut Work| ops::delete(work, target).await;
+        self.change(&call, change, |_| pb::DeletePostResponse {}).await
     }
 }

@@ -110,9 +110,9 @@ pub async fn find(connection: &mut Connection, name: &Name, text: bool) -> Resul
 }
 
 /// Returns a post, locked against changes until the transaction ends.
-pub async fn lock(connection: &mut Connection, id: PostId) -> Result<Option<Post>> {
+pub async fn lock(connection: &Connection, id: PostId) -> Result<Option<Post>> {
     let query = posts::table.find(id).select((Row::as_select(), posts::body)).for_update();
-    query.first(connection).await.optional()?.map(post).transpose()
+    query.first(&mut &*connection).await.optional()?.map(post).transpose()
 }
 
 /// The words of the texts; `table!` has no type for this column.
@@ -227,8 +227,8 @@ pub async fn update(connection: &Connection, post: &Post) -> Result<()> {
 }
 
 /// Removes a locked post.
-pub async fn delete(connection: &mut Connection, id: PostId) -> Result<()> {
-    let deleted = diesel::delete(posts::table.find(id)).execute(connection).await?;
+pub async fn delete(connection: &Connection, id: PostId) -> Result<()> {
+    let deleted = diesel::delete(posts::table.find(id)).execute(&mut &*connection).await?;
     one_row(deleted, "delete", "posts", id)
 }
 

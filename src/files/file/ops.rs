@@ -18,6 +18,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -88,23 +89,20 @@ fn account(permit: &Permit, named: Option<AccountId>) -> Result<AccountId> {
 ///
 /// # Errors
 /// `VALIDATION_FAILED`, `NOT_FOUND` if there is no such account, `STORAGE_QUOTA_EXCEEDED`.
-pub async fn announce(
-    connection: &mut Connection,
-    permit: Permit,
-    id: FileId,
-    draft: Draft,
-    limits: Limits,
-    now: DateTime<Utc>,
-) -> Result<File> {
+pub async fn announce(work: &mut Work, id: FileId, draft: Draft, limits: Limits) -> Result<File> {
+    let (permit, now) = (work.permit()?, work.now());
     let account = account(&permit, draft.account)?;
     let file = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
-    let (shared, place): (&Connection, _) = (connection, [File::upload_key(id)]);
+    let place = [File::upload_key(id)];
     // In one round trip, the file first: its account may be unknown, and that is then the error.
-    pipeline!(
-        store::insert(shared, &file),
-        store::register(shared, &place, now + limits.url_lifetime + UPLOAD_GRACE),
-        store::reserve(shared, account, file.size_bytes, limits.quota_bytes),
-    )?;
+    let announce = async |connection: &Connection| {
+        pipeline!(
+            store::insert(connection, &file),
+            store::register(connection, &place, now + limits.url_lifetime + UPLOAD_GRACE),
+            store::reserve(connection, account, file.size_bytes, limits.quota_bytes),
+        )
+    };
+    work.write(announce).await?;
     Ok(file)
 }
 
@@ -112,25 +110,21 @@ pub async fn announce(
 ///
 /// # Errors
 /// As [`announce`].
-pub async fn create(
-    connection: &mut Connection,
-    permit: Permit,
-    id: FileId,
-    draft: Draft,
-    content: Content,
-    limits: Limits,
-    now: DateTime<Utc>,
-) -> Result<File> {
+pub async fn create(work: &mut Work, id: FileId, draft: Draft, content: Content, limits: Limits) -> Result<File> {
+    let (permit, now) = (work.permit()?, work.now());
     let account = account(&permit, draft.account)?;
     let announced = File::announce(id, account, permit.caller().principal(), draft, limits.url_lifetime, now);
-    let (shared, key): (&Connection, _) = (connection, [content.key.clone()]);
+    let key = [content.key.clone()];
     let file = File { version: 1, ..announced.complete(content, now) };
     // As in `announce`.
-    pipeline!(
-        store::insert(shared, &file),
-        store::keep(shared, &key),
-        store::reserve(shared, account, file.size_bytes, limits.quota_bytes),
-    )?;
+    let create = async |connection: &Connection| {
+        pipeline!(
+            store::insert(connection, &file),
+            store::keep(connection, &key),
+            store::reserve(connection, account, file.size_bytes, limits.quota_bytes),
+        )
+    };
+    work.write(create).await?;
     Ok(file)
 }
 
@@ -138,30 +132,27 @@ pub async fn create(
 ///
 /// # Errors
 /// `NOT_FOUND`, also if it was given up meanwhile.
-pub async fn complete(
-    connection: &mut Connection,
-    permit: Permit,
-    id: FileId,
-    content: Option<Content>,
-    limits: Limits,
-    now: DateTime<Utc>,
-) -> Result<File> {
-    let file = store::lock(connection, permit.visibility(), id).await?;
+pub async fn complete(work: &mut Work, id: FileId, content: Option<Content>, limits: Limits) -> Result<File> {
+    let (visibility, now) = (work.permit()?.visibility(), work.now());
+    let file = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     let content = match (&file.state, content) {
         (State::Ready { .. }, _) => return Ok(file),
         (State::Pending { .. }, Some(content)) => content,
         (State::Pending { .. }, None) => return Err(Error::not_found("file")),
     };
-    let (shared, key): (&Connection, _) = (connection, [content.key.clone()]);
-    let end_upload = async {
-        match limits.uploads_end(now) {
-            Some(ends) => store::end_upload(shared, &File::upload_key(id), ends).await,
-            None => Ok(()),
-        }
-    };
+    let key = [content.key.clone()];
     let file = file.complete(content, now);
-    // In one round trip, in this order.
-    pipeline!(store::keep(shared, &key), end_upload, store::update(shared, &file))?;
+    let complete = async |connection: &Connection| {
+        let end_upload = async {
+            match limits.uploads_end(now) {
+                Some(ends) => store::end_upload(connection, &File::upload_key(id), ends).await,
+                None => Ok(()),
+            }
+        };
+        // In one round trip, in this order.
+        pipeline!(store::keep(connection, &key), end_upload, store::update(connection, &file))
+    };
+    work.write(complete).await?;
     Ok(file)
 }
 
@@ -213,16 +204,11 @@ pub async fn list(
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `FILE_IN_USE`.
-pub async fn delete(
-    connection: &mut Connection,
-    permit: Permit,
-    id: FileId,
-    expected: Option<ExpectedVersions>,
-    limits: Limits,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let file = store::lock(connection, permit.visibility(), id).await?;
+pub async fn delete(work: &mut Work, id: FileId, expected: Option<ExpectedVersions>, limits: Limits) -> Result<()> {
+    let (visibility, now) = (work.permit()?.visibility(), work.now());
+    let file = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), file.version)?;
+    let connection = work.connection().await?;
     if store::is_linked(connection, id).await? {
         return Err(crate::proto::files::v1::Reason::FileInUse.into());
     }
@@ -276,7 +262,8 @@ async fn give_back(connection: &mut Connection, spaces: Vec<(AccountId, i64)>) -
 /// Any database error.
 pub async fn forget(app: &App, keys: Vec<String>) -> Result<()> {
     app.database
-        .transaction(async move |connection| {
+        .transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
             let spaces = store::forget(connection, &keys).await?;
             give_back(connection, spaces).await
         })
@@ -294,7 +281,8 @@ const BATCH: i64 = 100;
 pub async fn expire(app: &App, now: DateTime<Utc>) -> Result<usize> {
     let uploads_end = Limits::new(app).uploads_end(now);
     app.database
-        .transaction(async move |connection| {
+        .transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
             let expired = store::lock_expired(connection, now, BATCH).await?;
             for file in &expired {
                 store::delete(connection, file.id).await?;

@@ -7,6 +7,7 @@ use mainstay_kernel::{
     error::Result,
     grpc::{Call, Reply},
     id::AccountId,
+    unit_of_work::Work,
 };
 use tonic::{Request, Streaming};
 use uuid::Uuid;
@@ -33,38 +34,35 @@ pub struct Files {
 impl FileService for Files {
     async fn create_upload(&self, request: Request<pb::CreateUploadRequest>) -> Reply<pb::CreateUploadResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let now = self.app.clock.now();
         let max_file_bytes = self.app.config.section::<FilesConfig>().max_file_bytes;
         let draft = convert::draft(std::mem::take(&mut call.message), max_file_bytes)?;
         let (id, limits) = (FileId::generate(now), Limits::new(&self.app));
         // Outside the transaction, because signing the URL may call the storage.
         let target = ops::upload_target(&self.app, id, &draft, now).await?;
-        call.write(
-            &self.app,
-            async move |connection| ops::announce(connection, permit, id, draft, limits, now).await,
-            |file| pb::CreateUploadResponse { data: Some(convert::upload(file, target)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let file = ops::announce(work, id, draft, limits).await?;
+            Ok(pb::CreateUploadResponse { data: Some(convert::upload(file, target)) })
+        })
         .await
     }
 
     async fn complete_upload(&self, request: Request<pb::CompleteUploadRequest>) -> Reply<pb::CompleteUploadResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
         let content = ops::receive(&self.app, &permit, id).await?;
         let key = content.as_ref().map(|content| content.key.clone());
-        let (limits, now) = (Limits::new(&self.app), self.app.clock.now());
-        let completed = call
-            .write(
-                &self.app,
-                async move |connection| ops::complete(connection, permit, id, content, limits, now).await,
-                |file| pb::CompleteUploadResponse { data: Some(convert::file(file)) },
-            )
-            .await;
+        let limits = Limits::new(&self.app);
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            let file = ops::complete(work, id, content, limits).await?;
+            Ok(pb::CompleteUploadResponse { data: Some(convert::file(file)) })
+        });
+        let reply = reply.await;
         if let Some(key) = key {
             // Deletes the stored object unless the commit kept it.
             ops::abandon(&self.app, key).await;
         }
-        completed
+        reply
     }
 
     async fn upload_file(&self, request: Request<Streaming<pb::UploadFileRequest>>) -> Reply<pb::UploadFileResponse> {
@@ -103,14 +101,13 @@ impl FileService for Files {
     }
 
     async fn delete_file(&self, request: Request<pb::DeleteFileRequest>) -> Reply<pb::DeleteFileResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, FileId::parse(&call.message.file_id)?);
-        let (expected, limits, now) = (call.if_match.clone(), Limits::new(&self.app), self.app.clock.now());
-        call.write(
-            &self.app,
-            async move |connection| ops::delete(connection, permit, id, expected, limits, now).await,
-            |()| pb::DeleteFileResponse {},
-        )
+        let call = Call::admit(request)?;
+        let (id, expected) = (FileId::parse(&call.message.file_id)?, call.if_match.clone());
+        let limits = Limits::new(&self.app);
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::delete(work, id, expected, limits).await?;
+            Ok(pb::DeleteFileResponse {})
+        })
         .await
     }
 }

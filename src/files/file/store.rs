@@ -145,10 +145,10 @@ pub async fn get(connection: &mut Connection, visibility: Option<Visibility>, id
 ///
 /// # Errors
 /// `NOT_FOUND`, also for a file that the caller only reaches through what it is attached to.
-pub async fn lock(connection: &mut Connection, visibility: Visibility, id: FileId) -> Result<File> {
+pub async fn lock(connection: &Connection, visibility: Visibility, id: FileId) -> Result<File> {
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = files::table.find(id).select(Row::as_select()).for_update();
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     let row = row.filter(|row| visibility.reaches(row.account_id, row.owner_id));
     row.ok_or_else(|| Error::not_found("file"))?.try_into()
 }

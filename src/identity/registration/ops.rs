@@ -1,7 +1,7 @@
 //! Registration: a token is sent to an e-mail address, and whoever has it creates the account.
 //!
-//! So every user has an address that was confirmed, nobody can use the address of somebody else, and only the owner of
-//! an address learns whether it is registered. The name and the password come with the token, not before: nobody can
+//! So every user who registered has a confirmed address, and only the owner of an address learns whether it is registered.
+//! (`mainstay users create-admin` does not confirm the address.) The name and the password come with the token, not before: nobody can
 //! prepare an account for the owner of an address, or put text into a mail to them.
 
 mod confirm;

@@ -1,6 +1,5 @@
 //! Service keys: created, listed and revoked by admins.
 
-use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::identity::{
@@ -18,19 +17,15 @@ use mainstay_kernel::{
     id::{ServiceKeyId, UserId},
     page::{Start, Total},
     secret::random,
+    unit_of_work::Work,
 };
 
 /// Creates a key. Its secret is returned only here; only its hash is stored.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if it would already have expired.
-pub async fn create(
-    connection: &mut Connection,
-    permit: Permit,
-    draft: Draft,
-    now: DateTime<Utc>,
-) -> Result<(ServiceKey, SecretString)> {
-    let (admin, ..) = session::caller(&permit)?;
+pub async fn create(work: &mut Work, draft: Draft) -> Result<(ServiceKey, SecretString)> {
+    let ((admin, ..), now) = (session::caller(&work.permit()?)?, work.now());
     if draft.expires_at.is_some_and(|end| end <= now) {
         return Err(Error::field("expireTime", "must be in the future"));
     }
@@ -38,7 +33,7 @@ pub async fn create(
     let id = ServiceKeyId::generate(now);
     let key = ServiceKey { id, name, scopes, created_by: admin, created_at: now, expires_at, revoked_at: None };
     let secret = token::write_service_key(id, &random());
-    store::insert(connection, &key, token::hash(secret.expose_secret())).await?;
+    store::insert(work.connection().await?, &key, token::hash(secret.expose_secret())).await?;
     tracing::info!(key = %id, admin = %admin, "a service key was created");
     Ok((key, secret))
 }
@@ -68,6 +63,8 @@ pub async fn get(connection: &Connection, _permit: &Permit, id: ServiceKeyId) ->
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn revoke(connection: &mut Connection, _permit: Permit, id: ServiceKeyId, now: DateTime<Utc>) -> Result<()> {
-    store::revoke(connection, id, now).await
+pub async fn revoke(work: &mut Work, id: ServiceKeyId) -> Result<()> {
+    work.permit()?;
+    let now = work.now();
+    store::revoke(work.connection().await?, id, now).await
 }

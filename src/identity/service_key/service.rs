@@ -14,6 +14,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, parse, render::time},
     id::{ServiceKeyId, UserId},
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -56,16 +57,12 @@ impl ServiceKeyService for ServiceKeys {
         request: Request<pb::CreateServiceKeyRequest>,
     ) -> Reply<pb::CreateServiceKeyResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, draft) = (call.permit()?, draft(std::mem::take(&mut call.message))?);
-        let now = self.app.clock.now();
-        call.write(
-            &self.app,
-            async move |connection| ops::create(connection, permit, draft, now).await,
-            |(key, secret)| pb::CreateServiceKeyResponse {
-                data: Some(render(key)),
-                secret: secret.expose_secret().to_owned(),
-            },
-        )
+        let draft = draft(std::mem::take(&mut call.message))?;
+        call.write(&self.app, async move |work: &mut Work| {
+            let (key, secret) = ops::create(work, draft).await?;
+            let secret = secret.expose_secret().to_owned();
+            Ok(pb::CreateServiceKeyResponse { data: Some(render(key)), secret })
+        })
         .await
     }
 
@@ -99,17 +96,14 @@ impl ServiceKeyService for ServiceKeys {
         &self,
         request: Request<pb::RevokeServiceKeyRequest>,
     ) -> Reply<pb::RevokeServiceKeyResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, ServiceKeyId::parse(&call.message.service_key_id)?);
-        let now = self.app.clock.now();
-        let answer = call
-            .write(
-                &self.app,
-                async move |connection| ops::revoke(connection, permit, id, now).await,
-                |()| pb::RevokeServiceKeyResponse {},
-            )
-            .await?;
+        let call = Call::admit(request)?;
+        let id = ServiceKeyId::parse(&call.message.service_key_id)?;
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            ops::revoke(work, id).await?;
+            Ok(pb::RevokeServiceKeyResponse {})
+        });
+        let response = reply.await?;
         self.app.part::<ServiceKeyCache>().invalidate(id);
-        Ok(answer)
+        Ok(response)
     }
 }

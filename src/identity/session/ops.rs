@@ -17,9 +17,9 @@ use crate::identity::{
 use mainstay_kernel::{
     app::App,
     caller::Permit,
-    database::Connection,
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
+    unit_of_work::Work,
 };
 
 /// The number of times an operation is retried after a concurrent change of the session.
@@ -81,7 +81,9 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
 /// Returns the refusal.
 async fn revoke_after_reuse(app: &App, session: &Session) -> Result<Error> {
     let user = owner(app, session).await?.id;
-    app.database.transaction(async move |connection| store::begin_epoch(connection, user).await).await?;
+    app.database
+        .transaction(async move |work: &mut Work| store::begin_epoch(work.connection().await?, user).await)
+        .await?;
     tracing::warn!(session = %session.id, user = %user, "a refresh token was reused; all sessions of its user were ended");
     metrics::counter!("mainstay_refresh_tokens_reused_total").increment(1);
     remove_outdated(app, user).await;
@@ -149,8 +151,8 @@ pub async fn find(app: &App, permit: &Permit, id: SessionId) -> Result<()> {
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn end(connection: &mut Connection, id: SessionId) -> Result<()> {
-    revocation::revoke_session(connection, id).await
+pub async fn end(work: &mut Work, id: SessionId) -> Result<()> {
+    revocation::revoke_session(work.connection().await?, id).await
 }
 
 /// Marks a session as ended after the commit of [`end`]: here, and in the session store. Correctness does not depend on
@@ -203,9 +205,9 @@ async fn leave_session(app: &App, user: UserId, id: SessionId) -> Result<()> {
 ///
 /// # Errors
 /// `NOT_FOUND` if the user is gone.
-pub async fn end_all(connection: &mut Connection, permit: Permit) -> Result<()> {
-    let (user, ..) = caller(&permit)?;
-    store::begin_epoch(connection, user).await
+pub async fn end_all(work: &mut Work) -> Result<()> {
+    let (user, ..) = caller(&work.permit()?)?;
+    store::begin_epoch(work.connection().await?, user).await
 }
 
 /// Removes what a new epoch has outdated, after its commit: drops the user's verified tokens from this instance's cache, and removes

@@ -18,6 +18,7 @@ use mainstay_kernel::{
     caller::ClientAddress,
     grpc::{Call, Reply, render::time},
     id::SessionId,
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -72,39 +73,32 @@ impl SessionService for SessionRpcs {
     /// for a network call, and marks it in the session store after the commit: a key that was used for something else
     /// ends nothing.
     async fn revoke_session(&self, request: Request<pb::RevokeSessionRequest>) -> Reply<pb::RevokeSessionResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SessionId::parse(&call.message.session_id)?);
         let (user, ..) = ops::caller(&permit)?;
         let result = ops::find(&self.app, &permit, id).await;
-        let answer = call
-            .write(
-                &self.app,
-                async move |connection| {
-                    result?;
-                    ops::end(connection, id).await
-                },
-                |()| pb::RevokeSessionResponse {},
-            )
-            .await?;
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            result?;
+            ops::end(work, id).await?;
+            Ok(pb::RevokeSessionResponse {})
+        });
+        let response = reply.await?;
         ops::mark_ended(&self.app, user, id).await;
-        Ok(answer)
+        Ok(response)
     }
 
     async fn revoke_all_sessions(
         &self,
         request: Request<pb::RevokeAllSessionsRequest>,
     ) -> Reply<pb::RevokeAllSessionsResponse> {
-        let mut call = Call::admit(request)?;
-        let permit = call.permit()?;
-        let (user, ..) = ops::caller(&permit)?;
-        let answer = call
-            .write(
-                &self.app,
-                async move |connection| ops::end_all(connection, permit).await,
-                |()| pb::RevokeAllSessionsResponse {},
-            )
-            .await?;
+        let call = Call::admit(request)?;
+        let (user, ..) = ops::caller(&call.permit()?)?;
+        let reply = call.write(&self.app, async |work: &mut Work| {
+            ops::end_all(work).await?;
+            Ok(pb::RevokeAllSessionsResponse {})
+        });
+        let response = reply.await?;
         ops::remove_outdated(&self.app, user).await;
-        Ok(answer)
+        Ok(response)
     }
 }

@@ -1,7 +1,7 @@
 //! The session store. Redis has one hash per user, so that listing, ending and limiting a user's sessions involves one
 //! key; the stand-in has one value per session.
 //!
-//! [`domain::session`](crate::identity::session::model) decides what a refresh does, for both. A change is stored only
+//! [`model`](crate::identity::session::model) decides what a refresh does, for both. A change is stored only
 //! if the session is still the one that the decision was based on, which Redis and the stand-in each check atomically.
 
 use std::{sync::LazyLock, time::Duration};

@@ -16,8 +16,9 @@ use crate::identity::{
 use mainstay_kernel::{
     app::App,
     clock::Clock,
-    database::{Connection, Database},
+    database::Database,
     error::{Error, Result},
+    unit_of_work::Work,
 };
 
 /// How often an instance looks for new keys: half the time for which a key is published before it signs.
@@ -120,7 +121,8 @@ impl KeyRotation {
     /// created.
     async fn rotate(&self, force: bool) -> Result<String> {
         let (now, age, tokens) = (self.clock.now(), self.age, self.tokens.clone());
-        let rotation = self.database.transaction(async move |connection: &mut Connection| {
+        let rotation = self.database.transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
             store::lock(connection).await?;
             let retired_after = now - tokens.life() - CLOCK_MARGIN;
             let sealed = store::list(connection, retired_after).await?;
@@ -132,7 +134,7 @@ impl KeyRotation {
             let key = SealedKey::generate(tokens.secret(), Life::begin(now, ring.signing(now).is_none()))?;
             let id = key.id.clone();
             store::rotate(connection, key, retired_after).await?;
-            Ok::<_, Error>(id)
+            Ok(id)
         });
         let id = rotation.await?;
         tracing::info!(key = id, "a signing key is in use");

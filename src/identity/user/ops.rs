@@ -1,6 +1,5 @@
 //! Users: read, renamed by themselves, and given roles by admins.
 
-use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use crate::files::avatar::{model::Avatar, ops as avatar};
@@ -22,6 +21,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::UserId,
     page::{Start, Total},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -66,29 +66,24 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 
-/// Begins to update a user: locks it until the transaction ends.
-///
-/// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`.
-pub async fn lock(
-    connection: &Connection,
-    permit: Permit,
-    id: UserId,
-    expected: Option<ExpectedVersions>,
-) -> Result<User> {
-    let user = store::lock(connection, permit.visibility(), id).await?;
+/// Locks a user until the transaction ends.
+async fn lock(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>) -> Result<User> {
+    let visibility = work.permit()?.visibility();
+    let user = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), user.version)?;
     Ok(user)
 }
 
-/// Updates a locked user. A patch that changes nothing keeps the version.
+/// Updates a user. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// Any database error.
-pub async fn update(connection: &mut Connection, user: User, patch: Patch, now: DateTime<Utc>) -> Result<User> {
-    let patched = user.clone().apply(patch, now);
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn update(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>, patch: Patch) -> Result<User> {
+    let user = lock(work, id, expected).await?;
+    let patched = user.clone().apply(patch, work.now());
     if patched != user {
-        store::update(connection, &patched).await?;
+        let next = patched.clone();
+        work.queue(move |connection| Box::pin(async move { store::update(connection, &next).await }));
     }
     Ok(patched)
 }
@@ -98,17 +93,16 @@ pub async fn update(connection: &mut Connection, user: User, patch: Patch, now: 
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`; `UNAVAILABLE` if the avatar was given up meanwhile.
 pub async fn set_avatar(
-    connection: &mut Connection,
-    permit: Permit,
+    work: &mut Work,
     id: UserId,
     expected: Option<ExpectedVersions>,
     new: Option<Avatar>,
-    now: DateTime<Utc>,
 ) -> Result<User> {
-    let user = lock(connection, permit, id, expected).await?;
+    let (user, now) = (lock(work, id, expected).await?, work.now());
     if user.avatar == new {
         return Ok(user);
     }
+    let connection = work.connection().await?;
     avatar::replace(connection, user.avatar, new, now).await?;
     let user = user.with_avatar(new, now);
     store::update(connection, &user).await?;
@@ -119,14 +113,10 @@ pub async fn set_avatar(
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `LAST_ADMIN`.
-pub async fn set_role(
-    connection: &mut Connection,
-    _permit: Permit,
-    id: UserId,
-    expected: Option<ExpectedVersions>,
-    role: Role,
-    now: DateTime<Utc>,
-) -> Result<User> {
+pub async fn set_role(work: &mut Work, id: UserId, expected: Option<ExpectedVersions>, role: Role) -> Result<User> {
+    work.permit()?;
+    let now = work.now();
+    let connection = work.connection().await?;
     let (user, admins) = store::lock_with_admins(connection, id).await?;
     ExpectedVersions::check(expected.as_ref(), user.version)?;
     if user.role == role {

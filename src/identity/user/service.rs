@@ -17,6 +17,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::{AccountId, UserId},
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -113,34 +114,28 @@ impl UserService for Users {
 
     async fn update_user(&self, request: Request<pb::UpdateUserRequest>) -> Reply<pb::UpdateUserResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
+        let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
         let (message, mask) = (call.message.user.take().unwrap_or_default(), call.message.update_mask.take());
         let patch = patch(message.clone(), &call.update_paths("user", &message, mask)?)?;
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        call.write_after(
-            &self.app,
-            async move |connection: &_| ops::lock(connection, permit, id, expected).await,
-            async move |connection, user| ops::update(connection, user, patch, now).await,
-            |user| pb::UpdateUserResponse { data: Some(render(user)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let user = ops::update(work, id, expected, patch).await?;
+            Ok(pb::UpdateUserResponse { data: Some(render(user)) })
+        })
         .await
     }
 
     async fn set_user_role(&self, request: Request<pb::SetUserRoleRequest>) -> Reply<pb::SetUserRoleResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
+        let call = Call::admit(request)?;
+        let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
         let role = Role::from_number(call.message.role)
             .ok_or_else(|| Error::field("role", "is not a role that a user can have"))?;
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        let answer = call
-            .write(
-                &self.app,
-                async move |connection| ops::set_role(connection, permit, id, expected, role, now).await,
-                |user| pb::SetUserRoleResponse { data: Some(render(user)) },
-            )
-            .await?;
+        let reply = call.write(&self.app, async move |work: &mut Work| {
+            let user = ops::set_role(work, id, expected, role).await?;
+            Ok(pb::SetUserRoleResponse { data: Some(render(user)) })
+        });
+        let response = reply.await?;
         session::remove_outdated(&self.app, id).await;
-        Ok(answer)
+        Ok(response)
     }
 
     async fn set_user_avatar(
@@ -154,14 +149,12 @@ impl UserService for Users {
         &self,
         request: Request<pb::DeleteUserAvatarRequest>,
     ) -> Reply<pb::DeleteUserAvatarResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, UserId::parse(&call.message.user_id)?);
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        call.write(
-            &self.app,
-            async move |connection| ops::set_avatar(connection, permit, id, expected, None, now).await,
-            |_| pb::DeleteUserAvatarResponse {},
-        )
+        let call = Call::admit(request)?;
+        let (id, expected) = (UserId::parse(&call.message.user_id)?, call.if_match.clone());
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::set_avatar(work, id, expected, None).await?;
+            Ok(pb::DeleteUserAvatarResponse {})
+        })
         .await
     }
 }

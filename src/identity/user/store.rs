@@ -16,11 +16,7 @@ use crate::{
 use mainstay_kernel::{
     caller::Visibility,
     database::{
-        Connection, count,
-        integrity::{corrupt, one_row},
-        seek::newest_first,
-        statement::Prepare as _,
-        visibility::visible,
+        Connection, count, integrity::corrupt, seek::newest_first, statement::Prepare as _, visibility::visible,
     },
     error::{Error, Reason, Result},
     id::{AccountId, SessionId, UserId},
@@ -201,7 +197,7 @@ pub async fn lock_with_admins(connection: &mut Connection, id: UserId) -> Result
 }
 
 /// Stores the next version of a locked user.
-pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
+pub async fn update(connection: &Connection, user: &User) -> Result<()> {
     let target = users::table.filter(users::id.eq(user.id)).filter(users::version.eq(user.version - 1));
     let values = (
         users::name.eq(&user.name),
@@ -212,7 +208,8 @@ pub async fn update(connection: &mut Connection, user: &User) -> Result<()> {
         users::version.eq(user.version),
         users::updated_at.eq(user.updated_at),
     );
-    one_row(diesel::update(target).set(values).prepared().execute(connection).await?, "update", "users", user.id)
+    diesel::update(target).set(values).exactly(1, "update users").execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Begins a new epoch, which ends every session of the user.

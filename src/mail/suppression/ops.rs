@@ -16,6 +16,7 @@ use mainstay_kernel::{
     database::Connection,
     error::{Reason as ErrorReason, Result},
     id::UserId,
+    unit_of_work::Work,
 };
 
 /// Returns an address in the form in which it is stored.
@@ -81,10 +82,13 @@ pub(crate) async fn unsubscribe(app: &App, token: &str) -> Result<bool> {
     let Some(id) = token::read(&key(app), token) else { return Ok(false) };
     let now = app.clock.now();
     app.database
-        .transaction(async move |connection: &mut Connection| match user::read(connection, Visibility::All, id).await {
-            Ok(user) => suppress(connection, user.email.as_str(), Reason::Unsubscribed, now).await.map(|()| true),
-            Err(error) if error.reason() == ErrorReason::NotFound => Ok(true),
-            Err(error) => Err(error),
+        .transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
+            match user::read(connection, Visibility::All, id).await {
+                Ok(user) => suppress(connection, user.email.as_str(), Reason::Unsubscribed, now).await.map(|()| true),
+                Err(error) if error.reason() == ErrorReason::NotFound => Ok(true),
+                Err(error) => Err(error),
+            }
         })
         .await
 }

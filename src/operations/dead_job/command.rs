@@ -11,7 +11,7 @@ use mainstay_kernel::{
 /// Dead jobs that one command lists or redrives.
 const BATCH: i64 = 500;
 
-/// Inspect and redrive dead jobs: those that used up their attempts.
+/// Inspect and redrive dead jobs, which have used up their attempts.
 #[derive(Debug, Parser)]
 pub(crate) enum Jobs {
     /// List dead jobs, newest first, one JSON object per line; at most 500.
@@ -20,12 +20,12 @@ pub(crate) enum Jobs {
         #[arg(long)]
         kind: Option<String>,
     },
-    /// Run dead jobs again, with all their attempts.
+    /// Run dead jobs again, with a full set of attempts.
     Redrive {
         /// The ids of the jobs, as listed.
         #[arg(required_unless_present = "kind", conflicts_with = "kind")]
         ids: Vec<i64>,
-        /// All dead jobs of this kind; at most 500, the first one first.
+        /// All dead jobs of this kind, oldest first; at most 500.
         #[arg(long)]
         kind: Option<String>,
     },

@@ -5,6 +5,7 @@ use mainstay_kernel::{
     database::Connection,
     error::Result,
     queue::dead::{self, DeadJob},
+    unit_of_work::Work,
 };
 
 /// The maximum number of jobs in one response.
@@ -25,6 +26,7 @@ pub async fn list(connection: &mut Connection, _: Permit, kind: Option<String>) 
 ///
 /// # Errors
 /// Any error of Postgres.
-pub async fn redrive(connection: &mut Connection, _: Permit, ids: Vec<i64>, kind: Option<String>) -> Result<usize> {
-    dead::redrive(connection, &ids, kind.as_deref(), MAX_REDRIVEN).await
+pub async fn redrive(work: &mut Work, ids: Vec<i64>, kind: Option<String>) -> Result<usize> {
+    work.permit()?;
+    dead::redrive(work.connection().await?, &ids, kind.as_deref(), MAX_REDRIVEN).await
 }

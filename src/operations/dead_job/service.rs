@@ -9,6 +9,7 @@ use mainstay_kernel::{
     error::Error,
     grpc::{Call, Reply, render::time},
     queue::dead::DeadJob,
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -44,19 +45,15 @@ impl DeadJobService for DeadJobs {
         &self,
         request: Request<pb::RedriveDeadJobsRequest>,
     ) -> Reply<pb::RedriveDeadJobsResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, ids, kind) = (call.permit()?, call.message.ids.clone(), non_empty(&call.message.kind));
+        let call = Call::admit(request)?;
+        let (ids, kind) = (call.message.ids.clone(), non_empty(&call.message.kind));
         if ids.is_empty() == kind.is_none() {
             return Err(Error::field("ids", "must be given, or else a kind").into());
         }
-        call.write(
-            &self.app,
-            async move |connection| ops::redrive(connection, permit, ids, kind).await,
-            |count| {
-                let count = i32::try_from(count).unwrap_or(i32::MAX);
-                pb::RedriveDeadJobsResponse { data: Some(pb::RedrivenJobs { count }) }
-            },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let count = i32::try_from(ops::redrive(work, ids, kind).await?).unwrap_or(i32::MAX);
+            Ok(pb::RedriveDeadJobsResponse { data: Some(pb::RedrivenJobs { count }) })
+        })
         .await
     }
 }

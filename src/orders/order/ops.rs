@@ -3,9 +3,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
-
-use crate::orders::id::OrderId;
+use crate::orders::id::{OrderId, ProductId};
 use crate::orders::{
     events::{OrderCancelled, OrderCreated},
     order::{
@@ -19,9 +17,10 @@ use mainstay_kernel::{
     caller::{Permit, Visibility},
     database::{Connection, pipeline::pipeline},
     error::{Error, Result},
-    events::{self, Event, EventKind},
+    events::{Event, EventKind},
     id::AccountId,
     page::{Start, Total},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -40,33 +39,21 @@ pub struct Draft {
     pub confirmation_email: Option<String>,
 }
 
-/// Begins to place an order: reads those of its products that exist.
-///
-/// # Errors
-/// Any database error.
-pub async fn products(connection: &Connection, lines: &[Line]) -> Result<Vec<Product>> {
-    let ids: Vec<_> = lines.iter().map(|line| line.product).collect();
-    product::find_all(connection, &ids).await
-}
-
-/// Places an order of these products and queues its confirmation mail, atomically.
+/// Places an order and queues its confirmation mail, atomically.
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if there is no account, or if a customer names an address; `NOT_FOUND` if the account is
 /// unknown; `PRODUCT_UNAVAILABLE`, `PRODUCT_SOLD_OTHERWISE`, `CURRENCIES_MIXED`, `AMOUNT_OUT_OF_RANGE`.
-pub async fn create(
-    connection: &mut Connection,
-    products: Vec<Product>,
-    permit: Permit,
-    draft: Draft,
-    now: DateTime<Utc>,
-) -> Result<ItemizedOrder> {
+pub async fn create(work: &mut Work, draft: Draft) -> Result<ItemizedOrder> {
+    let (permit, now) = (work.permit()?, work.now());
+    let ids: Vec<_> = draft.lines.iter().map(|line| line.product).collect();
+    let products = work.read(async |connection: &Connection| product::find_all(connection, &ids).await).await?;
     let Draft { account, lines, confirmation_email } = draft;
     let account = permit.account(account)?;
     if confirmation_email.is_some() && permit.visibility() != Visibility::All {
         return Err(Error::field("confirmationEmail", "may be set only when ordering on behalf of a customer"));
     }
-    let products: HashMap<_, _> = products.into_iter().map(|product| (product.id, product)).collect();
+    let products: HashMap<ProductId, Product> = products.into_iter().map(|product| (product.id, product)).collect();
     let item = |(index, line): (usize, &Line)| {
         let at = |message: &str| vec![(format!("items[{index}].productId"), message.to_owned())];
         let unknown = || {
@@ -78,10 +65,8 @@ pub async fn create(
     };
     let items = lines.iter().enumerate().map(item).collect::<Result<Vec<_>>>()?;
     let order = Order::place(account, permit.caller().principal(), &items, confirmation_email, now)?;
-    let events = [Event::of::<OrderCreated>(account, order.id.0, Order::FIRST_VERSION)];
-    let shared: &Connection = connection;
-    // In one round trip, the order first: its insertion may be refused, and that is then the error.
-    let (order, ()) = pipeline!(store::insert(shared, order, &items), events::publish(shared, &events, now))?;
+    work.publish(Event::of::<OrderCreated>(account, order.id.0, Order::FIRST_VERSION));
+    let order = work.write(async |connection: &Connection| store::insert(connection, order, &items).await).await?;
     Ok(ItemizedOrder { order, items })
 }
 
@@ -115,35 +100,21 @@ pub async fn list(
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
 }
 
-/// Begins to cancel an order: locks it until the transaction ends.
+/// Cancels an order.
 ///
 /// # Errors
-/// `NOT_FOUND`, `ETAG_MISMATCH`.
-pub async fn lock_to_cancel(
-    connection: &Connection,
-    permit: Permit,
-    id: OrderId,
-    expected: Option<ExpectedVersions>,
-) -> Result<Order> {
-    let order = store::lock(connection, permit.visibility(), id).await?;
+/// `NOT_FOUND`, `ETAG_MISMATCH`; unless the order is open, `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`,
+/// `ORDER_CANCELLED` or `ORDER_REFUNDED`, by its state.
+pub async fn cancel(work: &mut Work, id: OrderId, expected: Option<ExpectedVersions>) -> Result<ItemizedOrder> {
+    let (visibility, now) = (work.permit()?.visibility(), work.now());
+    let order = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), order.version)?;
-    Ok(order)
-}
-
-/// Cancels a locked order.
-///
-/// # Errors
-/// Unless the order is open, `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`, `ORDER_CANCELLED` or `ORDER_REFUNDED`, by
-/// its state.
-pub async fn cancel(connection: &mut Connection, order: Order, now: DateTime<Utc>) -> Result<ItemizedOrder> {
     let state = order.state.cancel(now)?;
     let order = order.with_state(state, now);
-    let (shared, cancelled): (&Connection, _) = (connection, [event::<OrderCancelled>(&order)]);
-    // In one round trip.
-    let ((), (), items) = pipeline!(
-        store::update(shared, &order),
-        events::publish(shared, &cancelled, now),
-        store::items(shared, &order),
-    )?;
+    work.publish(event::<OrderCancelled>(&order));
+    let cancel = async |connection: &Connection| {
+        pipeline!(store::update(connection, &order), store::items(connection, &order)).map(|((), items)| items)
+    };
+    let items = work.write(cancel).await?;
     Ok(ItemizedOrder { order, items })
 }

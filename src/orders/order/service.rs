@@ -16,6 +16,7 @@ use mainstay_kernel::{
         render::{money, time},
     },
     id::AccountId,
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -65,17 +66,14 @@ fn lines(items: &[pb::OrderLine]) -> Result<Vec<Line>> {
 impl OrderService for Orders {
     async fn create_order(&self, request: Request<pb::CreateOrderRequest>) -> Reply<pb::CreateOrderResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, now) = (call.permit()?, self.app.clock.now());
         let lines = lines(&call.message.items)?;
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let confirmation_email = call.message.confirmation_email.take();
-        let draft = Draft { account, lines: lines.clone(), confirmation_email };
-        call.write_after(
-            &self.app,
-            async move |connection: &_| ops::products(connection, &lines).await,
-            async move |connection, products| ops::create(connection, products, permit, draft, now).await,
-            |order| pb::CreateOrderResponse { data: Some(render(order)) },
-        )
+        let draft = Draft { account, lines, confirmation_email };
+        call.write(&self.app, async move |work: &mut Work| {
+            let order = ops::create(work, draft).await?;
+            Ok(pb::CreateOrderResponse { data: Some(render(order)) })
+        })
         .await
     }
 
@@ -108,15 +106,12 @@ impl OrderService for Orders {
     }
 
     async fn cancel_order(&self, request: Request<pb::CancelOrderRequest>) -> Reply<pb::CancelOrderResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, OrderId::parse(&call.message.order_id)?);
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        call.write_after(
-            &self.app,
-            async move |connection: &_| ops::lock_to_cancel(connection, permit, id, expected).await,
-            async move |connection, order| ops::cancel(connection, order, now).await,
-            |order| pb::CancelOrderResponse { data: Some(render(order)) },
-        )
+        let call = Call::admit(request)?;
+        let (id, expected) = (OrderId::parse(&call.message.order_id)?, call.if_match.clone());
+        call.write(&self.app, async move |work: &mut Work| {
+            let order = ops::cancel(work, id, expected).await?;
+            Ok(pb::CancelOrderResponse { data: Some(render(order)) })
+        })
         .await
     }
 }

@@ -1,7 +1,5 @@
 //! Products: admins maintain the price list, and every caller can read it.
 
-use chrono::{DateTime, Utc};
-
 use crate::orders::id::ProductId;
 use crate::orders::product::{
     model::{Interval, Patch, Product},
@@ -13,6 +11,7 @@ use mainstay_kernel::{
     error::Result,
     money::Money,
     page::{Start, Total},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -22,16 +21,10 @@ pub(crate) use store::find_all;
 ///
 /// # Errors
 /// Any database error.
-pub async fn create(
-    connection: &mut Connection,
-    _: Permit,
-    name: String,
-    price: Money,
-    interval: Option<Interval>,
-    now: DateTime<Utc>,
-) -> Result<Product> {
-    let product = Product::new(name, price, interval, now);
-    store::insert(connection, &product).await?;
+pub async fn create(work: &mut Work, name: String, price: Money, interval: Option<Interval>) -> Result<Product> {
+    work.permit()?;
+    let product = Product::new(name, price, interval, work.now());
+    store::insert(work.connection().await?, &product).await?;
     Ok(product)
 }
 
@@ -63,16 +56,16 @@ pub async fn list(
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` for a price in another currency.
 pub async fn update(
-    connection: &mut Connection,
-    _: Permit,
+    work: &mut Work,
     id: ProductId,
     expected: Option<ExpectedVersions>,
     patch: Patch,
-    now: DateTime<Utc>,
 ) -> Result<Product> {
-    let product = store::lock(connection, id).await?;
+    work.permit()?;
+    let product = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), product.version)?;
-    let Some(next) = product.apply(patch, now)? else { return Ok(product) };
-    store::update(connection, &next).await?;
+    let Some(next) = product.apply(patch, work.now())? else { return Ok(product) };
+    let row = next.clone();
+    work.queue(move |connection| Box::pin(async move { store::update(connection, &row).await }));
     Ok(next)
 }

@@ -16,6 +16,7 @@ use mainstay_kernel::{
         parse::price,
         render::{money, time},
     },
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -57,16 +58,14 @@ fn patch(message: &pb::ProductPatch, paths: &[String]) -> Result<Patch> {
 #[tonic::async_trait]
 impl ProductService for Products {
     async fn create_product(&self, request: Request<pb::CreateProductRequest>) -> Reply<pb::CreateProductResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let call = Call::admit(request)?;
         let pb::CreateProductRequest { name, price: money, billing_interval } = call.message.clone();
         let price = price(&money.unwrap_or_default(), "price")?;
         let interval = billing_interval.and_then(Interval::from_number);
-        call.write(
-            &self.app,
-            async move |connection| ops::create(connection, permit, name, price, interval, now).await,
-            |product| pb::CreateProductResponse { data: Some(render(product)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let product = ops::create(work, name, price, interval).await?;
+            Ok(pb::CreateProductResponse { data: Some(render(product)) })
+        })
         .await
     }
 
@@ -94,16 +93,14 @@ impl ProductService for Products {
 
     async fn update_product(&self, request: Request<pb::UpdateProductRequest>) -> Reply<pb::UpdateProductResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, ProductId::parse(&call.message.product_id)?);
+        let (id, expected) = (ProductId::parse(&call.message.product_id)?, call.if_match.clone());
         let (message, mask) = (call.message.product.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("product", &message, mask)?;
         let patch = patch(&message, &paths)?;
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        call.write(
-            &self.app,
-            async move |connection| ops::update(connection, permit, id, expected, patch, now).await,
-            |product| pb::UpdateProductResponse { data: Some(render(product)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let product = ops::update(work, id, expected, patch).await?;
+            Ok(pb::UpdateProductResponse { data: Some(render(product)) })
+        })
         .await
     }
 }

@@ -83,9 +83,9 @@ pub async fn get(connection: &Connection, id: ProductId) -> Result<Product> {
 ///
 /// # Errors
 /// `NOT_FOUND`.
-pub async fn lock(connection: &mut Connection, id: ProductId) -> Result<Product> {
+pub async fn lock(connection: &Connection, id: ProductId) -> Result<Product> {
     let lock = products::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = lock.first(connection).await.optional()?;
+    let row: Option<Row> = lock.first(&mut &*connection).await.optional()?;
     row.ok_or_else(|| Error::not_found("product"))?.try_into()
 }
 
@@ -97,10 +97,10 @@ pub async fn find_all(connection: &Connection, ids: &[ProductId]) -> Result<Vec<
 }
 
 /// Stores the next version of a locked product.
-pub async fn update(connection: &mut Connection, product: &Product) -> Result<()> {
+pub async fn update(connection: &Connection, product: &Product) -> Result<()> {
     let target = products::table.filter(products::id.eq(product.id)).filter(products::version.eq(product.version - 1));
-    let updated = diesel::update(target).set(Row::from(product)).prepared().execute(connection).await?;
-    one_row(updated, "update", "products", product.id)
+    diesel::update(target).set(Row::from(product)).exactly(1, "update products").execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Returns at most `limit` products on offer, newest first.

@@ -10,7 +10,7 @@ use crate::payments::ledger::ops::{self as ledger, Report};
 /// Inspect the ledger.
 #[derive(Debug, Parser)]
 pub(crate) enum Ledger {
-    /// Check the ledger for consistency and against the gateway.
+    /// Check the ledger for consistency, and compare it with the gateway.
     ///
     /// The exit status is 0 if they agree, 3 if they differ, and 1 if they could not be compared; 2 is that of a wrong
     /// command line.

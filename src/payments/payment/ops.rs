@@ -21,6 +21,7 @@ use mainstay_kernel::{
     error::Result,
     events::{Event, EventKind},
     page::{Start, Total},
+    unit_of_work::Work,
 };
 
 // For other modules, which have no caller.
@@ -32,16 +33,11 @@ pub(crate) use store::{get as read, stats};
 /// # Errors
 /// `VALIDATION_FAILED` if the method is a card number, `NOT_FOUND`, `CIRCUIT_OPEN`; unless the order is open,
 /// `ORDER_ALREADY_PAID`, `ORDER_PAYMENT_PENDING`, `ORDER_CANCELLED` or `ORDER_REFUNDED`, by its state.
-pub async fn begin(
-    connection: &mut Connection,
-    permit: Permit,
-    context: IntentContext,
-    order: OrderId,
-    method: String,
-) -> Result<Payment> {
-    let IntentContext { now, .. } = context;
+pub async fn begin(work: &mut Work, context: IntentContext, order: OrderId, method: String) -> Result<Payment> {
+    let (permit, now) = (work.permit()?, context.now);
     let method = PaymentMethod::parse(method)?;
-    let order = order::lock(connection, permit.visibility(), order).await?;
+    let lock = async |connection: &Connection| order::lock(connection, permit.visibility(), order).await;
+    let order = work.read(lock).await?;
     let id = PaymentId::generate(now);
     let state = order.state.pay(id)?;
     context.check_circuit()?;
@@ -49,7 +45,10 @@ pub async fn begin(
     let payment = Payment::intend(id, &order, caller, gateway, method, now, context.until())?;
     let order = order.with_state(state, now);
     // In one round trip, in this order: the order refers to the payment.
-    let (payment, ()) = pipeline!(store::insert(connection, payment), order::update(connection, &order))?;
+    let begin = async |connection: &Connection| {
+        pipeline!(store::insert(connection, payment), order::update(connection, &order))
+    };
+    let (payment, ()) = work.write(begin).await?;
     Ok(payment)
 }
 

@@ -1,29 +1,24 @@
 //! `mainstay.payments.v1.PaymentService`.
 
 use crate::payments::settlement::call::gateway_request;
-use prost::Message as _;
 use tonic::Request;
 
 use crate::payments::{
     payment::{
+        convert::{charge_response, render},
         model::{Filter, Payment},
         ops,
     },
-    settlement::{
-        model::Status,
-        ops::{IntentContext, Respond},
-    },
+    settlement::{model::Status, ops::IntentContext},
 };
 use crate::proto::payments::v1::{self as pb, payment_service_server::PaymentService};
 use crate::{orders::id::OrderId, payments::id::PaymentId};
 use mainstay_kernel::{
     app::App,
     caller::Visibility,
-    grpc::{
-        Call, Reply,
-        render::{money, time},
-    },
+    grpc::{Call, Reply},
     id::AccountId,
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -31,48 +26,15 @@ pub struct Payments {
     pub app: App,
 }
 
-/// Renders a payment. Only staff see a failure code that reveals what the bank suspects.
-fn render(payment: Payment, is_staff: bool) -> pb::Payment {
-    let failure = payment.state.failure();
-    pb::Payment {
-        id: Some(payment.id.to_string()),
-        account_id: Some(payment.account.to_string()),
-        order_id: Some(payment.order.to_string()),
-        status: Some(payment.state.status().number().into()),
-        amount: Some(money(payment.amount)),
-        refunded: Some(money(payment.refunded)),
-        gateway_id: payment.state.gateway_id().map(str::to_owned),
-        failure_code: failure.map(|failure| failure.code_for(is_staff).to_owned()),
-        failure_message: failure.map(|failure| failure.message.clone()),
-        gateway: Some(payment.gateway),
-        version: Some(payment.version),
-        create_time: Some(time(payment.created_at)),
-        update_time: Some(time(payment.updated_at)),
-    }
-}
-
-fn charge_response(payment: Payment) -> pb::ChargePaymentResponse {
-    pb::ChargePaymentResponse { data: Some(render(payment, false)) }
-}
-
-impl Respond for Payment {
-    type View = Self;
-
-    fn respond(payment: &Self) -> Vec<u8> {
-        charge_response(payment.clone()).encode_to_vec()
-    }
-}
-
 #[tonic::async_trait]
 impl PaymentService for Payments {
     async fn charge_payment(&self, request: Request<pb::ChargePaymentRequest>) -> Reply<pb::ChargePaymentResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, context) = (call.permit()?, IntentContext::new(&self.app));
+        let (call, context) = (Call::admit(request)?, IntentContext::new(&self.app));
         let (order, method) = (OrderId::parse(&call.message.order_id)?, call.message.payment_method.clone());
         gateway_request(
-            &mut call,
+            &call,
             &self.app,
-            async move |connection| ops::begin(connection, permit, context, order, method).await,
+            async move |work: &mut Work| ops::begin(work, context, order, method).await,
             async |connection, permit, id| ops::get(connection, &permit, PaymentId(id)).await,
             charge_response,
         )

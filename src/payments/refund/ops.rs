@@ -20,6 +20,7 @@ use mainstay_kernel::{
     events::{Event, EventKind},
     money::Money,
     page::{Start, Total},
+    unit_of_work::Work,
 };
 
 // For mail, which has no caller.
@@ -57,21 +58,24 @@ impl RefundIntent {
 /// `NOT_FOUND`, what prevents a refund of the amount (such as `REFUND_EXCEEDS_PAYMENT`), `GATEWAY_CHANGED`,
 /// `CIRCUIT_OPEN`.
 pub async fn begin(
-    connection: &mut Connection,
-    permit: Permit,
+    work: &mut Work,
     context: IntentContext,
     id: PaymentId,
     amount: Option<Money>,
 ) -> Result<RefundIntent> {
-    let payment = payment::lock(connection, permit.visibility(), id).await?;
+    let permit = work.permit()?;
+    let lock = async |connection: &Connection| payment::lock(connection, permit.visibility(), id).await;
+    let payment = work.read(lock).await?;
     let rest = payment.refundable()?;
     let amount = amount.unwrap_or(rest);
     let reserved = payment.reserve_refund(amount, context.now)?;
     context.check_gateway(&payment.gateway)?;
     context.check_circuit()?;
     let refund = Refund::intend(&payment, amount, permit.caller().principal(), context.now, context.until());
-    let shared: &Connection = connection;
-    pipeline!(payment::update(shared, &reserved), store::insert(shared, &refund))?;
+    let begin = async |connection: &Connection| {
+        pipeline!(payment::update(connection, &reserved), store::insert(connection, &refund)).map(drop)
+    };
+    work.write(begin).await?;
     RefundIntent::of(refund, &payment)
 }
 

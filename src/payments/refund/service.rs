@@ -1,23 +1,22 @@
 //! `mainstay.payments.v1.RefundService`.
 
 use crate::payments::settlement::call::gateway_request;
-use prost::Message as _;
 use tonic::Request;
 
 use crate::payments::id::{PaymentId, RefundId};
 use crate::payments::{
     payment::model::Refund,
-    refund::ops::{self, RefundIntent},
-    settlement::ops::{IntentContext, Respond},
+    refund::{
+        convert::{create_response, render},
+        ops,
+    },
+    settlement::ops::IntentContext,
 };
 use crate::proto::payments::v1::{self as pb, refund_service_server::RefundService};
 use mainstay_kernel::{
     app::App,
-    grpc::{
-        Call, Reply,
-        parse::price,
-        render::{money, time},
-    },
+    grpc::{Call, Reply, parse::price},
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -25,47 +24,16 @@ pub struct Refunds {
     pub app: App,
 }
 
-fn render(refund: Refund) -> pb::Refund {
-    let failure = refund.state.failure();
-    pb::Refund {
-        id: Some(refund.id.to_string()),
-        payment_id: Some(refund.payment.to_string()),
-        account_id: Some(refund.account.to_string()),
-        status: Some(refund.state.status().number().into()),
-        amount: Some(money(refund.amount)),
-        gateway_id: refund.state.gateway_id().map(str::to_owned),
-        failure_code: failure.map(|failure| failure.code.clone()),
-        failure_message: failure.map(|failure| failure.message.clone()),
-        version: Some(refund.version),
-        made_at_gateway: Some(refund.refunded_by.is_none()),
-        create_time: Some(time(refund.created_at)),
-        update_time: Some(time(refund.updated_at)),
-    }
-}
-
-fn create_response(refund: Refund) -> pb::CreateRefundResponse {
-    pb::CreateRefundResponse { data: Some(render(refund)) }
-}
-
-impl Respond for RefundIntent {
-    type View = Refund;
-
-    fn respond(refund: &Refund) -> Vec<u8> {
-        create_response(refund.clone()).encode_to_vec()
-    }
-}
-
 #[tonic::async_trait]
 impl RefundService for Refunds {
     async fn create_refund(&self, request: Request<pb::CreateRefundRequest>) -> Reply<pb::CreateRefundResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, context) = (call.permit()?, IntentContext::new(&self.app));
+        let (call, context) = (Call::admit(request)?, IntentContext::new(&self.app));
         let payment = PaymentId::parse(&call.message.payment_id)?;
         let amount = call.message.amount.as_ref().map(|amount| price(amount, "amount")).transpose()?;
         gateway_request(
-            &mut call,
+            &call,
             &self.app,
-            async move |connection| ops::begin(connection, permit, context, payment, amount).await,
+            async move |work: &mut Work| ops::begin(work, context, payment, amount).await,
             async |connection, permit, id| ops::get(connection, &permit, RefundId(id)).await,
             create_response,
         )

@@ -7,37 +7,43 @@ use mainstay_kernel::{
     database::Connection,
     error::Result,
     grpc::{Call, Reply},
-    unit_of_work::Answer,
+    unit_of_work::{Committed, Work},
 };
 use prost::Message;
 use uuid::Uuid;
 
 use crate::payments::settlement::ops::{self as settlement, GatewayRequest, failure_error};
 
-/// Commits a gateway request with `decide`, starts it, and renders its outcome, or its state as `read` finds it if the
-/// caller's time is up. Another request with the same key resumes the same gateway request; once that is settled, its
-/// response is stored.
+/// Commits the gateway request that `begin` returns, carries it out, and renders its outcome, or its state as `read` finds
+/// it if the caller's time is up. Another request with the same key resumes the same gateway request; once that is settled,
+/// its response is stored.
 ///
 /// # Errors
-/// The errors of `decide` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres is
+/// The errors of `begin` and of the idempotency key, in which case nothing was started; `UNAVAILABLE` if Postgres is
 /// lost and the commit can't be looked up; the reason the gateway request failed.
 pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
-    call: &mut Call<M>,
+    call: &Call<M>,
     app: &App,
-    decide: impl AsyncFnOnce(&mut Connection) -> Result<R>,
+    begin: impl AsyncFnOnce(&mut Work) -> Result<R>,
     read: impl AsyncFnOnce(&mut Connection, Permit, Uuid) -> Result<R::View>,
     render: fn(R::View) -> A,
 ) -> Reply<A> {
     let permit = call.permit()?;
     let is_staff = permit.visibility() == Visibility::All;
-    let committed = call.run_or_recall(app, decide, move |request: R| (render(request.view()), request)).await?;
-    let (id, intent, settled) = match committed {
-        Answer::Fresh(_, request) => {
-            let (id, intent) = (request.id(), request.view());
+    let mut new = None;
+    let committed = call.commit(app, async |work: &mut Work| {
+        let request = begin(work).await?;
+        let view = request.view();
+        new = Some(request);
+        Ok(render(view))
+    });
+    let (id, intent, settled) = match (committed.await?, new) {
+        (Committed::Fresh(_), Some(request)) => {
+            let (id, intent) = (request.facts().id, request.view());
             (id, Some(intent), settlement::run_detached(app, request).await)
         }
-        Answer::Pending(id) => (id, None, settlement::resume::<R>(app, id).await?),
-        Answer::Replayed(message) => return call.respond(Answer::Replayed(message)),
+        (Committed::Pending(id), _) => (id, None, settlement::resume::<R>(app, id).await?),
+        (settled, _) => return call.respond(settled),
     };
     let is_new = intent.is_some();
     let view = match (settled, intent) {
@@ -53,5 +59,5 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
         return Err(if is_new { error } else { error.replayed() }.into());
     }
     let message = render(view);
-    call.respond(if is_new { Answer::Fresh(message, ()) } else { Answer::Replayed(message) })
+    call.respond(if is_new { Committed::Fresh(message) } else { Committed::Replayed(message) })
 }

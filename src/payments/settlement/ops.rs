@@ -39,9 +39,10 @@ use mainstay_kernel::{
     database::{Connection, after_commit},
     error::{Error, Reason, Result},
     fault,
+    unit_of_work::Work,
 };
 
-pub use gateway_request::{GatewayRequest, Respond};
+pub use gateway_request::{Facts, GatewayRequest, Respond};
 pub(crate) use gateway_request::{conclude, failure_error};
 pub use intent_context::IntentContext;
 
@@ -67,8 +68,11 @@ async fn lock_then<R: GatewayRequest, T>(
     id: Uuid,
     run: impl AsyncFnOnce(&mut Connection, Option<R>) -> Result<T>,
 ) -> Result<T> {
-    let lock = async move |connection: &Connection| R::lock_unsettled(connection, id).await;
-    app.database.transaction_after(lock, run).await
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let current = work.read(async |connection: &Connection| R::lock_unsettled(connection, id).await).await?;
+        run(work.connection().await?, current).await
+    });
+    transaction.await
 }
 
 /// The result of trying to lease a gateway request.
@@ -86,7 +90,7 @@ async fn acquire_lease<R: GatewayRequest>(app: &App, id: Uuid) -> Result<Acquisi
     let (now, lease_time) = (app.clock.now(), app.config.section::<PaymentsConfig>().lease());
     let acquired = lock_then(app, id, async move |connection, current: Option<R>| {
         let Some(request) = current else { return Ok(Acquisition::Settled) };
-        let before = request.lease();
+        let before = request.facts().lease;
         // This worker may die too: it is due again when the lease is over.
         let Some(lease) = before.renew(now, now + lease_time) else {
             return Ok(Acquisition::LeasedByAnother(before.until.unwrap_or(now)));
@@ -199,7 +203,7 @@ async fn postpone<R: GatewayRequest>(
     why: &str,
     leave: impl FnOnce(AttemptLease) -> AttemptLease + Send + 'static,
 ) -> Result<()> {
-    let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
+    let (Facts { id, lease, .. }, now) = (request.facts(), app.clock.now());
     let next = leave(lease);
     let known_at = next.key_abandoned_at.map(|at| at + app.config.section::<PaymentsConfig>().lookup_lag());
     let at = if known_at.is_some_and(|at| now - at > ALERT_AFTER) {
@@ -211,7 +215,7 @@ async fn postpone<R: GatewayRequest>(
     metrics::counter!("mainstay_gateway_unknown_total").increment(1);
     tracing::warn!(subject = %id, lease = lease.count, why, "the outcome is not known yet");
     lock_then(app, id, async move |connection, current: Option<R>| {
-        let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else { return Ok(()) };
+        let Some(current) = current.filter(|now| now.facts().lease.is_unchanged(lease)) else { return Ok(()) };
         current.store_lease(connection, next.due_at(at)).await?;
         Ok(())
     })
@@ -221,9 +225,9 @@ async fn postpone<R: GatewayRequest>(
 /// Stores the gateway's id for the account's customer before it is used. Returns `None` if another worker has acquired
 /// over.
 async fn attach_customer<R: GatewayRequest>(app: &App, request: R, customer: String) -> Result<Option<R>> {
-    let (id, lease, now) = (request.id(), request.lease(), app.clock.now());
+    let (Facts { id, lease, .. }, now) = (request.facts(), app.clock.now());
     let transaction = lock_then(app, id, async move |connection, current: Option<R>| {
-        let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else {
+        let Some(current) = current.filter(|now| now.facts().lease.is_unchanged(lease)) else {
             return Ok::<_, Error>(None);
         };
         Ok(Some(current.attach_customer(connection, &customer, now).await?))
@@ -234,10 +238,10 @@ async fn attach_customer<R: GatewayRequest>(app: &App, request: R, customer: Str
 /// Begins another attempt. Returns `None` if another worker has acquired over.
 async fn next_attempt<R: GatewayRequest>(app: &App, request: R) -> Result<Option<R>> {
     let now = app.clock.now();
-    let (id, lease) = (request.id(), request.lease());
+    let Facts { id, lease, .. } = request.facts();
     tracing::warn!(subject = %id, attempt = lease.attempt, "the attempt failed permanently; the next one begins");
     let next = lock_then(app, id, async move |connection, current: Option<R>| {
-        let Some(current) = current.filter(|now| now.lease().is_unchanged(lease)) else {
+        let Some(current) = current.filter(|now| now.facts().lease.is_unchanged(lease)) else {
             return Ok::<_, Error>(None);
         };
         Ok(Some(current.store_lease(connection, lease.next_attempt(now)).await?))
@@ -251,15 +255,14 @@ async fn commit<R: GatewayRequest>(
     request: R,
     resolution: Result<R::Done, Failure>,
 ) -> Result<Option<R::View>> {
-    let (now, request) = (app.clock.now(), &request);
-    let lock = async move |connection: &Connection| request.lock(connection).await;
-    app.database
-        .transaction_after(lock, async move |connection, row: R::Locked| {
-            let settled = commit_locked(connection, request, row, resolution, now).await?;
-            fault::point("outcome.before_commit")?;
-            Ok(settled)
-        })
-        .await
+    let request = &request;
+    let committed = app.database.transaction(async move |work: &mut Work| {
+        let (row, now) = (work.read(async |connection: &Connection| request.lock(connection).await).await?, work.now());
+        let settled = commit_locked(work.connection().await?, request, row, resolution, now).await?;
+        fault::point("outcome.before_commit")?;
+        Ok(settled)
+    });
+    committed.await
 }
 
 /// Commits the outcome, however it was learned, within the caller's transaction. Returns what the caller sees, if this
@@ -288,14 +291,14 @@ async fn commit_locked<R: GatewayRequest>(
     let is_customer_missing = resolution.as_ref().is_err_and(|failure| failure.code == CUSTOMER_MISSING);
     let settled = request.commit(connection, row, resolution, now).await?;
     // Most are settled within seconds, and nobody was alerted about them.
-    if settled.is_some() && now - request.created_at() > SLOW {
-        let id = request.id();
+    let Facts { id, created_at, .. } = request.facts();
+    if settled.is_some() && now - created_at > SLOW {
         // A commit that fails is not the end of the incident.
         after_commit::run(move || alert::resolve("gateway", "unsettled", id));
     }
     if is_customer_missing {
         // Nothing that the account pays for will succeed until an operator repairs this.
-        alert("customer_missing", request.id(), "the gateway does not know the customer stored for this account");
+        alert("customer_missing", id, "the gateway does not know the customer stored for this account");
     }
     Ok(settled)
 }

@@ -32,6 +32,7 @@ use mainstay_kernel::{
     fault, id,
     page::Start,
     queue as jobs,
+    unit_of_work::Work,
 };
 
 /// The maximum number of subscriptions whose queries are queued by one statement.
@@ -52,10 +53,9 @@ pub(crate) struct Answer {
 /// # Errors
 /// `NOT_FOUND`, `UNAVAILABLE` if the gateway could not answer.
 pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
-    let now = app.clock.now();
-    let lock = async move |connection: &Connection| store::lock(connection, Visibility::All, id).await;
-    let query = app.database.transaction_after(lock, async move |connection, current: Subscription| {
-        number_query(connection, current.next_query(), now).await
+    let query = app.database.transaction(async move |work: &mut Work| {
+        let (current, now) = (lock(work, id).await?, work.now());
+        number_query(work.connection().await?, current.next_query(), now).await
     });
     let Some(Query { gateway, gateway_id, number }) = query.await? else { return Ok(()) };
     if let Some(why) = settle::wrong_gateway(app, &gateway) {
@@ -69,13 +69,18 @@ pub async fn sync(app: &App, id: SubscriptionId) -> Result<()> {
         Lookup::Unknown { why } => return Err(unknown(id, &why)),
     };
     fault::point("sync.after")?;
-    let (answer, now) = (Answer { number, snapshot }, app.clock.now());
-    let lock = async move |connection: &Connection| store::lock(connection, Visibility::All, id).await;
-    let applied = app.database.transaction_after(lock, async move |connection, current: Subscription| {
-        apply_answer(connection, current, &answer, now).await
+    let answer = Answer { number, snapshot };
+    let applied = app.database.transaction(async move |work: &mut Work| {
+        let (current, now) = (lock(work, id).await?, work.now());
+        apply_answer(work.connection().await?, current, &answer, now).await
     });
     applied.await?;
     Ok(())
+}
+
+/// Locks a subscription until the transaction ends.
+async fn lock(work: &mut Work, id: SubscriptionId) -> Result<Subscription> {
+    work.read(async |connection: &Connection| store::lock(connection, Visibility::All, id).await).await
 }
 
 fn unknown(id: SubscriptionId, why: &str) -> Error {

@@ -2,7 +2,6 @@
 
 mod create;
 
-use chrono::{DateTime, Utc};
 use futures_util::join;
 
 use crate::files::file::{
@@ -17,16 +16,16 @@ use crate::support::{
     },
     ticket::{
         model::{ActivityKind, Ticket},
-        ops::record_comment,
-        store as ticket,
+        ops as tickets, store as ticket,
     },
 };
 use mainstay_kernel::{
     caller::Permit,
     contract::policy::Role,
-    database::{Connection, pipeline::pipeline},
+    database::Connection,
     error::{Error, Reason, Result},
     page::{Start, Total},
+    unit_of_work::Work,
 };
 
 // For mail, which has no caller.
@@ -67,44 +66,32 @@ pub async fn list(
     Ok((store::list(connection, ticket, start, limit + 1, texts).await?, total))
 }
 
-/// Begins to add a comment: locks its ticket until the transaction ends.
-///
-/// # Errors
-/// `NOT_FOUND`.
-pub async fn lock_ticket(connection: &Connection, permit: &Permit, id: TicketId) -> Result<Ticket> {
-    ticket::lock(connection, permit.visibility(), id).await
+/// Locks the ticket of a comment until the transaction ends. The comment has an empty text unless that is asked for.
+async fn lock(work: &mut Work, ticket: TicketId, id: CommentId, texts: bool) -> Result<(Ticket, Comment)> {
+    let visibility = work.permit()?.visibility();
+    // In one round trip, in this order: the comment is read once the lock is held, so that it is the present one.
+    work.read(async |connection: &Connection| {
+        let (ticket, comment) =
+            join!(ticket::lock(connection, visibility, ticket), store::get(connection, ticket, id, texts));
+        Ok((ticket?, comment?))
+    })
+    .await
 }
 
-/// Begins to change a comment: locks its ticket until the transaction ends. The comment has an empty text unless that
-/// is asked for.
-///
-/// # Errors
-/// `NOT_FOUND`.
-pub async fn lock(
-    connection: &Connection,
-    permit: &Permit,
-    ticket: TicketId,
-    id: CommentId,
-    texts: bool,
-) -> Result<(Ticket, Comment)> {
-    // In one round trip, in this order: the comment is read once the lock is held, so that it is the present one.
-    let (ticket, comment) = join!(lock_ticket(connection, permit, ticket), store::get(connection, ticket, id, texts));
-    Ok((ticket?, comment?))
+/// Queues what happened to a comment of a ticket, for its history and for those who watch it.
+fn record(work: &mut Work, permit: Permit, ticket: &Ticket, kind: ActivityKind, comment: CommentId) {
+    tickets::record(work, permit, vec![ticket.id], kind, comment.to_string());
+    work.note(vec![tickets::change(ticket)]);
 }
 
 /// Edits a comment of the caller's own. A patch that changes nothing is no edit.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` if another principal wrote it, and those of [`files::attach`].
-pub async fn update(
-    connection: &mut Connection,
-    permit: Permit,
-    (ticket, comment): (Ticket, Comment),
-    patch: Patch,
-    now: DateTime<Utc>,
-) -> Result<Comment> {
-    let caller = permit.caller();
-    if comment.author != Some(caller.principal()) {
+/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it, and those of [`files::attach`].
+pub async fn update(work: &mut Work, ticket: TicketId, id: CommentId, patch: Patch) -> Result<Comment> {
+    let (permit, now) = (work.permit()?, work.now());
+    let (ticket, comment) = lock(work, ticket, id, true).await?;
+    if comment.author != Some(permit.caller().principal()) {
         return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
     }
     let before = comment.clone();
@@ -118,38 +105,30 @@ pub async fn update(
     let parent = Parent { id: comment.id.0, account: Some(ticket.account), is_public: false };
     let attached = (before.attachments.as_slice(), comment.attachments.as_slice());
     let (purpose, field) = (Purpose::Attachment, "comment.attachmentIds");
-    files::replace(connection, &permit, parent, attached, purpose, field, now).await?;
-    let shared: &Connection = connection;
-    pipeline!(
-        store::update(shared, &comment),
-        record_comment(shared, caller, &ticket, ActivityKind::CommentEdited, comment.id, now),
-    )?;
+    files::replace(work.connection().await?, &permit, parent, attached, purpose, field, now).await?;
+    let edited = comment.clone();
+    work.queue(move |connection| Box::pin(async move { store::update(connection, &edited).await }));
+    record(work, permit, &ticket, ActivityKind::CommentEdited, comment.id);
     Ok(comment)
 }
 
 /// Removes a comment of the caller's own, and what is attached to it; an admin can remove any.
 ///
 /// # Errors
-/// `PERMISSION_DENIED` if another principal wrote it.
-pub async fn delete(
-    connection: &mut Connection,
-    permit: Permit,
-    (ticket, comment): (Ticket, Comment),
-    now: DateTime<Utc>,
-) -> Result<()> {
+/// `NOT_FOUND`, `PERMISSION_DENIED` if another principal wrote it.
+pub async fn delete(work: &mut Work, ticket: TicketId, id: CommentId) -> Result<()> {
+    let (permit, now) = (work.permit()?, work.now());
+    let (ticket, comment) = lock(work, ticket, id, false).await?;
     let caller = permit.caller();
     if comment.author != Some(caller.principal()) && caller.role() != Role::Admin {
         return Err(Error::with_message(Reason::PermissionDenied, "Only the author may change this comment."));
     }
-    let shared: &Connection = connection;
-    pipeline!(
-        store::delete(shared, comment.id),
-        record_comment(shared, caller, &ticket, ActivityKind::CommentDeleted, comment.id, now),
-    )?;
+    work.queue(move |connection| Box::pin(async move { store::delete(connection, id).await }));
+    record(work, permit, &ticket, ActivityKind::CommentDeleted, id);
     if comment.attachments.is_empty() {
         return Ok(());
     }
-    files::detach(connection, &[comment.id.0], now).await
+    files::detach(work.connection().await?, &[id.0], now).await
 }
 
 /// Returns a page of activities, like [`list`].

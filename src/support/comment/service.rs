@@ -15,6 +15,7 @@ use mainstay_kernel::{
     app::App,
     error::{Error, Result},
     grpc::{Call, Reply, mask, render::time},
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -70,16 +71,13 @@ fn read_patch(message: pb::CommentPatch, paths: &[String]) -> Result<Patch> {
 impl CommentService for Comments {
     async fn create_comment(&self, request: Request<pb::CreateCommentRequest>) -> Reply<pb::CreateCommentResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
+        let ticket = TicketId::parse(&call.message.ticket_id)?;
         let attachments = FileId::parse_all(&call.message.attachment_ids)?;
-        let (body, now) = (std::mem::take(&mut call.message.body), self.app.clock.now());
-        let caller = permit.clone();
-        call.write_after(
-            &self.app,
-            async move |connection: &_| ops::lock_ticket(connection, &caller, ticket).await,
-            async move |connection, ticket| ops::create(connection, permit, ticket, body, attachments, now).await,
-            |value| pb::CreateCommentResponse { data: Some(comment(value)) },
-        )
+        let body = std::mem::take(&mut call.message.body);
+        call.write(&self.app, async move |work: &mut Work| {
+            let value = ops::create(work, ticket, body, attachments).await?;
+            Ok(pb::CreateCommentResponse { data: Some(comment(value)) })
+        })
         .await
     }
 
@@ -109,32 +107,26 @@ impl CommentService for Comments {
 
     async fn update_comment(&self, request: Request<pb::UpdateCommentRequest>) -> Reply<pb::UpdateCommentResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let (id, now) = (CommentId::parse(&call.message.comment_id)?, self.app.clock.now());
+        let ticket = TicketId::parse(&call.message.ticket_id)?;
+        let id = CommentId::parse(&call.message.comment_id)?;
         let (patch, mask) = (call.message.comment.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("comment", &patch, mask)?;
         let patch = read_patch(patch, &paths)?;
-        let caller = permit.clone();
-        call.write_after(
-            &self.app,
-            async move |connection: &_| ops::lock(connection, &caller, ticket, id, true).await,
-            async move |connection, lock| ops::update(connection, permit, lock, patch, now).await,
-            |value| pb::UpdateCommentResponse { data: Some(comment(value)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let value = ops::update(work, ticket, id, patch).await?;
+            Ok(pb::UpdateCommentResponse { data: Some(comment(value)) })
+        })
         .await
     }
 
     async fn delete_comment(&self, request: Request<pb::DeleteCommentRequest>) -> Reply<pb::DeleteCommentResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, ticket) = (call.permit()?, TicketId::parse(&call.message.ticket_id)?);
-        let (id, now) = (CommentId::parse(&call.message.comment_id)?, self.app.clock.now());
-        let caller = permit.clone();
-        call.write_after(
-            &self.app,
-            async move |connection: &_| ops::lock(connection, &caller, ticket, id, false).await,
-            async move |connection, lock| ops::delete(connection, permit, lock, now).await,
-            |()| pb::DeleteCommentResponse {},
-        )
+        let call = Call::admit(request)?;
+        let ticket = TicketId::parse(&call.message.ticket_id)?;
+        let id = CommentId::parse(&call.message.comment_id)?;
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::delete(work, ticket, id).await?;
+            Ok(pb::DeleteCommentResponse {})
+        })
         .await
     }
 }

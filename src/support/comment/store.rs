@@ -20,7 +20,7 @@ use crate::{
 use mainstay_kernel::{
     database::{
         Connection,
-        integrity::{corrupt, one_row},
+        integrity::corrupt,
         optional_column::{Optional, optional},
         seek::seek,
         statement::Prepare as _,
@@ -127,14 +127,15 @@ pub async fn update(connection: &Connection, comment: &Comment) -> Result<()> {
         comments::attachment_ids.eq(&comment.attachments),
         comments::edited_at.eq(comment.edited_at),
     );
-    let update = diesel::update(comments::table.find(comment.id)).set(values).prepared();
-    one_row(update.execute(&mut &*connection).await?, "update", "comments", comment.id)
+    let update = diesel::update(comments::table.find(comment.id)).set(values);
+    update.exactly(1, "update comments").execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Removes a comment. The caller holds the ticket locked.
 pub async fn delete(connection: &Connection, id: CommentId) -> Result<()> {
-    let deleted = diesel::delete(comments::table.find(id)).execute(&mut &*connection).await?;
-    one_row(deleted, "delete", "comments", id)
+    diesel::delete(comments::table.find(id)).exactly(1, "delete comments").execute(&mut &*connection).await?;
+    Ok(())
 }
 
 #[derive(Queryable, QueryableByName, Selectable)]

@@ -21,12 +21,13 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
-    caller::{Permit, Visibility},
+    caller::Visibility,
     database::Connection,
     error::{Error, Reason, Result},
     events::{self, Event},
     id::AccountId,
     queue as jobs,
+    unit_of_work::Work,
     upload::Upload,
 };
 
@@ -36,14 +37,9 @@ pub use run::{Outcome, run};
 ///
 /// # Errors
 /// `NOT_FOUND` if the account is unknown.
-pub async fn begin(
-    connection: &mut Connection,
-    permit: Permit,
-    account: AccountId,
-    format: Format,
-    mut file: Upload,
-    now: DateTime<Utc>,
-) -> Result<Operation> {
+pub async fn begin(work: &mut Work, account: AccountId, format: Format, mut file: Upload) -> Result<Operation> {
+    let (permit, now) = (work.permit()?, work.now());
+    let connection = work.connection().await?;
     let began = Operation::import(permit.caller().principal(), account, format, now);
     operation::insert(connection, &began).await?;
     let mut position = 0;
@@ -64,7 +60,8 @@ pub async fn abandon(app: &App, id: OperationId) -> Result<()> {
     let now = app.clock.now();
     let message = "The import failed repeatedly and was given up; what was stored stays stored.";
     let failure = Failure::new(Reason::InternalError, message);
-    let transaction = app.database.transaction(async move |connection| {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         let operation = operation::read(connection, Visibility::All, id).await?;
         end(connection, &operation.fail(failure, now)?, now).await
     });

@@ -3,6 +3,7 @@
 use crate::support::config::SupportConfig;
 use sha2::{Digest as _, Sha256};
 use tonic::{Request, Status, Streaming};
+use uuid::Uuid;
 
 use crate::operations::id::OperationId;
 use crate::proto::support::v1 as pb;
@@ -14,9 +15,11 @@ use mainstay_kernel::{
     app::App,
     caller::Permit,
     contract::Validate,
+    database::Connection,
     error::{Error, Reason, Result},
     grpc::{Call, Reply, unreadable},
     id::AccountId,
+    unit_of_work::Work,
     upload::{Spool, Upload},
 };
 
@@ -42,15 +45,18 @@ pub(crate) async fn import(
         .chain_update(account.0.as_bytes())
         .chain_update(format.number().to_be_bytes())
         .chain_update(file.hash());
-    let mut call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
-    let (permit, now) = (call.permit()?, app.clock.now());
-    call.start(
-        app,
-        async move |connection| ops::begin(connection, permit, account, format, file, now).await,
-        async |connection, permit, id| operation::get(connection, &permit, OperationId(id)).await,
-        message,
-    )
-    .await
+    let call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
+    let permit = call.permit()?;
+    let committed = call.commit(app, async move |work: &mut Work| {
+        let operation = ops::begin(work, account, format, file).await?;
+        Ok(message(operation))
+    });
+    let current = committed.await?.resolve(async |id: Uuid| {
+        let id = OperationId(id);
+        let read = async move |connection: &mut Connection| operation::get(connection, &permit, id).await;
+        Ok(message(app.database.autocommit(read).await?))
+    });
+    call.respond(current.await?)
 }
 
 fn message(operation: Operation) -> pb::ImportTicketsResponse {

@@ -15,6 +15,7 @@ use mainstay_kernel::{
     error::Result,
     id::{AccountId, UserId},
     secret::random,
+    unit_of_work::Work,
 };
 
 /// The number of tickets per transaction.
@@ -57,8 +58,8 @@ pub async fn run(app: &App, plan: Plan, on_batch: impl Fn(i64)) -> Result<()> {
         let count = BATCH.min(plan.tickets - start);
         let (range, people) = (Range { first: first + start, count, since, step_us, until: now }, people.clone());
         async move {
-            let batch = app.database.transaction(async move |connection| {
-                store::insert_tickets(connection, &people, range, plan.history).await
+            let batch = app.database.transaction(async move |work: &mut Work| {
+                store::insert_tickets(work.connection().await?, &people, range, plan.history).await
             });
             batch.await.map(|()| count)
         }
@@ -110,7 +111,8 @@ async fn people(app: &App, accounts: usize) -> Result<People> {
         }
     }
     if !missing.is_empty() {
-        app.database.transaction(async move |connection| store::add(connection, &organisations, missing).await).await?;
+        let add = async move |work: &mut Work| store::add(work.connection().await?, &organisations, missing).await;
+        app.database.transaction(add).await?;
         people = app.database.autocommit(async |connection| store::find(connection).await).await?;
     }
     people.accounts.truncate(accounts);

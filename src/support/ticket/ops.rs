@@ -4,7 +4,6 @@ mod include;
 mod watch;
 
 use crate::proto::support::v1::Reason as SupportReason;
-use chrono::{DateTime, Utc};
 use futures_util::join;
 
 use crate::files::file::{
@@ -22,13 +21,15 @@ use crate::support::{
 use mainstay_kernel::{
     batch,
     caller::Permit,
+    changes::Change,
     contract::policy::Role,
     database::{Connection, pipeline::pipeline},
     error::{Error, Result},
-    events::{self, Event, EventKind as _},
+    events::{Event, EventKind as _},
     fault,
     id::UserId,
     page::{Key, Start, Total},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -36,47 +37,40 @@ pub use include::{IncludedResources, Includes, include};
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
 pub(crate) use store::{get as read, stats::stats};
-pub(crate) use watch::{note_imported, record_comment};
+pub(crate) use watch::{change, note_imported};
 
-/// The proof that the caller may have another open ticket, until the transaction ends.
-#[derive(Debug)]
-pub struct Admitted(());
-
-/// Begins to create a ticket: checks a customer's limit of open tickets, and locks the customer.
+/// Creates a ticket. A customer is locked first, whose open tickets are limited.
 ///
 /// # Errors
-/// `OPEN_TICKET_LIMIT_REACHED`.
-pub async fn admit(connection: &Connection, permit: &Permit, limit: i64) -> Result<Admitted> {
+/// `OPEN_TICKET_LIMIT_REACHED`; `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown, and those of
+/// [`files::attach`].
+pub async fn create(work: &mut Work, draft: Draft, limit: i64) -> Result<Ticket> {
+    let permit = work.permit()?;
     let requester = permit.user().map(|(user, ..)| user);
-    check_open_limit(connection, permit, requester, limit).await?;
-    Ok(Admitted(()))
+    work.read(async |connection: &Connection| check_open_limit(connection, &permit, requester, limit).await).await?;
+    let ticket = Ticket::new(permit.account(draft.account)?, requester, draft.content, work.now());
+    let (connection, attached) = (work.connection().await?, &ticket.content.attachments);
+    files::attach(connection, &permit, parent(&ticket), attached, Purpose::Attachment, "attachmentIds").await?;
+    insert(work, permit, vec![ticket.clone()]);
+    Ok(ticket)
 }
 
-/// Creates a ticket.
-///
-/// # Errors
-/// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown, and those of [`files::attach`].
-pub async fn create(
-    connection: &mut Connection,
-    _: Admitted,
-    permit: Permit,
-    draft: Draft,
-    now: DateTime<Utc>,
-) -> Result<Ticket> {
-    let account = permit.account(draft.account)?;
-    let requester = permit.user().map(|(user, ..)| user);
-    let ticket = Ticket::new(account, requester, draft.content, now);
-    let attached = &ticket.content.attachments;
-    files::attach(connection, &permit, parent(&ticket), attached, Purpose::Attachment, "attachmentIds").await?;
-    let (shared, events): (&Connection, _) = (connection, [event(TicketCreated::NAME, &ticket)]);
-    // In one round trip, in this order: the activity refers to the ticket.
-    pipeline!(
-        store::insert(shared, std::slice::from_ref(&ticket)),
-        store::record(shared, permit.caller(), [ticket.id], ActivityKind::Created, "", now),
-        watch::note(shared, [&ticket]),
-        events::publish(shared, &events, now),
-    )?;
-    Ok(ticket)
+/// Queues new tickets, with their activities and their events. In this order: an activity refers to its ticket.
+fn insert(work: &mut Work, permit: Permit, tickets: Vec<Ticket>) {
+    let ids = tickets.iter().map(|ticket| ticket.id).collect();
+    let changes = tickets.iter().map(watch::change).collect();
+    tickets.iter().for_each(|ticket| work.publish(event(TicketCreated::NAME, ticket)));
+    work.queue(move |connection| Box::pin(async move { store::insert(connection, &tickets).await }));
+    record(work, permit, ids, ActivityKind::Created, String::new());
+    work.note(changes);
+}
+
+/// Queues the activities of tickets.
+pub(crate) fn record(work: &mut Work, permit: Permit, tickets: Vec<TicketId>, kind: ActivityKind, detail: String) {
+    let now = work.now();
+    work.queue(move |connection| {
+        Box::pin(async move { store::record(connection, permit.caller(), tickets, kind, &detail, now).await })
+    });
 }
 
 fn parent(ticket: &Ticket) -> Parent {
@@ -91,12 +85,8 @@ fn event(kind: &'static str, ticket: &Ticket) -> Event {
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if there is no account, `NOT_FOUND` if it is unknown.
-pub async fn create_batch(
-    connection: &mut Connection,
-    permit: Permit,
-    drafts: Vec<Draft>,
-    now: DateTime<Utc>,
-) -> Result<Vec<Ticket>> {
+pub async fn create_batch(work: &mut Work, drafts: Vec<Draft>) -> Result<Vec<Ticket>> {
+    let (permit, now) = (work.permit()?, work.now());
     let requester = permit.user().map(|(user, ..)| user);
     let mut tickets = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.into_iter().enumerate() {
@@ -104,14 +94,7 @@ pub async fn create_batch(
         let account = permit.account(draft.account).map_err(|_| missing())?;
         tickets.push(Ticket::new(account, requester, draft.content, now));
     }
-    let events: Vec<_> = tickets.iter().map(|ticket| event(TicketCreated::NAME, ticket)).collect();
-    let shared: &Connection = connection;
-    pipeline!(
-        store::insert(shared, &tickets),
-        store::record(shared, permit.caller(), tickets.iter().map(|t| t.id), ActivityKind::Created, "", now),
-        watch::note(shared, &tickets),
-        events::publish(shared, &events, now),
-    )?;
+    insert(work, permit, tickets.clone());
     Ok(tickets)
 }
 
@@ -125,7 +108,7 @@ async fn check_open_limit(
 ) -> Result<()> {
     let (Role::Customer, Some(requester)) = (permit.caller().role(), requester) else { return Ok(()) };
     if store::lock_and_count_open(connection, requester).await? >= limit {
-        let message = format!("You have {limit} open tickets, which is the most there can be.");
+        let message = format!("You have reached the limit of {limit} open tickets.");
         return Err(Error::with_message(SupportReason::OpenTicketLimitReached, message));
     }
     Ok(())
@@ -200,146 +183,119 @@ pub async fn export(
 /// The ticket to change, and the conditions of the change.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// The proof that the caller is authorized.
-    pub permit: Permit,
     pub id: TicketId,
     /// The versions that the caller accepts.
     pub expected: Option<ExpectedVersions>,
 }
 
 impl Target {
-    /// Begins a change: locks the ticket until the transaction ends.
-    ///
-    /// # Errors
-    /// `NOT_FOUND`, `ETAG_MISMATCH`.
-    pub async fn lock(self, connection: &Connection) -> Result<LockedTicket> {
-        let ticket = store::lock(connection, self.permit.visibility(), self.id).await?;
+    /// Locks the ticket until the transaction ends.
+    async fn lock(&self, connection: &Connection, permit: &Permit) -> Result<Ticket> {
+        let ticket = store::lock(connection, permit.visibility(), self.id).await?;
         ExpectedVersions::check(self.expected.as_ref(), ticket.version)?;
-        Ok(LockedTicket { permit: self.permit, ticket })
+        Ok(ticket)
     }
 
-    /// Begins to reopen a ticket: also checks the limit of a customer who does, and locks its requester.
-    ///
-    /// # Errors
-    /// `NOT_FOUND`, `ETAG_MISMATCH`, `OPEN_TICKET_LIMIT_REACHED`.
-    pub async fn lock_to_reopen(self, connection: &Connection, limit: i64) -> Result<LockedTicket> {
-        if self.permit.caller().role() != Role::Customer {
-            return self.lock(connection).await;
+    /// As [`lock`](Self::lock); also locks the requester, and checks the limit of a customer who reopens the ticket.
+    async fn lock_to_reopen(&self, connection: &Connection, permit: &Permit, limit: i64) -> Result<Ticket> {
+        if permit.caller().role() != Role::Customer {
+            return self.lock(connection, permit).await;
         }
-        let permit = self.permit.clone();
         let requester = store::get(connection, permit.visibility(), self.id, false).await?.requester;
         // In one round trip: the user's row before the ticket's, as a create locks them, to avoid a deadlock.
-        let (checked, result) = join!(check_open_limit(connection, &permit, requester, limit), self.lock(connection));
+        let (checked, ticket) =
+            join!(check_open_limit(connection, permit, requester, limit), self.lock(connection, permit));
         checked?;
-        result
-    }
-
-    /// Begins to assign a ticket: also checks the assignee.
-    ///
-    /// # Errors
-    /// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the user is not an agent or admin.
-    pub async fn lock_to_assign(self, connection: &Connection, assignee: Option<UserId>) -> Result<LockedTicket> {
-        let (checked, result) = join!(check_assignee(connection, assignee), self.lock(connection));
-        checked?;
-        result
+        ticket
     }
 }
 
-/// A ticket that is locked until the transaction ends.
-#[derive(Debug)]
-pub struct LockedTicket {
+/// Queues the next version of a locked ticket, with its activity and its event. In this order: the lock on the ticket comes
+/// before those on the endpoints to notify.
+fn save(
+    work: &mut Work,
     permit: Permit,
-    ticket: Ticket,
-}
-
-/// Stores the next version of a locked ticket, with its activity and its event.
-async fn save(
-    connection: &Connection,
-    permit: &Permit,
-    ticket: Ticket,
+    ticket: &Ticket,
     (kind, event_kind): (ActivityKind, &'static str),
-    detail: &str,
-) -> Result<Ticket> {
-    let (now, published) = (ticket.updated_at, [event(event_kind, &ticket)]);
-    let update = async {
-        store::update(connection, &ticket).await?;
-        fault::point("ticket.between_writes")
-    };
-    // In one round trip, in this order: the lock on the ticket comes before those on the endpoints to notify.
-    pipeline!(
-        update,
-        store::record(connection, permit.caller(), [ticket.id], kind, detail, now),
-        watch::note(connection, [&ticket]),
-        events::publish(connection, &published, now),
-    )?;
-    Ok(ticket)
+    detail: String,
+) {
+    let next = ticket.clone();
+    work.queue(move |connection| Box::pin(async move { store::update(connection, &next).await }));
+    work.queue(|_| Box::pin(async { fault::point("ticket.between_writes") }));
+    record(work, permit, vec![ticket.id], kind, detail);
+    work.note(vec![watch::change(ticket)]);
+    work.publish(event(event_kind, ticket));
 }
 
 /// Updates a ticket's content. A patch that changes nothing keeps the version.
 ///
 /// # Errors
-/// Those of [`files::attach`].
-pub async fn update(
-    connection: &mut Connection,
-    lock: LockedTicket,
-    patch: Patch,
-    now: DateTime<Utc>,
-) -> Result<Ticket> {
-    let LockedTicket { permit, ticket } = lock;
+/// `NOT_FOUND`, `ETAG_MISMATCH`, and those of [`files::attach`].
+pub async fn update(work: &mut Work, target: Target, patch: Patch) -> Result<Ticket> {
+    let (permit, now) = (work.permit()?, work.now());
+    let ticket = work.read(async |connection: &Connection| target.lock(connection, &permit).await).await?;
     let (content, fields): (Content, _) = patch.apply(ticket.content.clone());
     if fields.is_empty() {
         return Ok(ticket);
     }
     let attached = (ticket.content.attachments.as_slice(), content.attachments.as_slice());
-    let (parent, field) = (parent(&ticket), "ticket.attachmentIds");
+    let (connection, parent, field) = (work.connection().await?, parent(&ticket), "ticket.attachmentIds");
     files::replace(connection, &permit, parent, attached, Purpose::Attachment, field, now).await?;
     let ticket = Ticket { content, ..ticket }.next_version(now);
-    save(connection, &permit, ticket, (ActivityKind::Updated, TicketUpdated::NAME), &fields.join(", ")).await
+    save(work, permit, &ticket, (ActivityKind::Updated, TicketUpdated::NAME), fields.join(", "));
+    Ok(ticket)
 }
 
-async fn transition(
-    connection: &Connection,
-    lock: LockedTicket,
+fn transition(
+    work: &mut Work,
+    permit: Permit,
+    ticket: Ticket,
     kinds: (ActivityKind, &'static str),
-    now: DateTime<Utc>,
-    step: impl FnOnce(State) -> Result<State> + Send,
+    step: impl FnOnce(State) -> Result<State>,
 ) -> Result<Ticket> {
-    let LockedTicket { permit, ticket } = lock;
     let state = step(ticket.state)?;
     let detail = state.assignee().map(|assignee| assignee.to_string()).unwrap_or_default();
-    let ticket = Ticket { state, ..ticket }.next_version(now);
-    save(connection, &permit, ticket, kinds, &detail).await
+    let ticket = Ticket { state, ..ticket }.next_version(work.now());
+    save(work, permit, &ticket, kinds, detail);
+    Ok(ticket)
 }
 
 /// Resolves a ticket.
 ///
 /// # Errors
-/// `TICKET_RESOLVED`.
-pub async fn resolve(connection: &mut Connection, lock: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_RESOLVED`.
+pub async fn resolve(work: &mut Work, target: Target) -> Result<Ticket> {
+    let (permit, now) = (work.permit()?, work.now());
+    let ticket = work.read(async |connection: &Connection| target.lock(connection, &permit).await).await?;
     let kinds = (ActivityKind::Resolved, TicketResolved::NAME);
-    transition(connection, lock, kinds, now, |state| state.resolve(now)).await
+    transition(work, permit, ticket, kinds, |state| state.resolve(now))
 }
 
 /// Reopens a resolved ticket. It counts against the requester's limit if the requester reopens it.
 ///
 /// # Errors
-/// `TICKET_NOT_RESOLVED`.
-pub async fn reopen(connection: &mut Connection, lock: LockedTicket, now: DateTime<Utc>) -> Result<Ticket> {
-    transition(connection, lock, (ActivityKind::Reopened, TicketReopened::NAME), now, State::reopen).await
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `OPEN_TICKET_LIMIT_REACHED`, `TICKET_NOT_RESOLVED`.
+pub async fn reopen(work: &mut Work, target: Target, limit: i64) -> Result<Ticket> {
+    let permit = work.permit()?;
+    let lock = async |connection: &Connection| target.lock_to_reopen(connection, &permit, limit).await;
+    let ticket = work.read(lock).await?;
+    transition(work, permit, ticket, (ActivityKind::Reopened, TicketReopened::NAME), State::reopen)
 }
 
 /// Assigns a ticket to an agent, or unassigns it.
 ///
 /// # Errors
-/// `TICKET_RESOLVED`.
-pub async fn assign(
-    connection: &mut Connection,
-    lock: LockedTicket,
-    assignee: Option<UserId>,
-    now: DateTime<Utc>,
-) -> Result<Ticket> {
+/// `NOT_FOUND`, `ETAG_MISMATCH`, `TICKET_RESOLVED`, `VALIDATION_FAILED` if the user is not an agent or admin.
+pub async fn assign(work: &mut Work, target: Target, assignee: Option<UserId>) -> Result<Ticket> {
+    let permit = work.permit()?;
+    let lock = async |connection: &Connection| {
+        let (checked, ticket) = join!(check_assignee(connection, assignee), target.lock(connection, &permit));
+        checked?;
+        ticket
+    };
+    let ticket = work.read(lock).await?;
     let kind = if assignee.is_some() { ActivityKind::Assigned } else { ActivityKind::Unassigned };
-    transition(connection, lock, (kind, TicketAssigned::NAME), now, |state| state.assign(assignee)).await
+    transition(work, permit, ticket, (kind, TicketAssigned::NAME), |state| state.assign(assignee))
 }
 
 /// Checks that a user may be assigned tickets.
@@ -355,19 +311,18 @@ async fn check_assignee(connection: &Connection, assignee: Option<UserId>) -> Re
 /// Deletes a ticket, its comments and what is attached to them; its activities are kept.
 ///
 /// # Errors
-/// Any database error.
-pub async fn delete(connection: &mut Connection, lock: LockedTicket, now: DateTime<Utc>) -> Result<()> {
-    let LockedTicket { permit, ticket } = lock;
+/// `NOT_FOUND`, `ETAG_MISMATCH`.
+pub async fn delete(work: &mut Work, target: Target) -> Result<()> {
+    let (permit, now) = (work.permit()?, work.now());
+    let ticket = work.read(async |connection: &Connection| target.lock(connection, &permit).await).await?;
+    let connection = work.connection().await?;
     let mut parents = store::delete(connection, ticket.id).await?;
     if !ticket.content.attachments.is_empty() {
         parents.push(ticket.id.0);
     }
     files::detach(connection, &parents, now).await?;
-    let (shared, deleted): (&Connection, _) = (connection, [event(TicketDeleted::NAME, &ticket)]);
-    pipeline!(
-        store::record(shared, permit.caller(), [ticket.id], ActivityKind::Deleted, "", now),
-        watch::note_deleted(shared, &ticket),
-        events::publish(shared, &deleted, now),
-    )?;
+    record(work, permit, vec![ticket.id], ActivityKind::Deleted, String::new());
+    work.note(vec![Change { is_deleted: true, ..watch::change(&ticket) }]);
+    work.publish(event(TicketDeleted::NAME, &ticket));
     Ok(())
 }

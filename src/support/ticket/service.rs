@@ -21,6 +21,7 @@ use mainstay_kernel::{
     error::Result,
     grpc::{Call, Reply, page::Pager},
     id::UserId,
+    unit_of_work::Work,
 };
 
 /// The comments, and the activities, that one ticket includes.
@@ -35,31 +36,28 @@ pub struct Tickets {
     pub app: App,
 }
 
-/// Reads the target of a change: the permit, the ticket and its expected version.
+/// Reads the target of a change: the ticket and its expected version.
 fn target<M>(call: &Call<M>, ticket_id: &str) -> Result<ops::Target> {
-    Ok(ops::Target { permit: call.permit()?, id: TicketId::parse(ticket_id)?, expected: call.if_match.clone() })
+    Ok(ops::Target { id: TicketId::parse(ticket_id)?, expected: call.if_match.clone() })
 }
 
 #[tonic::async_trait]
 impl TicketService for Tickets {
     async fn create_ticket(&self, request: Request<pb::CreateTicketRequest>) -> Reply<pb::CreateTicketResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let mut draft = convert::draft(call.message.clone().into(), "")?;
+        let mut draft = convert::draft(convert::single_draft(call.message.clone()), "")?;
         draft.content.attachments = FileId::parse_all(&call.message.attachment_ids)?;
-        let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
+        let limit = self.app.config.section::<SupportConfig>().open_ticket_limit;
         // Each of these calls locks the customer to count the open tickets, so a customer's calls run serially.
         let _guard = match permit.caller().role() {
             Role::Customer => self.app.keyed_mutex.lock(permit.caller().principal()).await,
             _ => None,
         };
-        let caller = permit.clone();
-        call.write_after(
-            &self.app,
-            async move |connection: &_| ops::admit(connection, &caller, limit).await,
-            async move |connection, admission| ops::create(connection, admission, permit, draft, now).await,
-            |ticket| pb::CreateTicketResponse { data: Some(convert::ticket(ticket)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let ticket = ops::create(work, draft, limit).await?;
+            Ok(pb::CreateTicketResponse { data: Some(convert::ticket(ticket)) })
+        })
         .await
     }
 
@@ -132,66 +130,52 @@ impl TicketService for Tickets {
         let (message, mask) = (call.message.ticket.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("ticket", &message, mask)?;
         let patch = convert::patch(message, &paths)?;
-        let now = self.app.clock.now();
-        call.write_after(
-            &self.app,
-            async move |connection: &_| target.lock(connection).await,
-            async move |connection, lock| ops::update(connection, lock, patch, now).await,
-            |ticket| pb::UpdateTicketResponse { data: Some(convert::ticket(ticket)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let ticket = ops::update(work, target, patch).await?;
+            Ok(pb::UpdateTicketResponse { data: Some(convert::ticket(ticket)) })
+        })
         .await
     }
 
     async fn delete_ticket(&self, request: Request<pb::DeleteTicketRequest>) -> Reply<pb::DeleteTicketResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let target = target(&call, &call.message.ticket_id)?;
-        let now = self.app.clock.now();
-        call.write_after(
-            &self.app,
-            async move |connection: &_| target.lock(connection).await,
-            async move |connection, lock| ops::delete(connection, lock, now).await,
-            |()| pb::DeleteTicketResponse {},
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::delete(work, target).await?;
+            Ok(pb::DeleteTicketResponse {})
+        })
         .await
     }
 
     async fn resolve_ticket(&self, request: Request<pb::ResolveTicketRequest>) -> Reply<pb::ResolveTicketResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let target = target(&call, &call.message.ticket_id)?;
-        let now = self.app.clock.now();
-        call.write_after(
-            &self.app,
-            async move |connection: &_| target.lock(connection).await,
-            async move |connection, lock| ops::resolve(connection, lock, now).await,
-            |ticket| pb::ResolveTicketResponse { data: Some(convert::ticket(ticket)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let ticket = ops::resolve(work, target).await?;
+            Ok(pb::ResolveTicketResponse { data: Some(convert::ticket(ticket)) })
+        })
         .await
     }
 
     async fn reopen_ticket(&self, request: Request<pb::ReopenTicketRequest>) -> Reply<pb::ReopenTicketResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let target = target(&call, &call.message.ticket_id)?;
-        let (limit, now) = (self.app.config.section::<SupportConfig>().open_ticket_limit, self.app.clock.now());
-        call.write_after(
-            &self.app,
-            async move |connection: &_| target.lock_to_reopen(connection, limit).await,
-            async move |connection, lock| ops::reopen(connection, lock, now).await,
-            |ticket| pb::ReopenTicketResponse { data: Some(convert::ticket(ticket)) },
-        )
+        let limit = self.app.config.section::<SupportConfig>().open_ticket_limit;
+        call.write(&self.app, async move |work: &mut Work| {
+            let ticket = ops::reopen(work, target, limit).await?;
+            Ok(pb::ReopenTicketResponse { data: Some(convert::ticket(ticket)) })
+        })
         .await
     }
 
     async fn assign_ticket(&self, request: Request<pb::AssignTicketRequest>) -> Reply<pb::AssignTicketResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let target = target(&call, &call.message.ticket_id)?;
         let assignee = call.message.assignee_id.as_deref().map(UserId::parse).transpose()?;
-        let now = self.app.clock.now();
-        call.write_after(
-            &self.app,
-            async move |connection: &_| target.lock_to_assign(connection, assignee).await,
-            async move |connection, lock| ops::assign(connection, lock, assignee, now).await,
-            |ticket| pb::AssignTicketResponse { data: Some(convert::ticket(ticket)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let ticket = ops::assign(work, target, assignee).await?;
+            Ok(pb::AssignTicketResponse { data: Some(convert::ticket(ticket)) })
+        })
         .await
     }
 
@@ -200,16 +184,14 @@ impl TicketService for Tickets {
         request: Request<pb::BatchCreateTicketsRequest>,
     ) -> Reply<pb::BatchCreateTicketsResponse> {
         let mut call = Call::admit(request)?;
-        let permit = call.permit()?;
         let drafts = std::mem::take(&mut call.message.tickets).into_iter().enumerate();
         let drafts = drafts.map(|(index, draft)| convert::draft(draft, &format!("tickets[{index}].")));
         let drafts = drafts.collect::<Result<Vec<_>>>()?;
-        let now = self.app.clock.now();
-        let render = |tickets: Vec<_>| pb::BatchCreateTicketsResponse {
-            data: tickets.into_iter().map(convert::ticket).collect(),
-        };
-        call.write(&self.app, async move |connection| ops::create_batch(connection, permit, drafts, now).await, render)
-            .await
+        call.write(&self.app, async move |work: &mut Work| {
+            let tickets = ops::create_batch(work, drafts).await?;
+            Ok(pb::BatchCreateTicketsResponse { data: tickets.into_iter().map(convert::ticket).collect() })
+        })
+        .await
     }
 
     type ExportTicketsStream = export::Messages;
@@ -229,7 +211,7 @@ impl TicketService for Tickets {
     ) -> Reply<Self::ExportTicketsCsvStream> {
         let call = Call::admit(request)?;
         let permit = call.permit()?;
-        let filter = convert::export_filter(call.message.into())?;
+        let filter = convert::export_filter(convert::same_export(call.message))?;
         let mut response = Response::new(export::export_csv(self.app.clone(), permit, filter).await?);
         // A browser saves it under this name.
         let name = MetadataValue::from_static("attachment; filename=\"tickets.csv\"");

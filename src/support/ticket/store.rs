@@ -289,8 +289,8 @@ pub async fn insert(mut connection: &Connection, new: &[Ticket]) -> Result<()> {
 /// Stores the next version of a locked ticket.
 pub async fn update(connection: &Connection, ticket: &Ticket) -> Result<()> {
     let target = tickets::table.filter(tickets::id.eq(ticket.id)).filter(tickets::version.eq(ticket.version - 1));
-    let updated = diesel::update(target).set(values(ticket)).prepared().execute(&mut &*connection).await?;
-    one_row(updated, "update", "tickets", ticket.id)
+    diesel::update(target).set(values(ticket)).exactly(1, "update tickets").execute(&mut &*connection).await?;
+    Ok(())
 }
 
 #[derive(QueryableByName)]

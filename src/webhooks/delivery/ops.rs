@@ -49,6 +49,7 @@ use mainstay_kernel::{
     page::{Start, Total},
     queue as jobs,
     secret::SecretKey,
+    unit_of_work::Work,
 };
 
 pub use test_event::{TestAnswer, send_test};
@@ -181,22 +182,22 @@ async fn record(
     let outcome = if is_accepted { "accepted" } else { "failed" };
     metrics::counter!("mainstay_webhook_attempts_total", "outcome" => outcome).increment(1);
     let (id, endpoint) = (snapshot.id, snapshot.endpoint);
-    // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
-    let lock = async move |connection: &Connection| {
-        pipeline!(endpoints::lock(connection, endpoint), store::lock(connection, id))
-    };
-    let recorded = app.database.transaction_after(lock, async move |connection, rows: (Endpoint, Delivery)| {
-        let (endpoint, current) = rows;
+    let recorded = app.database.transaction(async move |work: &mut Work| {
+        // Lock the endpoint before the delivery, as deletion of an endpoint does, to avoid a deadlock.
+        let lock = async |connection: &Connection| {
+            pipeline!(endpoints::lock(connection, endpoint), store::lock(connection, id))
+        };
+        let (endpoint, current) = work.read(lock).await?;
         // Another worker sent it as well: its record stands.
         if current.version != snapshot.version {
-            return Ok::<_, Error>(None);
+            return Ok(None);
         }
         // What the old URL of an endpoint answered says nothing about the new one.
         let update = if endpoint.url == url { endpoint.after(is_accepted, is_gone, patience, now) } else { None };
         let is_disabled = |endpoint: &Endpoint| endpoint.status == Status::DisabledForFailures;
         let disabled = update.as_ref().is_some_and(is_disabled) && !is_disabled(&endpoint);
         let delivery = current.record_attempt(is_accepted, Some(next).filter(|_| !disabled), now);
-        let (shared, job): (&Connection, _) = (connection, DeliverWebhook::of(&delivery));
+        let (shared, job): (&Connection, _) = (work.connection().await?, DeliverWebhook::of(&delivery));
         let update_endpoint = async {
             match &update {
                 Some(update) => endpoints::update(shared, update).await,
@@ -216,7 +217,7 @@ async fn record(
             store::update(shared, &delivery),
             schedule,
         )?;
-        Ok::<_, Error>(update.filter(|_| disabled))
+        Ok(update.filter(|_| disabled))
     });
     if let Some(disabled) = recorded.await? {
         let since = disabled.failing_since.map(tracing::field::display);
@@ -237,12 +238,12 @@ fn retry_delay(failed_attempts: i32, first: Duration) -> Duration {
 /// Any database error.
 pub async fn give_up(app: &App, id: WebhookDeliveryId) -> Result<()> {
     let now = app.clock.now();
-    let lock = async move |connection: &Connection| store::lock(connection, id).await;
-    let abandoned = app.database.transaction_after(lock, async move |connection, delivery: Delivery| {
+    let abandoned = app.database.transaction(async move |work: &mut Work| {
+        let delivery = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
         if delivery.state == DeliveryState::Pending {
-            store::update(connection, &delivery.abandon(now)).await?;
+            store::update(work.connection().await?, &delivery.abandon(now)).await?;
         }
-        Ok::<_, Error>(())
+        Ok(())
     });
     abandoned.await
 }
@@ -261,8 +262,7 @@ pub async fn delete_of_endpoint(app: &App, job: ForgetDeliveries, stop: &Cancell
             return Ok(());
         }
         if stop.is_cancelled() {
-            let again = app.database.transaction(async move |connection| jobs::enqueue(connection, &job).await);
-            return again.await;
+            return app.database.autocommit(async move |connection| jobs::enqueue(connection, &job).await).await;
         }
     }
 }
@@ -304,23 +304,22 @@ pub async fn list(
 ///
 /// # Errors
 /// `NOT_FOUND`, `DELIVERY_PENDING`, `ENDPOINT_DISABLED`.
-pub async fn resend(
-    connection: &mut Connection,
-    _: Permit,
-    id: WebhookDeliveryId,
-    now: DateTime<Utc>,
-) -> Result<(Delivery, Vec<Attempt>)> {
-    let delivery = store::lock(connection, id).await?;
-    let endpoint = endpoints::get(connection, delivery.endpoint).await?;
-    let delivery = delivery.resend(now)?;
+pub async fn resend(work: &mut Work, id: WebhookDeliveryId) -> Result<(Delivery, Vec<Attempt>)> {
+    work.permit()?;
+    let delivery = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    let endpoint = endpoints::get(work.connection().await?, delivery.endpoint).await?;
+    let delivery = delivery.resend(work.now())?;
     if endpoint.status != Status::Enabled {
         return Err(WebhooksReason::EndpointDisabled.into());
     }
-    let (shared, job): (&Connection, _) = (connection, DeliverWebhook::of(&delivery));
-    let ((), (), attempts) = pipeline!(
-        store::update(shared, &delivery),
-        jobs::enqueue(shared, &job),
-        store::attempts(shared, id, MAX_ATTEMPTS_SHOWN),
-    )?;
+    let job = DeliverWebhook::of(&delivery);
+    let resend = async |connection: &Connection| {
+        pipeline!(
+            store::update(connection, &delivery),
+            jobs::enqueue(connection, &job),
+            store::attempts(connection, id, MAX_ATTEMPTS_SHOWN),
+        )
+    };
+    let ((), (), attempts) = work.write(resend).await?;
     Ok((delivery, attempts))
 }

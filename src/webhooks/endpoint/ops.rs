@@ -26,6 +26,7 @@ use mainstay_kernel::{
     page::{Start, Total},
     queue as jobs,
     secret::{SecretKey, random},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -68,13 +69,9 @@ impl EndpointContext {
 ///
 /// # Errors
 /// `VALIDATION_FAILED` if the URL is not allowed, `NOT_FOUND` if the account is unknown.
-pub async fn create(
-    connection: &mut Connection,
-    _: Permit,
-    context: EndpointContext,
-    draft: Draft,
-    now: DateTime<Utc>,
-) -> Result<(Endpoint, SecretString)> {
+pub async fn create(work: &mut Work, context: EndpointContext, draft: Draft) -> Result<(Endpoint, SecretString)> {
+    work.permit()?;
+    let now = work.now();
     let url = check_url(&draft.url, context.allow_private)?;
     let id = WebhookEndpointId::generate(now);
     let (secret, current) = context.secret(id)?;
@@ -92,7 +89,7 @@ pub async fn create(
         created_at: now,
         updated_at: now,
     };
-    store::insert(connection, &endpoint).await?;
+    store::insert(work.connection().await?, &endpoint).await?;
     Ok((endpoint, secret))
 }
 
@@ -123,23 +120,22 @@ pub async fn list(
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `VALIDATION_FAILED` if the URL is not allowed.
 pub async fn update(
-    connection: &mut Connection,
-    _: Permit,
+    work: &mut Work,
     context: EndpointContext,
     id: WebhookEndpointId,
     expected: Option<ExpectedVersions>,
     mut patch: Patch,
-    now: DateTime<Utc>,
 ) -> Result<Endpoint> {
+    work.permit()?;
     if let Some(url) = &mut patch.url {
         *url = check_url(url, context.allow_private).map_err(|_| {
             Error::field("endpoint.url", "must be https, name a public host, and have no user, password or fragment")
         })?;
     }
-    let endpoint = store::lock(connection, id).await?;
+    let endpoint = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), endpoint.version)?;
-    let Some(next) = endpoint.apply(patch, now) else { return Ok(endpoint) };
-    store::update(connection, &next).await?;
+    let Some(next) = endpoint.apply(patch, work.now()) else { return Ok(endpoint) };
+    store::update(work.connection().await?, &next).await?;
     Ok(next)
 }
 
@@ -148,14 +144,11 @@ pub async fn update(
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
-pub async fn delete(
-    connection: &mut Connection,
-    _: Permit,
-    id: WebhookEndpointId,
-    expected: Option<ExpectedVersions>,
-) -> Result<()> {
-    let endpoint = store::lock(connection, id).await?;
+pub async fn delete(work: &mut Work, id: WebhookEndpointId, expected: Option<ExpectedVersions>) -> Result<()> {
+    work.permit()?;
+    let endpoint = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), endpoint.version)?;
+    let connection = work.connection().await?;
     store::delete(connection, id).await?;
     jobs::enqueue(connection, &ForgetDeliveries { endpoint: id }).await
 }
@@ -165,16 +158,16 @@ pub async fn delete(
 /// # Errors
 /// `NOT_FOUND`.
 pub async fn rotate(
-    connection: &mut Connection,
-    _: Permit,
+    work: &mut Work,
     context: EndpointContext,
     id: WebhookEndpointId,
     overlap: TimeDelta,
-    now: DateTime<Utc>,
 ) -> Result<(Endpoint, SecretString)> {
+    work.permit()?;
     let (secret, sealed) = context.secret(id)?;
-    let endpoint = store::lock(connection, id).await?.rotate_secret(sealed, overlap, now);
-    store::update(connection, &endpoint).await?;
+    let endpoint = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    let endpoint = endpoint.rotate_secret(sealed, overlap, work.now());
+    store::update(work.connection().await?, &endpoint).await?;
     Ok((endpoint, secret))
 }
 

@@ -4,6 +4,7 @@ use crate::webhooks::config::WebhooksConfig;
 use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use tonic::Request;
+use uuid::Uuid;
 
 use crate::proto::webhooks::v1::{
     self as pb, webhook_delivery_service_server::WebhookDeliveryService,
@@ -26,6 +27,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -122,19 +124,15 @@ impl WebhookEndpointService for Webhooks {
         &self,
         request: Request<pb::CreateWebhookEndpointRequest>,
     ) -> Reply<pb::CreateWebhookEndpointResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, now, context) = (call.permit()?, self.app.clock.now(), self.context());
+        let (call, context) = (Call::admit(request)?, self.context());
         let pb::CreateWebhookEndpointRequest { url, description, event_types, account_id } = call.message.clone();
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
         let draft = Draft { url, description, kinds: kinds("eventTypes", &event_types)?, account };
-        call.write(
-            &self.app,
-            async move |connection| ops::create(connection, permit, context, draft, now).await,
-            |(endpoint, secret)| pb::CreateWebhookEndpointResponse {
-                data: Some(render(endpoint)),
-                secret: secret.expose_secret().to_owned(),
-            },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let (endpoint, secret) = ops::create(work, context, draft).await?;
+            let secret = secret.expose_secret().to_owned();
+            Ok(pb::CreateWebhookEndpointResponse { data: Some(render(endpoint)), secret })
+        })
         .await
     }
 
@@ -171,16 +169,14 @@ impl WebhookEndpointService for Webhooks {
         request: Request<pb::UpdateWebhookEndpointRequest>,
     ) -> Reply<pb::UpdateWebhookEndpointResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
+        let (id, expected) = (WebhookEndpointId::parse(&call.message.endpoint_id)?, call.if_match.clone());
         let (message, mask) = (call.message.endpoint.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("endpoint", &message, mask)?;
-        let patch = patch(&message, &paths)?;
-        let (expected, now, context) = (call.if_match.clone(), self.app.clock.now(), self.context());
-        call.write(
-            &self.app,
-            async move |connection| ops::update(connection, permit, context, id, expected, patch, now).await,
-            |endpoint| pb::UpdateWebhookEndpointResponse { data: Some(render(endpoint)) },
-        )
+        let (patch, context) = (patch(&message, &paths)?, self.context());
+        call.write(&self.app, async move |work: &mut Work| {
+            let endpoint = ops::update(work, context, id, expected, patch).await?;
+            Ok(pb::UpdateWebhookEndpointResponse { data: Some(render(endpoint)) })
+        })
         .await
     }
 
@@ -188,14 +184,12 @@ impl WebhookEndpointService for Webhooks {
         &self,
         request: Request<pb::DeleteWebhookEndpointRequest>,
     ) -> Reply<pb::DeleteWebhookEndpointResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
-        let expected = call.if_match.clone();
-        call.write(
-            &self.app,
-            async move |connection| ops::delete(connection, permit, id, expected).await,
-            |()| pb::DeleteWebhookEndpointResponse {},
-        )
+        let call = Call::admit(request)?;
+        let (id, expected) = (WebhookEndpointId::parse(&call.message.endpoint_id)?, call.if_match.clone());
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::delete(work, id, expected).await?;
+            Ok(pb::DeleteWebhookEndpointResponse {})
+        })
         .await
     }
 
@@ -216,18 +210,14 @@ impl WebhookEndpointService for Webhooks {
         &self,
         request: Request<pb::RotateWebhookSecretRequest>,
     ) -> Reply<pb::RotateWebhookSecretResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, WebhookEndpointId::parse(&call.message.endpoint_id)?);
+        let (call, context) = (Call::admit(request)?, self.context());
+        let id = WebhookEndpointId::parse(&call.message.endpoint_id)?;
         let overlap = TimeDelta::seconds(call.message.overlap_seconds.unwrap_or(OVERLAP_SECONDS).into());
-        let (now, context) = (self.app.clock.now(), self.context());
-        call.write(
-            &self.app,
-            async move |connection| ops::rotate(connection, permit, context, id, overlap, now).await,
-            |(endpoint, secret)| pb::RotateWebhookSecretResponse {
-                data: Some(render(endpoint)),
-                secret: secret.expose_secret().to_owned(),
-            },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let (endpoint, secret) = ops::rotate(work, context, id, overlap).await?;
+            let secret = secret.expose_secret().to_owned();
+            Ok(pb::RotateWebhookSecretResponse { data: Some(render(endpoint)), secret })
+        })
         .await
     }
 }
@@ -273,16 +263,18 @@ impl WebhookDeliveryService for Webhooks {
         &self,
         request: Request<pb::ResendWebhookDeliveryRequest>,
     ) -> Reply<pb::ResendWebhookDeliveryResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, WebhookDeliveryId::parse(&call.message.delivery_id)?);
-        let now = self.app.clock.now();
-        call.start(
-            &self.app,
-            async move |connection| delivery::resend(connection, permit, id, now).await,
-            async |connection, permit, id| delivery::get(connection, permit, WebhookDeliveryId(id), true).await,
-            resend_response,
-        )
-        .await
+        let committed = call.commit(&self.app, async move |work: &mut Work| {
+            let delivery = delivery::resend(work, id).await?;
+            Ok(resend_response(delivery))
+        });
+        let current = committed.await?.resolve(async |id: Uuid| {
+            let id = WebhookDeliveryId(id);
+            let read = async move |connection: &mut _| delivery::get(connection, permit, id, true).await;
+            Ok(resend_response(self.app.database.autocommit(read).await?))
+        });
+        call.respond(current.await?)
     }
 }
 

@@ -2,7 +2,6 @@
 //! request.
 
 use crate::webhooks::inbound::handlers::Handlers;
-use chrono::{DateTime, Utc};
 
 use crate::webhooks::id::InboundEventId;
 use crate::webhooks::inbound_event::{
@@ -18,6 +17,7 @@ use mainstay_kernel::{
     fault,
     page::{Start, Total},
     queue as jobs,
+    unit_of_work::Work,
 };
 
 /// The maximum number of events redriven by one call.
@@ -28,13 +28,16 @@ const MAX_REDRIVEN: i64 = 500;
 ///
 /// # Errors
 /// Any database error.
-pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result<bool> {
-    let (shared, job): (&Connection, _) = (connection, ProcessInboundEvent { event: event.id });
+pub async fn receive(work: &mut Work, event: InboundEvent) -> Result<bool> {
+    let job = ProcessInboundEvent { event: event.id };
     // In one round trip, because nearly every event is new.
-    let (new, ()) = pipeline!(store::insert(shared, &event), jobs::enqueue(shared, &job))?;
+    let store = async |connection: &Connection| {
+        pipeline!(store::insert(connection, &event), jobs::enqueue(connection, &job)).map(|(new, ())| new)
+    };
+    let new = work.write(store).await?;
     if !new {
         // It was stored under another id, with a job of its own.
-        jobs::cancel::<ProcessInboundEvent>(connection, event.id.0).await?;
+        jobs::cancel::<ProcessInboundEvent>(work.connection().await?, event.id.0).await?;
     }
     Ok(new)
 }
@@ -46,11 +49,12 @@ pub async fn receive(connection: &mut Connection, event: InboundEvent) -> Result
 /// The handler's error, which is also recorded on the event, unless it makes the event dead immediately.
 pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
     let (handlers, now) = (app.part::<Handlers>().clone(), app.clock.now());
-    let lock = async move |connection: &Connection| store::lock(connection, id).await;
-    let transaction = app.database.transaction_after(lock, async move |connection, event: InboundEvent| {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let event = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
         if event.state != State::Pending {
             return Ok(None);
         }
+        let connection = work.connection().await?;
         fault::point("inbound_event.handle")?;
         let state = match handlers.of(&event) {
             Some(handler) => {
@@ -60,7 +64,7 @@ pub async fn process(app: &App, id: InboundEventId) -> Result<Option<State>> {
             None => State::Ignored,
         };
         store::update(connection, &event.end(state, now)).await?;
-        Ok::<_, Error>(Some(state))
+        Ok(Some(state))
     });
     let error: Error = match transaction.await {
         Ok(state) => return Ok(state),
@@ -101,12 +105,12 @@ async fn change_pending<F>(app: &App, id: InboundEventId, change: F) -> Result<b
 where
     F: FnOnce(InboundEvent) -> InboundEvent + Send + 'static,
 {
-    let lock = async move |connection: &Connection| store::lock(connection, id).await;
-    let transaction = app.database.transaction_after(lock, async move |connection, event: InboundEvent| {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let event = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
         if event.state != State::Pending {
             return Ok(false);
         }
-        store::update(connection, &change(event)).await?;
+        store::update(work.connection().await?, &change(event)).await?;
         Ok(true)
     });
     transaction.await
@@ -139,15 +143,14 @@ pub async fn list(
 ///
 /// # Errors
 /// `NOT_FOUND`, `EVENT_PENDING`, `EVENT_PROCESSED`.
-pub async fn redrive(
-    connection: &mut Connection,
-    _: Permit,
-    id: InboundEventId,
-    now: DateTime<Utc>,
-) -> Result<InboundEvent> {
-    let event = store::lock(connection, id).await?.redrive(now)?;
-    let (shared, job): (&Connection, _) = (connection, ProcessInboundEvent { event: id });
-    pipeline!(store::update(shared, &event), jobs::enqueue(shared, &job))?;
+pub async fn redrive(work: &mut Work, id: InboundEventId) -> Result<InboundEvent> {
+    work.permit()?;
+    let event = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
+    let (event, job) = (event.redrive(work.now())?, ProcessInboundEvent { event: id });
+    let store = async |connection: &Connection| {
+        pipeline!(store::update(connection, &event), jobs::enqueue(connection, &job)).map(drop)
+    };
+    work.write(store).await?;
     Ok(event)
 }
 
@@ -155,12 +158,10 @@ pub async fn redrive(
 ///
 /// # Errors
 /// Any database error.
-pub async fn redrive_dead(
-    connection: &mut Connection,
-    _: Permit,
-    provider: Option<Provider>,
-    now: DateTime<Utc>,
-) -> Result<(usize, bool)> {
+pub async fn redrive_dead(work: &mut Work, provider: Option<Provider>) -> Result<(usize, bool)> {
+    work.permit()?;
+    let now = work.now();
+    let connection = work.connection().await?;
     let ids = store::redrive(connection, provider, MAX_REDRIVEN, now).await?;
     let jobs: Vec<_> = ids.iter().map(|&event| ProcessInboundEvent { event }).collect();
     jobs::enqueue_all(connection, &jobs).await?;

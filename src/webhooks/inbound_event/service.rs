@@ -2,6 +2,7 @@
 
 use crate::webhooks::inbound::Verifiers;
 use tonic::Request;
+use uuid::Uuid;
 
 use crate::proto::webhooks::v1::{self as pb, inbound_event_service_server::InboundEventService};
 use crate::webhooks::id::InboundEventId;
@@ -13,6 +14,7 @@ use mainstay_kernel::{
     app::App,
     error::{Error, Reason, Result},
     grpc::{Call, Reply, render::time},
+    unit_of_work::Work,
 };
 
 #[derive(Debug, Clone)]
@@ -72,15 +74,16 @@ impl InboundEventService for InboundEvents {
         };
         let event = verifier.verify(&headers, &body.data, now).inspect_err(|_| count("refused"))?;
         let event = InboundEvent::new(provider, event.event_id, event.kind, body.data, now);
-        let reply = call.write(
-            &self.app,
-            async move |connection| ops::receive(connection, event).await,
-            move |new| {
-                count(if new { "new" } else { "known" });
-                pb::ReceiveWebhookResponse {}
-            },
-        );
-        reply.await
+        let mut outcome = "known";
+        let reply = call.write(&self.app, async |work: &mut Work| {
+            if ops::receive(work, event).await? {
+                outcome = "new";
+            }
+            Ok(pb::ReceiveWebhookResponse {})
+        });
+        let response = reply.await?;
+        count(outcome);
+        Ok(response)
     }
 
     async fn get_inbound_event(
@@ -120,33 +123,30 @@ impl InboundEventService for InboundEvents {
         &self,
         request: Request<pb::RedriveInboundEventRequest>,
     ) -> Reply<pb::RedriveInboundEventResponse> {
-        let mut call = Call::admit(request)?;
+        let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, InboundEventId::parse(&call.message.event_id)?);
-        let now = self.app.clock.now();
-        call.start(
-            &self.app,
-            async move |connection| ops::redrive(connection, permit, id, now).await,
-            async |connection, permit, id| ops::get(connection, permit, InboundEventId(id), true).await,
-            redrive_response,
-        )
-        .await
+        let committed = call.commit(&self.app, async move |work: &mut Work| {
+            let event = ops::redrive(work, id).await?;
+            Ok(redrive_response(event))
+        });
+        let current = committed.await?.resolve(async |id: Uuid| {
+            let read = async move |connection: &mut _| ops::get(connection, permit, InboundEventId(id), true).await;
+            Ok(redrive_response(self.app.database.autocommit(read).await?))
+        });
+        call.respond(current.await?)
     }
 
     async fn redrive_inbound_events(
         &self,
         request: Request<pb::RedriveInboundEventsRequest>,
     ) -> Reply<pb::RedriveInboundEventsResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let call = Call::admit(request)?;
         let provider = call.message.provider.and_then(Provider::from_number);
-        call.write(
-            &self.app,
-            async move |connection| ops::redrive_dead(connection, permit, provider, now).await,
-            |(count, more)| {
-                let count = i32::try_from(count).unwrap_or(i32::MAX);
-                pb::RedriveInboundEventsResponse { data: Some(pb::RedrivenEvents { count, more }) }
-            },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let (count, more) = ops::redrive_dead(work, provider).await?;
+            let count = i32::try_from(count).unwrap_or(i32::MAX);
+            Ok(pb::RedriveInboundEventsResponse { data: Some(pb::RedrivenEvents { count, more }) })
+        })
         .await
     }
 }

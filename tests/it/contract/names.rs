@@ -1,4 +1,4 @@
-//! What a machine can hold of the rules for names: CONTRIBUTING.md, "Use the standard terms of the field".
+//! What a machine can hold of the rules for names: CONTRIBUTING.md, "Use standard technical English".
 
 use super::texts::findings;
 

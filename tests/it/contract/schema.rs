@@ -8,7 +8,7 @@ type Tables = BTreeMap<String, Vec<(String, String)>>;
 
 /// The tables in the files: columns in order, with diesel's types.
 fn tables_in_files() -> Tables {
-    let files = ["crates/kernel/src/database/schema.rs", "src/schema.rs"];
+    let files = ["crates/kernel/src/database/schema.rs", "crates/schema/src/lib.rs"];
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let text: String = files.map(|file| std::fs::read_to_string(root.join(file)).expect(file)).concat();
     let mut tables = Tables::new();

@@ -11,7 +11,20 @@ use crate::{
 
 const CREATE: &str = "TicketService.CreateTicket";
 
-async fn cut(cut: Cut, committed: bool) {
+/// The first read of a customer who creates a ticket, which is sent with the BEGIN unless the request has a key.
+const FIRST_READ: &str = r#"SELECT "users"."id" FROM "users""#;
+const INSERT: &str = r#"INSERT INTO "tickets""#;
+
+/// What a server reports whose connection was cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Report {
+    /// Nothing was committed, or it is not known.
+    Failure,
+    /// The stored response.
+    Success,
+}
+
+async fn cut(cut: Cut, statement: &'static str, key: Option<&str>, committed: bool, report: Report) {
     // A connection that has yet to prepare the statement that stores the key, and the COMMIT sent with it; and one that has.
     for earlier in [0, 1] {
         let database = std::sync::Arc::new(TestDatabase::new().await);
@@ -23,14 +36,29 @@ async fn cut(cut: Cut, committed: bool) {
         for number in 0..earlier {
             customer.keyed(Protocol::Rest, CREATE, draft(), &format!("earlier-{number}")).await.success();
         }
-        proxy.cut(cut, r#"INSERT INTO "tickets""#);
-        let response = customer.keyed(Protocol::Rest, CREATE, draft(), "one").await;
-        assert_eq!((response.reason.as_str(), response.status), ("UNAVAILABLE", 503), "{response:#?}");
-        assert!(response.header("retry-after").is_some());
-        // Postgres may not have noticed the broken connection yet.
+        proxy.cut(cut, statement);
+        let response = match key {
+            Some(key) => customer.keyed(Protocol::Rest, CREATE, draft(), key).await,
+            None => customer.call(Protocol::Rest, CREATE, draft()).await,
+        };
+        match report {
+            Report::Success => assert!(response.clone().success().is_replayed(), "{response:#?}"),
+            Report::Failure => {
+                // Postgres may not have noticed the broken connection when the server looks the outcome up.
+                assert!(
+                    [("UNAVAILABLE", 503), ("IDEMPOTENCY_IN_PROGRESS", 409)]
+                        .contains(&(response.reason.as_str(), response.status)),
+                    "{response:#?}"
+                );
+                assert!(response.header("retry-after").is_some());
+            }
+        }
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        assert_eq!(Effects::in_database(&database).await, Effects::of(earlier + i64::from(committed)));
-        let retried = customer.keyed(Protocol::Grpc, CREATE, draft(), "one").await.success();
+        let effects = Effects::in_database(&database).await;
+        let keys = earlier + i64::from(committed && key.is_some());
+        assert_eq!(effects, Effects { keys, ..Effects::of(earlier + i64::from(committed)) });
+        let Some(key) = key else { continue };
+        let retried = customer.keyed(Protocol::Grpc, CREATE, draft(), key).await.success();
         assert_eq!(retried.is_replayed(), committed);
         assert_eq!(Effects::in_database(&database).await, Effects::of(earlier + 1));
     }
@@ -38,12 +66,32 @@ async fn cut(cut: Cut, committed: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_before_the_commit_has_one_effect() {
-    cut(Cut::BeforeCommit, false).await;
+    cut(Cut::BeforeCommit, INSERT, Some("one"), false, Report::Failure).await;
+}
+
+/// The stored response is looked up: a request whose effect is committed is not reported as failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_after_the_commit_has_one_effect_and_is_reported_as_a_success() {
+    cut(Cut::AfterCommit, INSERT, Some("one"), true, Report::Success).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cut_after_the_commit_has_one_effect() {
-    cut(Cut::AfterCommit, true).await;
+async fn a_cut_at_the_first_reads_has_no_effect() {
+    cut(Cut::BeforeStatement, FIRST_READ, None, false, Report::Failure).await;
+    cut(Cut::BeforeStatement, FIRST_READ, Some("one"), false, Report::Failure).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_at_the_queued_statements_has_no_effect() {
+    cut(Cut::BeforeStatement, INSERT, None, false, Report::Failure).await;
+    cut(Cut::BeforeStatement, INSERT, Some("one"), false, Report::Failure).await;
+}
+
+/// Without a key, the outcome of a COMMIT whose answer is lost stays unknown to the caller.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_at_the_commit_of_a_request_without_a_key_is_a_failure() {
+    cut(Cut::BeforeCommit, INSERT, None, false, Report::Failure).await;
+    cut(Cut::AfterCommit, INSERT, None, true, Report::Failure).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

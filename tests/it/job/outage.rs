@@ -37,7 +37,7 @@ async fn while_postgres_is_away_a_worker_waits_with_few_words() {
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert_eq!(server.log().matches("this worker waits").count(), 1, "{}", server.log());
     postgres.restart().await.expect("it comes back");
-    server.wait_for_log("this worker works again").await;
+    server.wait_for_log("this worker resumed").await;
     eventually("a webhook is accepted", async || server.private.get("/health").await.status == 200).await;
     receive_event(&cast).await;
     wait_for_count(&database, PROCESSED, 2).await;

@@ -14,9 +14,9 @@ use std::{
 use mainstay_kernel::{
     clock::Clock,
     database::Connection,
-    error::Error,
     id,
     queue::{self, worker},
+    unit_of_work::Work,
 };
 use rand::{Rng as _, SeedableRng as _};
 use tokio_util::sync::CancellationToken;
@@ -65,8 +65,8 @@ async fn a_group_that_hangs_delays_no_other() {
     let jobs: Vec<_> = (0..1000)
         .map(|_| GroupedJob { subject: id::new(Clock::default().now()), group: 1, action: Action::Wait })
         .collect();
-    let many = async move |connection: &mut Connection| queue::enqueue_all(connection, &jobs).await;
-    app.database.transaction::<_, Error>(many).await.expect("added");
+    let many = async move |work: &mut Work| queue::enqueue_all(work.connection().await?, &jobs).await;
+    app.database.transaction(many).await.expect("added");
     let _worker = work(&app);
     state.start.notified().await;
     add(&app, GroupedJob { subject: id::new(Clock::default().now()), group: 2, action: Action::Nothing }).await;

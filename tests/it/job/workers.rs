@@ -8,6 +8,7 @@ use mainstay::webhooks::inbound_event::job::ProcessInboundEvent;
 use mainstay_kernel::{
     error::{Error, Reason},
     queue as jobs,
+    unit_of_work::Work,
 };
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -108,13 +109,14 @@ async fn only_one_worker_runs_a_job() {
 async fn a_job_commits_or_rolls_back_with_its_transaction() {
     let app = TestApp::start().await;
     let job = ProcessInboundEvent { event: InboundEventId(mainstay_kernel::id::new(app.app.clock.now())) };
-    let rollback = app.app.database.transaction::<(), Error>(async move |connection| {
-        jobs::enqueue(connection, &job).await?;
-        Err(Reason::Conflict.into())
+    let rollback = app.app.database.transaction(async move |work: &mut Work| {
+        jobs::enqueue(work.connection().await?, &job).await?;
+        Err::<(), Error>(Reason::Conflict.into())
     });
     rollback.await.expect_err("rolled back");
     assert_eq!(app.database.number(JOBS).await, 0);
-    let commit = app.app.database.transaction::<(), Error>(async move |connection| {
+    let commit = app.app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         jobs::enqueue(connection, &job).await?;
         jobs::enqueue(connection, &job).await
     });
@@ -127,7 +129,8 @@ async fn only_resources_without_a_live_job_get_a_new_one() {
     let app = TestApp::start().await;
     let now = app.app.clock.now();
     let jobs = [(); 4].map(|()| ProcessInboundEvent { event: InboundEventId(mainstay_kernel::id::new(now)) });
-    let add = app.app.database.transaction::<(), Error>(async move |connection| {
+    let add = app.app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         jobs::enqueue_at(connection, &jobs[0], now + chrono::TimeDelta::hours(1)).await?;
         jobs::enqueue_all(connection, &jobs[1..3]).await
     });

@@ -72,7 +72,7 @@ async fn the_log_transport_logs_no_text() {
         .await
         .success();
     wait_for_mails(&database, SENT, 2).await;
-    for expected in ["a mail would go out", "order_confirmation", "password_reset"] {
+    for expected in ["a mail would be sent", "order_confirmation", "password_reset"] {
         server.wait_for_log(expected).await;
     }
     let log = server.log();

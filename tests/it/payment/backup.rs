@@ -1,4 +1,4 @@
-//! The drill of docs/operations.md, step by step: a backup is restored in the place of the database, Redis is emptied, and
+//! The drill of docs/backup.md, step by step: a backup is restored in the place of the database, Redis is emptied, and
 //! the ledger is checked against the gateway.
 
 use std::{

@@ -38,7 +38,7 @@ async fn intent_cut(cut: Cut) {
     match cut {
         // Nothing was committed, so the response may say that the charge did not happen; or that the outcome is
         // unknown, while Postgres has not noticed the broken connection.
-        Cut::BeforeCommit => {
+        Cut::BeforeCommit | Cut::BeforeStatement => {
             assert!(["UNAVAILABLE", "IDEMPOTENCY_IN_PROGRESS"].contains(&response.reason.as_str()), "{response:#?}")
         }
         Cut::AfterCommit => assert!(response.status < 500, "a failure after the intent: {response:#?}"),

@@ -7,7 +7,7 @@ use mainstay::{
     payments::{Gateway, Lookup, settlement::ops::GatewayRequest as _},
     subscriptions::{id::SubscriptionId, store},
 };
-use mainstay_kernel::{caller::Visibility, database::Connection};
+use mainstay_kernel::{caller::Visibility, unit_of_work::Work};
 use serde_json::json;
 
 use super::{
@@ -255,7 +255,7 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     let response = create_subscription(&scene).await;
     let id = SubscriptionId(response.id().parse().expect("an id"));
     let database = &app.app.database;
-    let read = async move |connection: &mut Connection| store::lock(connection, Visibility::All, id).await;
+    let read = async move |work: &mut Work| store::lock(work.connection().await?, Visibility::All, id).await;
     let late = database.transaction(read).await.expect("stored");
     let gateway_id = late.state.gateway_id().expect("it began").to_owned();
     let Lookup::Done(snapshot) = app.app.part::<Arc<dyn Gateway>>().subscription(&gateway_id).await else {
@@ -267,12 +267,12 @@ async fn a_late_answer_leaves_a_later_cancellation_its_job() {
     let job = "SELECT count(*) FROM jobs WHERE kind = 'settle_subscription'";
     assert_eq!(app.database.number(job).await, 1);
     let now = app.app.clock.now();
-    let locking = late.clone();
-    let lock = async move |connection: &Connection| locking.lock(connection).await;
-    let answer = async move |connection: &mut Connection, current| {
+    let answer = async move |work: &mut Work| {
+        let connection = work.connection().await?;
+        let current = late.lock(connection).await?;
         late.commit(connection, current, Ok(snapshot), now).await.map(drop)
     };
-    database.transaction_after(lock, answer).await.expect("nothing is settled");
+    database.transaction(answer).await.expect("nothing is settled");
     assert_eq!(app.database.number(job).await, 1);
 
     app.database.sql("DELETE FROM jobs").await;

@@ -24,6 +24,8 @@ use super::TestDatabase;
 /// When the connection breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cut {
+    /// Before the statement itself reaches Postgres, whether or not its transaction commits.
+    BeforeStatement,
     /// Before COMMIT reaches Postgres.
     BeforeCommit,
     /// After COMMIT has reached Postgres, but before the response reaches the app.
@@ -104,7 +106,7 @@ impl Proxy {
         self.state.freezes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Breaks the connection of the next transaction that commits such a statement, once. Background transactions of
+    /// Breaks the connection of the next transaction that commits such a statement, or sends it, once. Background transactions of
     /// the app pass the same proxy and are not affected.
     pub(crate) fn cut(&self, cut: Cut, statement: &'static str) {
         *self.state.cut.lock().expect("the cut") = Some((cut, statement));
@@ -112,9 +114,12 @@ impl Proxy {
 }
 
 impl State {
-    /// Takes the cut if it applies to a transaction with these statements.
-    fn take(&self, statements: &[String]) -> Option<Cut> {
-        let is_meant = |(_, meant): &mut (Cut, &str)| statements.iter().any(|statement| statement.starts_with(*meant));
+    /// Takes the cut if it applies to a transaction with these statements, which `commits` or sends the last of them.
+    fn take(&self, statements: &[String], commits: bool) -> Option<Cut> {
+        let is_meant = |(cut, meant): &mut (Cut, &str)| match cut {
+            Cut::BeforeStatement => statements.last().is_some_and(|statement| statement.starts_with(*meant)),
+            _ => commits && statements.iter().any(|statement| statement.starts_with(*meant)),
+        };
         self.cut.lock().expect("the cut").take_if(is_meant).map(|(cut, _)| cut)
     }
 }
@@ -144,7 +149,7 @@ impl Traffic {
             // Bind: a portal and the name of its statement.
             b'B' => self.transaction.extend(self.prepared.get(&second).cloned()),
             b'E' => {
-                let commits = self.transaction.last().is_some_and(|last| last.starts_with("COMMIT"));
+                let commits = self.transaction.last().is_some_and(|last| last.ends_with("COMMIT"));
                 self.is_open &= !commits;
                 return commits;
             }
@@ -153,7 +158,7 @@ impl Traffic {
                 self.is_open = true;
             }
             b'Q' => {
-                let commits = first.starts_with("COMMIT");
+                let commits = first.ends_with("COMMIT");
                 self.is_open &= !commits && !first.starts_with("ROLLBACK");
                 self.transaction.push(first);
                 return commits;
@@ -246,7 +251,8 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         let mut body = vec![0; length.saturating_sub(4) as usize];
         client.read_exact(&mut body).await?;
         let was_open = traffic.is_open;
-        let cut = if traffic.record(kind, &body) { wire.state.take(&traffic.transaction) } else { None };
+        let commits = traffic.record(kind, &body);
+        let cut = wire.state.take(&traffic.transaction, commits);
         // Query and Execute.
         if matches!(kind, b'Q' | b'E') && !traffic.watches && !traffic.sets_up() {
             wire.state.statements.fetch_add(1, Ordering::SeqCst);
@@ -262,7 +268,7 @@ async fn upwards(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, wire: &W
         if matches!(kind, b'Q' | b'B') && !traffic.watches {
             wire.state.texts.lock().expect("the texts").extend(traffic.transaction.last().cloned());
         }
-        if cut == Some(Cut::BeforeCommit) {
+        if matches!(cut, Some(Cut::BeforeCommit | Cut::BeforeStatement)) {
             return Ok(());
         }
         wire.muted.store(cut == Some(Cut::AfterCommit), Ordering::SeqCst);

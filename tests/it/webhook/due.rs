@@ -5,7 +5,7 @@ use mainstay::webhooks::{
     endpoint::ops::publish,
     id::{WebhookDeliveryId, WebhookEndpointId},
 };
-use mainstay_kernel::{database::Connection, error::Error, events::Event, id::AccountId};
+use mainstay_kernel::{events::Event, id::AccountId, unit_of_work::Work};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -89,8 +89,8 @@ async fn each_endpoint_gets_the_events_of_its_account_and_its_kinds() {
         event(&other, "support.ticket.created", 3),
     ];
     let now = app.app.clock.now();
-    let transaction = async move |connection: &mut Connection| publish(connection, &events, now).await;
-    app.app.database.transaction::<_, Error>(transaction).await.expect("published");
+    let transaction = async move |work: &mut Work| publish(work.connection().await?, &events, now).await;
+    app.app.database.transaction(transaction).await.expect("published");
     let select = "SELECT payload::json -> 'data' ->> 'version', kinds[1], account_id FROM webhook_deliveries
                JOIN webhook_endpoints ON webhook_endpoints.id = endpoint_id ORDER BY 1";
     let rows: Vec<Vec<_>> =

@@ -59,7 +59,7 @@ export function LogsPage() {
   });
   const [following, setFollowing] = useState(false);
   const { lines: fresh, open: isFollowing, clear } = useTail(asked, following && !asked.endTime, () => void refetch());
-  // What was written before the stream began is in the list.
+  // The lines of a stream that ends are in the list then.
   const follow = () => {
     setFollowing(!following);
     void refetch();

@@ -22,6 +22,8 @@ export function useTail(filters: Filters, enabled: boolean, onGap: () => void): 
     path: enabled ? `/api/v1/dashboard/system-logs/watch?${query}` : undefined,
     onItem: ({ data }) => data && setLines((before) => [data, ...before].slice(0, MAX_LINES)),
     onGap,
+    // What was written before it is in the list.
+    onBegin: onGap,
   });
   return { lines, open, clear: () => setLines([]) };
 }

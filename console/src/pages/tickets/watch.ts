@@ -1,6 +1,6 @@
 /** Tickets as they change, by whomever. */
 
-import { useQueryClient } from "@tanstack/react-query";
+import { useQueryClient, type QueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 
 import { useWatch } from "../../api/watch";
@@ -8,6 +8,8 @@ import { show, type Ticket } from "./api";
 
 /** How long changes are gathered before what depends on them is read again. */
 const GATHER_MS = 700;
+/** What depends on tickets, by the beginnings of the queries' keys. */
+const SHOWN = ["tickets", "ticket", "count", "comments", "activities"];
 
 type Item = { data?: Ticket; deletedId?: string };
 /** What has changed lately, by its id; undefined if it was deleted. */
@@ -49,5 +51,13 @@ export function useTicketWatch({ onChanged, onGap }: TicketWatch): void {
     onGap?.();
   };
   useEffect(() => () => clearTimeout(gathering.current), []);
-  useWatch<Item>({ path: "/api/v1/tickets/watch", onItem, onGap: gap });
+  useWatch<Item>({ path: "/api/v1/tickets/watch", onItem, onGap: gap, onBegin: () => void readSinceBegin(client) });
+}
+
+/** Reads again what the page shows, also what is on its way: a change that came after the reading and before the stream is in neither. */
+async function readSinceBegin(client: QueryClient): Promise<void> {
+  const shown = SHOWN.flatMap((name) => client.getQueryCache().findAll({ queryKey: [name], type: "active" }));
+  await Promise.allSettled(shown.filter(({ state }) => state.fetchStatus === "fetching").map(({ promise }) => promise));
+  // What could not be read says so, and has a button for it.
+  for (const query of shown) if (query.state.status === "success") void client.invalidateQueries({ queryKey: query.queryKey, exact: true });
 }

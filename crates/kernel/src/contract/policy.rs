@@ -44,6 +44,8 @@ pub struct Method {
     pub name: String,
     /// The descriptor.
     pub descriptor: MethodDescriptor,
+    /// The title in the OpenAPI document, unless the words of the method's name are the title.
+    pub title: Option<String>,
     /// Whether anyone may call.
     pub access: Access,
     /// The roles that may call, how far they reach, and the scope a service key needs.

@@ -12,7 +12,7 @@ use tokio::task::futures::TaskLocalFuture;
 
 /// What a transaction, or a statement outside one, has added, and what follows it.
 #[derive(Default)]
-pub(super) struct Added {
+pub(crate) struct Added {
     /// Jobs, or rows, that are due at once.
     pub(super) jobs: bool,
     /// Changes.
@@ -54,13 +54,13 @@ fn note(more: impl FnOnce(&mut Added)) {
 }
 
 /// Runs statements, and returns what they added.
-pub(super) fn watch<F: Future>(run: F) -> Watch<F> {
+pub(crate) fn watch<F: Future>(run: F) -> Watch<F> {
     Watch { run: ADDED.scope(RefCell::default(), run) }
 }
 
 pin_project! {
     /// See [`watch`]. Not an async function, which would have the statements' future, of up to 20 KB, three times.
-    pub(super) struct Watch<F> {
+    pub(crate) struct Watch<F> {
         #[pin]
         run: TaskLocalFuture<RefCell<Added>, F>,
     }

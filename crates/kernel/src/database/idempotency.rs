@@ -85,7 +85,7 @@ pub async fn claim(connection: &Connection, scope_hash: &[u8; 32], lock: i64) ->
 }
 
 /// Stores a response; returns `false` if the key has one, which aborts the transaction: it may end with this statement,
-/// whose failure leaves nothing to commit ([`Database::transaction_with_last`](super::Database)). So without ON CONFLICT.
+/// whose failure leaves nothing to commit ([`Work`](crate::unit_of_work::Work)). So without ON CONFLICT.
 pub async fn insert(connection: &Connection, answer: &StoredAnswer) -> Result<bool> {
     static TEXT: OnceLock<String> = OnceLock::new();
     let insert = diesel::insert_into(idempotency_keys::table).values(answer).fixed(&TEXT);

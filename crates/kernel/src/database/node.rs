@@ -116,19 +116,19 @@ impl Node {
 }
 
 /// A borrowed connection.
-pub(super) struct Lease {
+pub(crate) struct Lease {
     connector: Connector,
     pooled: Option<Pooled>,
     settled: bool,
 }
 
 impl Lease {
-    pub(super) fn connection(&mut self) -> &mut Connection {
+    pub(crate) fn connection(&mut self) -> &mut Connection {
         self.pooled.as_mut().expect("held until dropped")
     }
 
     /// Notes that no statement runs and no transaction is open, so that the connection may be lent again.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.settled = true;
     }
 }

@@ -77,9 +77,50 @@ pub trait Prepare: Sized {
     fn fixed(self, text: &'static OnceLock<String>) -> Fixed<Self> {
         Fixed { statement: self, text }
     }
+
+    /// Lets the statement fail by an error of Postgres unless it touches so many rows. `name` says in the error what
+    /// touched others: `update tickets`.
+    fn exactly(self, rows: usize, name: &'static str) -> Exactly<Self> {
+        Exactly { statement: self, rows, name }
+    }
 }
 
 impl<S: QueryFragment<Pg>> Prepare for S {}
+
+/// A statement that touches as many rows as expected, or fails; see [`Prepare::exactly`]. It is prepared once per connection.
+#[derive(Debug, Clone)]
+pub struct Exactly<S> {
+    statement: S,
+    rows: usize,
+    name: &'static str,
+}
+
+impl<S: QueryFragment<Pg>> QueryFragment<Pg> for Exactly<S> {
+    /// The text of the error is no number: that is the error. The planner can't compute it ahead, because it counts.
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        let Self { statement, rows, name } = self;
+        out.push_sql("WITH touched AS (");
+        statement.walk_ast(out.reborrow())?;
+        out.push_sql(&format!(
+            " RETURNING 1) SELECT CASE WHEN count(*) = {rows} THEN 0 \
+             ELSE ('{name}: touched ' || count(*) || ' rows, not {rows}')::integer END FROM touched"
+        ));
+        Ok(())
+    }
+
+    fn is_safe_to_cache_prepared(&self, _: &Pg) -> QueryResult<bool> {
+        Ok(true)
+    }
+}
+
+impl<S> QueryId for Exactly<S> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<S> Query for Exactly<S> {
+    type SqlType = Untyped;
+}
 
 /// A statement that is prepared once per connection; see [`Prepare`].
 #[derive(Debug, Clone)]

@@ -22,7 +22,7 @@ use crate::{
     },
     error::Error,
     grpc::mask::ReadMask,
-    unit_of_work::Answer,
+    unit_of_work::Committed,
 };
 
 /// Builds the response: the message, with the metadata and extensions that the policy derives from it.
@@ -32,12 +32,12 @@ use crate::{
 pub(crate) fn respond<M: Message + Default>(
     method: &Method,
     mask: &ReadMask,
-    answer: Answer<M>,
+    committed: Committed<M>,
 ) -> Result<Response<M>, Status> {
-    let (message, replayed) = match answer {
-        Answer::Fresh(message, ()) => (message, false),
-        Answer::Replayed(message) => (message, true),
-        Answer::Pending(operation) => {
+    let (message, replayed) = match committed {
+        Committed::Fresh(message) => (message, false),
+        Committed::Replayed(message) => (message, true),
+        Committed::Pending(operation) => {
             return Err(Error::internal(anyhow::anyhow!("operation {operation} was not resolved")).into());
         }
     };

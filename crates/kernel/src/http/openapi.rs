@@ -97,15 +97,7 @@ fn tag(service: &ServiceDescriptor) -> Value {
 fn title(service: &ServiceDescriptor) -> String {
     let name = service.name().trim_end_matches("Service");
     let resource = service.parent_pool().get_message_by_name(&format!("{}.{name}", service.package_name())).is_some();
-    let mut title = String::new();
-    for letter in name.chars() {
-        if letter.is_ascii_uppercase() && !title.is_empty() {
-            title.push(' ');
-            title.push(letter.to_ascii_lowercase());
-        } else {
-            title.push(letter);
-        }
-    }
+    let title = comments::words(name);
     match title.strip_suffix('y') {
         _ if !resource => title,
         Some(stem) if !title.ends_with("ey") => format!("{stem}ies"),

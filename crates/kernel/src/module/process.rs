@@ -97,7 +97,7 @@ async fn close_in_reverse(closing: Vec<(&'static str, BoxFuture<'static, ()>)>) 
         let mut task = tokio::spawn(close);
         if tokio::time::timeout(CLOSE_TIMEOUT, &mut task).await.is_err() {
             task.abort();
-            tracing::warn!(module, "what a module started did not close in time");
+            tracing::warn!(module, "a background task of a module did not close in time");
         }
     }
 }

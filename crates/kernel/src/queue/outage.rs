@@ -69,7 +69,7 @@ impl Outage {
     pub(crate) fn end(&self) {
         let current = self.0.lock().unwrap_or_else(PoisonError::into_inner).current.take();
         if let Some(current) = current.filter(|current| current.is_logged) {
-            tracing::info!(seconds = current.at.elapsed().as_secs(), "this worker works again");
+            tracing::info!(seconds = current.at.elapsed().as_secs(), "this worker resumed");
         }
     }
 }

@@ -9,6 +9,7 @@ use prost_reflect::{
 
 use super::schema::{Cardinality, Enum, EnumId, Field, FieldId, Kind, Message, MessageId, Shape};
 use super::write_string;
+use crate::editions;
 
 /// Compiles every message and enum of `pool`, in its order.
 pub(super) fn all(pool: &DescriptorPool, message_ids: &HashMap<Box<str>, MessageId>) -> (Vec<Message>, Vec<Enum>) {
@@ -84,7 +85,7 @@ impl Compiler<'_> {
         let default_member = match cardinality {
             Cardinality::Repeated => Some(b"[]".to_vec()),
             Cardinality::Map => Some(b"{}".to_vec()),
-            Cardinality::Singular if field.supports_presence() => None,
+            Cardinality::Singular if editions::has_presence(field) => None,
             Cardinality::Singular => Some(self.default_value(kind)),
         };
         Field {

@@ -1,52 +1,91 @@
-//! The paths of a `google.protobuf.FieldMask`: snake case on the wire, camel case in JSON.
+//! The paths of a `google.protobuf.FieldMask`: snake case on the wire, camel case in JSON. Keys of maps in quotes stay as
+//! they are.
 
-/// Converts `a_b.c_d` to `aB.cD`. A part that could not be converted back stays unchanged, and is read unchanged.
+/// The marks around a key of a map: `"` as in Envoy, and the backtick of AIP-161.
+const QUOTES: [char; 2] = ['"', '`'];
+
+/// Splits a mask at the commas outside quotes.
+pub(super) fn split(mask: &str) -> impl Iterator<Item = &str> {
+    let mut open = None;
+    mask.split(move |character: char| {
+        match open {
+            Some(quote) if character == quote => open = None,
+            None if QUOTES.contains(&character) => open = Some(character),
+            _ => {}
+        }
+        character == ',' && open.is_none()
+    })
+}
+
+/// Converts `a_b.c_d` to `aB.cD`. A part that would not be read back from its camel case (`a_1`, `_a`, `a_b_c`) is printed
+/// as it is, which is read unchanged unless it has capitals: a field named `fooBar` or `Foo` has no form that is read back.
 pub(super) fn write_path(path: &str, out: &mut String) {
-    for (index, part) in path.split('.').enumerate() {
-        if index > 0 {
-            out.push('.');
-        }
-        let reversible = !part.bytes().any(|byte| byte.is_ascii_uppercase())
-            && part.split('_').skip(1).all(|word| word.starts_with(|first: char| first.is_ascii_lowercase()));
-        if !reversible {
-            out.push_str(part);
-            continue;
-        }
-        let mut words = part.split('_');
-        out.push_str(words.next().unwrap_or_default());
-        for word in words {
-            out.push(word.as_bytes()[0].to_ascii_uppercase().into());
-            out.push_str(&word[1..]);
-        }
+    convert(path, out, |part, out| {
+        let camel = camel_case(part);
+        out.push_str(if snake_case(&camel) == part { &camel } else { part });
+    });
+}
+
+/// Converts `aB.cD` to `a_b.c_d`; snake case stays unchanged. Other capitals are converted as in Envoy: `useTLS13` is
+/// `use_tls13`.
+pub(super) fn read_path(path: &str) -> String {
+    let mut out = String::with_capacity(path.len() + 4);
+    convert(path, &mut out, |part, out| out.push_str(&snake_case(part)));
+    out
+}
+
+/// Copies a path with its parts converted: what stands between dots and outside quotes.
+fn convert(path: &str, out: &mut String, part: impl Fn(&str, &mut String)) {
+    let mut rest = path;
+    loop {
+        let end = rest.find(['.', QUOTES[0], QUOTES[1]]).unwrap_or(rest.len());
+        part(&rest[..end], out);
+        rest = &rest[end..];
+        let Some(mark) = rest.chars().next() else { return };
+        let length = if mark == '.' { 1 } else { rest[1..].find(mark).map_or(rest.len(), |at| at + 2) };
+        out.push_str(&rest[..length]);
+        rest = &rest[length..];
     }
 }
 
-/// Converts `aB.cD` to `a_b.c_d`; snake case stays unchanged. Other capitals are converted as in Envoy.
-pub(super) fn read_path(path: &str) -> String {
-    let mut out = String::with_capacity(path.len() + 4);
-    for (index, part) in path.split('.').enumerate() {
-        if index > 0 {
-            out.push('.');
+fn camel_case(part: &str) -> String {
+    let mut out = String::with_capacity(part.len());
+    let mut begins_word = false;
+    for letter in part.chars() {
+        match letter {
+            '_' => begins_word = true,
+            _ => out.push(if std::mem::take(&mut begins_word) { letter.to_ascii_uppercase() } else { letter }),
         }
-        let letters = part.as_bytes();
-        for (at, letter) in part.char_indices() {
-            // A word begins at a capital after a small letter, and at the last of several capitals: `anID`, `IDOf`.
-            let after_lowercase = at > 0 && !letters[at - 1].is_ascii_uppercase() && letters[at - 1] != b'_';
-            let ends_acronym = at > 0
-                && letters[at - 1].is_ascii_uppercase()
-                && letters.get(at + 1).is_some_and(|next| !next.is_ascii_uppercase());
-            if letter.is_ascii_uppercase() && (after_lowercase || ends_acronym) {
-                out.push('_');
-            }
-            out.push(letter.to_ascii_lowercase());
+    }
+    out
+}
+
+fn snake_case(part: &str) -> String {
+    let mut out = String::with_capacity(part.len() + 4);
+    let letters = part.as_bytes();
+    for (at, letter) in part.char_indices() {
+        // A word begins at a capital after another character, and at the last of several capitals: `anID`, `IDOf`.
+        let before = at.checked_sub(1).map(|before| letters[before]).filter(|before| *before != b'_');
+        let ends_acronym = || letters.get(at + 1).is_some_and(u8::is_ascii_lowercase);
+        if letter.is_ascii_uppercase() && before.is_some_and(|before| !before.is_ascii_uppercase() || ends_acronym()) {
+            out.push('_');
         }
+        out.push(letter.to_ascii_lowercase());
     }
     out
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn written(path: &str) -> String {
+        let mut out = String::new();
+        write_path(path, &mut out);
+        out
+    }
 
     #[test]
     fn paths_accept_both_spellings() {
@@ -58,11 +97,42 @@ mod tests {
             ("Ab.CD", "ab.cd", "ab.cd"),
             ("theIDOf", "the_id_of", "theIdOf"),
             ("a_B", "a_b", "aB"),
+            // As Envoy 1.40 reads them.
+            ("useTLS13", "use_tls13", "useTls13"),
+            ("useTLS13Only", "use_tls13_only", "useTls13Only"),
+            ("sha256Sum", "sha256_sum", "sha256Sum"),
+            ("aBC", "a_bc", "aBc"),
+            ("_a", "_a", "_a"),
+            ("Foo", "foo", "foo"),
+            ("labels[\"fooBar.x_y\"].aB", "labels[\"fooBar.x_y\"].a_b", "labels[\"fooBar.x_y\"].aB"),
+            ("labels.`a_Key`.cD", "labels.`a_Key`.c_d", "labels.`a_Key`.cD"),
+            ("labels[\"fooBar", "labels[\"fooBar", "labels[\"fooBar"),
         ] {
-            assert_eq!(read_path(text), wire);
-            let mut out = String::new();
-            write_path(wire, &mut out);
-            assert_eq!(out, json);
+            assert_eq!((read_path(text).as_str(), written(wire).as_str()), (wire, json), "{text}");
+        }
+        // Not `aBC`, which is read as `a_bc`.
+        assert_eq!(written("a_b_c"), "a_b_c");
+        // No form of these is read back.
+        for (wire, read) in [("fooBar", "foo_bar"), ("Foo", "foo")] {
+            assert_eq!((written(wire).as_str(), read_path(wire).as_str()), (wire, read));
+        }
+    }
+
+    #[test]
+    fn commas_in_quotes_separate_nothing() {
+        let parts: Vec<_> = split("a,m[\"x,y\"],`k,\"`,b").collect();
+        assert_eq!(parts, ["a", "m[\"x,y\"]", "`k,\"`", "b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_without_capitals_is_read_back(path in "[a-c_.0-2é]{0,12}") {
+            prop_assert_eq!(read_path(&written(&path)), path);
+        }
+
+        #[test]
+        fn any_path_is_survived(path: String) {
+            read_path(&written(&path));
         }
     }
 }

@@ -57,7 +57,7 @@ fn object(codec: &Codec, scanner: &mut Scanner<'_>, message: &Message, in_any: b
         if name.is_empty() {
             return Err(ReadError::new("a member has no name"));
         }
-        let id = message.by_name(&name).ok_or_else(|| message.unknown("field", &name))?;
+        let id = message.by_name(&name).ok_or_else(|| message.unknown("field", &name, |_| true))?;
         let field = &message.fields[usize::from(id)];
         let is_new = set_fields.insert(id);
         let read = if is_new { field_or_null(codec, scanner, field, out) } else { Err(ReadError::new("given twice")) };

@@ -148,10 +148,11 @@ impl Message {
         self.names.get(name).copied()
     }
 
-    /// Returns the error for a name that no field has, with the field that was probably meant.
+    /// Returns the error for a name that no field has, with the field that was probably meant. Only fields that `accepts`
+    /// allows are suggested, so that no suggestion is refused in turn.
     #[cold]
-    pub(crate) fn unknown(&self, what: &str, name: &str) -> ReadError {
-        let fault = match self.nearest(name) {
+    pub(crate) fn unknown(&self, what: &str, name: &str, accepts: impl Fn(&Field) -> bool) -> ReadError {
+        let fault = match self.nearest(name, accepts) {
             Some(field) => format!("unknown {what}; did you mean {field:?}?"),
             None => format!("unknown {what}"),
         };
@@ -160,17 +161,33 @@ impl Message {
 
     /// Returns the JSON name of the field whose name differs from `name` by at most a third of its characters; case and
     /// punctuation don't count.
-    fn nearest(&self, name: &str) -> Option<&str> {
+    fn nearest(&self, name: &str, accepts: impl Fn(&Field) -> bool) -> Option<&str> {
         let letters = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase();
         // A longer name is none of ours, and comparing it costs the product of the lengths.
         let target = letters(name.get(..name.len().min(MAX_COMPARED_BYTES))?);
         let distance = |field: &Field| strsim::osa_distance(&target, &letters(&field.name));
-        let (distance, field) = self.fields.iter().map(|field| (distance(field), field)).min_by_key(|pair| pair.0)?;
+        let candidates = self.fields.iter().filter(|field| accepts(field));
+        let (distance, field) = candidates.map(|field| (distance(field), field)).min_by_key(|pair| pair.0)?;
         (distance * 3 <= target.chars().count()).then_some(&field.name)
     }
 }
 
 impl Field {
+    /// Returns whether it is an extension, whose JSON name is `[package.name]`.
+    pub(crate) fn is_extension(&self) -> bool {
+        self.name.starts_with('[')
+    }
+
+    /// Returns whether a query parameter can set it.
+    pub(crate) fn has_text_form(&self, codec: &Codec) -> bool {
+        let is_text = match self.kind {
+            Kind::Message(id) => codec.message(id).shape.is_text(),
+            Kind::Group(_) => false,
+            _ => true,
+        };
+        is_text && self.cardinality != Cardinality::Map && !self.is_extension()
+    }
+
     /// Returns whether `null` is a value of this field rather than its absence.
     pub(crate) fn accepts_null(&self, codec: &Codec) -> bool {
         match self.kind {
@@ -250,6 +267,11 @@ impl Enum {
 }
 
 impl Shape {
+    /// Returns whether messages of this form can be given as text.
+    fn is_text(self) -> bool {
+        matches!(self, Self::Timestamp | Self::Duration | Self::FieldMask | Self::Wrapper)
+    }
+
     /// Returns the form of the message with this name.
     pub(super) fn of(full_name: &str) -> Self {
         let Some(name) = full_name.strip_prefix("google.protobuf.") else { return Self::Object };

@@ -68,7 +68,7 @@ pub(super) fn put_message_text(codec: &Codec, id: MessageId, text: &str, out: &m
             Ok(())
         }
         Shape::FieldMask => {
-            for path in text.split(',').map(str::trim).filter(|path| !path.is_empty()) {
+            for path in field_mask::split(text).map(str::trim).filter(|path| !path.is_empty()) {
                 put_bytes(out, 1, field_mask::read_path(path).as_bytes());
             }
             Ok(())
@@ -141,7 +141,11 @@ pub(super) fn put_enum(codec: &Codec, id: EnumId, text: &str, out: &mut Vec<u8>)
     Ok(())
 }
 
+/// Writes bytes from base64, standard or URL-safe. The line breaks of MIME and PEM are skipped, as in Envoy; other
+/// whitespace is refused, because a space in a query may be a `+` that was not escaped.
 pub(super) fn put_base64(text: &str, out: &mut Vec<u8>) -> Result<()> {
+    let joined = text.contains(['\r', '\n']).then(|| text.replace(['\r', '\n'], ""));
+    let text = joined.as_deref().unwrap_or(text);
     let engine = if text.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     put_delimited(out, |out| engine.decode_vec(text, out)).map_err(|_| ReadError::new("not base64"))
 }

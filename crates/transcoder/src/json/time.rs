@@ -24,28 +24,30 @@ pub(super) fn write_timestamp(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Re
     put_digits(&mut text[15..17], second / 60 % 60);
     put_digits(&mut text[18..20], second % 60);
     out.extend_from_slice(&text);
-    write_fraction(nanos, out);
+    write_fraction(nanos.unsigned_abs(), out);
     out.extend_from_slice(b"Z\"");
     Ok(())
 }
 
 pub(super) fn write_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Result<(), WriteError> {
     let signs_differ = seconds.signum() * i64::from(nanos.signum()) < 0;
-    if seconds.abs() > MAX_DURATION_SECONDS || nanos.abs() > 999_999_999 || signs_differ {
+    // The least integers have no positive counterpart, so the magnitudes are unsigned.
+    let (whole, fraction) = (seconds.unsigned_abs(), nanos.unsigned_abs());
+    if whole > MAX_DURATION_SECONDS.unsigned_abs() || fraction > 999_999_999 || signs_differ {
         return Err(WriteError::Invalid("a duration is out of range"));
     }
     out.push(b'"');
     if seconds < 0 || nanos < 0 {
         out.push(b'-');
     }
-    write!(out, "{}", seconds.abs()).map_err(|_| WriteError::Invalid("out of memory"))?;
-    write_fraction(nanos.abs(), out);
+    write!(out, "{whole}").map_err(|_| WriteError::Invalid("out of memory"))?;
+    write_fraction(fraction, out);
     out.extend_from_slice(b"s\"");
     Ok(())
 }
 
-/// Reads RFC 3339 with `T` and `Z` in capitals, up to nine fraction digits and any offset. A leap second is read as the
-/// second after it.
+/// Reads RFC 3339 with `T` and `Z` in capitals, up to nine fraction digits and any offset. A leap second is refused:
+/// a timestamp can't hold one, and protobuf's conformance suite requires the refusal.
 pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
     let bytes = text.as_bytes();
     let (head, tail) = bytes.split_at_checked(19)?;
@@ -56,7 +58,7 @@ pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
     let (year, month, day) = (parse_digits(&head[..4])?, parse_digits(&head[5..7])?, parse_digits(&head[8..10])?);
     let (hour, minute, second) =
         (parse_digits(&head[11..13])?, parse_digits(&head[14..16])?, parse_digits(&head[17..19])?);
-    if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) || hour > 23 || minute > 59 || second > 60
+    if !(1..=12).contains(&month) || day < 1 || day > month_days(year, month) || hour > 23 || minute > 59 || second > 59
     {
         return None;
     }
@@ -77,9 +79,12 @@ pub(super) fn read_timestamp(text: &str) -> Option<(i64, i32)> {
     TIMESTAMP_SECONDS.contains(&seconds).then_some((seconds, nanos))
 }
 
-/// Reads `3s`, `1.5s`, `-0.000000001s`.
+/// Reads `3s`, `1.5s`, `-0.000000001s`, `+1s`.
 pub(super) fn read_duration(text: &str) -> Option<(i64, i32)> {
-    let (negative, text) = text.strip_prefix('-').map_or((false, text), |text| (true, text));
+    let (negative, text) = match text.strip_prefix('-') {
+        Some(text) => (true, text),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
     let text = text.strip_suffix('s')?.as_bytes();
     let whole = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     if whole == 0 || whole > 12 {
@@ -105,7 +110,7 @@ fn read_fraction(text: &[u8]) -> Option<(i32, &[u8])> {
 }
 
 /// Writes the fraction in 0, 3, 6 or 9 digits.
-fn write_fraction(nanos: i32, out: &mut Vec<u8>) {
+fn write_fraction(nanos: u32, out: &mut Vec<u8>) {
     if nanos == 0 {
         return;
     }
@@ -194,11 +199,82 @@ mod tests {
             "0001-01-01T00:00:00+01:00",
             "2024-01-01T00:00:00+0100",
             "2024-01-01T00:00:00é",
+            "2024-01-01T00:00:60Z",
+            "2016-12-31T23:59:60Z",
+            "2017-01-01T00:59:60.5+01:00",
+            "0000-12-31T23:59:59Z",
+            "0001-01-01T00:00:00.5+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "+999-12-31T23:59:59Z",
+            "10000-01-01T00:00:00Z",
         ] {
             assert_eq!(read_timestamp(text), None, "{text}");
         }
-        for text in ["", "s", "1", "1.s", ".5s", "1e3s", "--1s", "1.0000000000s", "315576000001s", " 1s"] {
+        for text in [
+            "",
+            "s",
+            "1",
+            "1.s",
+            ".5s",
+            "1e3s",
+            "--1s",
+            "-+1s",
+            "+-1s",
+            "++1s",
+            "+s",
+            "1.0000000000s",
+            "315576000001s",
+            "-315576000001s",
+            "-9223372036854775808s",
+            " 1s",
+            "1s ",
+        ] {
             assert_eq!(read_duration(text), None, "{text}");
+        }
+        assert_eq!(read_duration("+1.5s"), Some((1, 500_000_000)));
+        assert_eq!(read_duration("-0.5s"), Some((0, -500_000_000)));
+    }
+
+    #[test]
+    fn extremes_are_errors_and_never_garbage() {
+        type Write = fn(i64, i32, &mut Vec<u8>) -> Result<(), WriteError>;
+        let print = |write: Write, seconds, nanos| {
+            let mut out = Vec::new();
+            write(seconds, nanos, &mut out).map(|()| String::from_utf8(out).unwrap()).ok()
+        };
+        let (max, top) = (MAX_DURATION_SECONDS, 999_999_999);
+        for (seconds, nanos, expected) in [
+            (max, top, Some("\"315576000000.999999999s\"")),
+            (-max, -top, Some("\"-315576000000.999999999s\"")),
+            (0, -1, Some("\"-0.000000001s\"")),
+            (i64::MIN, 0, None),
+            (i64::MAX, 0, None),
+            (i64::MIN, i32::MIN, None),
+            (max + 1, 0, None),
+            (-max - 1, 0, None),
+            (0, i32::MIN, None),
+            (0, i32::MAX, None),
+            (0, top + 1, None),
+            (-1, -top - 1, None),
+            (1, -1, None),
+            (-1, 1, None),
+        ] {
+            assert_eq!(print(write_duration, seconds, nanos).as_deref(), expected, "{seconds} s, {nanos} ns");
+        }
+        let (first, last) = (*TIMESTAMP_SECONDS.start(), *TIMESTAMP_SECONDS.end());
+        for (seconds, nanos, expected) in [
+            (first, 0, Some("\"0001-01-01T00:00:00Z\"")),
+            (last, top, Some("\"9999-12-31T23:59:59.999999999Z\"")),
+            (first - 1, 0, None),
+            (last + 1, 0, None),
+            (i64::MIN, 0, None),
+            (i64::MAX, 0, None),
+            (0, i32::MIN, None),
+            (0, i32::MAX, None),
+            (0, -1, None),
+            (0, top + 1, None),
+        ] {
+            assert_eq!(print(write_timestamp, seconds, nanos).as_deref(), expected, "{seconds} s, {nanos} ns");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Descriptor sets of edition 2023: served as what they mean.
+//! Descriptor sets of editions 2023 and 2024: served as what they mean.
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -14,12 +14,12 @@ use tower::{ServiceExt as _, service_fn};
 use crate::support::{compile_text, request};
 
 /// A descriptor set with one file, as `buf build` writes it for an edition.
-fn set(file: &serde_json::Value) -> Vec<u8> {
+pub(crate) fn set(file: &serde_json::Value) -> Vec<u8> {
     let descriptor = DescriptorPool::global().get_message_by_name("google.protobuf.FileDescriptorSet").unwrap();
     DynamicMessage::deserialize(descriptor, serde_json::json!({ "file": [file] })).unwrap().encode_to_vec()
 }
 
-fn field(name: &str, number: u32, kind: &str, more: serde_json::Value) -> serde_json::Value {
+pub(crate) fn field(name: &str, number: u32, kind: &str, more: serde_json::Value) -> serde_json::Value {
     let mut field = serde_json::json!({ "name": name, "number": number, "type": kind, "label": "LABEL_OPTIONAL" });
     field.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     field
@@ -118,6 +118,75 @@ fn other_files_stay_as_they_are_and_unknown_ones_are_refused() {
     let error = descriptor_pool(&set(&proto3)).unwrap_err();
     assert_eq!(error.to_string(), "own.proto is neither proto2 nor proto3, nor of edition 2023 or 2024");
     assert!(descriptor_pool(b"\xff").is_err());
+}
+
+/// Returns an enum with these numbers, closed as in proto2.
+fn closed_enum(name: &str, numbers: &[i32]) -> serde_json::Value {
+    let value =
+        |number: &i32| serde_json::json!({ "name": format!("{name}_{}", number.unsigned_abs()), "number": number });
+    let values: Vec<_> = numbers.iter().map(value).collect();
+    serde_json::json!({ "name": name, "value": values, "options": { "features": { "enumType": "CLOSED" } } })
+}
+
+#[test]
+fn a_closed_enum_anywhere_leaves_implicit_presence_as_it_is() {
+    // In the file, in a message, in a nested one: none of them is used.
+    type Place = fn(&mut serde_json::Value) -> &mut serde_json::Value;
+    let places: [Place; 3] = [
+        |file| &mut file["enumType"],
+        |file| &mut file["messageType"][0]["enumType"],
+        |file| &mut file["messageType"][0]["nestedType"][0]["enumType"],
+    ];
+    for place in places {
+        for (edition, numbers) in [(1000, &[3, 7][..]), (1001, &[1, 0]), (1000, &[-2])] {
+            let mut file = file(edition, serde_json::json!({}));
+            *place(&mut file) = serde_json::json!([closed_enum("Closed", numbers)]);
+            let pool = descriptor_pool(&set(&file)).unwrap();
+            let (codec, descriptor) = (Codec::new(&pool), pool.get_message_by_name("own.M").unwrap());
+            let mut printed = Vec::new();
+            codec.write_json(&descriptor, b"", &mut printed).unwrap();
+            let expected = r#"{"implicit":0,"packed":[],"expanded":[],"byName":{}}"#;
+            assert_eq!(String::from_utf8(printed).unwrap(), expected, "{numbers:?}");
+            let fields = |name: &str| descriptor.get_field_by_name(name).unwrap();
+            assert!(fields("packed").is_packed() && !fields("expanded").is_packed());
+        }
+    }
+}
+
+#[test]
+fn fields_of_every_presence_live_beside_a_closed_enum_that_is_used() {
+    let presence = |presence: &str| features(serde_json::json!({ "fieldPresence": presence }));
+    let kind = serde_json::json!({ "typeName": ".own.Closed" });
+    let mut required = file(1000, serde_json::json!({ "fieldPresence": "IMPLICIT" }));
+    required["enumType"] = serde_json::json!([closed_enum("Closed", &[3, 7])]);
+    let mut by_default = kind.clone();
+    by_default["options"] = presence("EXPLICIT")["options"].clone();
+    required["messageType"] = serde_json::json!([{
+        "name": "M",
+        "field": [
+            field("implicit", 1, "TYPE_STRING", serde_json::json!({})),
+            field("explicit", 2, "TYPE_BOOL", presence("EXPLICIT")),
+            field("required", 3, "TYPE_INT64", presence("LEGACY_REQUIRED")),
+            field("closed", 4, "TYPE_ENUM", by_default),
+            field("message", 5, "TYPE_MESSAGE", serde_json::json!({ "typeName": ".own.M" })),
+            field("one", 6, "TYPE_ENUM", serde_json::json!({ "typeName": ".own.Closed", "oneofIndex": 0 })),
+        ],
+        "oneofDecl": [{ "name": "only" }],
+    }]);
+    let pool = descriptor_pool(&set(&required)).unwrap();
+    let (codec, descriptor) = (Codec::new(&pool), pool.get_message_by_name("own.M").unwrap());
+    for (json, expected) in [
+        ("{}", r#"{"implicit":""}"#),
+        (
+            r#"{"explicit":false,"required":0,"closed":"Closed_3","message":{},"one":"Closed_7"}"#,
+            r#"{"implicit":"","explicit":false,"required":"0","closed":"Closed_3","message":{"implicit":""},"one":"Closed_7"}"#,
+        ),
+    ] {
+        let (mut wire, mut printed) = (Vec::new(), Vec::new());
+        codec.read_json(&descriptor, json.as_bytes(), &mut wire).unwrap();
+        codec.write_json(&descriptor, &wire, &mut printed).unwrap();
+        assert_eq!(String::from_utf8(printed).unwrap(), expected);
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What can be done with leases.
 //!
-//! Each function that takes a connection runs in its caller's transaction: the lease, the status of its vehicle and the
+//! Each function that takes a `Work` or a connection runs in its caller's transaction: the lease, the status of its vehicle and the
 //! job that recharges it change together or not at all.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,6 +14,7 @@ use mainstay_kernel::{
     page::{Start, Total},
     queue::{self, ignore_not_found},
     schedule::BATCH,
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 use uuid::Uuid;
@@ -33,14 +34,13 @@ use crate::vehicle::{
 /// # Errors
 /// `NOT_FOUND`, `VEHICLE_LEASED`, `VEHICLE_RECHARGING`; `VALIDATION_FAILED` if the account is missing.
 pub async fn create(
-    connection: &mut Connection,
-    permit: Permit,
+    work: &mut Work,
     vehicle: VehicleId,
     account: Option<AccountId>,
     duration: TimeDelta,
-    now: DateTime<Utc>,
 ) -> Result<Lease> {
-    let account = permit.account(account)?;
+    let (account, now) = (work.permit()?.account(account)?, work.now());
+    let connection = work.connection().await?;
     let vehicle = vehicles::lock(connection, vehicle).await?;
     begin(connection, vehicle, account, None, duration, now).await
 }
@@ -110,14 +110,10 @@ pub async fn list(
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`; `LEASE_ENDED`.
-pub async fn end(
-    connection: &mut Connection,
-    permit: Permit,
-    id: LeaseId,
-    expected: Option<ExpectedVersions>,
-    now: DateTime<Utc>,
-) -> Result<Lease> {
-    let lease = store::lock(connection, permit.visibility(), id).await?;
+pub async fn end(work: &mut Work, id: LeaseId, expected: Option<ExpectedVersions>) -> Result<Lease> {
+    let (visibility, now) = (work.permit()?.visibility(), work.now());
+    let connection = work.connection().await?;
+    let lease = store::lock(connection, visibility, id).await?;
     ExpectedVersions::check(expected.as_ref(), lease.version)?;
     let lease = lease.end(now)?;
     finish(connection, &lease, now).await?;
@@ -129,9 +125,11 @@ pub async fn end(
 /// # Errors
 /// As [`grant`].
 pub(crate) async fn grant_for_order(app: &App, event: &Event, duration: TimeDelta) -> Result<()> {
-    let (account, order, now) = (event.account, event.resource, app.clock.now());
-    let transaction =
-        app.database.transaction(async move |connection| grant(connection, account, order, duration, now).await);
+    let (account, order) = (event.account, event.resource);
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let now = work.now();
+        grant(work.connection().await?, account, order, duration, now).await
+    });
     transaction.await
 }
 
@@ -144,7 +142,8 @@ pub(crate) async fn expire_due(app: &App) -> Result<usize> {
     let now = app.clock.now();
     let due = app.database.autocommit(async move |connection| store::expired(connection, now, BATCH).await).await?;
     for id in due.iter().copied() {
-        let transaction = app.database.transaction(async move |connection| expire(connection, id, now).await);
+        let transaction =
+            app.database.transaction(async move |work: &mut Work| expire(work.connection().await?, id, now).await);
         ignore_not_found(transaction.await)?;
     }
     Ok(due.len())

@@ -4,6 +4,7 @@ use mainstay_kernel::{
     app::App,
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    unit_of_work::Work,
 };
 use tonic::Request;
 
@@ -48,16 +49,14 @@ fn render(lease: Lease) -> pb::Lease {
 #[tonic::async_trait]
 impl LeaseService for Leases {
     async fn create_lease(&self, request: Request<pb::CreateLeaseRequest>) -> Reply<pb::CreateLeaseResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let call = Call::admit(request)?;
         let vehicle = VehicleId::parse(&call.message.vehicle_id)?;
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let duration = self.app.config.section::<FleetConfig>().lease_duration;
-        call.write(
-            &self.app,
-            async move |connection| ops::create(connection, permit, vehicle, account, duration, now).await,
-            |lease| pb::CreateLeaseResponse { data: Some(render(lease)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let lease = ops::create(work, vehicle, account, duration).await?;
+            Ok(pb::CreateLeaseResponse { data: Some(render(lease)) })
+        })
         .await
     }
 
@@ -84,14 +83,12 @@ impl LeaseService for Leases {
     }
 
     async fn end_lease(&self, request: Request<pb::EndLeaseRequest>) -> Reply<pb::EndLeaseResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, LeaseId::parse(&call.message.lease_id)?);
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        call.write(
-            &self.app,
-            async move |connection| ops::end(connection, permit, id, expected, now).await,
-            |lease| pb::EndLeaseResponse { data: Some(render(lease)) },
-        )
+        let call = Call::admit(request)?;
+        let (id, expected) = (LeaseId::parse(&call.message.lease_id)?, call.if_match.clone());
+        call.write(&self.app, async move |work: &mut Work| {
+            let lease = ops::end(work, id, expected).await?;
+            Ok(pb::EndLeaseResponse { data: Some(render(lease)) })
+        })
         .await
     }
 }

@@ -1,12 +1,12 @@
 //! What can be done with vehicles. Each function runs in its caller's transaction.
 
-use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     app::App,
     caller::Permit,
     database::Connection,
     error::Result,
     page::{Start, Total},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -19,15 +19,10 @@ use super::{
 ///
 /// # Errors
 /// `ALREADY_EXISTS` if another vehicle has the plate.
-pub async fn create(
-    connection: &mut Connection,
-    _: Permit,
-    plate: String,
-    model: String,
-    now: DateTime<Utc>,
-) -> Result<Vehicle> {
-    let vehicle = Vehicle::new(plate, model, now);
-    store::insert(connection, &vehicle).await?;
+pub async fn create(work: &mut Work, plate: String, model: String) -> Result<Vehicle> {
+    work.permit()?;
+    let vehicle = Vehicle::new(plate, model, work.now());
+    store::insert(work.connection().await?, &vehicle).await?;
     Ok(vehicle)
 }
 
@@ -59,13 +54,14 @@ pub async fn list(
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`; `ALREADY_EXISTS` if another vehicle has the plate.
 pub async fn update(
-    connection: &mut Connection,
-    _: Permit,
+    work: &mut Work,
     id: VehicleId,
     expected: Option<ExpectedVersions>,
     patch: Patch,
-    now: DateTime<Utc>,
 ) -> Result<Vehicle> {
+    work.permit()?;
+    let now = work.now();
+    let connection = work.connection().await?;
     let vehicle = store::lock(connection, id).await?;
     ExpectedVersions::check(expected.as_ref(), vehicle.version)?;
     let Some(next) = vehicle.apply(patch, now) else { return Ok(vehicle) };
@@ -77,12 +73,9 @@ pub async fn update(
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`, `VEHICLE_LEASED`.
-pub async fn delete(
-    connection: &mut Connection,
-    _: Permit,
-    id: VehicleId,
-    expected: Option<ExpectedVersions>,
-) -> Result<()> {
+pub async fn delete(work: &mut Work, id: VehicleId, expected: Option<ExpectedVersions>) -> Result<()> {
+    work.permit()?;
+    let connection = work.connection().await?;
     let vehicle = store::lock(connection, id).await?;
     ExpectedVersions::check(expected.as_ref(), vehicle.version)?;
     vehicle.check_not_leased()?;
@@ -95,11 +88,13 @@ pub async fn delete(
 /// `NOT_FOUND` if it was removed.
 pub(crate) async fn recharge(app: &App, id: VehicleId) -> Result<()> {
     // A real one would call the charging station first; see `mainstay_kernel::outbound`.
-    let now = app.clock.now();
-    let transaction =
-        app.database.transaction(async move |connection| match store::lock(connection, id).await?.recharge(now) {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let now = work.now();
+        let connection = work.connection().await?;
+        match store::lock(connection, id).await?.recharge(now) {
             Some(vehicle) => store::update(connection, &vehicle).await,
             None => Ok(()),
-        });
+        }
+    });
     transaction.await
 }

@@ -4,6 +4,7 @@ use mainstay_kernel::{
     app::App,
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
+    unit_of_work::Work,
 };
 use tonic::Request;
 
@@ -54,14 +55,12 @@ fn patch(message: pb::VehiclePatch, paths: &[String]) -> Result<Patch> {
 #[tonic::async_trait]
 impl VehicleService for Vehicles {
     async fn create_vehicle(&self, request: Request<pb::CreateVehicleRequest>) -> Reply<pb::CreateVehicleResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let call = Call::admit(request)?;
         let pb::CreateVehicleRequest { plate, model } = call.message.clone();
-        call.write(
-            &self.app,
-            async move |connection| ops::create(connection, permit, plate, model, now).await,
-            |vehicle| pb::CreateVehicleResponse { data: Some(render(vehicle)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let vehicle = ops::create(work, plate, model).await?;
+            Ok(pb::CreateVehicleResponse { data: Some(render(vehicle)) })
+        })
         .await
     }
 
@@ -91,28 +90,24 @@ impl VehicleService for Vehicles {
 
     async fn update_vehicle(&self, request: Request<pb::UpdateVehicleRequest>) -> Reply<pb::UpdateVehicleResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, VehicleId::parse(&call.message.vehicle_id)?);
+        let (id, expected) = (VehicleId::parse(&call.message.vehicle_id)?, call.if_match.clone());
         let (message, mask) = (call.message.vehicle.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("vehicle", &message, mask)?;
         let patch = patch(message, &paths)?;
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        call.write(
-            &self.app,
-            async move |connection| ops::update(connection, permit, id, expected, patch, now).await,
-            |vehicle| pb::UpdateVehicleResponse { data: Some(render(vehicle)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let vehicle = ops::update(work, id, expected, patch).await?;
+            Ok(pb::UpdateVehicleResponse { data: Some(render(vehicle)) })
+        })
         .await
     }
 
     async fn delete_vehicle(&self, request: Request<pb::DeleteVehicleRequest>) -> Reply<pb::DeleteVehicleResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, VehicleId::parse(&call.message.vehicle_id)?);
-        let expected = call.if_match.clone();
-        call.write(
-            &self.app,
-            async move |connection| ops::delete(connection, permit, id, expected).await,
-            |()| pb::DeleteVehicleResponse {},
-        )
+        let call = Call::admit(request)?;
+        let (id, expected) = (VehicleId::parse(&call.message.vehicle_id)?, call.if_match.clone());
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::delete(work, id, expected).await?;
+            Ok(pb::DeleteVehicleResponse {})
+        })
         .await
     }
 }

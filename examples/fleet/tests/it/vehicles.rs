@@ -118,7 +118,7 @@ async fn the_generated_grpc_client_works() {
 #[tokio::test]
 async fn requests_go_through_envoy() {
     let server = start().await;
-    let Some((_envoy, url)) = server.envoy().await else { return };
+    let (_envoy, url) = server.envoy().await;
     let admin = server.admin().await.at(url);
     let vehicle = vehicle(&admin, "M-AI 8").await;
     assert_eq!(admin.get(&path("vehicles", &vehicle)).await.data(), vehicle);

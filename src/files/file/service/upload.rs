@@ -10,7 +10,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, unreadable},
     id::AccountId,
-    unit_of_work::Answer,
+    unit_of_work::{Committed, Work},
     upload::{Spool, Upload, form},
 };
 use sha2::{Digest as _, Sha256};
@@ -42,23 +42,19 @@ pub(super) async fn upload(
     let mut upload = Upload::begin(app.part::<Spool>(), principal, max_bytes).await?;
     let fields = receive(&mut upload, stream).await?;
     let fingerprint = fingerprint(&fields, &upload);
-    let mut call = Call::admit_stream(&metadata, &extensions, fingerprint)?;
-    let (permit, now) = (call.permit()?, app.clock.now());
-    let draft = draft(fields, &upload)?;
-    let id = FileId::generate(now);
+    let call = Call::admit_stream(&metadata, &extensions, fingerprint)?;
+    let (draft, id) = (draft(fields, &upload)?, FileId::generate(app.clock.now()));
     let content = ops::store_upload(app, id, &mut upload, &draft.content_type, draft.purpose).await?;
     let (key, limits) = (content.key.clone(), Limits::new(app));
-    let answer = call
-        .run_or_recall(
-            app,
-            async move |connection| ops::create(connection, permit, id, draft, content, limits, now).await,
-            |file| (pb::UploadFileResponse { data: Some(convert::file(file)) }, ()),
-        )
-        .await;
-    if !matches!(answer, Ok(Answer::Fresh(..))) {
+    let committed = call.commit(app, async move |work: &mut Work| {
+        let file = ops::create(work, id, draft, content, limits).await?;
+        Ok(pb::UploadFileResponse { data: Some(convert::file(file)) })
+    });
+    let committed = committed.await;
+    if !matches!(committed, Ok(Committed::Fresh(_))) {
         ops::abandon(app, key).await;
     }
-    call.respond(answer?)
+    call.respond(committed?)
 }
 
 /// What the caller said about the file, as far as it is known yet.

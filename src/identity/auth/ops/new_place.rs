@@ -6,7 +6,7 @@ use crate::{
     identity::user::model::User,
     mail::{model::Topic, ops as mail},
 };
-use mainstay_kernel::{app::App, database::Connection, error::Result, id::SessionId};
+use mainstay_kernel::{app::App, error::Result, id::SessionId, unit_of_work::Work};
 
 /// A user this young has not signed in from anywhere yet, and knows of the first time.
 const NEW_USER_AGE: TimeDelta = TimeDelta::days(1);
@@ -21,5 +21,5 @@ pub(super) async fn tell(app: &App, user: &User, session: SessionId) -> Result<(
         return Ok(());
     }
     let topic = Topic::SignIn { session, user: user.id };
-    app.database.transaction(async move |connection: &mut Connection| mail::send(connection, topic, now).await).await
+    app.database.transaction(async move |work: &mut Work| mail::send(work.connection().await?, topic, now).await).await
 }

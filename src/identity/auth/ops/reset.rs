@@ -15,9 +15,9 @@ use crate::{
 };
 use mainstay_kernel::{
     app::App,
-    database::Connection,
-    error::{Error, Reason, Result},
+    error::{Reason, Result},
     id::{self, UserId},
+    unit_of_work::Work,
 };
 
 /// Sends a reset token to an address, if a user has it.
@@ -33,7 +33,8 @@ pub async fn request_reset(app: &App, email: EmailAddress, from: IpAddr) -> Resu
     let now = app.clock.now();
     let request = id::new(now);
     app.database
-        .transaction(async move |connection: &mut Connection| {
+        .transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
             let row = user::by_email(connection, &email).await?;
             let user = row.map_or(UserId(request), |(user, _)| user.id);
             mail::send(connection, Topic::PasswordReset { request, user }, now).await
@@ -55,10 +56,11 @@ pub async fn confirm_reset(app: &App, token: &str, password: SecretString, from:
         return Err(Reason::InvalidToken.into());
     }
     let password_hash = app.part::<Passwords>().hash(password).await?;
-    let transaction = app.database.transaction(async move |connection: &mut Connection| {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         let id = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let email = user::set_password(connection, id, &password_hash).await?;
-        Ok::<_, Error>((id, email))
+        Ok((id, email))
     });
     let (id, email) = transaction.await?;
     app.part::<KnownNetworks>().remember(&email, from).await;

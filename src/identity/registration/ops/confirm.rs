@@ -14,8 +14,8 @@ use crate::identity::{
 };
 use mainstay_kernel::{
     app::App,
-    database::Connection,
     error::{Reason, Result},
+    unit_of_work::Work,
 };
 
 /// A user to be created.
@@ -44,7 +44,8 @@ pub async fn confirm(app: &App, token: &str, new: NewUser, from: IpAddr) -> Resu
         return Err(Reason::InvalidToken.into());
     }
     let password_hash = app.part::<Passwords>().hash(password).await?;
-    let transaction = app.database.transaction(async move |connection: &mut Connection| {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         let (email, registered_in) = store::take(connection, hash, now).await?.ok_or(Reason::InvalidToken)?;
         let language = language.unwrap_or(registered_in);
         let profile = Profile { email, name, account_name, role: Role::Customer, language };

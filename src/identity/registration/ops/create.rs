@@ -12,7 +12,7 @@ use crate::identity::{
         store as user,
     },
 };
-use mainstay_kernel::{app::App, database::Connection, error::Result, id::AccountId};
+use mainstay_kernel::{app::App, database::Connection, error::Result, id::AccountId, unit_of_work::Work};
 
 /// The first user of an account to be created.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub(crate) async fn create(app: &App, profile: Profile, password: SecretString) 
     let hash = app.part::<Passwords>().hash(Password::choose(password)?).await?;
     let now = app.clock.now();
     app.database
-        .transaction(async move |connection: &mut Connection| insert(connection, profile, &hash, now).await)
+        .transaction(async move |work: &mut Work| insert(work.connection().await?, profile, &hash, now).await)
         .await
 }
 

@@ -10,7 +10,7 @@ use crate::{
     },
     mail::{model::Topic, ops as mail},
 };
-use mainstay_kernel::{app::App, database::Connection, error::Result};
+use mainstay_kernel::{app::App, error::Result, unit_of_work::Work};
 
 /// Sends a token to an address; if a user has it, the mail says so instead. The work is the same.
 ///
@@ -21,7 +21,8 @@ pub async fn request(app: &App, email: EmailAddress, language: Language, from: I
     let now = app.clock.now();
     let registration = Registration::begin(email, language, now);
     app.database
-        .transaction(async move |connection: &mut Connection| {
+        .transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
             store::insert(connection, &registration).await?;
             mail::send(connection, Topic::Registration(registration.id), now).await
         })

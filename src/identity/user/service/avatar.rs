@@ -8,7 +8,7 @@ use mainstay_kernel::{
     error::Error,
     grpc::{Call, Reply, unreadable},
     id::UserId,
-    unit_of_work::Answer,
+    unit_of_work::{Committed, Work},
     upload::{Spool, Upload, form},
 };
 use sha2::{Digest as _, Sha256};
@@ -35,23 +35,20 @@ pub(super) async fn set(
         return Err(Error::field("image", "must be the only part of the form").into());
     }
     let fingerprint = Sha256::new().chain_update(id.0.as_bytes()).chain_update(upload.hash());
-    let mut call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
-    let (permit, expected, now) = (call.permit()?, call.if_match.clone(), app.clock.now());
-    // Whoever may not have it changed does not have it drawn either.
-    let reached = permit.clone();
-    app.database.read(async move |connection| ops::get(connection, &reached, id).await).await?;
+    let call = Call::admit_stream(&metadata, &extensions, fingerprint.finalize().into())?;
+    let (permit, expected) = (call.permit()?, call.if_match.clone());
+    // A caller who may not change the user does not have the picture drawn either.
+    app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
     let new = avatar::store(app, &mut upload).await?;
-    let set = call
-        .run_or_recall(
-            app,
-            async move |connection| ops::set_avatar(connection, permit, id, expected, Some(new), now).await,
-            |user| (pb::SetUserAvatarResponse { data: Some(render(user)) }, ()),
-        )
-        .await;
-    if !matches!(set, Ok(Answer::Fresh(..))) {
+    let committed = call.commit(app, async move |work: &mut Work| {
+        let user = ops::set_avatar(work, id, expected, Some(new)).await?;
+        Ok(pb::SetUserAvatarResponse { data: Some(render(user)) })
+    });
+    let committed = committed.await;
+    if !matches!(committed, Ok(Committed::Fresh(_))) {
         avatar::abandon(app, new).await;
     }
-    call.respond(set?)
+    call.respond(committed?)
 }
 
 fn pieces(

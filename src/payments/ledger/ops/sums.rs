@@ -1,7 +1,7 @@
 //! The sums of the ledger.
 
 use chrono::{DateTime, Utc};
-use mainstay_kernel::{app::App, database::Connection, error::Result};
+use mainstay_kernel::{app::App, database::Connection, error::Result, unit_of_work::Work};
 
 use crate::payments::ledger::{model::sums::Sum, store::sums as store};
 
@@ -50,7 +50,8 @@ pub struct RebuildReport {
 /// Any error of Postgres, and `INTERNAL_ERROR` if the new sums differ too; nothing has changed then.
 pub async fn rebuild(app: &App) -> Result<RebuildReport> {
     app.database
-        .transaction(async |connection| {
+        .transaction(async |work: &mut Work| {
+            let connection = work.connection().await?;
             store::begin_again(connection).await?;
             let before = store::differences(connection).await?;
             let sums = store::replace(connection).await?;

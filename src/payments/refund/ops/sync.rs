@@ -44,6 +44,7 @@ use mainstay_kernel::{
     events,
     money::Money,
     queue as jobs,
+    unit_of_work::Work,
 };
 
 /// The pages of the gateway's refunds that one job reads.
@@ -64,7 +65,7 @@ pub async fn sync(app: &App, job: SyncRefunds) -> Result<()> {
     }
     let at = app.clock.now() + app.config.section::<PaymentsConfig>().retry_wait() * (1 << job.attempts.min(6));
     let next = SyncRefunds { attempts: job.attempts.saturating_add(1), ..job };
-    app.database.transaction(async move |connection| jobs::enqueue_at(connection, &next, at).await).await
+    app.database.autocommit(async move |connection| jobs::enqueue_at(connection, &next, at).await).await
 }
 
 /// Begins a search for refunds of the last `days` days at the gateway that no webhook reported: refunds that were made
@@ -159,7 +160,8 @@ async fn sync_once(app: &App, id: PaymentId) -> Result<Option<String>> {
     let (now, mut pending) = (app.clock.now(), None);
     // Returned refunds first: they free up amounts.
     for failed in refunds.failed {
-        match app.database.transaction(async move |connection| reverse(connection, id, failed, now).await).await? {
+        let reverse = async move |work: &mut Work| reverse(work.connection().await?, id, failed, now).await;
+        match app.database.transaction(reverse).await? {
             ReversalOutcome::Nothing => {}
             ReversalOutcome::Early => pending = Some("a returned refund is still pending here".to_owned()),
             ReversalOutcome::Refund(refund, amount) => alert(
@@ -170,8 +172,8 @@ async fn sync_once(app: &App, id: PaymentId) -> Result<Option<String>> {
         }
     }
     for movement in refunds.moved {
-        let adopted = app.database.transaction(async move |connection| adopt(connection, id, movement, now).await);
-        if !adopted.await? {
+        let adopt = async move |work: &mut Work| adopt(work.connection().await?, id, movement, now).await;
+        if !app.database.transaction(adopt).await? {
             pending = Some("a pending refund reserves the amount of a refund made at the gateway".to_owned());
         }
     }

@@ -16,7 +16,7 @@ use crate::{
         payment::{model::Payment, ops::event, store},
         settlement::{
             model::{AttemptLease, Failure, State},
-            ops::{GatewayRequest, conclude, finish, next_state},
+            ops::{Facts, GatewayRequest, conclude, finish, next_state},
         },
     },
 };
@@ -49,20 +49,9 @@ impl GatewayRequest for Payment {
         Ok((payment.state == State::Pending).then_some(payment))
     }
 
-    fn id(&self) -> Uuid {
-        self.id.0
-    }
-
-    fn gateway(&self) -> &str {
-        &self.gateway
-    }
-
-    fn lease(&self) -> AttemptLease {
-        self.lease
-    }
-
-    fn created_at(&self) -> DateTime<Utc> {
-        self.created_at
+    fn facts(&self) -> Facts<'_> {
+        let Self { id, lease, created_at, .. } = *self;
+        Facts { id: id.0, gateway: &self.gateway, lease, created_at, missing_customer: None }
     }
 
     fn view(&self) -> Self {

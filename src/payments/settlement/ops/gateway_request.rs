@@ -16,13 +16,27 @@ use mainstay_kernel::{
     unit_of_work,
 };
 
-/// How a gateway request is shown to its caller. The service implements it, because only services know messages.
+/// How a gateway request is shown to its caller. Its `convert.rs` implements it, because operations know no messages.
 pub trait Respond {
     /// The form in which the caller sees it.
     type View: Clone + Send + Sync + 'static;
 
     /// Returns the encoded response.
     fn respond(view: &Self::View) -> Vec<u8>;
+}
+
+/// The facts about a gateway request that decide how it is carried out.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'r> {
+    pub id: Uuid,
+    /// The gateway that it belongs to; no other gateway knows it.
+    pub gateway: &'r str,
+    /// The lease and the attempts.
+    pub lease: AttemptLease,
+    /// When it was committed.
+    pub created_at: DateTime<Utc>,
+    /// The account for which the gateway needs a customer before the gateway request can be sent, if there is none yet.
+    pub missing_customer: Option<AccountId>,
 }
 
 /// A committed request to a gateway, carried out by the worker that holds its lease.
@@ -40,16 +54,8 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     /// `NOT_FOUND`.
     fn lock_unsettled(connection: &Connection, id: Uuid) -> impl Future<Output = Result<Option<Self>>> + Send;
 
-    fn id(&self) -> Uuid;
-
-    /// The gateway that it belongs to; no other gateway knows it.
-    fn gateway(&self) -> &str;
-
-    /// The lease and the attempts.
-    fn lease(&self) -> AttemptLease;
-
-    /// When it was committed.
-    fn created_at(&self) -> DateTime<Utc>;
+    /// Returns what a worker needs to know of it.
+    fn facts(&self) -> Facts<'_>;
 
     /// Returns the form in which the caller sees it.
     fn view(&self) -> Self::View;
@@ -73,11 +79,6 @@ pub trait GatewayRequest: Respond + Clone + Send + Sync + Sized + 'static {
     /// Any database error.
     fn store_lease(self, connection: &mut Connection, lease: AttemptLease)
     -> impl Future<Output = Result<Self>> + Send;
-
-    /// The account for which the gateway needs a customer before the gateway request can be sent, if there is none yet.
-    fn missing_customer(&self) -> Option<AccountId> {
-        None
-    }
 
     /// Stores the gateway's id for the account's customer, while the row is locked.
     ///

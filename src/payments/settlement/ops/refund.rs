@@ -23,7 +23,7 @@ use crate::{
         },
         settlement::{
             model::{AttemptLease, Failure, State},
-            ops::{GatewayRequest, conclude, finish, next_state},
+            ops::{Facts, GatewayRequest, conclude, finish, next_state},
         },
     },
 };
@@ -60,20 +60,9 @@ impl GatewayRequest for RefundIntent {
         Ok(Some(Self::of(refund, &payment)?))
     }
 
-    fn id(&self) -> Uuid {
-        self.refund.id.0
-    }
-
-    fn gateway(&self) -> &str {
-        &self.gateway
-    }
-
-    fn lease(&self) -> AttemptLease {
-        self.refund.lease
-    }
-
-    fn created_at(&self) -> DateTime<Utc> {
-        self.refund.created_at
+    fn facts(&self) -> Facts<'_> {
+        let Refund { id, lease, created_at, .. } = self.refund;
+        Facts { id: id.0, gateway: &self.gateway, lease, created_at, missing_customer: None }
     }
 
     fn view(&self) -> Refund {

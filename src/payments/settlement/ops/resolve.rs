@@ -15,7 +15,7 @@ use crate::payments::{
     gateway::{Lookup, NewCustomer, Outcome},
     settlement::{
         model::{Failure, FailureKind},
-        ops::GatewayRequest,
+        ops::{Facts, GatewayRequest},
     },
 };
 use mainstay_kernel::{alert, app::App};
@@ -44,16 +44,17 @@ pub(crate) enum Resolution<T> {
 
 /// Calls the gateway, or looks the gateway request up if its key is abandoned.
 pub(crate) async fn resolve<R: GatewayRequest>(app: &App, request: &R) -> Resolution<R::Done> {
-    if let Some(why) = wrong_gateway(app, request.gateway()) {
+    let Facts { gateway, lease, created_at, missing_customer, .. } = request.facts();
+    if let Some(why) = wrong_gateway(app, gateway) {
         return Resolution::Wait(why);
     }
-    let (gateway, now, lease) = (app.part::<Arc<dyn Gateway>>().as_ref(), app.clock.now(), request.lease());
+    let (gateway, now) = (app.part::<Arc<dyn Gateway>>().as_ref(), app.clock.now());
     let is_old = now - lease.since > KEY_WINDOW;
     let Some(key_abandoned_at) = lease.key_abandoned_at else {
         if is_old {
             return Resolution::KeyAbandoned("its key is so old that the gateway may have forgotten it".to_owned());
         }
-        return match request.missing_customer() {
+        return match missing_customer {
             Some(account) => {
                 let customer = NewCustomer { account, attempt: lease.attempt };
                 resolution(gateway.customer(customer).await, Resolution::Customer)
@@ -67,7 +68,7 @@ pub(crate) async fn resolve<R: GatewayRequest>(app: &App, request: &R) -> Resolu
     }
     match request.find(gateway).await {
         Lookup::Done(outcome) => Resolution::Done(outcome),
-        Lookup::Nothing if is_old || now - request.created_at() > LAST_ATTEMPT => Resolution::Failed(abandoned()),
+        Lookup::Nothing if is_old || now - created_at > LAST_ATTEMPT => Resolution::Failed(abandoned()),
         Lookup::Nothing => Resolution::NextAttempt,
         Lookup::Unknown { why } => Resolution::Wait(why),
     }

@@ -25,6 +25,7 @@ use mainstay_kernel::{
     caller::Visibility,
     error::{Error, Reason, Result},
     fault, queue as jobs,
+    unit_of_work::Work,
 };
 
 /// The outcome of a run.
@@ -87,7 +88,8 @@ async fn run_on(app: &App, job: ImportTickets, stop: &CancellationToken) -> Resu
 async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
     let next = current.run(Progress { total, ..Progress::default() }, app.clock.now())?;
     app.database
-        .transaction(async move |connection| {
+        .transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
             operation::update(connection, &next).await?;
             Ok(next)
         })
@@ -97,7 +99,8 @@ async fn begin(app: &App, current: Operation, total: i64) -> Result<Operation> {
 /// Stores a batch and the resulting progress, atomically.
 async fn store_batch(app: &App, current: Operation, origin: Origin, batch: Batch) -> Result<Operation> {
     let now = app.clock.now();
-    let transaction = app.database.transaction(async move |connection| {
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         let mut progress = current.progress;
         let rows = count(batch.rows.len());
         let new = store::mark_imported(connection, origin.account, batch.rows).await?;
@@ -127,7 +130,7 @@ fn count(rows: usize) -> i64 {
 }
 
 async fn hand_back(app: &App, job: ImportTickets) -> Result<()> {
-    app.database.transaction(async move |connection| jobs::enqueue(connection, &job).await).await
+    app.database.autocommit(async move |connection| jobs::enqueue(connection, &job).await).await
 }
 
 async fn finish(app: &App, current: Operation) -> Result<Outcome> {
@@ -148,9 +151,9 @@ async fn refuse(app: &App, current: Operation, unfit: Fault) -> Result<Outcome> 
 
 async fn end(app: &App, operation: Operation) -> Result<Outcome> {
     let now = app.clock.now();
-    let transaction = app.database.transaction(async move |connection| {
-        crate::support::import::ops::end(connection, &operation, now).await?;
-        Ok::<_, Error>(Outcome::Ended)
+    let transaction = app.database.transaction(async move |work: &mut Work| {
+        crate::support::import::ops::end(work.connection().await?, &operation, now).await?;
+        Ok(Outcome::Ended)
     });
     transaction.await
 }

@@ -1,19 +1,15 @@
 //! The changes of tickets, for those who watch.
 
-use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 
 use crate::support::{
-    id::{CommentId, TicketId},
-    ticket::{
-        model::{ActivityKind, Ticket},
-        store,
-    },
+    id::TicketId,
+    ticket::{model::Ticket, store},
 };
 use mainstay_kernel::{
-    caller::{Caller, Visibility},
+    caller::Visibility,
     changes::{self, Change},
-    database::{Connection, pipeline::pipeline},
+    database::Connection,
     error::Result,
     id::AccountId,
 };
@@ -21,7 +17,8 @@ use mainstay_kernel::{
 /// The name of the changes.
 pub const TOPIC: &str = "support.ticket";
 
-fn change(ticket: &Ticket) -> Change {
+/// Returns the change of a ticket that was created or changed.
+pub(crate) fn change(ticket: &Ticket) -> Change {
     Change {
         topic: TOPIC.into(),
         resource: ticket.id.0,
@@ -30,31 +27,6 @@ fn change(ticket: &Ticket) -> Change {
         version: ticket.version,
         is_deleted: false,
     }
-}
-
-/// Notes that tickets were created or changed.
-pub(super) async fn note<'t>(connection: &Connection, tickets: impl IntoIterator<Item = &'t Ticket>) -> Result<()> {
-    let changes: Vec<_> = tickets.into_iter().map(change).collect();
-    changes::note(connection, &changes).await
-}
-
-/// Records what happened to a comment of a ticket, for its history and for those who watch it.
-pub(crate) async fn record_comment(
-    connection: &Connection,
-    caller: &Caller,
-    ticket: &Ticket,
-    kind: ActivityKind,
-    comment: CommentId,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let detail = comment.to_string();
-    pipeline!(store::record(connection, caller, [ticket.id], kind, &detail, now), note(connection, [ticket]))?;
-    Ok(())
-}
-
-/// Notes that a ticket was deleted.
-pub(super) async fn note_deleted(connection: &Connection, ticket: &Ticket) -> Result<()> {
-    changes::note(connection, &[Change { is_deleted: true, ..change(ticket) }]).await
 }
 
 /// Notes that tickets were imported, which have no requester.

@@ -61,11 +61,10 @@ pub(crate) fn draft(message: pb::TicketDraft, prefix: &str) -> Result<Draft> {
     Ok(Draft { account: message.account_id.as_deref().map(AccountId::parse).transpose()?, content })
 }
 
-impl From<pb::CreateTicketRequest> for pb::TicketDraft {
-    fn from(request: pb::CreateTicketRequest) -> Self {
-        let pb::CreateTicketRequest { subject, body, kind, priority, queue, language, tags, account_id, .. } = request;
-        Self { subject, body, kind, priority, queue, language, tags, account_id }
-    }
+/// Returns the draft in a request for one ticket.
+pub(crate) fn single_draft(request: pb::CreateTicketRequest) -> pb::TicketDraft {
+    let pb::CreateTicketRequest { subject, body, kind, priority, queue, language, tags, account_id, .. } = request;
+    pb::TicketDraft { subject, body, kind, priority, queue, language, tags, account_id }
 }
 
 /// Reads the new values of the fields in `paths`. A field that is in `paths` and absent is cleared: reset to its
@@ -141,21 +140,31 @@ pub(crate) fn export_filter(message: pb::ExportTicketsRequest) -> Result<Filter>
     })
 }
 
-impl From<pb::ExportTicketsCsvRequest> for pb::ExportTicketsRequest {
-    fn from(request: pb::ExportTicketsCsvRequest) -> Self {
-        let pb::ExportTicketsCsvRequest {
-            statuses,
-            priorities,
-            assignee_id,
-            account_id,
-            query,
-            queues,
-            tags,
-            kinds,
-            created_from,
-            created_before,
-        } = request;
-        Self { statuses, priorities, assignee_id, account_id, query, queues, tags, kinds, created_from, created_before }
+/// Returns the request for the same tickets in the other format.
+pub(crate) fn same_export(request: pb::ExportTicketsCsvRequest) -> pb::ExportTicketsRequest {
+    let pb::ExportTicketsCsvRequest {
+        statuses,
+        priorities,
+        assignee_id,
+        account_id,
+        query,
+        queues,
+        tags,
+        kinds,
+        created_from,
+        created_before,
+    } = request;
+    pb::ExportTicketsRequest {
+        statuses,
+        priorities,
+        assignee_id,
+        account_id,
+        query,
+        queues,
+        tags,
+        kinds,
+        created_from,
+        created_before,
     }
 }
 

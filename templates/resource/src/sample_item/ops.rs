@@ -1,12 +1,12 @@
 //! What can be done with sample items. Each function runs in its caller's transaction.
 
-use chrono::{DateTime, Utc};
 use mainstay_kernel::{
     caller::Permit,
     database::Connection,
     error::Result,
     id::AccountId,
     page::{Start, Total},
+    unit_of_work::Work,
     version::ExpectedVersions,
 };
 
@@ -19,15 +19,9 @@ use super::{
 ///
 /// # Errors
 /// `NOT_FOUND` if there is no such account; `VALIDATION_FAILED` if the caller has none and names none.
-pub async fn create(
-    connection: &mut Connection,
-    permit: Permit,
-    account: Option<AccountId>,
-    name: String,
-    now: DateTime<Utc>,
-) -> Result<SampleItem> {
-    let sample_item = SampleItem::new(permit.account(account)?, name, now);
-    store::insert(connection, &sample_item).await?;
+pub async fn create(work: &mut Work, account: Option<AccountId>, name: String) -> Result<SampleItem> {
+    let sample_item = SampleItem::new(work.permit()?.account(account)?, name, work.now());
+    store::insert(work.connection().await?, &sample_item).await?;
     Ok(sample_item)
 }
 
@@ -58,17 +52,17 @@ pub async fn list(
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
 pub async fn update(
-    connection: &mut Connection,
-    permit: Permit,
+    work: &mut Work,
     id: SampleItemId,
     expected: Option<ExpectedVersions>,
     patch: Patch,
-    now: DateTime<Utc>,
 ) -> Result<SampleItem> {
-    let sample_item = store::lock(connection, permit.visibility(), id).await?;
+    let visibility = work.permit()?.visibility();
+    let sample_item = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), sample_item.version)?;
-    let Some(next) = sample_item.apply(patch, now) else { return Ok(sample_item) };
-    store::update(connection, &next).await?;
+    let Some(next) = sample_item.apply(patch, work.now()) else { return Ok(sample_item) };
+    let row = next.clone();
+    work.queue(move |connection| Box::pin(async move { store::update(connection, &row).await }));
     Ok(next)
 }
 
@@ -76,13 +70,10 @@ pub async fn update(
 ///
 /// # Errors
 /// `NOT_FOUND`, `ETAG_MISMATCH`.
-pub async fn delete(
-    connection: &mut Connection,
-    permit: Permit,
-    id: SampleItemId,
-    expected: Option<ExpectedVersions>,
-) -> Result<()> {
-    let sample_item = store::lock(connection, permit.visibility(), id).await?;
+pub async fn delete(work: &mut Work, id: SampleItemId, expected: Option<ExpectedVersions>) -> Result<()> {
+    let visibility = work.permit()?.visibility();
+    let sample_item = work.read(async |connection: &Connection| store::lock(connection, visibility, id).await).await?;
     ExpectedVersions::check(expected.as_ref(), sample_item.version)?;
-    store::delete(connection, id).await
+    work.queue(move |connection| Box::pin(async move { store::delete(connection, id).await }));
+    Ok(())
 }

@@ -5,6 +5,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     grpc::{Call, Reply, render::time},
     id::AccountId,
+    unit_of_work::Work,
 };
 use tonic::Request;
 
@@ -58,22 +59,21 @@ impl SampleItemService for SampleItems {
         &self,
         request: Request<pb::CreateSampleItemRequest>,
     ) -> Reply<pb::CreateSampleItemResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, now) = (call.permit()?, self.app.clock.now());
+        let call = Call::admit(request)?;
         let pb::CreateSampleItemRequest { name, account_id } = call.message.clone();
         let account = account_id.as_deref().map(AccountId::parse).transpose()?;
-        call.write(
-            &self.app,
-            async move |connection| ops::create(connection, permit, account, name, now).await,
-            |sample_item| pb::CreateSampleItemResponse { data: Some(render(sample_item)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let sample_item = ops::create(work, account, name).await?;
+            Ok(pb::CreateSampleItemResponse { data: Some(render(sample_item)) })
+        })
         .await
     }
 
     async fn get_sample_item(&self, request: Request<pb::GetSampleItemRequest>) -> Reply<pb::GetSampleItemResponse> {
         let call = Call::admit(request)?;
         let (permit, id) = (call.permit()?, SampleItemId::parse(&call.message.sample_item_id)?);
-        let sample_item = self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
+        let sample_item =
+            self.app.database.read(async move |connection| ops::get(connection, &permit, id).await).await?;
         call.read(pb::GetSampleItemResponse { data: Some(render(sample_item)) })
     }
 
@@ -99,16 +99,14 @@ impl SampleItemService for SampleItems {
         request: Request<pb::UpdateSampleItemRequest>,
     ) -> Reply<pb::UpdateSampleItemResponse> {
         let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, SampleItemId::parse(&call.message.sample_item_id)?);
+        let (id, expected) = (SampleItemId::parse(&call.message.sample_item_id)?, call.if_match.clone());
         let (message, mask) = (call.message.sample_item.take().unwrap_or_default(), call.message.update_mask.take());
         let paths = call.update_paths("sample_item", &message, mask)?;
         let patch = patch(message, &paths)?;
-        let (expected, now) = (call.if_match.clone(), self.app.clock.now());
-        call.write(
-            &self.app,
-            async move |connection| ops::update(connection, permit, id, expected, patch, now).await,
-            |sample_item| pb::UpdateSampleItemResponse { data: Some(render(sample_item)) },
-        )
+        call.write(&self.app, async move |work: &mut Work| {
+            let sample_item = ops::update(work, id, expected, patch).await?;
+            Ok(pb::UpdateSampleItemResponse { data: Some(render(sample_item)) })
+        })
         .await
     }
 
@@ -116,14 +114,12 @@ impl SampleItemService for SampleItems {
         &self,
         request: Request<pb::DeleteSampleItemRequest>,
     ) -> Reply<pb::DeleteSampleItemResponse> {
-        let mut call = Call::admit(request)?;
-        let (permit, id) = (call.permit()?, SampleItemId::parse(&call.message.sample_item_id)?);
-        let expected = call.if_match.clone();
-        call.write(
-            &self.app,
-            async move |connection| ops::delete(connection, permit, id, expected).await,
-            |()| pb::DeleteSampleItemResponse {},
-        )
+        let call = Call::admit(request)?;
+        let (id, expected) = (SampleItemId::parse(&call.message.sample_item_id)?, call.if_match.clone());
+        call.write(&self.app, async move |work: &mut Work| {
+            ops::delete(work, id, expected).await?;
+            Ok(pb::DeleteSampleItemResponse {})
+        })
         .await
     }
 }

@@ -5,7 +5,10 @@ use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 use mainstay_kernel::{
     caller::Visibility,
-    database::{Connection, condition::Condition, count, integrity::one_row, seek::newest_first, violated_foreign_key},
+    database::{
+        Connection, condition::Condition, count, integrity::one_row, seek::newest_first, statement::Prepare as _,
+        violated_foreign_key,
+    },
     error::{Error, Result},
     id::AccountId,
     page::{Start, Total},
@@ -72,23 +75,26 @@ pub(super) async fn get(connection: &Connection, visibility: Visibility, id: Sam
 }
 
 /// Returns a sample item that the caller reaches, locked against changes until the transaction ends.
-pub(super) async fn lock(connection: &mut Connection, visibility: Visibility, id: SampleItemId) -> Result<SampleItem> {
+pub(super) async fn lock(connection: &Connection, visibility: Visibility, id: SampleItemId) -> Result<SampleItem> {
     // A boxed query has no lock clause, so visibility is checked on the row; the caller sees no difference.
     let query = sample_items::table.find(id).select(Row::as_select()).for_no_key_update();
-    let row: Option<Row> = query.first(connection).await.optional()?;
+    let row: Option<Row> = query.first(&mut &*connection).await.optional()?;
     require(row.filter(|row| visibility.reaches(row.account_id, None)))
 }
 
 /// Stores the next version of a locked sample item.
-pub(super) async fn update(connection: &mut Connection, sample_item: &SampleItem) -> Result<()> {
+pub(super) async fn update(connection: &Connection, sample_item: &SampleItem) -> Result<()> {
     let earlier = sample_items::table.find(sample_item.id).filter(sample_items::version.eq(sample_item.version - 1));
-    let updated = diesel::update(earlier).set(Row::from(sample_item)).execute(connection).await?;
-    one_row(updated, "update", "sample_items", sample_item.id)
+    let update = diesel::update(earlier).set(Row::from(sample_item)).exactly(1, "update sample_items");
+    update.execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Deletes a locked sample item.
-pub(super) async fn delete(connection: &mut Connection, id: SampleItemId) -> Result<()> {
-    one_row(diesel::delete(sample_items::table.find(id)).execute(connection).await?, "delete", "sample_items", id)
+pub(super) async fn delete(connection: &Connection, id: SampleItemId) -> Result<()> {
+    let delete = diesel::delete(sample_items::table.find(id)).exactly(1, "delete sample_items");
+    delete.execute(&mut &*connection).await?;
+    Ok(())
 }
 
 /// Returns at most `limit` sample items, newest first.

@@ -12,13 +12,13 @@ use std::{
 use mainstay_kernel::{
     app::App,
     clock::Clock,
-    database::Connection,
     error::{Error, Result},
     id,
     queue::{
         self, Handler, Job, Kind, Lane,
         worker::{self, Work},
     },
+    unit_of_work,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, Semaphore};
@@ -201,7 +201,7 @@ pub(super) async fn start() -> (Arc<TestDatabase>, Arc<State>, App) {
 }
 
 pub(super) async fn add<J: Job + Copy>(app: &App, job: J) {
-    let add = async move |connection: &mut Connection| queue::enqueue(connection, &job).await;
+    let add = async move |work: &mut unit_of_work::Work| queue::enqueue(work.connection().await?, &job).await;
     app.database.transaction(add).await.expect("added");
 }
 

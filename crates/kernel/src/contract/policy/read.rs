@@ -78,6 +78,7 @@ impl Method {
             path: format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name()),
             name: format!("{}.{}", descriptor.parent_service().name(), descriptor.name()),
             descriptor: descriptor.clone(),
+            title: Some(raw.title.clone()).filter(|title| !title.is_empty()),
             access,
             grants,
             idempotency: first([raw.idempotency(), service.idempotency()], defaults.idempotency),

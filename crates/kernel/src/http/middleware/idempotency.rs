@@ -1,4 +1,5 @@
-//! Reads the idempotency key, which the policy ignores, allows or requires. `ops::work` implements idempotency.
+//! Reads the idempotency key, which the policy ignores, allows or requires. [`unit_of_work`](crate::unit_of_work)
+//! implements idempotency.
 
 use http::HeaderMap;
 

@@ -58,13 +58,18 @@ fn reflow(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns the first sentence without its full stop.
-pub(crate) fn summary(text: &str) -> &str {
-    let end = text.match_indices('.').map(|(at, _)| at).find(|&at| {
-        let rest = &text[at + 1..];
-        rest.is_empty() || rest.strip_prefix(' ').is_some_and(|next| next.starts_with(char::is_uppercase))
-    });
-    end.map_or(text, |end| &text[..end])
+/// Returns `Service key` for `ServiceKey`, and `List posts` for `ListPosts`.
+pub(crate) fn words(name: &str) -> String {
+    let mut text = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !text.is_empty() {
+            text.push(' ');
+            text.push(letter.to_ascii_lowercase());
+        } else {
+            text.push(letter);
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -72,9 +77,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_is_the_first_sentence() {
-        assert_eq!(summary("Returns a ticket. More."), "Returns a ticket");
-        assert_eq!(summary("BCP 47; e.g. en. More"), "BCP 47; e.g. en");
-        assert_eq!(summary("No stop"), "No stop");
+    fn a_name_becomes_words() {
+        assert_eq!(words("ListPosts"), "List posts");
+        assert_eq!(words("GetPostBySlug"), "Get post by slug");
+        assert_eq!(words("Ticket"), "Ticket");
     }
 }

@@ -65,7 +65,7 @@ pub(crate) fn describe(schemas: &mut Schemas, route: &Route, policy: &Method, bi
     let mut value = rules::object(json!({
         "operationId": format!("{}_{}{suffix}", service.name(), route.method.name()),
         "tags": [service.name()],
-        "summary": comments::summary(comment),
+        "summary": policy.title.clone().unwrap_or_else(|| comments::words(route.method.name())),
         "description": comment,
         "parameters": list,
     }));

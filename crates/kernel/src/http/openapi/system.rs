@@ -33,15 +33,16 @@ pub(crate) fn paths() -> Map<String, Value> {
         (
             "/livez",
             "getLiveness",
-            "Whether the process is alive",
-            "Does not check dependencies.",
+            "Check liveness",
+            "Whether the process is alive. Does not check dependencies.",
             vec![("200", json_of("The process is alive.", &status(&["ok"]), json!({ "status": "ok" })))],
         ),
         (
             "/readyz",
             "getReadiness",
-            "Whether this instance accepts requests",
-            "Fails as soon as the instance starts to drain. Unavailable dependencies are not considered.",
+            "Check readiness",
+            "Whether this instance accepts requests. Fails as soon as the instance starts to drain. Unavailable \
+             dependencies are not considered.",
             vec![
                 ("200", json_of("The instance accepts requests.", &status(&["ok"]), json!({ "status": "ok" }))),
                 ("503", json_of("The instance is draining.", &status(&["draining"]), json!({ "status": "draining" }))),
@@ -50,22 +51,23 @@ pub(crate) fn paths() -> Map<String, Value> {
         (
             "/openapi.json",
             "getOpenApi",
-            "This document",
-            "OpenAPI 3.1, derived from the contract.",
+            "Get OpenAPI document",
+            "This document: OpenAPI 3.1, derived from the contract.",
             vec![("200", json_of("The document.", &json!({ "type": "object" }), json!({ "openapi": "3.1.0" })))],
         ),
         (
             "/docs",
             "getDocs",
-            "This document as a web page",
-            "Served by the binary; loads nothing from other hosts.",
+            "Get reference page",
+            "This document as a web page. Served by the binary; loads nothing from other hosts.",
             vec![("200", plain("The page.", "text/html", &text, &"<!doctype html>".into()))],
         ),
         (
             "/.well-known/jwks.json",
             "getKeys",
-            "The keys that access tokens are signed with",
-            "A JSON Web Key Set (RFC 7517). Keys rotate; fetch the set again when a token names an unknown key.",
+            "List signing keys",
+            "The keys that access tokens are signed with, as a JSON Web Key Set (RFC 7517). Keys rotate; fetch the set \
+             again when a token names an unknown key.",
             vec![("200", json_of("The keys.", &keys, json!({ "keys": [key] })))],
         ),
     ];

@@ -81,7 +81,7 @@ pub(super) fn start_row(worker: &Arc<Worker>, rows: &'static Rows, row: rows::Du
         match result {
             Ok(()) => {
                 count(rows.name, "done");
-                tracing::info!(seconds = since.elapsed().as_secs_f64(), "a due row is worked on");
+                tracing::info!(seconds = since.elapsed().as_secs_f64(), "a due row is processed");
             }
             Err(error) => {
                 count(rows.name, "failed");

@@ -11,8 +11,8 @@ impl<'a> Writer<'_, '_, 'a> {
         let end = self.occurrences.len();
         match message.shape {
             Shape::Object => Ok(()),
-            Shape::Timestamp => time::write_timestamp(self.varint(1, start), self.varint(2, start) as i32, self.out),
-            Shape::Duration => time::write_duration(self.varint(1, start), self.varint(2, start) as i32, self.out),
+            Shape::Timestamp => time::write_timestamp(self.varint(1, start)?, self.varint(2, start)? as i32, self.out),
+            Shape::Duration => time::write_duration(self.varint(1, start)?, self.varint(2, start)? as i32, self.out),
             Shape::FieldMask => self.mask(start),
             Shape::Wrapper if start == end => {
                 self.default_value(&message.fields[0]);
@@ -31,11 +31,12 @@ impl<'a> Writer<'_, '_, 'a> {
     }
 
     /// Returns the integer in the field at `position` (its number), or 0 if it is absent.
-    fn varint(&self, position: FieldId, start: usize) -> i64 {
+    fn varint(&self, position: FieldId, start: usize) -> Result<i64, WriteError> {
         let occurrence = self.occurrences[start..].iter().rfind(|occurrence| occurrence.field == position - 1);
         match occurrence.map(|occurrence| occurrence.value) {
-            Some(Value::Varint(value)) => value as i64,
-            _ => 0,
+            None => Ok(0),
+            Some(Value::Varint(value)) => Ok(value as i64),
+            Some(_) => Err(WriteError::Invalid("a field's wire type does not fit its declaration")),
         }
     }
 

@@ -1,0 +1,18 @@
+// How a step waits: it repeats a look until a condition holds, for a bounded time. A single look is right only for what can
+// no longer change.
+
+import { setTimeout as pause } from "node:timers/promises";
+
+export const WAIT_MS = Number(process.env.WAIT_MS ?? 20_000);
+/** Milliseconds between two looks. */
+const LOOK_MS = 50;
+
+/** Waits until `look` returns a value, or one that a predicate accepts, and returns it. */
+export async function becomes(look, expected, what, { within = WAIT_MS } = {}) {
+  const isPredicate = typeof expected === "function";
+  for (const end = performance.now() + within; ; await pause(LOOK_MS)) {
+    const value = await look();
+    if (isPredicate ? expected(value) : value === expected) return value;
+    if (performance.now() > end) throw new Error(`${what}: ${typeof value === "object" ? JSON.stringify(value) : value}${isPredicate ? "" : ` and not ${expected}`} after ${within / 1000} s`);
+  }
+}

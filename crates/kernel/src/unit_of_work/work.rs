@@ -1,0 +1,334 @@
+//! [`Work`]: a transaction that begins when it has to, and sends its statements in as few round trips as they allow.
+//!
+//! BEGIN is sent with the first reads, never with a write, which would stand alone if the BEGIN failed. Statements whose
+//! results are not needed are [queued](Work::queue). They are sent before the next statement or with the COMMIT, so that
+//! they cost no round trip.
+
+use std::{future::poll_fn, mem, task::Poll};
+
+use chrono::{DateTime, Utc};
+use diesel_async::{AnsiTransactionManager, RunQueryDsl as _, TransactionManager as _};
+use futures_util::{future::BoxFuture, join};
+
+use crate::{
+    caller::Permit,
+    changes::{self, Change},
+    database::{Connection, Database, Lease, after_commit, execute, pipeline::pipeline, statement::Statement},
+    error::{Error, Result},
+    events::{self, Event},
+    fault,
+};
+
+/// A queued statement, or a few that are sent together.
+pub(super) type Queued = Box<dyn for<'c> FnOnce(&'c Connection) -> BoxFuture<'c, Result<()>> + Send>;
+
+/// The last statements of a transaction with its COMMIT in the same message. The empty SELECT fails in a transaction that an
+/// earlier error has aborted. Without it, Postgres would answer this COMMIT with a rollback that is no error.
+const CHECKED_COMMIT: &str = "SELECT; COMMIT";
+
+/// A unit of work. Everything that its statements change is committed together, or not at all.
+///
+/// A `Work` that is dropped is rolled back.
+pub struct Work {
+    permit: Option<Permit>,
+    now: DateTime<Utc>,
+    lease: Lease,
+    is_begun: bool,
+    is_commit_sent: bool,
+    queue: Vec<Queued>,
+    events: Vec<Event>,
+}
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work").field("now", &self.now).field("is_begun", &self.is_begun).finish_non_exhaustive()
+    }
+}
+
+impl Work {
+    /// Borrows a connection. The transaction begins with the first statement.
+    pub(super) async fn open(database: &Database, permit: Option<Permit>) -> Result<Self> {
+        let (now, lease) = (database.now(), database.lease().await?);
+        let (queue, events) = (Vec::new(), Vec::new());
+        Ok(Self { permit, now, lease, is_begun: false, is_commit_sent: false, queue, events })
+    }
+
+    /// Returns the time of the unit of work, which its rows and events have in common.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    /// Returns the caller's permit.
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the unit of work has no caller, which is a bug.
+    pub fn permit(&self) -> Result<Permit> {
+        self.permit.clone().ok_or_else(|| Error::internal(anyhow::anyhow!("a unit of work without a caller")))
+    }
+
+    /// Runs statements that only read and lock. The first ones are sent with the BEGIN, in one round trip: if the BEGIN
+    /// fails, they stand alone, and have changed nothing.
+    ///
+    /// # Errors
+    /// Any error of `statements` and of Postgres.
+    pub async fn read<T>(&mut self, statements: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
+        if self.is_begun || !self.queue.is_empty() {
+            self.begin().await?;
+            return self.send(statements).await;
+        }
+        let connection: &Connection = self.lease.connection();
+        let (begin, output) = join!(execute(connection, "BEGIN"), statements(connection));
+        self.note_begin(begin)?;
+        output
+    }
+
+    /// Runs statements whose results are needed before the commit. The statements that are queued are sent before them,
+    /// and the events so far after them, in the same round trip.
+    ///
+    /// # Errors
+    /// Any error of `statements`, of the others that are sent, and of Postgres.
+    pub async fn write<T>(&mut self, statements: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.begin().await?;
+        let (events, now) = (mem::take(&mut self.events), self.now);
+        self.send(async move |connection: &Connection| {
+            pipeline!(statements(connection), events::publish(connection, &events, now)).map(|(output, ())| output)
+        })
+        .await
+    }
+
+    /// Returns the connection, in the transaction, for statements one after the other. What was queued is sent first.
+    ///
+    /// # Errors
+    /// Any error of the queued statements and of Postgres.
+    pub async fn connection(&mut self) -> Result<&mut Connection> {
+        self.begin().await?;
+        if !self.queue.is_empty() {
+            self.send(async |_: &Connection| Ok(())).await?;
+        }
+        Ok(self.lease.connection())
+    }
+
+    /// Queues statements whose results are not needed. They must fail by an error of Postgres, because the COMMIT may have
+    /// been sent when the response arrives; see [`Prepare::exactly`](crate::database::statement::Prepare::exactly). They must
+    /// be sent together: one that waits for the response to another would follow the COMMIT, and stand alone.
+    ///
+    /// If one of them fails beside the COMMIT, its connection is closed. A statement that fails in the ordinary course of a
+    /// request is therefore better [written](Self::write).
+    pub fn queue(
+        &mut self,
+        statements: impl for<'c> FnOnce(&'c Connection) -> BoxFuture<'c, Result<()>> + Send + 'static,
+    ) {
+        self.queue.push(Box::new(statements));
+    }
+
+    /// Queues changes for the watches of their resources.
+    pub fn note(&mut self, changes: Vec<Change>) {
+        self.queue(move |connection| Box::pin(async move { changes::note(connection, &changes).await }));
+    }
+
+    /// Publishes an event.
+    pub fn publish(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Whether a COMMIT was sent. If its answer was lost, the outcome of the transaction is unknown.
+    pub(super) fn is_commit_sent(&self) -> bool {
+        self.is_commit_sent
+    }
+
+    /// Commits everything, with `last` as the last statement. If a statement fails, its error is the result, and nothing is
+    /// committed.
+    pub(super) async fn commit(&mut self, last: Option<Queued>) -> Result<()> {
+        // The listeners of events read before they write, so that these do not fit in one round trip with a COMMIT.
+        if !self.events.is_empty() {
+            self.write(async |_: &Connection| Ok(())).await?;
+        }
+        self.queue.extend(last);
+        if self.queue.is_empty() && !self.is_begun {
+            return Ok(());
+        }
+        self.begin().await?;
+        fault::point("commit.before")?;
+        self.is_commit_sent = true;
+        if self.queue.is_empty() {
+            return execute(self.lease.connection(), CHECKED_COMMIT).await;
+        }
+        // This COMMIT is a prepared statement, like those before it. The first time on a connection, each of them takes a
+        // round trip more to be prepared; diesel-async holds its cache of statements meanwhile, so that they are sent in
+        // their order nevertheless. A COMMIT outside the cache would overtake one that is still to be prepared, which would
+        // then stand alone; it would also overtake one with a parameter of a type that diesel-async looks up before.
+        self.queue(|mut connection| {
+            Box::pin(async move {
+                Statement::new("COMMIT").execute(&mut connection).await?;
+                Ok(())
+            })
+        });
+        let commit = self.send(async |_: &Connection| Ok(())).await;
+        if commit.is_err() {
+            // A response to the COMMIT may be on its way.
+            self.discard();
+        }
+        commit
+    }
+
+    /// Rolls back a transaction that failed.
+    pub(super) async fn roll_back(&mut self) {
+        self.queue.clear();
+        if self.is_begun && execute(self.lease.connection(), "ROLLBACK").await.is_err() {
+            self.discard();
+        }
+        self.lease.settle();
+    }
+
+    /// Notes that the transaction has ended, so that the connection may be lent again.
+    pub(super) fn settle(&mut self) {
+        self.lease.settle();
+    }
+
+    /// Has the pool close the connection, which rolls back whatever is open.
+    fn discard(&mut self) {
+        AnsiTransactionManager::transaction_manager_status_mut(self.lease.connection()).set_in_error();
+    }
+
+    async fn begin(&mut self) -> Result<()> {
+        if self.is_begun {
+            return Ok(());
+        }
+        let begin = execute(self.lease.connection(), "BEGIN").await;
+        self.note_begin(begin)
+    }
+
+    fn note_begin(&mut self, begin: Result<()>) -> Result<()> {
+        self.is_begun = begin.is_ok();
+        if !self.is_begun {
+            self.discard();
+        }
+        begin
+    }
+
+    /// Sends what is queued, then `statements`, in one round trip.
+    async fn send<T>(&mut self, statements: impl AsyncFnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let queue = mem::take(&mut self.queue);
+        let connection: &Connection = self.lease.connection();
+        let queue = queue.into_iter().map(|statements| statements(connection)).collect();
+        let (result, output) = join!(in_order(queue), statements(connection));
+        result.and(output)
+    }
+}
+
+/// Sends statements together, in their order. After one that fails, no other is sent any more. Returns the first error in
+/// that order, once all before it have succeeded.
+async fn in_order(mut statements: Vec<BoxFuture<'_, Result<()>>>) -> Result<()> {
+    let mut failure = None;
+    poll_fn(move |context| {
+        let (mut index, mut is_waiting) = (0, false);
+        while index < statements.len() {
+            match statements[index].as_mut().poll(context) {
+                Poll::Ready(Ok(())) => drop(statements.remove(index)),
+                Poll::Ready(Err(error)) => {
+                    failure = Some(error);
+                    statements.truncate(index);
+                }
+                Poll::Pending => {
+                    is_waiting = true;
+                    index += 1;
+                }
+            }
+        }
+        if is_waiting { Poll::Pending } else { Poll::Ready(failure.take().map_or(Ok(()), Err)) }
+    })
+    .await
+}
+
+impl Database {
+    /// Runs a transaction, which commits everything that `run` did or, if it fails or its caller disconnects, nothing.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when no connection is available in time, and any error of `run` or of the commit.
+    pub async fn transaction<T>(&self, run: impl AsyncFnOnce(&mut Work) -> Result<T>) -> Result<T> {
+        let mut work = Work::open(self, None).await?;
+        let outcome = after_commit::watch(async {
+            let value = run(&mut work).await?;
+            work.commit(None).await?;
+            Ok::<_, Error>(value)
+        });
+        let (outcome, additions) = outcome.await;
+        end(self, work, additions, outcome).await
+    }
+}
+
+/// Ends a transaction: reports its commit in this process, or rolls it back.
+pub(super) async fn end<T>(
+    database: &Database,
+    mut work: Work,
+    additions: after_commit::Added,
+    outcome: Result<T>,
+) -> Result<T> {
+    match outcome {
+        Ok(value) => {
+            work.settle();
+            database.wake(additions);
+            fault::point("commit.after")?;
+            Ok(value)
+        }
+        Err(error) => {
+            work.roll_back().await;
+            Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::ready, sync::Mutex};
+
+    use super::*;
+    use crate::error::Reason;
+
+    fn statement<'s>(
+        log: &'s Mutex<Vec<u8>>,
+        number: u8,
+        polls: u8,
+        reason: Option<Reason>,
+    ) -> BoxFuture<'s, Result<()>> {
+        let mut left = polls;
+        Box::pin(poll_fn(move |context| {
+            if left == polls {
+                log.lock().expect("no panic").push(number);
+            }
+            if left > 0 {
+                left -= 1;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(reason.map_or(Ok(()), |reason| Err(reason.into())))
+        }))
+    }
+
+    #[tokio::test]
+    async fn the_first_statement_that_failed_is_the_error() {
+        let log = Mutex::default();
+        // The second error arrives first, as that of an aborted transaction may.
+        let statements = vec![
+            statement(&log, 1, 1, None),
+            statement(&log, 2, 3, Some(Reason::Conflict)),
+            statement(&log, 3, 1, Some(Reason::InternalError)),
+            statement(&log, 4, 1, None),
+        ];
+        assert_eq!(in_order(statements).await.expect_err("two failed").reason(), Reason::Conflict);
+        assert_eq!(*log.lock().expect("no panic"), [1, 2, 3, 4]);
+        in_order(vec![Box::pin(ready(Ok(())))]).await.expect("none failed");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_after_a_statement_that_could_not_be() {
+        let log = Mutex::default();
+        let statements = vec![
+            statement(&log, 1, 1, None),
+            statement(&log, 2, 0, Some(Reason::InternalError)),
+            statement(&log, 3, 1, None),
+        ];
+        assert_eq!(in_order(statements).await.expect_err("one failed").reason(), Reason::InternalError);
+        assert_eq!(*log.lock().expect("no panic"), [1, 2]);
+    }
+}

@@ -1,0 +1,11 @@
+//! Compiles the product's part of the contract: messages, services, validation, and the descriptor set.
+
+fn main() -> Result<(), mainstay_build::Error> {
+    mainstay_build::Contract::new(["proto"])
+        .uses("mainstay-kernel")
+        .messages_path("crate")
+        // Otherwise every message of an export stream is as large as its largest variant.
+        .boxed("mainstay.support.v1.ExportTicketsResponse.item.data")
+        .boxed("mainstay.support.v1.WatchTicketsResponse.item.data")
+        .compile()
+}

@@ -1,0 +1,12 @@
+//! The generated messages, clients and servers of the product's modules, nested like their packages.
+
+#![expect(missing_docs, reason = "prost copies the comments of the .proto files, and writes none for modules")]
+
+include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+include!(concat!(env!("OUT_DIR"), "/validation.rs"));
+include!(concat!(env!("OUT_DIR"), "/reasons.rs"));
+include!(concat!(env!("OUT_DIR"), "/servers.rs"));
+pub use self::mainstay::*;
+
+/// The compiled `.proto` files of the product's modules, with their imports.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));

@@ -1,0 +1,263 @@
+//! The tables as diesel sees them; `tests/it/contract/schema.rs` compares them with the migrated database.
+
+#![expect(missing_docs, reason = "the columns are documented in migrations/")]
+
+diesel::table! {
+    accounts (id) { id -> Uuid, name -> Text, created_at -> Timestamptz, }
+}
+diesel::table! {
+    users (id) {
+        id -> Uuid, account_id -> Uuid, email -> Text, name -> Text, role -> SmallInt, language -> Text,
+        password_hash -> Text, session_epoch -> Integer, avatar_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    service_keys (id) {
+        id -> Uuid, name -> Text, secret_hash -> Binary, scopes -> Array<Text>, created_by -> Uuid,
+        created_at -> Timestamptz, expires_at -> Nullable<Timestamptz>, revoked_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    signing_keys (id) {
+        id -> Text, private_key -> Binary, public_key -> Binary, created_at -> Timestamptz, signs_from -> Timestamptz,
+        retired_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    revocations (subject) { subject -> Uuid, epoch -> Nullable<Integer>, revoked_at -> Timestamptz, }
+}
+diesel::table! {
+    registrations (id) {
+        id -> Uuid, email -> Text, token_hash -> Nullable<Binary>, language -> Text, expires_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    sign_ins (hour, outcome, slot) { hour -> Timestamptz, outcome -> SmallInt, slot -> SmallInt, attempts -> BigInt, }
+}
+diesel::table! {
+    password_resets (token_hash) {
+        token_hash -> Binary, user_id -> Uuid, expires_at -> Timestamptz, used_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    tickets (id) {
+        id -> Uuid, account_id -> Uuid, requester_id -> Nullable<Uuid>, subject -> Text, body -> Text, kind -> SmallInt,
+        status -> SmallInt, priority -> SmallInt, queue -> Text, language -> Text, tags -> Array<Text>,
+        attachment_ids -> Array<Uuid>, assignee_id -> Nullable<Uuid>, version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        resolved_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    comments (id) {
+        id -> Uuid, ticket_id -> Uuid, author_id -> Nullable<Uuid>, author_role -> SmallInt, body -> Text,
+        attachment_ids -> Array<Uuid>, created_at -> Timestamptz, edited_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    activities (id) {
+        id -> Uuid, ticket_id -> Uuid, actor_id -> Nullable<Uuid>, actor_role -> SmallInt, kind -> SmallInt,
+        detail -> Text, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    ticket_counts (account_id, assignee_id, status, priority, writer) {
+        account_id -> Uuid, assignee_id -> Uuid, status -> SmallInt, priority -> SmallInt, writer -> Integer,
+        tickets -> BigInt,
+    }
+}
+diesel::table! {
+    operations (id) {
+        id -> Uuid, kind -> SmallInt, state -> SmallInt, owner_id -> Uuid, account_id -> Uuid, format -> SmallInt,
+        rows_total -> BigInt, rows_done -> BigInt, rows_created -> BigInt, rows_known -> BigInt, rows_failed -> BigInt,
+        failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    operation_errors (operation_id, line) { operation_id -> Uuid, line -> BigInt, code -> Text, message -> Text, }
+}
+diesel::table! {
+    upload_chunks (operation_id, position) { operation_id -> Uuid, position -> Integer, data -> Binary, }
+}
+diesel::table! {
+    imported_rows (account_id, row_hash, occurrence) {
+        account_id -> Uuid, row_hash -> Binary, occurrence -> Integer, ticket_id -> Uuid,
+    }
+}
+diesel::table! {
+    products (id) {
+        id -> Uuid, name -> Text, currency -> Text, price_minor -> BigInt, archived_at -> Nullable<Timestamptz>,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+        billing_interval -> Nullable<SmallInt>,
+    }
+}
+diesel::table! {
+    orders (id) {
+        id -> Uuid, number -> BigInt, account_id -> Uuid, placed_by -> Uuid, confirmation_email -> Nullable<Text>,
+        currency -> Text, total_minor -> BigInt, status -> SmallInt, payment_id -> Nullable<Uuid>,
+        paid_at -> Nullable<Timestamptz>, ended_at -> Nullable<Timestamptz>, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    order_items (order_id, position) {
+        order_id -> Uuid, position -> SmallInt, product_id -> Uuid, name -> Text, quantity -> Integer,
+        unit_minor -> BigInt,
+    }
+}
+diesel::table! {
+    payments (id) {
+        id -> Uuid, account_id -> Uuid, order_id -> Uuid, charged_by -> Uuid, gateway -> Text, method -> Text, customer_id -> Nullable<Text>,
+        currency -> Text, amount_minor -> BigInt, refunded_minor -> BigInt, status -> SmallInt,
+        gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
+        failure_message -> Nullable<Text>, attempt -> Integer, attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>,
+        leased_until -> Nullable<Timestamptz>, due_at -> Nullable<Timestamptz>, traceparent -> Nullable<Text>, leases -> Integer, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    refunds (id) {
+        id -> Uuid, payment_id -> Uuid, account_id -> Uuid, refunded_by -> Nullable<Uuid>, currency -> Text, amount_minor -> BigInt,
+        status -> SmallInt, gateway_id -> Nullable<Text>, failure_kind -> Nullable<SmallInt>,
+        failure_code -> Nullable<Text>, failure_message -> Nullable<Text>, attempt -> Integer,
+        attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, due_at -> Nullable<Timestamptz>, traceparent -> Nullable<Text>, leases -> Integer, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    ledger_transactions (id) {
+        id -> Uuid, kind -> SmallInt, payment_id -> Nullable<Uuid>, refund_id -> Nullable<Uuid>,
+        subscription_id -> Nullable<Uuid>, reversed_refund_id -> Nullable<Uuid>, gateway_id -> Text,
+        debit_account -> SmallInt, credit_account -> SmallInt, currency -> Text, amount_minor -> BigInt, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    ledger_sums (span, starts_at, currency) {
+        span -> SmallInt, starts_at -> Timestamptz, currency -> Text, gross_minor -> BigInt, refunds_minor -> BigInt,
+        sales -> BigInt, refunds -> BigInt,
+    }
+}
+diesel::table! {
+    ledger_unsummed (transaction_id) {
+        transaction_id -> Uuid, starts_at -> Timestamptz, currency -> Text, gross_minor -> BigInt,
+        refunds_minor -> BigInt, sales -> BigInt, refunds -> BigInt,
+    }
+}
+diesel::table! {
+    sandbox_movements (key) {
+        key -> Text, kind -> SmallInt, subject_id -> Uuid, gateway_id -> Text, currency -> Text, amount_minor -> BigInt,
+        refusal_code -> Nullable<Text>, created_at -> Timestamptz, charge_id -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    subscriptions (id) {
+        id -> Uuid, account_id -> Uuid, product_id -> Uuid, product_name -> Text, currency -> Text, price_minor -> BigInt,
+        billing_interval -> SmallInt, subscribed_by -> Uuid, gateway -> Text, method -> Text, customer_id -> Nullable<Text>, status -> SmallInt,
+        gateway_id -> Nullable<Text>, period_start -> Nullable<Timestamptz>, period_end -> Nullable<Timestamptz>,
+        cancel_at_period_end -> Bool, pending_cancellation -> Nullable<SmallInt>,
+        cancelled_at -> Nullable<Timestamptz>, failure_kind -> Nullable<SmallInt>, failure_code -> Nullable<Text>,
+        failure_message -> Nullable<Text>, last_query -> BigInt, last_answer -> BigInt, next_sync_at -> Nullable<Timestamptz>,
+        attempt -> Integer, attempt_since -> Timestamptz, key_abandoned_at -> Nullable<Timestamptz>, leased_until -> Nullable<Timestamptz>, leases -> Integer,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    sandbox_subscriptions (key) {
+        key -> Text, gateway_id -> Text, subject_id -> Uuid, method -> Text, currency -> Text, amount_minor -> BigInt,
+        billing_interval -> SmallInt, anchor -> Timestamptz, periods -> Integer, past_due -> Bool,
+        cancel_at_period_end -> Bool, cancelled_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    gateway_customers (account_id, gateway) {
+        account_id -> Uuid, gateway -> Text, customer_id -> Text, created_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    inbound_events (id) {
+        id -> Uuid, provider -> SmallInt, provider_event_id -> Text, kind -> Text, payload -> Binary,
+        state -> SmallInt, attempts -> Integer, failure -> Nullable<Text>, version -> BigInt,
+        received_at -> Timestamptz, updated_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    webhook_endpoints (id) {
+        id -> Uuid, account_id -> Nullable<Uuid>, url -> Text, description -> Text, kinds -> Array<Text>,
+        status -> SmallInt, failing_since -> Nullable<Timestamptz>, secret -> Binary, old_secret -> Nullable<Binary>,
+        old_secret_until -> Nullable<Timestamptz>, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Uuid, endpoint_id -> Uuid, event_id -> Uuid, kind -> Text, payload -> Text, state -> SmallInt,
+        attempts -> Integer, attempts_since_resend -> Integer, next_attempt_at -> Nullable<Timestamptz>, version -> BigInt,
+        created_at -> Timestamptz, updated_at -> Timestamptz,
+    }
+}
+diesel::table! {
+    webhook_attempts (delivery_id, number) {
+        delivery_id -> Uuid, number -> Integer, started_at -> Timestamptz, duration_ms -> BigInt,
+        status -> Nullable<SmallInt>, failure -> Nullable<Text>,
+    }
+}
+diesel::table! {
+    mails (id) {
+        id -> Uuid, kind -> SmallInt, topic_id -> Uuid, parent_id -> Nullable<Uuid>, state -> SmallInt,
+        attempts -> Integer, failure -> Nullable<Text>, leased_until -> Nullable<Timestamptz>, leases -> Integer,
+        due_at -> Nullable<Timestamptz>, traceparent -> Nullable<Text>, counted_at -> Nullable<Timestamptz>,
+        expires_at -> Timestamptz, created_at -> Timestamptz, finished_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    mail_suppressions (address, reason) { address -> Text, reason -> SmallInt, created_at -> Timestamptz, }
+}
+diesel::table! {
+    posts (id) {
+        id -> Uuid, account_id -> Uuid, author_id -> Uuid, slug -> Text, title -> Text, summary -> Text, body -> Text,
+        language -> Text, tags -> Array<Text>, status -> SmallInt, version -> BigInt, created_at -> Timestamptz,
+        updated_at -> Timestamptz, published_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    content_revision (id) { id -> SmallInt, revision -> BigInt, }
+}
+diesel::table! {
+    files (id) {
+        id -> Uuid, account_id -> Uuid, owner_id -> Uuid, purpose -> SmallInt, status -> SmallInt, name -> Text,
+        content_type -> Text, size_bytes -> BigInt, sha256 -> Nullable<Binary>, object_key -> Nullable<Text>,
+        version -> BigInt, created_at -> Timestamptz, updated_at -> Timestamptz, expires_at -> Nullable<Timestamptz>,
+    }
+}
+diesel::table! {
+    file_links (file_id, parent_id) {
+        file_id -> Uuid, parent_id -> Uuid, account_id -> Nullable<Uuid>, is_public -> Bool,
+    }
+}
+diesel::table! {
+    file_usage (account_id) { account_id -> Uuid, size_bytes -> BigInt, }
+}
+diesel::table! {
+    stored_objects (key) {
+        key -> Text, delete_at -> Nullable<Timestamptz>, is_deleting -> Bool, account_id -> Nullable<Uuid>,
+        size_bytes -> Nullable<BigInt>,
+    }
+}
+diesel::table! {
+    system_logs (id) {
+        slot -> SmallInt, id -> Uuid, logged_at -> Timestamptz, level -> SmallInt, message -> Text,
+        method -> Nullable<Text>, request_id -> Nullable<Text>, principal_id -> Nullable<Text>, line -> Text,
+        writer -> BigInt, number -> BigInt,
+    }
+}
+diesel::table! {
+    system_log_ring (id) { id -> SmallInt, slot -> SmallInt, lines -> BigInt, began_at -> Timestamptz, }
+}
+diesel::allow_tables_to_appear_in_same_query!(users, revocations);
+diesel::allow_tables_to_appear_in_same_query!(files, file_links);
+diesel::allow_tables_to_appear_in_same_query!(tickets, comments, activities, users, accounts);
+diesel::joinable!(ledger_transactions -> refunds (refund_id));
+diesel::allow_tables_to_appear_in_same_query!(ledger_transactions, refunds);
+diesel::joinable!(webhook_deliveries -> webhook_endpoints (endpoint_id));
+diesel::allow_tables_to_appear_in_same_query!(webhook_deliveries, webhook_endpoints);

@@ -1,0 +1,62 @@
+//! No test ends early where something is missing: it would pass without a check. What a machine may do without,
+//! `scripts/test` leaves out by name.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+const EARLY_ENDS: [&str; 3] = ["return;", "return }", "return Ok(())"];
+
+/// The names of the tests in a source file that may end early.
+fn early_ends(text: &str) -> Vec<&str> {
+    let starts = ["\n#[test]", "\n#[tokio::test"].map(|attribute| text.match_indices(attribute));
+    let tests = starts.into_iter().flatten().map(|(start, _)| {
+        let test = &text[start..];
+        test.find("\n}").map_or(test, |end| &test[..end])
+    });
+    let early = tests.filter(|test| EARLY_ENDS.iter().any(|end| test.contains(end)));
+    early.map(|test| test.split("fn ").nth(1).and_then(|rest| rest.split('(').next()).unwrap_or_default()).collect()
+}
+
+fn add_sources(folder: &Path, sources: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            add_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_test_passes_without_a_check() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    add_sources(&root.join("tests"), &mut sources);
+    for folder in ["crates", "examples"] {
+        let members = fs::read_dir(root.join(folder)).expect("a folder").flatten();
+        members.for_each(|member| add_sources(&member.path().join("tests"), &mut sources));
+    }
+    assert!(sources.len() > 200, "nothing was checked");
+    for path in sources {
+        let text = fs::read_to_string(&path).expect("text");
+        assert_eq!(early_ends(&text), [""; 0], "{}", path.display());
+    }
+}
+
+/// A source file with one test, which has this line.
+fn sample(line: &str) -> String {
+    format!(
+        "use a;\n\n#[tokio::test]\n#[cfg(unix)]\nasync fn one() {{\n    {line}\n}}\n\nfn other() {{\n    return;\n}}\n"
+    )
+}
+
+#[test]
+fn an_early_end_is_found() {
+    for end in EARLY_ENDS {
+        assert_eq!(early_ends(&sample(&format!("if a {{ {end}"))), ["one"], "{end}");
+    }
+    assert!(early_ends(&sample("let a = |b| return b;")).is_empty());
+}
