@@ -22,6 +22,7 @@ fn method_that_requires_a_key() -> &'static Method {
     Box::leak(Box::new(Method {
         path: method.path.clone(),
         name: method.name.clone(),
+        title: method.title.clone(),
         descriptor: method.descriptor.clone(),
         access: method.access,
         grants: method.grants.clone(),
