@@ -6,5 +6,6 @@ mod downloads;
 mod forms;
 mod quota;
 mod s3;
+mod types;
 mod unused;
 mod uploads;
