@@ -9,6 +9,7 @@ mod jobs;
 mod links;
 mod media;
 mod pages;
+mod picture;
 mod storage;
 
 use mainstay_kernel::{

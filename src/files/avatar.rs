@@ -1,6 +1,5 @@
 //! Avatars: pictures of people, in the sizes that pages show.
 
-mod end;
 pub mod model;
 pub mod ops;
 mod pages;

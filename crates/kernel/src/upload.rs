@@ -94,6 +94,16 @@ impl Upload {
         Ok(Some(piece).filter(|piece| !piece.is_empty()))
     }
 
+    /// Returns the content as a file, at its beginning. It shares the position of [`Upload::next`], which goes on after
+    /// [`Upload::rewind`].
+    ///
+    /// # Errors
+    /// `INTERNAL_ERROR` if the file can't be read back.
+    pub async fn content(&mut self) -> Result<std::fs::File> {
+        self.rewind().await?;
+        Ok(self.file.try_clone().await.map_err(Error::internal)?.into_std().await)
+    }
+
     /// Makes [`Upload::next`] begin at the first piece again.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Avatars: drawn and stored before the transaction that gives them to a user, as files are.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs::File, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,27 +18,29 @@ use uuid::Uuid;
 
 use super::{
     model::Avatar,
-    picture::{self, SIZES},
+    picture::{self, Fault, SIZES},
 };
 use crate::files::{file::ops as objects, storage::Storage};
 
 /// The largest upload, in bytes.
 pub const MAX_BYTES: usize = 5 << 20;
-/// Pictures that are decoded at once. Each may take as much memory as its pixels.
-const MAX_CONCURRENCY: usize = 2;
 /// The longest wait for one's turn.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// From when on what nobody keeps is an orphan: longer than any request takes.
 const ORPHAN_AGE: TimeDelta = TimeDelta::hours(1);
 
-/// Draws pictures, a few at a time.
+/// Draws pictures within [`picture::MEMORY`], which all of them share: its permits are MiB.
 #[derive(Debug, Clone)]
 pub(crate) struct Painter(Arc<Semaphore>);
 
 impl Default for Painter {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_CONCURRENCY)))
+        Self(Arc::new(Semaphore::new(mib(picture::MEMORY) as usize)))
     }
+}
+
+fn mib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX)
 }
 
 /// Returns where an avatar of a size is.
@@ -50,16 +52,13 @@ fn keys(id: Uuid) -> Vec<String> {
     SIZES.map(|size| key(id, size)).into()
 }
 
-/// Draws what was uploaded, and stores it. Unless somebody keeps the objects, they are deleted after an hour.
+/// Draws what was uploaded, and stores it. Objects that nothing keeps are deleted after an hour.
 ///
 /// # Errors
 /// `UNSUPPORTED_MEDIA_TYPE`, `OVERLOADED` while too many others do the same, and the errors of the storage.
 pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
-    let mut bytes = Vec::with_capacity(upload.bytes());
-    while let Some(piece) = upload.next().await? {
-        bytes.extend_from_slice(&piece);
-    }
-    let drawn = draw(app.part::<Painter>(), bytes).await?;
+    let content = upload.content().await?;
+    let drawn = draw(app.part::<Painter>(), content).await?;
     let id = Uuid::new_v8(random());
     let delete_at = app.clock.now() + ORPHAN_AGE;
     let register = async move |connection: &mut Connection| objects::register(connection, &keys(id), delete_at).await;
@@ -74,23 +73,29 @@ pub async fn store(app: &App, upload: &mut Upload) -> Result<Avatar> {
     Ok(Avatar(id))
 }
 
-/// Decodes and draws on another thread. Its turn lasts until that is done, even if the caller is gone by then.
-async fn draw(painter: &Painter, bytes: Vec<u8>) -> Result<Vec<(u32, Vec<u8>)>> {
+/// Finds, decodes and draws a picture on other threads. Its memory is its own until that is done, even if the caller is
+/// gone by then.
+async fn draw(painter: &Painter, mut file: File) -> Result<Vec<(u32, Vec<u8>)>> {
+    let (mut file, original) = blocking(move || picture::find(&mut file).map(|original| (file, original))).await?;
     let max_wait = context::remaining().map_or(MAX_WAIT, |budget| budget.min(MAX_WAIT));
-    let turn = tokio::time::timeout(max_wait, painter.0.clone().acquire_owned()).await;
-    let Ok(Ok(turn)) = turn else {
+    let memory = painter.0.clone().acquire_many_owned(mib(original.memory()));
+    let Ok(Ok(memory)) = tokio::time::timeout(max_wait, memory).await else {
         return Err(Error::new(Reason::Overloaded).retry_after(Duration::from_secs(1)));
     };
-    let drawn = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        picture::draw(&bytes)
-    });
+    blocking(move || {
+        let _memory = memory;
+        picture::draw(&mut file, &original)
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 'static) -> Result<T> {
     let refuse = |fault| {
         let types = "image/jpeg, image/png, image/webp";
         Error::with_message(Reason::UnsupportedMediaType, fault).with("accepted", types)
     };
-    match drawn.await {
-        Ok(drawn) => drawn.map_err(refuse),
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(refuse),
         // A fault of a decoder, which the next picture does not have.
         Err(error) => Err(refuse("The picture can't be read.").caused_by(error)),
     }
@@ -121,3 +126,6 @@ pub async fn replace(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

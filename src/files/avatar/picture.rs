@@ -1,51 +1,79 @@
-//! Pictures: what somebody uploads is decoded within bounds and drawn again, so that nothing of the file itself is kept:
-//! neither where a photo was taken, nor what else hides in it.
+//! Pictures: an upload is decoded within bounds and drawn again, so that nothing of the file itself is kept: neither where a
+//! photo was taken, nor what else hides in it.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 
 use image::{
     DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits, RgbImage, RgbaImage, codecs::jpeg::JpegEncoder,
     imageops,
 };
 
-use super::end;
+use crate::files::picture::{self, Extent, Survey};
 
 /// The widths and heights of an avatar, the largest first.
 pub(crate) const SIZES: [u32; 4] = [512, 256, 128, 64];
 /// The most pixels: a photo of a good camera.
 const MAX_PIXELS: u64 = 25_000_000;
 const MAX_SIDE: u32 = 10_000;
-/// The most memory for the pixels of one picture.
-const MAX_BYTES: u64 = 128 << 20;
+/// The memory of all pictures that are decoded at once, in bytes. One picture may take all of it: 25 million pixels as a
+/// progressive JPEG with the usual sampling take 150 MB.
+pub(super) const MEMORY: u64 = 192 << 20;
+/// What drawing takes beside decoding: the smaller pictures, and their files.
+const DRAWING_BYTES: u64 = 4 << 20;
 const JPEG_QUALITY: u8 = 85;
+
+const UNREADABLE: Fault = "The picture can't be read.";
 
 /// Why a picture is refused, as a sentence.
 pub(crate) type Fault = &'static str;
 
+/// A picture in a file, which is not decoded yet.
+pub(super) struct Original(Survey);
+
+impl Original {
+    /// The memory that drawing takes, in bytes; at most [`MEMORY`].
+    pub(super) fn memory(&self) -> u64 {
+        self.0.memory + DRAWING_BYTES
+    }
+}
+
+/// Finds a picture in a file, and checks what decoding it would take.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) fn find(file: &mut (impl Read + Seek)) -> Result<Original, Fault> {
+    const FORMATS: [ImageFormat; 3] = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP];
+    let survey = picture::survey(file, Extent::Whole).map_err(|_| UNREADABLE)?;
+    let survey = survey.filter(|survey| FORMATS.contains(&survey.format));
+    let survey = survey.ok_or("The picture must be a JPEG, PNG or WebP.")?;
+    let (width, height) = (survey.width, survey.height);
+    if width > MAX_SIDE || height > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err("The picture has too many pixels.");
+    }
+    if !survey.is_complete {
+        return Err("The picture is cut off.");
+    }
+    let original = Original(survey);
+    if original.memory() > MEMORY {
+        return Err("The picture takes too much memory to decode. Make it smaller, or a JPEG that is not progressive.");
+    }
+    Ok(original)
+}
+
 /// Draws a picture in all sizes, cut down to a square.
 ///
 /// # Errors
-/// Why it is refused. Dimensions are checked before any pixel is decoded.
-pub(crate) fn draw(bytes: &[u8]) -> Result<Vec<(u32, Vec<u8>)>, Fault> {
-    const UNREADABLE: Fault = "The picture can't be read.";
-    let format = image::guess_format(bytes).ok();
-    let format = format.filter(|format| [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP].contains(format));
-    let format = format.ok_or("The picture must be a JPEG, PNG or WebP.")?;
-    if end::of(format, bytes) != Some(bytes.len()) {
-        return Err("The picture is cut off, or something else is behind it.");
-    }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+/// Why it is refused.
+pub(super) fn draw(file: &mut (impl Read + Seek), Original(survey): &Original) -> Result<Vec<(u32, Vec<u8>)>, Fault> {
+    let bytes = survey.read(file).map_err(|_| UNREADABLE)?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), survey.format);
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
-    limits.max_alloc = Some(MAX_BYTES);
+    limits.max_alloc = Some(survey.memory);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(|_| UNREADABLE)?;
     let (width, height) = decoder.dimensions();
-    if width == 0 || height == 0 {
+    if (width, height) != (survey.width, survey.height) || decoder.total_bytes() > survey.memory {
         return Err(UNREADABLE);
-    }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_BYTES {
-        return Err("The picture has too many pixels.");
     }
     let orientation = decoder.orientation().map_err(|_| UNREADABLE)?;
     let decoded = DynamicImage::from_decoder(decoder).map_err(|_| UNREADABLE)?;
@@ -77,6 +105,12 @@ mod tests {
     use image::Rgba;
 
     use super::*;
+
+    fn draw(bytes: &[u8]) -> Result<Vec<(u32, Vec<u8>)>, Fault> {
+        let mut file = Cursor::new(bytes);
+        let original = find(&mut file)?;
+        super::draw(&mut file, &original)
+    }
 
     fn sample(format: ImageFormat, width: u32, height: u32, alpha: u8) -> Vec<u8> {
         let image = RgbaImage::from_fn(width, height, |x, _| {
@@ -118,15 +152,43 @@ mod tests {
         }
     }
 
+    /// Phones append to a photo: Samsung a trailer of its own, others a second picture (CIPA DC-007) or a film.
     #[test]
-    fn what_hides_behind_a_picture_is_refused() {
+    fn what_follows_a_picture_is_dropped() {
+        let (second, film) = (sample(ImageFormat::Jpeg, 8, 8, 255), b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom");
+        let trailers: [&[u8]; 4] =
+            [b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT", &second, film, b"PK\x03\x04<script>"];
         for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP] {
-            let picture = sample(format, 16, 16, 255);
-            let behind = [picture.as_slice(), b"PK\x03\x04<script>alert(1)</script>"].concat();
-            draw(&behind).expect_err("something behind it");
+            let picture = sample(format, 64, 48, 255);
+            for trailer in trailers {
+                let file = [&picture, trailer].concat();
+                let mut file = Cursor::new(&file);
+                let essence = find(&mut file).expect("a picture").0.read(&mut file);
+                assert!(essence.expect("memory") == picture, "{format:?}: {trailer:?}");
+            }
+            draw(&[&picture, trailers[0]].concat()).expect("a picture");
             draw(&picture[..picture.len() - 5]).expect_err("cut off");
             draw(&[b"<html>", picture.as_slice()].concat()).expect_err("something before it");
         }
+    }
+
+    /// What says where the camera is held is kept until the picture is drawn; profiles and comments are not read.
+    #[test]
+    fn a_photo_is_turned_by_its_orientation() {
+        let segment = |marker: u8, data: &[u8]| {
+            let length = u16::try_from(data.len() + 2).expect("short").to_be_bytes();
+            [&[0xff, marker], &length[..], data].concat()
+        };
+        let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let segments = [segment(0xe2, &[b'p'; 60_000]), segment(0xfe, b"hello"), segment(0xe1, exif)].concat();
+        let mut photo = sample(ImageFormat::Jpeg, 64, 64, 255);
+        drop(photo.splice(2..2, segments));
+        let survey = picture::survey(&mut Cursor::new(&photo), Extent::Whole).expect("memory").expect("a picture");
+        let essence = survey.read(&mut Cursor::new(&photo)).expect("memory");
+        assert!(essence.len() + 60_000 < photo.len(), "the profile is left out");
+        let drawn = image::load_from_memory(&draw(&photo).expect("a picture")[3].1).expect("a picture").into_rgb8();
+        let [red, _, blue] = drawn.get_pixel(32, 8).0;
+        assert!(red > 200 && blue < 60, "the left is the top now");
     }
 
     #[test]
@@ -148,7 +210,14 @@ mod tests {
 
     #[test]
     fn other_formats_are_refused() {
-        for bytes in [&b"GIF89a"[..], b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"BM", b"", b"%PDF-1.7"] {
+        for bytes in [
+            &b"GIF89a\x01\0\x01\0"[..],
+            b"GIF89a",
+            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+            b"BM",
+            b"",
+            b"%PDF-1.7",
+        ] {
             draw(bytes).expect_err("not a picture");
         }
     }

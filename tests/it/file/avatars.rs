@@ -70,12 +70,25 @@ async fn an_avatar_comes_from_a_form_too() {
 async fn what_is_no_picture_is_refused() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
-    let behind = [PNG, b"PK\x03\x04<script>alert(1)</script>"].concat();
-    for image in [&b"<svg onload=alert(1)>"[..], b"GIF89a\x01\0\x01\0", &behind, &PNG[..40], b""] {
+    for image in [&b"<svg onload=alert(1)>"[..], b"GIF89a\x01\0\x01\0", &PNG[..40], b""] {
         set(&cast.customer, Protocol::Grpc, image).await.failure("UNSUPPORTED_MEDIA_TYPE");
     }
     set(&cast.customer, Protocol::Grpc, &vec![0; (5 << 20) + 1]).await.failure("PAYLOAD_TOO_LARGE");
     assert_eq!(app.database.number("SELECT count(*) FROM stored_objects").await, 0);
     let other = json!({ "userId": cast.colleague.as_user().id.to_string(), "image": body("image/png", PNG) });
     cast.customer.call(Protocol::Rest, "UserService.SetUserAvatar", other).await.failure("NOT_FOUND");
+}
+
+/// The trailers of phones: Samsung's, a second picture, a film. The picture is drawn anew, so that nothing of them remains.
+#[tokio::test]
+async fn what_follows_a_picture_is_dropped() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for trailer in
+        [&b"\0\0\x01\nImage_UTC_Data1700000000000SEFHk\0\0\0SEFT"[..], PNG, b"PK\x03\x04<script>alert(1)</script>"]
+    {
+        let user = set(&cast.customer, Protocol::Rest, &[PNG, trailer].concat()).await.success();
+        let shown = get(&app, &user.text("/data/avatarUrl")).await.bytes().await.expect("a picture");
+        assert!(!shown.windows(trailer.len()).any(|window| window == trailer), "{trailer:?}");
+    }
 }

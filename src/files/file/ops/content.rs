@@ -21,6 +21,7 @@ use crate::{
         },
         id::FileId,
         media,
+        picture::{self, Extent},
         storage::Storage,
     },
     proto::files::v1::Reason as FilesReason,
@@ -89,7 +90,10 @@ pub async fn store_upload(
 ) -> Result<Content> {
     upload.rewind().await?;
     let head = upload.next().await?.unwrap_or_default();
-    let content_type = content_type(declared, &head, purpose)?;
+    let content_type = content_type(declared, &head)?;
+    if purpose == Purpose::Image {
+        check_image(&content_type, upload).await?;
+    }
     let key = File::content_key(id, Uuid::from_bytes(random()));
     let (registered_key, delete_at) = (key.clone(), app.clock.now() + ORPHAN_AGE);
     let register =
@@ -111,22 +115,26 @@ pub async fn abandon(app: &App, key: String) {
     app.database.autocommit(abandon).await.ok();
 }
 
+fn refuse(message: String) -> Error {
+    Error::with_message(Reason::UnsupportedMediaType, message)
+}
+
 /// Decides the media type.
-fn content_type(declared: &str, head: &[u8], purpose: Purpose) -> Result<String> {
-    let refuse = |message: String| Error::with_message(Reason::UnsupportedMediaType, message);
+fn content_type(declared: &str, head: &[u8]) -> Result<String> {
     let media_type = media::of_content(declared, &head[..head.len().min(media::SNIFF_BYTES)]);
-    let media_type = media_type.ok_or_else(|| refuse(format!("The content is not {declared}.")))?;
-    if purpose == Purpose::Attachment {
-        return Ok(media_type);
-    }
-    if !media::is_image(&media_type) {
+    media_type.ok_or_else(|| refuse(format!("The content is not {declared}.")))
+}
+
+/// Checks what browsers are asked to show.
+async fn check_image(content_type: &str, upload: &mut Upload) -> Result<()> {
+    if !media::is_image(content_type) {
         let types = media::IMAGES.join(", ");
         return Err(refuse(format!("An image must be one of {types}.")).with("accepted", types));
     }
-    let size = image::ImageReader::new(std::io::Cursor::new(head)).with_guessed_format().ok();
-    let size = size.and_then(|reader| reader.into_dimensions().ok());
-    match size {
-        Some((width, height)) if (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height) => Ok(media_type),
+    let mut content = upload.content().await?;
+    let survey = tokio::task::spawn_blocking(move || picture::survey(&mut content, Extent::Header)).await;
+    match survey.map_err(Error::internal)?.map_err(Error::internal)? {
+        Some(image) if image.width <= MAX_SIDE && image.height <= MAX_SIDE => Ok(()),
         Some(_) => Err(refuse(format!("An image must have at most {MAX_SIDE} pixels in each dimension."))),
         None => Err(refuse("The image can't be read.".to_owned())),
     }

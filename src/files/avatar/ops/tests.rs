@@ -1,0 +1,81 @@
+//! The memory of the pictures that are decoded at once, measured by its limit: beyond that, the process is killed.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::{Seek as _, Write as _},
+    process::Command,
+};
+
+use futures_util::future::join_all;
+use nix::sys::resource::{Resource, setrlimit};
+
+use super::*;
+use crate::files::picture::samples::{png_with_bomb, progressive_jpeg};
+
+/// Set in the process that has the limit.
+const CHILD: &str = "MAINSTAY_TEST_WITHIN_MEMORY";
+/// What the process takes beside the pictures: the stacks of its threads, and what the allocator keeps.
+const MARGIN: u64 = 64 << 20;
+
+#[test]
+fn pictures_at_once_stay_within_their_memory() {
+    if env::var_os(CHILD).is_some() {
+        return within_limit();
+    }
+    let name = "files::avatar::ops::tests::pictures_at_once_stay_within_their_memory";
+    let mut child = Command::new(env::current_exe().expect("this test"));
+    let output = child.args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().expect("started");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}: {}{}", output.status, text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("1 passed"), "{}", text(&output.stdout));
+}
+
+/// The private memory of this process that can be written.
+fn data_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmData:")).expect("its data");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+}
+
+fn within_limit() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+    let limit = data_bytes() + picture::MEMORY + MARGIN;
+    setrlimit(Resource::RLIMIT_DATA, limit, limit).expect("a lower limit");
+    let painter = Painter::default();
+    let at_once = |file: Vec<u8>, count| {
+        let drawings = (0..count).map(|_| draw(&painter, spooled(&file)));
+        runtime.block_on(join_all(drawings))
+    };
+    // 392 kB each, which a decoder makes 275 MB.
+    for result in at_once(progressive_jpeg(5000, 5000, 4, 0), 2) {
+        let error = result.expect_err("more than all pictures may take");
+        assert_eq!(error.reason(), Reason::UnsupportedMediaType);
+        assert!(error.message().contains("memory"), "{}", error.message());
+    }
+    // A profile of 300 MiB, which nothing reads.
+    for pictures in at_once(png_with_bomb(b"iCCP", b"profile\0\0", 300), 8) {
+        assert_eq!(pictures.expect("a picture").len(), SIZES.len());
+    }
+    // Each takes more than half of the memory, so one waits for the other.
+    for pictures in at_once(progressive_jpeg(3000, 3400, 4, 0), 2) {
+        assert_eq!(pictures.expect("a picture").len(), SIZES.len());
+    }
+}
+
+fn spooled(bytes: &[u8]) -> File {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(bytes).expect("space");
+    file.rewind().expect("a file");
+    file
+}
+
+/// A scan takes a few bytes, and visits every block of the picture.
+#[tokio::test]
+async fn a_picture_of_many_scans_is_refused() {
+    let jpeg = progressive_jpeg(2000, 2000, 1, 20_000);
+    assert!(jpeg.len() < MAX_BYTES, "{}", jpeg.len());
+    let began = std::time::Instant::now();
+    draw(&Painter::default(), spooled(&jpeg)).await.expect_err("too many scans");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}

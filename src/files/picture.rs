@@ -1,0 +1,125 @@
+//! The structure of a picture: how large it is, where it ends, and what decoding it takes, found without a decoder.
+//!
+//! A decoder takes memory before it says how much: for the coefficients of a progressive JPEG, for a compressed colour
+//! profile, for a frame that is larger than its canvas. So a file is surveyed where it lies, in constant memory, and the
+//! decoder gets only the parts that pixels are made of.
+
+mod jpeg;
+mod png;
+mod scanner;
+mod webp;
+
+use std::{
+    io::{self, Read, Seek, SeekFrom},
+    ops::Range,
+};
+
+use image::ImageFormat;
+
+use scanner::Scanner;
+
+/// The largest Exif block that is read for the orientation.
+const MAX_EXIF_BYTES: u64 = 64 << 10;
+
+/// How far a file is surveyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// To the size of the picture.
+    Header,
+    /// To the end of the picture. What follows is no part of it: the trailer of a phone, a second picture, a film.
+    Whole,
+}
+
+/// What a survey found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Survey {
+    pub(crate) format: ImageFormat,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// An upper bound of the bytes that the decoder takes, with its output and the parts of the file.
+    pub(crate) memory: u64,
+    /// The parts of the file that the decoder needs, in order.
+    parts: Vec<Range<u64>>,
+    /// Whether the whole picture was found.
+    pub(crate) is_complete: bool,
+}
+
+impl Survey {
+    fn new(format: ImageFormat) -> Self {
+        Self { format, width: 0, height: 0, memory: 0, parts: Vec::new(), is_complete: false }
+    }
+
+    fn keep(&mut self, part: Range<u64>) {
+        match self.parts.last_mut() {
+            Some(last) if last.end == part.start => last.end = part.end,
+            _ => self.parts.push(part),
+        }
+    }
+
+    fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    fn kept_bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.end - part.start).sum()
+    }
+
+    /// Reads the parts of the file that the decoder needs, as a file of the same format.
+    ///
+    /// # Errors
+    /// Any error of the file.
+    pub(crate) fn read(&self, file: &mut (impl Read + Seek)) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(usize::try_from(self.kept_bytes()).map_err(io::Error::other)?);
+        for part in &self.parts {
+            file.seek(SeekFrom::Start(part.start))?;
+            file.by_ref().take(part.end - part.start).read_to_end(&mut bytes)?;
+        }
+        if self.format == ImageFormat::WebP {
+            webp::set_length(&mut bytes);
+        }
+        Ok(bytes)
+    }
+}
+
+/// Surveys a picture; `None` for any other file, and for one that contradicts its format before its size is known.
+///
+/// # Errors
+/// Any error of the file.
+pub(crate) fn survey(file: &mut (impl Read + Seek), extent: Extent) -> io::Result<Option<Survey>> {
+    let mut scanner = Scanner::begin(file)?;
+    let mut head = [0; 12];
+    let length = scanner.peek(&mut head)?;
+    let (format, find): (_, fn(&mut Scanner<_>, &mut Survey, Extent) -> io::Result<()>) = match &head[..length] {
+        [0xff, 0xd8, 0xff, ..] => (ImageFormat::Jpeg, jpeg::survey),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => (ImageFormat::Png, png::survey),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => (ImageFormat::WebP, webp::survey),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (ImageFormat::Gif, gif),
+        _ => return Ok(None),
+    };
+    let mut survey = Survey::new(format);
+    match find(&mut scanner, &mut survey, extent) {
+        Ok(()) => survey.is_complete = extent == Extent::Whole,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    Ok(Some(survey).filter(|survey| survey.pixels() > 0))
+}
+
+fn invalid() -> io::Error {
+    io::ErrorKind::InvalidData.into()
+}
+
+/// The logical screen descriptor. No GIF is decoded here.
+fn gif<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, _: Extent) -> io::Result<()> {
+    scanner.skip(6)?;
+    let [w0, w1, h0, h1] = scanner.bytes()?;
+    survey.width = u16::from_le_bytes([w0, w1]).into();
+    survey.height = u16::from_le_bytes([h0, h1]).into();
+    Ok(())
+}
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,56 @@
+//! PNG (W3C, Portable Network Graphics, third edition): chunks of a length, a type, data and a checksum.
+
+use std::io::{self, Read, Seek};
+
+use super::{Extent, MAX_EXIF_BYTES, Survey, invalid, scanner::Scanner};
+
+/// Keeps the chunks that pixels and their orientation are made of. Compressed profiles and texts, and the frames of an
+/// animation after its first, are left out.
+pub(super) fn survey<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, extent: Extent) -> io::Result<()> {
+    scanner.skip(8)?;
+    survey.keep(0..8);
+    loop {
+        let begin = scanner.at();
+        let length = u64::from(u32::from_be_bytes(scanner.bytes()?));
+        let kind: [u8; 4] = scanner.bytes()?;
+        let end = begin + length + 12;
+        if &kind == b"IHDR" {
+            header(scanner, survey)?;
+            if extent == Extent::Header {
+                return Ok(());
+            }
+        }
+        scanner.skip_to(end)?;
+        match &kind {
+            _ if survey.width == 0 => return Err(invalid()),
+            b"eXIf" if length > MAX_EXIF_BYTES => {}
+            b"IHDR" | b"PLTE" | b"tRNS" | b"IDAT" | b"eXIf" => survey.keep(begin..end),
+            b"IEND" => {
+                survey.keep(begin..end);
+                survey.memory += survey.kept_bytes();
+                return Ok(());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn header<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey) -> io::Result<()> {
+    // Two headers could differ.
+    if survey.width != 0 {
+        return Err(invalid());
+    }
+    survey.width = u32::from_be_bytes(scanner.bytes()?);
+    survey.height = u32::from_be_bytes(scanner.bytes()?);
+    let [depth, color] = scanner.bytes()?;
+    // Palettes become colours, with transparency; any form may have it in `tRNS`.
+    let channels = match color {
+        0 | 4 => 2,
+        2 | 3 | 6 => 4,
+        _ => return Err(invalid()),
+    };
+    let pixel = channels * if depth == 16 { 2 } else { 1 };
+    // The output, a few rows, and the window of the compression.
+    survey.memory = survey.pixels() * pixel + u64::from(survey.width) * pixel * 4 + (256 << 10);
+    Ok(())
+}
