@@ -162,3 +162,36 @@ async fn files_that_are_exchanged_are_locked_in_one_order() {
     let used = "SELECT count(*) FROM files WHERE expires_at IS NULL";
     assert_eq!(app.database.number(used).await, 2, "both are referred to, whoever was last");
 }
+
+/// Two transactions with the same objects never wait for each other in a circle: each locks the smallest key first, in
+/// whatever order the table has them. The places of uploads and the contents are locked by different statements.
+#[tokio::test(flavor = "multi_thread")]
+async fn stored_objects_are_locked_in_one_order() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    for kind in ["uploads", "files"] {
+        for _ in 0..3 {
+            let id = announce_and_upload(&cast.customer, upload_request(), TEXT).await;
+            send(&cast.customer, "FileService.CompleteUpload", json!({ "fileId": id })).await.success();
+        }
+        let keys = format!("SELECT key FROM stored_objects WHERE key LIKE '{kind}/%' ORDER BY key");
+        let all = app.database.sql(&keys).await;
+        // The version that was written last is the last one in the table.
+        app.database
+            .sql(&format!("UPDATE stored_objects SET delete_at = delete_at WHERE key = ({keys} LIMIT 1)"))
+            .await;
+        app.database.sql("UPDATE files SET expires_at = now() - interval '1 s'").await;
+        let locker = connect(&app.database.url).await;
+        let second = format!("SELECT FROM stored_objects WHERE key = ({keys} OFFSET 1 LIMIT 1) FOR UPDATE");
+        locker.batch_execute(&format!("BEGIN; {second}")).await.expect("a lock");
+        let observed = async {
+            app.database.locks_waited_for(1).await;
+            let free = app.database.sql(&format!("{keys} FOR UPDATE SKIP LOCKED")).await;
+            locker.batch_execute("ROLLBACK").await.expect("an end");
+            free
+        };
+        let (free, ()) = tokio::join!(observed, expire(&app));
+        assert_eq!(free, all[2..], "{kind}: the first was locked already, the third not yet");
+        app.database.sql("DELETE FROM stored_objects").await;
+    }
+}

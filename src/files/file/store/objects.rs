@@ -1,4 +1,7 @@
 //! The objects in the storage.
+//!
+//! A statement about several objects locks them in the order of their keys first, so that two transactions with the same
+//! objects never wait for each other.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -34,12 +37,11 @@ pub async fn register(connection: &Connection, keys: &[String], delete_at: DateT
 /// # Errors
 /// `UNAVAILABLE` if one is being deleted: whoever wrote it took too long.
 pub async fn keep(connection: &Connection, keys: &[String]) -> Result<()> {
-    let target = stored_objects::table
-        .filter(stored_objects::key.eq_any(keys))
-        .filter(stored_objects::delete_at.is_not_null())
-        .filter(stored_objects::is_deleting.eq(false));
-    let none = stored_objects::delete_at.eq(None::<DateTime<Utc>>);
-    let updated = diesel::update(target).set(none).prepared().execute(&mut &*connection).await?;
+    const SQL: &str = "UPDATE stored_objects SET delete_at = NULL WHERE key = ANY (ARRAY( \
+                         SELECT key FROM stored_objects WHERE key = ANY ($1) AND delete_at IS NOT NULL AND NOT is_deleting \
+                         ORDER BY key FOR UPDATE))";
+    let update = diesel::sql_query(SQL).bind::<Array<Text>, _>(keys).prepared();
+    let updated = update.execute(&mut &*connection).await?;
     if updated == keys.len() {
         return Ok(());
     }
@@ -56,9 +58,11 @@ pub async fn abandon(connection: &mut Connection, key: &str, now: DateTime<Utc>)
 
 /// Gives objects up that were kept, from a time on.
 pub async fn release(connection: &mut Connection, keys: &[String], delete_at: DateTime<Utc>) -> Result<()> {
-    let target = stored_objects::table.filter(stored_objects::key.eq_any(keys));
-    let target = target.filter(stored_objects::is_deleting.eq(false));
-    diesel::update(target).set(stored_objects::delete_at.eq(delete_at)).prepared().execute(connection).await?;
+    const SQL: &str = "UPDATE stored_objects SET delete_at = $2 WHERE key = ANY (ARRAY( \
+                         SELECT key FROM stored_objects WHERE key = ANY ($1) AND NOT is_deleting \
+                         ORDER BY key FOR UPDATE))";
+    let update = diesel::sql_query(SQL).bind::<Array<Text>, _>(keys).bind::<Timestamptz, _>(delete_at);
+    update.prepared().execute(connection).await?;
     Ok(())
 }
 
@@ -79,7 +83,9 @@ pub async fn hold_space(
     const SQL: &str = "UPDATE stored_objects SET account_id = removed.account_id, size_bytes = removed.size_bytes, \
                          delete_at = least(delete_at, $4) \
                        FROM unnest($1, $2, $3) AS removed (key, account_id, size_bytes) \
-                       WHERE stored_objects.key = removed.key RETURNING stored_objects.key";
+                       WHERE stored_objects.key = removed.key AND stored_objects.key = ANY (ARRAY( \
+                         SELECT key FROM stored_objects WHERE key = ANY ($1) ORDER BY key FOR UPDATE)) \
+                       RETURNING stored_objects.key";
     let keys: Vec<_> = removed.iter().map(|file| File::upload_key(file.id)).collect();
     let accounts: Vec<_> = removed.iter().map(|file| file.account).collect();
     let sizes: Vec<_> = removed.iter().map(|file| file.size_bytes).collect();
@@ -121,9 +127,17 @@ pub async fn claim_deletable(
 
 /// Forgets objects that are no longer in the storage. Returns the space that they held.
 pub async fn forget(connection: &mut Connection, keys: &[String]) -> Result<Vec<(AccountId, i64)>> {
-    let deletion = stored_objects::table.filter(stored_objects::key.eq_any(keys));
-    let deletion = diesel::delete(deletion.filter(stored_objects::is_deleting.eq(true)));
-    let deletion = deletion.returning((stored_objects::account_id, stored_objects::size_bytes));
-    let spaces: Vec<(Option<AccountId>, Option<i64>)> = deletion.get_results(connection).await?;
-    Ok(spaces.into_iter().filter_map(|(account, bytes)| account.zip(bytes)).collect())
+    const SQL: &str = "DELETE FROM stored_objects WHERE key = ANY (ARRAY( \
+                         SELECT key FROM stored_objects WHERE key = ANY ($1) AND is_deleting ORDER BY key FOR UPDATE)) \
+                       RETURNING account_id, size_bytes";
+    let spaces: Vec<Space> = diesel::sql_query(SQL).bind::<Array<Text>, _>(keys).load(connection).await?;
+    Ok(spaces.into_iter().filter_map(|space| space.account_id.zip(space.size_bytes)).collect())
+}
+
+#[derive(QueryableByName)]
+struct Space {
+    #[diesel(sql_type = Nullable<Uuid>)]
+    account_id: Option<AccountId>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    size_bytes: Option<i64>,
 }
