@@ -1,7 +1,14 @@
 //! Uploads as a browser's form sends them.
 
+use std::time::Duration;
+
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 
 use crate::{
     cases::file::{PNG, TEXT, body},
@@ -87,4 +94,32 @@ async fn a_form_with_much_beside_its_file_is_refused() {
         }
     }
     assert_eq!(app.database.number("SELECT count(*) FROM files").await, 0);
+}
+
+/// The last chunk of a body may come in a frame of its own, after the form has ended: the request ends there, and its
+/// connection takes the next one.
+#[tokio::test]
+async fn the_end_of_a_body_may_come_later() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let token = cast.customer.token().await.expect("a token");
+    let form = b"--x\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nabc\r\n--x--\r\n";
+    let head = format!(
+        "POST /api/v1/files HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
+         content-type: multipart/form-data; boundary=x\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n",
+        form.len()
+    );
+    let mut stream = TcpStream::connect(app.endpoint.address).await.expect("a connection");
+    for _ in 0..2 {
+        stream.write_all(&[head.as_bytes(), form, b"\r\n"].concat()).await.expect("sent");
+        let mut answer = vec![0; 4096];
+        let early = timeout(Duration::from_millis(300), stream.read(&mut answer)).await;
+        assert!(early.is_err(), "answered before the request has ended: {}", String::from_utf8_lossy(&answer));
+        stream.write_all(b"0\r\n\r\n").await.expect("sent");
+        let length =
+            timeout(Duration::from_secs(10), stream.read(&mut answer)).await.expect("in time").expect("an answer");
+        let answer = String::from_utf8_lossy(&answer[..length]).to_lowercase();
+        assert!(answer.starts_with("http/1.1 201") && !answer.contains("connection: close"), "{answer}");
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM files").await, 2);
 }

@@ -1,15 +1,19 @@
 //! The body of an upload: raw bytes, or a form with one file (multipart/form-data, RFC 7578), read as it comes.
 
 use std::{
+    pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{
+    Stream, StreamExt as _,
+    stream::{self, BoxStream},
+};
 use multer::{Field, Multipart};
 use tonic::Status;
 
@@ -60,8 +64,28 @@ pub async fn receive(
     let boundary = multer::parse_boundary(content_type).map_err(|_| malformed("The form has no boundary."))?;
     // The parser keeps what it can't use yet. Beside the file, that is not much.
     let allowance = Arc::new(AtomicUsize::new(MAX_OVERHEAD_BYTES));
-    let form = Multipart::new(feed(pieces, allowance.clone()), boundary);
-    read(upload, form, &allowance).await
+    let mut pieces = Pieces(Arc::new(Mutex::new(pieces.boxed())));
+    let form = Multipart::new(feed(pieces.clone(), allowance.clone()), boundary);
+    let metadata = read(upload, form, &allowance).await?;
+    // The parser stops at the end of the form. That of the body may come later, in a frame of its own: until then the
+    // request has not arrived, and its connection can't take another one.
+    let mut budget = allowance.load(Ordering::Relaxed);
+    while let Some(piece) = upload.wait(async { pieces.next().await.transpose().map_err(of_stream) }).await? {
+        budget = budget.checked_sub(piece.len()).ok_or_else(too_much)?;
+    }
+    Ok(metadata)
+}
+
+/// The pieces of a body, which the parser reads first.
+#[derive(Clone)]
+struct Pieces(Arc<Mutex<BoxStream<'static, Result<Bytes, Status>>>>);
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).poll_next_unpin(context)
+    }
 }
 
 async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &AtomicUsize) -> Result<UploadMetadata> {
@@ -87,6 +111,10 @@ async fn read(upload: &mut Upload, mut form: Multipart<'static>, allowance: &Ato
         return Ok(metadata);
     }
     Err(Error::field("file", "is required: the form has no file"))
+}
+
+fn too_much() -> Error {
+    malformed("The form has too much beside the file.")
 }
 
 fn malformed(message: &'static str) -> Error {
@@ -119,11 +147,8 @@ fn base_name(file_name: &str) -> String {
 
 /// Passes pieces on to the parser while it may have more of them. One at a time, for it takes all that are ready, and would
 /// keep a file that arrives faster than it is spooled; and small ones beside the file, for it reads ahead for every part.
-fn feed(
-    pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
-    allowance: Arc<AtomicUsize>,
-) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
-    let (mut pieces, mut rest, mut was_ready) = (Box::pin(pieces), Bytes::new(), false);
+fn feed(mut pieces: Pieces, allowance: Arc<AtomicUsize>) -> impl Stream<Item = Result<Bytes, Status>> + Send + 'static {
+    let (mut rest, mut was_ready) = (Bytes::new(), false);
     stream::poll_fn(move |context| {
         if std::mem::take(&mut was_ready) {
             context.waker().wake_by_ref();
@@ -137,7 +162,7 @@ fn feed(
         }
         let budget = allowance.load(Ordering::Relaxed);
         if budget == 0 {
-            return Poll::Ready(Some(Err(malformed("The form has too much beside the file.").into())));
+            return Poll::Ready(Some(Err(too_much().into())));
         }
         let most = if budget > MAX_OVERHEAD_BYTES { budget } else { budget.min(SMALL_PIECE) };
         let piece = rest.split_to(rest.len().min(most));
@@ -220,6 +245,27 @@ mod tests {
                 assert_eq!(error.reason(), reason, "{beginning:?}, {at_once}");
                 assert!(read <= most + 2 * PIECE.len(), "{read} bytes of {beginning:?}, {at_once}");
             }
+        }
+    }
+
+    /// A form ends with its last boundary; its body with a frame that may come later. What comes between them has no
+    /// meaning (RFC 2046, 5.1.1), and a bound.
+    #[tokio::test]
+    async fn a_body_is_read_to_its_end() {
+        let form = [FILE, b"abc\r\n--x--\r\n"].concat();
+        for (epilogue, is_accepted) in [(0, true), (1000, true), (2 * MAX_OVERHEAD_BYTES, false)] {
+            let mut upload = begin().await;
+            let was_read = Arc::new(AtomicUsize::new(0));
+            let (head, count) = (Bytes::copy_from_slice(&form), was_read.clone());
+            let end = stream::once(async move {
+                tokio::task::yield_now().await;
+                count.fetch_add(1, Ordering::Relaxed);
+                Ok(Bytes::from(vec![b'z'; epilogue]))
+            });
+            let pieces = stream::once(async { Ok(head) }).chain(end);
+            let result = receive(&mut upload, "multipart/form-data; boundary=x", pieces).await;
+            assert_eq!((was_read.load(Ordering::Relaxed), upload.bytes()), (1, 3), "{epilogue}");
+            assert_eq!(result.is_ok(), is_accepted, "{epilogue}");
         }
     }
 
