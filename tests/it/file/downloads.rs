@@ -94,3 +94,21 @@ async fn a_link_is_for_one_file_and_ends_with_it() {
     cast.customer.call(Protocol::Rest, "FileService.DeleteFile", json!({ "fileId": one })).await.success();
     get(url).await.failure("NOT_FOUND");
 }
+
+/// Refusals before a page of its own is asked: a path that is not UTF-8, a query with a value twice, a method that is none.
+#[tokio::test]
+async fn every_refusal_of_a_page_has_the_envelope() {
+    let app = TestApp::start().await;
+    for (method, target, code) in [
+        ("GET", "/files/%ff?expires=1&signature=AAAA", "MALFORMED_REQUEST"),
+        ("GET", "/files/a?expires=1&expires=2&signature=AAAA", "MALFORMED_REQUEST"),
+        ("PUT", "/files/uploads/%ff", "MALFORMED_REQUEST"),
+        ("PUT", "/files/uploads/a?signature=A&signature=B", "MALFORMED_REQUEST"),
+        ("GET", "/avatars/%ff/64", "MALFORMED_REQUEST"),
+        ("GET", "/images/%c0%80", "MALFORMED_REQUEST"),
+        ("DELETE", "/images/a", "METHOD_NOT_ALLOWED"),
+    ] {
+        let response = Raw::new(method, target).send(app.endpoint.address).await.failure(code);
+        assert!(!response.text("/error/requestId").is_empty(), "{method} {target}");
+    }
+}

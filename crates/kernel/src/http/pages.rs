@@ -1,5 +1,6 @@
 //! Pages outside the API: liveness and documents for everybody, health and metrics for operators.
 
+pub(crate) mod finish;
 pub(crate) mod own;
 
 use std::sync::Arc;
@@ -24,9 +25,9 @@ use crate::{
 /// Returns the pages for everybody, with those of the modules.
 pub fn public(modules: &Modules, app: &App, readiness: Readiness) -> Router {
     router(own::pages(readiness))
+        .merge(modules.pages(app))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .merge(modules.pages(app))
 }
 
 /// Returns the pages for operators. They tell what only operators may know, and so have a listener of their own.
@@ -41,7 +42,8 @@ pub fn private(modules: &'static Modules, app: &App, readiness: Readiness) -> Ro
 }
 
 fn router(pages: impl IntoIterator<Item = (&'static str, MethodRouter)>) -> Router {
-    pages.into_iter().fold(Router::new(), |router, (path, page)| router.route(path, page))
+    let pages = pages.into_iter().map(|(path, page)| (path, finish::finished(path, page)));
+    pages.fold(Router::new(), |router, (path, page)| router.route(path, page))
 }
 
 struct Private {

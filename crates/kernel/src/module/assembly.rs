@@ -22,6 +22,7 @@ use crate::{
     http::{
         health::Dependency,
         openapi::examples::{self, Examples},
+        pages::finish::finished,
     },
     partitions::PartitionedTable,
     queue::{
@@ -338,7 +339,7 @@ impl Modules {
     }
 
     pub(crate) fn pages(&self, app: &App) -> axum::Router {
-        let pages = self.pages.iter().cloned();
+        let pages = self.pages.iter().cloned().map(|(path, page)| (path, finished(path, page)));
         pages.fold(axum::Router::new(), |router, (path, page)| router.route(path, page)).with_state(app.clone())
     }
 }

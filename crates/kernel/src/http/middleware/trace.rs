@@ -1,9 +1,9 @@
 //! One span, one log line and the metrics of each request.
 //!
-//! The line says who called what from where, and how it ended: method and route (or the path, if it leads to no method),
-//! principal and account, the client's address, the status, the bytes of the response, the time until it began and until
-//! it was sent, and for errors the chain of causes. Never a header, a query string or a body, any of which may hold a
-//! secret. It is written once the response is sent or given up.
+//! The line says who called what from where, and how it ended: method and route (or the path, if it leads to no method: the
+//! template of a page's, and of any other the words), principal and account, the client's address, the status, the bytes of
+//! the response, the time until it began and until it was sent, and for errors the chain of causes. Never a header, a query
+//! string or a body, any of which may hold a secret. It is written once the response is sent or given up.
 
 mod body;
 mod line;
@@ -18,9 +18,12 @@ use tracing::{Instrument as _, Span, info_span};
 
 use crate::{
     context::Context,
-    http::middleware::{
-        layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
-        protocol, record,
+    http::{
+        middleware::{
+            layer::{Body, Middleware, Next, Request, Response, ResponseFuture, refuse},
+            protocol, record,
+        },
+        pages::finish::Template,
     },
     telemetry::traces,
 };
@@ -88,21 +91,29 @@ fn caller_trace(headers: &HeaderMap) -> Option<&str> {
 
 /// The maximum length of a path in the log.
 const MAX_PATH_CHARS: usize = 200;
-/// An id has 36 characters; what is longer may be a token.
-const MAX_SEGMENT_CHARS: usize = 64;
+/// The most characters and digits of a segment that is a word, and no token or id.
+const MAX_WORD_CHARS: usize = 24;
+const MAX_WORD_DIGITS: usize = 4;
 
-/// Returns the path of a request as far as it may be logged. A URI has neither spaces nor control characters.
+/// Returns the path of a request as far as it may be logged. A caller may have put anything into a path that leads to no
+/// method and no page: a token, an address, a name. So only words are shown, in lower case as in all paths here.
 fn path_of(uri: &Uri) -> String {
-    let (path, is_long) = (uri.path(), |segment: &str| segment.len() > MAX_SEGMENT_CHARS);
-    if path.len() <= MAX_PATH_CHARS && !path.split('/').any(is_long) {
-        return path.to_owned();
-    }
-    let segments = path.split('/').map(|segment| if is_long(segment) { "…" } else { segment });
+    let segments = uri.path().split('/').map(|segment| if is_word(segment) { segment } else { "…" });
     segments.collect::<Vec<_>>().join("/").chars().take(MAX_PATH_CHARS).collect()
 }
 
+fn is_word(segment: &str) -> bool {
+    let is_of_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+    segment.len() <= MAX_WORD_CHARS
+        && segment.bytes().all(is_of_word)
+        && segment.bytes().filter(u8::is_ascii_digit).count() <= MAX_WORD_DIGITS
+}
+
 /// Counts the response, and leaves its line to be written at its end.
-fn finish(response: Response, mut line: Line) -> Response {
+fn finish(mut response: Response, mut line: Line) -> Response {
+    if let Some(Template(page)) = response.extensions_mut().remove() {
+        line.path = page.to_owned();
+    }
     let status = protocol::status(&response);
     let elapsed = line.began.elapsed();
     series::record(Kind { method: line.method(), status, labels: semantic_labels(&line, &response) }, elapsed);
@@ -148,4 +159,29 @@ fn semantic_labels(line: &Line, response: &Response) -> SemanticLabels {
     let code = tonic::Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code());
     let code = GRPC_CODES.get(code as usize).copied().unwrap_or("UNKNOWN");
     SemanticLabels::Rpc { method: line.rpc_method(), code }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leads_nowhere_shows_words_only() {
+        for (path, logged) in [
+            ("/", "/"),
+            ("/api/v1/nowhere", "/api/v1/nowhere"),
+            ("/wp-login.php", "/wp-login.php"),
+            ("/api/v1/users/alice@example.com", "/api/v1/users/…"),
+            ("/reset-password/mpr_3fK9qZ81Lw", "/reset-password/…"),
+            ("/files/0197b5f4-8a20-7d13-9c4b-6e5f7a8b9c01", "/files/…"),
+            ("/9f86d081884c7d65", "/…"),
+            ("/nowhere%0A%7B%22a%22", "/…"),
+            ("/a/aaaaaaaaaaaaaaaaaaaaaaaaa", "/a/…"),
+            ("/eyJhbGciOi.eyJzdWIi.c2ln", "/…"),
+        ] {
+            assert_eq!(path_of(&path.parse().expect("a URI")), logged);
+        }
+        let long = format!("/{}", "long/".repeat(100));
+        assert_eq!(path_of(&long.parse().expect("a URI")).len(), MAX_PATH_CHARS);
+    }
 }

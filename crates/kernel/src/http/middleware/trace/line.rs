@@ -23,7 +23,7 @@ pub(super) struct Line {
     pub(super) record: Arc<Record>,
     pub(super) context: Option<Context>,
     pub(super) verb: Verb,
-    /// Bounded, and without what may be a secret.
+    /// The template of a page's path; of any other path, only its words.
     pub(super) path: String,
     /// The template of the path, if it leads to a method.
     pub(super) route: Option<&'static str>,
