@@ -22,7 +22,7 @@ use mainstay_kernel::{
     caller::ClientAddress,
     error::{Error, Reason},
 };
-use tokio::time::timeout;
+use tokio::time::{error::Elapsed, timeout};
 
 use crate::{
     identity::{
@@ -33,10 +33,10 @@ use crate::{
     mail::{links, suppression::ops as suppression},
 };
 
-use form::Form;
+use form::{Form, NotRead};
 use view::{Done, Page, Problem, View};
 
-/// How long a form may take, with its password's hash.
+/// How long a form may take to arrive, and then its password's hash.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most characters of a name, as in the contract.
 const MAX_NAME_CHARS: usize = 100;
@@ -86,12 +86,10 @@ async fn submit_reset(
     headers: HeaderMap,
     request: Request,
 ) -> Response {
-    let handled = async {
-        let form = form::read(request).await?;
-        let outcome = reset(&app, &form, from).await;
-        Some((form, outcome))
+    let view = match read(request).await {
+        Ok(form) => conclude(Page::Reset, timeout(FORM_TIMEOUT, reset(&app, &form, from)).await, form),
+        Err(problem) => View::again(Page::Reset, Form::default(), problem),
     };
-    let view = conclude(Page::Reset, timeout(FORM_TIMEOUT, handled).await.ok().flatten());
     view::render(&app, &headers, &view)
 }
 
@@ -102,21 +100,26 @@ async fn submit_registration(
     request: Request,
 ) -> Response {
     let language = view::language(&headers);
-    let handled = async {
-        let form = form::read(request).await?;
-        let outcome = register(&app, &form, language, from).await;
-        Some((form, outcome))
+    let view = match read(request).await {
+        Ok(form) => {
+            let outcome = timeout(FORM_TIMEOUT, register(&app, &form, language, from)).await;
+            conclude(Page::Registration, outcome, form)
+        }
+        Err(problem) => View::again(Page::Registration, Form::default(), problem),
     };
-    let view = conclude(Page::Registration, timeout(FORM_TIMEOUT, handled).await.ok().flatten());
     view::render(&app, &headers, &view)
 }
 
-/// Shows the outcome of a form; there is none if it was no form, or took too long.
-fn conclude(page: Page, handled: Option<(Form, Result<Done, Problem>)>) -> View {
-    match handled {
-        Some((_, Ok(outcome))) => View::outcome(page, outcome),
-        Some((form, Err(problem))) => View::again(page, form, problem),
-        None => View::again(page, Form::default(), Problem::Other),
+async fn read(request: Request) -> Result<Form, Problem> {
+    let form = timeout(FORM_TIMEOUT, form::read(request)).await;
+    form.unwrap_or(Err(NotRead::Late)).map_err(Problem::NotRead)
+}
+
+/// Shows the outcome of a form; there is none if it took too long.
+fn conclude(page: Page, outcome: Result<Result<Done, Problem>, Elapsed>, form: Form) -> View {
+    match outcome.unwrap_or(Err(Problem::Other)) {
+        Ok(done) => View::outcome(page, done),
+        Err(problem) => View::again(page, form, problem),
     }
 }
 

@@ -5,6 +5,7 @@ use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, header},
 };
+use http_body_util::LengthLimitError;
 
 /// The most bytes of a form.
 const MAX_BYTES: usize = 8 << 10;
@@ -18,22 +19,43 @@ pub(super) struct Form {
     pub(super) email: String,
 }
 
-/// Whether a request is a form that a page of this origin sent. A browser says where a form comes from
-/// (`Sec-Fetch-Site`); what says nothing is no browser, and has no user to deceive.
-fn is_own_form(headers: &HeaderMap) -> bool {
-    let header = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    let site = header(HeaderName::from_static("sec-fetch-site"));
-    let media_type = header(header::CONTENT_TYPE).and_then(|value| value.split(';').next()).map(str::trim);
-    site.is_none_or(|site| matches!(site, "same-origin" | "none"))
-        && media_type == Some("application/x-www-form-urlencoded")
+/// Why a request is not a form of these pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotRead {
+    /// A page of another site sent it.
+    Foreign,
+    /// Its media type is another one.
+    OtherType,
+    TooLong,
+    /// Its body broke off.
+    CutOff,
+    /// Its body did not arrive in time.
+    Late,
 }
 
-/// Reads a form; `None` for any other request, and for a form of another origin.
-pub(super) async fn read(request: Request) -> Option<Form> {
-    if !is_own_form(request.headers()) {
-        return None;
+/// Checks that a page of this origin sent a form. A browser says where a form comes from (`Sec-Fetch-Site`); what says
+/// nothing is no browser, and has no user to deceive.
+fn check(headers: &HeaderMap) -> Result<(), NotRead> {
+    let header = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let site = header(HeaderName::from_static("sec-fetch-site"));
+    if !site.is_none_or(|site| matches!(site, "same-origin" | "none")) {
+        return Err(NotRead::Foreign);
     }
-    let body = to_bytes(request.into_body(), MAX_BYTES).await.ok()?;
+    let media_type = header(header::CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    let is_form = media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+    is_form.then_some(()).ok_or(NotRead::OtherType)
+}
+
+/// Reads a form.
+///
+/// # Errors
+/// Why it is none of these pages.
+pub(super) async fn read(request: Request) -> Result<Form, NotRead> {
+    check(request.headers())?;
+    let body = to_bytes(request.into_body(), MAX_BYTES).await.map_err(|error| {
+        let source = std::error::Error::source(&error);
+        if source.is_some_and(|source| source.is::<LengthLimitError>()) { NotRead::TooLong } else { NotRead::CutOff }
+    })?;
     let mut form = Form::default();
     for (name, value) in url::form_urlencoded::parse(&body) {
         match &*name {
@@ -44,5 +66,5 @@ pub(super) async fn read(request: Request) -> Option<Form> {
             _ => {}
         }
     }
-    Some(form)
+    Ok(form)
 }

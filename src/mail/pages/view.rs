@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use mainstay_kernel::{app::App, secret::random};
 use minijinja::context;
 
-use super::form::Form;
+use super::form::{Form, NotRead};
 use crate::mail::templates::Templates;
 
 /// A page.
@@ -65,6 +65,8 @@ pub(super) enum Problem {
     Link,
     /// Too many attempts.
     Often,
+    /// The request is no form of these pages.
+    NotRead(NotRead),
     Other,
 }
 
@@ -77,7 +79,7 @@ impl Problem {
             Self::Name => "name",
             Self::Link => "link",
             Self::Often => "often",
-            Self::Other => "other",
+            Self::NotRead(_) | Self::Other => "other",
         }
     }
 }
@@ -116,6 +118,11 @@ impl View {
             Some(Problem::Link) => StatusCode::GONE,
             Some(Problem::Password | Problem::Email | Problem::Name) => StatusCode::UNPROCESSABLE_ENTITY,
             Some(Problem::Often) => StatusCode::TOO_MANY_REQUESTS,
+            Some(Problem::NotRead(NotRead::Foreign)) => StatusCode::FORBIDDEN,
+            Some(Problem::NotRead(NotRead::OtherType)) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Some(Problem::NotRead(NotRead::TooLong)) => StatusCode::PAYLOAD_TOO_LARGE,
+            Some(Problem::NotRead(NotRead::CutOff)) => StatusCode::BAD_REQUEST,
+            Some(Problem::NotRead(NotRead::Late)) => StatusCode::REQUEST_TIMEOUT,
             Some(Problem::Other) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
