@@ -6,8 +6,8 @@
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair |
 //! | `DELETE /session` | ends the session and clears the cookie |
 //!
-//! The first two respond with an access token, which the page keeps in memory. The browser sends the cookie to these
-//! paths only, and nothing else reads it: every other request is authenticated by the access token alone, so no other
+//! The first two respond with an access token, which the page keeps in memory. Nothing but these paths reads the cookie: every
+//! other request is authenticated by the access token alone, so no other
 //! page can act in the user's name. A page of another origin, even of the same site, is refused here as well.
 
 mod cookie;
@@ -22,9 +22,9 @@ use axum::{
     Extension, Json,
     body::Bytes,
     extract::{DefaultBodyLimit, Request, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
     routing::{MethodRouter, post},
 };
 use mainstay_kernel::{
@@ -103,7 +103,7 @@ async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
         Ok(pair) => token_response(&app, &headers, &pair),
         // The token is not valid any more; without the cookie, the next page does not try it again.
         Err(error) if error.reason() == Reason::SessionRevoked || error.reason() == Reason::InvalidToken => {
-            ([(header::SET_COOKIE, cookie::clear(&headers))], refusal(error)).into_response()
+            (removal(&headers), refusal(error)).into_response()
         }
         Err(error) => refusal(error),
     }
@@ -116,7 +116,7 @@ async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Response {
     };
     match result {
         Err(error) if error.reason() != Reason::InvalidToken => refusal(error),
-        _ => ([(header::SET_COOKIE, cookie::clear(&headers))], StatusCode::NO_CONTENT).into_response(),
+        _ => (removal(&headers), StatusCode::NO_CONTENT).into_response(),
     }
 }
 
@@ -131,17 +131,26 @@ fn too_large(_: BytesRejection) -> Error {
     Error::with_message(Reason::PayloadTooLarge, message)
 }
 
+fn removal(headers: &HeaderMap) -> SetCookies {
+    in_headers(cookie::clear(headers))
+}
+
+type SetCookies = AppendHeaders<Vec<(HeaderName, String)>>;
+
+fn in_headers(cookies: Vec<String>) -> SetCookies {
+    AppendHeaders(cookies.into_iter().map(|cookie| (header::SET_COOKIE, cookie)).collect())
+}
+
 /// Renders the pair: one token for the script, one for the cookie.
 fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
     let life = app.config.section::<IdentityConfig>().refresh_ttl;
-    let cookie = cookie::set(headers, pair.refresh.expose_secret(), life);
+    let cookies = in_headers(cookie::set(headers, pair.refresh.expose_secret(), life));
     let data = json!({
         "accessToken": pair.access.expose_secret(),
         "expiresIn": pair.expires_in.num_seconds(),
         "sessionId": pair.session.to_string(),
     });
-    let headers = [(header::SET_COOKIE, cookie), (header::CACHE_CONTROL, "no-store".to_owned())];
-    (headers, Json(json!({ "data": data }))).into_response()
+    (cookies, [(header::CACHE_CONTROL, "no-store")], Json(json!({ "data": data }))).into_response()
 }
 
 /// The middleware turns this status into the envelope.

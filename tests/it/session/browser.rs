@@ -54,13 +54,39 @@ async fn the_cookie_is_secure_if_the_page_came_over_tls() {
     let cast = app.cast().await;
     let who = cast.customer.as_user();
     let base = app.endpoint.base();
-    let secure = async |origin: String| {
+    let line = async |origin: String| {
         let request = app.endpoint.http.post(format!("{base}/session")).header("origin", origin);
         let answer = send(request.json(&json!({ "email": who.email, "password": who.password }))).await.success();
-        answer.header("set-cookie").is_some_and(|line| line.contains("; Secure"))
+        answer.header("set-cookie").expect("a cookie").to_owned()
     };
-    assert!(!secure(base.clone()).await);
-    assert!(secure(base.replace("http:", "https:")).await);
+    let plain = line(base.clone()).await;
+    assert!(plain.starts_with("mainstay_session=") && !plain.contains("; Secure"), "{plain}");
+    let secure = line(base.replace("http:", "https:")).await;
+    assert!(secure.starts_with("__Host-mainstay_session=") && secure.contains("; Secure"), "{secure}");
+    assert!(secure.contains("; Path=/;") && !secure.contains("Domain"), "as the prefix demands: {secure}");
+}
+
+/// A session that began before the cookie had its prefix goes on.
+#[tokio::test]
+async fn a_cookie_of_the_former_name_is_taken_over() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let former = cookie(&sign_in(&app, &cast.customer).await);
+    assert!(former.starts_with("mainstay_session="), "{former}");
+    let base = app.endpoint.base();
+    let refresh = async |cookie: &str| {
+        let request = app.endpoint.http.post(format!("{base}/session/refresh")).header("cookie", cookie);
+        request.header("origin", base.replace("http:", "https:")).send().await.expect("an answer")
+    };
+    let answer = refresh(&former).await;
+    assert_eq!(answer.status(), 200);
+    let lines: Vec<_> =
+        answer.headers().get_all("set-cookie").iter().map(|line| line.to_str().expect("ASCII")).collect();
+    assert!(lines.len() == 2 && lines[1].starts_with("mainstay_session=; Path=/session; Max-Age=0"), "{lines:?}");
+    let current = lines[0].split(';').next().expect("a pair");
+    assert!(current.starts_with("__Host-mainstay_session="), "{lines:?}");
+    let planted = format!("mainstay_session=planted; {current}");
+    assert_eq!(refresh(&planted).await.status(), 200, "another host of the site has no say");
 }
 
 #[tokio::test]

@@ -4,34 +4,52 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, header};
 
-const NAME: &str = "mainstay_session";
-/// The only paths that the browser sends it to.
-const PATH: &str = "/session";
+/// The name over TLS. A browser keeps a cookie with this prefix only if it is `Secure`, for the whole host and for no other
+/// one (RFC 6265bis, 4.1.3.2), so that no other host of the site can set or replace it.
+const NAME: &str = "__Host-mainstay_session";
+/// The name without TLS, for development, and that of cookies which were set before there was a prefix.
+const PLAIN_NAME: &str = "mainstay_session";
+/// The only paths that the browser sends the plain one to.
+const PLAIN_PATH: &str = "/session";
 
-/// Reads the token. Two cookies of the name count as none: another host of the site may have set one of them.
+/// Reads the token. The plain cookie counts only without the other one, and is replaced by it over TLS. Two cookies of a
+/// name count as none: another host of the site may have set one of them.
 pub(super) fn read(headers: &HeaderMap) -> Option<&str> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut tokens = pairs.filter(|(name, _)| *name == NAME).map(|(_, token)| token);
+    let name = if of_name(headers, NAME).next().is_some() { NAME } else { PLAIN_NAME };
+    let mut tokens = of_name(headers, name);
     tokens.next().filter(|token| !token.is_empty() && tokens.next().is_none())
 }
 
-/// Returns the `Set-Cookie` that keeps a token.
-pub(super) fn set(headers: &HeaderMap, token: &str, life: Duration) -> String {
-    cookie(headers, token, life.as_secs())
+fn of_name<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(found, _)| *found == name).map(|(_, token)| token)
 }
 
-/// Returns the `Set-Cookie` that removes it.
-pub(super) fn clear(headers: &HeaderMap) -> String {
-    cookie(headers, "", 0)
+/// Returns the lines of `Set-Cookie` that keep a token.
+pub(super) fn set(headers: &HeaderMap, token: &str, life: Duration) -> Vec<String> {
+    cookies(headers, token, life.as_secs())
 }
 
-/// `Secure` unless the page itself came without TLS, as its origin says whether or not a proxy ends the TLS: without it
-/// the browser would not keep the cookie.
-fn cookie(headers: &HeaderMap, token: &str, age_s: u64) -> String {
-    let plain = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"http://"));
-    let secure = if plain { "" } else { "; Secure" };
-    format!("{NAME}={token}; Path={PATH}; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}")
+/// Returns the lines of `Set-Cookie` that remove it.
+pub(super) fn clear(headers: &HeaderMap) -> Vec<String> {
+    cookies(headers, "", 0)
+}
+
+/// `Secure` unless the page itself came without TLS, as its origin says whether or not a proxy ends the TLS: not every
+/// browser keeps a secure cookie of `http://localhost`.
+fn cookies(headers: &HeaderMap, token: &str, age_s: u64) -> Vec<String> {
+    let plain = |token: &str, age_s: u64, secure: &str| {
+        format!("{PLAIN_NAME}={token}; Path={PLAIN_PATH}; Max-Age={age_s}; HttpOnly; SameSite=Strict{secure}")
+    };
+    if headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"http://")) {
+        return vec![plain(token, age_s, "")];
+    }
+    let mut lines = vec![format!("{NAME}={token}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Strict; Secure")];
+    if of_name(headers, PLAIN_NAME).next().is_some() {
+        lines.push(plain("", 0, "; Secure"));
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -50,12 +68,18 @@ mod tests {
             let lines: Vec<_> = lines.iter().map(|line| (header::COOKIE, *line)).collect();
             super::read(&headers(&lines)).map(str::to_owned)
         };
-        assert_eq!(read(&["a=b; mainstay_session=t; c=d"]).as_deref(), Some("t"));
+        assert_eq!(read(&["a=b; __Host-mainstay_session=t; c=d"]).as_deref(), Some("t"));
         assert_eq!(read(&["a=b", "mainstay_session=t=="]).as_deref(), Some("t=="));
-        for none in [&[][..], &["mainstay_session="], &["Mainstay_session=t"], &["mainstay_session"]] {
+        let both = ["mainstay_session=planted; __Host-mainstay_session=t", "mainstay_session=u"];
+        assert_eq!(read(&both).as_deref(), Some("t"), "another host can't set this one");
+        for none in [&[][..], &["mainstay_session="], &["Mainstay_session=t"], &["mainstay_session"], &["__Host-x=t"]] {
             assert_eq!(read(none), None, "{none:?}");
         }
-        for two in [&["mainstay_session=t; mainstay_session=u"][..], &["mainstay_session=t", "mainstay_session=t"]] {
+        for two in [
+            &["mainstay_session=t; mainstay_session=u"][..],
+            &["mainstay_session=t", "mainstay_session=t"],
+            &["__Host-mainstay_session=t; __Host-mainstay_session=u; mainstay_session=v"],
+        ] {
             assert_eq!(read(two), None, "{two:?}");
         }
     }
@@ -64,9 +88,22 @@ mod tests {
     fn no_script_and_no_other_site_gets_it() {
         let life = Duration::from_secs(60);
         let secure = set(&headers(&[(header::ORIGIN, "https://a.example")]), "t", life);
-        assert_eq!(secure, "mainstay_session=t; Path=/session; Max-Age=60; HttpOnly; SameSite=Strict; Secure");
+        assert_eq!(secure, ["__Host-mainstay_session=t; Path=/; Max-Age=60; HttpOnly; SameSite=Strict; Secure"]);
         assert_eq!(set(&HeaderMap::new(), "t", life), secure, "secure unless the page says otherwise");
-        assert!(!set(&headers(&[(header::ORIGIN, "http://127.0.0.1:8080")]), "t", life).contains("Secure"));
-        assert!(clear(&HeaderMap::new()).starts_with("mainstay_session=; Path=/session; Max-Age=0;"));
+        let plain = set(&headers(&[(header::ORIGIN, "http://127.0.0.1:8080")]), "t", life);
+        assert_eq!(plain, ["mainstay_session=t; Path=/session; Max-Age=60; HttpOnly; SameSite=Strict"]);
+        assert!(clear(&HeaderMap::new())[0].starts_with("__Host-mainstay_session=; Path=/; Max-Age=0;"));
+    }
+
+    /// A session goes on under the new name; the browser forgets the old one.
+    #[test]
+    fn a_cookie_of_the_former_name_is_replaced() {
+        let headers = headers(&[(header::ORIGIN, "https://a.example"), (header::COOKIE, "mainstay_session=t")]);
+        assert_eq!(read(&headers), Some("t"));
+        for lines in [set(&headers, "u", Duration::from_secs(60)), clear(&headers)] {
+            assert!(lines[0].starts_with("__Host-mainstay_session="), "{lines:?}");
+            assert_eq!(lines[1], "mainstay_session=; Path=/session; Max-Age=0; HttpOnly; SameSite=Strict; Secure");
+            assert_eq!(lines.len(), 2);
+        }
     }
 }
