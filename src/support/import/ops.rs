@@ -17,7 +17,10 @@ use crate::{
         model::{Failure, Operation},
         ops as operation,
     },
-    support::import::{model::Format, store},
+    support::import::{
+        model::{Format, ReadOptions},
+        store,
+    },
 };
 use mainstay_kernel::{
     app::App,
@@ -40,7 +43,7 @@ pub async fn begin(
     connection: &mut Connection,
     permit: Permit,
     account: AccountId,
-    format: Format,
+    (format, options): (Format, ReadOptions),
     mut file: Upload,
     now: DateTime<Utc>,
 ) -> Result<Operation> {
@@ -51,7 +54,7 @@ pub async fn begin(
         store::append(connection, began.id, position, &piece).await?;
         position += 1;
     }
-    let job = ImportTickets { operation: began.id, role: permit.caller().role() as i16 };
+    let job = ImportTickets { operation: began.id, role: permit.caller().role() as i16, options };
     jobs::enqueue(connection, &job).await?;
     Ok(began)
 }
