@@ -68,7 +68,8 @@ impl Server {
 
     /// Returns the access token of the admin, and the id of its account.
     pub(crate) async fn sign_in(&self, channel: &Channel) -> anyhow::Result<(String, String)> {
-        let request = LoginRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
+        let request =
+            LoginRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned(), ..LoginRequest::default() };
         let tokens =
             AuthServiceClient::new(channel.clone()).login(request).await?.into_inner().data.context("tokens")?;
         let (sql, connection) = tokio_postgres::connect(self.postgres.url(), tokio_postgres::NoTls).await?;

@@ -82,7 +82,7 @@ pub(crate) fn module() -> Module {
         .every(HOUR, "expire_sign_ins", "Removes the counts of sign-ins after 90 days", jobs::expire_sign_ins)
         .metrics([Metric::counter(
             "mainstay_refresh_tokens_reused_total",
-            "Reused refresh tokens; all sessions of the user were ended",
+            "Reused refresh tokens; each ended its session",
         )])
         .examples(examples::by_name)
 }

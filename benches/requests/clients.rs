@@ -136,7 +136,8 @@ async fn grpc(
         Operation::Charge => charge(channel, token, target.charge()).await?,
         Operation::ChargeAgain => charge(channel, token, target.charge_again(number)).await?,
         Operation::SignIn => {
-            let request = LoginRequest { email: Target::email(number), password: PASSWORD.to_owned() };
+            let request =
+                LoginRequest { email: Target::email(number), password: PASSWORD.to_owned(), ..LoginRequest::default() };
             AuthServiceClient::new(channel.clone()).login(request).await?.into_inner().data.is_some()
         }
         Operation::Receive => anyhow::bail!("webhooks are sent over HTTP"),

@@ -63,6 +63,7 @@ async fn import(world: &World, worker: &Server, rows: usize, label: &str) -> any
     let pieces = pieces.into_iter().map(move |data| ImportTicketsRequest {
         account_id: account.clone(),
         file: Some(HttpBody { content_type: "text/csv".to_owned(), data, extensions: Vec::new() }),
+        ..ImportTicketsRequest::default()
     });
     let cpu = || Some(world.server.cpu()? + worker.cpu()?);
     let (began, before) = (Instant::now(), cpu());

@@ -197,7 +197,7 @@ async fn seed(sql: &Client, tickets: u32, orders: u32) -> anyhow::Result<Uuid> {
 
 async fn sign_in(server: &Server) -> anyhow::Result<String> {
     let mut client = AuthServiceClient::connect(server.url()).await?;
-    let request = LoginRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
+    let request = LoginRequest { email: EMAIL.to_owned(), password: PASSWORD.to_owned(), ..LoginRequest::default() };
     let tokens = client.login(request).await?.into_inner().data.context("no tokens")?;
     Ok(tokens.access_token)
 }

@@ -7,6 +7,8 @@ pub struct ContentConfig {
     pub feed_title: String,
     /// The address of a post for people, in which `{slug}` stands for its slug.
     pub post_url: String,
+    /// This server as its callers see it, without a slash at the end; `None`: as the request names it.
+    pub public_url: Option<String>,
 }
 
 impl Section for ContentConfig {
@@ -24,6 +26,9 @@ impl Section for ContentConfig {
         if !post_url.contains("{slug}") {
             read.fault("POST_URL", "must contain {slug}: otherwise all posts of the feed have one address");
         }
-        Self { feed_title: read.parse("FEED_TITLE"), post_url }
+        // The module for mail declares it, and says what is wrong with it.
+        let public_url: Option<String> = read.optional("PUBLIC_URL");
+        let public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
+        Self { feed_title: read.parse("FEED_TITLE"), post_url, public_url }
     }
 }

@@ -1,9 +1,12 @@
 //! The feed of published posts (Atom, RFC 4287).
+//!
+//! Its links are absolute, because readers resolve relative ones differently, or not at all. The feed is cached for all hosts by
+//! which the server is called, with a stand-in that each response replaces by the URL of the server.
 
 use atom_syndication::{Category, Entry, Feed, FixedDateTime, Generator, Link, Person, Text};
 use axum::{
     extract::State,
-    http::header,
+    http::{HeaderMap, Uri, header, uri::Authority},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
@@ -23,17 +26,48 @@ pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 1] {
     [(PATH, get(page))]
 }
 
-async fn page(State(app): State<App>) -> Response {
+/// Stands for the URL of this server in a cached feed.
+const STAND_IN: &str = "urn:mainstay:public-url:";
+
+async fn page(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
     match app.part::<PublishedPosts>().feed(&app, ENTRIES, render).await {
         Ok(feed) => {
-            let headers = [
+            let base = public_url(&app, &uri, &headers);
+            let fixed = [
                 (header::CONTENT_TYPE, "application/atom+xml; charset=utf-8"),
                 (header::CACHE_CONTROL, "public, max-age=60, stale-while-revalidate=60"),
             ];
-            (headers, feed).into_response()
+            (fixed, feed.replace(STAND_IN, &base)).into_response()
         }
         Err(error) => tonic::Status::from(error).into_http(),
     }
+}
+
+/// Returns the URL of this server: the configured one, else the one by which it is called.
+fn public_url(app: &App, uri: &Uri, headers: &HeaderMap) -> String {
+    let (section, server) = (app.config.section::<ContentConfig>(), &app.config.server);
+    if let Some(url) = &section.public_url {
+        return url.replace('&', "&amp;");
+    }
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let forwarded = text(X_FORWARDED_PROTO).filter(|_| server.trusted_proxy_hops > 0);
+    let is_https = server.tls.is_some() || forwarded.is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+    let named = uri.authority().map(Authority::as_str).or_else(|| text(header::HOST.as_str()));
+    let host = named.filter(|host| is_host(host)).map_or_else(|| server.listen.to_string(), str::to_owned);
+    format!("{}://{host}", if is_https { "https" } else { "http" })
+}
+
+const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+/// Returns whether a text is a host with or without a port: it becomes part of an XML document.
+fn is_host(text: &str) -> bool {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]_".contains(&byte));
+    is_plain && text.parse::<Authority>().is_ok()
+}
+
+/// Returns a path of this server, or another URL, as an absolute link.
+fn absolute(url: String) -> String {
+    if url.starts_with('/') && !url.starts_with("//") { format!("{STAND_IN}{url}") } else { url }
 }
 
 fn date(time: DateTime<Utc>) -> FixedDateTime {
@@ -54,7 +88,7 @@ fn render(app: &App, posts: Vec<Post>) -> String {
         updated: date(updated),
         authors: vec![Person { name: config.feed_title.clone(), ..Person::default() }],
         generator: Some(Generator { value: "Mainstay".to_owned(), ..Generator::default() }),
-        links: vec![link("self", PATH.to_owned())],
+        links: vec![link("self", absolute(PATH.to_owned()))],
         entries: posts.into_iter().map(|post| entry(config, post)).collect(),
         ..Feed::default()
     };
@@ -75,7 +109,7 @@ fn entry(config: &ContentConfig, post: Post) -> Entry {
         id: format!("urn:uuid:{}", post.id),
         updated: date(post.updated_at),
         published: post.state.published_at().map(date),
-        links: vec![link("alternate", config.post_url.replace("{slug}", &post.slug))],
+        links: vec![link("alternate", absolute(config.post_url.replace("{slug}", &post.slug)))],
         summary: Some(Text::plain(post.content.summary)),
         categories: post.content.tags.into_iter().map(|term| Category { term, ..Category::default() }).collect(),
         ..Entry::default()
@@ -85,6 +119,16 @@ fn entry(config: &ContentConfig, post: Post) -> Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_host_is_taken_for_one() {
+        for host in ["a.example", "127.0.0.1:8080", "[2001:db8::1]:80", "a_b", "xn--bcher-kva.example"] {
+            assert!(is_host(host), "{host}");
+        }
+        for other in ["", "a\"b", "a&b", "user@a.example", "a/b", "a b", "a<b", ":", "a:b:c"] {
+            assert!(!is_host(other), "{other}");
+        }
+    }
 
     #[test]
     fn what_xml_can_not_have_is_left_out() {

@@ -26,6 +26,7 @@ pub(super) fn by_name(message: &str, field: &str) -> Option<Example> {
         (_, "password") => json!("correct horse battery staple").into(),
         (_, "account_name") => json!("Analytical Engines Ltd").into(),
         (_, "token" | "refresh_token") => json!("mrt_q7v0Zk3yT1n8XcW5").into(),
+        (_, "device_token") => json!("mdv_8Jc2mQz5RkT0wYpN").into(),
         (_, "access_token") => json!("eyJhbGciOiJFZERTQSJ9.eyJyb2xlIjoiY3VzdG9tZXIifQ.MEUCIQ").into(),
         (_, "token_type") => json!("Bearer").into(),
         (_, "expires_in") => json!(900).into(),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::identity::auth::password::{self, Password};
+use crate::identity::auth::password::{self, Match, Password};
 use mainstay_kernel::{
     context,
     error::{Error, Reason, Result},
@@ -27,7 +27,8 @@ pub enum Verdict {
     Wrong,
     /// The password is right.
     Right,
-    /// The password is right, but its stored hash has other parameters than the current ones; replace it with this one.
+    /// The password is right, but its stored hash has other parameters than the current ones, or is of a text that was not
+    /// normalized; replace it with this one.
     RightOnceMore(String),
 }
 
@@ -58,13 +59,11 @@ impl Passwords {
             let exists = hash.is_some();
             let hash = hash.as_deref().unwrap_or(password::DUMMY);
             // The hash is verified first, so that an unknown user takes as long.
-            if !(password.verify(hash)? && exists) {
-                return Ok(Verdict::Wrong);
+            match password.verify(hash)?.filter(|_| exists) {
+                None => Ok(Verdict::Wrong),
+                Some(Match::Normalized) if !password::is_outdated(hash) => Ok(Verdict::Right),
+                Some(_) => password.hash(secret::random()).map(Verdict::RightOnceMore),
             }
-            if password::is_outdated(hash) {
-                return password.hash(secret::random()).map(Verdict::RightOnceMore);
-            }
-            Ok(Verdict::Right)
         })
         .await
     }

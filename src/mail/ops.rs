@@ -21,7 +21,7 @@
 mod compose;
 mod limit;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
@@ -98,6 +98,8 @@ enum Outcome {
     Sent,
     /// It may be accepted later.
     Unavailable(String),
+    /// It is to be sent after a while.
+    Postponed(String, Duration),
     /// The providers rejected it.
     Rejected(String),
     /// It is handed to no provider; with the name of that outcome.
@@ -109,6 +111,7 @@ impl From<Result<(), Failure>> for Outcome {
         match result {
             Ok(()) => Self::Sent,
             Err(Failure::Unavailable(why)) => Self::Unavailable(why),
+            Err(Failure::Postponed { why, wait }) => Self::Postponed(why, wait),
             Err(Failure::Rejected(why)) => Self::Rejected(why),
             Err(Failure::Withheld(why)) => Self::Withheld("withheld", why),
         }
@@ -209,7 +212,8 @@ async fn record(app: &App, snapshot: Mail, outcome: Outcome) -> Result<Option<&'
     let wait = max_retry_delay(snapshot.attempts, app.config.section::<MailConfig>().retry_wait);
     #[expect(clippy::disallowed_methods, reason = "jitter, which nothing depends on")]
     let wait = wait.mul_f64(rand::rng().random_range(0.5..1.0));
-    let next = now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
+    let after = move |wait: Duration| now + TimeDelta::from_std(wait).unwrap_or(TimeDelta::hours(1));
+    let next = after(wait);
     let id = snapshot.id;
     let recorded = app.database.transaction(async move |work: &mut Work| {
         let mail = work.read(async |connection: &Connection| store::lock(connection, id).await).await?;
@@ -219,7 +223,10 @@ async fn record(app: &App, snapshot: Mail, outcome: Outcome) -> Result<Option<&'
             Outcome::Sent => (mail.mark_sent(now), "sent"),
             _ if !is_mine => return Ok(None),
             Outcome::Unavailable(why) if next < mail.expires_at => (mail.with_failure(why, next), "tried"),
-            Outcome::Unavailable(why) => (mail.mark_failed(why, now), "expired"),
+            Outcome::Postponed(why, wait) if after(wait) < mail.expires_at => {
+                (mail.with_failure(why, after(wait)), "postponed")
+            }
+            Outcome::Unavailable(why) | Outcome::Postponed(why, _) => (mail.mark_failed(why, now), "expired"),
             Outcome::Rejected(why) => (mail.mark_rejected(why, now), "rejected"),
             Outcome::Withheld(became, why) => (mail.mark_failed(why, now), became),
         };
@@ -285,6 +292,7 @@ fn count(mail: &Mail, became: &'static str) {
         // This is normal: any reset requested for an unknown address ends here. Its line is counted, as that of one
         // that was sent.
         "to_nobody" => tracing::info!(mail = %id, kind, "a mail has no recipient"),
+        "postponed" => tracing::info!(mail = %id, kind, attempts, why, "a mail waits"),
         // So is this: nobody can be kept from asking.
         "withheld" => tracing::info!(mail = %id, kind, why, "a mail was not sent"),
         // It was said when the address was added.

@@ -28,7 +28,7 @@ use crate::{
     identity::{
         auth::ops as auth,
         registration::ops::{self as registration, NewUser},
-        user::model::{EmailAddress, Language},
+        user::model::{self as user, EmailAddress, Language},
     },
     mail::{links, suppression::ops as suppression},
 };
@@ -38,8 +38,6 @@ use view::{Done, Page, Problem, View};
 
 /// How long a form may take to arrive, and then its password's hash.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most characters of a name, as in the contract.
-const MAX_NAME_CHARS: usize = 100;
 
 pub(super) fn pages() -> [(&'static str, MethodRouter<App>); 3] {
     [
@@ -140,16 +138,8 @@ async fn register(app: &App, form: &Form, language: &'static str, from: IpAddr) 
         registration::request(app, email, language, from).await.map_err(|error| problem(&error))?;
         return Ok(Done::Requested);
     }
-    let name = form.name.trim();
-    if !(1..=MAX_NAME_CHARS).contains(&name.chars().count()) {
-        return Err(Problem::Name);
-    }
-    let new = NewUser {
-        password: form.password.clone().into(),
-        name: name.to_owned(),
-        account_name: String::new(),
-        language: None,
-    };
+    let name = user::name(&form.name).map_err(|_| Problem::Name)?;
+    let new = NewUser { password: form.password.clone().into(), name, account_name: String::new(), language: None };
     registration::confirm(app, &form.token, new, from).await.map_err(|error| problem(&error))?;
     Ok(Done::Registered)
 }

@@ -57,6 +57,13 @@ pub enum Failure {
     /// The mail was handed to no provider: its recipient has had as many of its kind as anybody gets.
     #[error("withheld: {0}")]
     Withheld(String),
+    /// The mail was handed to no provider: its recipient has had many within a short time, and gets this one later.
+    #[error("postponed: {why}")]
+    Postponed {
+        why: String,
+        /// The time until it may be sent.
+        wait: std::time::Duration,
+    },
     /// The mail may be accepted later; it may also have been accepted already without confirmation.
     #[error("not sent: {0}")]
     Unavailable(String),

@@ -5,11 +5,24 @@
 
 use std::borrow::Cow;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
+
 /// What a formula begins with, in some spreadsheet (OWASP, CSV injection).
 const STARTS: [char; 7] = ['=', '+', '-', '@', '\t', '\r', '\n'];
 
+/// Spreadsheets of East Asian editions take the full-width form of a sign for the sign itself, as OWASP warns; so all its
+/// compatible forms in Unicode (NFKC) count, such as the small ones.
+fn is_start(letter: char) -> bool {
+    if letter.is_ascii() {
+        return STARTS.contains(&letter);
+    }
+    let mut buffer = [0; 4];
+    let compatible = ComposingNormalizerBorrowed::new_nfkc().normalize(letter.encode_utf8(&mut buffer));
+    compatible.starts_with(STARTS)
+}
+
 fn is_formula(text: &str) -> bool {
-    text.trim_start_matches('\'').starts_with(STARTS)
+    text.trim_start_matches('\'').chars().next().is_some_and(is_start)
 }
 
 /// Returns the text as a cell that is no formula.
@@ -28,11 +41,14 @@ mod tests {
 
     #[test]
     fn only_formulas_are_escaped() {
-        for text in ["", "a", "a=1", "'", "'quoted'", " ", "1", "Ä"] {
+        for text in ["", "a", "a=1", "'", "'quoted'", " ", "1", "Ä", "打", "＇", "１", "–", "￥"] {
             assert_eq!(escape(text), text);
             assert_eq!(unescape(text), text);
         }
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''-"] {
+        let full_width = ["＝1+1", "＋1", "－1", "＠SUM(A1)", "'＝1"];
+        let other_forms = ["\u{fe66}1", "\u{fe62}1", "\u{fe63}1", "\u{fe6b}A", "\u{207a}1", "\u{208c}1"];
+        let ascii = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "'=1", "''-"];
+        for text in ascii.into_iter().chain(full_width).chain(other_forms) {
             assert_eq!(escape(text), format!("'{text}"));
             assert_eq!(unescape(&escape(text)), text);
         }

@@ -1,8 +1,10 @@
 //! Hostile input: each request gets a 4xx in the envelope and changes nothing, and the server keeps running.
 
 mod connections;
+mod growth;
 mod http1;
 mod http2;
 mod lines;
 mod readers;
+mod texts;
 mod values;

@@ -9,3 +9,4 @@ mod labels;
 mod open_limit;
 mod paging;
 mod patch;
+mod search;

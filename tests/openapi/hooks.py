@@ -266,12 +266,19 @@ STATE = {
 # Rules between fields, about stored data, or about the time, which JSON Schema cannot express. Each one is in the
 # description of its field.
 BEYOND_SCHEMA = {
+    "must have a visible character",
+    "must be one line",
+    "must be one line with a visible character",
+    "must be an e-mail address",  # A sign-in also takes forms that earlier versions accepted.
+    "must be an e-mail address that mail can be sent to",
+    "must be a charset of the WHATWG Encoding Standard, such as windows-1252",
     "can't be cleared",  # The mask names a required field that the body omits.
     "is too deep; use pageToken instead",
     "names no field to change",  # Neither mask nor body names a field.
     "must be given, or else a kind",  # Ids of dead jobs, or their kind.
     "must be a code of ISO 4217, like EUR",
     "must be from 1 to 99999999",
+    "must be at least 1",
     "can't be changed from EUR",
     "must be an agent or an admin",
     "must be in the future",
@@ -385,7 +392,7 @@ def filter_failure(context, failure, case, response):
     return not (error["code"] in STATE or beyond or is_too_large)
 
 
-@schemathesis.serializer("application/x-ndjson", "text/csv")
+@schemathesis.serializer("application/x-ndjson", "text/csv", "text/tab-separated-values")
 def file(context, value):
     return (value if isinstance(value, str) else json.dumps(value)).encode()
 

@@ -76,7 +76,9 @@ fn filters(agent: UserId, account: AccountId) -> Vec<Filter> {
     }
     // Every ticket contains the first word, one in eight the second, one ticket the third; no ticket contains both
     // words of the last query.
-    for query in ["support", "parcels", "number777", "parcels invoices", "absent words"] {
+    // A word of a script without spaces is a phrase of pairs, and an address one of its parts.
+    for query in ["support", "parcels", "number777", "parcels invoices", "absent words", "打印机", "a-b@example.com"]
+    {
         filters.push(Filter { query: query.to_owned(), ..Filter::default() });
     }
     filters

@@ -130,7 +130,7 @@ impl Contract {
         self
     }
 
-    /// The Rust path of the module with `Validate`, `Path`, `Violations` and `check`; by default that of the first crate
+    /// The Rust path of the module with `Validate`, `Path`, `Violations`, `check` and `text`; by default that of the first crate
     /// that this one [`uses`](Self::uses), else `crate::contract::validate`.
     #[must_use]
     pub fn validation_path(mut self, rust_path: &str) -> Self {

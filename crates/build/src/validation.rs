@@ -17,7 +17,7 @@ const TIMESTAMP: &str = "google.protobuf.Timestamp";
 
 /// Generates the Rust source of one `Validate` implementation per message of the generated packages.
 ///
-/// `validation_path` is the Rust path of `Validate`, `Path`, `Violations` and `check`.
+/// `validation_path` is the Rust path of `Validate`, `Path`, `Violations`, `check` and `text`.
 pub(crate) fn generate(
     pool: &DescriptorPool,
     packages: &Packages,
@@ -32,10 +32,11 @@ pub(crate) fn generate(
     if implementations.is_empty() {
         return Ok(implementations);
     }
-    let check = if implementations.contains("check::") { ", check" } else { "" };
+    let used = |module: &str| implementations.contains(&format!("{module}::")).then(|| format!(", {module}"));
+    let modules: String = ["check", "text"].into_iter().filter_map(used).collect();
     // A block of its own, so that the file can be included anywhere.
     Ok(format!(
-        "const _: () = {{\nuse {validation_path}::{{Path, Validate, Violations{check}}};\n\n{implementations}}};\n"
+        "const _: () = {{\nuse {validation_path}::{{Path, Validate, Violations{modules}}};\n\n{implementations}}};\n"
     ))
 }
 
@@ -66,9 +67,41 @@ impl Generator<'_> {
             body += &statements.map_err(|fault| Error::new(format!("{}: {fault}", field.full_name())))?;
         }
         let (path, violations) = if body.is_empty() { ("_", "_") } else { ("path", "violations") };
+        let normalize = self.normalization(message)?;
         let message = paths::message(message, self.packages);
         let signature = format!("fn validate(&self, {path}: &Path<'_>, {violations}: &mut Violations)");
-        Ok(format!("impl Validate for {message} {{\n    {signature} {{\n{body}    }}\n}}\n\n"))
+        Ok(format!("impl Validate for {message} {{\n    {signature} {{\n{body}    }}\n{normalize}}}\n\n"))
+    }
+
+    /// Generates the method that normalizes the texts of a message; empty if it has none.
+    fn normalization(&self, message: &MessageDescriptor) -> Result<String, Error> {
+        let mut body = String::new();
+        for field in message.fields().filter(|field| !field.is_map()) {
+            let rules = Rules::read(&field).map_err(|fault| Error::new(format!("{}: {fault}", field.full_name())))?;
+            let statement = match field.kind() {
+                Kind::Message(inner) if inner.full_name() != TIMESTAMP && self.is_validated(&inner) => {
+                    "value.normalize();"
+                }
+                Kind::String if rules.is_text => "text::normalize(value);",
+                _ => continue,
+            };
+            let name = names::field(&field);
+            let source = if field.is_list() {
+                format!("for value in &mut self.{name} {{ {statement} }}")
+            } else if let Some(oneof) = field.containing_oneof().filter(|oneof| !oneof.is_synthetic()) {
+                let member = format!("{}::{}", paths::oneof(message, &oneof, self.packages), names::variant(&field));
+                format!("if let Some({member}(value)) = &mut self.{} {{ {statement} }}", names::oneof_field(&oneof))
+            } else if field.supports_presence() {
+                format!("if let Some(value) = &mut self.{name} {{ {statement} }}")
+            } else {
+                format!("{{ let value = &mut self.{name}; {statement} }}")
+            };
+            body += &format!("        {source}\n");
+        }
+        Ok(match body.is_empty() {
+            true => body,
+            false => format!("    fn normalize(&mut self) {{\n{body}    }}\n"),
+        })
     }
 
     /// Generates the statements that check one field; empty if there is nothing to check.

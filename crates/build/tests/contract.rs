@@ -104,7 +104,7 @@ fn validation_names_the_other_crate_and_descends_into_its_messages() {
     let dir = contract_dir(FLEET);
     compile(&dir).expect("it compiles");
     let validation = read(&dir, "validation.rs");
-    assert!(validation.contains("use ::kernel::validate::{Path, Validate, Violations, check};"), "{validation}");
+    assert!(validation.contains("use ::kernel::validate::{Path, Validate, Violations, check, text};"), "{validation}");
     let implementations: Vec<_> = validation.lines().filter_map(|line| line.strip_prefix("impl ")).collect();
     let expected = ["crate::proto::fleet::v1::Vehicle", "crate::proto::fleet::v1::vehicle::Engine"];
     assert_eq!(implementations, expected.map(|path| format!("Validate for {path} {{")));
@@ -114,6 +114,8 @@ fn validation_names_the_other_crate_and_descends_into_its_messages() {
     }
     assert!(validation.contains("crate::proto::fleet::v1::vehicle::Power::Type(value)"), "{validation}");
     assert!(validation.contains("must be at most 20 characters"), "{validation}");
+    assert!(validation.contains("{ let value = &mut self.name; text::normalize(value); }"), "{validation}");
+    assert!(validation.contains("if let Some(value) = &mut self.page { value.normalize(); }"), "{validation}");
     let orders =
         "path.field(\"orders\").item(index), if !matches!(*value, 0) { Some(\"must be one of ORDER_UNSPECIFIED\") }";
     assert!(validation.contains(orders), "an enum has values without a rule: {validation}");

@@ -24,6 +24,7 @@ mod position;
 mod replica;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;
+mod search;
 pub mod seek;
 mod shared;
 pub mod statement;

@@ -102,13 +102,13 @@ fn if_match(header: &str) -> Option<ExpectedVersions> {
 }
 
 impl<M: Message + Validate> Call<M> {
-    /// Validates the request and takes the permit, the idempotency claim, If-Match, `read_mask` and `include` from it.
+    /// Normalizes and validates the request, and takes the permit, the idempotency claim, If-Match, `read_mask` and `include` from it.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` with every violation, or for a path of the mask that is not a field.
     pub fn admit(request: Request<M>) -> Result<Self> {
-        let (metadata, extensions, message) = request.into_parts();
-        message.check().map_err(|violations| Error::validation(violations.into_inner()))?;
+        let (metadata, extensions, mut message) = request.into_parts();
+        message.admit().map_err(|violations| Error::validation(violations.into_inner()))?;
         let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
         let Call { method, permit, client, claim, if_match, last_event_id, .. } =
             Call::take(&metadata, &extensions, fingerprint)?;

@@ -46,16 +46,29 @@ impl Currency {
     }
 }
 
+/// The currencies in which more than eight digits can be charged, with the number of digits of the smallest unit: Stripe's
+/// list for cards (<https://docs.stripe.com/currencies#minimum-and-maximum-charge-amounts>). Eight digits of Madagascar's
+/// ariary, which Stripe counts in whole ones, are ten of ISO 4217's hundredths.
+const LONG_AMOUNTS: [(&str, u32); 7] =
+    [("IDR", 12), ("LBP", 11), ("COP", 10), ("HUF", 10), ("JPY", 10), ("MGA", 10), ("INR", 9)];
+const USUAL_DIGITS: u32 = 8;
+
+impl Currency {
+    /// Returns the maximum amount in the smallest unit: as many digits as gateways accept, eight in most currencies.
+    pub fn max_minor(self) -> i64 {
+        let digits =
+            LONG_AMOUNTS.iter().find(|(code, _)| *code == self.code()).map_or(USUAL_DIGITS, |(_, digits)| *digits);
+        10_i64.pow(digits) - 1
+    }
+}
+
 impl std::fmt::Debug for Currency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.code())
     }
 }
 
-/// The maximum amount in any currency: eight digits, which gateways accept.
-pub const MAX_MINOR: i64 = 99_999_999;
-
-/// An amount of 0 to [`MAX_MINOR`] smallest units.
+/// An amount of 0 to [`Currency::max_minor`] smallest units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Money {
     minor: i64,
@@ -70,12 +83,14 @@ impl Money {
     /// Creates an amount.
     ///
     /// # Errors
-    /// `AMOUNT_OUT_OF_RANGE` if it is negative or greater than [`MAX_MINOR`].
+    /// `AMOUNT_OUT_OF_RANGE` if it is negative or greater than [`Currency::max_minor`].
     pub fn new(minor: i64, currency: Currency) -> Result<Self> {
-        if (0..=MAX_MINOR).contains(&minor) {
+        let max = currency.max_minor();
+        if (0..=max).contains(&minor) {
             Ok(Self { minor, currency })
         } else {
-            Err(out_of_range(format!("The amount must be from 0 to {MAX_MINOR} in the smallest unit.")))
+            let code = currency.code();
+            Err(out_of_range(format!("The amount must be from 0 to {max} in the smallest unit of {code}.")))
         }
     }
 
@@ -101,7 +116,7 @@ impl Money {
     /// Multiplies the amount.
     ///
     /// # Errors
-    /// `AMOUNT_OUT_OF_RANGE` if the product is greater than [`MAX_MINOR`].
+    /// `AMOUNT_OUT_OF_RANGE` if the product is greater than [`Currency::max_minor`].
     pub fn times(self, count: i32) -> Result<Self> {
         Self::new(self.minor.saturating_mul(count.into()), self.currency)
     }
@@ -109,7 +124,7 @@ impl Money {
     /// Adds an amount.
     ///
     /// # Errors
-    /// `AMOUNT_OUT_OF_RANGE` if the sum is greater than [`MAX_MINOR`], `CURRENCIES_MIXED`.
+    /// `AMOUNT_OUT_OF_RANGE` if the sum is greater than [`Currency::max_minor`], `CURRENCIES_MIXED`.
     pub fn plus(self, other: Self) -> Result<Self> {
         self.same_currency(other)?;
         Self::new(self.minor.saturating_add(other.minor), self.currency)
@@ -166,6 +181,29 @@ mod tests {
     }
 
     #[test]
+    fn the_maximum_amount_depends_on_the_currency() {
+        for (code, max) in [
+            ("USD", 99_999_999),
+            ("KRW", 99_999_999),
+            ("INR", 999_999_999),
+            ("JPY", 9_999_999_999),
+            ("HUF", 9_999_999_999),
+            ("COP", 9_999_999_999),
+            ("MGA", 9_999_999_999),
+            ("LBP", 99_999_999_999),
+            ("IDR", 999_999_999_999),
+        ] {
+            let currency = Currency::parse(code).expect("a currency");
+            assert_eq!(Money::new(max, currency).expect("the maximum").minor(), max);
+            assert!(Money::new(max + 1, currency).is_err(), "{code}");
+            // The sums of a million of them fit into 64 bits.
+            assert!(max.checked_mul(1_000_000).is_some());
+        }
+        assert_eq!(money(150_000_000, "IDR").to_string(), "IDR 1500000.00");
+        assert!(LONG_AMOUNTS.iter().all(|(code, _)| Currency::parse(code).is_some()));
+    }
+
+    #[test]
     fn amounts_are_formatted_with_the_places_of_their_currency() {
         let text = |minor, code| money(minor, code).to_string();
         assert_eq!([text(3990, "EUR"), text(5, "USD"), text(0, "GBP")], ["EUR 39.90", "USD 0.05", "GBP 0.00"]);
@@ -183,8 +221,8 @@ mod tests {
         assert!(money(2, "EUR").minus(money(1, "USD")).is_err());
         let over = money(2, "EUR").minus(money(3, "EUR")).expect_err("more than there is");
         assert!(over.message().contains("exceeds the 2 that are left"), "{over:?}");
-        assert!(money(MAX_MINOR, "EUR").plus(money(1, "EUR")).is_err());
-        assert!(money(MAX_MINOR, "EUR").times(i32::MAX).is_err());
+        assert!(money(99_999_999, "EUR").plus(money(1, "EUR")).is_err());
+        assert!(money(99_999_999, "EUR").times(i32::MAX).is_err());
         assert!(Money::new(i64::MAX, Currency::parse("EUR").expect("a currency")).is_err());
         assert!(Money::new(-1, Currency::parse("EUR").expect("a currency")).is_err());
     }

@@ -109,3 +109,65 @@ pub fn render(text: &str) -> String {
     html::push_html(&mut html, shallow);
     SANITIZER.clean(&html).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::render;
+
+    /// A text of four times the length takes about four times as long; work that grows with the square would take sixteen.
+    #[test]
+    fn a_longer_text_takes_time_in_proportion() {
+        const UNITS: [&str; 30] = [
+            "a",
+            "[",
+            "![",
+            "[a](",
+            "[a]: b\n",
+            "](",
+            "*",
+            "**a",
+            "_a_ ",
+            "`",
+            "``` \n",
+            "~~",
+            "<",
+            "<!--",
+            "<a ",
+            "</",
+            "<?",
+            "&",
+            "&#",
+            "&a;",
+            "> ",
+            "- ",
+            "1. ",
+            "|",
+            "a|b\n-|-\n",
+            "#",
+            "\\",
+            "a@b.",
+            "http://",
+            "\n\n",
+        ];
+        let cost = |unit: &str, bytes: usize| {
+            let text = unit.repeat(bytes / unit.len());
+            let began = Instant::now();
+            assert!(render(&text).len() < 20 * bytes);
+            began.elapsed()
+        };
+        for unit in UNITS {
+            let (mut short, mut long) = (Duration::MAX, Duration::MAX);
+            // The machine may do something else meanwhile: the fastest of a few tries counts.
+            for attempt in 1..=6 {
+                short = short.min(cost(unit, 16 << 10).max(Duration::from_millis(4)));
+                long = long.min(cost(unit, 64 << 10));
+                if long < 10 * short {
+                    break;
+                }
+                assert!(attempt < 6, "{unit:?}: {short:?} for 16 KiB, {long:?} for 64 KiB");
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Conversion of files to messages, and of messages to drafts.
 
 use mainstay_kernel::{
+    contract::validate::{check, text},
     error::{Error, Reason, Result},
     grpc::render::time,
     id::AccountId,
@@ -73,9 +74,13 @@ pub(crate) fn draft(message: pb::CreateUploadRequest, max_file_bytes: usize) -> 
 }
 
 pub(crate) fn name(name: String, field: &str) -> Result<String> {
+    // That of a form is checked by no rule of the contract.
+    let name = text::normalized(name);
+    let is_line = !check::is_blank(&name) && !check::has_line_break(&name);
     match media::name_fault(&name) {
         Some(fault) => Err(Error::field(field, fault)),
-        None => Ok(name),
+        None if is_line => Ok(name),
+        None => Err(Error::field(field, "must be one line with a visible character")),
     }
 }
 

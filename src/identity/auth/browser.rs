@@ -6,6 +6,8 @@
 //! | `POST /session/refresh` | exchanges the cookie's token for a new pair |
 //! | `DELETE /session` | ends the session and clears the cookie |
 //!
+//! A second cookie tells the next sign-in which device it is, also after a sign-out.
+//!
 //! The first two respond with an access token, which the page keeps in memory. Nothing but these paths reads the cookie: every
 //! other request is authenticated by the access token alone, so no other
 //! page can act in the user's name. A page of another origin, even of the same site, is refused here as well.
@@ -33,7 +35,7 @@ use mainstay_kernel::{
     context::Context,
     error::{Error, Reason, Result},
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -86,16 +88,22 @@ async fn sign_in(
         let Credentials { email, password } = read(&body.map_err(too_large)?)?;
         let user_agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let device = Device::new(user_agent, from.to_string());
-        ops::login(&app, EmailAddress::parse(&email)?, password.into(), device, from).await
+        let (email, device_token) =
+            (EmailAddress::find(&email)?, cookie::DEVICE.read(&headers).map(SecretString::from));
+        ops::login(&app, ops::Attempt { email, password: password.into(), device, device_token, from }).await
     };
     match login.await {
-        Ok(pair) => token_response(&app, &headers, &pair),
+        Ok((pair, device_token)) => {
+            let life = app.config.section::<IdentityConfig>().refresh_ttl;
+            let device = in_headers(cookie::DEVICE.set(&headers, device_token.expose_secret(), life));
+            (device, token_response(&app, &headers, &pair)).into_response()
+        }
         Err(error) => refusal(error),
     }
 }
 
 async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
-    let result = match cookie::read(&headers) {
+    let result = match cookie::SESSION.read(&headers) {
         Some(token) => session::refresh(&app, token).await,
         None => Err(Reason::Unauthenticated.into()),
     };
@@ -110,7 +118,7 @@ async fn refresh(State(app): State<App>, headers: HeaderMap) -> Response {
 }
 
 async fn sign_out(State(app): State<App>, headers: HeaderMap) -> Response {
-    let result = match cookie::read(&headers) {
+    let result = match cookie::SESSION.read(&headers) {
         Some(token) => session::leave_by_token(&app, token).await,
         None => Ok(()),
     };
@@ -132,7 +140,7 @@ fn too_large(_: BytesRejection) -> Error {
 }
 
 fn removal(headers: &HeaderMap) -> SetCookies {
-    in_headers(cookie::clear(headers))
+    in_headers(cookie::SESSION.clear(headers))
 }
 
 type SetCookies = AppendHeaders<Vec<(HeaderName, String)>>;
@@ -144,7 +152,7 @@ fn in_headers(cookies: Vec<String>) -> SetCookies {
 /// Renders the pair: one token for the script, one for the cookie.
 fn token_response(app: &App, headers: &HeaderMap, pair: &Pair) -> Response {
     let life = app.config.section::<IdentityConfig>().refresh_ttl;
-    let cookies = in_headers(cookie::set(headers, pair.refresh.expose_secret(), life));
+    let cookies = in_headers(cookie::SESSION.set(headers, pair.refresh.expose_secret(), life));
     let data = json!({
         "accessToken": pair.access.expose_secret(),
         "expiresIn": pair.expires_in.num_seconds(),

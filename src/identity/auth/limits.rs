@@ -6,19 +6,23 @@
 //! | `login` | wrong passwords of an account, from one network | q per w | guessing a password |
 //! | `login-network` | wrong passwords from one network | 10 q per w | guessing at many accounts |
 //! | `login-site` | wrong passwords from one /48 of IPv6 | 100 q per w | the same, from the 65,536 networks that it has |
-//! | `login-account` | wrong passwords of an account, from networks it has not signed in from | 10 q per day | guessing from many networks |
+//! | `login-account` | wrong passwords of an account, from networks and devices it has not signed in from | 10 q per day | guessing from many networks |
+//! | `login-device` | wrong passwords from a device that has signed in | q per w | guessing with a stolen token of a device |
 //! | `mail-request` | registrations and resets from one network | 10 q per w | mail to many addresses |
 //! | `mail-request-site` | registrations and resets from one /48 of IPv6 | 100 q per w | the same |
 //!
 //! A /48 is what a provider gives one site, but also what thousands of phones may share, which have a network each: hence
 //! ten times what one network has. All limits of an attempt are counted in one round trip.
 //!
-//! So nobody else can use up the attempts of an account's owner where the owner has signed in before; elsewhere a reset
-//! makes the network known. An account that does not exist is limited in the same way.
+//! So the guesses of others do not use up the attempts of an account's owner on a network or a device where the owner has
+//! signed in before (OWASP's device cookies); elsewhere a reset makes the network known. An account that does not exist is limited in
+//! the same way.
 
 use std::{net::IpAddr, time::Duration};
 
-use crate::identity::{auth::networks::KnownNetworks, config::IdentityConfig, user::model::EmailAddress};
+use crate::identity::{
+    auth::networks::KnownNetworks, config::IdentityConfig, credential::model::DeviceId, user::model::EmailAddress,
+};
 use mainstay_kernel::{
     app::App,
     config::Quota,
@@ -50,13 +54,20 @@ fn of_networks([network, site]: [&'static str; 2], from: IpAddr, quota: Quota) -
 ///
 /// # Errors
 /// `RATE_LIMIT_EXCEEDED`; `UNAVAILABLE` if it can't be counted.
-pub(crate) async fn sign_in(app: &App, email: &EmailAddress, from: IpAddr) -> Result<(CountedAttempt, bool)> {
+pub(crate) async fn sign_in(
+    app: &App,
+    email: &EmailAddress,
+    from: IpAddr,
+    device: Option<DeviceId>,
+) -> Result<(CountedAttempt, bool)> {
     let quota = login_attempts(app);
     let both = [email.as_str().as_bytes(), &[0], Network::of(from).octets()].concat();
     let mut limits = vec![AttemptLimit::new("login", &both, quota)];
     limits.extend(of_networks(["login-network", "login-site"], from, quota));
     let is_known = app.part::<KnownNetworks>().contains(email, from).await;
-    if !is_known {
+    if let Some(device) = device {
+        limits.push(AttemptLimit::new("login-device", &device, quota));
+    } else if !is_known {
         let slow = Quota { window: quota.window.max(DAY), ..widened(quota) };
         limits.push(AttemptLimit::new("login-account", email.as_str().as_bytes(), slow));
     }

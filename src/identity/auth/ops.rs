@@ -20,7 +20,7 @@ use mainstay_kernel::{
 };
 
 pub(crate) use super::store::insert as store_reset;
-pub use login::login;
+pub use login::{Attempt, login};
 pub use reset::{confirm_reset, request_reset};
 
 /// The address of the demo account.

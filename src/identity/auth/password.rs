@@ -13,7 +13,10 @@ use argon2::{
 use secrecy::{ExposeSecret as _, SecretString};
 use zxcvbn::Score;
 
-use mainstay_kernel::error::{Error, Result};
+use mainstay_kernel::{
+    contract::validate::text,
+    error::{Error, Result},
+};
 
 /// Memory in KiB, passes, lanes.
 const MEMORY_KIB: u32 = 7168;
@@ -25,9 +28,34 @@ const LANES: u32 = 1;
 pub const DUMMY: &str =
     "$argon2id$v=19$m=7168,t=5,p=1$N2ViOTQ2YzE3ZGYwNTFhYg$k1x0rM3TzJv3eQm7cX3o1s5sZs1o9lW9bBq8m4aX2yE";
 
-/// A password received from a caller. Never displayed, never logged.
+/// A password received from a caller, in the form of the profile OpaqueString (RFC 8265, 4.2): spaces of all scripts are
+/// the one of ASCII, and the text is in NFC. So it is the same password whichever system it is typed on. Never displayed,
+/// never logged.
 #[derive(Debug, Clone)]
-pub struct Password(SecretString);
+pub struct Password {
+    normalized: SecretString,
+    /// What was sent, if that is not the same: hashes from before the normalization are of it.
+    sent: Option<SecretString>,
+}
+
+/// What a hash is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Match {
+    /// The password.
+    Normalized,
+    /// The password as it was sent, before the normalization.
+    Sent,
+}
+
+fn normalize(text: &str) -> String {
+    let spaces = text.chars().map(|letter| if is_space(letter) { ' ' } else { letter });
+    text::normalized(spaces.collect())
+}
+
+/// Returns whether a character is a space separator (Unicode's category Zs).
+fn is_space(letter: char) -> bool {
+    letter.is_whitespace() && !letter.is_control() && !matches!(letter, '\u{2028}' | '\u{2029}')
+}
 
 impl Password {
     /// Accepts a password to be set.
@@ -35,8 +63,9 @@ impl Password {
     /// # Errors
     /// `VALIDATION_FAILED` unless it has 12 to 128 characters.
     pub fn choose(text: SecretString) -> Result<Self> {
-        if (12..=128).contains(&text.expose_secret().chars().count()) {
-            Ok(Self(text))
+        let password = Self::attempt(text);
+        if (12..=128).contains(&password.normalized.expose_secret().chars().count()) {
+            Ok(password)
         } else {
             Err(Error::field("password", "must be 12 to 128 characters"))
         }
@@ -48,7 +77,7 @@ impl Password {
     /// # Errors
     /// `VALIDATION_FAILED`.
     pub fn refuse_common(&self) -> Result<()> {
-        if zxcvbn::zxcvbn(self.0.expose_secret(), &["mainstay"]).score() < Score::Two {
+        if zxcvbn::zxcvbn(self.normalized.expose_secret(), &["mainstay"]).score() < Score::Two {
             return Err(Error::field("password", "is too easy to guess: it is common, or a pattern"));
         }
         Ok(())
@@ -56,7 +85,9 @@ impl Password {
 
     /// Accepts a password to be verified, of any length.
     pub fn attempt(text: SecretString) -> Self {
-        Self(text)
+        let normalized = normalize(text.expose_secret());
+        let is_same = normalized == text.expose_secret();
+        Self { normalized: normalized.into(), sent: (!is_same).then_some(text) }
     }
 
     /// Hashes the password into a PHC string.
@@ -64,25 +95,36 @@ impl Password {
     /// # Errors
     /// `INTERNAL_ERROR` if there is not enough memory.
     pub fn hash(&self, salt: [u8; 16]) -> Result<String> {
-        let failed = |error: argon2::password_hash::Error| Error::internal(anyhow::anyhow!("argon2: {error}"));
         let salt = SaltString::encode_b64(&salt).map_err(failed)?;
-        Ok(argon2()?.hash_password(self.0.expose_secret().as_bytes(), &salt).map_err(failed)?.to_string())
+        Ok(argon2()?.hash_password(self.normalized.expose_secret().as_bytes(), &salt).map_err(failed)?.to_string())
     }
 
-    /// Returns whether the password matches a PHC string.
+    /// Returns what a PHC string is the hash of; `None` if it is of another password.
     ///
     /// # Errors
     /// `INTERNAL_ERROR` if the string is invalid.
-    pub fn verify(&self, phc: &str) -> Result<bool> {
-        use argon2::password_hash::Error as Failure;
-        let failed = |error: Failure| Error::internal(anyhow::anyhow!("argon2: {error}"));
+    pub fn verify(&self, phc: &str) -> Result<Option<Match>> {
         let hash = PasswordHash::new(phc).map_err(failed)?;
-        // The parameters in the string apply, not the current ones.
-        match argon2()?.verify_password(self.0.expose_secret().as_bytes(), &hash) {
-            Ok(()) => Ok(true),
-            Err(Failure::Password) => Ok(false),
-            Err(error) => Err(failed(error)),
+        if matches(&self.normalized, &hash)? {
+            return Ok(Some(Match::Normalized));
         }
+        match &self.sent {
+            Some(sent) if matches(sent, &hash)? => Ok(Some(Match::Sent)),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn failed(error: argon2::password_hash::Error) -> Error {
+    Error::internal(anyhow::anyhow!("argon2: {error}"))
+}
+
+fn matches(text: &SecretString, hash: &PasswordHash<'_>) -> Result<bool> {
+    // The parameters in the hash apply, not the current ones.
+    match argon2()?.verify_password(text.expose_secret().as_bytes(), hash) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::Password) => Ok(false),
+        Err(error) => Err(failed(error)),
     }
 }
 
@@ -130,15 +172,52 @@ mod tests {
     #[test]
     fn only_the_same_password_verifies() {
         let hash = password("correct horse battery").expect("long enough").hash([7; 16]).expect("hashes");
-        assert!(Password::attempt("correct horse battery".into()).verify(&hash).expect("a hash"));
-        assert!(!Password::attempt("correct horse batterY".into()).verify(&hash).expect("a hash"));
+        let verify = |text: &str| Password::attempt(text.into()).verify(&hash).expect("a hash");
+        assert_eq!(verify("correct horse battery"), Some(Match::Normalized));
+        assert_eq!(verify("correct horse batterY"), None);
         assert!(!is_outdated(&hash));
+    }
+
+    /// A Mac types NFD, and an input method of Japanese types its own space.
+    #[test]
+    fn a_password_is_the_same_on_every_system() {
+        for (set, typed) in [
+            ("gr\u{fc}ne Stra\u{df}e 12", "gru\u{308}ne Stra\u{df}e 12"),
+            ("gru\u{308}ne Stra\u{df}e 12", "gr\u{fc}ne Stra\u{df}e 12"),
+            ("correct horse battery", "correct\u{3000}horse\u{a0}battery"),
+            (
+                "\u{d55c}\u{ad6d}\u{c5b4} pass phrase",
+                "\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}\u{110b}\u{1165} pass phrase",
+            ),
+            ("\u{c5}ngstr\u{f6}m 12345", "\u{212b}ngstr\u{f6}m 12345"),
+        ] {
+            let hash = password(set).expect("long enough").hash([7; 16]).expect("hashes");
+            let verify = |text: &str| Password::attempt(text.into()).verify(&hash).expect("a hash");
+            assert_eq!(verify(typed), Some(Match::Normalized), "{set}");
+            // Nothing else is folded.
+            assert_eq!(verify(&set.to_uppercase()), None, "{set}");
+            assert_eq!(verify(&format!("{set} ")), None, "{set}");
+        }
+        assert!(password(&"u\u{308}".repeat(128)).is_ok(), "its characters are counted after the normalization");
+        assert!(password(&"u\u{308}".repeat(11)).is_err());
+        assert_ne!(normalize("\u{ff41}\u{b2}"), "a2", "compatible characters are different ones");
+    }
+
+    #[test]
+    fn a_hash_from_before_the_normalization_is_of_what_was_sent() {
+        let decomposed = "gru\u{308}ne Stra\u{df}e 12";
+        let salt = SaltString::encode_b64(&[7; 16]).expect("a salt");
+        let hash =
+            argon2().expect("parameters").hash_password(decomposed.as_bytes(), &salt).expect("hashes").to_string();
+        let verify = |text: &str| Password::attempt(text.into()).verify(&hash).expect("a hash");
+        assert_eq!(verify(decomposed), Some(Match::Sent));
+        assert_eq!(verify("gru\u{308}ne Strasse 12"), None);
     }
 
     #[test]
     fn the_dummy_hash_has_current_parameters_and_matches_nothing() {
         assert!(!is_outdated(DUMMY));
-        assert!(!password("correct horse battery").expect("long enough").verify(DUMMY).expect("a hash"));
+        assert_eq!(password("correct horse battery").expect("long enough").verify(DUMMY).expect("a hash"), None);
         assert!(is_outdated("$argon2id$v=19$m=4096,t=1,p=1$c2FsdHNhbHRzYWx0$aGFzaGhhc2hoYXNoaGFzaA"));
     }
 }

@@ -1,5 +1,6 @@
 //! `mainstay.identity.v1.AuthService`.
 
+use secrecy::{ExposeSecret as _, SecretString};
 use tonic::Request;
 
 use crate::identity::{
@@ -56,10 +57,12 @@ impl AuthService for Auth {
     async fn login(&self, request: Request<pb::LoginRequest>) -> Reply<pb::LoginResponse> {
         let (device, from) = (device(&request), client_address(&request));
         let mut call = Call::admit(request)?;
-        let pb::LoginRequest { email, password } = std::mem::take(&mut call.message);
-        let email = EmailAddress::parse(&email)?;
-        let tokens = ops::login(&self.app, email, password.into(), device, from).await?;
-        call.read(pb::LoginResponse { data: Some(pair(tokens)) })
+        let pb::LoginRequest { email, password, device_token } = std::mem::take(&mut call.message);
+        let (email, device_token) = (EmailAddress::find(&email)?, device_token.map(SecretString::from));
+        let attempt = ops::Attempt { email, password: password.into(), device, device_token, from };
+        let (tokens, device_token) = ops::login(&self.app, attempt).await?;
+        let device_token = Some(device_token.expose_secret().to_owned());
+        call.read(pb::LoginResponse { data: Some(pb::TokenPair { device_token, ..pair(tokens) }) })
     }
 
     async fn refresh(&self, request: Request<pb::RefreshRequest>) -> Reply<pb::RefreshResponse> {

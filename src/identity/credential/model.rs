@@ -5,6 +5,7 @@
 //! | `eyJ…` | access token, a JWT | nothing |
 //! | `mrt_…` | refresh token: user, session, generation and a MAC | the generation |
 //! | `msk_…` | service key: its id and 256 random bits | SHA-256 |
+//! | `mdv_…` | device token: a random id, an expiry and a MAC, which also covers the address | nothing |
 //! | `mpr_…` | password reset: 256 bits derived from the id of its mail | SHA-256 |
 //! | `mrg_…` | registration: 256 bits derived from its id | SHA-256 |
 //!
@@ -15,8 +16,10 @@
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
 use mainstay_kernel::{
@@ -27,6 +30,7 @@ use mainstay_kernel::{
 const REFRESH: &str = "mrt_";
 /// The prefix of service keys.
 pub const SERVICE: &str = "msk_";
+const DEVICE: &str = "mdv_";
 const RESET: &str = "mpr_";
 const REGISTRATION: &str = "mrg_";
 
@@ -71,6 +75,32 @@ impl RefreshClaim {
         };
         Some((claim, mac.try_into().ok()?))
     }
+}
+
+/// The id of a device that has signed in.
+pub type DeviceId = [u8; 16];
+
+const DEVICE_BYTES: usize = 16 + 8;
+
+fn device_mac(secret: &SecretKey, address: &str, claim: &[u8]) -> hmac::Tag {
+    hmac::sign(&secret.mac("device tokens v1"), &[claim, address.as_bytes()].concat())
+}
+
+/// Writes the token of a device on which an address has signed in.
+pub fn write_device(secret: &SecretKey, address: &str, device: DeviceId, expires_at: DateTime<Utc>) -> SecretString {
+    let claim = [&device[..], &expires_at.timestamp().to_be_bytes()].concat();
+    let mac = device_mac(secret, address, &claim);
+    format!("{DEVICE}{}", URL_SAFE_NO_PAD.encode([&claim, mac.as_ref()].concat())).into()
+}
+
+/// Returns the id of a device, if the token is of this service and this address, and has not expired.
+pub fn read_device(secret: &SecretKey, address: &str, token: &str, now: DateTime<Utc>) -> Option<DeviceId> {
+    let bytes = URL_SAFE_NO_PAD.decode(token.strip_prefix(DEVICE)?).ok()?;
+    let (claim, mac) = bytes.split_first_chunk::<DEVICE_BYTES>()?;
+    let is_ours: bool = device_mac(secret, address, claim).as_ref().ct_eq(mac).into();
+    let (device, expiry) = claim.split_first_chunk::<16>()?;
+    let expires_at = i64::from_be_bytes(expiry.try_into().ok()?);
+    (is_ours && now.timestamp() < expires_at).then_some(*device)
 }
 
 /// Writes a service key.
@@ -118,6 +148,21 @@ mod tests {
         assert_eq!(RefreshClaim::read(token.expose_secret()), Some((claim, [9; 32])));
         for bad in ["", "mrt_", "mrt_AAAA", "mrt_***", &token.expose_secret()[4..], &token.expose_secret()[..80]] {
             assert_eq!(RefreshClaim::read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_device_token_is_of_one_address_and_expires() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_790_000_000 + seconds, 0).expect("a time");
+        let (secret, other) = (SecretKey::new([1; 32]), SecretKey::new([2; 32]));
+        let token = write_device(&secret, "ada@example.com", [7; 16], at(60));
+        let token = token.expose_secret();
+        assert_eq!(read_device(&secret, "ada@example.com", token, at(59)), Some([7; 16]));
+        assert_eq!(read_device(&secret, "ada@example.com", token, at(60)), None, "expired");
+        assert_eq!(read_device(&secret, "bob@example.com", token, at(0)), None, "of another address");
+        assert_eq!(read_device(&other, "ada@example.com", token, at(0)), None, "of another service");
+        for bad in ["", "mdv_", "mdv_AAAA", "mdv_***", &token[4..], &token[..token.len() - 4]] {
+            assert_eq!(read_device(&secret, "ada@example.com", bad, at(0)), None, "{bad}");
         }
     }
 

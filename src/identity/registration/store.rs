@@ -39,7 +39,7 @@ pub async fn find(connection: &mut Connection, id: RegistrationId) -> Result<Opt
 }
 
 fn read(id: RegistrationId, email: &str, language: &str) -> Result<(EmailAddress, Language)> {
-    let email = EmailAddress::parse(email).map_err(|_| corrupt("registrations", id, "email"))?;
+    let email = EmailAddress::find(email).map_err(|_| corrupt("registrations", id, "email"))?;
     let language = Language::parse(language).map_err(|_| corrupt("registrations", id, "language"))?;
     Ok((email, language))
 }

@@ -55,7 +55,7 @@ pub async fn begin(app: &App, user: &User, device: Device) -> Result<Pair> {
 ///
 /// # Errors
 /// `INVALID_TOKEN` if the text is not a refresh token of this service; `SESSION_REVOKED` if the session has ended, or
-/// if the token was used before, which ends every session of the user; `UNAVAILABLE` if Postgres or the session store is unreachable.
+/// if the token was used before, which ends the session; `UNAVAILABLE` if Postgres or the session store is unreachable.
 pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
     let claim = app.part::<Tokens>().read_refresh(token).ok_or(Reason::InvalidToken)?;
     for _ in 0..MAX_ATTEMPTS {
@@ -66,7 +66,7 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
                 let user = owner(app, &session).await?;
                 return issue(app, &user, &session).await;
             }
-            Refresh::Reused => return Err(revoke_after_reuse(app, &entry.session).await?),
+            Refresh::Reused => return Err(end_after_reuse(app, &entry.session).await?),
             Refresh::Rotated(session) => session,
         };
         let user = owner(app, &next).await?;
@@ -77,16 +77,13 @@ pub async fn refresh(app: &App, token: &str) -> Result<Pair> {
     Err(Reason::Conflict.into())
 }
 
-/// Ends every session of a user, one of whose refresh tokens was used twice: whoever stole it may have stolen more.
-/// Returns the refusal.
-async fn revoke_after_reuse(app: &App, session: &Session) -> Result<Error> {
-    let user = owner(app, session).await?.id;
-    app.database
-        .transaction(async move |work: &mut Work| store::begin_epoch(work.connection().await?, user).await)
-        .await?;
-    tracing::warn!(session = %session.id, user = %user, "a refresh token was reused; all sessions of its user were ended");
+/// Ends a session, one of whose refresh tokens was used twice (RFC 9700, 4.14.2): either use may be that of a thief. More often
+/// it is a client that lost the response, so no other session of the user ends. Returns the refusal.
+async fn end_after_reuse(app: &App, session: &Session) -> Result<Error> {
+    let (id, user) = (session.id, session.user);
+    leave_session(app, user, id).await?;
+    tracing::warn!(session = %id, user = %user, "a refresh token was reused; its session was ended");
     metrics::counter!("mainstay_refresh_tokens_reused_total").increment(1);
-    remove_outdated(app, user).await;
     Ok(Reason::SessionRevoked.into())
 }
 

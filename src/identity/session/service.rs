@@ -45,6 +45,7 @@ pub(crate) fn pair(pair: Pair) -> pb::TokenPair {
         expires_in: i32::try_from(pair.expires_in.num_seconds()).unwrap_or(i32::MAX),
         refresh_token: pair.refresh.expose_secret().to_owned(),
         session_id: pair.session.to_string(),
+        device_token: None,
     }
 }
 

@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 
 use crate::files::avatar::model::Avatar;
 use mainstay_kernel::{
+    contract::validate::{check, text},
+    error::{Error, Result},
     id::{AccountId, UserId},
     numbered::numbered,
     page::Key,
@@ -107,6 +109,23 @@ impl User {
     }
 }
 
+/// The most characters of a user's name.
+pub const MAX_NAME_CHARS: usize = 100;
+
+/// Reads a user's name that no rule of the contract has checked: one line, with a visible character, in NFC.
+///
+/// # Errors
+/// `VALIDATION_FAILED`.
+pub fn name(text: &str) -> Result<String> {
+    let name = text::normalized(text.trim().to_owned());
+    let is_short = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
+    if is_short && !check::is_blank(&name) && !check::has_line_break(&name) && !check::has_nul(&name) {
+        Ok(name)
+    } else {
+        Err(Error::field("name", format!("must be one line of 1 to {MAX_NAME_CHARS} characters, one of them visible")))
+    }
+}
+
 /// Where mail to somebody goes, and its language.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contact {
@@ -131,4 +150,18 @@ pub struct Filter {
 pub struct Patch {
     pub name: Option<String>,
     pub language: Option<Language>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_be_seen() {
+        assert_eq!(name(" Ada\u{301} ").expect("a name"), "Ad\u{e1}");
+        assert_eq!(name("\u{200f}\u{5d0}\u{5d1}").expect("a name"), "\u{200f}\u{5d0}\u{5d1}");
+        for wrong in ["", "  ", "\u{200b}", "\u{3164}", "Ada\nLovelace", "Ada\u{2028}", "a\0", &"a".repeat(101)] {
+            assert!(name(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

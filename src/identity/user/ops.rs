@@ -8,7 +8,7 @@ use crate::identity::{
     revocation::store as revocation,
     session::ops as session,
     user::{
-        model::{EmailAddress, Filter, Patch, Role, User},
+        model::{self, EmailAddress, Filter, Patch, Role, User},
         store,
     },
 };
@@ -18,7 +18,7 @@ use mainstay_kernel::{
     batch,
     caller::Permit,
     database::Connection,
-    error::{Error, Result},
+    error::Result,
     id::UserId,
     page::{Start, Total},
     unit_of_work::Work,
@@ -137,9 +137,6 @@ pub async fn set_role(work: &mut Work, id: UserId, expected: Option<ExpectedVers
 /// `ALREADY_EXISTS`, `VALIDATION_FAILED`; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn create_admin(app: &App, email: &str, name: &str, password: SecretString) -> Result<UserId> {
     let email = EmailAddress::parse(email)?;
-    if !(1..=100).contains(&name.chars().count()) {
-        return Err(Error::field("name", "must be 1 to 100 characters"));
-    }
-    let profile = Profile::new(email, name.to_owned(), Role::Admin);
+    let profile = Profile::new(email, model::name(name)?, Role::Admin);
     Ok(create(app, profile, password).await?.id)
 }

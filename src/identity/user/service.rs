@@ -64,7 +64,7 @@ fn filter(message: &pb::ListUsersRequest) -> Result<Filter> {
     let mut roles: Vec<_> = message.roles.iter().filter_map(|&number| i16::try_from(number).ok()).collect();
     // Sorted, so that the same filter in another order is the same list, and its page tokens are valid.
     roles.sort_unstable();
-    let email = message.email.as_deref().map(EmailAddress::parse).transpose()?;
+    let email = message.email.as_deref().map(EmailAddress::find).transpose()?;
     Ok(Filter { account, roles, email })
 }
 

@@ -58,7 +58,7 @@ impl TryFrom<Row> for User {
         } = row;
         let role = Role::from_number(role.into());
         let role = role.ok_or_else(|| corrupt("users", id, "role"))?;
-        let email = EmailAddress::parse(&email).map_err(|_| corrupt("users", id, "email"))?;
+        let email = EmailAddress::find(&email).map_err(|_| corrupt("users", id, "email"))?;
         let language = Language::parse(&language).map_err(|_| corrupt("users", id, "language"))?;
         let account = account_id;
         let avatar = avatar_id.map(Avatar);
@@ -233,7 +233,7 @@ pub async fn set_password(connection: &mut Connection, id: UserId, hash: &str) -
     let row: Option<(String, i32)> = update.prepared().get_result(connection).await.optional()?;
     let (email, epoch) = row.ok_or_else(|| Error::not_found("user"))?;
     revocation::begin_epoch(connection, id, epoch).await?;
-    EmailAddress::parse(&email).map_err(|_| corrupt("users", id, "email"))
+    EmailAddress::find(&email).map_err(|_| corrupt("users", id, "email"))
 }
 
 /// Replaces a hash with a stronger one of the same password, unless the password was changed meanwhile.

@@ -231,7 +231,7 @@ async fn to_customer(connection: &mut Connection, order: &Order, content: Conten
     let contact = match &order.confirmation_email {
         Some(email) => {
             // Its owner may be a user, who has a language.
-            let address = EmailAddress::parse(email).ok();
+            let address = EmailAddress::find(email).ok();
             let user = match &address {
                 Some(address) => user::by_email(connection, address).await?,
                 None => None,

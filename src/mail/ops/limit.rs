@@ -1,4 +1,5 @@
-//! How many mails of a kind a recipient gets, so that nobody can fill the mailbox of somebody else.
+//! The limits on mails to one recipient protect a mailbox from floods that others cause. Mails beyond the limit of a kind are
+//! not sent. Mails beyond the limit of a short time are postponed.
 
 use std::time::Duration;
 
@@ -21,6 +22,10 @@ use mainstay_kernel::{
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// The most mails of all kinds together to one recipient, within a short time. Urgent kinds are left out, because a flood of
+/// other mails would delay them; their own limits are low.
+const PACE: Quota = Quota { requests: 10, window: Duration::from_secs(600) };
+
 /// The most mails of a kind to one recipient.
 fn quota(kind: Kind) -> Quota {
     let (requests, window) = match kind {
@@ -32,8 +37,16 @@ fn quota(kind: Kind) -> Quota {
     Quota { requests, window }
 }
 
+fn recipient(to: &str) -> String {
+    EmailAddress::find(to).map_or_else(|_| to.to_owned(), String::from)
+}
+
+fn pace(to: &str) -> AttemptLimit {
+    AttemptLimit::new("mail-pace", recipient(to).as_bytes(), PACE).confidential()
+}
+
 fn limit(kind: Kind, to: &str) -> AttemptLimit {
-    let recipient = EmailAddress::parse(to).map_or_else(|_| to.to_owned(), String::from);
+    let recipient = recipient(to);
     // An address without a user gets no mail, and so is never refused any.
     AttemptLimit::new("mail", &[kind.name().as_bytes(), &[0], recipient.as_bytes()].concat(), quota(kind))
         .confidential()
@@ -43,23 +56,38 @@ fn limit(kind: Kind, to: &str) -> AttemptLimit {
 /// count a mail twice.
 ///
 /// # Errors
-/// [`Failure::Withheld`] if its recipient has had too many; [`Failure::Unavailable`] if it can't be counted.
+/// [`Failure::Withheld`] if its recipient has had too many of its kind; [`Failure::Postponed`] if it has had many lately;
+/// [`Failure::Unavailable`] if it can't be counted.
 pub(super) async fn admit(app: &App, mail: &Mail, to: &str) -> Result<DateTime<Utc>, Failure> {
     if let Some(at) = mail.counted_at {
         return Ok(at);
     }
     let unavailable = || Failure::Unavailable("the mails of the recipient can't be counted".to_owned());
+    let pace = (!mail.topic.kind().is_urgent()).then(|| pace(to));
+    let paced = match app.limiter.attempt(pace.as_slice()).await {
+        Ok(paced) => paced,
+        Err(error) if error.reason() == Reason::RateLimitExceeded => {
+            let (why, wait) = ("the recipient has had many mails lately".to_owned(), error.wait());
+            return Err(Failure::Postponed { why, wait: wait.unwrap_or(PACE.window) });
+        }
+        Err(_) => return Err(unavailable()),
+    };
     let attempt = match app.limiter.attempt(&[limit(mail.topic.kind(), to)]).await {
         Ok(attempt) => attempt,
         Err(error) if error.reason() == Reason::RateLimitExceeded => {
+            app.limiter.take_back(paced).await;
             return Err(Failure::Withheld("the recipient has had too many mails of this kind".to_owned()));
         }
-        Err(_) => return Err(unavailable()),
+        Err(_) => {
+            app.limiter.take_back(paced).await;
+            return Err(unavailable());
+        }
     };
     let (id, at) = (mail.id, attempt.at().unwrap_or_else(|| app.clock.now()));
     let result = app.database.autocommit(async move |connection| store::set_counted(connection, id, at).await).await;
     if result.is_err() {
         app.limiter.take_back(attempt).await;
+        app.limiter.take_back(paced).await;
         return Err(unavailable());
     }
     Ok(at)

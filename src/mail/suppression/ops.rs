@@ -21,7 +21,7 @@ use mainstay_kernel::{
 
 /// Returns an address in the form in which it is stored.
 fn normalize(address: &str) -> String {
-    EmailAddress::parse(address.trim()).map_or_else(|_| address.trim().to_lowercase(), String::from)
+    EmailAddress::find(address.trim()).map_or_else(|_| address.trim().to_lowercase(), String::from)
 }
 
 fn key(app: &App) -> hmac::Key {

@@ -70,9 +70,10 @@ impl Api {
 
     fn request(&self, mail: &OutgoingMail, from: &Sender) -> Result<outbound::Request, Refusal> {
         let message = from.write(mail).map_err(|failure| match failure {
-            Failure::Rejected(why) | Failure::Withheld(why) | Failure::Unavailable(why) => {
-                Refusal { kind: Kind::Rejected, why }
-            }
+            Failure::Rejected(why)
+            | Failure::Withheld(why)
+            | Failure::Postponed { why, .. }
+            | Failure::Unavailable(why) => Refusal { kind: Kind::Rejected, why },
         })?;
         let mut headers = HeaderMap::new();
         let (uri, body) = match &self.provider {

@@ -2,6 +2,7 @@
 
 use tonic::Request;
 
+use crate::identity::user::model::EmailAddress;
 use crate::orders::id::{OrderId, ProductId};
 use crate::orders::order::{
     model::{Filter, Item, ItemizedOrder, Line, OrderNumber, Status},
@@ -10,7 +11,7 @@ use crate::orders::order::{
 use crate::proto::orders::v1::{self as pb, order_service_server::OrderService};
 use mainstay_kernel::{
     app::App,
-    error::Result,
+    error::{Error, Result},
     grpc::{
         Call, Reply,
         render::{money, time},
@@ -69,6 +70,9 @@ impl OrderService for Orders {
         let lines = lines(&call.message.items)?;
         let account = call.message.account_id.as_deref().map(AccountId::parse).transpose()?;
         let confirmation_email = call.message.confirmation_email.take();
+        if let Some(email) = &confirmation_email {
+            EmailAddress::parse(email).map_err(|_| Error::field("confirmationEmail", EmailAddress::FAULT))?;
+        }
         let draft = Draft { account, lines, confirmation_email };
         call.write(&self.app, async move |work: &mut Work| {
             let order = ops::create(work, draft).await?;

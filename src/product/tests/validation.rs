@@ -1,6 +1,7 @@
 //! The generated checks of field rules.
 
 use mainstay_kernel::contract::validate::*;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, Value};
 
 use crate::proto::{
     identity::v1::{ConfirmRegistrationRequest, CreateServiceKeyRequest, RegisterRequest, SetUserRoleRequest},
@@ -185,12 +186,17 @@ fn passwords_and_addresses() {
 }
 
 #[test]
-fn addresses_are_what_a_browser_takes() {
+fn addresses_are_what_mail_can_be_sent_to() {
     for good in ["a@b", "ada.lovelace+x@mail.example.com", "o'neil@example.co", "x_y@a-b.example"] {
         assert!(check::is_email(good), "{good}");
     }
     for bad in ["", "@", "a@", "@b", "a b@c", "a@-b", "a@b-.c", "a@b..c", "a@b@c", "ä@b.c", "a@b.c\n", "a@b.c\0"] {
         assert!(!check::is_email(bad), "{bad:?}");
+    }
+    // A browser takes these.
+    let long = format!("{}@example.com", "a".repeat(65));
+    for bad in ["a..b@example.com", "a.@example.com", ".a@example.com", "..@example.com", &long] {
+        assert!(check::is_form_email(bad) && !check::is_email(bad), "{bad}");
     }
 }
 
@@ -220,4 +226,87 @@ fn duplicates_are_found_in_long_lists_too() {
     assert!(check::unique(&numbers));
     numbers.push(7);
     assert!(!check::unique(&numbers));
+}
+
+fn extension(field: &FieldDescriptor, name: &str) -> Value {
+    let extension = field.parent_pool().get_extension_by_name(name).expect("an option of the contract");
+    field.options().get_extension(&extension).into_owned()
+}
+
+/// The rules of a string, or of the strings of a list.
+fn string_rules(rules: &DynamicMessage) -> Option<DynamicMessage> {
+    let inner = rules.fields().find_map(|(rule, value)| match (rule.name(), value) {
+        ("string", Value::Message(string)) => Some((true, string.clone())),
+        ("repeated" | "items", Value::Message(inner)) => Some((false, inner.clone())),
+        _ => None,
+    });
+    let (is_string, inner) = inner?;
+    if is_string { Some(inner) } else { string_rules(&inner) }
+}
+
+/// Whether a text must not be empty, and is neither of a format nor a secret nor marked as a line or verbatim.
+fn is_any_text(field: &FieldDescriptor) -> bool {
+    let Value::Message(rules) = extension(field, "buf.validate.field") else { return false };
+    let Some(rules) = string_rules(&rules) else { return false };
+    let has = |name: &str| rules.fields().any(|(rule, _)| rule.name() == name);
+    let is_secret = field.options().get_field_by_name("debug_redact").is_some_and(|mark| *mark == Value::Bool(true));
+    let marks = ["mainstay.policy.v1.is_line", "mainstay.policy.v1.is_verbatim"];
+    let is_marked = marks.iter().any(|mark| extension(field, mark) == Value::Bool(true));
+    has("min_len") && !["pattern", "uuid", "email"].into_iter().any(has) && !is_secret && !is_marked
+}
+
+/// A new text of a request is a line, unless this list has it.
+#[test]
+fn a_text_that_must_not_be_empty_is_a_line_a_format_or_a_secret() {
+    const MAY_HAVE_LINES: [&str; 6] = [
+        "mainstay.content.v1.CreatePostRequest.body",
+        "mainstay.content.v1.PostPatch.body",
+        "mainstay.support.v1.CommentPatch.body",
+        "mainstay.support.v1.CreateCommentRequest.body",
+        "mainstay.support.v1.CreateTicketRequest.body",
+        "mainstay.support.v1.TicketDraft.body",
+    ];
+    const SELECTS: [&str; 5] = [".queues", ".tags", ".slug", ".provider", ".number"];
+    let messages = super::modules().contract.descriptors.all_messages();
+    let fields = messages.filter(|message| message.package_name().starts_with("mainstay.")).flat_map(|message| {
+        let texts = message.fields().filter(|field| field.kind() == Kind::String);
+        texts.collect::<Vec<_>>()
+    });
+    let mut texts: Vec<_> = fields.filter(is_any_text).map(|field| field.full_name().to_owned()).collect();
+    texts.retain(|name| !SELECTS.iter().any(|end| name.ends_with(end)));
+    texts.sort_unstable();
+    assert_eq!(texts, MAY_HAVE_LINES);
+}
+
+#[test]
+fn texts_are_normalized_but_for_those_whose_bytes_matter() {
+    let decomposed = "u\u{308}".to_owned();
+    let mut ticket = CreateTicketRequest {
+        subject: decomposed.clone(),
+        body: decomposed.clone(),
+        tags: vec![decomposed.clone()],
+        ..Default::default()
+    };
+    ticket.admit().expect("good");
+    assert_eq!((&*ticket.subject, &*ticket.body, &*ticket.tags), ("\u{fc}", "\u{fc}", &["\u{fc}".to_owned()][..]));
+    let mut batch = BatchCreateTicketsRequest { tickets: vec![TicketDraft { subject: decomposed.clone(), ..draft() }] };
+    batch.admit().expect("good");
+    assert_eq!(batch.tickets[0].subject, "\u{fc}");
+    let patch = TicketPatch { subject: Some(decomposed.clone()), ..Default::default() };
+    let mut update = UpdateTicketRequest { ticket_id: ID.into(), ticket: Some(patch), ..Default::default() };
+    update.admit().expect("good");
+    assert_eq!(update.ticket.and_then(|ticket| ticket.subject).as_deref(), Some("\u{fc}"));
+    let password = decomposed.repeat(20);
+    let mut new = ConfirmRegistrationRequest {
+        token: "mrg_".into(),
+        password: password.clone(),
+        name: decomposed,
+        account_name: String::new(),
+        language: None,
+    };
+    new.admit().expect("good");
+    assert_eq!((&*new.name, new.password), ("\u{fc}", password), "secrets stay as they were sent");
+    // What is a format in one encoding is none in another.
+    let mut address = RegisterRequest { email: "\u{212a}ate@example.com".into(), language: None };
+    address.admit().expect_err("not ASCII");
 }

@@ -24,16 +24,32 @@ pub(crate) enum Import {
 /// invalid, and 1 if the import failed.
 #[derive(Debug, Args)]
 pub(crate) struct Tickets {
-    /// The file; its extension selects the format: .csv, .ndjson or .jsonl.
+    /// The file; its extension selects the format: .csv, .tsv, .ndjson or .jsonl.
     file: PathBuf,
     /// The account the tickets belong to.
     #[arg(long, value_name = "ID")]
     account: uuid::Uuid,
+    #[command(flatten)]
+    options: Options,
     /// The URL of the server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", env = "MAINSTAY_SERVER")]
     server: String,
     #[command(flatten)]
     credentials: Credentials,
+}
+
+/// How the file is to be read.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Options {
+    /// Read the two characters \n as a line break.
+    #[arg(long, value_parser = ["newlines"])]
+    unescape: Option<String>,
+    /// The delimiter of a CSV file; by default, it is found in the header.
+    #[arg(long, value_parser = ["comma", "semicolon", "tab", "pipe"])]
+    delimiter: Option<String>,
+    /// The charset, such as windows-1252; by default, UTF-8, or what a byte order mark says.
+    #[arg(long, value_name = "LABEL")]
+    charset: Option<String>,
 }
 
 /// The credentials: an e-mail address and a password, or a token.
@@ -65,7 +81,7 @@ impl Command for Import {
 
 impl Tickets {
     async fn run(self) -> anyhow::Result<ExitCode> {
-        let upload = Upload::read(&self.file, self.account).await?;
+        let upload = Upload::read(&self.file, self.account, self.options).await?;
         let mut remote = Remote::connect(&self.server, self.credentials).await?;
         let operation = remote.begin(&upload).await?;
         let operation = follow(&mut remote, operation).await?;

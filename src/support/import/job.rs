@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{operations::id::OperationId, support::config::SupportConfig};
+use crate::{
+    operations::id::OperationId,
+    support::{config::SupportConfig, import::model::ReadOptions},
+};
 use mainstay_kernel::queue::{Job, Lane};
 
 /// The slots of imports, whose duration depends on the size of the file.
@@ -16,6 +19,9 @@ pub struct ImportTickets {
     pub operation: OperationId,
     /// The number of the role in which the import was requested.
     pub role: i16,
+    /// How the file is to be read. A server of the version before leaves them out, and reads the file without them.
+    #[serde(default)]
+    pub options: ReadOptions,
 }
 
 impl Job for ImportTickets {

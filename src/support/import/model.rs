@@ -1,17 +1,22 @@
 //! Imports: a file is read as rows, each of which becomes a ticket or an error with its line number.
 //!
 //! Reading pulls one row at a time from any [`Read`](std::io::Read), so a file is never in memory as a whole unless it
-//! is a single row. Line breaks of every kind are read as `\n`, and so is a `\n` written as two characters.
+//! is a single row. A cell is what stands in the file (RFC 4180, RFC 8259), normalized to NFC; unless the options say that a
+//! line break is written as the two characters `\n`.
 
 mod csv;
+mod decode;
+mod header;
 mod lines;
 mod ndjson;
+pub mod options;
 mod row;
 
 use std::io::Read;
 
 use mainstay_kernel::numbered::numbered;
 
+pub use options::ReadOptions;
 pub use row::Row;
 
 numbered! {
@@ -51,15 +56,20 @@ pub enum Fault {
 ///
 /// # Errors
 /// If the file as a whole can't be imported.
-pub fn read(format: Format, file: impl Read, mut each: impl FnMut(Entry) -> bool) -> Result<(), Fault> {
+pub fn read(
+    format: Format,
+    options: ReadOptions,
+    file: impl Read,
+    mut each: impl FnMut(Entry) -> bool,
+) -> Result<(), Fault> {
     let mut rows = 0;
     let mut bounded = |entry: Entry| {
         rows += 1;
         rows <= MAX_ROWS && each(entry)
     };
     match format {
-        Format::Csv => csv::read(file, &mut bounded)?,
-        Format::Ndjson => ndjson::read(file, &mut bounded)?,
+        Format::Csv => csv::read(file, options, &mut bounded)?,
+        Format::Ndjson => ndjson::read(file, options, &mut bounded)?,
     }
     if rows > MAX_ROWS { Err(Fault::TooManyRows) } else { Ok(()) }
 }

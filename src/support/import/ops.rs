@@ -17,7 +17,10 @@ use crate::{
         model::{Failure, Operation},
         ops as operation,
     },
-    support::import::{model::Format, store},
+    support::import::{
+        model::{Format, ReadOptions},
+        store,
+    },
 };
 use mainstay_kernel::{
     app::App,
@@ -37,7 +40,12 @@ pub use run::{Outcome, run};
 ///
 /// # Errors
 /// `NOT_FOUND` if the account is unknown.
-pub async fn begin(work: &mut Work, account: AccountId, format: Format, mut file: Upload) -> Result<Operation> {
+pub async fn begin(
+    work: &mut Work,
+    account: AccountId,
+    (format, options): (Format, ReadOptions),
+    mut file: Upload,
+) -> Result<Operation> {
     let (permit, now) = (work.permit()?, work.now());
     let connection = work.connection().await?;
     let began = Operation::import(permit.caller().principal(), account, format, now);
@@ -47,7 +55,7 @@ pub async fn begin(work: &mut Work, account: AccountId, format: Format, mut file
         store::append(connection, began.id, position, &piece).await?;
         position += 1;
     }
-    let job = ImportTickets { operation: began.id, role: permit.caller().role() as i16 };
+    let job = ImportTickets { operation: began.id, role: permit.caller().role() as i16, options };
     jobs::enqueue(connection, &job).await?;
     Ok(began)
 }

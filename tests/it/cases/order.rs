@@ -52,6 +52,21 @@ fn products() -> Vec<Case> {
             "an admin may" => Status(201), |scene| {
                 call(&scene.cast.admin, json!({ "name": "Grüße 🔥", "price": euro("1999") }))
             };
+            "one and a half million rupiah" => Status(201), |scene| {
+                let price = json!({ "amountMinor": "150000000", "currencyCode": "IDR" });
+                call(&scene.cast.admin, json!({ "name": "A desk in Jakarta", "price": price }))
+            };
+            "a hundred million yen" => Status(201), |scene| {
+                let price = json!({ "amountMinor": "100000000", "currencyCode": "JPY" });
+                call(&scene.cast.admin, json!({ "name": "A house in Tokyo", "price": price }))
+            };
+            "more euros than can be charged" => Reason("VALIDATION_FAILED"), |scene| {
+                call(&scene.cast.admin, json!({ "name": "A house", "price": euro("100000000") }))
+            };
+            "more rupiah than can be charged" => Reason("VALIDATION_FAILED"), |scene| {
+                let price = json!({ "amountMinor": "1000000000000", "currencyCode": "IDR" });
+                call(&scene.cast.admin, json!({ "name": "A house in Jakarta", "price": price }))
+            };
             "a customer may not" => Reason("PERMISSION_DENIED"), |scene| {
                 call(&scene.cast.customer, json!({ "name": "Mine", "price": euro(1) }))
             };

@@ -93,6 +93,40 @@ async fn guesses_at_one_account_from_many_networks_are_limited_and_do_not_keep_i
     try_password(&app, Protocol::Rest, &nobody, WRONG, "192.0.2.99").await.failure("RATE_LIMIT_EXCEEDED");
 }
 
+/// A traveller's device has signed in at home, and others have guessed since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_has_signed_in_is_admitted_on_every_network() {
+    let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");
+    let app = start_app(&redis).await;
+    let cast = app.cast().await;
+    let (user, other) = (cast.customer.as_user(), cast.colleague.as_user());
+    let device = async |user: &User, protocol| {
+        let signed_in = try_password(&app, protocol, user, &user.password, "192.0.2.1").await.success();
+        signed_in.text("/data/deviceToken")
+    };
+    let (token, foreign) = (device(user, Protocol::Grpc).await, device(other, Protocol::Rest).await);
+    guess_from_everywhere(&app, user).await;
+    let sign_in = async |protocol, password: &str, token: &str, address: &str| {
+        let request = json!({ "email": user.email, "password": password, "deviceToken": token });
+        call(&app, protocol, "AuthService.Login", request, address).await
+    };
+    for (number, protocol) in PROTOCOLS.into_iter().enumerate() {
+        let address = format!("203.0.113.{number}");
+        for wrong in ["", "mdv_AAAA", &foreign, &token.to_uppercase()] {
+            sign_in(protocol, &user.password, wrong, &address).await.failure("RATE_LIMIT_EXCEEDED");
+        }
+        let signed_in = sign_in(protocol, &user.password, &token, &address).await.success();
+        assert!(signed_in.text("/data/deviceToken").starts_with("mdv_"), "{signed_in:#?}");
+    }
+    // A stolen token of a device buys a few guesses, whatever the network.
+    for number in 0..TRIES {
+        let address = format!("203.0.113.{}", 100 + number);
+        sign_in(PROTOCOLS[number % 2], WRONG, &token, &address).await.failure("INVALID_CREDENTIALS");
+    }
+    let refusal = sign_in(Protocol::Rest, WRONG, &token, "203.0.113.200").await.failure("RATE_LIMIT_EXCEEDED");
+    assert_eq!(refusal.header("ratelimit-policy"), Some("\"login-device\";q=2;w=900"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_at_many_accounts_from_one_network_are_limited() {
     let redis = Redis::start(RedisOptions::default()).await.expect("a Redis");

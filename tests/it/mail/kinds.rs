@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 
 use super::{SENT, header, start, start_with, wait_for_at_least, wait_for_mails};
 use crate::{
-    cases::{order::create_recurring_product, payment::pay, subscription::create_subscription},
+    cases::{
+        order::{create_recurring_product, product},
+        payment::pay,
+        subscription::create_subscription,
+    },
     support::{Protocol, euro, unique},
 };
 
@@ -136,4 +140,30 @@ async fn a_sign_in_from_a_new_place_is_reported_once() {
     let text = body_text(mail_with_subject(&mails, "New sign-in"));
     assert!(text.contains("Address: 198.51.100.9") && text.contains("Device: Firefox, Linux"), "{text}");
     assert!(!text.contains("evil") && text.contains("/reset-password\n"), "{text}");
+}
+
+/// An order may name any address.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_of_many_mails_gets_the_rest_later() {
+    // The limits go by the clock of the app, which the test moves.
+    let alone = [("REDIS_URL", ""), ("SINGLE_INSTANCE", "true")];
+    let (provider, app, scene) = start_with(&alone).await;
+    let victim = scene.cast.stranger.as_user().email.clone();
+    let product = product(&scene, 1, "EUR").await;
+    for _ in 0..14 {
+        let order = json!({ "items": [{ "productId": product, "quantity": 1 }], "confirmationEmail": victim });
+        scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", order).await.success();
+    }
+    let waiting = "SELECT count(*) FROM mails WHERE state = 1 AND failure = 'the recipient has had many mails lately'";
+    wait_for_at_least(&app.database, waiting, 4).await;
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 10).await;
+    assert_eq!(provider.mails().len(), 10);
+    // What a person waits for is not delayed by them, nor is another recipient.
+    let reset = json!({ "email": victim });
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.RequestPasswordReset", reset).await.success();
+    crate::cases::order::order(&scene).await;
+    wait_for_at_least(&app.database, "SELECT count(*) FROM mails WHERE state = 2", 12).await;
+    app.app.clock.advance(TimeDelta::minutes(11));
+    wait_for_mails(&app.database, SENT, 16).await;
+    assert_eq!(provider.mails().len(), 16);
 }

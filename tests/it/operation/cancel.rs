@@ -5,6 +5,7 @@ use std::time::Duration;
 use mainstay::operations::id::OperationId;
 use mainstay::support::import::{
     job::ImportTickets,
+    model::ReadOptions,
     ops::{self as import, Outcome},
 };
 use serde_json::{Value, json};
@@ -32,7 +33,11 @@ async fn a_waiting_operation_never_starts_after_its_cancellation() {
     let again = cancel(&cast.admin, &operation).await.success();
     assert_eq!(again.data(), cancelled.data(), "it is unchanged");
     // Another run of its job would find nothing to do either.
-    let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
+    let job = ImportTickets {
+        operation: OperationId::parse(&operation).expect("an id"),
+        role: 2,
+        options: ReadOptions::default(),
+    };
     assert_eq!(import::run(&app.app, job, &CancellationToken::new()).await.expect("ended"), Outcome::Ended);
     for nothing in ["tickets", "upload_chunks", "jobs"] {
         assert_eq!(app.database.number(&format!("SELECT count(*) FROM {nothing}")).await, 0, "{nothing}");

@@ -59,6 +59,25 @@ async fn a_file_is_imported_through_a_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_command_says_how_a_file_is_to_be_read() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let cast = app.cast().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("old.csv").display().to_string();
+    std::fs::write(&path, b"subject;body\nGr\xfc\xdfe;one\\ntwo\n").expect("a file");
+    let account = cast.customer.as_user().account.to_string();
+    let options = ["--unescape", "newlines", "--delimiter", "semicolon", "--charset", "windows-1252"];
+    let arguments = ["import", "tickets", &path, "--account", &account].into_iter().chain(options);
+    let token = cast.agent.token().await.expect("signed in");
+    let variables = [("MAINSTAY_SERVER", app.endpoint.base()), ("MAINSTAY_TOKEN", token)];
+    let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let output = run(arguments.map(str::to_owned).collect(), variables).await;
+    assert!(text(&output.stdout).starts_with("1 tickets created"), "{output:?}");
+    let rows = app.database.sql("SELECT subject, body FROM tickets").await;
+    assert_eq!(rows, [[Some("Grüße".to_owned()), Some("one\ntwo".to_owned())]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn seeding_adds_the_requested_number_of_tickets() {
     let app = TestApp::start().await;
     for (run_number, tickets) in [(1, 300), (2, 600)] {

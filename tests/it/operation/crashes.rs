@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use mainstay::operations::id::OperationId;
 use mainstay::support::import::{
     job::ImportTickets,
+    model::ReadOptions,
     ops::{self as import, Outcome},
 };
 use nix::sys::signal::Signal;
@@ -55,7 +56,11 @@ async fn a_worker_that_shuts_down_hands_its_job_back() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
-    let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
+    let job = ImportTickets {
+        operation: OperationId::parse(&operation).expect("an id"),
+        role: 2,
+        options: ReadOptions::default(),
+    };
     // As a worker would: the job's row has a lease while the job runs.
     app.database.sql("UPDATE jobs SET lease = gen_random_uuid(), attempts = 1").await;
     let stop = CancellationToken::new();
@@ -75,7 +80,11 @@ async fn concurrent_workers_import_a_file_once() {
     let app = TestApp::start().await;
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
-    let job = ImportTickets { operation: OperationId::parse(&operation).expect("an id"), role: 2 };
+    let job = ImportTickets {
+        operation: OperationId::parse(&operation).expect("an id"),
+        role: 2,
+        options: ReadOptions::default(),
+    };
     let never = CancellationToken::new();
     let runs = (0..4).map(|_| import::run(&app.app, job, &never));
     let results = futures_util::future::join_all(runs).await;
@@ -96,7 +105,8 @@ async fn a_worker_that_is_overtaken_by_a_dead_one_goes_on() {
     let cast = app.cast().await;
     let operation = begin(&cast.agent, &cast.customer.as_user().account.to_string(), &large(), "one").await;
     let id = OperationId::parse(&operation).expect("an id");
-    let (job, never) = (ImportTickets { operation: id, role: 2 }, CancellationToken::new());
+    let (job, never) =
+        (ImportTickets { operation: id, role: 2, options: ReadOptions::default() }, CancellationToken::new());
     // A job that has to run again, or whose operation has to be failed, is not done.
     for give_up in [false, true] {
         let other = connect(&app.database.url).await;

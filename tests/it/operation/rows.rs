@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{begin, wait_for_end};
-use crate::support::{Protocol, TestApp};
+use crate::{
+    cases::file,
+    support::{Protocol, TestApp},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_is_recognized_in_either_format() {
@@ -11,7 +14,8 @@ async fn a_row_is_recognized_in_either_format() {
     let cast = app.cast().await;
     let account = cast.customer.as_user().account.to_string();
     let csv = "tag_2,body,subject,extra,priority,tag_1\nb,\"Line one\\nline \"\"two\"\"\r\nthree\",,x,HIGH,\"a,a\"\n";
-    let first = begin(&cast.agent, &account, csv, "csv").await;
+    let request = json!({ "accountId": account, "file": file(csv), "unescape": "newlines" });
+    let first = cast.agent.keyed(Protocol::Rest, "TicketService.ImportTickets", request, "csv").await.success().id();
     assert_eq!(wait_for_end(&cast.agent, &first).await["progress"]["rowsCreated"], "1");
     let list = cast.agent.call(Protocol::Grpc, "TicketService.ListTickets", json!({})).await.success();
     let ticket = &list.data()[0];

@@ -45,3 +45,44 @@ async fn the_feed_has_what_is_published_and_nothing_else() {
     assert_eq!(entry.summary.as_ref().map(|summary| summary.value.as_str()), Some("About \"it\" <i>"));
     assert_eq!(entry.categories[0].term, "a&b");
 }
+
+/// A reader of feeds has no page by which it could resolve a relative link.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_links_of_the_feed_are_absolute() {
+    let feed = async |app: &TestApp, headers: &[(&'static str, &'static str)]| {
+        let mut request = app.endpoint.http.get(format!("{}/feed.atom", app.endpoint.base()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = request.send().await.expect("an answer").bytes().await.expect("a body");
+        let feed = Feed::read_from(&body[..]).expect("an Atom feed");
+        (feed.links[0].href.clone(), feed.entries[0].links[0].href.clone())
+    };
+    let publish = async |app: &TestApp| {
+        let agent = app.cast().await.agent;
+        let request = json!({ "title": "One", "body": "Text" });
+        let post = agent.call(Protocol::Rest, "PostService.CreatePost", request).await.success();
+        let id = json!({ "postId": post.id() });
+        agent.call(Protocol::Rest, "PostService.PublishPost", id).await.success();
+        post.text("/data/slug")
+    };
+    let links = |base: &str, slug: &str| (format!("{base}/feed.atom"), format!("{base}/api/v1/post-slugs/{slug}"));
+
+    let app = TestApp::builder().set("PUBLIC_URL", "https://shop.example/api/").start().await;
+    let slug = publish(&app).await;
+    let forged = [("host", "evil.example"), ("x-forwarded-proto", "http")];
+    assert_eq!(feed(&app, &forged).await, links("https://shop.example/api", &slug));
+
+    // Each reader gets links by the host that it called, although the feed is cached.
+    let app = TestApp::builder().set("TRUSTED_PROXY_HOPS", "1").start().await;
+    let slug = publish(&app).await;
+    assert_eq!(feed(&app, &[]).await, links(&app.endpoint.base(), &slug));
+    let proxied = [("host", "news.example:8443"), ("x-forwarded-proto", "https")];
+    assert_eq!(feed(&app, &proxied).await, links("https://news.example:8443", &slug));
+    assert_eq!(feed(&app, &[("host", "other.example")]).await, links("http://other.example", &slug));
+
+    let app = TestApp::start().await;
+    let slug = publish(&app).await;
+    let unproxied = [("host", "news.example"), ("x-forwarded-proto", "https")];
+    assert_eq!(feed(&app, &unproxied).await, links("http://news.example", &slug), "no trusted proxy sets the header");
+}

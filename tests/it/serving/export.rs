@@ -54,11 +54,17 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
         "priority": "TICKET_PRIORITY_URGENT", "queue": "@home", "language": "de-AT", "tags": ["a", "b c"],
     });
     cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft.clone()).await.success();
+    let second = json!({
+        "subject": "＝1+1", "body": " \\\\server\\new\r\n\"x\"; y\t\u{2028} ", "kind": "TICKET_KIND_REQUEST",
+        "priority": "TICKET_PRIORITY_LOW", "queue": "C:\\new", "language": "ja", "tags": ["＠a"],
+    });
+    cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", second.clone()).await.success();
     let mut first = None;
     for protocol in PROTOCOLS {
         let export = cast.agent.call(protocol, "TicketService.ExportTicketsCsv", json!({ "accountId": account }));
         let export = export.await.success();
         let text = export.body.as_str().expect("a text").to_owned();
+        assert!(text.starts_with("\u{feff}id,account_id,") && !text[3..].contains('\u{feff}'), "{text}");
         assert!(
             text.contains(",\"'=HYPERLINK(\"\"http://evil.example\"\")\",\"'-1,\n\"\"two\"\"\",Problem,'@home,"),
             "{text}"
@@ -76,14 +82,16 @@ async fn a_csv_file_of_any_protocol_is_imported_again() {
     let mut list = None;
     eventually("the import", async || {
         let tickets = cast.stranger.call(Protocol::Rest, "TicketService.ListTickets", json!({})).await.success();
-        let has_one = tickets.data().as_array().is_some_and(|tickets| tickets.len() == 1);
+        let has_one = tickets.data().as_array().is_some_and(|tickets| tickets.len() == 2);
         list = Some(tickets);
         has_one
     })
     .await;
     let list = list.expect("a list");
-    for (name, value) in draft.as_object().expect("an object") {
-        assert_eq!(list.data()[0][name], *value, "{name}");
+    for (ticket, draft) in list.data().as_array().expect("a list").iter().rev().zip([&draft, &second]) {
+        for (name, value) in draft.as_object().expect("an object") {
+            assert_eq!(ticket[name], *value, "{name}");
+        }
     }
 }
 

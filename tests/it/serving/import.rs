@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     cases::file,
@@ -128,6 +128,100 @@ async fn many_tickets_are_stored_once_each_but_for_the_one_that_is_cut_off() {
         "texts keep their quotes"
     );
     assert_eq!(count("tickets WHERE cardinality(tags) = 8").await, 133, "and their tags");
+}
+
+/// Uploads a file as a program does that knows nothing but HTTP, and returns the tickets, oldest first, and the errors.
+async fn import(app: &TestApp, who: &Actor, content_type: &str, query: &str, body: Vec<u8>) -> (Vec<Value>, Value) {
+    let cast = app.cast().await;
+    let (token, account) = (who.token().await.expect("a token"), cast.customer.as_user().account);
+    let path = format!("/api/v1/tickets/import?accountId={account}{query}");
+    let raw = Raw::new("POST", &path).header("authorization", format!("Bearer {token}"));
+    let raw = raw.header("content-type", content_type);
+    let began = Raw { body, ..raw }.send(app.endpoint.address).await.success();
+    let response = wait_for_end(who, Protocol::Rest, &began.id()).await;
+    assert!(response.text("/data/state").ends_with("SUCCEEDED"), "{response:#?}");
+    let id = json!({ "operationId": began.id() });
+    let errors = who.call(Protocol::Rest, "OperationService.ListOperationErrors", id).await.success();
+    let oldest = json!({ "order": "TICKET_ORDER_CREATE_TIME_ASC" });
+    let list = cast.customer.call(Protocol::Rest, "TicketService.ListTickets", oldest).await.success();
+    (list.data().as_array().cloned().unwrap_or_default(), errors.data().clone())
+}
+
+fn texts(tickets: &[Value]) -> Vec<(&str, &str)> {
+    let texts = tickets.iter().map(|ticket| (ticket["subject"].as_str(), ticket["body"].as_str()));
+    texts.map(|(subject, body)| (subject.unwrap_or_default(), body.unwrap_or_default())).collect()
+}
+
+/// What spreadsheets and shells write.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_another_charset_or_delimiter_is_imported() {
+    let text = "Subject;Body\r\nGrüße;\"Müller, ß; \"\"x\"\"\"\r\nZwei;Ende\r\n";
+    let utf_16 = |text: &str, to_bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        format!("\u{feff}{text}").encode_utf16().flat_map(to_bytes).collect()
+    };
+    let latin_1 = |text: &str| -> Vec<u8> {
+        text.chars().map(|letter| u8::try_from(u32::from(letter)).expect("Latin 1")).collect()
+    };
+    let tabs = text.replace("Subject;Body", "Subject\tBody").replace("Grüße;", "Grüße\t").replace("Zwei;", "Zwei\t");
+    let pipes = tabs.replace('\t', "|");
+    let cases: [(&str, &str, Vec<u8>); 10] = [
+        ("text/csv", "", text.as_bytes().to_vec()),
+        ("text/csv", "", format!("\u{feff}{text}").into_bytes()),
+        ("text/csv", "", utf_16(text, u16::to_le_bytes)),
+        ("text/csv; charset=utf-8", "", utf_16(text, u16::to_be_bytes)),
+        ("text/csv; charset=windows-1252", "", latin_1(text)),
+        ("text/csv", "&charset=iso-8859-1", latin_1(text)),
+        ("text/csv", "", tabs.clone().into_bytes()),
+        ("text/tab-separated-values", "", tabs.into_bytes()),
+        ("text/csv", "&delimiter=pipe", pipes.into_bytes()),
+        ("text/csv", "&delimiter=semicolon", format!("sep=;\r\n{text}").into_bytes()),
+    ];
+    for (content_type, query, body) in cases {
+        let app = TestApp::builder().with_jobs().start().await;
+        let agent = app.cast().await.agent;
+        let (tickets, errors) = import(&app, &agent, content_type, query, body).await;
+        let expected = [("Grüße", "Müller, ß; \"x\""), ("Zwei", "Ende")];
+        assert_eq!(texts(&tickets), expected, "{content_type} {query}: {errors}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_of_another_charset_are_reported_and_not_replaced() {
+    let app = TestApp::builder().with_jobs().start().await;
+    let agent = app.cast().await.agent;
+    let (tickets, errors) = import(&app, &agent, "text/csv", "", b"subject,body\nM\xfcller,x\nGood,y\n".to_vec()).await;
+    assert_eq!(texts(&tickets), [("Good", "y")]);
+    assert_eq!(errors[0]["message"], "subject is not UTF-8");
+    let cast = app.cast().await;
+    let account = cast.customer.as_user().account.to_string();
+    let request = |options: Value| {
+        let mut request = json!({ "accountId": account, "file": file("subject,body\na,b\n") });
+        request.as_object_mut().expect("an object").extend(options.as_object().expect("an object").clone());
+        request
+    };
+    for protocol in PROTOCOLS {
+        for wrong in [json!({ "charset": "ebcdic" }), json!({ "delimiter": "dot" }), json!({ "unescape": "tabs" })] {
+            let answer = cast.agent.call(protocol, "TicketService.ImportTickets", request(wrong.clone())).await;
+            answer.failure("VALIDATION_FAILED");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backslash_is_a_character_unless_the_import_says_otherwise() {
+    let csv = "subject,body\nC:\\new\\notes,\\\\server\\new\n";
+    let ndjson = "{\"subject\":\"C:\\\\new\\\\x\",\"body\":\"one\\ntwo\\\\nthree\"}\n";
+    for (content_type, query, body, expected) in [
+        ("text/csv", "", csv, ("C:\\new\\notes", "\\\\server\\new")),
+        ("text/csv", "&unescape=newlines", csv, ("C: ew otes", "\\\\server\new")),
+        ("application/x-ndjson", "", ndjson, ("C:\\new\\x", "one\ntwo\\nthree")),
+        ("application/x-ndjson", "&unescape=newlines", ndjson, ("C: ew\\x", "one\ntwo\nthree")),
+    ] {
+        let app = TestApp::builder().with_jobs().start().await;
+        let agent = app.cast().await.agent;
+        let (tickets, errors) = import(&app, &agent, content_type, query, body.as_bytes().to_vec()).await;
+        assert_eq!(texts(&tickets), [expected], "{content_type} {query}: {errors}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

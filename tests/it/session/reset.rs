@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use argon2::{Algorithm, Argon2, Params, PasswordHasher as _, Version, password_hash::SaltString};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use mainstay::identity::{
     auth::password::{DUMMY, Password},
@@ -151,4 +152,42 @@ async fn a_reset_request_does_not_reveal_whether_a_user_exists() {
     let to = format!("SELECT count(*) FROM mails WHERE parent_id = '{}'", cast.customer.as_user().id);
     assert_eq!(database.number(&to).await, 1 + 3);
     assert_eq!(database.number("SELECT count(*) FROM password_resets").await, 0, "the token is created on sending");
+}
+
+/// A password is set on one system and typed on another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_the_same_in_every_form_of_unicode() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let user = cast.customer.as_user();
+    let (composed, decomposed) =
+        ("gr\u{fc}ne Stra\u{df}e 12 \u{e9}t\u{e9}", "gru\u{308}ne\u{a0}Stra\u{df}e 12 e\u{301}te\u{301}");
+    let sign_in = async |protocol, password: &str| {
+        let request = json!({ "email": user.email, "password": password });
+        cast.anonymous.call(protocol, "AuthService.Login", request).await
+    };
+    for set in [composed, decomposed] {
+        let token = create_token(&app.database, user).await;
+        let request = json!({ "token": token, "password": set });
+        cast.anonymous.call(Protocol::Rest, "AuthService.ConfirmPasswordReset", request).await.success();
+        for protocol in PROTOCOLS {
+            for typed in [composed, decomposed] {
+                sign_in(protocol, typed).await.success();
+            }
+        }
+        sign_in(Protocol::Rest, "gru\u{308}ne Strasse 12 ete").await.failure("INVALID_CREDENTIALS");
+    }
+    // A hash from before the normalization is of the text as it was typed then; the sign-in replaces it.
+    let salt = SaltString::from_b64("dGVzdHMgc2FsdCB0aGlz").expect("a salt");
+    let params = Params::new(7168, 5, 1, None).expect("parameters");
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    let old = argon2.hash_password(decomposed.as_bytes(), &salt).expect("a hash").to_string();
+    app.database.sql(&format!("UPDATE users SET password_hash = '{old}' WHERE id = '{}'", user.id)).await;
+    sign_in(Protocol::Rest, composed).await.failure("INVALID_CREDENTIALS");
+    sign_in(Protocol::Rest, decomposed).await.success();
+    for protocol in PROTOCOLS {
+        sign_in(protocol, composed).await.success();
+    }
+    let with_old_hash = format!("SELECT count(*) FROM users WHERE password_hash = '{old}'");
+    assert_eq!(app.database.number(&with_old_hash).await, 0);
 }

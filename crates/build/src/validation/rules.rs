@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, Value};
 
 const OPTION: &str = "buf.validate.field";
+const LINE: &str = "mainstay.policy.v1.is_line";
+const VERBATIM: &str = "mainstay.policy.v1.is_verbatim";
 
 /// The rules of one field.
 #[derive(Default)]
@@ -15,6 +17,37 @@ pub(crate) struct Rules {
     pub(crate) checks: Vec<Check>,
     /// The checks of each item of a list.
     pub(crate) items: Vec<Check>,
+    /// Whether the field is a text that is normalized.
+    pub(crate) is_text: bool,
+}
+
+/// What a string is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Text {
+    /// Any text, which is normalized.
+    Plain,
+    /// A text of one line.
+    Line,
+    /// Bytes that happen to be UTF-8.
+    Verbatim,
+}
+
+impl Text {
+    fn of(field: &FieldDescriptor) -> Result<Self, String> {
+        let options = field.options();
+        let marked = |name| {
+            let extension = field.parent_pool().get_extension_by_name(name);
+            extension.is_some_and(|extension| matches!(*options.get_extension(&extension), Value::Bool(true)))
+        };
+        // Google's own option for what must not be shown.
+        let is_secret = options.get_field_by_name("debug_redact").is_some_and(|value| *value == Value::Bool(true));
+        match (marked(LINE), marked(VERBATIM) || is_secret) {
+            (true, true) => Err("a line is normalized, and can't be verbatim".to_owned()),
+            (true, false) => Ok(Self::Line),
+            (false, true) => Ok(Self::Verbatim),
+            (false, false) => Ok(Self::Plain),
+        }
+    }
 }
 
 /// A condition under which `value` is invalid, and the message for it.
@@ -53,14 +86,21 @@ impl Rules {
         if rules.required && !field.supports_presence() {
             rules.checks.push(Check::new(unset_condition(field)?, "is required"));
         }
+        let text = Text::of(field)?;
+        rules.is_text = field.kind() == Kind::String && text != Text::Verbatim && !is_format(typed.as_ref());
         if field.is_list() {
-            return rules.read_list(field, typed);
+            return rules.read_list(field, typed, text);
         }
-        rules.checks.extend(scalar(&field.kind(), typed)?);
+        rules.checks.extend(scalar(&field.kind(), typed, text)?);
         Ok(rules)
     }
 
-    fn read_list(mut self, field: &FieldDescriptor, typed: Option<(String, DynamicMessage)>) -> Result<Self, String> {
+    fn read_list(
+        mut self,
+        field: &FieldDescriptor,
+        typed: Option<(String, DynamicMessage)>,
+        text: Text,
+    ) -> Result<Self, String> {
         let mut items = None;
         if let Some((name, raw)) = typed {
             if name != "repeated" {
@@ -85,9 +125,17 @@ impl Rules {
                 self.checks.push(Check::new("!check::unique(value)", "must not have the same item twice"));
             }
         }
-        self.items = scalar(&field.kind(), items)?;
+        self.is_text &= !is_format(items.as_ref());
+        self.items = scalar(&field.kind(), items, text)?;
         Ok(self)
     }
+}
+
+/// Returns whether the rules of a string demand a format, all of which are ASCII: what is not of that format must not become
+/// so by normalization.
+fn is_format(typed: Option<&(String, DynamicMessage)>) -> bool {
+    let rules = typed.filter(|(name, _)| name == "string").map(|(_, raw)| raw);
+    rules.is_some_and(|raw| raw.fields().any(|(rule, _)| matches!(rule.name(), "pattern" | "email" | "uuid")))
 }
 
 /// Returns the typed rules inside `repeated.items`.
@@ -103,13 +151,14 @@ fn item_rules(raw: &DynamicMessage) -> Result<Option<(String, DynamicMessage)>, 
 }
 
 /// Returns the checks of a single value of a kind.
-fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>) -> Result<Vec<Check>, String> {
+fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>, text: Text) -> Result<Vec<Check>, String> {
     let mut checks = Vec::new();
     // Postgres can't store NUL, so no string may contain it. This check is last: a wrong length matters more.
     let nul = Check::new("check::has_nul(value)", "must not contain NUL characters");
+    let is_formatted = is_format(typed.as_ref());
     let Some((name, raw)) = typed else {
         return Ok(match kind {
-            Kind::String => vec![nul],
+            Kind::String => line(text).into_iter().chain([nul]).collect(),
             Kind::Enum(values) => vec![enumeration(None, values)?],
             _ => checks,
         });
@@ -117,6 +166,10 @@ fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>) -> Result<Vec<Ch
     match (name.as_str(), kind) {
         ("string", Kind::String) => {
             checks = string(&raw)?;
+            if text == Text::Plain && !is_formatted && is_required(&raw) {
+                checks.push(Check::new("check::is_blank(value)", BLANK));
+            }
+            checks.extend(line(text));
             checks.push(nul);
         }
         ("bytes", Kind::Bytes) => checks.extend(bounds(&raw)?.check("value.len()", "be", " byte")?),
@@ -125,6 +178,22 @@ fn scalar(kind: &Kind, typed: Option<(String, DynamicMessage)>) -> Result<Vec<Ch
         _ => return Err(format!("{name} rules on a field of type {kind:?}")),
     }
     Ok(checks)
+}
+
+const BLANK: &str = "must have a visible character";
+
+/// Returns whether a string must not be empty.
+fn is_required(raw: &DynamicMessage) -> bool {
+    raw.fields().any(|(rule, value)| rule.name() == "min_len" && matches!(value, Value::U64(1..)))
+}
+
+/// Returns the checks of a line.
+fn line(text: Text) -> Vec<Check> {
+    if text != Text::Line {
+        return Vec::new();
+    }
+    let blank = Check::new("!value.is_empty() && check::is_blank(value)", BLANK);
+    vec![blank, Check::new("check::has_line_break(value)", "must be one line")]
 }
 
 fn string(raw: &DynamicMessage) -> Result<Vec<Check>, String> {

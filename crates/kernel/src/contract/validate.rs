@@ -1,10 +1,14 @@
 //! Field rules: reports every violation of a request at once, each under its JSON field path.
 //!
 //! `mainstay-build` compiles the checks from `buf.validate` options. In addition to those rules, no string may
-//! contain a NUL character, which Postgres can't store, a time must be representable in RFC 3339, and an enum must have a
-//! declared value.
+//! contain a NUL character, which Postgres can't store, one that must not be empty must have a visible character, a time
+//! must be representable in RFC 3339, and an enum must have a declared value.
+//!
+//! Before it is checked, a request is normalized: one text has several encodings in Unicode, and texts that look the same
+//! must be found, compared and counted as the same.
 
 pub mod check;
+pub mod text;
 
 use std::{borrow::Cow, fmt};
 
@@ -12,6 +16,18 @@ use std::{borrow::Cow, fmt};
 pub trait Validate {
     /// Adds the message's violations to `violations`; `path` is the path from the request to this message.
     fn validate(&self, path: &Path<'_>, violations: &mut Violations);
+
+    /// Normalizes the texts of the message to NFC, except for those whose bytes matter.
+    fn normalize(&mut self) {}
+
+    /// Checks the message as a complete request, whose texts are normalized first.
+    ///
+    /// # Errors
+    /// All violations.
+    fn admit(&mut self) -> Result<(), Violations> {
+        self.normalize();
+        self.check()
+    }
 
     /// Checks the message as a complete request.
     ///

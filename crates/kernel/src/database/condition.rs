@@ -12,7 +12,7 @@ use diesel::{
 };
 use uuid::Uuid;
 
-use crate::page::Key;
+use crate::{database::search, page::Key};
 
 /// A condition made of SQL text and values.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +45,8 @@ impl Condition {
         Self(parts)
     }
 
-    /// Makes `document @@ websearch_to_tsquery('simple', query)`, planned for few matches.
+    /// Makes `document @@ websearch_to_tsquery('simple', query)`, planned for few matches. The document is what the function
+    /// `search_words` makes of a text, and the query is that of a person ([`search`]).
     ///
     /// The sub-select hides the words from the planner: its default estimate for words without statistics, which are
     /// most words, makes it read the whole table in some order to find one row.
@@ -53,7 +54,7 @@ impl Condition {
         Self(vec![
             Part::Sql(document),
             Part::Sql(" @@ (SELECT websearch_to_tsquery('simple', "),
-            Part::Text(limit_dashes(&query)),
+            Part::Text(search::terms(&query)),
             Part::Sql("))"),
         ])
     }
@@ -63,27 +64,10 @@ impl Condition {
         Self(vec![
             Part::Sql(document),
             Part::Sql(" @@ websearch_to_tsquery('simple', "),
-            Part::Text(limit_dashes(&query)),
+            Part::Text(search::terms(&query)),
             Part::Sql(")"),
         ])
     }
-}
-
-/// Postgres' parser has a stack of 32 operators, and each dash may be one: 33 in a row are an internal error of it.
-const MAX_DASHES: usize = 16;
-
-/// Returns the query without the dashes beyond [`MAX_DASHES`].
-fn limit_dashes(query: &str) -> String {
-    let mut dashes = 0;
-    let keep = |letter| match letter {
-        '-' if dashes == MAX_DASHES => ' ',
-        '-' => {
-            dashes += 1;
-            '-'
-        }
-        other => other,
-    };
-    query.chars().map(keep).collect()
 }
 
 impl QueryFragment<Pg> for Condition {

@@ -6,7 +6,7 @@ use prost_types::Timestamp;
 use crate::{
     contract::proto::common::v1 as pb,
     error::{Error, Result},
-    money::{Currency, MAX_MINOR, Money},
+    money::{Currency, Money},
 };
 
 /// Converts a `Money` message in a field to an amount of at least one smallest unit.
@@ -18,8 +18,10 @@ use crate::{
 pub fn price(money: &pb::Money, field: &str) -> Result<Money> {
     let currency = Currency::parse(&money.currency_code);
     let mut faults = Vec::new();
-    if !(1..=MAX_MINOR).contains(&money.amount_minor) {
-        faults.push((format!("{field}.amountMinor"), format!("must be from 1 to {MAX_MINOR}")));
+    let max = currency.map_or(i64::MAX, Currency::max_minor);
+    if !(1..=max).contains(&money.amount_minor) {
+        let range = if currency.is_some() { format!("from 1 to {max}") } else { "at least 1".to_owned() };
+        faults.push((format!("{field}.amountMinor"), format!("must be {range}")));
     }
     if currency.is_none() {
         faults.push((format!("{field}.currencyCode"), "must be a code of ISO 4217, like EUR".to_owned()));
@@ -55,9 +57,11 @@ mod tests {
         };
         let none: [&str; 0] = [];
         assert_eq!(faults(1, "EUR"), none);
-        assert_eq!(faults(MAX_MINOR, "JPY"), none);
+        assert_eq!(faults(9_999_999_999, "JPY"), none);
+        assert_eq!(faults(150_000_000, "IDR"), none);
         assert_eq!(faults(0, "EUR"), ["price.amountMinor"]);
-        assert_eq!(faults(MAX_MINOR + 1, "EUR"), ["price.amountMinor"]);
+        assert_eq!(faults(100_000_000, "EUR"), ["price.amountMinor"]);
+        assert_eq!(faults(1_000_000_000_000, "IDR"), ["price.amountMinor"]);
         assert_eq!(faults(1, "eur"), ["price.currencyCode"]);
         assert_eq!(faults(-1, "EURO"), ["price.amountMinor", "price.currencyCode"]);
     }

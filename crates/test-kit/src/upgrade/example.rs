@@ -83,6 +83,7 @@ pub(super) fn values(column: &Column, conditions: &str, id: &str) -> Vec<String>
         "date" => strings(&["2026-01-01", "2030-01-01"]),
         "interval" => strings(&["1 day", "1 month"]),
         "inet" => strings(&["127.0.0.1"]),
+        "tsvector" => strings(&["", "a:1"]),
         name if name.starts_with("timestamp") => strings(&["2026-01-01 00:00:00Z", "2030-01-01 00:00:00Z"]),
         name if name.ends_with("[]") => strings(&["{}"]),
         _ => Vec::new(),

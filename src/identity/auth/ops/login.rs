@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::new_place;
 use crate::{
     identity::{
         auth::{limits, networks::KnownNetworks, password::Password},
+        credential::model as token,
         passwords::{Passwords, Verdict},
         session::{model::Device, ops as session},
         sign_in::{model::Outcome, ops as sign_in},
@@ -19,21 +20,31 @@ use crate::{
     },
     proto::identity::v1::Reason as IdentityReason,
 };
-use mainstay_kernel::{app::App, error::Result};
+use mainstay_kernel::{app::App, error::Result, secret::random};
 
-/// Begins a session, and tells the user if the network is a new one. An unknown user costs the same as a known one: the same statement and the same hash.
+/// Who signs in, and from where.
+#[derive(Debug)]
+pub struct Attempt {
+    pub email: EmailAddress,
+    pub password: SecretString,
+    pub device: Device,
+    /// The token that the device has from an earlier sign-in, if any.
+    pub device_token: Option<SecretString>,
+    pub from: IpAddr,
+}
+
+/// Begins a session, and tells the user if the network is a new one. Beside its tokens, returns that of the device. An unknown
+/// user costs the same as a known one: the same statement and the same hash.
 ///
 /// # Errors
 /// `INVALID_CREDENTIALS`, `RATE_LIMIT_EXCEEDED`, `OVERLOADED`; `UNAVAILABLE` if Postgres or the session store is
 /// unreachable.
-pub async fn login(
-    app: &App,
-    email: EmailAddress,
-    password: SecretString,
-    device: Device,
-    from: IpAddr,
-) -> Result<Pair> {
-    let (attempt, is_known) = limits::sign_in(app, &email, from).await?;
+pub async fn login(app: &App, attempt: Attempt) -> Result<(Pair, SecretString)> {
+    let Attempt { email, password, device, device_token, from } = attempt;
+    let now = app.clock.now();
+    let device_id =
+        device_token.and_then(|token| token::read_device(&app.secret, email.as_str(), token.expose_secret(), now));
+    let (attempt, is_known) = limits::sign_in(app, &email, from, device_id).await?;
     let verified = verify(app, &email, password).await;
     // Only a wrong password counts; the attempt was counted before, or else any number of concurrent ones would pass.
     if !matches!(verified, Ok(None)) {
@@ -49,7 +60,9 @@ pub async fn login(
         new_place::tell(app, &user, pair.session).await?;
     }
     app.part::<KnownNetworks>().remember(&email, from).await;
-    Ok(pair)
+    let expires_at = now + session::life(app).unused;
+    let device_token = token::write_device(&app.secret, email.as_str(), device_id.unwrap_or_else(random), expires_at);
+    Ok((pair, device_token))
 }
 
 /// Returns the user with an address, if the password is right.

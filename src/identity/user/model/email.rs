@@ -24,12 +24,30 @@ const MAX_BYTES: usize = 254;
 pub struct EmailAddress(String);
 
 impl EmailAddress {
-    /// Reads an address as HTML forms define it, and folds it.
+    /// What is wrong with an address to which no mail can be sent.
+    pub const FAULT: &str = "must be an e-mail address that mail can be sent to";
+
+    /// Reads an address that mail is to be sent to, and folds it. It accepts exactly what the library parses that writes the
+    /// mail: an address that is accepted, and to which no mail can be written, would wait for mail for ever.
     ///
     /// # Errors
     /// `VALIDATION_FAILED` for other text, and for anything beyond ASCII.
     pub fn parse(text: &str) -> Result<Self> {
-        if text.len() <= MAX_BYTES && check::is_email(text) {
+        let address = Self::find(text)?;
+        if check::is_email(text) && text.parse::<lettre::Address>().is_ok() {
+            Ok(address)
+        } else {
+            Err(Error::field("email", Self::FAULT))
+        }
+    }
+
+    /// Reads an address by which something is looked for, as HTML forms define it. Earlier versions accepted all of these, and
+    /// who has one still signs in.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for other text, and for anything beyond ASCII.
+    pub fn find(text: &str) -> Result<Self> {
+        if text.len() <= MAX_BYTES && check::is_form_email(text) {
             Ok(Self(text.to_ascii_lowercase()))
         } else {
             Err(Error::field("email", "must be an e-mail address"))
@@ -57,6 +75,8 @@ impl fmt::Debug for EmailAddress {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -86,5 +106,26 @@ mod tests {
             assert!(EmailAddress::parse(spelling).is_err(), "{spelling}");
         }
         assert!(EmailAddress::parse(&format!("{}@example.com", "a".repeat(243))).is_err());
+    }
+
+    #[test]
+    fn an_address_to_which_no_mail_can_be_written_is_refused() {
+        let long = format!("{}@example.com", "a".repeat(65));
+        for old in ["a..b@example.com", "a.@example.com", ".a@example.com", &long] {
+            let error = EmailAddress::parse(old).expect_err("no mail can be written to it");
+            assert_eq!(error.fields(), [("email".to_owned(), EmailAddress::FAULT.to_owned())], "{old}");
+            assert_eq!(EmailAddress::find(old).expect("an earlier version accepted it").as_str(), old);
+        }
+    }
+
+    proptest! {
+        /// What the contract accepts, and what mail is written to, is the same.
+        #[test]
+        fn there_is_one_validator(local in "[a-z.!'+_=-]{1,66}", domain in "[a-z0-9.-]{1,70}") {
+            let text = format!("{local}@{domain}");
+            let can_be_written = text.parse::<lettre::Address>().is_ok();
+            prop_assert_eq!(EmailAddress::parse(&text).is_ok(), check::is_email(&text) && can_be_written);
+            prop_assert!(!check::is_email(&text) || can_be_written, "{}", text);
+        }
     }
 }

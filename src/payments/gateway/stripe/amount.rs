@@ -49,6 +49,9 @@ mod tests {
             (500, "MGA", "5"),
             (1_230, "KWD", "1230"),
             (1_000_000, "ISK", "100000000"),
+            (150_000_000, "IDR", "150000000"),
+            (999_999_999_999, "IDR", "999999999999"),
+            (9_999_999_900, "MGA", "99999999"),
         ] {
             let ours = Money::new(minor, Currency::parse(code).expect("a currency")).expect("an amount");
             assert_eq!(to_stripe(ours).as_deref(), Some(theirs), "{minor} {code}");

@@ -13,7 +13,7 @@ use tonic::{
     transport::{Channel, ClientTlsConfig},
 };
 
-use super::Credentials;
+use super::{Credentials, Options};
 use crate::proto::{
     identity::v1::{LoginRequest, auth_service_client::AuthServiceClient},
     operations::v1::{
@@ -33,6 +33,7 @@ const MAX_ATTEMPTS: u32 = 6;
 pub(crate) struct Upload {
     account: uuid::Uuid,
     content_type: &'static str,
+    options: Options,
     content: Bytes,
     key: String,
 }
@@ -40,21 +41,26 @@ pub(crate) struct Upload {
 impl Upload {
     /// Reads a file. The same file for the same account has the same key, so neither a retry of a broken upload nor a
     /// second run of the command starts a second import.
-    pub(crate) async fn read(path: &Path, account: uuid::Uuid) -> anyhow::Result<Self> {
+    pub(crate) async fn read(path: &Path, account: uuid::Uuid, options: Options) -> anyhow::Result<Self> {
         let content_type = match path.extension().and_then(|ending| ending.to_str()) {
             Some("csv") => "text/csv",
+            Some("tsv" | "tab") => "text/tab-separated-values",
             Some("ndjson" | "jsonl") => "application/x-ndjson",
-            _ => anyhow::bail!("{}: must end in .csv, .ndjson or .jsonl", path.display()),
+            _ => anyhow::bail!("{}: must end in .csv, .tsv, .ndjson or .jsonl", path.display()),
         };
         let content = Bytes::from(tokio::fs::read(path).await.with_context(|| path.display().to_string())?);
-        let hash = Sha256::new().chain_update(account.as_bytes()).chain_update(content_type).chain_update(&content);
+        let Options { unescape, delimiter, charset } = &options;
+        let options_text = [unescape, delimiter, charset].map(|option| option.as_deref().unwrap_or_default());
+        let how = format!("{content_type} {}", options_text.join(" "));
+        let hash = Sha256::new().chain_update(account.as_bytes()).chain_update(how.trim_end()).chain_update(&content);
         let key = hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { account, content_type, content, key })
+        Ok(Self { account, content_type, options, content, key })
     }
 
     fn chunks(&self) -> impl Iterator<Item = ImportTicketsRequest> + Send + use<> {
         let (account_id, content_type, content) =
             (self.account.to_string(), self.content_type.to_owned(), self.content.clone());
+        let Options { unescape, delimiter, charset } = self.options.clone();
         // An empty file is sent as one empty message, which the server rejects with a proper error.
         (0..content.len().max(1)).step_by(CHUNK_BYTES).map(move |at| ImportTicketsRequest {
             account_id: account_id.clone(),
@@ -63,6 +69,9 @@ impl Upload {
                 data: content.slice(at..content.len().min(at + CHUNK_BYTES)),
                 extensions: Vec::new(),
             }),
+            unescape: unescape.clone().unwrap_or_default(),
+            delimiter: delimiter.clone().unwrap_or_default(),
+            charset: charset.clone().unwrap_or_default(),
         })
     }
 }
@@ -154,7 +163,9 @@ impl Remote {
         let password = self.credentials.password.as_ref().map(|password| password.expose_secret().to_owned());
         let password =
             password.ok_or_else(|| Status::unauthenticated("MAINSTAY_PASSWORD is needed beside --email."))?;
-        let response = AuthServiceClient::new(self.channel.clone()).login(LoginRequest { email, password }).await?;
+        let response = AuthServiceClient::new(self.channel.clone())
+            .login(LoginRequest { email, password, device_token: None })
+            .await?;
         self.token = response.into_inner().data.unwrap_or_default().access_token.into();
         Ok(())
     }

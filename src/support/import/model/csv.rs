@@ -1,6 +1,6 @@
-//! Files of comma-separated values.
+//! Files of values that are separated by commas, or by another delimiter.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder};
 
@@ -8,77 +8,30 @@ use crate::support::{
     formula,
     import::model::{
         Entry, Fault, Row,
+        decode::Utf8,
+        header::{Column, Head},
         lines::{End, Lines},
+        options::{Charset, ReadOptions},
         row::Raw,
     },
 };
 
-/// The content of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Subject,
-    Body,
-    Answer,
-    Kind,
-    Queue,
-    Priority,
-    Language,
-    Tag,
-    Other,
-}
-
-impl Column {
-    /// The columns that may occur only once.
-    const SINGLE: [Self; 7] =
-        [Self::Subject, Self::Body, Self::Answer, Self::Kind, Self::Queue, Self::Priority, Self::Language];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Subject => "subject",
-            Self::Body => "body",
-            Self::Answer => "answer",
-            Self::Kind => "type",
-            Self::Queue => "queue",
-            Self::Priority => "priority",
-            Self::Language => "language",
-            Self::Tag => "tag",
-            Self::Other => "",
-        }
-    }
-
-    fn from_name(name: &[u8]) -> Self {
-        let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
-        match name.as_str() {
-            "subject" => Self::Subject,
-            "body" => Self::Body,
-            "answer" => Self::Answer,
-            "type" | "kind" => Self::Kind,
-            "queue" => Self::Queue,
-            "priority" => Self::Priority,
-            "language" => Self::Language,
-            "tags" => Self::Tag,
-            _ if name.strip_prefix("tag_").is_some_and(|n| n.parse::<u8>().is_ok()) => Self::Tag,
-            _ => Self::Other,
-        }
-    }
-}
-
-pub(crate) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Result<(), Fault> {
-    let lines = Lines::new(file);
+pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(Entry) -> bool) -> Result<(), Fault> {
+    let mut file = Utf8::new(file, options.charset);
+    let charset = file.charset().map_err(Fault::Read)?;
+    let mut file = BufReader::new(file);
+    let head = Head::read(&mut file, options.delimiter).map_err(Fault::Read)?;
+    let delimiter = head.delimiter.byte();
+    let lines = Lines::new(head.bytes.as_slice().chain(file), Some(delimiter));
     let end = lines.end();
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(lines);
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(lines);
     let mut record = ByteRecord::new();
-    if !reader.read_byte_record(&mut record).map_err(fault)? {
-        return Err(Fault::File("The file has no rows.".to_owned()));
+    for _ in 0..=usize::from(head.names_delimiter) {
+        if !reader.read_byte_record(&mut record).map_err(fault)? {
+            return Err(Fault::File("The file has no rows.".to_owned()));
+        }
     }
-    let columns: Vec<_> = record.iter().map(Column::from_name).collect();
-    let names = |name| columns.iter().filter(|&&column| column == name).count();
-    if names(Column::Body) == 0 {
-        return Err(Fault::File("The first row names no column `body`.".to_owned()));
-    }
-    if let Some(column) = Column::SINGLE.into_iter().find(|&column| names(column) > 1) {
-        return Err(Fault::File(format!("The first row names the column `{}` twice.", column.name())));
-    }
+    let table = Table { columns: Column::of(&record)?, charset, unescapes: options.unescapes_newlines };
     // The end is known only after the last row was read, so each row is held back until the next one is read.
     let mut next_line = next(&mut reader, &mut record)?;
     while let Some(line) = next_line {
@@ -89,7 +42,7 @@ pub(crate) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Res
         let breaks = current.as_slice().iter().filter(|&&byte| byte == b'\n').count();
         let has_line_break = last.is_none_or(|end| end.closed && !end.quoted);
         let line = line - i64::try_from(breaks).unwrap_or(0) - i64::from(has_line_break);
-        if !each(Entry { line, row: row(&columns, &current, last) }) {
+        if !each(Entry { line, row: table.row(&current, last) }) {
             return Ok(());
         }
     }
@@ -112,38 +65,48 @@ fn fault(error: csv::Error) -> Fault {
     }
 }
 
-fn row(columns: &[Column], record: &ByteRecord, last: Option<End>) -> Result<Row, String> {
-    let (actual, expected) = (record.len(), columns.len());
-    let is_truncated = last.is_some_and(|end| end.quoted || (!end.closed && actual < expected));
-    if is_truncated {
-        return Err(format!("row ends in the middle: {actual} of {expected} fields"));
-    }
-    if actual != expected {
-        return Err(format!("row has {actual} of {expected} fields"));
-    }
-    let mut raw = Raw::default();
-    for (column, bytes) in columns.iter().zip(record) {
-        if *column == Column::Other {
-            continue;
+/// How the cells of a row are read.
+struct Table {
+    columns: Vec<Column>,
+    charset: Charset,
+    unescapes: bool,
+}
+
+impl Table {
+    fn row(&self, record: &ByteRecord, last: Option<End>) -> Result<Row, String> {
+        let (actual, expected) = (record.len(), self.columns.len());
+        let is_truncated = last.is_some_and(|end| end.quoted || (!end.closed && actual < expected));
+        if is_truncated {
+            return Err(format!("row ends in the middle: {actual} of {expected} fields"));
         }
-        let text = std::str::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8", column.name()))?;
-        let text = formula::unescape(text);
-        let field = match column {
-            Column::Subject => &mut raw.subject,
-            Column::Body => &mut raw.body,
-            Column::Answer => &mut raw.answer,
-            Column::Kind => &mut raw.kind,
-            Column::Queue => &mut raw.queue,
-            Column::Priority => &mut raw.priority,
-            Column::Language => &mut raw.language,
-            Column::Tag | Column::Other => {
-                raw.tags.push(text.to_owned());
+        if actual != expected {
+            return Err(format!("row has {actual} of {expected} fields"));
+        }
+        let mut raw = Raw::default();
+        for (column, bytes) in self.columns.iter().zip(record) {
+            if *column == Column::Other {
                 continue;
             }
-        };
-        text.clone_into(field);
+            let text = std::str::from_utf8(bytes)
+                .map_err(|_| format!("{} is not {}", column.name(), self.charset.encoding().name()))?;
+            let text = formula::unescape(text);
+            let field = match column {
+                Column::Subject => &mut raw.subject,
+                Column::Body => &mut raw.body,
+                Column::Answer => &mut raw.answer,
+                Column::Kind => &mut raw.kind,
+                Column::Queue => &mut raw.queue,
+                Column::Priority => &mut raw.priority,
+                Column::Language => &mut raw.language,
+                Column::Tag | Column::Other => {
+                    raw.tags.push(text.to_owned());
+                    continue;
+                }
+            };
+            text.clone_into(field);
+        }
+        raw.row(self.unescapes)
     }
-    raw.row()
 }
 
 #[cfg(test)]
@@ -153,12 +116,16 @@ mod tests {
     type ParsedRow = (i64, Result<(String, String), String>);
 
     fn rows(file: &str) -> Vec<ParsedRow> {
+        rows_by(file.as_bytes(), ReadOptions::default())
+    }
+
+    fn rows_by(file: &[u8], options: ReadOptions) -> Vec<ParsedRow> {
         let mut rows = Vec::new();
         let mut each = |entry: Entry| {
             rows.push((entry.line, entry.row.map(|row| (row.content.subject, row.content.body))));
             true
         };
-        read(file.as_bytes(), &mut each).expect("a good file");
+        read(file, options, &mut each).expect("a good file");
         rows
     }
 
@@ -185,7 +152,7 @@ mod tests {
     fn rows_report_the_line_they_begin_on() {
         let file = "subject,body\r\na,\"1\r\n2\"\r\n\r\n\r\nb,3\r\nc\r\nd,\"4 \"\"x\"\"\"";
         let expected =
-            [good(2, "a", "1\n2"), good(6, "b", "3"), bad(7, "row has 1 of 2 fields"), good(8, "d", "4 \"x\"")];
+            [good(2, "a", "1\r\n2"), good(6, "b", "3"), bad(7, "row has 1 of 2 fields"), good(8, "d", "4 \"x\"")];
         assert_eq!(rows(file), expected);
         assert_eq!(rows("subject,body\ra,1\rb,2\r"), [good(2, "a", "1"), good(3, "b", "2")]);
     }
@@ -203,7 +170,10 @@ mod tests {
     #[test]
     fn a_file_without_a_body_column_is_invalid() {
         for file in ["", "subject\na\n", "body,body\n1,2\n"] {
-            assert!(matches!(read(file.as_bytes(), &mut |_| true), Err(Fault::File(_))), "{file}");
+            assert!(
+                matches!(read(file.as_bytes(), ReadOptions::default(), &mut |_| true), Err(Fault::File(_))),
+                "{file}"
+            );
         }
     }
 
@@ -211,11 +181,42 @@ mod tests {
     fn invalid_utf8_is_reported() {
         let mut rows = Vec::new();
         let file = b"body,priority\n\xff,low\nfine,low\n";
-        read(&file[..], &mut |entry| {
+        read(&file[..], ReadOptions::default(), &mut |entry| {
             rows.push((entry.line, entry.row.err()));
             true
         })
         .expect("a good file");
         assert_eq!(rows, [(2, Some("body is not UTF-8".to_owned())), (3, None)]);
+    }
+
+    #[test]
+    fn a_cell_is_what_stands_in_the_file() {
+        let file = "subject,body\nC:\\new\\notes,\\\\server\\new\n\" a  b \",\"  1\n 2 \"\n";
+        let expected = [good(2, "C:\\new\\notes", "\\\\server\\new"), good(3, " a  b ", "  1\n 2 ")];
+        assert_eq!(rows(file), expected);
+        let options = ReadOptions { unescapes_newlines: true, ..ReadOptions::default() };
+        assert_eq!(rows_by(b"body,subject\n\"a\\nb\\r\\nc\r\nd\",s\n", options), [good(2, "s", "a\nb\nc\nd")]);
+    }
+
+    #[test]
+    fn a_file_of_another_delimiter_or_charset_is_read() {
+        let expected = [good(2, "Grüße, alle", "1;2"), good(3, "b", "Ende")];
+        let file = "subject;body\r\nGrüße, alle;\"1;2\"\r\nb;Ende\r\n";
+        let utf_16: Vec<u8> = format!("\u{feff}{file}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+        // These letters have the same numbers in both.
+        let windows: Vec<_> = file.chars().map(|letter| u8::try_from(u32::from(letter)).expect("Latin 1")).collect();
+        let windows_1252 = ReadOptions { charset: Charset::from_label("windows-1252"), ..ReadOptions::default() };
+        assert_eq!(rows(file), expected);
+        assert_eq!(rows_by(&utf_16, ReadOptions::default()), expected);
+        assert_eq!(rows_by(&windows, windows_1252), expected);
+        assert_eq!(rows("sep=|\nsubject|body\na|b,c\n"), [good(3, "a", "b,c")]);
+        assert_eq!(rows("\u{feff}subject\tbody\r\na\tb\r\n"), [good(2, "a", "b")]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_in_the_charset_are_reported() {
+        let file: Vec<u8> =
+            "\u{feff}subject,body\na,".encode_utf16().chain([0xd800, 10]).flat_map(u16::to_le_bytes).collect();
+        assert_eq!(rows_by(&file, ReadOptions::default()), [bad(2, "body is not UTF-16LE")]);
     }
 }

@@ -1,4 +1,4 @@
-//! Normalizes line breaks to `\n`, removes a byte order mark, and detects whether a file ends inside quotes.
+//! Normalizes the line breaks between rows to `\n`, and detects whether a file ends inside quotes.
 
 use std::{
     cell::Cell,
@@ -25,23 +25,24 @@ enum Field {
     Closing,
 }
 
-/// Reads a file with `\n` for every line break.
+/// Reads a file with `\n` for every line break outside of quotes. What stands between quotes is a cell, whose bytes stay.
 pub(crate) struct Lines<R> {
     inner: R,
+    /// What separates cells, which may be quoted; `None` if rows have no cells.
+    delimiter: Option<u8>,
     input: Vec<u8>,
     at: usize,
     filled: usize,
     after_return: bool,
     field: Field,
-    has_started: bool,
     end: Rc<Cell<End>>,
 }
 
 impl<R: Read> Lines<R> {
-    pub(crate) fn new(inner: R) -> Self {
+    pub(crate) fn new(inner: R, delimiter: Option<u8>) -> Self {
         let end = Rc::new(Cell::new(End { closed: true, quoted: false }));
         let (input, field) = (vec![0; 64 * 1024], Field::Begin);
-        Self { inner, input, at: 0, filled: 0, after_return: false, field, has_started: false, end }
+        Self { inner, delimiter, input, at: 0, filled: 0, after_return: false, field, end }
     }
 
     /// Returns the cell that holds the result at the end.
@@ -49,36 +50,28 @@ impl<R: Read> Lines<R> {
         self.end.clone()
     }
 
-    fn fill(&mut self) -> io::Result<()> {
-        self.at = 0;
-        self.filled = self.inner.read(&mut self.input)?;
-        if !self.has_started {
-            // A byte order mark may arrive in pieces.
-            while (1..3).contains(&self.filled) {
-                match self.inner.read(&mut self.input[self.filled..])? {
-                    0 => break,
-                    more => self.filled += more,
-                }
-            }
-            self.has_started = true;
-            if self.input[..self.filled].starts_with(b"\xef\xbb\xbf") {
-                self.at = 3;
-                if self.at == self.filled {
-                    return self.fill();
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn quote(&mut self, byte: u8) {
+        let Some(delimiter) = self.delimiter else { return };
         self.field = match (self.field, byte) {
             (Field::Begin | Field::Closing, b'"') => Field::Quoted,
             (Field::Quoted, b'"') => Field::Closing,
             (Field::Quoted, _) => Field::Quoted,
-            (_, b',' | b'\n') => Field::Begin,
+            (_, b'\n') => Field::Begin,
+            (_, byte) if byte == delimiter => Field::Begin,
             _ => Field::Plain,
         };
+    }
+
+    /// Returns the byte to pass on, if any.
+    fn normalize(&mut self, byte: u8) -> Option<u8> {
+        let second_half = byte == b'\n' && self.after_return;
+        let is_return = byte == b'\r' && self.field != Field::Quoted;
+        self.after_return = is_return;
+        match byte {
+            _ if second_half => None,
+            _ if is_return => Some(b'\n'),
+            other => Some(other),
+        }
     }
 }
 
@@ -87,7 +80,7 @@ impl<R: Read> Read for Lines<R> {
         let mut count = 0;
         while count == 0 && !out.is_empty() {
             if self.at == self.filled {
-                self.fill()?;
+                (self.at, self.filled) = (0, self.inner.read(&mut self.input)?);
                 if self.filled == 0 {
                     return Ok(0);
                 }
@@ -95,15 +88,11 @@ impl<R: Read> Read for Lines<R> {
             while count < out.len() && self.at < self.filled {
                 let byte = self.input[self.at];
                 self.at += 1;
-                let second_half = byte == b'\n' && self.after_return;
-                self.after_return = byte == b'\r';
-                if second_half {
-                    continue;
+                if let Some(byte) = self.normalize(byte) {
+                    self.quote(byte);
+                    out[count] = byte;
+                    count += 1;
                 }
-                let byte = if byte == b'\r' { b'\n' } else { byte };
-                self.quote(byte);
-                out[count] = byte;
-                count += 1;
             }
         }
         if count > 0 {
@@ -118,7 +107,7 @@ mod tests {
     use super::*;
 
     fn read(text: &[u8]) -> (String, End) {
-        let mut lines = Lines::new(text);
+        let mut lines = Lines::new(text, Some(b','));
         let (mut out, end) = (String::new(), lines.end());
         lines.read_to_string(&mut out).expect("a slice is read");
         (out, end.get())
@@ -126,7 +115,17 @@ mod tests {
 
     #[test]
     fn every_line_break_becomes_a_newline() {
-        assert_eq!(read(b"\xef\xbb\xbfa\r\nb\rc\nd\r\r\n").0, "a\nb\nc\nd\n\n");
+        assert_eq!(read(b"a\r\nb\rc\nd\r\r\n").0, "a\nb\nc\nd\n\n");
+    }
+
+    #[test]
+    fn a_line_break_between_quotes_is_part_of_a_cell() {
+        assert_eq!(read(b"a,\"b\r\nc\rd\"\r\ne").0, "a,\"b\r\nc\rd\"\ne");
+        assert_eq!(read(b"\"a \"\"b\"\"\r\n\",c\r\n").0, "\"a \"\"b\"\"\r\n\",c\n");
+        let mut lines = Lines::new(&b"{\"a\": 1, \"b\r\n"[..], None);
+        let mut out = String::new();
+        lines.read_to_string(&mut out).expect("a slice is read");
+        assert_eq!(out, "{\"a\": 1, \"b\n");
     }
 
     #[test]
@@ -140,7 +139,7 @@ mod tests {
 
     #[test]
     fn small_reads_lose_nothing() {
-        let mut lines = Lines::new(&b"a\r\n\r\nb"[..]);
+        let mut lines = Lines::new(&b"a\r\n\r\nb"[..], Some(b','));
         let (mut out, mut byte) = (Vec::new(), [0; 1]);
         while lines.read(&mut byte).expect("a slice is read") == 1 {
             out.push(byte[0]);

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read};
 
 use serde::Deserialize;
 
-use crate::support::import::model::{Entry, Fault, Row, lines::Lines, row::Raw};
+use crate::support::import::model::{Entry, Fault, Row, decode::Utf8, lines::Lines, options::ReadOptions, row::Raw};
 
 /// The most characters of what is wrong with a line: serde quotes what it did not expect, which may be as long as the
 /// file.
@@ -30,8 +30,8 @@ struct Object {
     tags: Option<Vec<String>>,
 }
 
-pub(crate) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Result<(), Fault> {
-    let mut lines = BufReader::new(Lines::new(file));
+pub(crate) fn read(file: impl Read, options: ReadOptions, each: &mut impl FnMut(Entry) -> bool) -> Result<(), Fault> {
+    let mut lines = BufReader::new(Lines::new(Utf8::new(file, options.charset), None));
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
@@ -41,14 +41,14 @@ pub(crate) fn read(file: impl Read, each: &mut impl FnMut(Entry) -> bool) -> Res
         if line.trim_ascii().is_empty() {
             continue;
         }
-        if !each(Entry { line: number, row: row(&line) }) {
+        if !each(Entry { line: number, row: row(&line, options.unescapes_newlines) }) {
             break;
         }
     }
     Ok(())
 }
 
-fn row(line: &[u8]) -> Result<Row, String> {
+fn row(line: &[u8], unescapes: bool) -> Result<Row, String> {
     let text = std::str::from_utf8(line).map_err(|_| "line is not UTF-8".to_owned())?;
     // serde would accept an array of the fields in order.
     if !text.trim_start().starts_with('{') {
@@ -77,7 +77,7 @@ fn row(line: &[u8]) -> Result<Row, String> {
         language: object.language.unwrap_or_default(),
         tags: object.tags.unwrap_or_default(),
     };
-    raw.row()
+    raw.row(unescapes)
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
             rows.push((entry.line, entry.row.map(|row| row.content.tags)));
             true
         };
-        read(file.as_bytes(), &mut each).expect("a good file");
+        read(file.as_bytes(), ReadOptions::default(), &mut each).expect("a good file");
         let lines: Vec<_> = rows.iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [1, 3, 4, 5, 6]);
         assert_eq!(rows[0].1, Ok(vec!["x".to_owned()]));
@@ -103,14 +103,22 @@ mod tests {
     }
 
     #[test]
+    fn a_backslash_is_what_json_says() {
+        let line = b"{\"subject\":\"C:\\\\new\\\\x\",\"body\":\"a\\nb\"}\n";
+        let content = row(line, false).expect("good").content;
+        assert_eq!((&*content.subject, &*content.body), ("C:\\new\\x", "a\nb"));
+        assert_eq!(row(line, true).expect("good").content.subject, "C: ew\\x");
+    }
+
+    #[test]
     fn an_error_quotes_only_the_beginning_of_what_is_wrong() {
         for long in ["ä".repeat(5000), "a".repeat(5000)] {
-            let error = row(format!("{{\"tags\":\"{long}\"}}\n").as_bytes()).expect_err("a string is no list");
+            let error = row(format!("{{\"tags\":\"{long}\"}}\n").as_bytes(), false).expect_err("a string is no list");
             assert!(error.starts_with("line is not a ticket: invalid type: string"), "{error}");
             assert!(error.contains("… (column "), "{error}");
             assert!(error.chars().count() < 350, "{error}");
         }
-        let short = row(b"{\"tags\":\"x\"}\n").expect_err("a string is no list");
+        let short = row(b"{\"tags\":\"x\"}\n", false).expect_err("a string is no list");
         assert!(short.contains("string \"x\", expected a sequence (column "), "{short}");
     }
 }

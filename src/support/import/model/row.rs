@@ -1,9 +1,12 @@
 //! The texts of a row, and the ticket they become.
 
+use std::borrow::Cow;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::identity::user::model::Language;
 use crate::support::ticket::model::{Content, DEFAULT_QUEUE, Kind, Priority};
+use mainstay_kernel::contract::validate::{check, text::normalize};
 
 const MAX_SUBJECT: usize = 200;
 const MAX_BODY: usize = 20_000;
@@ -38,20 +41,23 @@ pub(crate) struct Raw {
 
 impl Raw {
     /// Converts the texts to a ticket, or returns everything that is wrong with them.
-    pub(crate) fn row(mut self) -> Result<Row, String> {
-        for text in [&mut self.subject, &mut self.body, &mut self.answer] {
-            *text = unescape(text.trim());
+    pub(crate) fn row(mut self, unescapes: bool) -> Result<Row, String> {
+        if unescapes {
+            for text in [&mut self.subject, &mut self.body, &mut self.answer] {
+                *text = unescape(text);
+            }
         }
         for text in [&mut self.kind, &mut self.queue, &mut self.priority, &mut self.language] {
             *text = text.trim().to_owned();
         }
         self.tags = distinct(&self.tags);
         let hash = self.hash();
+        self.normalize();
         let wrong = self.wrong();
         if !wrong.is_empty() {
             return Err(wrong.join("; "));
         }
-        let subject = if self.subject.is_empty() { beginning(&self.body) } else { one_line(&self.subject) };
+        let subject = if self.subject.is_empty() { beginning(&self.body) } else { self.subject };
         let content = Content {
             subject,
             kind: kind(&self.kind).unwrap_or(Kind::Request),
@@ -80,14 +86,35 @@ impl Raw {
         .chain(tags)
     }
 
+    /// Hashes the texts as they are in the file, but for white space around them and the kind of their line breaks: the
+    /// programs that copy a file change these.
     fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for (_, text) in self.texts() {
+            let mut text = Cow::Borrowed(text.trim());
+            if text.contains('\r') {
+                text = text.replace("\r\n", "\n").replace('\r', "\n").into();
+            }
             // The length distinguishes "ab", "c" from "a", "bc".
             hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text);
+            hash.update(text.as_bytes());
         }
         hash.finalize().into()
+    }
+
+    /// Makes the texts those of a ticket: in NFC, without lines where it has one, and empty if they are blank.
+    fn normalize(&mut self) {
+        if check::has_line_break(&self.subject) {
+            self.subject = one_line(&self.subject);
+        }
+        for text in [&mut self.subject, &mut self.body, &mut self.answer, &mut self.queue] {
+            normalize(text);
+            // A NUL is refused by name.
+            if check::is_blank(text) && !text.contains('\0') {
+                text.clear();
+            }
+        }
+        self.tags.iter_mut().for_each(normalize);
     }
 
     fn wrong(&self) -> Vec<String> {
@@ -105,11 +132,14 @@ impl Raw {
                 wrong.push(format!("{name} is longer than {most} characters"));
             }
         };
-        long("subject", &one_line(&self.subject), MAX_SUBJECT);
+        long("subject", &self.subject, MAX_SUBJECT);
         long("body", &self.body, MAX_BODY);
         long("answer", &self.answer, MAX_BODY);
         long("queue", &self.queue, MAX_QUEUE);
         self.tags.iter().for_each(|tag| long("a tag", tag, MAX_TAG));
+        if check::has_line_break(&self.queue) {
+            wrong.push("queue must be one line".to_owned());
+        }
         if self.tags.len() > MAX_TAGS {
             wrong.push(format!("there are more than {MAX_TAGS} tags"));
         }
@@ -126,9 +156,9 @@ impl Raw {
     }
 }
 
-/// Replaces a line break written as the two characters `\n`.
+/// Makes `\n` of every line break, one written as the two characters `\n` too.
 fn unescape(text: &str) -> String {
-    text.replace("\\r\\n", "\n").replace("\\n", "\n").trim().to_owned()
+    ["\\r\\n", "\\n", "\r\n", "\r"].iter().fold(text.to_owned(), |text, form| text.replace(form, "\n"))
 }
 
 fn one_line(text: &str) -> String {
@@ -153,7 +183,7 @@ fn distinct(tags: &[String]) -> Vec<String> {
             break;
         }
         let tag = one_line(tag);
-        if !tag.is_empty() && !result.contains(&tag) {
+        if !check::is_blank(&tag) && !result.contains(&tag) {
             result.push(tag);
         }
     }
@@ -187,7 +217,7 @@ mod tests {
     fn row(edit: impl FnOnce(&mut Raw)) -> Result<Row, String> {
         let mut raw = Raw { subject: "s".to_owned(), body: "b".to_owned(), ..Raw::default() };
         edit(&mut raw);
-        raw.row()
+        raw.row(false)
     }
 
     /// An unbalanced quote makes the rest of a file one field, which would take days if each tag was compared with all.
@@ -218,21 +248,37 @@ mod tests {
     }
 
     #[test]
-    fn escaped_line_breaks_are_decoded() {
-        let row = row(|raw| {
-            raw.subject = "a\nb".to_owned();
-            raw.body = "Dear,\n\nhelp\n".to_owned();
-        });
-        let content = row.expect("good").content;
-        assert_eq!(
-            (content.subject.as_str(), content.body.as_str()),
-            (
-                "a b",
-                "Dear,
+    fn escaped_line_breaks_are_decoded_on_demand() {
+        let raw = || Raw { subject: "a\\nb".to_owned(), body: "Dear,\\n\\r\\nhelp".to_owned(), ..Raw::default() };
+        let content = raw().row(false).expect("good").content;
+        assert_eq!((&*content.subject, &*content.body), ("a\\nb", "Dear,\\n\\r\\nhelp"));
+        let content = raw().row(true).expect("good").content;
+        assert_eq!((&*content.subject, &*content.body), ("a b", "Dear,\n\nhelp"));
+    }
 
-help"
-            )
-        );
+    #[test]
+    fn texts_are_normalized_and_those_without_a_character_are_absent() {
+        let content = row(|raw| {
+            (raw.subject, raw.body) = ("\u{200b} ".to_owned(), "Gru\u{308}\u{df}e\u{2028}x".to_owned());
+            (raw.queue, raw.tags) = ("\u{a0}".to_owned(), vec!["u\u{308}".to_owned(), "\u{2060}".to_owned()]);
+        });
+        let content = content.expect("good").content;
+        assert_eq!((&*content.subject, &*content.body), ("Gr\u{fc}\u{df}e x", "Gr\u{fc}\u{df}e\u{2028}x"));
+        assert_eq!((&*content.queue, &*content.tags), (DEFAULT_QUEUE, &["\u{fc}".to_owned()][..]));
+        assert_eq!(row(|raw| raw.body = "\u{200b}".to_owned()).expect_err("blank"), "body is empty");
+        assert_eq!(row(|raw| raw.queue = "a\u{2028}b".to_owned()).expect_err("lines"), "queue must be one line");
+    }
+
+    /// An earlier version stored the hashes of its rows.
+    #[test]
+    fn a_row_is_known_by_what_stands_in_the_file() {
+        let hash = |subject: &str, body: &str| {
+            let raw = Raw { subject: subject.to_owned(), body: body.to_owned(), ..Raw::default() };
+            raw.row(false).expect("good").hash
+        };
+        assert_eq!(hash(" a", "b\r\nc\n"), hash("a ", "b\nc"));
+        assert_ne!(hash("u\u{308}", "b"), hash("\u{fc}", "b"));
+        assert_ne!(hash("a", "\\n"), hash("a", "x"));
     }
 
     #[test]

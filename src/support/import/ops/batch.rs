@@ -15,7 +15,7 @@ use crate::{operations::id::OperationId, support::id::TicketId};
 use crate::{
     operations::model::RowError,
     support::import::{
-        model::{self as import, Entry, Fault, Format},
+        model::{self as import, Entry, Fault, Format, ReadOptions},
         store::{self, IncomingRow},
     },
 };
@@ -53,14 +53,14 @@ pub(crate) struct Batches {
 
 impl Batches {
     /// Returns the batches after the first `skip` rows.
-    pub(crate) fn new(app: &App, operation: OperationId, format: Format, skip: i64) -> Self {
+    pub(crate) fn new(app: &App, operation: OperationId, (format, options): (Format, ReadOptions), skip: i64) -> Self {
         let now = app.clock.now();
         let (feed, pieces) = mpsc::channel(2);
         let (sender, batches) = mpsc::channel(1);
         let feeder = tokio::spawn(feed_pieces(app.clone(), operation, feed));
         let parser = tokio::task::spawn_blocking(move || {
             let mut collector = Collector { sender, batch: Batch::default(), occurrences: HashMap::new(), skip, now };
-            import::read(format, Pieces::new(pieces), |entry| collector.take(entry))?;
+            import::read(format, options, Pieces::new(pieces), |entry| collector.take(entry))?;
             collector.flush();
             Ok(())
         });
@@ -92,12 +92,16 @@ impl Batches {
 ///
 /// # Errors
 /// The inner error is a fault of the file as a whole; the outer one is any error that kept it from being read.
-pub(crate) async fn count(app: &App, operation: OperationId, format: Format) -> Result<Result<i64, Fault>> {
+pub(crate) async fn count(
+    app: &App,
+    operation: OperationId,
+    (format, options): (Format, ReadOptions),
+) -> Result<Result<i64, Fault>> {
     let (feed, pieces) = mpsc::channel(2);
     let feeder = tokio::spawn(feed_pieces(app.clone(), operation, feed));
     let counter = tokio::task::spawn_blocking(move || {
         let mut rows = 0;
-        let read = import::read(format, Pieces::new(pieces), |_| {
+        let read = import::read(format, options, Pieces::new(pieces), |_| {
             rows += 1;
             true
         });

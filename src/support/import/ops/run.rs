@@ -64,13 +64,13 @@ async fn run_on(app: &App, job: ImportTickets, stop: &CancellationToken) -> Resu
         return Ok(Outcome::Ended);
     }
     if current.progress.total == 0 {
-        match batch::count(app, id, current.format).await? {
+        match batch::count(app, id, (current.format, job.options)).await? {
             Ok(total) => current = begin(app, current, total).await?,
             Err(unfit) => return refuse(app, current, unfit).await,
         }
     }
     let origin = Origin { account: current.account, actor: current.owner, role: job.role };
-    let mut batches = Batches::new(app, id, current.format, current.progress.rows_done());
+    let mut batches = Batches::new(app, id, (current.format, job.options), current.progress.rows_done());
     while let Some(batch) = batches.next().await {
         if stop.is_cancelled() {
             hand_back(app, job).await?;

@@ -1,7 +1,11 @@
 //! The conditions behind the rules. None of them allocates, except for the uniqueness of a long list and for the first
 //! use of a pattern.
 
-use std::{collections::HashSet, hash::Hash, sync::OnceLock};
+use std::{
+    collections::HashSet,
+    hash::Hash,
+    sync::{LazyLock, OnceLock},
+};
 
 use regex::Regex;
 
@@ -19,6 +23,21 @@ pub fn characters(value: &str) -> usize {
 /// Returns whether a string contains a NUL character.
 pub fn has_nul(value: &str) -> bool {
     value.as_bytes().contains(&0)
+}
+
+/// Returns whether a string has no visible character: it is empty, or consists of white space, control and format
+/// characters, characters that Unicode has renderers ignore, and the blank pattern of Braille.
+pub fn is_blank(value: &str) -> bool {
+    static VISIBLE: LazyLock<Regex> = LazyLock::new(|| {
+        let class = r"[^\p{White_Space}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u{2800}]";
+        Regex::new(class).expect("a regular expression")
+    });
+    !value.bytes().any(|byte| byte.is_ascii_graphic()) && !VISIBLE.is_match(value)
+}
+
+/// Returns whether a string has a mandatory line break (Unicode Standard Annex 14: classes BK, CR, LF and NL).
+pub fn has_line_break(value: &str) -> bool {
+    value.contains(['\n', '\u{b}', '\u{c}', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
 }
 
 /// A regular expression, compiled on first use.
@@ -63,9 +82,16 @@ pub fn is_uuid(value: &str) -> bool {
         )
 }
 
+/// Returns whether a string is an e-mail address that mail can be sent to without quoting (RFC 5321, 4.1.2): a form of HTML
+/// accepts more, such as dots in a row, and a server that is asked to deliver to that refuses.
+pub fn is_email(value: &str) -> bool {
+    let local = value.rsplit_once('@').map_or("", |(local, _)| local);
+    is_form_email(value) && local.len() <= 64 && local.split('.').all(|atom| !atom.is_empty())
+}
+
 /// Returns whether a string is an e-mail address as HTML forms define it, so that any address a browser accepts is
 /// accepted.
-pub fn is_email(value: &str) -> bool {
+pub fn is_form_email(value: &str) -> bool {
     let atom = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&byte);
     let label = |label: &str| {
         (1..=63).contains(&label.len())

@@ -32,6 +32,8 @@ const COLUMNS: [&str; 15] = [
     "tags",
 ];
 const MEDIA_TYPE: &str = "text/csv; charset=utf-8; header=present";
+/// Without it, spreadsheets take the file for one in the charset of the system. The import skips it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The size at which a piece ends; with its last row it is far below the 4 MB that gRPC clients take.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -45,8 +47,9 @@ impl File {
     /// Returns the next rows, with the header before the first ones.
     pub(super) fn pieces(&mut self, tickets: &[Ticket]) -> Result<Vec<ExportTicketsCsvResponse>> {
         let mut pieces = Vec::new();
-        let mut rows = writer();
+        let mut rows = writer(Vec::new());
         if !std::mem::replace(&mut self.has_header, true) {
+            rows = writer(BYTE_ORDER_MARK.to_vec());
             rows.write_record(COLUMNS).map_err(Error::internal)?;
         }
         for ticket in tickets {
@@ -54,7 +57,7 @@ impl File {
             rows.write_record(row.iter().map(|cell| formula::escape(cell).into_owned())).map_err(Error::internal)?;
             rows.flush().map_err(Error::internal)?;
             if rows.get_ref().len() >= PIECE_BYTES {
-                pieces.push(piece(std::mem::replace(&mut rows, writer()))?);
+                pieces.push(piece(std::mem::replace(&mut rows, writer(Vec::new())))?);
             }
         }
         pieces.push(piece(rows)?);
@@ -64,8 +67,8 @@ impl File {
 }
 
 /// Writes as RFC 4180 has it.
-fn writer() -> Writer<Vec<u8>> {
-    WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new())
+fn writer(beginning: Vec<u8>) -> Writer<Vec<u8>> {
+    WriterBuilder::new().terminator(Terminator::CRLF).from_writer(beginning)
 }
 
 fn piece(rows: Writer<Vec<u8>>) -> Result<ExportTicketsCsvResponse> {
@@ -133,7 +136,7 @@ mod tests {
     use super::*;
     use crate::identity::user::model::Language;
     use crate::support::{
-        import::model::{self, Format},
+        import::model::{self, Format, ReadOptions},
         ticket::model::Content,
     };
 
@@ -159,7 +162,10 @@ mod tests {
         let mut file = File::default();
         let pieces = pages.iter().flat_map(|page| file.pieces(page).expect("memory")).collect::<Vec<_>>();
         let data = pieces.iter().flat_map(|piece| piece.data.as_ref().expect("a body").data.clone()).collect();
-        (String::from_utf8(data).expect("UTF-8"), pieces.len())
+        let text = String::from_utf8(data).expect("UTF-8");
+        let text = text.strip_prefix('\u{feff}').expect("a byte order mark");
+        assert!(!text.contains('\u{feff}'), "one is enough");
+        (text.to_owned(), pieces.len())
     }
 
     #[test]
@@ -183,6 +189,10 @@ mod tests {
             content("=HYPERLINK(\"http://x\")", "-1\n@SUM(A1)", &["+1", "a"]),
             content("'=1", "+49 1234, \"hello\"", &[]),
             content("plain", "'quoted'", &["a", "b"]),
+            content("C:\\new\\notes", "\\\\server\\new\\r\\n", &["x\\n"]),
+            content(" a  b ", "\r\n one\r\ntwo\rthree\n\n ", &[]),
+            content("＝1+1", "＠SUM(A1)\u{2028}；", &["＋", "\u{207a}1"]),
+            content("\"", "a,\"b\"\n\"", &["'"]),
         ];
         let (text, _) = file(&tickets(contents.clone()).chunks(2).map(<[_]>::to_vec).collect::<Vec<_>>());
         assert!(text.contains("\"'=HYPERLINK(\"\"http://x\"\")\",\"'-1\n@SUM"), "{text}");
@@ -191,7 +201,7 @@ mod tests {
             read.push(entry.row.expect("a good row").content);
             true
         };
-        model::read(Format::Csv, text.as_bytes(), each).expect("a good file");
+        model::read(Format::Csv, ReadOptions::default(), text.as_bytes(), each).expect("a good file");
         assert_eq!(read, contents);
     }
 

@@ -1,0 +1,144 @@
+//! What people search for, as a query that Postgres reads: words that must all occur, "phrases", -not, and or.
+//!
+//! It takes a text apart as the function `search_words` takes apart what is searched, so that words are found in every
+//! script: punctuation of ASCII separates words, and runs of scripts without spaces become pairs of characters. Words that
+//! stand together, such as the parts of an address, are searched as a phrase.
+
+use std::ops::RangeInclusive;
+
+/// Postgres' parser has a stack of 32 operators, and each dash may be one: 33 in a row are an internal error of it.
+const MAX_DASHES: usize = 16;
+
+/// The characters of scripts that are written without spaces, as the function `search_dense` has them.
+const DENSE: [RangeInclusive<char>; 16] = [
+    '\u{e00}'..='\u{eff}',
+    '\u{1000}'..='\u{109f}',
+    '\u{1100}'..='\u{11ff}',
+    '\u{1780}'..='\u{17ff}',
+    '\u{1950}'..='\u{19df}',
+    '\u{1a20}'..='\u{1aaf}',
+    '\u{3005}'..='\u{3007}',
+    '\u{3041}'..='\u{309f}',
+    '\u{30a1}'..='\u{30fa}',
+    '\u{30fc}'..='\u{31ff}',
+    '\u{3400}'..='\u{4dbf}',
+    '\u{4e00}'..='\u{a4cf}',
+    '\u{ac00}'..='\u{d7ff}',
+    '\u{f900}'..='\u{faff}',
+    '\u{ff66}'..='\u{ffdc}',
+    '\u{20000}'..='\u{3ffff}',
+];
+
+fn is_dense(letter: char) -> bool {
+    letter >= *DENSE[0].start() && DENSE.iter().any(|range| range.contains(&letter))
+}
+
+/// Returns a search in the syntax of `websearch_to_tsquery`.
+pub(crate) fn terms(query: &str) -> String {
+    let mut terms = Terms::default();
+    // Every other part stands between quotes.
+    for (number, part) in query.split('"').enumerate() {
+        if number % 2 == 1 {
+            terms.add(part);
+            continue;
+        }
+        terms.is_negated = false;
+        for chunk in part.split_whitespace() {
+            let rest = chunk.trim_start_matches('-');
+            terms.is_negated = rest.len() < chunk.len();
+            if chunk.eq_ignore_ascii_case("or") { terms.text += "or " } else { terms.add(rest) }
+        }
+        // A dash negates what follows it at once.
+        terms.is_negated &= part.ends_with('-');
+    }
+    terms.text
+}
+
+/// The terms so far.
+#[derive(Default)]
+struct Terms {
+    text: String,
+    dashes: usize,
+    /// Whether the next term is negated.
+    is_negated: bool,
+}
+
+impl Terms {
+    /// Adds the words of a text that stand together; nothing if there are none.
+    fn add(&mut self, text: &str) {
+        let words = words(text);
+        if words.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.is_negated) && self.dashes < MAX_DASHES {
+            self.dashes += 1;
+            self.text.push('-');
+        }
+        self.text += &format!("\"{words}\" ");
+    }
+}
+
+/// Returns the words of a text, with pairs of characters for scripts without spaces.
+fn words(text: &str) -> String {
+    let (mut words, mut letters, mut is_after_dense) = (String::new(), text.chars().peekable(), false);
+    while let Some(letter) = letters.next() {
+        let is_separator = letter.is_ascii_punctuation() || letter.is_whitespace();
+        if is_separator || is_dense(letter) || is_after_dense {
+            words.push(' ');
+        }
+        match letters.peek() {
+            _ if is_separator => is_after_dense = false,
+            Some(&next) if is_dense(letter) && is_dense(next) => {
+                words.extend([letter, next]);
+                is_after_dense = true;
+            }
+            // The last one of a run is in the pair before.
+            _ if is_dense(letter) && is_after_dense => {}
+            _ => {
+                words.push(letter);
+                is_after_dense = is_dense(letter);
+            }
+        }
+    }
+    words.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_together_is_a_phrase() {
+        for (query, expected) in [
+            ("", ""),
+            ("  \t ", ""),
+            ("printer fire", "\"printer\" \"fire\" "),
+            ("\"on fire\" -smoke", "\"on fire\" -\"smoke\" "),
+            ("-\"on fire\" or help", "-\"on fire\" or \"help\" "),
+            ("ada@example.com -error-prone", "\"ada example com\" -\"error prone\" "),
+            ("\"open", "\"open\" "),
+            ("C:\\new - x", "\"C new\" \"x\" "),
+            ("<!-- & | ! ( ) : * '", ""),
+            ("Größe", "\"Größe\" "),
+        ] {
+            assert_eq!(terms(query), expected, "{query}");
+        }
+        assert_eq!(terms(&"-a ".repeat(40)).matches('-').count(), MAX_DASHES);
+    }
+
+    #[test]
+    fn scripts_without_spaces_are_searched_by_pairs() {
+        for (query, expected) in [
+            ("打印机", "\"打印 印机\" "),
+            ("机", "\"机\" "),
+            ("-打印机 \"坏了 now\"", "-\"打印 印机\" \"坏了 now\" "),
+            ("A4打印", "\"A4 打印\" "),
+            ("打印A4", "\"打印 A4\" "),
+            ("プリンター、故障", "\"プリ リン ンタ ター 、 故障\" "),
+            ("หิว", "\"หิ ิว\" "),
+            ("프린터", "\"프린 린터\" "),
+        ] {
+            assert_eq!(terms(query), expected, "{query}");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+ALTER TABLE products DROP CONSTRAINT products_price_minor_check,
+    ADD CONSTRAINT products_price_minor_check CHECK (price_minor BETWEEN 1 AND 99999999);
+ALTER TABLE orders DROP CONSTRAINT orders_total_minor_check,
+    ADD CONSTRAINT orders_total_minor_check CHECK (total_minor BETWEEN 1 AND 99999999);
+ALTER TABLE order_items DROP CONSTRAINT order_items_unit_minor_check,
+    ADD CONSTRAINT order_items_unit_minor_check CHECK (unit_minor BETWEEN 1 AND 99999999);
+ALTER TABLE payments DROP CONSTRAINT payments_amount_minor_check,
+    ADD CONSTRAINT payments_amount_minor_check CHECK (amount_minor BETWEEN 1 AND 99999999);
+ALTER TABLE refunds DROP CONSTRAINT refunds_amount_minor_check,
+    ADD CONSTRAINT refunds_amount_minor_check CHECK (amount_minor BETWEEN 1 AND 99999999);
+ALTER TABLE subscriptions DROP CONSTRAINT subscriptions_price_minor_check,
+    ADD CONSTRAINT subscriptions_price_minor_check CHECK (price_minor BETWEEN 1 AND 99999999);

@@ -1,0 +1,10 @@
+DROP TRIGGER tickets_words ON tickets;
+DROP FUNCTION set_ticket_words ();
+ALTER TABLE tickets DROP COLUMN words;
+ALTER TABLE tickets ADD COLUMN words tsvector NOT NULL GENERATED ALWAYS AS (to_tsvector('simple', subject || ' ' || body)) STORED;
+CREATE INDEX tickets_words_idx ON tickets USING gin (words);
+DROP TRIGGER posts_words ON posts;
+DROP FUNCTION set_post_words ();
+ALTER TABLE posts DROP COLUMN words;
+ALTER TABLE posts ADD COLUMN words tsvector NOT NULL GENERATED ALWAYS AS (to_tsvector('simple', title || ' ' || summary || ' ' || body)) STORED;
+CREATE INDEX posts_words_idx ON posts USING gin (words) WHERE status = 3;

@@ -1,0 +1,171 @@
+//! The header of a file of delimited cells: its delimiter, and what its columns contain.
+
+use std::io::{self, BufRead};
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use crate::support::import::model::{Fault, options::Delimiter};
+
+/// The content of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Column {
+    Subject,
+    Body,
+    Answer,
+    Kind,
+    Queue,
+    Priority,
+    Language,
+    Tag,
+    Other,
+}
+
+impl Column {
+    /// The columns that may occur only once.
+    const SINGLE: [Self; 7] =
+        [Self::Subject, Self::Body, Self::Answer, Self::Kind, Self::Queue, Self::Priority, Self::Language];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Subject => "subject",
+            Self::Body => "body",
+            Self::Answer => "answer",
+            Self::Kind => "type",
+            Self::Queue => "queue",
+            Self::Priority => "priority",
+            Self::Language => "language",
+            Self::Tag => "tag",
+            Self::Other => "",
+        }
+    }
+
+    fn from_name(name: &[u8]) -> Self {
+        let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
+        match name.as_str() {
+            "subject" => Self::Subject,
+            "body" => Self::Body,
+            "answer" => Self::Answer,
+            "type" | "kind" => Self::Kind,
+            "queue" => Self::Queue,
+            "priority" => Self::Priority,
+            "language" => Self::Language,
+            "tags" => Self::Tag,
+            _ if name.strip_prefix("tag_").is_some_and(|n| n.parse::<u8>().is_ok()) => Self::Tag,
+            _ => Self::Other,
+        }
+    }
+
+    /// Returns the columns of a header.
+    ///
+    /// # Errors
+    /// If there is no column `body`, or one occurs twice.
+    pub(crate) fn of(header: &ByteRecord) -> Result<Vec<Self>, Fault> {
+        let columns: Vec<_> = header.iter().map(Self::from_name).collect();
+        let names = |name| columns.iter().filter(|&&column| column == name).count();
+        if names(Self::Body) == 0 {
+            let message = "The first row names no column `body`, by whichever delimiter (`,` `;` tab `|`) it is read.";
+            return Err(Fault::File(message.to_owned()));
+        }
+        if let Some(column) = Self::SINGLE.into_iter().find(|&column| names(column) > 1) {
+            return Err(Fault::File(format!("The first row names the column `{}` twice.", column.name())));
+        }
+        Ok(columns)
+    }
+}
+
+/// The longest first row in which a delimiter is looked for.
+const MAX_BYTES: usize = 64 << 10;
+
+/// The beginning of a file.
+pub(crate) struct Head {
+    /// Its bytes: up to the end of the first row that is not empty.
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) delimiter: Delimiter,
+    /// Whether a row before the header names the delimiter, as spreadsheets write and read it: `sep=;`.
+    pub(crate) names_delimiter: bool,
+}
+
+impl Head {
+    /// Reads the first row, and finds the delimiter in it unless it is given: the one by which most columns are known.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub(crate) fn read(file: &mut impl BufRead, given: Option<Delimiter>) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        let (mut is_quoted, mut is_empty) = (false, true);
+        while bytes.len() < MAX_BYTES {
+            let Some(&byte) = file.fill_buf()?.first() else { break };
+            file.consume(1);
+            bytes.push(byte);
+            is_quoted ^= byte == b'"';
+            is_empty &= matches!(byte, b'\r' | b'\n');
+            if matches!(byte, b'\r' | b'\n') && !is_quoted && !is_empty {
+                break;
+            }
+        }
+        let named = named(&bytes);
+        let delimiter = given.or(named).unwrap_or_else(|| find(&bytes));
+        Ok(Self { bytes, delimiter, names_delimiter: named.is_some() })
+    }
+}
+
+/// Returns the delimiter that a row of a spreadsheet names.
+fn named(row: &[u8]) -> Option<Delimiter> {
+    let row = row.trim_ascii_start().strip_prefix(b"sep=")?;
+    match row.split_first()? {
+        (&byte, rest) if rest.trim_ascii().is_empty() => {
+            Delimiter::ALL.into_iter().find(|delimiter| delimiter.byte() == byte)
+        }
+        _ => None,
+    }
+}
+
+fn find(row: &[u8]) -> Delimiter {
+    let count_columns = |delimiter: &Delimiter| {
+        let mut reader = ReaderBuilder::new().has_headers(false).delimiter(delimiter.byte()).from_reader(row);
+        let mut header = ByteRecord::new();
+        let is_read = reader.read_byte_record(&mut header).unwrap_or(false);
+        let columns = header.iter().filter(|name| Column::from_name(name) != Column::Other).count();
+        if is_read { columns } else { 0 }
+    };
+    // The last of equals is taken, and the comma is to be.
+    Delimiter::ALL.into_iter().rev().max_by_key(count_columns).unwrap_or(Delimiter::Comma)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delimiter_is_the_one_by_which_most_columns_are_known() {
+        for (file, delimiter) in [
+            ("subject,body\nx;y,z\n", Delimiter::Comma),
+            ("subject;body\r\na,b;c\r\n", Delimiter::Semicolon),
+            ("\"subject\";\"body\"\n", Delimiter::Semicolon),
+            ("\r\n\nSubject\tBody\rx", Delimiter::Tab),
+            ("body|subject", Delimiter::Pipe),
+            ("body", Delimiter::Comma),
+            ("a;b;c\n", Delimiter::Comma),
+            ("\"a;b\",body,\"c|d\"\n", Delimiter::Comma),
+            ("\"note, in\nwords\";body;subject\n", Delimiter::Semicolon),
+            ("sep=;\r\nbody;subject\r\n", Delimiter::Semicolon),
+            ("sep=\t\nbody,subject\n", Delimiter::Tab),
+            ("", Delimiter::Comma),
+        ] {
+            let head = Head::read(&mut file.as_bytes(), None).expect("a slice is read");
+            assert_eq!(head.delimiter, delimiter, "{file:?}");
+            let head = Head::read(&mut file.as_bytes(), Some(Delimiter::Pipe)).expect("a slice is read");
+            assert_eq!(head.delimiter, Delimiter::Pipe, "what is said counts");
+        }
+    }
+
+    #[test]
+    fn only_the_first_row_is_read_ahead() {
+        let mut file = "\nsubject;body\r\na;b\n".as_bytes();
+        let head = Head::read(&mut file, None).expect("a slice is read");
+        assert_eq!((&*head.bytes, file), (&b"\nsubject;body\r"[..], &b"\na;b\n"[..]));
+        let quoted = format!("\"{}", "x".repeat(200_000));
+        let head = Head::read(&mut quoted.as_bytes(), None).expect("a slice is read");
+        assert_eq!(head.bytes.len(), MAX_BYTES);
+    }
+}

@@ -1,0 +1,141 @@
+//! Invisible texts, and line breaks in texts of one line, are refused.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::Scene,
+    session,
+    support::{Actor, PROTOCOLS, Protocol, TestApp, unique},
+};
+
+const BLANK: [&str; 7] = ["   ", "\u{200b}", "\u{a0}", "\u{3164}", "\u{2060}\u{feff}", "\u{ad}", "\u{2800}"];
+const LINES: [&str; 7] = ["a\nb", "a\r\nb", "a\u{2028}b", "a\u{2029}b", "a\u{85}b", "a\u{b}b", "a\u{c}b"];
+
+/// The fields that are one line, each with a request that is valid once a text replaces `null`.
+async fn lines(scene: &Scene) -> Vec<(&'static str, &'static str, Actor, Value)> {
+    let cast = &scene.cast;
+    let (customer, agent, admin) = (&cast.customer, &cast.agent, &cast.admin);
+    let ticket = scene.ticket().await;
+    let me = customer.as_user().id.to_string();
+    let token = session::registration::create_token(&scene.database, &format!("{}@example.com", unique())).await;
+    let price = json!({ "amountMinor": 1, "currencyCode": "EUR" });
+    let draft = json!({ "subject": null, "body": "b", "accountId": scene.account() });
+    let file =
+        json!({ "name": null, "contentType": "text/plain", "sizeBytes": 1, "purpose": "FILE_PURPOSE_ATTACHMENT" });
+    let key = json!({ "name": null, "scopes": ["support.tickets.read"] });
+    let password = "a brand new password";
+    vec![
+        ("TicketService.CreateTicket", "subject", customer.clone(), json!({ "subject": null, "body": "b" })),
+        (
+            "TicketService.CreateTicket",
+            "queue",
+            customer.clone(),
+            json!({ "subject": "s", "body": "b", "queue": null }),
+        ),
+        (
+            "TicketService.CreateTicket",
+            "tags[0]",
+            customer.clone(),
+            json!({ "subject": "s", "body": "b", "tags": [null] }),
+        ),
+        ("TicketService.BatchCreateTickets", "tickets[0].subject", agent.clone(), json!({ "tickets": [draft] })),
+        (
+            "TicketService.UpdateTicket",
+            "ticket.subject",
+            customer.clone(),
+            json!({ "ticketId": ticket, "ticket": { "subject": null } }),
+        ),
+        ("UserService.UpdateUser", "user.name", customer.clone(), json!({ "userId": me, "user": { "name": null } })),
+        (
+            "AuthService.ConfirmRegistration",
+            "name",
+            cast.anonymous.clone(),
+            json!({ "token": token, "password": password, "name": null }),
+        ),
+        (
+            "AuthService.ConfirmRegistration",
+            "accountName",
+            cast.anonymous.clone(),
+            json!({ "token": token, "password": password, "name": "A", "accountName": null }),
+        ),
+        ("PostService.CreatePost", "title", agent.clone(), json!({ "title": null, "body": "b" })),
+        ("ProductService.CreateProduct", "name", admin.clone(), json!({ "name": null, "price": price })),
+        ("ServiceKeyService.CreateServiceKey", "name", admin.clone(), key),
+        ("FileService.CreateUpload", "name", customer.clone(), file),
+    ]
+}
+
+fn filled(value: &Value, text: &str) -> Value {
+    match value {
+        Value::Null => text.into(),
+        Value::Array(items) => items.iter().map(|item| filled(item, text)).collect(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, field)| (name.clone(), filled(field, text))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_is_one_line_that_can_be_seen() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    for (method, field, who, request) in lines(&scene).await {
+        for (number, text) in BLANK.into_iter().chain(LINES).enumerate() {
+            let answer = who.call(PROTOCOLS[number % 3], method, filled(&request, text)).await;
+            let answer = answer.failure("VALIDATION_FAILED");
+            let fault = answer.text(&format!("/error/fields/{field}"));
+            let expected = if number < BLANK.len() { "must have a visible character" } else { "must be one line" };
+            assert_eq!(fault, expected, "{method} with {text:?}: {answer:#?}");
+        }
+    }
+    // What consists of several lines may have them, but must have something.
+    let ticket = |body: &str| json!({ "subject": "s", "body": body });
+    scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket("a\n\u{2028}b")).await.success();
+    let blank = scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", ticket(" \n\u{200b}")).await;
+    blank.failure("VALIDATION_FAILED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_of_every_script_are_good() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let id = cast.customer.as_user().id.to_string();
+    for name in ["José", "\u{200f}\u{5d0}\u{5d1}", "नीलिमा", "山田", "👩\u{200d}🔬", "O'Neil", " Ada ", "Zoe\u{308}"]
+    {
+        let patch = json!({ "userId": id, "user": { "name": name } });
+        let user = cast.customer.call(Protocol::Rest, "UserService.UpdateUser", patch).await.success();
+        assert_eq!(user.text("/data/name"), name.replace("e\u{308}", "ë"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_to_which_no_mail_can_be_sent_is_refused() {
+    let app = TestApp::start().await;
+    let scene = Scene::new(&app).await;
+    let product = crate::cases::order::product(&scene, 1, "EUR").await;
+    let long = format!("{}@example.com", "a".repeat(65));
+    for protocol in PROTOCOLS {
+        for address in ["a..b@example.com", "a.@example.com", ".a@example.com", &long] {
+            let request = json!({ "email": address });
+            scene
+                .cast
+                .anonymous
+                .call(protocol, "AuthService.Register", request.clone())
+                .await
+                .failure("VALIDATION_FAILED");
+            let reset = scene.cast.anonymous.call(protocol, "AuthService.RequestPasswordReset", request).await;
+            reset.failure("VALIDATION_FAILED");
+            let order = json!({ "items": [{ "productId": product, "quantity": 1 }], "confirmationEmail": address });
+            scene.cast.customer.call(protocol, "OrderService.CreateOrder", order).await.failure("VALIDATION_FAILED");
+        }
+    }
+    assert_eq!(app.database.number("SELECT count(*) FROM mails").await, 0);
+    // An earlier version accepted these; who has one still signs in.
+    let user = scene.cast.customer.as_user();
+    app.database.sql(&format!("UPDATE users SET email = 'a..b@example.com' WHERE id = '{}'", user.id)).await;
+    let request = json!({ "email": "A..b@example.com", "password": user.password });
+    scene.cast.anonymous.call(Protocol::Rest, "AuthService.Login", request).await.success();
+    let me = scene.cast.customer.call(Protocol::Rest, "UserService.GetMe", json!({})).await.success();
+    assert_eq!(me.text("/data/email"), "a..b@example.com");
+}
