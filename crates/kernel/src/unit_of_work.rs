@@ -121,7 +121,7 @@ pub async fn run<M: Message + Default>(
     let mut work = Work::open(&app.database, permit).await?;
     let (committed, additions) = after_commit::watch(attempt(&mut work, claim.as_ref(), run)).await;
     let is_unknown = work.is_commit_sent();
-    match (work::end(&app.database, work, additions, committed).await, claim) {
+    match (work.end(&app.database, additions, committed).await, claim) {
         (Err(refusal), Some(claim)) if refusal.reason().facts().storable => settle(app, claim, Some(refusal)).await,
         // A duplicate stored its response first.
         (Err(error), Some(claim)) if is_unknown && error.reason() == Reason::IdempotencyInProgress => {

@@ -13,7 +13,13 @@ use futures_util::{future::BoxFuture, join};
 use crate::{
     caller::Permit,
     changes::{self, Change},
-    database::{Connection, Database, Lease, after_commit, execute, pipeline::pipeline, statement::Statement},
+    database::{
+        Connection, Database, Lease,
+        after_commit::{self, Added},
+        execute,
+        pipeline::pipeline,
+        statement::Statement,
+    },
     error::{Error, Result},
     events::{self, Event},
     fault,
@@ -171,18 +177,17 @@ impl Work {
         commit
     }
 
-    /// Rolls back a transaction that failed.
-    pub(super) async fn roll_back(&mut self) {
-        self.queue.clear();
-        if self.is_begun && execute(self.lease.connection(), "ROLLBACK").await.is_err() {
+    /// Ends the transaction: rolls it back if it failed, or does in this process what follows its commit. The connection may
+    /// then be lent again.
+    pub(super) async fn end<T>(mut self, database: &Database, additions: Added, outcome: Result<T>) -> Result<T> {
+        if outcome.is_err() && self.is_begun && execute(self.lease.connection(), "ROLLBACK").await.is_err() {
             self.discard();
         }
         self.lease.settle();
-    }
-
-    /// Notes that the transaction has ended, so that the connection may be lent again.
-    pub(super) fn settle(&mut self) {
-        self.lease.settle();
+        let value = outcome?;
+        database.wake(additions);
+        fault::point("commit.after")?;
+        Ok(value)
     }
 
     /// Has the pool close the connection, which rolls back whatever is open.
@@ -253,28 +258,7 @@ impl Database {
             Ok::<_, Error>(value)
         });
         let (outcome, additions) = outcome.await;
-        end(self, work, additions, outcome).await
-    }
-}
-
-/// Ends a transaction: reports its commit in this process, or rolls it back.
-pub(super) async fn end<T>(
-    database: &Database,
-    mut work: Work,
-    additions: after_commit::Added,
-    outcome: Result<T>,
-) -> Result<T> {
-    match outcome {
-        Ok(value) => {
-            work.settle();
-            database.wake(additions);
-            fault::point("commit.after")?;
-            Ok(value)
-        }
-        Err(error) => {
-            work.roll_back().await;
-            Err(error)
-        }
+        work.end(self, additions, outcome).await
     }
 }
 
