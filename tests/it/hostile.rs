@@ -4,5 +4,8 @@ mod connections;
 mod http1;
 mod http2;
 mod lines;
+mod private_listener;
 mod readers;
+mod refusals;
+mod responses;
 mod values;
