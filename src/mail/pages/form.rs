@@ -25,7 +25,7 @@ fn is_own_form(headers: &HeaderMap) -> bool {
     let site = header(HeaderName::from_static("sec-fetch-site"));
     let media_type = header(header::CONTENT_TYPE).and_then(|value| value.split(';').next()).map(str::trim);
     site.is_none_or(|site| matches!(site, "same-origin" | "none"))
-        && media_type == Some("application/x-www-form-urlencoded")
+        && media_type.is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
 }
 
 /// Reads a form; `None` for any other request, and for a form of another origin.
