@@ -74,7 +74,7 @@ async fn parameters_of_json_have_no_effect_and_patches_of_other_kinds_are_refuse
 
 /// Those who share links and those who register webhooks add parameters that mean something to them alone.
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_parameters_are_ignored_where_they_harm_nobody() {
+async fn unknown_parameters_of_public_reads_and_webhooks_are_ignored() {
     let sender = Sender::new().await;
     for target in [
         "/api/v1/posts?utm_source=x",

@@ -116,7 +116,7 @@ mod tests {
         let waiting: Vec<_> = (0..8).map(|_| watch(&unread, 1, false)).collect();
         let stalled: Vec<_> = (0..8).map(|_| watch(&unread, 2, true)).collect();
         let at_first = (16, 16 * RESERVED, 16 * RESERVED);
-        assert_eq!(charged(&unread), at_first, "nobody has stalled for long");
+        assert_eq!(charged(&unread), at_first, "no reader has stalled for long");
         tokio::time::sleep(MIN_STALL_TO_EVICT).await;
         let bytes = 8 * RESERVED + 8 * STALLED_WATCH_BYTES;
         assert_eq!(charged(&unread), (16, bytes, bytes));
