@@ -95,7 +95,7 @@ impl<'a> Routes<'a> {
             "prefix: /api/, headers: [{{ name: ':method', string_match: {{ exact: GET }} }}, {{ name: ':path', \
              string_match: {{ safe_regex: {{ regex: '{NAMES_FIELDS}' }} }} }}]"
         );
-        let spaced = self.with_spaces().map(|query| {
+        let spaced = self.with_spaces().into_iter().map(|query| {
             let path = format!("name: ':path', string_match: {{ safe_regex: {{ regex: '{query}' }} }}");
             entry(&format!("prefix: /api/, headers: [{{ {path} }}]"), &timeout, "", LEFT_ALONE)
         });
@@ -104,15 +104,14 @@ impl<'a> Routes<'a> {
     }
 
     /// Returns what matches a query in which a field whose text may have a plus, and never has a space, is given with one
-    /// of them: times with an offset, base64, numbers with an exponent. The server reads a plus there; Envoy does not.
-    fn with_spaces(&self) -> Option<String> {
+    /// of them: times with an offset, base64, numbers with an exponent. The server reads a plus there; Envoy does not. One
+    /// pattern for each field, since Envoy bounds the size of a pattern.
+    fn with_spaces(&self) -> Vec<String> {
         let mut names = BTreeSet::new();
         for (route, _) in self.transcoded_routes() {
             add_names_with_plus(&route.method.input(), MAX_QUERY_DEPTH, &mut names);
         }
-        let names: Vec<_> = names.into_iter().collect();
-        let query = format!("[^?]*[?](.*&)?([^=&]*[.])?({})=[^&]*([+]|%20).*", names.join("|"));
-        Some(query).filter(|_| !names.is_empty())
+        names.into_iter().map(|names| format!(".*[?&.]({names})=[^&]*([+]|%20).*")).collect()
     }
 
     /// Returns the routes of transcoded calls, with their body limits where these differ from the default.
@@ -170,7 +169,7 @@ fn add_names_with_plus(message: &MessageDescriptor, depth: usize, names: &mut BT
             _ => false,
         };
         if is_matched {
-            names.extend([field.name().to_owned(), field.json_name().to_owned()]);
+            names.insert(format!("{}|{}", field.json_name(), field.name()));
         }
     }
 }
