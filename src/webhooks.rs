@@ -48,7 +48,10 @@ pub(crate) fn module() -> Module {
             let config = app.config.section::<WebhooksConfig>();
             Receivers::new(config.allow_private, DeliverWebhook::LANE.max_running(&app.config) * PER_ENDPOINT)
         })
-        .part(|app| Verifiers::new(app.config.section::<WebhooksConfig>().secrets()).map_err(anyhow::Error::msg))
+        .part(|app| {
+            let config = app.config.section::<WebhooksConfig>();
+            Verifiers::new(config.secrets(), config.generic()).map_err(anyhow::Error::msg)
+        })
         .part(|_| handlers(Modules::installed()))
         .service(|app| InboundEventServiceServer::new(InboundEvents { app: app.clone() }))
         .service(|app| WebhookEndpointServiceServer::new(Webhooks { app: app.clone() }))

@@ -1,5 +1,6 @@
 //! The settings of webhooks, inbound and outbound.
 
+mod generic;
 mod secret;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::webhooks::inbound_event::model::Provider;
 use mainstay_kernel::config::{Reader, Section, Variable};
 
+pub(crate) use generic::{Encoding, GenericScheme};
 pub(crate) use secret::decode;
 
 /// Maximum concurrent webhooks to one endpoint.
@@ -18,6 +20,8 @@ pub const PER_ENDPOINT: usize = 8;
 pub struct WebhooksConfig {
     /// The signing secrets of each provider; webhooks of a provider without any are not accepted.
     secrets: Vec<(Provider, Vec<SecretString>)>,
+    /// How the provider of the operator's choice signs.
+    generic: GenericScheme,
     /// Whether endpoints may be in private networks and without TLS. For development only: a user who creates endpoints
     /// can then reach whatever this server can.
     pub allow_private: bool,
@@ -30,11 +34,12 @@ pub struct WebhooksConfig {
     pub patience: Duration,
 }
 
-const SECRETS: [(Provider, &str); 4] = [
+const SECRETS: [(Provider, &str); 5] = [
     (Provider::Stripe, "WEBHOOK_SECRETS_STRIPE"),
     (Provider::Standard, "WEBHOOK_SECRETS_STANDARD"),
     (Provider::Github, "WEBHOOK_SECRETS_GITHUB"),
     (Provider::Sendgrid, "WEBHOOK_KEYS_SENDGRID"),
+    (Provider::Generic, "WEBHOOK_SECRETS_GENERIC"),
 ];
 
 impl Section for WebhooksConfig {
@@ -49,6 +54,14 @@ impl Section for WebhooksConfig {
         ),
         Variable::secret("WEBHOOK_SECRETS_GITHUB", "Signing secrets of GitHub webhooks, likewise"),
         Variable::secret("WEBHOOK_KEYS_SENDGRID", "Verification keys of SendGrid's event webhooks, likewise"),
+        Variable::secret("WEBHOOK_SECRETS_GENERIC", "Signing secrets of another provider of your choice, likewise"),
+        generic::SIGNATURE_HEADER,
+        generic::PREFIX,
+        generic::ENCODING,
+        generic::TIMESTAMP_HEADER,
+        generic::SIGNED,
+        generic::ID_HEADER,
+        generic::TYPE_HEADER,
         Variable::plain(
             "WEBHOOK_ALLOW_PRIVATE",
             "false",
@@ -85,6 +98,7 @@ impl Section for WebhooksConfig {
         }
         Self {
             secrets,
+            generic: GenericScheme::read(read),
             allow_private: read.parse("WEBHOOK_ALLOW_PRIVATE"),
             concurrency: read.positive("WEBHOOK_CONCURRENCY"),
             first_wait: read.positive_duration("WEBHOOK_FIRST_WAIT"),
@@ -97,6 +111,11 @@ impl WebhooksConfig {
     /// The secrets, by provider.
     pub fn secrets(&self) -> impl Iterator<Item = (Provider, &[SecretString])> {
         self.secrets.iter().map(|(provider, secrets)| (*provider, secrets.as_slice()))
+    }
+
+    /// How the provider of the operator's choice signs.
+    pub(crate) fn generic(&self) -> &GenericScheme {
+        &self.generic
     }
 }
 

@@ -8,6 +8,7 @@
 //! rotation; a provider without a secret is not available. A [`Handler`] implements the effects of some types of
 //! events.
 
+mod generic;
 mod github;
 pub mod handlers;
 mod sendgrid;
@@ -21,7 +22,10 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::webhooks::{config, inbound_event::model::Provider};
+use crate::webhooks::{
+    config::{self, GenericScheme},
+    inbound_event::model::Provider,
+};
 use mainstay_kernel::error::{Error, Result};
 
 use verifier::keys;
@@ -32,14 +36,18 @@ pub use verifier::{SignedEvent, Verifier};
 pub struct Verifiers(Arc<[(Provider, Box<dyn Verifier>)]>);
 
 impl Verifiers {
-    /// Creates verifiers from secrets; a provider without a secret is left out.
+    /// Creates verifiers from secrets; a provider without a secret is left out. The provider of the operator's choice
+    /// signs by `scheme`.
     ///
     /// # Errors
     /// A description of what is wrong with a secret. Never contains the secret.
-    pub fn new<'a>(secrets: impl IntoIterator<Item = (Provider, &'a [SecretString])>) -> Result<Self, &'static str> {
+    pub(crate) fn new<'a>(
+        secrets: impl IntoIterator<Item = (Provider, &'a [SecretString])>,
+        scheme: &GenericScheme,
+    ) -> Result<Self, &'static str> {
         let configured = secrets.into_iter().filter(|(_, secrets)| !secrets.is_empty());
         let all: Result<Vec<_>, _> = configured
-            .map(|(provider, secrets)| verifier(provider, secrets).map(|verifier| (provider, verifier)))
+            .map(|(provider, secrets)| verifier(provider, secrets, scheme).map(|verifier| (provider, verifier)))
             .collect();
         Ok(Self(all?.into()))
     }
@@ -54,7 +62,11 @@ impl Verifiers {
     }
 }
 
-fn verifier(provider: Provider, secrets: &[SecretString]) -> Result<Box<dyn Verifier>, &'static str> {
+fn verifier(
+    provider: Provider,
+    secrets: &[SecretString],
+    scheme: &GenericScheme,
+) -> Result<Box<dyn Verifier>, &'static str> {
     if provider == Provider::Sendgrid {
         let points =
             secrets.iter().map(|text| config::decode(provider, text.expose_secret())).collect::<Result<_, _>>()?;
@@ -65,5 +77,6 @@ fn verifier(provider: Provider, secrets: &[SecretString]) -> Result<Box<dyn Veri
         Provider::Stripe => Box::new(stripe::Stripe(keys)),
         Provider::Standard | Provider::Sendgrid => Box::new(standard::Standard(keys)),
         Provider::Github => Box::new(github::Github(keys)),
+        Provider::Generic => Box::new(generic::Generic { keys, scheme: scheme.clone() }),
     })
 }

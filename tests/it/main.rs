@@ -23,6 +23,7 @@ mod pooler;
 mod post;
 mod postgres;
 mod protocols;
+mod proxies;
 mod reasons;
 mod replicas;
 mod serving;

@@ -4,6 +4,7 @@
 pub(crate) mod differences;
 mod envoy;
 mod fuzz;
+mod leniency;
 mod masks;
 mod requests;
 mod required;

@@ -239,7 +239,7 @@ async fn a_replica_that_receives_nothing_is_not_read() {
         assert_eq!(subject(&agent, protocol, &ticket, &[]).await, "Mine");
         assert_eq!(listed_subject(&agent, protocol, &[]).await, "Mine");
     }
-    assert!(pair.lag(&app).await > 1.0);
+    eventually("the replica lags", async || pair.lag(&app).await > 1.0).await;
     assert_eq!(pair.ask_standby("pg_get_wal_replay_pause_state()").await, "not paused");
     drop(stopped);
     eventually("the replica is up to date again", async || pair.lag(&app).await < 1.0).await;

@@ -20,6 +20,7 @@ use std::{
     },
 };
 
+use mainstay_transcoder::MatchedRoute;
 use prost::Message;
 use prost_types::FieldMask;
 use sha2::{Digest as _, Sha256};
@@ -32,6 +33,7 @@ use crate::{
     contract::{Method, Validate, proto::common::v1::PageMeta},
     database::Connection,
     error::{Error, Reason, Result},
+    http::middleware::protocol::X_TRANSCODED,
     page::{Key, Total},
     rate_limit::Network,
     unit_of_work::{self, Claim, Committed, Work},
@@ -60,6 +62,8 @@ pub struct Call<M> {
     pub if_match: Option<ExpectedVersions>,
     mask: ReadMask,
     last_event_id: Option<String>,
+    /// The largest response that the client takes.
+    max_response_bytes: usize,
     /// The admission of the rows that were read, and how many they are.
     rows: OnceLock<(Admission, usize)>,
 }
@@ -88,19 +92,6 @@ pub fn unreadable(status: Status) -> Status {
     }
 }
 
-/// Parses If-Match (RFC 9110, 13.1.1). Returns `None` for `*`, which any existing resource fulfills. A weak tag, or one
-/// of another form, matches nothing.
-fn if_match(header: &str) -> Option<ExpectedVersions> {
-    if header.trim() == "*" {
-        return None;
-    }
-    let version = |tag: &str| {
-        let tag = tag.trim().strip_prefix('"')?.strip_suffix('"')?;
-        tag.split(['-', '.']).next()?.parse().ok()
-    };
-    Some(ExpectedVersions(header.split(',').filter_map(version).collect()))
-}
-
 impl<M: Message + Validate> Call<M> {
     /// Normalizes and validates the request, and takes the permit, the idempotency claim, If-Match, `read_mask` and `include` from it.
     ///
@@ -110,10 +101,10 @@ impl<M: Message + Validate> Call<M> {
         let (metadata, extensions, mut message) = request.into_parts();
         message.admit().map_err(|violations| Error::validation(violations.into_inner()))?;
         let fingerprint = || Sha256::digest(message.encode_to_vec()).into();
-        let Call { method, permit, client, claim, if_match, last_event_id, .. } =
+        let Call { method, permit, client, claim, if_match, last_event_id, max_response_bytes, rows, .. } =
             Call::take(&metadata, &extensions, fingerprint)?;
         let mask = ReadMask::read(method, &message)?;
-        Ok(Self { message, method, permit, client, claim, if_match, mask, last_event_id, rows: OnceLock::new() })
+        Ok(Self { message, method, permit, client, claim, if_match, mask, last_event_id, max_response_bytes, rows })
     }
 }
 
@@ -141,12 +132,14 @@ impl Call<()> {
         let lines: Vec<_> = metadata.get_all("if-match").iter().filter(|_| method.conditional).collect();
         // One that is no text is no tag of ours.
         let header = lines.iter().map(|line| line.to_str().unwrap_or("?")).collect::<Vec<_>>().join(",");
-        let if_match = Some(header).filter(|_| !lines.is_empty()).and_then(|header| if_match(&header));
+        let if_match = Some(header).filter(|_| !lines.is_empty()).and_then(|header| ExpectedVersions::read(&header));
         let id = metadata.get("last-event-id").filter(|_| method.watch);
         // One that is no text is no token either.
         let last_event_id = id.map(|id| id.to_str().unwrap_or("?").to_owned()).filter(|id| !id.is_empty());
+        let is_rest = extensions.get::<MatchedRoute>().is_some() || metadata.contains_key(X_TRANSCODED.as_str());
+        let max_response_bytes = if is_rest { MAX_TRANSCODED_BYTES } else { MAX_RESPONSE_BYTES };
         let (mask, rows) = (ReadMask::default(), OnceLock::new());
-        Ok(Self { message: (), method, permit, client, claim, if_match, mask, last_event_id, rows })
+        Ok(Self { message: (), method, permit, client, claim, if_match, mask, last_event_id, max_response_bytes, rows })
     }
 }
 
@@ -208,15 +201,18 @@ impl<M> Call<M> {
     }
 
     /// As [`Call::write`], for a write that is followed by more, such as a request to a gateway: returns who did the
-    /// work, for [`Call::respond`]. A pending operation is to be resolved before that.
+    /// work, for [`Call::respond`]. A pending operation is to be resolved before that. A response that the client would not
+    /// accept is an error before the commit.
     ///
     /// # Errors
-    /// As [`unit_of_work::run`].
+    /// As [`unit_of_work::run`]; `PAYLOAD_TOO_LARGE`.
     pub async fn commit<R: Message + Default>(
         &self,
         app: &App,
         run: impl AsyncFnOnce(&mut Work) -> Result<R>,
     ) -> Result<Committed<R>> {
+        let max_bytes = self.max_response_bytes;
+        let run = async move |work: &mut Work| within(max_bytes, run(work).await?);
         unit_of_work::run(app, self.permit.clone(), self.claim.clone(), run).await
     }
 
@@ -297,16 +293,40 @@ impl<M> Call<M> {
     /// Responds to a read.
     ///
     /// # Errors
-    /// `INTERNAL_ERROR` if the read mask can't be applied to the message, which is a bug.
+    /// `PAYLOAD_TOO_LARGE` if the client would not take the response; `INTERNAL_ERROR` if the read mask can't be applied
+    /// to the message, which is a bug.
     pub fn read<R: Message + Default>(&self, message: R) -> Result<Response<R>, Status> {
         let mut response = response::respond(self.method, &self.mask, Committed::Fresh(message))?;
+        let bytes = response.get_ref().encoded_len();
         if let Some((admission, rows)) = self.rows.get()
-            && let Some(slot) = admission.finish(*rows, response.get_ref().encoded_len())
+            && let Some(slot) = admission.finish(*rows, bytes)
         {
             response.extensions_mut().insert(slot);
         }
+        if bytes > self.max_response_bytes {
+            return Err(too_large(self.max_response_bytes, bytes).into());
+        }
         Ok(response)
     }
+}
+
+/// The largest response over gRPC: its libraries refuse a longer message by default, after the server has done the work.
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
+/// The largest response in REST, as [`Limits`](mainstay_transcoder::Limits) and Envoy's configuration say.
+const MAX_TRANSCODED_BYTES: usize = 16 << 20;
+
+/// Returns a response that is to be committed.
+fn within<R: Message>(max_bytes: usize, response: R) -> Result<R> {
+    let bytes = response.encoded_len();
+    if bytes > max_bytes { Err(too_large(max_bytes, bytes)) } else { Ok(response) }
+}
+
+fn too_large(max_bytes: usize, bytes: usize) -> Error {
+    let message = format!(
+        "The response would have {bytes} bytes, and may have {max_bytes}: send or ask for fewer items at once, or name \
+         fewer fields. Nothing was changed."
+    );
+    Error::with_message(Reason::PayloadTooLarge, message)
 }
 
 /// tonic's limit on the size of a message, in addition to the policy's. It also applies to a compressed message of a

@@ -7,6 +7,23 @@ use crate::error::{Reason, Result};
 pub struct ExpectedVersions(pub Vec<i64>);
 
 impl ExpectedVersions {
+    /// Parses If-Match. Returns `None` for `*`, which any existing resource fulfills. A tag of another form matches
+    /// nothing.
+    ///
+    /// The weak form of a tag counts like the tag itself, unlike in RFC 9110, 13.1.1: a proxy that compresses a response
+    /// weakens its tag (`W/"1"`), some rename it (`"1-gzip"`), and our tags name a version, not the bytes of a response.
+    pub(crate) fn read(header: &str) -> Option<Self> {
+        if header.trim() == "*" {
+            return None;
+        }
+        let version = |tag: &str| {
+            let tag = tag.trim();
+            let tag = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?;
+            tag.split(['-', '.']).next()?.parse().ok()
+        };
+        Some(Self(header.split(',').filter_map(version).collect()))
+    }
+
     /// Checks that a resource has an accepted version.
     ///
     /// # Errors
@@ -15,6 +32,31 @@ impl ExpectedVersions {
         match expected {
             Some(Self(versions)) if !versions.contains(&version) => Err(Reason::EtagMismatch.into()),
             _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn if_match_names_versions_in_the_forms_that_proxies_give_them() {
+        for (header, versions) in [
+            ("\"7\"", Some(vec![7])),
+            ("W/\"7\"", Some(vec![7])),
+            ("\"7-gzip\"", Some(vec![7])),
+            ("W/\"7-1f2e3d4c.br\"", Some(vec![7])),
+            ("\"6\" , W/\"7\",\"8.zstd\"", Some(vec![6, 7, 8])),
+            ("*", None),
+            ("7", Some(vec![])),
+            ("W/7", Some(vec![])),
+            ("w/\"7\"", Some(vec![])),
+            ("W/W/\"7\"", Some(vec![])),
+            ("\"\"", Some(vec![])),
+            ("W/*", Some(vec![])),
+        ] {
+            assert_eq!(ExpectedVersions::read(header).map(|expected| expected.0), versions, "{header}");
         }
     }
 }

@@ -6,9 +6,11 @@
 mod conflicts;
 mod system_parameters;
 
-use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 
-use crate::json::{Cardinality, Codec, EnumFormat, Field, FieldId, Kind, MessageId, ReadError, put_text};
+use percent_encoding::percent_decode;
+
+use crate::json::{Cardinality, Codec, EnumFormat, Field, FieldId, Kind, MessageId, ReadError, put_text, writes_plus};
 use crate::template::Template;
 use crate::wire::{put_delimited, put_tag};
 
@@ -96,25 +98,34 @@ pub(crate) struct Query {
 
 impl Query {
     /// Reads a query. As in Envoy, parameters without a name or a `=` are ignored, and the last value of a singular
-    /// field wins.
+    /// field wins. `+` is a space, except in fields whose text may have a `+` and never has a space.
     ///
     /// # Errors
-    /// An unknown parameter, a value that does not fit its field, a second value for a field with explicit presence, or
-    /// for another member of its oneof, or a system parameter that can't be honored.
-    pub(crate) fn read(codec: &Codec, root: MessageId, query: &str) -> Result<Self> {
+    /// A value that does not fit its field, a second value for a field with explicit presence, or for another member of
+    /// its oneof; and, unless `ignores_unknown`, an unknown parameter or a system parameter that can't be honored.
+    pub(crate) fn read(codec: &Codec, root: MessageId, query: &str, ignores_unknown: bool) -> Result<Self> {
         let (mut bytes, mut enums, mut parameters) = (Vec::new(), EnumFormat::default(), Vec::new());
         let pairs = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| !name.is_empty());
         for (order, (name, value)) in pairs.enumerate() {
-            let name = percent_decode_str(name).decode_utf8_lossy();
-            let value = percent_decode_str(value).decode_utf8();
-            let value = value.map_err(|_| ReadError::new("not valid UTF-8").within(&name))?;
+            let (name, value) = (with_spaces(name), with_spaces(value));
+            let name = percent_decode(&name).decode_utf8_lossy();
+            let value = percent_decode(&value).decode_utf8();
             let Some(path) = resolve(codec, root, &name) else {
-                if system_parameters::read(&name, &value, &mut enums)? {
-                    continue;
+                let value = value.unwrap_or_default();
+                match system_parameters::read(&name, &value, &mut enums) {
+                    Ok(true) => continue,
+                    _ if ignores_unknown => continue,
+                    Ok(false) => {
+                        let accepts = |field: &Field| field.has_text_form(codec);
+                        return Err(codec.message(root).unknown("query parameter", &name, accepts));
+                    }
+                    Err(error) => return Err(error),
                 }
-                let accepts = |field: &Field| field.has_text_form(codec);
-                return Err(codec.message(root).unknown("query parameter", &name, accepts));
             };
+            let mut value = value.map_err(|_| ReadError::new("not valid UTF-8").within(&name))?;
+            if path.last().is_some_and(|step| writes_plus(codec, step.field(codec).kind)) {
+                value = value.replace(' ', "+").into();
+            }
             if path.last().is_some_and(|step| step.field(codec).cardinality == Cardinality::Map) {
                 return Err(ReadError::new("can't be given as text").within(&name));
             }
@@ -122,6 +133,14 @@ impl Query {
             parameters.push((path, order));
         }
         Ok(Self { bytes, fields: conflicts::check_parameters(codec, parameters)?, enums })
+    }
+}
+
+/// Replaces `+` by a space, as forms write it (WHATWG URL, `application/x-www-form-urlencoded`).
+fn with_spaces(text: &str) -> Cow<'_, [u8]> {
+    match text.contains('+') {
+        true => text.replace('+', " ").into_bytes().into(),
+        false => text.as_bytes().into(),
     }
 }
 

@@ -53,7 +53,7 @@ impl<D: Dialect> Shared<D> {
             plan.check_media_type(head, &self.dialect)?;
         }
         let format = plan.response_format(head)?;
-        let query = plan.query(&self.codec, head)?;
+        let query = plan.query(&self.codec, head, &self.dialect)?;
         let form = ResponseForm { format, enums: query.enums, fields: FieldSet::default() };
         let metadata = headers::grpc_metadata(&head.headers, self.dialect.timeout_header())?;
         let (body, body_failure) = if route.method.is_client_streaming() {

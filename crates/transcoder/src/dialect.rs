@@ -74,6 +74,17 @@ pub trait Dialect: Clone + Send + Sync + 'static {
         false
     }
 
+    /// Returns whether query parameters that name no field of the request are ignored: false by default, so that a
+    /// misspelt one does not vanish.
+    ///
+    /// Links to what is public get parameters added by those who share them (`utm_source`, `fbclid`), and a sender of
+    /// webhooks is given one URL for all that the receiver wants to know. What caches such responses must leave the
+    /// ignored parameters out of its keys.
+    fn ignores_unknown_parameters(&self, method: &MethodDescriptor) -> bool {
+        let _ = method;
+        false
+    }
+
     /// Returns the request header that says how long the client waits: seconds as a decimal (`2`, `1.5`), or with a
     /// unit (`2s`, `500ms`). It becomes the upstream's `grpc-timeout`. None by default; `grpc-timeout` itself is always
     /// passed on.

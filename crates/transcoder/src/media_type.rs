@@ -59,13 +59,7 @@ fn quality(headers: &HeaderMap, kind: &str, subtype: &str) -> (u16, bool) {
 /// Returns the media type of a request body, or `None` if the client sent none.
 pub(crate) fn content_type(headers: &HeaderMap) -> Option<MediaType<'_>> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
-    let mut parts = value.split(';').map(str::trim);
-    let essence = parts.next().unwrap_or_default();
-    let charset = parts.find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
-    });
-    Some(MediaType { essence, charset })
+    Some(MediaType(value.split(';').next().unwrap_or_default().trim()))
 }
 
 /// Returns whether the body is compressed; decompression is left to an outer layer.
@@ -73,35 +67,33 @@ pub(crate) fn is_compressed(headers: &HeaderMap) -> bool {
     headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
+/// The type and subtype of a body. The parameters have no effect: JSON is always UTF-8 (RFC 8259, sections 8.1 and 11),
+/// and a body in another encoding is refused where it is read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct MediaType<'a> {
-    essence: &'a str,
-    charset: Option<&'a str>,
-}
+pub(crate) struct MediaType<'a>(&'a str);
+
+/// Types that end in `+json`, and whose documents do not say what a message in protobuf's JSON says: in a merge patch
+/// (RFC 7396) null removes a member, and a JSON patch (RFC 6902) is a list of operations.
+const PATCHES: [&str; 2] = ["application/merge-patch+json", "application/json-patch+json"];
 
 impl MediaType<'_> {
     pub(crate) fn is_json(&self) -> bool {
-        let json = self.essence.eq_ignore_ascii_case("application/json")
-            || (self.essence.contains('/')
-                && self.essence.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json")));
-        json && self.is_utf8()
+        let is_patch = PATCHES.iter().any(|name| self.0.eq_ignore_ascii_case(name));
+        let has_suffix = || self.0.rsplit_once('+').is_some_and(|(_, suffix)| suffix.eq_ignore_ascii_case("json"));
+        self.0.eq_ignore_ascii_case("application/json") || (!is_patch && self.0.contains('/') && has_suffix())
     }
 
     pub(crate) fn is_ndjson(&self) -> bool {
         let names = ["application/x-ndjson", "application/ndjson", "application/jsonl"];
-        names.iter().any(|name| self.essence.eq_ignore_ascii_case(name)) && self.is_utf8()
-    }
-
-    fn is_utf8(&self) -> bool {
-        self.charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8"))
+        names.iter().any(|name| self.0.eq_ignore_ascii_case(name))
     }
 
     /// Returns whether `pattern` (`image/png`, `image/*`, `*/*`) covers this type.
     pub(crate) fn matches(&self, pattern: &str) -> bool {
         match pattern.strip_suffix("/*") {
             Some("*") => true,
-            Some(kind) => self.essence.split_once('/').is_some_and(|(own, _)| own.eq_ignore_ascii_case(kind)),
-            None => self.essence.eq_ignore_ascii_case(pattern),
+            Some(kind) => self.0.split_once('/').is_some_and(|(own, _)| own.eq_ignore_ascii_case(kind)),
+            None => self.0.eq_ignore_ascii_case(pattern),
         }
     }
 }
@@ -150,8 +142,13 @@ mod tests {
             ("application/json", true),
             ("Application/JSON; charset=UTF-8", true),
             ("application/json; charset=\"utf-8\"", true),
-            ("application/merge-patch+json", true),
-            ("application/json; charset=latin1", false),
+            ("application/json;charset=utf8", true),
+            ("application/json; charset=latin1", true),
+            ("application/json; profile=\"https://example.com/;x\"; odata.metadata=minimal", true),
+            ("application/vnd.api+json; version=1", true),
+            ("application/merge-patch+json", false),
+            ("Application/Merge-Patch+JSON; charset=utf-8", false),
+            ("application/json-patch+json", false),
             ("text/json", false),
             ("text/plain", false),
             ("json", false),

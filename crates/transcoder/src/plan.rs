@@ -153,9 +153,11 @@ impl Plan {
     /// Reads the query.
     ///
     /// # Errors
-    /// A value does not fit its field, a parameter is unknown, or a field is set to different values.
-    pub(crate) fn query(&self, codec: &Codec, head: &RequestHead) -> Result<Query, Failure> {
-        Ok(head.uri.query().map(|query| Query::read(codec, self.input, query)).transpose()?.unwrap_or_default())
+    /// A value does not fit its field, a parameter is unknown and not ignored, or a field is set to different values.
+    pub(crate) fn query<D: Dialect>(&self, codec: &Codec, head: &RequestHead, dialect: &D) -> Result<Query, Failure> {
+        let ignores_unknown = dialect.ignores_unknown_parameters(&self.route.method);
+        let read = |query| Query::read(codec, self.input, query, ignores_unknown);
+        Ok(head.uri.query().map(read).transpose()?.unwrap_or_default())
     }
 
     /// Appends the query and path values to a message that so far (from `start`) holds the body.

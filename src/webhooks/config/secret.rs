@@ -10,7 +10,7 @@ use crate::webhooks::inbound_event::model::Provider;
 /// What is wrong with it. Never contains the secret.
 pub(crate) fn decode(provider: Provider, text: &str) -> Result<Vec<u8>, &'static str> {
     match provider {
-        Provider::Stripe | Provider::Github => plain(text),
+        Provider::Stripe | Provider::Github | Provider::Generic => plain(text),
         Provider::Standard => standard(text),
         Provider::Sendgrid => public_key(text),
     }

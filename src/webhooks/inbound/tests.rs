@@ -3,9 +3,19 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 
-use mainstay_kernel::error::{Reason, ReasonRef};
+use mainstay_kernel::{
+    config::Source,
+    error::{Reason, ReasonRef},
+};
 
-use crate::{proto::webhooks::v1::Reason as WebhooksReason, webhooks::inbound::*};
+use crate::{
+    product::tests::invalid_variables,
+    proto::webhooks::v1::Reason as WebhooksReason,
+    webhooks::{
+        config::{GenericScheme, WebhooksConfig},
+        inbound::*,
+    },
+};
 
 const BODY: &[u8] = br#"{"id":"evt_1","type":"ping"}"#;
 
@@ -15,7 +25,16 @@ fn now() -> DateTime<Utc> {
 
 fn verifiers(provider: Provider, secrets: &[&str]) -> Verifiers {
     let secrets: Vec<_> = secrets.iter().map(|secret| SecretString::from(*secret)).collect();
-    Verifiers::new([(provider, secrets.as_slice())]).expect("good secrets")
+    Verifiers::new([(provider, secrets.as_slice())], &GenericScheme::default()).expect("good secrets")
+}
+
+/// The verifiers of a provider of the operator's choice, by these settings.
+fn generic(settings: &[(&str, &str)], secret: &str) -> Verifiers {
+    let settings = [settings, &[("WEBHOOK_SECRETS_GENERIC", secret)]].concat();
+    let modules = crate::product().install().expect("they fit together");
+    let config = modules.config(Source::of(settings)).expect("a good configuration");
+    let config = config.section::<WebhooksConfig>();
+    Verifiers::new(config.secrets(), config.generic()).expect("good secrets")
 }
 
 fn mac(secret: &[u8], signed: &[u8]) -> Vec<u8> {
@@ -86,9 +105,10 @@ fn stripe_signatures_are_verified() {
 }
 
 #[test]
-fn stripe_signatures_expire_after_five_minutes() {
+fn the_clock_of_stripe_may_be_five_minutes_off_either_way() {
     let verifiers = verifiers(Provider::Stripe, &[NEW]);
-    for (age, good) in [(0, true), (300, true), (301, false), (86_400, false), (-5, true), (-6, false), (-300, false)] {
+    for (age, good) in [(0, true), (300, true), (301, false), (86_400, false), (-30, true), (-300, true), (-301, false)]
+    {
         let at = now().timestamp() - age;
         let header = format!("t={at},v1={}", stripe(NEW, at, BODY));
         let result = verify(&verifiers, Provider::Stripe, &[("stripe-signature", &header)], BODY);
@@ -146,6 +166,9 @@ fn standard_webhooks_signatures_are_verified() {
     assert_eq!(check("msg_2", at, &good), forged, "the id is signed");
     assert_eq!(check("msg_1", at - 1, &good), forged, "the time is signed");
     assert_eq!(check("msg_1", at, &good.replace("v1,", "v2,")), forged);
+    for at in [at - 300, at - 60, at + 60, at + 300] {
+        assert_eq!(check("msg_1", at, &signature("msg_1", at)), verified, "within five minutes");
+    }
     assert_eq!(check("msg_1", at - 301, &signature("msg_1", at - 301)), forged, "stale");
     assert_eq!(check("msg_1", at + 301, &signature("msg_1", at + 301)), forged, "of the future");
 }
@@ -165,9 +188,154 @@ fn github_signatures_are_verified() {
     }
 }
 
+/// Settings, the value of the timestamp's header, what is signed, and how the signature is written.
+type Scheme = (&'static [(&'static str, &'static str)], Option<String>, String, &'static str, bool);
+
+/// The schemes of Slack, Zendesk, Shopify and Typeform, as they document them, and the simplest one.
+#[test]
+fn a_provider_of_the_operators_choice_signs_in_its_own_way() {
+    const SECRET: &str = "a_secret_of_the_operators_choice";
+    let at = now().timestamp();
+    let rfc_3339 = now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let schemes: [Scheme; 5] = [
+        (&[], None, "{body}".to_owned(), "", true),
+        (
+            &[("WEBHOOK_GENERIC_PREFIX", "sha256="), ("WEBHOOK_GENERIC_ENCODING", "base64")],
+            None,
+            "{body}".to_owned(),
+            "sha256=",
+            false,
+        ),
+        (
+            &[
+                ("WEBHOOK_GENERIC_PREFIX", "v0="),
+                ("WEBHOOK_GENERIC_TIMESTAMP_HEADER", "X-Sent-At"),
+                ("WEBHOOK_GENERIC_SIGNED", "v0:{timestamp}:{body}"),
+            ],
+            Some(at.to_string()),
+            format!("v0:{at}:{{body}}"),
+            "v0=",
+            true,
+        ),
+        (
+            &[
+                ("WEBHOOK_GENERIC_ENCODING", "base64"),
+                ("WEBHOOK_GENERIC_TIMESTAMP_HEADER", "x-sent-at"),
+                ("WEBHOOK_GENERIC_SIGNED", "{timestamp}{body}"),
+            ],
+            Some(rfc_3339.clone()),
+            format!("{rfc_3339}{{body}}"),
+            "",
+            false,
+        ),
+        (
+            &[("WEBHOOK_GENERIC_TIMESTAMP_HEADER", "x-sent-at"), ("WEBHOOK_GENERIC_SIGNED", "{body}.{timestamp}")],
+            Some(format!("{at}999")),
+            format!("{{body}}.{at}999"),
+            "",
+            true,
+        ),
+    ];
+    for (settings, timestamp, signed, prefix, is_hex) in schemes {
+        let verifiers = generic(settings, SECRET);
+        let (before, after) = signed.split_once("{body}").expect("a body");
+        let check = |secret: &str, timestamp: Option<&str>, body: &[u8]| {
+            let mac = mac(secret.as_bytes(), &[before.as_bytes(), body, after.as_bytes()].concat());
+            let signature = format!("{prefix}{}", if is_hex { hex(&mac) } else { STANDARD.encode(mac) });
+            let mut all = vec![("x-signature", signature.as_str())];
+            all.extend(timestamp.map(|timestamp| ("x-sent-at", timestamp)));
+            verify(&verifiers, Provider::Generic, &all, body)
+        };
+        let timestamp = timestamp.as_deref();
+        let verified = Ok(SignedEvent { event_id: "evt_1".to_owned(), kind: "ping".to_owned() });
+        assert_eq!(check(SECRET, timestamp, BODY), verified, "{settings:?}");
+        let forged = Err(ReasonRef::new(WebhooksReason::InvalidSignature));
+        assert_eq!(check("another_secret_of_the_operator", timestamp, BODY), forged, "{settings:?}");
+        assert_eq!(check(SECRET, timestamp, b"[]").map(|event| event.kind), Ok("event".to_owned()), "no id, no type");
+        assert_eq!(check(SECRET, timestamp, b"no JSON"), Err(ReasonRef::new(Reason::MalformedRequest)));
+        if timestamp.is_some() {
+            for wrong in [None, Some(""), Some("soon"), Some("0"), Some("1790000301")] {
+                assert_eq!(check(SECRET, wrong, BODY), forged, "{settings:?} {wrong:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_event_of_the_operators_choice_has_an_id_and_a_type() {
+    const SECRET: &str = "a_secret_of_the_operators_choice";
+    let signature = |body: &[u8]| hex(&mac(SECRET.as_bytes(), body));
+    let named = generic(&[("WEBHOOK_GENERIC_ID_HEADER", "x-id"), ("WEBHOOK_GENERIC_TYPE_HEADER", "x-topic")], SECRET);
+    let of = |headers: &[(&'static str, &str)], body: &[u8]| {
+        let signature = signature(body);
+        let headers = [headers, &[("x-signature", signature.as_str())]].concat();
+        verify(&named, Provider::Generic, &headers, body)
+    };
+    let event = SignedEvent { event_id: "7".to_owned(), kind: "orders/paid".to_owned() };
+    assert_eq!(of(&[("x-id", "7"), ("x-topic", "orders/paid")], b"{}"), Ok(event));
+    for missing in [&[("x-id", "7")][..], &[("x-topic", "paid")], &[("x-id", "two words"), ("x-topic", "paid")]] {
+        assert_eq!(of(missing, b"{}"), Err(ReasonRef::new(WebhooksReason::InvalidSignature)), "{missing:?}");
+    }
+    let plain = generic(&[], SECRET);
+    let id = |body: &[u8]| {
+        let signature = signature(body);
+        verify(&plain, Provider::Generic, &[("x-signature", &signature)], body).expect("it is signed").event_id
+    };
+    assert_eq!(id(b"{\"n\":1}"), id(b"{\"n\":1}"), "an event that is sent again is the same one");
+    assert_ne!(id(b"{\"n\":1}"), id(b"{\"n\":2}"));
+}
+
+#[test]
+fn a_scheme_that_makes_no_sense_is_refused() {
+    for settings in [
+        &[("WEBHOOK_GENERIC_SIGNED", "{timestamp}.{body}")][..],
+        &[("WEBHOOK_GENERIC_TIMESTAMP_HEADER", "x-sent-at")],
+        &[("WEBHOOK_GENERIC_SIGNED", "body")],
+        &[("WEBHOOK_GENERIC_SIGNED", "{body}{body}")],
+        &[("WEBHOOK_GENERIC_ENCODING", "base32")],
+        &[("WEBHOOK_GENERIC_SIGNATURE_HEADER", "no header")],
+        &[("WEBHOOK_SECRETS_GENERIC", "short")],
+    ] {
+        assert_eq!(invalid_variables(settings).len(), 1, "{settings:?}");
+    }
+}
+
+/// What GitHub suggests for a new webhook.
+#[test]
+fn a_form_of_github_is_verified_as_it_was_sent() {
+    let secret = "It's_a_Secret_to_Everybody";
+    let verifiers = verifiers(Provider::Github, &[secret]);
+    let event = r#"{"zen":"Café + \"tea\" & 100%","n":1}"#;
+    let mut forms = Vec::new();
+    for payload in [
+        "%7B%22zen%22%3A%22Caf%C3%A9+%2B+%5C%22tea%5C%22+%26+100%25%22%2C%22n%22%3A1%7D",
+        "%7b%22zen%22%3a%22Caf%c3%a9%20%2b%20%5c%22tea%5c%22%20%26%20100%25%22%2c%22n%22%3a1%7d",
+    ] {
+        forms.push((format!("payload={payload}"), Some(event)));
+        forms.push((format!("payload={payload}&other=1"), Some(event)));
+    }
+    forms.push((event.to_owned(), Some(event)));
+    forms.push(("payload=".to_owned(), None));
+    forms.push(("payload=%7B".to_owned(), None));
+    forms.push(("other=1&payload=%7B%7D".to_owned(), None));
+    let verifier = verifiers.of(Provider::Github).expect("configured");
+    assert_eq!(verifier.media_types(), ["application/json", "application/x-www-form-urlencoded"]);
+    for (form, expected) in forms {
+        let signature = format!("sha256={}", hex(&mac(secret.as_bytes(), form.as_bytes())));
+        let named = [("x-github-delivery", "1"), ("x-github-event", "ping"), ("x-hub-signature-256", &*signature)];
+        let result = verify(&verifiers, Provider::Github, &named, form.as_bytes());
+        assert_eq!(result.is_ok(), expected.is_some(), "{form}: {result:?}");
+        if let Some(expected) = expected {
+            assert_eq!(verifier.event(form.clone().into()), expected, "{form}");
+            let result = verify(&verifiers, Provider::Github, &named, expected.replace('1', "2").as_bytes());
+            assert!(result.is_err(), "the signature is over the form");
+        }
+    }
+}
+
 #[test]
 fn a_provider_needs_a_valid_secret() {
-    let none = Verifiers::new([(Provider::Stripe, &[][..])]).expect("nothing is wrong");
+    let none = Verifiers::new([(Provider::Stripe, &[][..])], &GenericScheme::default()).expect("nothing is wrong");
     assert_eq!(
         none.of(Provider::Stripe).map(drop).map_err(|error| error.reason()),
         Err(ReasonRef::new(Reason::NotFound))
@@ -177,7 +345,10 @@ fn a_provider_needs_a_valid_secret() {
         (Provider::Standard, "whsec_not base64"),
         (Provider::Github, "two words are too many"),
     ] {
-        assert!(Verifiers::new([(provider, &[SecretString::from(secret)][..])]).is_err(), "{secret}");
+        assert!(
+            Verifiers::new([(provider, &[SecretString::from(secret)][..])], &GenericScheme::default()).is_err(),
+            "{secret}"
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac};
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::HeaderMap;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -27,6 +28,16 @@ pub trait Verifier: fmt::Debug + Send + Sync {
     /// `INVALID_SIGNATURE` unless the body has a recent signature by one of the secrets; `MALFORMED_REQUEST` if
     /// the signed body is not an event.
     fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent>;
+
+    /// Returns the media types in which the provider sends.
+    fn media_types(&self) -> &'static [&'static str] {
+        &["application/json"]
+    }
+
+    /// Returns the event in a verified body: the body itself, unless the provider wraps it.
+    fn event(&self, body: Bytes) -> Bytes {
+        body
+    }
 }
 
 /// HMAC-SHA256 keys, any of which may have signed.
@@ -59,21 +70,23 @@ pub(crate) fn keys(
     Ok(Keys(keys?))
 }
 
-/// The maximum age of a signature.
-const MAX_AGE: TimeDelta = TimeDelta::seconds(300);
-/// How far the provider's clock may be ahead. A signature from further in the future could have been held back to be
-/// replayed later.
-const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
+/// How far the time of a signature may be from the server's, either way: as in the vendors' libraries, and since the
+/// clock of neither is exact. An event that is sent again within that time is known by its id.
+const TOLERANCE: TimeDelta = TimeDelta::seconds(300);
 
 /// Rejects signatures that are too old or from the future. `timestamp` is in seconds.
 pub(crate) fn check_age(timestamp: &str, now: DateTime<Utc>) -> Result<()> {
     let digits = !timestamp.is_empty() && timestamp.bytes().all(|byte| byte.is_ascii_digit());
     let signed = timestamp.parse().ok().filter(|_| digits).and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-    let signed = signed.ok_or_else(|| forged("the timestamp is malformed"))?;
-    // The timestamp is truncated to the second, which must not count against it.
+    check_time(signed.ok_or_else(|| forged("the timestamp is malformed"))?, now)
+}
+
+/// Rejects times that are too far from now.
+pub(crate) fn check_time(signed: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
+    // A timestamp is truncated to the second, which must not count against it.
     match now.timestamp() - signed.timestamp() {
-        age if age > MAX_AGE.num_seconds() => Err(forged("it was signed too long ago")),
-        age if age < -MAX_CLOCK_SKEW.num_seconds() => Err(forged("it was signed in the future")),
+        age if age > TOLERANCE.num_seconds() => Err(forged("it was signed too long ago")),
+        age if age < -TOLERANCE.num_seconds() => Err(forged("it was signed in the future")),
         _ => Ok(()),
     }
 }

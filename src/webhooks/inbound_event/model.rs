@@ -15,6 +15,8 @@ numbered! {
         Standard = 2 => "standard",
         Github = 3 => "github",
         Sendgrid = 4 => "sendgrid",
+        /// A provider of the operator's choice.
+        Generic = 5 => "generic",
     }
 }
 

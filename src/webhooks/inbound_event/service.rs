@@ -42,14 +42,13 @@ fn render(event: InboundEvent) -> pb::InboundEvent {
 }
 
 /// Checks the media type, which gRPC has not checked yet.
-fn check_media_type(content_type: &str) -> Result<()> {
+fn check_media_type(content_type: &str, accepted: &[&str]) -> Result<()> {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if essence.is_empty() || essence.eq_ignore_ascii_case("application/json") {
+    if essence.is_empty() || accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
         return Ok(());
     }
-    const ACCEPTED: &str = "application/json";
-    let message = format!("The body must be {ACCEPTED}.");
-    Err(Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", ACCEPTED))
+    let message = format!("The body must be {}.", accepted.join(" or "));
+    Err(Error::with_message(Reason::UnsupportedMediaType, message).with("accepted", accepted.join(", ")))
 }
 
 fn redrive_response(event: InboundEvent) -> pb::RedriveInboundEventResponse {
@@ -65,7 +64,7 @@ impl InboundEventService for InboundEvents {
             Provider::from_name(&call.message.provider).ok_or_else(|| Error::not_found("webhook provider"))?;
         let verifier = self.app.part::<Verifiers>().of(provider)?;
         let body = call.message.body.take().unwrap_or_default();
-        check_media_type(&body.content_type)?;
+        check_media_type(&body.content_type, verifier.media_types())?;
         let now = self.app.clock.now();
         let count = move |outcome: &'static str| {
             let provider = provider.name();
@@ -73,7 +72,7 @@ impl InboundEventService for InboundEvents {
                 .increment(1);
         };
         let event = verifier.verify(&headers, &body.data, now).inspect_err(|_| count("refused"))?;
-        let event = InboundEvent::new(provider, event.event_id, event.kind, body.data, now);
+        let event = InboundEvent::new(provider, event.event_id, event.kind, verifier.event(body.data), now);
         let mut outcome = "known";
         let reply = call.write(&self.app, async |work: &mut Work| {
             if ops::receive(work, event).await? {

@@ -15,6 +15,15 @@ pub(crate) fn webhook_request(provider: &str, body: &str) -> Value {
     json!({ "provider": provider, "body": { "contentType": "application/json", "data": BASE64_STANDARD.encode(body) } })
 }
 
+const FORM: &str = "payload=%7B%22zen%22%3A%22Keep+it+logically+awesome.%22%7D";
+
+/// The request that delivers an event in a form.
+fn form(provider: &str, body: &str) -> Value {
+    let mut form = webhook_request(provider, body);
+    form["body"]["contentType"] = json!("application/x-www-form-urlencoded");
+    form
+}
+
 /// A Stripe event signed with the current time.
 fn stripe(scene: &Scene, body: &str) -> Call {
     call(&scene.cast.anonymous, webhook_request("stripe", body)).header("stripe-signature", webhook::stripe(body, 0))
@@ -77,14 +86,25 @@ fn tells() -> Vec<Case> {
             };
             "signed in the future" => Reason("INVALID_SIGNATURE"), |scene| {
                 let body = webhook::event("ping");
-                call(&scene.cast.anonymous, webhook_request("stripe", &body)).header("stripe-signature", webhook::stripe(&body, 60))
+                call(&scene.cast.anonymous, webhook_request("stripe", &body)).header("stripe-signature", webhook::stripe(&body, 310))
+            };
+            "signed by a clock that is ahead" => Status(204), |scene| {
+                let body = webhook::event("ping");
+                call(&scene.cast.anonymous, webhook_request("stripe", &body)).header("stripe-signature", webhook::stripe(&body, 290))
             };
             "from an unknown provider" => Reason("NOT_FOUND"), |scene| call(&scene.cast.anonymous, webhook_request("acme", "{}"));
             "not an event" => Reason("MALFORMED_REQUEST"), |scene| stripe(&scene, "[]");
-            "a form-encoded body" => Reason("UNSUPPORTED_MEDIA_TYPE"), |scene| {
-                let mut form = webhook_request("github", "payload=%7B%7D");
-                form["body"]["contentType"] = json!("application/x-www-form-urlencoded");
-                call(&scene.cast.anonymous, form).header("x-hub-signature-256", webhook::github("payload=%7B%7D"))
+            "a form of GitHub's" => Status(204), |scene| {
+                call(&scene.cast.anonymous, form("github", FORM))
+                    .header("x-hub-signature-256", webhook::github(FORM))
+                    .header("x-github-delivery", unknown_id())
+                    .header("x-github-event", "ping")
+            };
+            "a form that GitHub signed otherwise" => Reason("INVALID_SIGNATURE"), |scene| {
+                call(&scene.cast.anonymous, form("github", FORM)).header("x-hub-signature-256", webhook::github("{}"))
+            };
+            "a form of another provider" => Reason("UNSUPPORTED_MEDIA_TYPE"), |scene| {
+                call(&scene.cast.anonymous, form("stripe", FORM)).header("stripe-signature", webhook::stripe(FORM, 0))
             };
         }
     }

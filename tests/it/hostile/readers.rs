@@ -11,8 +11,9 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::{
-    cases::{add_tickets, file::body},
+    cases::{add_tickets, file::body, ticket},
     support::{Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, database, people::Cast},
+    watch::Reader,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -322,4 +323,41 @@ async fn what_nobody_reads_is_bounded() {
         }
         assert!(since.elapsed() < TIMEOUT, "nobody makes room");
     }
+}
+
+/// A watch whose reader has stalled holds what was encoded for it, and counts with that.
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_that_nobody_reads_make_room_and_the_others_go_on() {
+    let app = TestApp::builder().set("MAX_UNREAD_BYTES", "4MiB").set("WRITE_TIMEOUT", "10m").start().await;
+    let cast = app.cast().await;
+    let token = format!("Bearer {}", cast.agent.token().await.expect("a token"));
+    let headers = [("authorization", token.as_str()), ("accept", "text/event-stream")];
+    let mut reader = Reader::open(&cast.agent, Protocol::Rest, "TicketService.WatchTickets", "").await;
+    reader.message().await;
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut client = connect(&app.endpoint).await;
+        let (status, body) = ask(&mut client, "/api/v1/tickets/watch", &headers).await.expect("a head");
+        assert_eq!(status, 200);
+        stalled.push((client, body));
+    }
+    let open = async || {
+        let metrics = app.private.get("/metrics").await.body;
+        let metrics = metrics.as_str().expect("a text").to_owned();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("mainstay_watches "));
+        line.and_then(|value| value.parse::<f64>().ok()).expect("the gauge")
+    };
+    let id = ticket(&cast.customer).await;
+    let since = Instant::now();
+    let mut number = 0;
+    // A caller may hold a quarter of the memory: four that have stalled, beside the one that is read.
+    while open().await > 5.0 {
+        assert!(since.elapsed() < TIMEOUT, "{} watches after {number} changes", open().await);
+        let body = format!("{number} {}", "smoke ".repeat(BODY_BYTES / 6));
+        let change = json!({ "ticketId": id, "ticket": { "body": body } });
+        cast.customer.call(Protocol::Rest, "TicketService.UpdateTicket", change).await.success();
+        number += 1;
+        while !reader.item().await.to_string().contains(&format!("{} smoke", number - 1)) {}
+    }
+    assert!(open().await >= 4.0, "those that fit stay: {}", open().await);
 }

@@ -18,21 +18,21 @@ const TICKETS: &str = "/api/v1/tickets";
 const LIMIT: usize = 1 << 20;
 
 /// Sends the customer's requests directly and through Envoy, which must agree.
-struct Sender {
-    app: TestApp,
-    scene: Scene,
-    token: String,
+pub(super) struct Sender {
+    pub(super) app: TestApp,
+    pub(super) scene: Scene,
+    pub(super) token: String,
 }
 
 impl Sender {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
         let scene = Scene::new(&app).await;
         let token = scene.cast.customer.token().await.expect("a token");
         Self { app, scene, token }
     }
 
-    async fn send(&self, raw: Raw) -> Response {
+    pub(super) async fn send(&self, raw: Raw) -> Response {
         let raw = raw.header("authorization", format!("Bearer {}", self.token));
         let direct = raw.send(self.app.endpoint.address).await;
         let through = raw.send(self.app.endpoint.envoy().await.address()).await;
@@ -42,7 +42,7 @@ impl Sender {
         through
     }
 
-    async fn get(&self, target: &str) -> Response {
+    pub(super) async fn get(&self, target: &str) -> Response {
         self.send(Raw::new("GET", target)).await
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     cases::ticket,
-    support::{Actor, Process, Protocol, TestDatabase, people::Cast},
+    support::{Actor, Process, Protocol, TestDatabase, eventually, people::Cast},
 };
 use connection::{Call, Http2, assert_http1_survives, assert_http2_survives};
 
@@ -23,8 +23,9 @@ async fn server(point: &str) -> (TestDatabase, Process, Cast) {
 
 /// Asserts that the server has counted the panics and goes on.
 async fn assert_survived(server: &Process, panics: usize) {
-    let metrics = server.private.get("/metrics").await.body.to_string();
-    assert!(metrics.contains(&format!("mainstay_panics_total {panics}\\n")), "{metrics}");
+    let line = format!("mainstay_panics_total {panics}\\n");
+    let is_counted = async || server.private.get("/metrics").await.body.to_string().contains(&line);
+    eventually("the panics are counted", is_counted).await;
     assert_eq!(server.private.get("/livez").await.status, 200);
 }
 

@@ -42,6 +42,12 @@ impl Exchange {
         CURRENT.try_with(Clone::clone).ok()
     }
 
+    /// An exchange on a connection that serves one request at a time.
+    #[cfg(test)]
+    pub(crate) fn of_test(connection: &Arc<Connection>) -> Self {
+        Self { connection: connection.clone(), stream: None }
+    }
+
     /// The connection.
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
@@ -72,6 +78,8 @@ pub(crate) struct Connection {
     requests: AtomicUsize,
     /// Further requests do not keep it open.
     is_sealed: AtomicBool,
+    /// The last request was answered before its body was received.
+    has_unread_request: AtomicBool,
     /// Milliseconds after `opened_at`.
     idle_since_ms: AtomicU64,
 }
@@ -87,6 +95,7 @@ impl Connection {
             begun: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             is_sealed: AtomicBool::new(false),
+            has_unread_request: AtomicBool::new(false),
             idle_since_ms: AtomicU64::new(0),
         })
     }
@@ -105,6 +114,17 @@ impl Connection {
     /// Notes that the headers of a request are complete.
     pub(crate) fn begin_request(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
+        self.note_unread_request(false);
+    }
+
+    /// Notes whether the body of the request was left unread.
+    pub(crate) fn note_unread_request(&self, is_unread: bool) {
+        self.has_unread_request.store(is_unread, Ordering::Relaxed);
+    }
+
+    /// Returns whether the peer may still send a body that nobody reads.
+    pub(crate) fn has_unread_request(&self) -> bool {
+        self.has_unread_request.load(Ordering::Relaxed)
     }
 
     /// Returns how many requests began.

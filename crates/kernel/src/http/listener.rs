@@ -5,6 +5,7 @@ mod connection;
 mod frames;
 mod guarded;
 mod places;
+mod request_body;
 pub mod tls;
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
     use crate::http::{
         exchange::{Exchange, LINGER},
-        middleware::layer::{Request, Response},
+        middleware::layer::{Body, Request, Response},
     };
 
     const SHORT: Duration = Duration::from_millis(100);
@@ -192,5 +193,67 @@ mod tests {
         assert!((SHORT * 2..LINGER).contains(&stalled), "{stalled:?}");
         let young = lasts(Bounds { max_age: SHORT * 5, ..bounds }, asking).await;
         assert!((SHORT * 6..LINGER).contains(&young), "{young:?}");
+    }
+
+    /// What a client gets that sends a request whose body is refused unread: the head of the response, and what follows.
+    async fn refused(head: &str, body: &[u8]) -> (String, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let service = tower::service_fn(|request: Request| async move {
+            drop(request);
+            Ok::<_, Infallible>(http::Response::builder().status(401).body(Body::empty()).expect("a response"))
+        });
+        let bounds = Bounds { max_age: KEEP_ALIVE, ..SHORT_BOUNDS };
+        let served = tokio::spawn(serve(listener, None, service, bounds, std::future::pending()));
+        let mut peer = TcpStream::connect(address).await.expect("connected");
+        // As clients do that read nothing before they have sent all.
+        peer.write_all(format!("POST / HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n").as_bytes()).await.expect("written");
+        peer.write_all(body).await.expect("the server reads on");
+        peer.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.expect("written");
+        peer.shutdown().await.expect("nothing follows");
+        let mut response = String::new();
+        peer.read_to_string(&mut response).await.expect("no reset");
+        served.abort();
+        let (head, rest) = response.split_once("\r\n\r\n").expect("a head");
+        (head.to_owned(), rest.to_owned())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_request_that_is_refused_unread_gets_its_response() {
+        let large = vec![b'x'; 20 << 20];
+        let chunked = [format!("{:x}\r\n", large.len()).as_bytes(), &large, b"\r\n0\r\n\r\n"].concat();
+        let length = |bytes: &[u8]| format!("content-length: {}", bytes.len());
+        let cases = [(length(&large), &large), ("transfer-encoding: chunked".to_owned(), &chunked)];
+        for (head, body) in cases {
+            let (response, rest) = refused(&head, body).await;
+            assert!(
+                response.starts_with("HTTP/1.1 401 ") && response.contains("connection: close"),
+                "{head}: {response}"
+            );
+            assert_eq!(rest, "", "the connection ends");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_small_body_that_is_refused_unread_leaves_its_connection_open() {
+        let small = vec![b'x'; 60 << 10];
+        let chunked = [format!("{:x}\r\n", small.len()).as_bytes(), &small, b"\r\n0\r\n\r\n"].concat();
+        for (head, body) in [
+            (format!("content-length: {}", small.len()), &small[..]),
+            ("transfer-encoding: chunked".to_owned(), &chunked[..]),
+            ("content-length: 2".to_owned(), b"{}"),
+        ] {
+            let (response, rest) = refused(&head, body).await;
+            assert!(!response.contains("connection: close"), "{head}: {response}");
+            assert!(rest.starts_with("HTTP/1.1 401 "), "{head}: the next request is served: {rest}");
+        }
+    }
+
+    /// To read the body would ask for it.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_body_that_waits_for_a_word_is_not_asked_for() {
+        let (response, rest) = refused("expect: 100-continue\r\ncontent-length: 2", b"").await;
+        assert!(response.starts_with("HTTP/1.1 401 ") && response.contains("connection: close"), "{response}");
+        assert_eq!(rest, "");
     }
 }

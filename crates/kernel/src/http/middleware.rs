@@ -127,7 +127,7 @@ pub fn stack(
         grpc_web: GrpcWebLayer::new().layer(grpc),
         pages: ServiceBuilder::new().map_response(page).service(pages),
         rest: ServiceBuilder::new()
-            .layer(MiddlewareLayer(microcache::Microcache::new(app.cache.clone())))
+            .layer(MiddlewareLayer(microcache::Microcache::new(app.cache.clone(), &contract.rules)))
             .layer(MiddlewareLayer(auth::AuthenticateFirst::new(authenticator.clone())))
             .map_response(|response: http::Response<DecompressionResponse>| -> Response { response.map(Body::new) })
             // Other codings are refused by the transcoder, which also bounds what comes out.

@@ -3,7 +3,10 @@
 pub(crate) mod finish;
 pub(crate) mod own;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
@@ -12,12 +15,18 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
+use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Mutex;
+use tower::ServiceBuilder;
 
 use crate::{
     app::App,
     error::{Error, Reason},
-    http::health::{Health, Readiness},
+    http::{
+        health::{Health, Readiness},
+        middleware::layer::{Body, Next},
+    },
     module::Modules,
     telemetry,
 };
@@ -34,11 +43,16 @@ pub fn public(modules: &Modules, app: &App, readiness: Readiness) -> Router {
 pub fn private(modules: &'static Modules, app: &App, readiness: Readiness) -> Router {
     let state = Private {
         app: app.clone(),
-        metrics: telemetry::metrics(),
+        metrics: Rendering { handle: telemetry::metrics(), last: Mutex::default() },
         health: Health::new(app.clone(), modules.dependencies()),
     };
     let pages = Router::new().route("/health", get(health)).route("/metrics", get(metrics));
     pages.with_state(Arc::new(state)).merge(router(own::probes(readiness)))
+}
+
+/// Returns pages as what a listener serves.
+pub fn service(pages: Router) -> impl Next + Sync {
+    ServiceBuilder::new().map_response(|page: Response| page.map(Body::new)).service(pages)
 }
 
 fn router(pages: impl IntoIterator<Item = (&'static str, MethodRouter)>) -> Router {
@@ -48,8 +62,17 @@ fn router(pages: impl IntoIterator<Item = (&'static str, MethodRouter)>) -> Rout
 
 struct Private {
     app: App,
-    metrics: PrometheusHandle,
+    metrics: Rendering,
     health: Health,
+}
+
+/// How long a rendering of all metrics is reused. It takes milliseconds of a processor.
+const METRICS_REUSE: Duration = Duration::from_secs(1);
+
+/// All metrics as text, which is made once a second at most, however many ask.
+struct Rendering {
+    handle: PrometheusHandle,
+    last: Mutex<Option<(Instant, Bytes)>>,
 }
 
 async fn health(State(pages): State<Arc<Private>>) -> Response {
@@ -61,11 +84,27 @@ async fn health(State(pages): State<Arc<Private>>) -> Response {
 }
 
 async fn metrics(State(pages): State<Arc<Private>>) -> Response {
-    let (connections, idle) = pages.app.database.connections();
-    metrics::gauge!("mainstay_postgres_connections").set(connections);
-    metrics::gauge!("mainstay_postgres_idle_connections").set(idle);
-    telemetry::process::observe();
-    let text = telemetry::metrics::render(&pages.metrics);
+    let mut last = pages.metrics.last.lock().await;
+    let text = match &*last {
+        Some((at, text)) if at.elapsed() < METRICS_REUSE => text.clone(),
+        _ => {
+            let (connections, idle) = pages.app.database.connections();
+            metrics::gauge!("mainstay_postgres_connections").set(connections);
+            metrics::gauge!("mainstay_postgres_idle_connections").set(idle);
+            let handle = pages.metrics.handle.clone();
+            let render = move || {
+                telemetry::process::observe();
+                Bytes::from(telemetry::metrics::render(&handle))
+            };
+            // On a thread that serves no requests.
+            let Ok(text) = tokio::task::spawn_blocking(render).await else {
+                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            };
+            *last = Some((Instant::now(), text.clone()));
+            text
+        }
+    };
+    drop(last);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

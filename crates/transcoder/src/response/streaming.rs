@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::StreamBody;
 use tonic::Status;
@@ -20,6 +20,9 @@ use crate::wire::{Reader, Value};
 
 /// The amount of JSON that is gathered before it is passed on, if the upstream has that much ready.
 const BATCH_BYTES: usize = 32 << 10;
+
+/// Tells proxies not to gather a stream of messages before they pass it on: nginx, and those that follow it.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Builds the body of a streamed response, and its headers.
 ///
@@ -55,6 +58,9 @@ where
         _ => HeaderValue::from_static("application/x-ndjson"),
     };
     headers.insert(header::CONTENT_TYPE, content_type);
+    if format != Format::Raw {
+        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
     if format == Format::ServerSentEvents && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }

@@ -1,16 +1,18 @@
 //! Unary calls, from the HTTP request to the HTTP response.
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use mainstay_transcoder::json::FieldSet;
+use mainstay_transcoder::{Dialect, Failure, Limits, RequestHead, StatusDialect, Transcoder};
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, Value as FieldValue};
+use prost_reflect::{DynamicMessage, MethodDescriptor, Value as FieldValue};
 use serde_json::{Value, json};
 use tonic::{Status, body::Body};
 use tower::{ServiceExt as _, service_fn};
 
-use crate::support::{Marker, call, over, pool, request, response, send};
+use crate::support::{Marker, call, echo, over, pool, request, response, send};
 
 /// Returns the request as the service received it.
 async fn received_request(method: &str, uri: &str, body: &str) -> Value {
@@ -56,7 +58,7 @@ async fn query_parameters_bind_every_kind_of_field() {
                  &update_mask=a,bC,d_e.f&byNumber=3";
     let request = received_request("GET", &format!("/v1/items/x?{query}"), "").await;
     for (field, value) in [
-        ("maker", json!({"name": "", "address": {"city": "Brno++", "zipCode": 7}})),
+        ("maker", json!({"name": "", "address": {"city": "Brno+ ", "zipCode": 7}})),
         ("sizes", json!(["SIZE_LARGE", "SIZE_SMALL"])),
         ("numbers", json!([1, -2])),
         ("since", json!("2024-05-01T12:00:00Z")),
@@ -241,10 +243,14 @@ async fn media_types_are_negotiated() {
     for (content_type, status) in [
         ("application/json", 200),
         ("application/json; charset=utf-8", 200),
-        ("application/merge-patch+json", 200),
+        ("application/json;charset=utf8", 200),
+        ("application/json; charset=latin1", 200),
+        ("application/json;odata.metadata=minimal", 200),
+        ("application/problem+json; charset=ascii", 200),
+        ("application/merge-patch+json", 415),
+        ("application/json-patch+json", 415),
         ("text/plain", 415),
         ("application/x-www-form-urlencoded", 415),
-        ("application/json; charset=latin1", 415),
     ] {
         let mut request = request("POST", "/v1/items", "{}");
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -257,6 +263,65 @@ async fn media_types_are_negotiated() {
         let mut request = request("GET", "/v1/items/7", "");
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(accept));
         assert_eq!(send(request).await.status.as_u16(), status, "{accept}");
+    }
+}
+
+/// As forms, `URLSearchParams` and the libraries of most languages write it.
+#[tokio::test]
+async fn a_plus_in_a_query_is_a_space_and_fields_without_spaces_keep_it() {
+    for (query, field, expected) in [
+        ("item.title=General+Inquiry", "/item/title", json!("General Inquiry")),
+        ("item.title=a%2Bb+c%20d", "/item/title", json!("a+b c d")),
+        ("item.title=+&item.note=%2B", "/item/note", json!("+")),
+        ("item.tags=a+b&item.tags=c%2B", "/item/tags", json!(["a b", "c+"])),
+        ("item.nickname=J+R", "/item/nickname", json!("J R")),
+        ("since=2024-05-01T12:00:00+02:00", "/since", json!("2024-05-01T10:00:00Z")),
+        ("since=2024-05-01T12:00:00%2B02:00", "/since", json!("2024-05-01T10:00:00Z")),
+        ("since=2024-05-01T12:00:00%2002:00", "/since", json!("2024-05-01T10:00:00Z")),
+        ("token=+/+/", "/token", json!("+/+/")),
+        ("ratio=1e+3", "/ratio", json!(1000)),
+        ("limit=+7", "/limit", json!(7)),
+    ] {
+        let response = call("GET", &format!("/v1/items/x?{query}"), "").await;
+        assert_eq!(response.json()["request"].pointer(field), Some(&expected), "{query}: {}", response.text());
+    }
+    assert_eq!(call("GET", "/v1/items/a+b", "").await.json()["request"]["name"], "a+b", "a path has no forms");
+    for query in ["flag=+true", "sizes=SIZE+SMALL", "since=2024-05-01+12:00:00Z", "item+title=x"] {
+        refusal("GET", &format!("/v1/items/x?{query}"), "").await;
+    }
+}
+
+/// Ignores unknown parameters where the method only reads.
+#[derive(Clone)]
+struct Lenient(StatusDialect);
+
+impl Dialect for Lenient {
+    fn error_response(&self, request: &RequestHead, failure: Failure) -> Response<Bytes> {
+        self.0.error_response(request, failure)
+    }
+
+    fn ignores_unknown_parameters(&self, method: &MethodDescriptor) -> bool {
+        method.name() == "Get"
+    }
+}
+
+#[tokio::test]
+async fn unknown_parameters_are_ignored_where_the_dialect_says_so() {
+    let pool = pool();
+    let upstream = service_fn(|request| echo(crate::support::pool(), request));
+    let dialect = Lenient(StatusDialect::new(&pool, 1000));
+    let transcoder = Transcoder::new(&pool, &["shop.Shop"], upstream, dialect, Limits::default()).unwrap();
+    for (method, uri, status) in [
+        ("GET", "/v1/items/7?utm_source=x&item.title=a&item.nothing=1&fbclid=%ff", 200),
+        ("GET", "/v1/items/7?key=x&callback=y&alt=xml&$fields=z", 200),
+        ("GET", "/v1/items/7?numbers=x", 400),
+        ("GET", "/v1/items/7?item.title=%ff", 400),
+        ("GET", "/v1/only/7?utm_source=x", 400),
+        ("GET", "/v1/only/7?key=x", 400),
+        ("POST", "/v1/items?utm_source=x", 400),
+    ] {
+        let response = transcoder.clone().oneshot(request(method, uri, "")).await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{uri}");
     }
 }
 

@@ -29,6 +29,7 @@ async fn a_stream_is_lines() {
         response.text().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
     assert_eq!(ids, ["x\n0", "x\n1", "x\n2"]);
     assert_eq!(watch("none", "*/*").await.text(), "");
+    assert_eq!(response.headers["x-accel-buffering"], "no");
 }
 
 #[tokio::test]
@@ -36,6 +37,7 @@ async fn a_stream_is_events_when_asked_for() {
     let response = watch("midway", "text/event-stream").await;
     assert_eq!(response.headers[header::CONTENT_TYPE], "text/event-stream");
     assert_eq!(response.headers[header::CACHE_CONTROL], "no-cache");
+    assert_eq!(response.headers["x-accel-buffering"], "no");
     let events: Vec<&str> = response.text().split_terminator("\n\n").collect();
     assert_eq!(events.len(), 4);
     assert!(events[0].starts_with("data: {\"id\":\"midway\\n0\""), "{}", events[0]);

@@ -110,7 +110,7 @@ pub(crate) async fn call(method: &str, uri: &str, body: &str) -> Reply {
 }
 
 /// The upstream. It decodes framed gRPC by hand, so that the transcoder is not used to check itself.
-async fn echo(pool: DescriptorPool, request: Request<Body>) -> Result<Response<Body>, Status> {
+pub(crate) async fn echo(pool: DescriptorPool, request: Request<Body>) -> Result<Response<Body>, Status> {
     let (parts, body) = request.into_parts();
     assert_eq!(parts.headers["content-type"], "application/grpc");
     assert_eq!(parts.headers["te"], "trailers");

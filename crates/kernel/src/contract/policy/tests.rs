@@ -83,7 +83,7 @@ fn service_file(service: &str, http: &str, method: &str, rest: &str) -> String {
          import \"google/api/annotations.proto\"; import \"google/protobuf/timestamp.proto\";
          import \"mainstay/policy/v1/method.proto\"; import \"mainstay/policy/v1/value.proto\";
          service Vehicles {{ {service} rpc Do(Request) returns (Response) {{ {http} {method} }} }}
-         message Request {{}}
+         message Request {{ string color = 1; }}
          enum State {{
            STATE_UNSPECIFIED = 0;
            STATE_SOLD = 1;

@@ -1,9 +1,10 @@
 //! Routes: by gRPC name for every call, and by HTTP path for differences before transcoding.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use http::Method as HttpMethod;
 use mainstay_transcoder::{BodyRule, HTTP_BODY, Route, RuleTable, Segment};
+use prost_reflect::{Kind, MessageDescriptor};
 
 use crate::{
     contract::{
@@ -94,7 +95,23 @@ impl<'a> Routes<'a> {
             "prefix: /api/, headers: [{{ name: ':method', string_match: {{ exact: GET }} }}, {{ name: ':path', \
              string_match: {{ safe_regex: {{ regex: '{NAMES_FIELDS}' }} }} }}]"
         );
-        headers.iter().map(one).collect::<String>() + &entry(&masked, &timeout, REPEATABLE, LEFT_ALONE)
+        let spaced = self.with_spaces().into_iter().map(|query| {
+            let path = format!("name: ':path', string_match: {{ safe_regex: {{ regex: '{query}' }} }}");
+            entry(&format!("prefix: /api/, headers: [{{ {path} }}]"), &timeout, "", LEFT_ALONE)
+        });
+        let masked = entry(&masked, &timeout, REPEATABLE, LEFT_ALONE);
+        headers.iter().map(one).chain([masked]).chain(spaced).collect()
+    }
+
+    /// Returns what matches a query in which a field whose text may have a plus, and never has a space, is given with one
+    /// of them: times with an offset, base64, numbers with an exponent. The server reads a plus there; Envoy does not. One
+    /// pattern for each field, since Envoy bounds the size of a pattern.
+    fn with_spaces(&self) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        for (route, _) in self.transcoded_routes() {
+            add_names_with_plus(&route.method.input(), MAX_QUERY_DEPTH, &mut names);
+        }
+        names.into_iter().map(|names| format!(".*[?&.]({names})=[^&]*([+]|%20).*")).collect()
     }
 
     /// Returns the routes of transcoded calls, with their body limits where these differ from the default.
@@ -129,6 +146,31 @@ impl<'a> Routes<'a> {
 
     fn transcoded_routes(&self) -> impl Iterator<Item = (&'a Route, &'a Method)> {
         self.all.iter().copied().filter(|(route, _)| is_transcoded(route))
+    }
+}
+
+/// How deep the fields of messages in a query are looked at.
+const MAX_QUERY_DEPTH: usize = 4;
+
+fn add_names_with_plus(message: &MessageDescriptor, depth: usize, names: &mut BTreeSet<String>) {
+    const WELL_KNOWN: [&str; 4] = ["Timestamp", "BytesValue", "FloatValue", "DoubleValue"];
+    for field in message.fields() {
+        let is_matched = match field.kind() {
+            Kind::Bytes | Kind::Float | Kind::Double => true,
+            Kind::Message(inner) => match inner.full_name().strip_prefix("google.protobuf.") {
+                Some(name) => WELL_KNOWN.contains(&name),
+                None => {
+                    if depth > 0 && !field.is_list() {
+                        add_names_with_plus(&inner, depth - 1, names);
+                    }
+                    false
+                }
+            },
+            _ => false,
+        };
+        if is_matched {
+            names.insert(format!("{}|{}", field.json_name(), field.name()));
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use http_body::Body as _;
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -17,7 +18,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Bounds, guarded::Guarded, places::Place, tls::Tls};
+use super::{Bounds, guarded::Guarded, places::Place, request_body::Rest, tls::Tls};
 use crate::{
     caller::{PeerAddress, PeerCaller},
     http::{
@@ -127,15 +128,25 @@ impl<S: Next> Service<http::Request<Incoming>> for ConnectionService<S> {
 
     fn call(&self, request: http::Request<Incoming>) -> ResponseFuture {
         self.connection.begin_request();
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(self.peer);
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(self.peer);
         if let Some(caller) = &self.caller {
-            request.extensions_mut().insert(caller.clone());
+            parts.extensions.insert(caller.clone());
         }
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-        if request.version() != http::Version::HTTP_2 {
-            return service.pass(request);
+        if parts.version != http::Version::HTTP_2 {
+            if body.is_end_stream() {
+                return service.pass(http::Request::from_parts(parts, Body::new(body)));
+            }
+            let (body, rest) = Rest::track(body, &parts.headers, self.connection.clone());
+            let response = service.run(http::Request::from_parts(parts, body));
+            return Box::pin(async move {
+                let mut response = response.await;
+                rest.settle(&mut response).await;
+                Ok(response)
+            });
         }
+        let request = http::Request::from_parts(parts, Body::new(body));
         // Its stream is a task of its own, which begins with the first poll of this: there the stack finds the stream, and
         // does not hold up the others of the connection.
         let mut service = service.clone();

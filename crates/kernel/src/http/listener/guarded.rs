@@ -28,6 +28,21 @@ pub(super) struct Guarded<T> {
     stalled_after: Duration,
     /// Runs while the peer does not read.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Runs once the server has ended the connection from its side.
+    discarding: Option<Box<Discarding>>,
+}
+
+/// How long a peer may go on to send a request that was answered already; nginx waits as long.
+const DISCARD_TIME: Duration = Duration::from_secs(30);
+/// How much it may send: more than any request that is read.
+const DISCARD_BYTES: usize = 256 << 20;
+
+const DISCARD_AT_ONCE: usize = 8 << 10;
+
+/// What a peer may still send, before its connection is cut off.
+struct Discarding {
+    until: Pin<Box<Sleep>>,
+    left: usize,
 }
 
 enum Protocol {
@@ -50,7 +65,7 @@ impl<T> Guarded<T> {
     /// peer to read at least once in `stalled_after`.
     pub(super) fn new(io: T, connection: Arc<Connection>, headers_within: Duration, stalled_after: Duration) -> Self {
         let protocol = Protocol::Unknown { matched: 0, until: Box::pin(tokio::time::sleep(headers_within)) };
-        Self { io, connection, protocol, headers_within, stalled_after, stalled: None }
+        Self { io, connection, protocol, headers_within, stalled_after, stalled: None, discarding: None }
     }
 
     fn inspect_received(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -109,6 +124,38 @@ impl<T> Guarded<T> {
         }
     }
 
+    /// Returns whether the peer may be in the middle of a request that was answered: one whose body was left unread, or one
+    /// whose headers hyper has refused.
+    fn has_unread_request(&self) -> bool {
+        let begun = self.connection.begun();
+        let is_refused =
+            matches!(&self.protocol, Protocol::Http1 { headers: Some((_, before)), .. } if *before == begun);
+        is_refused || self.connection.has_unread_request()
+    }
+
+    /// Reads what the peer still sends, and throws it away: to close the connection at once would reset it, and what the
+    /// peer has not read of the response would be lost (RFC 9112, 9.6).
+    fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()>
+    where
+        T: AsyncRead + Unpin,
+    {
+        let start = || Discarding { until: Box::pin(tokio::time::sleep(DISCARD_TIME)), left: DISCARD_BYTES };
+        let discarding = self.discarding.get_or_insert_with(|| Box::new(start()));
+        if discarding.until.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut bytes = [std::mem::MaybeUninit::uninit(); DISCARD_AT_ONCE];
+        loop {
+            let mut buffer = ReadBuf::uninit(&mut bytes);
+            let result = ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer));
+            let length = buffer.filled().len();
+            discarding.left = discarding.left.saturating_sub(length);
+            if result.is_err() || length == 0 || discarding.left == 0 {
+                return Poll::Ready(());
+            }
+        }
+    }
+
     fn wrote(&mut self, result: &Poll<io::Result<usize>>) {
         if let (Protocol::Http2(frames), Poll::Ready(Ok(bytes))) = (&mut self.protocol, result) {
             frames.wrote(*bytes);
@@ -143,7 +190,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Guarded<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.io).poll_write(context, bytes);
         self.wrote(&result);
@@ -170,8 +217,14 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Guarded<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.io).poll_shutdown(context);
-        self.progress(context, result)
+        if self.discarding.is_none() {
+            let result = Pin::new(&mut self.io).poll_shutdown(context);
+            ready!(self.progress(context, result))?;
+        }
+        if self.has_unread_request() {
+            ready!(self.poll_discard(context));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -257,6 +310,44 @@ mod tests {
         let _peer = slow.await.expect("no panic");
         let error = guarded.write_all(b"12345").await.expect_err("nobody reads");
         assert_eq!(error.to_string(), "stalled");
+    }
+
+    /// A connection that its server has ended while the peer was still sending.
+    fn ended() -> (tokio::io::DuplexStream, Guarded<tokio::io::DuplexStream>) {
+        let (peer, io) = tokio::io::duplex(1024);
+        let connection = connection();
+        connection.note_unread_request(true);
+        (peer, Guarded::new(io, connection, LIMIT, LIMIT))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_peer_still_sends_is_read_for_some_time() {
+        let (mut peer, mut guarded) = ended();
+        let (shutdown, writing) = tokio::join!(guarded.shutdown(), async move { peer.write_all(&[0; 1 << 20]).await });
+        shutdown.expect("once the peer has closed it");
+        writing.expect("all of it is read");
+
+        let (mut peer, mut guarded) = ended();
+        let since = tokio::time::Instant::now();
+        let drip = tokio::spawn(async move {
+            while peer.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        guarded.shutdown().await.expect("in time");
+        assert_eq!(since.elapsed(), DISCARD_TIME);
+        drop(guarded);
+        drip.await.expect("no panic");
+
+        let (mut peer, mut guarded) = ended();
+        guarded.discarding =
+            Some(Box::new(Discarding { until: Box::pin(tokio::time::sleep(DISCARD_TIME)), left: 5000 }));
+        let flood = tokio::spawn(async move { while peer.write_all(&[0; 1000]).await.is_ok() {} });
+        let since = tokio::time::Instant::now();
+        guarded.shutdown().await.expect("not for ever");
+        assert_eq!(since.elapsed(), Duration::ZERO, "it sends too much");
+        drop(guarded);
+        flood.await.expect("no panic");
     }
 
     #[tokio::test]

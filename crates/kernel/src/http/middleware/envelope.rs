@@ -13,6 +13,7 @@ use tonic_types::StatusExt as _;
 use crate::{
     contract::{
         Method, Policies,
+        policy::Access,
         status::{self, HttpStatus},
     },
     error::{Error, Reason},
@@ -20,6 +21,8 @@ use crate::{
 
 /// How long the client will wait: seconds as a decimal (`2`, `1.5`), or with a unit (`2s`, `500ms`).
 pub static REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout");
+
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 /// The field of a watch's messages that says how to resume after them.
 const RESUME_TOKEN: &str = "resume_token";
@@ -95,8 +98,11 @@ impl Dialect for Envelope {
             Failure::MethodNotAllowed { allow } => {
                 Some((header::ALLOW, allow.iter().map(http::Method::as_str).collect::<Vec<_>>().join(", ")))
             }
-            // RFC 9110, 12.5.1: in a response, what the resource accepts in the body of a request.
-            Failure::UnsupportedMediaType => method.map(|method| (header::ACCEPT, self.request_media_types(method))),
+            // What the resource accepts in the body of a request: RFC 5789, 2.2, and RFC 9110, 12.5.1.
+            Failure::UnsupportedMediaType => {
+                let name = if request.method == http::Method::PATCH { ACCEPT_PATCH } else { header::ACCEPT };
+                method.map(|method| (name, self.request_media_types(method)))
+            }
             _ => None,
         };
         let status = match failure {
@@ -144,6 +150,14 @@ impl Dialect for Envelope {
 
     fn max_body_bytes(&self, method: &MethodDescriptor) -> usize {
         self.method(method).and_then(|method| method.max_request_bytes).unwrap_or(self.max_request_bytes)
+    }
+
+    /// Links to what is public get parameters added by those who share them, and a provider of webhooks is given one URL
+    /// for all that its receiver wants to know.
+    fn ignores_unknown_parameters(&self, method: &MethodDescriptor) -> bool {
+        let is_webhook =
+            |policy: &Method| policy.access == Access::Public && method.input().fields().any(|f| is_raw(&f));
+        self.method(method).is_some_and(|policy| policy.public_cache.is_some() || is_webhook(policy))
     }
 
     fn event_id_field(&self, method: &MethodDescriptor) -> Option<u32> {

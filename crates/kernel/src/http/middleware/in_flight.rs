@@ -39,7 +39,7 @@ pub use unread::{Limits, Unread};
 
 /// About what a stream reads ahead.
 const STREAM_BYTES: usize = 256 << 10;
-/// About what a watch keeps for itself: most watches wait, and what they send is shared.
+/// About what a watch keeps for itself while its reader reads: most watches wait, and what they send is shared.
 const WATCH_BYTES: usize = 4 << 10;
 
 /// A middleware that counts a request until its last byte, and bounds the memory of what is not read.

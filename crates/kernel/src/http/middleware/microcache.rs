@@ -3,17 +3,21 @@
 //! What is public is the same for everybody who sends no credentials, so its response need not be made anew for each of
 //! them: no transcoding, no policy, no call. A response is reused for at most [`REUSE`], and only while nothing that the
 //! [`Cache`] holds has been outdated since before its call: it is then what the call would return now. A method becomes
-//! public with `public_max_age_seconds` in its policy.
+//! public with `public_max_age_seconds` in its policy. Query parameters that such a method ignores do not tell its
+//! responses apart.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, Method as Verb, StatusCode, header, response::Parts};
+use http::{HeaderName, Method as Verb, StatusCode, Uri, header, response::Parts};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
+use mainstay_transcoder::RuleTable;
 use metrics::{Counter, counter};
 use moka::sync;
+use prost_reflect::MessageDescriptor;
 use tokio::time::Instant;
+use url::form_urlencoded;
 
 use crate::{
     bulkhead::Slot,
@@ -40,6 +44,7 @@ const OVERHEAD: usize = 1 << 10;
 #[derive(Debug, Clone)]
 pub struct Microcache {
     cache: Cache,
+    rules: &'static RuleTable,
     responses: sync::Cache<String, Arc<CachedResponse>>,
     reused: Counter,
 }
@@ -56,12 +61,13 @@ struct CachedResponse {
 
 impl Microcache {
     /// Makes a middleware whose responses are made of what is in `cache`, or are public for as long as they are reused.
-    pub fn new(cache: Cache) -> Self {
+    /// `rules` has the methods of the requests.
+    pub fn new(cache: Cache, rules: &'static RuleTable) -> Self {
         let weight = |key: &String, cached: &Arc<CachedResponse>| {
             u32::try_from(key.len() + cached.body.len() + OVERHEAD).unwrap_or(u32::MAX)
         };
         let responses = sync::Cache::builder().weigher(weight).max_capacity(MAX_BYTES).build();
-        Self { cache, responses, reused: counter!("mainstay_responses_reused_total") }
+        Self { cache, rules, responses, reused: counter!("mainstay_responses_reused_total") }
     }
 
     fn find(&self, key: &str) -> Option<Arc<CachedResponse>> {
@@ -73,7 +79,7 @@ impl Microcache {
 
 impl<S: Next> Middleware<Request, S> for Microcache {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let Some(key) = key(&request) else { return next.pass(request) };
+        let Some(key) = key(&request, self.rules) else { return next.pass(request) };
         if let Some(cached) = self.find(&key) {
             self.reused.increment(1);
             record::method(&request, cached.method);
@@ -123,7 +129,7 @@ static DISTINGUISHING: [HeaderName; 6] = [
 
 /// Returns what identifies the response of an anonymous GET; `None` for any other request. A client certificate is a
 /// credential without a header.
-fn key(request: &Request) -> Option<String> {
+fn key(request: &Request, rules: &RuleTable) -> Option<String> {
     let headers = request.headers();
     let is_plain = request.method() == Verb::GET
         && request.body().is_end_stream()
@@ -132,13 +138,37 @@ fn key(request: &Request) -> Option<String> {
     if !is_plain {
         return None;
     }
-    let mut key = request.uri().path_and_query()?.as_str().to_owned();
+    let mut key = request.uri().path().to_owned();
+    key.extend(known_parameters(request.uri(), rules));
     for accept in headers.get_all(header::ACCEPT) {
         // A URI has no line feed, and neither has a header.
         key.push('\n');
         key.push_str(accept.to_str().ok()?);
     }
     Some(key)
+}
+
+/// The system parameter by which responses differ.
+const FORMAT: [&str; 2] = ["alt", "$alt"];
+
+/// Returns the parameters of a query that name a field of the request or a format, each after a separator. A method
+/// whose responses are cached ignores all others.
+fn known_parameters<'u>(uri: &'u Uri, rules: &RuleTable) -> impl Iterator<Item = String> + use<'u> {
+    let input = uri.query().and_then(|_| Some(rules.route(&Verb::GET, uri.path())?.method.input()));
+    let is_known = move |pair: &&str| {
+        let Some((name, _)) = form_urlencoded::parse(pair.as_bytes()).next() else { return false };
+        FORMAT.contains(&&*name) || input.as_ref().is_none_or(|input| has_field(input, &name))
+    };
+    uri.query().unwrap_or_default().split('&').filter(is_known).map(|pair| format!("&{pair}"))
+}
+
+/// Returns whether a dotted path of names leads to a field.
+fn has_field(message: &MessageDescriptor, path: &str) -> bool {
+    let (first, rest) = path.split_once('.').unzip();
+    let first = first.unwrap_or(path);
+    let field = message.get_field_by_json_name(first).or_else(|| message.get_field_by_name(first));
+    let inner = |rest| field.as_ref()?.kind().as_message().map(|inner| has_field(inner, rest));
+    field.is_some() && rest.is_none_or(|rest| inner(rest).unwrap_or_default())
 }
 
 /// Returns the method of a response that may be cached.

@@ -154,6 +154,8 @@ fn not_modified(response: Response) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 fn without_cors(headers: &mut HeaderMap) {
     for name in [
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -174,14 +176,19 @@ pub struct SecurityHeaders {
 
 impl<S: Next> Middleware<Request, S> for SecurityHeaders {
     fn handle(&self, request: Request, next: &mut S) -> ResponseFuture {
-        let (native, rest) = (protocol::name(&request) == "grpc", protocol::is_rest(&request));
+        let (protocol, rest) = (protocol::name(&request), protocol::is_rest(&request));
         let tls = self.tls;
         let response = next.run(request);
         Box::pin(async move {
             let mut response = response.await;
-            if native {
+            if protocol == "grpc" {
                 // CORS runs before the protocol is known; undo it for native gRPC.
                 without_cors(response.headers_mut());
+            }
+            // As the transcoder does for REST: nginx would gather a stream before it passes it on.
+            let method = response.extensions().get::<&'static contract::Method>();
+            if protocol == "grpc-web" && method.is_some_and(|method| method.descriptor.is_server_streaming()) {
+                response.headers_mut().insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
             }
             if rest {
                 let headers = response.headers_mut();

@@ -1,5 +1,7 @@
 //! The responses that were not read yet, and the memory that they keep.
 
+mod watches;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -93,7 +95,10 @@ impl Share {
 #[derive(Debug)]
 struct Response {
     limits: ResponseLimits,
+    /// What it counts with now; a watch counts with more while its reader has stalled.
     bytes: usize,
+    /// What it counted with at first.
+    reserved_bytes: usize,
     /// When a piece was last passed on, in milliseconds after the start; [`ALL_READ`] if the reader has taken all so far.
     last_piece_ms: Arc<AtomicU64>,
 }
@@ -175,7 +180,9 @@ impl Unread {
             }
         }
         let last_piece_ms = Arc::new(AtomicU64::new(now_ms));
-        state.responses.insert(number, Response { limits, bytes, last_piece_ms: last_piece_ms.clone() });
+        state
+            .responses
+            .insert(number, Response { limits, bytes, reserved_bytes: bytes, last_piece_ms: last_piece_ms.clone() });
         Some(UnreadGuard { unread: self.0.clone(), number, last_piece_ms, _in_flight: in_flight })
     }
 }
@@ -189,7 +196,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends what has stalled for too long, or is past its deadline.
+    /// Ends what has stalled for too long, or is past its deadline, and charges watches for what they hold now.
     fn sweep(&self) {
         let (now, now_ms) = (Instant::now(), self.now_ms());
         let limit_ms = u64::try_from(self.limits.stalled_after.as_millis()).unwrap_or(ALL_READ);
@@ -204,6 +211,7 @@ impl Inner {
         for (number, reason) in overdue.collect::<Vec<_>>() {
             state.cut_off(number, reason, now_ms);
         }
+        state.charge_watches(self.limits.bytes, now_ms);
         state.by_principal.retain(|_, share| share.bytes > 0 || now_ms < share.pauses_until_ms);
     }
 }

@@ -38,10 +38,16 @@ fn method() -> &'static Method {
     POLICIES.get_or_init(tests::public_get).get("/fleet.v1.Vehicles/Do").expect("a method")
 }
 
+fn rules() -> &'static RuleTable {
+    static RULES: OnceLock<RuleTable> = OnceLock::new();
+    let pool = method().descriptor.parent_pool();
+    RULES.get_or_init(|| RuleTable::new(pool, &["fleet.v1.Vehicles"]).expect("good rules"))
+}
+
 impl Server {
     fn new() -> Self {
         let cache = Cache::new(&Redis::Local(Local::new(Clock::default())), 1 << 20, "test");
-        Self { middleware: Microcache::new(cache.clone()), cache, calls: Arc::default() }
+        Self { middleware: Microcache::new(cache.clone(), rules()), cache, calls: Arc::default() }
     }
 
     /// Sends a request; the stub's response has the number of the call in its body, and these headers.
@@ -113,7 +119,7 @@ async fn what_may_differ_is_called_for() {
     let service = Caller::Service { id: ServiceKeyId(Uuid::nil()), scopes: [].into() };
     let others = [
         http::Request::get(PATH).extension(PeerCaller(service)),
-        http::Request::get("/api/v1/do?readMask=id"),
+        http::Request::get("/api/v1/do?color=red"),
         http::Request::get(PATH).header("accept", "application/json"),
         http::Request::get(PATH).header("authorization", "Bearer x"),
         http::Request::get(PATH).header("cookie", "a=b"),
@@ -126,6 +132,19 @@ async fn what_may_differ_is_called_for() {
         assert_eq!(server.get(request).await, (number + 1).to_string());
     }
     assert_eq!(server.get(http::Request::get(PATH).header("user-agent", "curl")).await, "0");
+}
+
+/// Otherwise anybody could fill the cache with the responses to one request, and none would be reused.
+#[tokio::test(start_paused = true)]
+async fn ignored_parameters_are_no_part_of_the_key() {
+    let server = Server::new();
+    assert_eq!(server.get(http::Request::get(PATH)).await, "0");
+    for query in ["utm_source=x", "utm_source=y&fbclid=z", "", "&&a", "$prettyPrint=true", "%75tm_source=x"] {
+        assert_eq!(server.get(http::Request::get(format!("{PATH}?{query}"))).await, "0", "{query}");
+    }
+    for (query, call) in [("alt=json", "1"), ("color=red", "2"), ("utm_source=x&color=red", "2")] {
+        assert_eq!(server.get(http::Request::get(format!("{PATH}?{query}"))).await, call, "{query}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,141 @@
+//! The body of a request of HTTP/1.1, of which a response may leave a part unread.
+//!
+//! What was not read stands before the next request, so the connection has to end: the response says so, and the
+//! connection lingers (RFC 9112, 9.6). A client that still sends would otherwise lose the response to a reset. A small
+//! rest is read instead, since most requests are refused for what their headers say, and a new connection costs more.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use crate::http::{
+    exchange::Connection,
+    middleware::layer::{Body, Response},
+};
+
+/// The largest rest that is read so that the connection can go on.
+const MAX_REST_BYTES: usize = 64 << 10;
+/// How long that may take.
+const REST_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// What became of the body of a request.
+#[derive(Debug)]
+enum State {
+    /// Something in the server still has it.
+    Held,
+    /// It was dropped before its end.
+    Left(Incoming),
+    /// It was dropped, and the client awaits a response before it sends any of it.
+    Awaited,
+    /// It was received to its end, or failed.
+    Done,
+}
+
+/// The body as the server reads it; it leaves to [`Rest`] what was not read.
+struct TrackedBody {
+    /// `None` once it has ended.
+    inner: Option<Incoming>,
+    /// The client waits before it sends the body. To read would ask for it.
+    is_awaited: bool,
+    rest: Arc<Rest>,
+}
+
+/// What a response has left of the body of its request.
+#[derive(Debug)]
+pub(super) struct Rest {
+    connection: Arc<Connection>,
+    state: Mutex<State>,
+}
+
+impl Rest {
+    /// Splits a body that has not ended.
+    pub(super) fn track(body: Incoming, headers: &HeaderMap, connection: Arc<Connection>) -> (Body, Arc<Self>) {
+        let rest = Arc::new(Self { connection, state: Mutex::new(State::Held) });
+        let is_awaited = headers.contains_key(header::EXPECT);
+        (Body::new(TrackedBody { inner: Some(body), is_awaited, rest: rest.clone() }), rest)
+    }
+
+    /// Reads a small rest; announces otherwise that the connection ends with this response.
+    pub(super) async fn settle(&self, response: &mut Response) {
+        // What is still held may still be read; the connection notes it if it is not.
+        let state = std::mem::replace(&mut *self.lock(), State::Done);
+        let is_read = match state {
+            State::Left(body) => tokio::time::timeout(REST_TIMEOUT, read_to_end(body)).await == Ok(true),
+            State::Awaited => false,
+            State::Held | State::Done => return,
+        };
+        self.connection.note_unread_request(!is_read);
+        if !is_read {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns whether a body ended, and was small.
+async fn read_to_end(mut body: Incoming) -> bool {
+    let mut bytes = body.size_hint().lower();
+    while bytes <= MAX_REST_BYTES as u64 {
+        match body.frame().await {
+            None => return true,
+            Some(Err(_)) => return false,
+            Some(Ok(frame)) => {
+                let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+                // A body of a known length was counted at once.
+                bytes += if body.size_hint().exact().is_some() { 0 } else { length };
+            }
+        }
+        if body.is_end_stream() {
+            return true;
+        }
+    }
+    false
+}
+
+impl HttpBody for TrackedBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        this.is_awaited = false;
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let frame = std::task::ready!(Pin::new(&mut *inner).poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) || inner.is_end_stream() {
+            this.inner = None;
+            *this.rest.lock() = State::Done;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or(SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for TrackedBody {
+    fn drop(&mut self) {
+        let Some(body) = self.inner.take() else { return };
+        self.rest.connection.note_unread_request(true);
+        *self.rest.lock() = if self.is_awaited { State::Awaited } else { State::Left(body) };
+    }
+}

@@ -1,0 +1,132 @@
+//! How a provider of the operator's choice signs: by HMAC-SHA256, over a text and in a header that it documents.
+
+use std::str::FromStr;
+
+use http::HeaderName;
+
+use mainstay_kernel::config::{Reader, Variable};
+
+pub(super) const SIGNATURE_HEADER: Variable =
+    Variable::plain("WEBHOOK_GENERIC_SIGNATURE_HEADER", "x-signature", "Header with the signature");
+pub(super) const PREFIX: Variable =
+    Variable::plain("WEBHOOK_GENERIC_PREFIX", "", "Text before the signature in its header, such as sha256=");
+pub(super) const ENCODING: Variable =
+    Variable::plain("WEBHOOK_GENERIC_ENCODING", "hex", "Encoding of the signature: hex or base64");
+pub(super) const TIMESTAMP_HEADER: Variable = Variable::plain(
+    "WEBHOOK_GENERIC_TIMESTAMP_HEADER",
+    "",
+    "Header with the time of the signature, if there is one: seconds, milliseconds or RFC 3339",
+);
+pub(super) const SIGNED: Variable = Variable::plain(
+    "WEBHOOK_GENERIC_SIGNED",
+    "{body}",
+    "Text that is signed, such as {timestamp}.{body}; a time that is not signed protects from nothing",
+);
+pub(super) const ID_HEADER: Variable = Variable::plain(
+    "WEBHOOK_GENERIC_ID_HEADER",
+    "",
+    "Header with the event's id; if absent, the field id of the event, or else a hash of what is signed",
+);
+pub(super) const TYPE_HEADER: Variable = Variable::plain(
+    "WEBHOOK_GENERIC_TYPE_HEADER",
+    "",
+    "Header with the event's type; if absent, the field type of the event",
+);
+
+/// A scheme of signatures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GenericScheme {
+    pub(crate) signature_header: HeaderName,
+    /// What stands before the signature in its header.
+    pub(crate) prefix: String,
+    pub(crate) encoding: Encoding,
+    pub(crate) timestamp_header: Option<HeaderName>,
+    pub(crate) signed: SignedText,
+    pub(crate) id_header: Option<HeaderName>,
+    pub(crate) type_header: Option<HeaderName>,
+}
+
+impl GenericScheme {
+    pub(super) fn read(read: &mut Reader) -> Self {
+        let scheme = Self {
+            signature_header: read.parse(SIGNATURE_HEADER.name),
+            prefix: read.parse(PREFIX.name),
+            encoding: read.parse(ENCODING.name),
+            timestamp_header: read.optional(TIMESTAMP_HEADER.name),
+            signed: read.parse(SIGNED.name),
+            id_header: read.optional(ID_HEADER.name),
+            type_header: read.optional(TYPE_HEADER.name),
+        };
+        if scheme.timestamp_header.is_some() != scheme.signed.has_timestamp() {
+            let fault = format!("must contain {{timestamp}} if and only if {} is set", TIMESTAMP_HEADER.name);
+            read.fault(SIGNED.name, fault);
+        }
+        scheme
+    }
+}
+
+impl Default for GenericScheme {
+    fn default() -> Self {
+        Self {
+            signature_header: HeaderName::from_static("x-signature"),
+            prefix: String::new(),
+            encoding: Encoding::Hex,
+            timestamp_header: None,
+            signed: SignedText { before: String::new(), after: String::new() },
+            id_header: None,
+            type_header: None,
+        }
+    }
+}
+
+/// The encoding of a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Hex,
+    Base64,
+}
+
+impl FromStr for Encoding {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "hex" => Ok(Self::Hex),
+            "base64" => Ok(Self::Base64),
+            _ => Err("must be hex or base64"),
+        }
+    }
+}
+
+const TIMESTAMP: &str = "{timestamp}";
+
+/// The text that is signed: what stands before and after the body, with places for the timestamp.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SignedText {
+    before: String,
+    after: String,
+}
+
+impl SignedText {
+    fn has_timestamp(&self) -> bool {
+        [&self.before, &self.after].iter().any(|text| text.contains(TIMESTAMP))
+    }
+
+    pub(crate) fn fill(&self, timestamp: &str, body: &[u8]) -> Vec<u8> {
+        let [before, after] = [&self.before, &self.after].map(|text| text.replace(TIMESTAMP, timestamp));
+        [before.as_bytes(), body, after.as_bytes()].concat()
+    }
+}
+
+impl FromStr for SignedText {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once("{body}") {
+            Some((before, after)) if !after.contains("{body}") => {
+                Ok(Self { before: before.to_owned(), after: after.to_owned() })
+            }
+            _ => Err("must contain {body} once"),
+        }
+    }
+}

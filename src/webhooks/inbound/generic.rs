@@ -1,0 +1,74 @@
+//! Signatures of a provider of the operator's choice: an HMAC-SHA256, in the header, the encoding and over the text that
+//! the configuration names. An id or a type in a header is not signed; without a timestamp, an attacker who has obtained
+//! a body can send it again, as a new event if its id is in a header. So handlers of such events must be idempotent.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use http::HeaderMap;
+use sha2::{Digest as _, Sha256};
+
+use crate::webhooks::{
+    config::{Encoding, GenericScheme},
+    inbound::verifier::{Keys, SignedEvent, Verifier, check_time, forged, header, hex, identifier, parse_event},
+};
+use mainstay_kernel::error::Result;
+
+/// The type of an event that has none.
+const UNNAMED: &str = "event";
+
+#[derive(Debug)]
+pub(crate) struct Generic {
+    pub(crate) keys: Keys,
+    pub(crate) scheme: GenericScheme,
+}
+
+impl Verifier for Generic {
+    fn verify(&self, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Result<SignedEvent> {
+        let scheme = &self.scheme;
+        let timestamp = match &scheme.timestamp_header {
+            Some(name) => header(headers, name.as_str())?,
+            None => "",
+        };
+        if scheme.timestamp_header.is_some() {
+            check_time(time(timestamp).ok_or_else(|| forged("the timestamp is malformed"))?, now)?;
+        }
+        let signature = header(headers, scheme.signature_header.as_str())?.strip_prefix(&*scheme.prefix);
+        let signature = signature.and_then(|signature| decode(scheme.encoding, signature));
+        let signature = signature.ok_or_else(|| forged("the signature is malformed"))?;
+        let signed = scheme.signed.fill(timestamp, body);
+        if !self.keys.have_signed(&[signature], &signed) {
+            return Err(forged("no signature matches a configured secret"));
+        }
+        let event = parse_event(body)?;
+        let named = |name| identifier(header(headers, name)?).ok_or_else(|| forged("the id or the type is malformed"));
+        let field = |name: &str| identifier(event[name].as_str().unwrap_or_default());
+        let hash = || Sha256::digest(&signed).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(SignedEvent {
+            event_id: match &scheme.id_header {
+                Some(name) => named(name.as_str())?,
+                None => field("id").unwrap_or_else(hash),
+            },
+            kind: match &scheme.type_header {
+                Some(name) => named(name.as_str())?,
+                None => field("type").unwrap_or_else(|| UNNAMED.to_owned()),
+            },
+        })
+    }
+}
+
+fn decode(encoding: Encoding, text: &str) -> Option<Vec<u8>> {
+    match encoding {
+        Encoding::Hex => hex(text),
+        Encoding::Base64 => STANDARD.decode(text).ok(),
+    }
+}
+
+/// Reads seconds or milliseconds since the epoch, or a time according to RFC 3339.
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+    }
+    let number: i64 = text.parse().ok()?;
+    // As seconds, 12 digits are the year 5138; as milliseconds, 1973.
+    if text.len() < 12 { DateTime::from_timestamp(number, 0) } else { DateTime::from_timestamp_millis(number) }
+}

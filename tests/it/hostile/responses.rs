@@ -1,0 +1,60 @@
+//! Responses that the client would refuse for their size: gRPC's libraries take 4 MiB, unless they are told otherwise.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cases::add_tickets,
+    support::{Protocol, TestApp},
+};
+
+const CREATE: &str = "TicketService.BatchCreateTickets";
+const LIST: &str = "TicketService.ListTickets";
+
+fn batch(account: Value, count: usize, bytes: usize) -> Value {
+    let ticket = json!({ "accountId": account, "subject": "Large", "body": "x".repeat(bytes) });
+    json!({ "tickets": vec![ticket; count] })
+}
+
+/// What was committed and then could not be received would be sent again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_whose_response_grpc_would_refuse_changes_nothing() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    let account = json!(cast.customer.as_user().account);
+    let count = async || app.database.number("SELECT count(*) FROM tickets").await;
+    for key in [None, Some("one")] {
+        let request = batch(account.clone(), 500, 9000);
+        let refusal = match key {
+            None => cast.agent.call(Protocol::Grpc, CREATE, request).await,
+            Some(key) => cast.agent.keyed(Protocol::Grpc, CREATE, request, key).await,
+        };
+        assert_eq!(refusal.failure("PAYLOAD_TOO_LARGE").status, 413);
+        assert_eq!(count().await, 0);
+    }
+    // The key is not used up, and REST has no such limit.
+    cast.agent.keyed(Protocol::Rest, CREATE, batch(account.clone(), 500, 9000), "one").await.success();
+    assert_eq!(count().await, 500);
+    cast.agent.call(Protocol::Grpc, CREATE, batch(account, 400, 9000)).await.success();
+    assert_eq!(count().await, 900);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_grpc_would_refuse_says_what_to_do() {
+    let app = TestApp::start().await;
+    let cast = app.cast().await;
+    add_tickets(&app.database, cast.customer.as_user(), 100, 1).await;
+    // Three bytes each.
+    app.database.sql("UPDATE tickets SET body = repeat('烟', 19000)").await;
+    let list = |request: Value| cast.agent.call(Protocol::Grpc, LIST, request);
+    let refusal = list(json!({ "pageSize": 100 })).await.failure("PAYLOAD_TOO_LARGE");
+    assert!(refusal.text("/error/message").contains("4194304"), "{refusal:#?}");
+    for request in [json!({ "pageSize": 50 }), json!({ "pageSize": 100, "readMask": "id,subject" })] {
+        list(request).await.success();
+    }
+    let rest = cast.agent.call(Protocol::Rest, LIST, json!({ "pageSize": 100 })).await.success();
+    assert_eq!(rest.data().as_array().map(Vec::len), Some(100));
+    let ids: Vec<_> = rest.data().as_array().expect("a list").iter().map(|ticket| ticket["id"].clone()).collect();
+    let get = json!({ "ids": ids });
+    cast.agent.call(Protocol::Grpc, "TicketService.BatchGetTickets", get.clone()).await.failure("PAYLOAD_TOO_LARGE");
+    cast.agent.call(Protocol::Rest, "TicketService.BatchGetTickets", get).await.success();
+}

@@ -1,0 +1,131 @@
+//! What clients write in several ways, and the server and Envoy read alike.
+
+use reqwest::header::HeaderMap;
+use serde_json::json;
+
+use crate::support::{Protocol, Raw, webhook};
+
+use super::requests::Sender;
+
+const TICKETS: &str = "/api/v1/tickets";
+
+/// `URLSearchParams`, forms, and the libraries of Java, Python and Go write it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plus_in_a_query_is_a_space() {
+    let sender = Sender::new().await;
+    for (subject, queue) in [("Printer on fire", "General Inquiry"), ("C++ on fire", "General+Inquiry")] {
+        let draft = json!({ "subject": subject, "body": "Smoke.", "queue": queue });
+        sender.scene.cast.customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
+    }
+    let queries: [(&str, &[&str]); 10] = [
+        ("queues=General+Inquiry", &["Printer on fire"]),
+        ("queues=General%20Inquiry", &["Printer on fire"]),
+        ("queues=General%2BInquiry", &["C++ on fire"]),
+        ("queues=General+Inquiry&queues=General%2bInquiry", &["C++ on fire", "Printer on fire"]),
+        ("query=printer+fire", &["Printer on fire"]),
+        ("page=+1&pageSize=+1&queues=General+Inquiry", &["Printer on fire"]),
+        ("queues=General+Inquiry&createdFrom=2020-01-01T00:00:00+02:00", &["Printer on fire"]),
+        ("queues=General+Inquiry&createdFrom=2020-01-01T00:00:00%2B02:00", &["Printer on fire"]),
+        ("queues=General+Inquiry&created_from=2020-01-01T00:00:00%2002:00", &["Printer on fire"]),
+        ("createdBefore=2020-01-01T00:00:00.5+02:00&queues=General+Inquiry", &[]),
+    ];
+    for (query, subjects) in queries {
+        let list = sender.get(&format!("{TICKETS}?{query}")).await.success();
+        let mut listed: Vec<_> = list.data().as_array().expect("a list").iter().map(|t| t["subject"].clone()).collect();
+        listed.sort_by_key(ToString::to_string);
+        assert_eq!(listed, subjects, "{query}");
+    }
+    for query in ["order=ORDER+BY", "createdFrom=2020-01-01+00:00:00Z", "queues+=x"] {
+        sender.get(&format!("{TICKETS}?{query}")).await.failure("MALFORMED_REQUEST");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_of_json_have_no_effect_and_patches_of_other_kinds_are_refused() {
+    let sender = Sender::new().await;
+    let post = |content_type: &str, body: &[u8]| {
+        Raw { body: body.to_vec(), ..Raw::new("POST", TICKETS) }.header("content-type", content_type.to_owned())
+    };
+    let draft = "{\"subject\":\"Grüße\",\"body\":\"b\"}".as_bytes();
+    for content_type in [
+        "application/json;charset=utf8",
+        "application/json; charset=iso-8859-1",
+        "application/json;charset=\"UTF-8\"; odata.metadata=minimal",
+        "application/vnd.api+json; version=1",
+    ] {
+        let ticket = sender.send(post(content_type, draft)).await.success();
+        assert_eq!(ticket.text("/data/subject"), "Grüße", "{content_type}");
+    }
+    // JSON is UTF-8, whatever its type says.
+    let latin = b"{\"subject\":\"Gr\xfc\xdfe\",\"body\":\"b\"}";
+    sender.send(post("application/json; charset=iso-8859-1", latin)).await.failure("MALFORMED_REQUEST");
+    let ticket = format!("{TICKETS}/{}", sender.scene.ticket().await);
+    for (content_type, patch) in [
+        ("application/merge-patch+json", "{\"language\":null}"),
+        ("application/merge-patch+json; charset=utf-8", "{\"subject\":\"Another\"}"),
+        ("application/json-patch+json", "[{\"op\":\"remove\",\"path\":\"/language\"}]"),
+    ] {
+        let patch = Raw { body: patch.as_bytes().to_vec(), ..Raw::new("PATCH", &ticket) };
+        let refusal = sender.send(patch.header("content-type", content_type)).await;
+        let refusal = refusal.failure("UNSUPPORTED_MEDIA_TYPE");
+        assert_eq!((refusal.status, refusal.header("accept-patch")), (415, Some("application/json")));
+    }
+}
+
+/// Those who share links and those who register webhooks add parameters that mean something to them alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_parameters_of_public_reads_and_webhooks_are_ignored() {
+    let sender = Sender::new().await;
+    for target in [
+        "/api/v1/posts?utm_source=x",
+        "/api/v1/posts?pageSize=1&fbclid=IwAR0+x%zz&utm_campaign=%ff",
+        "/openapi.json?utm_source=x",
+        "/feed.atom?utm_source=x&page=2",
+        "/livez?probe=1",
+    ] {
+        assert_eq!(sender.get(target).await.status, 200, "{target}");
+    }
+    sender.get("/api/v1/posts?page=one&utm_source=x").await.failure("MALFORMED_REQUEST");
+    for target in ["/api/v1/tickets?utm_source=x", "/api/v1/me?utm_source=x", "/api/v1/orders?env=live"] {
+        sender.get(target).await.failure("MALFORMED_REQUEST");
+    }
+    for (number, query) in ["env=live", "key=x&token=y", "_=1"].into_iter().enumerate() {
+        let body = webhook::event("ping");
+        let event = Raw::new("POST", format!("/webhooks/stripe?{query}")).json(body.clone());
+        let event = event.header("stripe-signature", webhook::stripe(&body, 0));
+        assert_eq!(sender.send(event).await.status, 204, "{query}");
+        let events = sender.app.database.number("SELECT count(*) FROM inbound_events").await;
+        assert_eq!(events, i64::try_from(number).expect("few") + 1);
+    }
+}
+
+/// nginx, and those that follow it, would gather a stream before they pass it on.
+#[tokio::test(flavor = "multi_thread")]
+async fn proxies_are_told_not_to_buffer_streams() {
+    let sender = Sender::new().await;
+    let head = async |protocol: Protocol, path: &str, accept: &str| -> HeaderMap {
+        let url = format!("{}{path}", sender.app.endpoint.base_of(protocol).await);
+        let request = sender.app.endpoint.http.get(url).bearer_auth(&sender.token).header("accept", accept);
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200, "{path}");
+        response.headers().clone()
+    };
+    for protocol in [Protocol::Rest, Protocol::Envoy] {
+        for (path, accept) in [
+            ("/api/v1/tickets/watch", "text/event-stream"),
+            ("/api/v1/tickets/watch", "application/x-ndjson"),
+            ("/api/v1/tickets/export", "application/x-ndjson"),
+        ] {
+            assert_eq!(head(protocol, path, accept).await["x-accel-buffering"], "no", "{path} {accept}");
+        }
+        let list = head(protocol, TICKETS, "application/json").await;
+        assert!(!list.contains_key("x-accel-buffering"));
+        for (method, is_stream) in [("WatchTickets", true), ("ListTickets", false)] {
+            let base = sender.app.endpoint.base_of(protocol).await;
+            let request = sender.app.endpoint.http.post(format!("{base}/mainstay.support.v1.TicketService/{method}"));
+            let request = request.bearer_auth(&sender.token).header("content-type", "application/grpc-web+proto");
+            let response = request.body(vec![0; 5]).send().await.expect("an answer");
+            assert_eq!(response.headers().contains_key("x-accel-buffering"), is_stream, "{method} over gRPC-Web");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Behind a real nginx and a real HAProxy, with the configurations that `deploy/` gives as examples: callers notice neither.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use mainstay_dev_servers::{HttpProxy, ProxyKind};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{
+    cases::{self, Case, Expected, Scene, file::body},
+    support::{Actor, Endpoint, Process, Protocol, TestApp, TestDatabase, eventually, people::Cast, rest, unique},
+    watch::Reader,
+};
+
+const KINDS: [ProxyKind; 2] = [ProxyKind::Nginx, ProxyKind::HaProxy];
+
+/// The example with other addresses, and with these lines in its general section.
+fn configuration(kind: ProxyKind, upstreams: &[SocketAddr], more: &str, own: [SocketAddr; 2], dir: &Path) -> String {
+    let replace = |text: String, from: &str, to: &str| {
+        assert!(text.contains(from), "the example has no {from}");
+        text.replace(from, to)
+    };
+    let lines = |line: &dyn Fn(usize, &SocketAddr) -> String| {
+        upstreams.iter().enumerate().map(|(number, address)| line(number, address)).collect::<Vec<_>>().join("\n")
+    };
+    match kind {
+        ProxyKind::Nginx => {
+            let text = include_str!("../../deploy/nginx/nginx.conf").to_owned();
+            let servers = lines(&|_, address| format!("server {address} max_fails=0;"));
+            let text = replace(text, "server 127.0.0.1:8080 max_fails=0;", &servers);
+            let text = replace(text, "listen 8081;", &format!("listen {};", own[0]));
+            let text = replace(text, "listen 8082 http2;", &format!("listen {} http2;", own[1]));
+            let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+                .map(|name| format!("{name}_temp_path {}/{name};", dir.display()))
+                .join("\n");
+            let text =
+                replace(text, "http {", &format!("pid {}/pid;\nhttp {{\naccess_log off;\n{temporary}", dir.display()));
+            if more.is_empty() { text } else { replace(text, "gzip off;", more) }
+        }
+        ProxyKind::HaProxy => {
+            let text = include_str!("../../deploy/haproxy/haproxy.cfg").to_owned();
+            let servers = lines(&|number, address| format!("server mainstay{number} {address}"));
+            let text = replace(text, "server mainstay1 127.0.0.1:8080", &servers);
+            let text = replace(text, "bind :8081", &format!("bind {}", own[0]));
+            replace(text, "    mode http\n", &format!("    mode http\n{more}\n"))
+        }
+    }
+}
+
+async fn start(kind: ProxyKind, upstreams: &[SocketAddr], more: &str) -> HttpProxy {
+    let configuration = |own: [SocketAddr; 2], dir: &Path| configuration(kind, upstreams, more, own, dir);
+    HttpProxy::start(kind, configuration).await.expect("a proxy")
+}
+
+/// An app, and a proxy in front of it.
+async fn behind(kind: ProxyKind, more: &str) -> (TestApp, HttpProxy, Endpoint) {
+    let app = TestApp::builder().set("TRUSTED_PROXY_HOPS", "1").start().await;
+    let proxy = start(kind, &[app.endpoint.address], more).await;
+    let endpoint = Endpoint::new(proxy.addresses()[0]);
+    (app, proxy, endpoint)
+}
+
+/// A caller at the proxy. The token comes directly from the server.
+async fn at(who: &Actor, endpoint: &Endpoint) -> Actor {
+    who.token().await;
+    who.at(endpoint)
+}
+
+async fn run(app: &TestApp, endpoint: &Endpoint, case: &Case) -> Option<String> {
+    let call = (case.call)(Scene::new(app).await).await;
+    let answer = call.send_as(&at(&call.who, endpoint).await, Protocol::Rest, case.method).await;
+    let is_expected = match case.expected {
+        Expected::Status(status) => answer.reason.is_empty() && answer.status == status,
+        Expected::Reason(reason) => answer.reason == reason,
+    };
+    (!is_expected).then(|| format!("{} ({}): {:?} and not {:?}", case.method, case.name, answer, case.expected))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_has_the_same_outcome_behind_nginx() {
+    run_all(ProxyKind::Nginx).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_case_has_the_same_outcome_behind_haproxy() {
+    run_all(ProxyKind::HaProxy).await;
+}
+
+async fn run_all(kind: ProxyKind) {
+    let (app, proxy, endpoint) = behind(kind, "").await;
+    let cases = cases::all();
+    let outcomes = stream::iter(&cases).map(|case| run(&app, &endpoint, case)).buffer_unordered(4);
+    let faults: Vec<_> = outcomes.filter_map(|outcome| async { outcome }).collect().await;
+    assert!(faults.is_empty(), "{} of {}:\n{}\n{}", faults.len(), cases.len(), faults.join("\n"), proxy.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_downloads_and_watches_pass() {
+    for kind in KINDS {
+        let (app, _proxy, endpoint) = behind(kind, "").await;
+        let cast = app.cast().await;
+        let (customer, agent) = (at(&cast.customer, &endpoint).await, at(&cast.agent, &endpoint).await);
+        let content: Vec<u8> = (0..5 << 20).map(|number: u32| number.to_le_bytes()[1]).collect();
+        let upload = json!({ "name": "large.bin", "file": body("application/octet-stream", content.clone()) });
+        let id = customer.call(Protocol::Rest, "FileService.UploadFile", upload).await.success().id();
+        let link = customer.call(Protocol::Rest, "FileService.DownloadFile", json!({ "fileId": id })).await.success();
+        let url = format!("{}{}", endpoint.base(), path(&link.text("/data/url")));
+        let whole = endpoint.http.get(&url).send().await.expect("an answer");
+        let tag = whole.headers()["etag"].clone();
+        assert_eq!(whole.bytes().await.expect("a body"), content, "{kind:?}");
+        let part = endpoint.http.get(&url).header("range", "bytes=100-199").header("if-range", tag);
+        let part = part.send().await.expect("an answer");
+        assert_eq!((part.status().as_u16(), &*part.bytes().await.expect("a body")), (206, &content[100..200]));
+
+        let mut events = Reader::open(&agent, Protocol::Rest, "TicketService.WatchTickets", "").await;
+        events.message().await;
+        for number in 0..3 {
+            let draft = json!({ "subject": format!("Number {number}"), "body": "It burns." });
+            customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success();
+            let event = tokio::time::timeout(Duration::from_secs(5), events.item()).await;
+            let event = event.unwrap_or_else(|_| panic!("{kind:?} holds events back"));
+            assert!(event.to_string().contains(&format!("Number {number}")), "{event}");
+        }
+    }
+}
+
+/// The path of a URL, with its query.
+fn path(url: &str) -> String {
+    match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').map(|(_, path)| format!("/{path}")).expect("a path"),
+        None => url.to_owned(),
+    }
+}
+
+/// As urllib does, and proxies that keep a connection to the server: nothing is read before all is sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn early_refusals_of_large_bodies_reach_the_client() {
+    const MIB: usize = 1 << 20;
+    for kind in KINDS {
+        let (app, proxy, endpoint) = behind(kind, "").await;
+        let token = app.cast().await.customer.token().await.expect("a token");
+        for (path, token, bytes, status) in [
+            ("/api/v1/files?name=a.bin", None, 9 * MIB, "401"),
+            ("/api/v1/files?name=a.bin", Some(&token), 20 * MIB, "413"),
+            ("/api/v1/nothing", None, 20 * MIB, "404"),
+            ("/nothing", None, 20 * MIB, "404"),
+        ] {
+            // More than once, so that the proxy uses its connections again.
+            for _ in 0..3 {
+                let mut stream = TcpStream::connect(endpoint.address).await.expect("connected");
+                let token = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nhost: a\r\n{token}content-type: application/octet-stream\r\n\
+                     connection: close\r\ncontent-length: {bytes}\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await.expect("written");
+                let all_sent = stream.write_all(&vec![0; bytes]).await;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.ok();
+                let is_status = answer.starts_with(&format!("HTTP/1.1 {status} "));
+                assert!(is_status, "{kind:?} {path}: {all_sent:?} {answer}\n{}", proxy.log());
+            }
+        }
+    }
+}
+
+/// A proxy that compresses weakens the tag, and its client hands that back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_weakened_tag_is_good_for_the_next_change() {
+    let nginx = "gzip on; gzip_proxied any; gzip_min_length 1; gzip_types application/json;";
+    let haproxy = "    compression algo gzip\n    compression type application/json";
+    for (kind, more) in [(ProxyKind::Nginx, nginx), (ProxyKind::HaProxy, haproxy)] {
+        let (app, _proxy, endpoint) = behind(kind, more).await;
+        let customer = at(&app.cast().await.customer, &endpoint).await;
+        let draft = json!({ "subject": "The printer is on fire", "body": "It burns. ".repeat(50) });
+        let id = customer.call(Protocol::Rest, "TicketService.CreateTicket", draft).await.success().id();
+        let url = format!("{}/api/v1/tickets/{id}", endpoint.base());
+        let token = customer.token().await.expect("a token");
+        // So that the proxy compresses, and not the server.
+        let read = endpoint.http.get(&url).bearer_auth(&token).header("accept-encoding", "gzip");
+        let read = read.send().await.expect("an answer");
+        let tag = read.headers()["etag"].to_str().expect("text").to_owned();
+        for expected in [200, 412] {
+            let change = endpoint.http.patch(&url).bearer_auth(&token).header("if-match", &tag);
+            let change = rest::read(change.json(&json!({ "subject": "Out" })).send().await.expect("an answer")).await;
+            assert_eq!(change.status, expected, "{kind:?} {tag}: {change:#?}");
+        }
+        // The server's tag as each of them weakens it.
+        let weak = endpoint.http.patch(&url).bearer_auth(&token).header("if-match", "W/\"2\"");
+        let weak = weak.json(&json!({ "subject": "Still out" })).send().await.expect("an answer");
+        assert_eq!(weak.status(), 200, "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_signs_in_with_a_cookie_and_limits_count_the_client() {
+    for kind in KINDS {
+        let (app, _proxy, endpoint) = behind(kind, "").await;
+        let who = app.cast().await.customer;
+        let send = async |path: &str, cookie: &str, body: Value| {
+            let request = endpoint.http.post(format!("{}{path}", endpoint.base())).header("origin", endpoint.base());
+            let request = request.header("cookie", cookie).header("x-forwarded-for", "192.0.2.1").json(&body);
+            rest::read(request.send().await.expect("an answer")).await
+        };
+        let credentials = json!({ "email": who.as_user().email, "password": who.as_user().password });
+        let signed = send("/session", "", credentials).await.success();
+        let cookie = |line: &str| line.split(';').next().unwrap_or_default().to_owned();
+        let first = cookie(signed.header("set-cookie").expect("a cookie"));
+        let again = send("/session/refresh", &first, json!({})).await.success();
+        assert_ne!(cookie(again.header("set-cookie").expect("a cookie")), first, "{kind:?}");
+        let sessions = Actor::bearer(&endpoint, again.text("/data/accessToken"));
+        let sessions = sessions.call(Protocol::Rest, "SessionService.ListSessions", json!({})).await.success();
+        // What the client claims is replaced.
+        let text = sessions.body.to_string();
+        assert!(text.contains("127.0.0.1") && !text.contains("192.0.2.1"), "{kind:?}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn native_grpc_passes() {
+    for kind in KINDS {
+        let (app, proxy, endpoint) = behind(kind, "").await;
+        let grpc = if kind == ProxyKind::Nginx { Endpoint::new(proxy.addresses()[1]) } else { endpoint };
+        let customer = at(&app.cast().await.customer, &grpc).await;
+        customer.call(Protocol::Grpc, "UserService.GetMe", json!({})).await.success();
+        customer.call(Protocol::Grpc, "TicketService.CreateTicket", json!({})).await.failure("VALIDATION_FAILED");
+        let mut changes = Reader::open(&customer, Protocol::Grpc, "TicketService.WatchTickets", "").await;
+        changes.message().await;
+    }
+}
+
+/// A request that hits an instance as it ends is repeated under its key, by the proxy or by the client.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_loses_no_write_and_repeats_none() {
+    for kind in KINDS {
+        let database = TestDatabase::new().await;
+        let settings = [("TRUSTED_PROXY_HOPS", "1"), ("DRAIN_DELAY", "2s")];
+        let mut instances = Vec::new();
+        for _ in 0..2 {
+            let server = Process::with(&database, &settings).await;
+            instances.push((server.endpoint.address, server.into_running()));
+        }
+        let addresses: Vec<_> = instances.iter().map(|(address, _)| *address).collect();
+        let proxy = start(kind, &addresses, "").await;
+        let endpoint = Endpoint::new(proxy.addresses()[0]);
+        eventually("the proxy serves", async || endpoint.get("/readyz").await.status == 200).await;
+        let cast = Cast::new(&endpoint, &database).await;
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let mut callers = tokio::task::JoinSet::new();
+        for _ in 0..4 {
+            let (agent, stop) = (cast.agent.clone(), stop.clone());
+            let account = cast.customer.as_user().account.to_string();
+            callers.spawn(async move {
+                let mut tickets = 0;
+                while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    let key = unique();
+                    let draft = json!({ "accountId": account, "subject": "Smoke", "body": "It burns." });
+                    let mut attempts = 0;
+                    loop {
+                        let answer =
+                            agent.keyed(Protocol::Rest, "TicketService.CreateTicket", draft.clone(), &key).await;
+                        if answer.status == 201 {
+                            break;
+                        }
+                        attempts += 1;
+                        assert!(answer.body["error"]["retryable"] == true && attempts < 5, "{kind:?}: {answer:#?}");
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                    }
+                    tickets += 1;
+                }
+                tickets
+            });
+        }
+        let mut successors = Vec::new();
+        for (address, mut instance) in instances {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            instance.signal(Signal::SIGTERM);
+            let status = instance.wait().await;
+            assert!(status.success(), "{status}: {}", instance.log());
+            let listen = address.to_string();
+            let next = Process::with(&database, &[&settings[..], &[("LISTEN_ADDR", &*listen)]].concat()).await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            successors.push(next);
+        }
+        stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        let mut tickets = 0;
+        while let Some(count) = callers.join_next().await {
+            tickets += count.expect("no caller failed");
+        }
+        assert!(tickets > 20, "{tickets}");
+        assert_eq!(database.number("SELECT count(*) FROM tickets").await, tickets);
+    }
+}
