@@ -6,8 +6,8 @@
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-run: ## Install missing dependencies, build, and serve with a private Postgres until Ctrl-C
-	@scripts/run
+run: ## Install missing dependencies, build, and serve with a private Postgres until Ctrl-C (ARGS=--empty begins without sample data)
+	@scripts/run $(ARGS)
 
 envoy: ## Start Envoy in front of a running server until Ctrl-C (ARGS='HOST:PORT HOST:PORT' for server and listener)
 	@scripts/envoy $(ARGS)

@@ -24,6 +24,7 @@
 //! - [`mail`]: mail and its transports.
 //! - [`dashboard`]: revenue, overviews, the configuration, and the log of all servers.
 //! - [`console`]: the web console.
+//! - [`sample`]: sample data for a new private database.
 //!
 //! # The rest
 //!
@@ -45,6 +46,7 @@ pub mod orders;
 pub mod payments;
 mod product;
 pub mod proto;
+pub mod sample;
 #[expect(missing_docs, reason = "the columns are documented in migrations/")]
 pub mod schema;
 pub mod subscriptions;

@@ -160,7 +160,7 @@ const REDRIVE = {
     await rows.nth(1).waitFor();
     same(await rows.count(), 2, "dead events");
     await press("Retry all dead ones");
-    await page.getByText("Nothing here yet.").waitFor();
+    await page.getByText("Nothing matches these filters.").waitFor();
     // They are put back at once, and processed soon.
     while (server.sql("SELECT count(*) FROM inbound_events WHERE state = 2") !== "3") await page.waitForTimeout(100);
     same(server.sql("SELECT count(*) FROM inbound_events WHERE state <> 2"), "0", "others");

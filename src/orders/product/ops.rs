@@ -16,7 +16,7 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
-pub(crate) use store::find_all;
+pub(crate) use store::{find_all, retire};
 
 /// Creates a product.
 ///

@@ -35,7 +35,7 @@ use mainstay_kernel::{
 pub use include::{IncludedResources, Includes, include};
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
-pub(crate) use store::{get as read, stats::stats};
+pub(crate) use store::{erase, erase_activities, get as read, stats::stats};
 pub(crate) use watch::{note_imported, record_comment};
 
 /// The proof that the caller may have another open ticket, until the transaction ends.
