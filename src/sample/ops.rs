@@ -10,7 +10,7 @@ mod tickets;
 mod webhooks;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use mainstay_kernel::{
     app::App,
     clock::Clock,
@@ -91,13 +91,13 @@ pub async fn add(app: &App) -> Result<()> {
         let since = writer.now - TimeDelta::days(plan.days_ago);
         let later = rest.split_off(rest.partition_point(|story| story.at < since));
         topics.extend(writer.tell(rest).await?);
-        endpoints.push(webhooks::create(&writer, plan).await?);
+        endpoints.push((plan, webhooks::create(&writer, plan).await?));
         rest = later;
     }
     topics.extend(writer.tell(rest).await?);
     tickets::import(&writer).await?;
-    for endpoint in endpoints {
-        webhooks::deliver(&writer, endpoint).await?;
+    for (plan, endpoint) in endpoints {
+        webhooks::deliver(&writer, plan, endpoint).await?;
     }
     let now = writer.now;
     let finish = app.database.transaction(async move |connection: &mut Connection| {
@@ -134,11 +134,9 @@ impl Writer {
 
     /// Writes stories, several at once; returns the ids of what mail could be about.
     async fn tell(&self, stories: Vec<Story>) -> Result<Vec<Uuid>> {
-        let write = |story: Story| async move {
-            match story.subject {
-                Subject::Ticket => tickets::write(self, story).await,
-                Subject::Order => sales::write(self, story).await,
-            }
+        let write = |story: Story| match story.subject {
+            Subject::Ticket => tickets::write(self, story).boxed(),
+            Subject::Order => sales::write(self, story).boxed(),
         };
         stream::iter(stories).map(write).buffer_unordered(CONCURRENCY).try_concat().await
     }

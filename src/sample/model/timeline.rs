@@ -59,7 +59,6 @@ pub fn stories(now: DateTime<Utc>) -> Vec<Story> {
     let evenly = (0..TICKETS).map(|number| span - span * number / TICKETS);
     let tickets = evenly.chain(LATEST).map(|age| (Subject::Ticket, age));
     // More and more: the age falls with the square root.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "minutes of a few months")]
     let age = |number: i64| (span as f64 * (1.0 - ((number as f64 + 0.5) / ORDERS as f64).sqrt())) as i64 + 20;
     let orders = (0..ORDERS).map(|number| (Subject::Order, age(number)));
     let story = |(number, (subject, age)): (usize, (Subject, i64))| {

@@ -27,7 +27,10 @@ fn printed(server: &Process, name: &str) -> String {
 fn demo(server: &Process, password: &str) -> Actor {
     let nil = uuid::Uuid::nil();
     let email = "demo@example.com".to_owned();
-    Actor::user(&server.endpoint, User { id: nil, account: nil, email, password: password.to_owned(), role: Role::Admin })
+    Actor::user(
+        &server.endpoint,
+        User { id: nil, account: nil, email, password: password.to_owned(), role: Role::Admin },
+    )
 }
 
 async fn rows(admin: &Actor, method: &str, request: Value) -> Vec<Value> {
@@ -69,7 +72,8 @@ async fn counts(admin: &Actor) -> BTreeMap<&'static str, usize> {
 /// Checks what the lists above do not show.
 async fn check_details(admin: &Actor) {
     for endpoint in rows(admin, "WebhookEndpointService.ListWebhookEndpoints", json!({})).await {
-        let of = |state: &str| json!({ "endpointId": endpoint["id"], "state": format!("WEBHOOK_DELIVERY_STATE_{state}") });
+        let of =
+            |state: &str| json!({ "endpointId": endpoint["id"], "state": format!("WEBHOOK_DELIVERY_STATE_{state}") });
         let is_down = endpoint["failingSinceTime"].is_string();
         let state = if is_down { "FAILED" } else { "DELIVERED" };
         let deliveries = rows(admin, "WebhookDeliveryService.ListWebhookDeliveries", of(state)).await;
