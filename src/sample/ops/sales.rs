@@ -71,7 +71,8 @@ pub(super) async fn write(writer: &Writer, story: Story) -> Result<Vec<Uuid>> {
         let draft = order::Draft { account: None, lines, confirmation_email: None };
         order::create(connection, products, permit, draft, at).await
     });
-    let id = placed.await.map_err(|error: Error| error)?.order.id;
+    let placed: Result<_> = placed.await;
+    let id = placed?.order.id;
     let mut ids = vec![id.0];
     match seed % 15 {
         4 => cancel(writer, customer, id, at + minutes(seed, 20, 300)).await?,
@@ -138,7 +139,8 @@ async fn charge(writer: &Writer, customer: &Actor, id: OrderId, card: &str, at: 
     let begin = app.database.transaction(async move |connection: &mut Connection| {
         payment::begin(connection, permit, context, id, card).await
     });
-    settle(&app, begin.await.map_err(|error: Error| error)?).await
+    let intent: Result<_> = begin.await;
+    settle(&app, intent?).await
 }
 
 /// Refunds an amount, or all of a payment; returns the id of the refund.
@@ -149,7 +151,8 @@ async fn give_back(writer: &Writer, payment: &Payment, amount: Option<Money>, at
     let begin = app.database.transaction(async move |connection: &mut Connection| {
         refund::begin(connection, permit, context, id, amount).await
     });
-    Ok(settle(&app, begin.await.map_err(|error: Error| error)?).await?.id.0)
+    let intent: Result<_> = begin.await;
+    Ok(settle(&app, intent?).await?.id.0)
 }
 
 /// Carries a committed intent out at the sandbox gateway.

@@ -1,11 +1,7 @@
 //! Subscriptions, with the periods that were paid since they began, and a dead job about one.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mainstay_kernel::{
-    database::Connection,
-    error::{Error, Result},
-    queue::dead,
-};
+use mainstay_kernel::{database::Connection, error::Result, queue::dead};
 use uuid::Uuid;
 
 use super::{Writer, sales::settle};
@@ -67,7 +63,8 @@ async fn write_one(writer: &Writer, plan: &Plan) -> Result<SubscriptionId> {
     let begin = app.database.transaction(async move |connection: &mut Connection| {
         subscription::begin(connection, permit, context, None, product, card).await
     });
-    let Subscription { id, interval, .. } = settle(&app, begin.await.map_err(|error: Error| error)?).await?;
+    let intent: Result<_> = begin.await;
+    let Subscription { id, interval, .. } = settle(&app, intent?).await?;
     let cancelled_at = plan.cancelled.map(|(_, days)| began_at + TimeDelta::days(days));
     for end in period_ends(interval, began_at, writer.now) {
         if let (Some((how, _)), Some(at)) = (plan.cancelled, cancelled_at)
@@ -100,7 +97,8 @@ async fn cancel(writer: &Writer, plan: &Plan, id: SubscriptionId, how: Cancellat
     let begin = app.database.transaction(async move |connection: &mut Connection| {
         subscription::cancel(connection, permit, context, id, None, how).await
     });
-    settle(&app, begin.await.map_err(|error: Error| error)?).await.map(drop)
+    let intent: Result<_> = begin.await;
+    settle(&app, intent?).await.map(drop)
 }
 
 /// Leaves a dead job about a subscription: an operator who has it run again sees it succeed.

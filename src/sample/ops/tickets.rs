@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     database::Connection,
-    error::{Error, Result},
+    error::Result,
     upload::{Spool, Upload},
 };
 use tokio_util::sync::CancellationToken;
@@ -124,6 +124,7 @@ pub(super) async fn import(writer: &Writer) -> Result<()> {
     let begin = app.database.transaction(async move |connection: &mut Connection| {
         import::begin(connection, permit, account, Format::Csv, file, now).await
     });
-    let operation = begin.await.map_err(|error: Error| error)?.id;
+    let operation: Result<_> = begin.await;
+    let operation = operation?.id;
     import::run(&app, ImportTickets { operation, role }, &CancellationToken::new()).await.map(drop)
 }

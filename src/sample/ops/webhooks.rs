@@ -6,12 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use mainstay_kernel::{
-    database::Connection,
-    error::{Error, Result},
-    outbound::Request,
-    page::Start,
-};
+use mainstay_kernel::{database::Connection, error::Result, outbound::Request, page::Start};
 use tokio_util::sync::CancellationToken;
 
 use super::Writer;
@@ -123,7 +118,8 @@ pub(super) async fn receive(writer: &Writer) -> Result<()> {
         let receive = app
             .database
             .transaction(async move |connection: &mut Connection| inbound_event::receive(connection, event).await);
-        receive.await.map_err(|error: Error| error)?;
+        let is_new: Result<bool> = receive.await;
+        is_new?;
         inbound_event::process(&app, id).await?;
     }
     Ok(())
