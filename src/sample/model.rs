@@ -11,7 +11,8 @@ use crate::{
     orders::product::model::Interval::{self, Month, Year},
 };
 
-/// The domain of all sample people. No mail can be delivered to it (RFC 2606), so nobody else confirms an address there.
+/// The domain of all sample people. No mail can be delivered to it (RFC 2606), so no other person can confirm an address
+/// there.
 pub const DOMAIN: &str = "sample.invalid";
 /// The end of the names of sample accounts, products and keys.
 pub const MARK: &str = " (sample)";
@@ -67,7 +68,7 @@ pub const CUSTOMERS: [Person; 14] = [
     customer("Chloe Bernard", "Atelier Bernard", "en"),
 ];
 
-/// The last one to be written: who is there, so is all the rest.
+/// The last person to be written: the sample data is complete once this one exists.
 pub const NEWCOMER: Person = customer("Oliver Grant", "Grant Studio", "en");
 
 /// A product, without the mark.

@@ -101,7 +101,7 @@ pub async fn add(app: &App) -> Result<()> {
     }
     let now = writer.now;
     let finish = app.database.transaction(async move |connection: &mut Connection| {
-        // What happened long ago is told to nobody now.
+        // History causes no mail.
         mail::erase(connection, &topics).await?;
         cast::register(connection, &NEWCOMER, now).await
     });
@@ -141,7 +141,7 @@ impl Writer {
         stream::iter(stories).map(write).buffer_unordered(CONCURRENCY).try_concat().await
     }
 
-    /// Creates a service key whose secret is not kept, so that nobody can use it.
+    /// Creates a service key. Its secret is discarded, so no program can use it.
     async fn create_service_key(&self) -> Result<()> {
         let permit = self.cast.admin.permit("identity.v1.ServiceKeyService/CreateServiceKey")?;
         let at = self.now - TimeDelta::days(30);

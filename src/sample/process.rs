@@ -1,4 +1,4 @@
-//! The sample data of a server that somebody tries out.
+//! Adds the sample data when a server starts on a new private database.
 
 use std::time::{Duration, Instant};
 

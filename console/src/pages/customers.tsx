@@ -52,7 +52,7 @@ export function CustomerPage() {
       <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} empty={t("No subscriptions of this customer. The page of all subscriptions begins the first one.")} columns={without(useSubscriptionColumns(), "customer")}
         actions={<Link to="/subscriptions" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />
-      <RelatedList title={t("People")} name={["users", "account", id]} empty={t("Nobody belongs to this account any more.")} columns={usePeopleColumns()}
+      <RelatedList title={t("People")} name={["users", "account", id]} empty={t("No person belongs to this account any more.")} columns={usePeopleColumns()}
         fetch={(pageToken, signal) => read(api.GET("/api/v1/users", { params: { query: { accountId: id, pageSize: 50, pageToken } }, signal }))} />
     </PageFrame>
   );

@@ -23,7 +23,7 @@ use crate::{
     sample::model::{AGENTS, CUSTOMERS, DAYS, MARK, Person},
 };
 
-/// Somebody who acts.
+/// A person who acts.
 #[derive(Debug, Clone)]
 pub(super) struct Actor {
     pub(super) user: User,
@@ -44,7 +44,7 @@ impl Actor {
     }
 }
 
-/// All who act.
+/// All actors.
 #[derive(Debug)]
 pub(super) struct Cast {
     /// The first admin of the database, who is none of the sample people.

@@ -61,7 +61,7 @@ pub async fn remove(app: &App) -> Result<Removal> {
         mail::erase(connection, &topics).await?;
         let archived_products = product::retire(connection, MARK, now).await?;
         service_key::erase(connection, &format!("{SERVICE_KEY}{MARK}")).await?;
-        // From here on, foreign keys refuse whatever was forgotten.
+        // Foreign keys refuse this while any other row refers to the accounts.
         user::erase(connection, &accounts, &users).await?;
         let (accounts, tickets, orders) = (accounts.len(), tickets.len(), orders.len());
         Ok::<_, Error>(Removal { accounts, tickets, orders, archived_products })

@@ -78,7 +78,7 @@ pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpoi
     let create = writer.app.database.transaction(async move |connection: &mut Connection| {
         endpoint::create(connection, permit, context, draft, at).await
     });
-    // Nobody gets the secret.
+    // The secret is discarded.
     create.await.map(|(endpoint, _)| endpoint.id)
 }
 

@@ -26,7 +26,7 @@ export function PeoplePage() {
     { name: "createTime", label: t("Created"), wide: true, cell: (user) => <Time value={user.createTime} /> },
   ];
   return (
-    <ListPage name="users" title={t("People")} empty={t("Nobody yet. `mainstay users create-admin` creates the first person; customers register themselves.")} columns={columns}
+    <ListPage name="users" title={t("People")} empty={t("No people yet. `mainstay users create-admin` creates the first one; customers register themselves.")} columns={columns}
       filters={<FilterBar><ChoiceFilter name="role" values={ROLES} /></FilterBar>}
       fetch={(search, signal) => {
         const role = ROLES.find((one) => one === search["role"]);
