@@ -51,6 +51,7 @@ pub async fn remove(app: &App) -> Result<Removal> {
         operation::erase(connection, &accounts).await?;
         let tickets = ticket::erase(connection, &accounts, &users).await?;
         file::detach(connection, &tickets, now).await?;
+        file::erase(connection, &accounts, now).await?;
         store::suspend_triggers(connection).await?;
         ticket::erase_activities(connection, &tickets).await?;
         let subscriptions = subscription::erase(connection, &accounts).await?;
