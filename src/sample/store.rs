@@ -5,11 +5,11 @@ use mainstay_kernel::{database::Connection, error::Result};
 
 /// Suspends the triggers that keep books and trails as they are, and the foreign keys, until they are resumed or the
 /// transaction ends. Needs a superuser, as of the private Postgres.
-pub async fn suspend_triggers(connection: &mut Connection) -> Result<()> {
+pub(super) async fn suspend_triggers(connection: &mut Connection) -> Result<()> {
     Ok(connection.batch_execute("SET LOCAL session_replication_role = replica").await?)
 }
 
 /// Ends [`suspend_triggers`].
-pub async fn resume_triggers(connection: &mut Connection) -> Result<()> {
+pub(super) async fn resume_triggers(connection: &mut Connection) -> Result<()> {
     Ok(connection.batch_execute("SET LOCAL session_replication_role = origin").await?)
 }

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, fs::Permissions, os::unix::fs::PermissionsExt as _};
 
 use mainstay::{
-    identity::user::model::Role,
     payments::ledger::ops as ledger,
     sample::ops::{self as sample, State},
 };
+use mainstay_kernel::contract::policy::Role;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
