@@ -16,7 +16,7 @@ pub(super) const ENGLISH: [Conversation; 28] = [
     Conversation {
         subject: "Standing desk stops halfway up",
         body: "Since this morning the desk moves up to about 95 cm and then stops with two beeps. The display shows E08. \
-               I unplugged it for ten minutes; it made no difference.",
+               I unplugged it for ten minutes; that did not help.",
         kind: Incident,
         priority: High,
         queue: TECHNICAL,

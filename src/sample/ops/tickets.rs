@@ -62,8 +62,8 @@ pub(super) async fn write(writer: &Writer, story: Story) -> Result<Vec<Uuid>> {
 impl Scene<'_> {
     async fn play(&self, connection: &mut Connection, at: DateTime<Utc>) -> Result<Vec<Uuid>> {
         let permit = self.requester.permit("support.v1.TicketService/CreateTicket")?;
-        let admitted = ticket::admit(connection, &permit, OPEN_LIMIT).await?;
-        let ticket = ticket::create(connection, admitted, permit, self.draft(), at).await?;
+        let admission = ticket::admit(connection, &permit, OPEN_LIMIT).await?;
+        let ticket = ticket::create(connection, admission, permit, self.draft(), at).await?;
         let (fate, mut ids) = (pick(self.seed + 11, RARITY), vec![ticket.id.0]);
         let mut at = at + minutes(self.seed + 1, 6, 150);
         if at >= self.now || fate == STAYS_OPEN {
