@@ -24,6 +24,7 @@
 //! - [`mail`]: mail and its transports.
 //! - [`dashboard`]: revenue, overviews, the configuration, and the log of all servers.
 //! - [`console`]: the web console.
+//! - [`sample`]: sample data for a new private database.
 //!
 //! # The rest
 //!
@@ -44,6 +45,7 @@ pub mod operations;
 pub mod orders;
 pub mod payments;
 mod product;
+pub mod sample;
 pub mod subscriptions;
 pub mod support;
 pub mod webhooks;

@@ -18,6 +18,7 @@ use std::{sync::Arc, time::Duration};
 use mainstay_kernel::{
     app::App,
     breaker::Circuit,
+    clock::Clock,
     http::health::Dependency,
     module::Module,
     schedule::{HOUR, MINUTE},
@@ -121,6 +122,16 @@ pub(crate) fn module() -> Module {
 /// Returns the payment gateway.
 pub(crate) fn gateway(app: &App) -> &Arc<dyn Gateway> {
     app.part()
+}
+
+/// Returns the application as of another clock, which the sandbox gateway then has, too; `None` if the gateway is another
+/// one, which knows only the present.
+pub(crate) fn with_clock(app: &App, clock: Clock) -> Option<App> {
+    let config::Gateway::Sandbox = app.config.section::<PaymentsConfig>().gateway else { return None };
+    let sandbox: Arc<dyn Gateway> = Arc::new(Sandbox::new(app.database.clone(), clock.clone()));
+    let mut app = app.clone().with_part(sandbox);
+    app.clock = clock;
+    Some(app)
 }
 
 /// If the gateway was unavailable and may be back, looks up a payment that does not exist, because an idle instance makes

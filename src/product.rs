@@ -9,8 +9,8 @@ use mainstay_kernel::{
 };
 
 use crate::{
-    cli, console, content, dashboard, files, identity, mail, operations, orders, payments, subscriptions, support,
-    webhooks,
+    cli, console, content, dashboard, files, identity, mail, operations, orders, payments, sample, subscriptions,
+    support, webhooks,
 };
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -37,6 +37,7 @@ pub fn product() -> Product {
         mail::module(),
         dashboard::module(),
         console::module(),
+        sample::module(),
     ];
     // Their tables are those of MIGRATIONS.
     Product { modules: modules.map(Module::without_migrations).into() }

@@ -162,7 +162,7 @@ const REDRIVE = {
     await rows.nth(1).waitFor();
     await becomes(() => rows.count(), 2, "dead events");
     await press("Retry all dead ones");
-    await page.getByText("Nothing here yet.").waitFor();
+    await page.getByText("Nothing matches these filters.").waitFor();
     // They are put back at once, and processed soon.
     await becomes(() => server.sql("SELECT count(*) FROM inbound_events WHERE state = 2"), "3", "processed events", { within: LONG_MS });
     same(server.sql("SELECT count(*) FROM inbound_events WHERE state <> 2"), "0", "others");

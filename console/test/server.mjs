@@ -52,7 +52,7 @@ async function gone(child) {
 
 /** Starts the server, and returns what it prints once it accepts requests, by the first word of each line. */
 async function launch(env) {
-  const child = spawn(env.MAINSTAY_PROGRAM, ["serve"], { env, stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(env.MAINSTAY_PROGRAM, ["serve", "--empty"], { env, stdio: ["ignore", "pipe", "ignore"] });
   let text = "";
   child.stdout.setEncoding("utf8").on("data", (more) => {
     text += more;

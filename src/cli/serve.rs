@@ -17,9 +17,10 @@ use crate::cli::{
     private_listener::PrivateListener,
 };
 use mainstay_kernel::{
+    app::App,
     config::Config,
     http::{health::Readiness, listener as server, service},
-    module::{Modules, Process, Purpose},
+    module::{Modules, PrivateDatabase, Process, Purpose},
     queue::worker,
     telemetry,
 };
@@ -34,6 +35,9 @@ pub(crate) struct Serve {
     /// Migrate the database first; always done for the private Postgres.
     #[arg(long, env = "MAINSTAY_MIGRATE", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     migrate: bool,
+    /// Start a new private database without sample data.
+    #[arg(long, env = "MAINSTAY_EMPTY", value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    empty: bool,
     #[command(flatten)]
     newer_database: NewerDatabase,
 }
@@ -61,15 +65,19 @@ impl Serve {
     ) -> anyhow::Result<ExitCode> {
         let app = &instance.app;
         let notify = Arc::new(Notify::open());
+        let mut is_new = false;
         if instance.is_private() || self.migrate {
-            crate::cli::migrate::apply(app).await?;
+            let applied = crate::cli::migrate::apply(app).await?;
+            is_new = crate::cli::migrate::is_from_scratch(&applied)?;
         }
         let schema = SchemaCheck::begin(app, self.newer_database).await?;
         let url = base_url(listener.local_addr()?, tls.is_some());
-        let purpose = Purpose::Server { url: url.clone(), has_private_database: instance.is_private() };
-        let process = Modules::installed().start(app, purpose).await?;
+        let private_database = PrivateDatabase { is_new, takes_samples: !self.empty };
+        let private_database = instance.is_private().then_some(private_database);
+        let purpose = Purpose::Server { url: url.clone(), private_database };
+        let mut process = Modules::installed().start(app, purpose).await?;
         let listening = Listening { listener, tls, url };
-        let served = serve_until(stop, listening, schema, &notify, &process).await;
+        let served = serve_until(stop, listening, schema, &notify, &mut process).await;
         process.close().await;
         served
     }
@@ -88,8 +96,9 @@ async fn serve_until(
     Listening { listener, tls, url }: Listening,
     mut schema: SchemaCheck,
     notify: &Arc<Notify>,
-    process: &Process,
+    process: &mut Process,
 ) -> anyhow::Result<ExitCode> {
+    let preparations = process.take_preparations();
     let app = &process.app;
     let readiness = Readiness::default();
     let service = service::build(Modules::installed(), app, readiness.clone())?;
@@ -98,7 +107,7 @@ async fn serve_until(
 
     let jobs_stop = CancellationToken::new();
     let work = Modules::installed().work();
-    let jobs = app.config.jobs.in_serve.then(|| tokio::spawn(worker::run(work, app.clone(), jobs_stop.clone())));
+    let jobs = tokio::spawn(jobs_after(preparations, work, app.clone(), jobs_stop.clone()));
     readiness.set(true).await;
     notify.ready();
     let bounds = server::Bounds::new(&app.config.server);
@@ -117,15 +126,20 @@ async fn serve_until(
         tracing::info!("shutting down: no new requests, waiting for those in flight");
     });
     let drained = drained.await;
-    if let Some(jobs) = jobs {
-        jobs.await.ok();
-    }
+    jobs.await.ok();
     private_listener.close().await;
     tracing::info!(drained, "stopped");
     if let Ok(fault) = faults.await {
         return Err(fault);
     }
     Ok(if drained { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Finishes the preparations, then runs jobs, unless `JOBS_IN_SERVE=false`, until `stop` is cancelled.
+async fn jobs_after(preparations: impl Future<Output = ()>, work: worker::Work, app: App, stop: CancellationToken) {
+    if stop.run_until_cancelled(preparations).await.is_some() && app.config.jobs.in_serve {
+        worker::run(work, app, stop).await;
+    }
 }
 
 /// Returns a token that the first SIGINT or SIGTERM cancels; a second signal, unless it repeats the first, ends the process

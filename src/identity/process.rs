@@ -9,7 +9,8 @@ use crate::identity::auth::ops::{DEMO_EMAIL, ensure_demo_account};
 
 /// Starts what admits callers, and says how to sign in. A worker admits nobody.
 pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
-    let Purpose::Server { url, has_private_database } = process.purpose.clone() else { return Ok(()) };
+    let Purpose::Server { url, private_database } = process.purpose.clone() else { return Ok(()) };
+    let has_private_database = private_database.is_some();
     super::start(&process.app).await;
     let demo = if has_private_database { for_operator(ensure_demo_account(&process.app).await)? } else { None };
     if let Some((email, password)) = &demo {

@@ -54,6 +54,9 @@ use crate::{
     },
     support::{events::TicketCreated, id::TicketId},
 };
+// For what is removed, and for what happened too long ago to be told of.
+pub(crate) use store::erase;
+
 use compose::Draft;
 
 /// The part of a lease that is reserved for committing the outcome.

@@ -164,3 +164,9 @@ pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, 
     let still_done = mails::table.filter(mails::id.eq_any(&ids)).filter(mails::finished_at.lt(before));
     Ok(diesel::delete(still_done).execute(connection).await?)
 }
+
+/// Removes the mails about these topics, and about what belongs to them.
+pub async fn erase(connection: &mut Connection, topics: &[Uuid]) -> Result<usize> {
+    let about = mails::topic_id.eq_any(topics.to_vec()).or(mails::parent_id.eq_any(topics.to_vec()));
+    Ok(diesel::delete(mails::table.filter(about)).execute(connection).await?)
+}

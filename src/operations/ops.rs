@@ -19,7 +19,7 @@ use mainstay_kernel::{
 };
 
 // For the modules that carry operations out.
-pub(crate) use store::get as read;
+pub(crate) use store::{erase, get as read};
 
 /// The name of the changes, for those who watch.
 pub const TOPIC: &str = "operations.operation";

@@ -232,3 +232,9 @@ pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, 
     let deleted = diesel::sql_query(SQL).bind::<Timestamptz, _>(before).bind::<BigInt, _>(limit).execute(connection);
     Ok(deleted.await?)
 }
+
+/// Removes the operations of accounts that are removed, with the rows that they refused.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<usize> {
+    let erased = operations::table.filter(operations::account_id.eq_any(accounts.to_vec()));
+    Ok(diesel::delete(erased).execute(connection).await?)
+}

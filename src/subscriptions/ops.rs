@@ -4,7 +4,9 @@
 mod sync;
 
 use crate::proto::orders::v1::Reason as OrdersReason;
-use crate::subscriptions::job::SettleSubscription;
+use uuid::Uuid;
+
+use crate::subscriptions::job::{SettleSubscription, SyncSubscription};
 use crate::{orders::id::ProductId, subscriptions::id::SubscriptionId};
 use crate::{
     orders::product::ops as product,
@@ -112,4 +114,16 @@ pub async fn list(
 ) -> Result<(Vec<Subscription>, Option<Total>)> {
     let total = start.total(store::total(connection, permit.visibility(), &filter)).await?;
     Ok((store::list(connection, permit.visibility(), &filter, start, limit + 1).await?, total))
+}
+
+/// Removes the subscriptions of accounts that are removed, with their jobs, and returns their ids. Foreign keys must be
+/// suspended.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<Uuid>> {
+    let ids = store::erase(connection, accounts).await?;
+    jobs::forget::<SettleSubscription>(connection, &ids).await?;
+    jobs::forget::<SyncSubscription>(connection, &ids).await?;
+    Ok(ids)
 }

@@ -288,3 +288,11 @@ pub async fn due(connection: &mut Connection, now: DateTime<Utc>, start: Start, 
         due.select((subscriptions::next_sync_at, subscriptions::id)).load(connection).await?;
     Ok(rows.into_iter().filter_map(|(time, id)| Some(Key { rank: None, time: time?, id })).collect())
 }
+
+/// Removes the subscriptions of accounts that are removed, and returns their ids. Foreign keys must be suspended: the
+/// ledger refers to subscriptions until its part of them is removed.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<Uuid>> {
+    let erased = diesel::delete(subscriptions::table.filter(subscriptions::account_id.eq_any(accounts.to_vec())));
+    let ids: Vec<SubscriptionId> = erased.returning(subscriptions::id).get_results(connection).await?;
+    Ok(ids.into_iter().map(|id| id.0).collect())
+}

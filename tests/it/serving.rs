@@ -12,4 +12,5 @@ mod panics;
 mod postgres_socket;
 mod postgres_tls;
 mod probes;
+mod sample;
 mod start;

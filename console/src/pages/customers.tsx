@@ -25,7 +25,7 @@ export function CustomersPage() {
     { name: "createTime", label: t("Created"), wide: true, cell: (user) => <Time value={user.createTime} /> },
   ];
   return (
-    <ListPage name="customers" title={t("Customers")} columns={columns}
+    <ListPage name="customers" title={t("Customers")} empty={t("No customers yet. People appear here once they have registered, for which your product calls POST /api/v1/auth/register.")} columns={columns}
       fetch={(search, signal) => read(api.GET("/api/v1/users", { params: { query: { roles: ["ROLE_CUSTOMER"], page: pageOf(search), pageSize: 50 } }, signal }))} />
   );
 }
@@ -40,19 +40,19 @@ export function CustomerPage() {
   return (
     <PageFrame title={title} above={<Link to="/customers">{t("Customers")}</Link>} actions={<NewTicket accountId={id} />}>
       <p className="lead"><code>{id}</code></p>
-      <Related title={t("Tickets")} name={["tickets", "account", id]} columns={useTicketColumns()}
+      <Related title={t("Tickets")} name={["tickets", "account", id]} empty={t("No tickets of this customer. The button above opens the first one.")} columns={useTicketColumns()}
         actions={<Link to="/tickets" search={{ account: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query }, signal }))} />
-      <Related title={t("Orders")} name={["orders", "account", id]} columns={without(useOrderColumns(), "customer")}
+      <Related title={t("Orders")} name={["orders", "account", id]} empty={t("No orders of this customer. The page of all orders places the first one.")} columns={without(useOrderColumns(), "customer")}
         actions={<Link to="/orders" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/orders", { params: { query }, signal }))} />
-      <Related title={t("Payments")} name={["payments", "account", id]} columns={without(usePaymentColumns(), "customer")}
+      <Related title={t("Payments")} name={["payments", "account", id]} empty={t("No payments of this customer. The page of an open order makes the first one.")} columns={without(usePaymentColumns(), "customer")}
         actions={<Link to="/payments" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/payments", { params: { query }, signal }))} />
-      <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} columns={without(useSubscriptionColumns(), "customer")}
+      <Related title={t("Subscriptions")} name={["subscriptions", "account", id]} empty={t("No subscriptions of this customer. The page of all subscriptions begins the first one.")} columns={without(useSubscriptionColumns(), "customer")}
         actions={<Link to="/subscriptions" search={{ accountId: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/subscriptions", { params: { query }, signal }))} />
-      <RelatedList title={t("People")} name={["users", "account", id]} columns={usePeopleColumns()}
+      <RelatedList title={t("People")} name={["users", "account", id]} empty={t("No person belongs to this account any more.")} columns={usePeopleColumns()}
         fetch={(pageToken, signal) => read(api.GET("/api/v1/users", { params: { query: { accountId: id, pageSize: 50, pageToken } }, signal }))} />
     </PageFrame>
   );

@@ -48,6 +48,7 @@ export function HomePage() {
   useTicketWatch({ onChanged: refetchTickets, onGap: refetchTickets });
   return (
     <PageFrame title={t("Hello, {name}", { name: user.name })}>
+      {isAdmin && <SampleNotice />}
       <div className="tiles">
         <Tickets label={t("Open tickets")} statuses={["TICKET_STATUS_OPEN"]} search={{ status: "TICKET_STATUS_OPEN" }} />
         <Tickets label={t("In progress")} statuses={["TICKET_STATUS_IN_PROGRESS"]} search={{ status: "TICKET_STATUS_IN_PROGRESS" }} />
@@ -59,13 +60,28 @@ export function HomePage() {
       {isAdmin && <Revenue />}
       <div className="overview">
         <div><ByPriority />{isStaff && <Waiting />}</div>
-        <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} columns={useTicketColumns()} refetchMs={REFRESH_INTERVAL_MS}
+        <Related title={t("Waiting the longest")} name={["tickets", "oldest"]} empty={t("Nothing waits. Unresolved tickets appear here, the oldest first.")} columns={useTicketColumns()} refetchMs={REFRESH_INTERVAL_MS}
           actions={<Link to="/tickets" search={{ status: "unresolved", order: "TICKET_ORDER_CREATE_TIME_ASC" } as never}>{t("All")}</Link>}
           fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { statuses: OPEN, order: "TICKET_ORDER_CREATE_TIME_ASC", pageSize: 6 } }, signal }))} />
       </div>
       {isStaff && <div className="cards"><ResponseTimes />{isAdmin && <Sales />}{isAdmin && <SignIns />}</div>}
     </PageFrame>
   );
+}
+
+/** The last person of the sample data: src/sample/model.rs. */
+const LAST_SAMPLE = "oliver.grant@sample.invalid";
+
+/** Says that there is sample data, and how it is removed. */
+function SampleNotice() {
+  const t = useText();
+  const { data } = useQuery({
+    queryKey: ["sample"],
+    queryFn: async ({ signal }) => (await read(api.GET("/api/v1/users", { params: { query: { email: LAST_SAMPLE, pageSize: 1 } }, signal }))).data.length > 0,
+    staleTime: Infinity,
+  });
+  if (!data) return null;
+  return <p className="notice">{t("Much of this is sample data. To remove it, stop the server and run: {command}", { command: "mainstay sample remove" })}</p>;
 }
 
 type Search = Record<string, string>;

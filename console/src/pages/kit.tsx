@@ -33,13 +33,20 @@ type ListPageProps<T> = {
   name: string;
   columns: readonly Column<T>[];
   fetch: Fetch<T>;
+  /** What stands here while there are none at all: what will, and how the first one is made. */
+  empty: string;
   filters?: ReactNode;
   actions?: ReactNode;
   lead?: string;
 };
 
-export function ListPage<T extends { id: string }>({ title, name, columns, fetch, filters, actions, lead }: ListPageProps<T>) {
+/** The parameters that filter nothing. */
+const PLACES = new Set(["page", "list"]);
+
+export function ListPage<T extends { id: string }>({ title, name, columns, fetch, empty, filters, actions, lead }: ListPageProps<T>) {
+  const t = useText();
   const [search, set] = useSearchParams();
+  const isFiltered = Object.entries(search).some(([parameter, value]) => value && !PLACES.has(parameter));
   const query = useQuery({
     queryKey: [name, search],
     queryFn: ({ signal }) => fetch(search, signal),
@@ -49,7 +56,7 @@ export function ListPage<T extends { id: string }>({ title, name, columns, fetch
     <PageFrame title={title} actions={actions}>
       {lead && <p className="lead">{lead}</p>}
       {filters}
-      <Table label={title} columns={columns} query={query} rowKey={(row) => row.id} />
+      <Table label={title} columns={columns} query={query} rowKey={(row) => row.id} empty={isFiltered ? t("Nothing matches these filters.") : empty} />
       <Pager meta={query.data?.meta} onPage={(page) => set({ page: String(page) })} />
     </PageFrame>
   );
@@ -77,7 +84,7 @@ export function FilterBar({ children }: { children: ReactNode }) {
   return <form className="filters" role="search" aria-label={t("Filters")} onSubmit={(event) => event.preventDefault()}>{children}</form>;
 }
 
-type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions: ReactNode; refetchMs?: number | false; empty?: string };
+type RelatedProps<T> = { title: string; name: readonly string[]; columns: readonly Column<T>[]; fetch: (signal: AbortSignal) => Promise<Page<T>>; actions: ReactNode; refetchMs?: number | false; empty: string };
 
 /** The first of what belongs to the resource whose page this is, with a way to all of it among the actions. */
 export function Related<T extends { id: string }>({ title, name, columns, fetch, actions, refetchMs = false, empty }: RelatedProps<T>) {

@@ -14,9 +14,11 @@ type RelatedListProps<T> = {
   /** Reads the page of a token; that of the first one is empty. */
   fetch: (pageToken: string, signal: AbortSignal) => Promise<Page<T>>;
   refetchMs?: number | false;
+  /** What stands here instead of rows. */
+  empty: string;
 };
 
-export function RelatedList<T extends { id: string }>({ title, name, columns, fetch, refetchMs = false }: RelatedListProps<T>) {
+export function RelatedList<T extends { id: string }>({ title, name, columns, fetch, refetchMs = false, empty }: RelatedListProps<T>) {
   const t = useText();
   const { data, error, isPending, isFetchingNextPage, hasNextPage, fetchNextPage, refetch } = useInfiniteQuery({
     queryKey: name,
@@ -30,7 +32,7 @@ export function RelatedList<T extends { id: string }>({ title, name, columns, fe
   const rows = data && { data: data.pages.flatMap((page) => page.data) };
   return (
     <Card title={title}>
-      <Table label={title} columns={columns} query={{ data: rows, error, isPending, refetch }} rowKey={(row) => row.id} />
+      <Table label={title} columns={columns} query={{ data: rows, error, isPending, refetch }} rowKey={(row) => row.id} empty={empty} />
       {hasNextPage && <p className="pager"><button type="button" disabled={isFetchingNextPage} onClick={() => void fetchNextPage()}>{t("Show more")}</button></p>}
     </Card>
   );

@@ -87,7 +87,8 @@ function Rows({ contract, service, list, resource, search, onPage }: RowsProps) 
   };
   return (
     <>
-      <Table label={label(service.title)} columns={[first, ...columnsOf(contract, list.data, label)]} query={query} rowKey={(row) => String(row["id"] ?? JSON.stringify(row))} />
+      <Table label={label(service.title)} columns={[first, ...columnsOf(contract, list.data, label)]} query={query} rowKey={(row) => String(row["id"] ?? JSON.stringify(row))}
+        empty={resource.create ? t("Nothing here yet. “{action}” above makes the first one.", { action: label(resource.create.label) }) : t("Nothing here yet. What programs create through the API appears here.")} />
       <Pager meta={query.data?.meta} onPage={onPage} />
     </>
   );

@@ -25,7 +25,8 @@ type TableProps<T> = {
   query: { data?: Page<T> | undefined; error: unknown; isPending: boolean; refetch: () => unknown };
   rowKey: (row: T) => string;
   rowProps?: (row: T, index: number) => Record<string, unknown>;
-  empty?: ReactNode;
+  /** What stands here instead of rows: what will, and how the first one is made. */
+  empty: ReactNode;
 };
 
 /** The class of a column's cells. */
@@ -36,13 +37,12 @@ export function kindOf({ wide, number }: Pick<Column<never>, "wide" | "number">)
 const SKELETONS = ["a", "b", "c", "d", "e", "f"];
 
 export function Table<T>({ label, columns, query, rowKey, rowProps, empty }: TableProps<T>) {
-  const t = useText();
   const { data, error, isPending } = query;
   if (error && !data) return <Problem error={error} onRetry={() => void query.refetch()} />;
   const rows = data?.data ?? [];
   const problem = error != null && <Problem error={error} onRetry={() => void query.refetch()} />;
   // What was empty when it was last read need not be so now.
-  if (!isPending && rows.length === 0) return problem || <div className="empty">{empty ?? t("Nothing here yet.")}</div>;
+  if (!isPending && rows.length === 0) return problem || <div className="empty">{empty}</div>;
   return (
     <div className="table" tabIndex={0} role="region" aria-label={label} aria-busy={isPending}>
       <table>

@@ -1,7 +1,7 @@
 //! The caller, and the proof of what the policy lets it do.
 //!
-//! Only the middleware makes a [`Permit`], after it has checked the method's policy. Operations require one, so none of
-//! them can be reached without that check.
+//! A [`Permit`] is made only by a check of a method's policy: by the middleware for a request, and by a program that acts
+//! for a caller without one ([`Permit::of`]). Operations require a permit, so none of them can be reached without that check.
 
 use std::{
     fmt,
@@ -12,8 +12,11 @@ use std::{
 use futures_util::future::BoxFuture;
 
 use crate::{
-    contract::policy::{Reach, Role, Scope},
-    error::{Error, Result},
+    contract::{
+        self,
+        policy::{Access, Method, Reach, Role, Scope},
+    },
+    error::{Error, Reason, Result},
     id::{AccountId, ServiceKeyId, SessionId, UserId},
 };
 
@@ -83,9 +86,30 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Makes a permit; reserved to the middleware.
+    /// Makes a permit; reserved to the check of a policy, and to tests.
     pub(crate) fn new(caller: Caller, reach: Reach) -> Self {
         Self { caller, reach }
+    }
+
+    /// Returns the permit of a caller for a method, by its gRPC path, for a program that acts for the caller without a
+    /// request: the policy decides as it does for a request.
+    ///
+    /// # Errors
+    /// `PERMISSION_DENIED`, and `INTERNAL_ERROR` if there is no such method.
+    pub fn of(path: &str, caller: Caller) -> Result<Self> {
+        let method = contract::current().policies.get(path);
+        let method = method.ok_or_else(|| Error::internal(anyhow::anyhow!("there is no method {path}")))?;
+        Ok(Self::new(caller.clone(), reach(method, &caller)?))
+    }
+
+    /// Returns the permit that the policy grants the caller. `None` is a caller of a public method who reaches no more than
+    /// anyone.
+    pub(crate) fn granted(method: &Method, caller: Caller) -> Result<Option<Self>> {
+        match (reach(method, &caller), method.access) {
+            (Ok(reach), _) => Ok(Some(Self::new(caller, reach))),
+            (Err(_), Access::Public) => Ok(None),
+            (Err(error), Access::Granted) => Err(error),
+        }
     }
 
     /// The caller.
@@ -128,6 +152,29 @@ impl Permit {
             Caller::Service { .. } => None,
         }
     }
+}
+
+/// Returns what the policy grants the caller: by role, and for a service key also by scope.
+fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
+    let grant = method.grant(caller.role()).ok_or_else(|| wrong_role(method))?;
+    match (caller, &grant.scope) {
+        (Caller::Service { scopes, .. }, Some(scope)) if scopes.contains(scope) => {}
+        (Caller::Service { .. }, Some(scope)) => {
+            let message = format!("The method requires the scope {}.", scope.as_str());
+            return Err(Error::with_message(Reason::PermissionDenied, message).with("scope", scope.as_str()));
+        }
+        (Caller::Service { .. }, None) => return Err(Error::new(Reason::PermissionDenied)),
+        (Caller::User { .. }, _) => {}
+    }
+    Ok(grant.reach)
+}
+
+/// Returns the error for a caller in a role that the policy grants nothing; it names those that may call.
+fn wrong_role(method: &Method) -> Error {
+    let names = method.grants.iter().map(|grant| grant.role.as_str_name().trim_start_matches("ROLE_").to_lowercase());
+    let roles = names.collect::<Vec<_>>().join(", ");
+    let message = format!("The method may be called by: {roles}.");
+    Error::with_message(Reason::PermissionDenied, message).with("roles", roles)
 }
 
 /// The rows that a caller reaches. Every query over resources takes one.

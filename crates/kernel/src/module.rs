@@ -46,7 +46,7 @@ use crate::{
 };
 
 pub use assembly::{Fault, Modules};
-pub use process::{Process, Purpose, Start};
+pub use process::{PrivateDatabase, Process, Purpose, Start};
 
 type OpenPart = Box<dyn Fn(App) -> BoxFuture<'static, anyhow::Result<App>> + Send + Sync>;
 type AddService = Box<dyn Fn(&App, Routes) -> Routes + Send + Sync>;

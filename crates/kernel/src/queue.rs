@@ -175,6 +175,15 @@ pub async fn cancel<J: Job>(connection: &Connection, subject: Uuid) -> Result<()
     queue::remove(connection, &key::<J>(subject)).await
 }
 
+/// Removes the jobs of subjects that are removed, those that wait and those that are dead. A running one continues, and
+/// finds nothing to do.
+///
+/// # Errors
+/// Any error of Postgres.
+pub async fn forget<J: Job>(connection: &Connection, subjects: &[Uuid]) -> Result<()> {
+    queue::remove_all(connection, subjects.iter().map(|subject| key::<J>(*subject)).collect()).await
+}
+
 /// The implementation of a job.
 pub trait Handler: Job {
     /// Runs the job. An earlier attempt may have done part or all of it. Once `stop` is cancelled there is little time

@@ -157,7 +157,7 @@ impl Builder {
         let app = open(self.modules, database.url(), &self.settings).await;
         let socket = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", socket.local_addr().expect("an address"));
-        let purpose = Purpose::Server { url: url.clone(), has_private_database: false };
+        let purpose = Purpose::Server { url: url.clone(), private_database: None };
         let process = self.modules.start(&app, purpose).await.expect("what the modules have starts");
         let readiness = Readiness::default();
         let service = service::build(self.modules, &app, readiness.clone()).expect("a service");

@@ -250,3 +250,9 @@ pub async fn next_revision(connection: &mut Connection) -> Result<i64> {
 pub async fn revision(connection: &mut Connection) -> Result<i64> {
     Ok(content_revision::table.find(1_i16).select(content_revision::revision).first(connection).await?)
 }
+
+/// Removes the posts of accounts that are removed, and returns their ids.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<PostId>> {
+    let erased = diesel::delete(posts::table.filter(posts::account_id.eq_any(accounts.to_vec())));
+    Ok(erased.returning(posts::id).get_results(connection).await?)
+}

@@ -243,6 +243,16 @@ async fn reclaim(
     give_back(connection, free).await
 }
 
+/// Removes the files of accounts that are removed, whatever refers to them; their contents are deleted soon.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId], now: DateTime<Utc>) -> Result<()> {
+    let removed = store::erase(connection, accounts).await?;
+    reclaim(connection, removed, None, now).await?;
+    store::erase_usage(connection, accounts).await
+}
+
 /// Gives space back to accounts.
 async fn give_back(connection: &mut Connection, spaces: Vec<(AccountId, i64)>) -> Result<()> {
     // Sorted, so that two transactions give space back to the same accounts in the same order.

@@ -35,7 +35,7 @@ use crate::{
 };
 
 pub use objects::{abandon, claim_deletable, end_upload, forget, hold_space, keep, register, release};
-pub use usage::{give_back, reserve};
+pub use usage::{erase_usage, give_back, reserve};
 
 #[derive(Debug, Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = files, treat_none_as_null = true, treat_none_as_default_value = false)]
@@ -313,5 +313,15 @@ pub async fn delete_unlinked(connection: &mut Connection, ids: &[FileId]) -> Res
     let links = file_links::table.filter(file_links::file_id.eq(files::id));
     let unlinked = files::table.filter(files::id.eq_any(locked_ids)).filter(not(exists(links)));
     let rows: Vec<Row> = diesel::delete(unlinked).returning(Row::as_returning()).get_results(connection).await?;
+    rows.into_iter().map(File::try_from).collect()
+}
+
+/// Removes the files of accounts that are removed, and all references to them; returns the files.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<File>> {
+    let own = files::table.filter(files::account_id.eq_any(accounts.to_vec())).select(files::id);
+    let ids: Vec<FileId> = own.load(connection).await?;
+    diesel::delete(file_links::table.filter(file_links::file_id.eq_any(&ids))).execute(connection).await?;
+    let erased = diesel::delete(files::table.filter(files::id.eq_any(&ids))).returning(Row::as_returning());
+    let rows: Vec<Row> = erased.get_results(connection).await?;
     rows.into_iter().map(File::try_from).collect()
 }

@@ -20,6 +20,9 @@ use mainstay_kernel::{
     unit_of_work::Work,
 };
 
+// For the removal of sample data.
+pub(crate) use store::erase;
+
 /// Creates a key. Its secret is returned only here; only its hash is stored.
 ///
 /// # Errors

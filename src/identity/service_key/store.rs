@@ -104,3 +104,8 @@ pub async fn revoke(connection: &mut Connection, id: ServiceKeyId, now: DateTime
         count => Err(Error::internal(anyhow::anyhow!("service_keys {id}: revoke touched {count} rows"))),
     }
 }
+
+/// Removes the keys of a name.
+pub async fn erase(connection: &mut Connection, name: &str) -> Result<usize> {
+    Ok(diesel::delete(service_keys::table.filter(service_keys::name.eq(name))).execute(connection).await?)
+}

@@ -26,7 +26,7 @@ use mainstay_kernel::{
 };
 
 // For other modules, which have no caller.
-pub(crate) use store::{by_email, contact, get as read};
+pub(crate) use store::{by_email, contact, erase, get as read, of_domain};
 
 /// Returns the calling user.
 ///

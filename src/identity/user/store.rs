@@ -11,7 +11,7 @@ use crate::{
         revocation::store as revocation,
         user::model::{Contact, EmailAddress, Filter, Language, Role, User},
     },
-    schema::{revocations, users},
+    schema::{accounts, revocations, service_keys, users},
 };
 use mainstay_kernel::{
     caller::Visibility,
@@ -265,4 +265,20 @@ pub async fn total(connection: &mut Connection, visibility: Visibility, filter: 
 /// Whether any user exists.
 pub async fn any(connection: &mut Connection) -> Result<bool> {
     Ok(users::table.select(users::id).first::<UserId>(connection).await.optional()?.is_some())
+}
+
+/// Returns the users whose addresses are in a domain, oldest first.
+pub async fn of_domain(connection: &mut Connection, domain: &str) -> Result<Vec<User>> {
+    let query = users::table.filter(users::email.like(format!("%@{domain}"))).order((users::created_at, users::id));
+    let rows: Vec<Row> = query.select(Row::as_select()).load(connection).await?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// Removes accounts with their users, and the keys that these created.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &[UserId]) -> Result<()> {
+    let keys = service_keys::table.filter(service_keys::created_by.eq_any(users.to_vec()));
+    diesel::delete(keys).execute(connection).await?;
+    diesel::delete(users::table.filter(users::account_id.eq_any(accounts.to_vec()))).execute(connection).await?;
+    diesel::delete(accounts::table.filter(accounts::id.eq_any(accounts.to_vec()))).execute(connection).await?;
+    Ok(())
 }

@@ -25,7 +25,7 @@ use mainstay_kernel::{
 };
 
 // For modules that change an order in a transaction of theirs.
-pub(crate) use store::{get as read, items, lock, stats, update};
+pub(crate) use store::{erase, get as read, items, lock, stats, update};
 
 /// An order to be placed.
 #[derive(Debug, Clone)]

@@ -265,3 +265,12 @@ pub async fn update(connection: &Connection, order: &Order) -> Result<()> {
         order.id,
     )
 }
+
+/// Removes the orders of accounts that are removed, and their items; returns their ids. The trigger that keeps the items
+/// must be suspended.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<Uuid>> {
+    let erased = diesel::delete(orders::table.filter(orders::account_id.eq_any(accounts.to_vec())));
+    let ids: Vec<OrderId> = erased.returning(orders::id).get_results(connection).await?;
+    diesel::delete(order_items::table.filter(order_items::order_id.eq_any(&ids))).execute(connection).await?;
+    Ok(ids.into_iter().map(|id| id.0).collect())
+}

@@ -15,7 +15,7 @@ use mainstay_kernel::{
     version::ExpectedVersions,
 };
 
-pub(crate) use store::find_all;
+pub(crate) use store::{find_all, retire};
 
 /// Creates a product.
 ///

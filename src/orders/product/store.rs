@@ -1,7 +1,10 @@
 //! Products in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{
+    prelude::*,
+    sql_types::{Text, Timestamptz},
+};
 use diesel_async::RunQueryDsl;
 
 use crate::orders::id::ProductId;
@@ -115,4 +118,17 @@ pub async fn list(connection: &mut Connection, start: Start, limit: i64) -> Resu
 pub async fn total(connection: &mut Connection) -> Result<Total> {
     let offered = products::table.filter(products::archived_at.is_null()).select(products::id);
     count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await
+}
+
+/// Archives the products whose names end like this, and removes those that no order or subscription refers to; returns how
+/// many are archived only.
+pub async fn retire(connection: &mut Connection, suffix: &str, now: DateTime<Utc>) -> Result<usize> {
+    const REMOVE: &str = "DELETE FROM products WHERE right(name, char_length($1)) = $1 \
+        AND NOT EXISTS (SELECT FROM order_items WHERE product_id = products.id) \
+        AND NOT EXISTS (SELECT FROM subscriptions WHERE product_id = products.id)";
+    const ARCHIVE: &str = "UPDATE products SET archived_at = coalesce(archived_at, $2), version = version + 1, \
+        updated_at = $2 WHERE right(name, char_length($1)) = $1";
+    diesel::sql_query(REMOVE).bind::<Text, _>(suffix).execute(connection).await?;
+    let archive = diesel::sql_query(ARCHIVE).bind::<Text, _>(suffix).bind::<Timestamptz, _>(now);
+    Ok(archive.execute(connection).await?)
 }

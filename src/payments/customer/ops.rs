@@ -1,3 +1,3 @@
-//! The gateway's customers, for the transactions of other modules.
+//! The gateway's customers, for the transactions of other modules, and the removal of what they paid.
 
-pub(crate) use super::store::{customer_id, insert_or_get};
+pub(crate) use super::store::{customer_id, erase, insert_or_get};

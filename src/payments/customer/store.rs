@@ -4,7 +4,18 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use crate::schema::gateway_customers as customers;
+use uuid::Uuid;
+
+use crate::{
+    payments::{
+        id::{PaymentId, RefundId},
+        ledger::store::sums,
+    },
+    schema::{
+        gateway_customers as customers, ledger_transactions as ledger, payments, refunds, sandbox_movements,
+        sandbox_subscriptions,
+    },
+};
 use mainstay_kernel::{database::Connection, error::Result, id::AccountId};
 
 /// Returns the id by which a gateway knows an account, as an expression of another statement; null if there is none.
@@ -34,4 +45,29 @@ pub async fn insert_or_get(
     let upsert = upsert.on_conflict((customers::account_id, customers::gateway)).do_update();
     let upsert = upsert.set(customers::customer_id.eq(customers::customer_id)).returning(customers::customer_id);
     Ok(upsert.get_result(connection).await?)
+}
+
+/// Removes what accounts that are removed paid: payments, refunds, their place in the ledger, and the records of the sandbox
+/// gateway, also of these subscriptions; returns the ids of payments and refunds. The triggers that keep the books must be
+/// suspended, and so must the foreign keys between them. The sums of the ledger are made anew.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId], subscriptions: &[Uuid]) -> Result<Vec<Uuid>> {
+    let refunds = diesel::delete(refunds::table.filter(refunds::account_id.eq_any(accounts.to_vec())));
+    let refunds: Vec<RefundId> = refunds.returning(refunds::id).get_results(connection).await?;
+    let payments = diesel::delete(payments::table.filter(payments::account_id.eq_any(accounts.to_vec())));
+    let payments: Vec<PaymentId> = payments.returning(payments::id).get_results(connection).await?;
+    let paid: Vec<_> = payments.into_iter().map(|id| id.0).chain(refunds.into_iter().map(|id| id.0)).collect();
+    let movements = ledger::payment_id.eq_any(&paid).or(ledger::refund_id.eq_any(&paid));
+    let movements = movements.or(ledger::reversed_refund_id.eq_any(&paid));
+    let movements = movements.or(ledger::subscription_id.eq_any(subscriptions.to_vec()));
+    diesel::delete(ledger::table.filter(movements)).execute(connection).await?;
+    diesel::delete(customers::table.filter(customers::account_id.eq_any(accounts.to_vec())))
+        .execute(connection)
+        .await?;
+    let subjects = [paid.as_slice(), subscriptions].concat();
+    let movements = sandbox_movements::table.filter(sandbox_movements::subject_id.eq_any(&subjects));
+    diesel::delete(movements).execute(connection).await?;
+    let contracts = sandbox_subscriptions::table.filter(sandbox_subscriptions::subject_id.eq_any(&subjects));
+    diesel::delete(contracts).execute(connection).await?;
+    sums::replace(connection).await?;
+    Ok(paid)
 }

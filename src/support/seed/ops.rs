@@ -1,9 +1,9 @@
 //! Generates tickets, for trying out lists and limits at scale.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use chrono::TimeDelta;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use crate::identity::registration::ops::no_password;
 use crate::support::{
     seed::store::{self, People, Person, Range},
     ticket::{model::Filter, store as ticket},
@@ -14,7 +14,6 @@ use mainstay_kernel::{
     contract::policy::Role,
     error::Result,
     id::{AccountId, UserId},
-    secret::random,
     unit_of_work::Work,
 };
 
@@ -118,10 +117,4 @@ async fn people(app: &App, accounts: usize) -> Result<People> {
     people.accounts.truncate(accounts);
     people.customers.truncate(accounts);
     Ok(people)
-}
-
-/// Returns a random password hash (PHC) that no password matches, so that nobody can sign in.
-fn no_password() -> String {
-    let (salt, hash) = (random::<16>(), random::<32>());
-    format!("$argon2id$v=19$m=7168,t=5,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash))
 }

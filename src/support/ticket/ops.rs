@@ -36,8 +36,8 @@ use mainstay_kernel::{
 pub use include::{IncludedResources, Includes, include};
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
-pub(crate) use store::{get as read, stats::stats};
-pub(crate) use watch::{change, note_imported};
+pub(crate) use store::{erase, erase_activities, get as read, stats::stats};
+pub(crate) use watch::{change, note_imported, record_comment};
 
 /// Creates a ticket. A customer is locked first, whose open tickets are limited.
 ///

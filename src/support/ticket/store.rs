@@ -1,5 +1,6 @@
 //! Tickets in SQL.
 
+mod erase;
 mod labels;
 pub mod stats;
 mod total;
@@ -39,6 +40,7 @@ use mainstay_kernel::{
     page::Start,
 };
 
+pub use erase::{erase, erase_activities};
 pub use labels::{queues, tags};
 pub use total::{fold_counts, total};
 

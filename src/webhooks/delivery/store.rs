@@ -249,3 +249,13 @@ pub async fn delete_of_endpoint(connection: &mut Connection, endpoint: WebhookEn
     let deliveries = webhook_deliveries::table.filter(webhook_deliveries::id.eq_any(&ids));
     Ok(diesel::delete(deliveries).execute(connection).await?)
 }
+
+/// Removes all deliveries of a removed endpoint at once, and their attempts; returns their ids.
+pub async fn erase(connection: &mut Connection, endpoint: WebhookEndpointId) -> Result<Vec<Uuid>> {
+    let some = webhook_deliveries::table.filter(webhook_deliveries::endpoint_id.eq(endpoint));
+    let ids: Vec<WebhookDeliveryId> =
+        diesel::delete(some).returning(webhook_deliveries::id).get_results(connection).await?;
+    let attempts = webhook_attempts::table.filter(webhook_attempts::delivery_id.eq_any(&ids));
+    diesel::delete(attempts).execute(connection).await?;
+    Ok(ids.into_iter().map(|id| id.0).collect())
+}

@@ -218,3 +218,15 @@ fn payload(event: &Event, now: DateTime<Utc>) -> String {
     })
     .to_string()
 }
+
+/// Removes the endpoints of accounts that are removed, with their deliveries and the jobs of these.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<()> {
+    for endpoint in store::erase(connection, accounts).await? {
+        let ids = deliveries::erase(connection, endpoint).await?;
+        jobs::forget::<DeliverWebhook>(connection, &ids).await?;
+    }
+    Ok(())
+}

@@ -181,3 +181,9 @@ pub async fn subscribers(connection: &Connection, accounts: &[AccountId], kinds:
     let columns = (webhook_endpoints::id, webhook_endpoints::account_id, webhook_endpoints::kinds);
     Ok(query.select(columns).for_key_share().load(&mut &*connection).await?)
 }
+
+/// Removes the endpoints of accounts that are removed, and returns their ids.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<WebhookEndpointId>> {
+    let erased = webhook_endpoints::table.filter(webhook_endpoints::account_id.eq_any(accounts.to_vec()));
+    Ok(diesel::delete(erased).returning(webhook_endpoints::id).get_results(connection).await?)
+}

@@ -168,3 +168,12 @@ pub async fn redrive_dead(work: &mut Work, provider: Option<Provider>) -> Result
     let rest = store::list(connection, Filter { provider, state: Some(State::Dead) }, Start::Offset(0), 1).await?;
     Ok((ids.len(), !rest.is_empty()))
 }
+
+/// Removes the events whose ids of their providers begin like this, with their jobs.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn erase(connection: &mut Connection, prefix: &str) -> Result<()> {
+    let ids: Vec<_> = store::erase(connection, prefix).await?.into_iter().map(|id| id.0).collect();
+    jobs::forget::<ProcessInboundEvent>(connection, &ids).await
+}

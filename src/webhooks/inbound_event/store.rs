@@ -206,3 +206,9 @@ pub async fn delete_expired(connection: &mut Connection, before: DateTime<Utc>, 
     let events = events.filter(inbound_events::state.ne(State::Pending.number()));
     Ok(diesel::delete(events).execute(connection).await?)
 }
+
+/// Removes the events whose ids of their providers begin like this, and returns their ids.
+pub async fn erase(connection: &mut Connection, prefix: &str) -> Result<Vec<InboundEventId>> {
+    let erased = inbound_events::table.filter(inbound_events::provider_event_id.like(format!("{prefix}%")));
+    Ok(diesel::delete(erased).returning(inbound_events::id).get_results(connection).await?)
+}

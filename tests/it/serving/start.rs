@@ -208,7 +208,7 @@ async fn a_server_with_a_private_postgres_measures_its_disks() {
     // As root, Postgres runs as another user, who has to pass.
     std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).expect("ours");
     let data = directory.path().to_str().expect("text");
-    let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", "")];
+    let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", ""), ("MAINSTAY_EMPTY", "true")];
     let mut server = Process::with(&TestDatabase::foreign(""), &own).await;
     // It has a demo account, whose password is shown, and ways to try it out.
     for line in [
@@ -221,6 +221,9 @@ async fn a_server_with_a_private_postgres_measures_its_disks() {
         server.wait_for_log(line).await;
     }
     assert!(!server.log().contains("\"password\":\"…\""), "{}", server.log());
+    // It was asked to begin empty.
+    assert!(!server.log().contains("ample data"), "{}", server.log());
+    assert_eq!(server.endpoint.get("/api/v1/posts").await.body["meta"]["total"], "0");
     for disk in ["postgres", "files"] {
         let mut bytes = Vec::new();
         for name in ["mainstay_disk_available_bytes", "mainstay_disk_size_bytes"] {

@@ -26,7 +26,7 @@ export function ServiceKeysPage() {
     },
   ];
   return (
-    <ListPage name="service-keys" title={t("Service keys")} columns={columns}
+    <ListPage name="service-keys" title={t("Service keys")} empty={t("No keys yet. A key lets a program call the API; the button above creates the first one.")} columns={columns}
       actions={<Action id="ServiceKeyService_CreateServiceKey" primary />}
       fetch={(search, signal) => read(api.GET("/api/v1/service-keys", { params: { query: { page: pageOf(search), pageSize: 50 } }, signal }))} />
   );

@@ -26,7 +26,7 @@ export function PeoplePage() {
     { name: "createTime", label: t("Created"), wide: true, cell: (user) => <Time value={user.createTime} /> },
   ];
   return (
-    <ListPage name="users" title={t("People")} columns={columns}
+    <ListPage name="users" title={t("People")} empty={t("No people yet. `mainstay users create-admin` creates the first one; customers register themselves.")} columns={columns}
       filters={<FilterBar><ChoiceFilter name="role" values={ROLES} /></FilterBar>}
       fetch={(search, signal) => {
         const role = ROLES.find((one) => one === search["role"]);
@@ -54,7 +54,7 @@ export function PersonPage() {
       <Action {...shared} id="UserService_SetUserRole" label={t("Change role")} initial={{ role: user.role }} />
     </>}>
       <Card title={t("Details")}><Fields value={user} /></Card>
-      <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} columns={columns}
+      <Related title={t("Assigned tickets")} name={["tickets", "assignee", id]} empty={t("No ticket is assigned to this person. A ticket's page assigns it.")} columns={columns}
         actions={<Link to="/tickets" search={{ assignee: id } as never}>{t("All")}</Link>}
         fetch={(signal) => read(api.GET("/api/v1/tickets", { params: { query: { assigneeId: id, pageSize: 10 } }, signal }))} />
     </PageFrame>

@@ -31,7 +31,7 @@ export function SessionsPage() {
   };
   return (
     <PageFrame title={t("Sessions")} actions={<button type="button" className="danger" onClick={() => setIsConfirming(true)}>{t("Sign out everywhere")}</button>}>
-      <Table label={t("Sessions")} columns={columns} query={query} rowKey={(session) => session.id} />
+      <Table label={t("Sessions")} columns={columns} query={query} rowKey={(session) => session.id} empty={t("No session. Each sign-in appears here.")} />
       {isConfirming && <Confirm title={t("Sign out everywhere")} action={t("Sign out everywhere")} onClose={() => setIsConfirming(false)} onConfirm={endAll}><p>{t("Every session ends, this one included.")}</p></Confirm>}
     </PageFrame>
   );

@@ -49,7 +49,7 @@ export function Revenue() {
     </div>}>
       {error && <Problem error={error} onRetry={() => void refetch()} />}
       {!data && !error && <div className="revenue" aria-busy="true"><span className="skeleton" /></div>}
-      {data && !currency && <p className="empty">{t("Nothing was sold in this time.")}</p>}
+      {data && !currency && <p className="empty">{t("Nothing was sold in this time. Paid orders and subscriptions appear here.")}</p>}
       {data && currency && <Shown by={data.by} currency={currency} asOf={data.asOfTime} />}
     </Card>
   );

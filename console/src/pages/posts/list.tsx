@@ -25,7 +25,7 @@ export function PostsPage() {
     { name: "updateTime", label: name("updateTime"), wide: true, cell: (post) => <Time value={post.updateTime} /> },
   ];
   return (
-    <ListPage name="posts" title={t("Posts")} columns={columns}
+    <ListPage name="posts" title={t("Posts")} empty={t("No posts here yet. “New post” above begins a draft; once it is published, all readers see it.")} columns={columns}
       actions={<Action id="PostService_CreatePost" label={t("New post")} primary onDone={(answer) => void navigate({ to: "/posts/$id", params: { id: (answer as { data: Post }).data.id } })} />}
       filters={(
         <nav className="tabs" aria-label={t("Lists")}>

@@ -23,7 +23,7 @@ function queryOf<S extends string>(search: Search, statuses: readonly S[]) {
 export function OrdersPage() {
   const t = useText();
   return (
-    <ListPage name="orders" title={t("Orders")} columns={useOrderColumns()}
+    <ListPage name="orders" title={t("Orders")} empty={t("No orders yet. The button above places the first one; it needs a product, which POST /api/v1/products creates.")} columns={useOrderColumns()}
       actions={<Action id="OrderService_CreateOrder" primary />}
       filters={<FilterBar><ChoiceFilter name="status" values={ORDER_STATUSES} /></FilterBar>}
       fetch={(search, signal) => read(api.GET("/api/v1/orders", { params: { query: queryOf(search, ORDER_STATUSES) }, signal }))} />
@@ -33,7 +33,7 @@ export function OrdersPage() {
 export function PaymentsPage() {
   const t = useText();
   return (
-    <ListPage name="payments" title={t("Payments")} columns={usePaymentColumns()}
+    <ListPage name="payments" title={t("Payments")} empty={t("No payments yet. A charge appears here with its refunds; the page of an open order makes the first one.")} columns={usePaymentColumns()}
       filters={<FilterBar><ChoiceFilter name="status" values={PAYMENT_STATUSES} /></FilterBar>}
       fetch={(search, signal) => read(api.GET("/api/v1/payments", { params: { query: queryOf(search, PAYMENT_STATUSES) }, signal }))} />
   );
@@ -42,7 +42,7 @@ export function PaymentsPage() {
 export function SubscriptionsPage() {
   const t = useText();
   return (
-    <ListPage name="subscriptions" title={t("Subscriptions")} columns={useSubscriptionColumns()}
+    <ListPage name="subscriptions" title={t("Subscriptions")} empty={t("No subscriptions yet. The button above begins the first one; it needs a product that is billed each month or year.")} columns={useSubscriptionColumns()}
       actions={<Action id="SubscriptionService_CreateSubscription" primary />}
       filters={<FilterBar><ChoiceFilter name="status" values={SUBSCRIPTION_STATUSES} /></FilterBar>}
       fetch={(search, signal) => read(api.GET("/api/v1/subscriptions", { params: { query: queryOf(search, SUBSCRIPTION_STATUSES) }, signal }))} />

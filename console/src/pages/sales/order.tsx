@@ -34,7 +34,7 @@ export function OrderPage() {
       <div className="columns">
         <div>
           <Items order={order} />
-          <RelatedList title={t("Payments")} name={["payments", "order", id]} columns={payments}
+          <RelatedList title={t("Payments")} name={["payments", "order", id]} empty={t("Not paid yet. While the order is open, the button above charges it.")} columns={payments}
             fetch={(pageToken, signal) => read(api.GET("/api/v1/payments", { params: { query: { orderId: id, pageSize: 50, pageToken } }, signal }))} />
         </div>
         <Card title={t("Details")}><Fields value={order} without={["items"]} /></Card>

@@ -40,7 +40,7 @@ export function DeadJobs() {
   return (
     <Card title={t("Dead jobs")} actions={ids.length > 1 && <button type="button" disabled={isPending} onClick={() => redrive(ids)}>{t("Run all {count} again", { count: ids.length })}</button>}>
       {error && <Problem error={error} />}
-      <Table label={t("Dead jobs")} columns={columns} query={query} rowKey={(job) => job.id} empty={t("No job was given up.")} />
+      <Table label={t("Dead jobs")} columns={columns} query={query} rowKey={(job) => job.id} empty={t("No job was given up. Jobs that used up their attempts wait here to be run again.")} />
       {ids.length >= MAX_LISTED && <p className="pager">{t("Only the latest {count} are listed.", { count: MAX_LISTED })}</p>}
     </Card>
   );

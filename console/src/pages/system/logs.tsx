@@ -79,7 +79,7 @@ export function LogsPage() {
       <LogFilters />
       <Degraded parts={data?.pages.find(({ meta }) => meta.degraded.length > 0)?.meta.degraded} />
       {fresh.length >= MAX_LINES && <p className="notice" role="status">{t("Of the new lines, only the latest {count} are shown. Refresh to list all of them.", { count: MAX_LINES })}</p>}
-      <Table label={t("System logs")} columns={useColumns(setOpen)} query={{ data: page, error, isPending, refetch }} rowKey={(line) => line.id} empty={t("No line matches.")} />
+      <Table label={t("System logs")} columns={useColumns(setOpen)} query={{ data: page, error, isPending, refetch }} rowKey={(line) => line.id} empty={t("No line matches. The lines of all servers appear here within seconds.")} />
       {hasNextPage && <p className="pager"><button type="button" disabled={isFetching} onClick={() => void fetchNextPage()}>{t("Older lines")}</button></p>}
       {open && <LogLine line={open} onClose={() => setOpen(undefined)} />}
     </PageFrame>

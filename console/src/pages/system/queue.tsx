@@ -33,10 +33,10 @@ export function QueuePage() {
         <Tile label={t("Disabled endpoints")} count={count(data?.disabledEndpointCount)} to="/webhooks" alarming />
       </div>
       <Card title={t("Lanes")}>
-        <Table label={t("Lanes")} columns={useLaneColumns()} query={{ data: data && { data: data.lanes }, error, isPending, refetch }} rowKey={(lane) => lane.lane} />
+        <Table label={t("Lanes")} columns={useLaneColumns()} query={{ data: data && { data: data.lanes }, error, isPending, refetch }} rowKey={(lane) => lane.lane} empty={t("No lane: this server runs no jobs.")} />
       </Card>
       <DeadJobs />
-      <Related title={t("Dead events")} name={["inbound-events", "dead"]} empty={t("No event was given up.")} columns={useEventColumns()} refetchMs={REFRESH_MS}
+      <Related title={t("Dead events")} name={["inbound-events", "dead"]} empty={t("No event was given up. Inbound events that could not be processed wait here to be tried again.")} columns={useEventColumns()} refetchMs={REFRESH_MS}
         actions={<div className="actions"><Link to="/inbound-events" search={{ state: "INBOUND_EVENT_STATE_DEAD" } as never}>{t("All")}</Link> <Action id="InboundEventService_RedriveInboundEvents" label={t("Retry all dead ones")} /></div>}
         fetch={(signal) => read(api.GET("/api/v1/inbound-events", { params: { query: { state: "INBOUND_EVENT_STATE_DEAD", pageSize: 10 } }, signal }))} />
     </PageFrame>

@@ -41,7 +41,7 @@ export function Comments({ ticket }: { ticket: Ticket }) {
           </li>
         ))}
       </ol>
-      {data?.length === 0 && <p className="empty">{t("No comment yet.")}</p>}
+      {data?.length === 0 && <p className="empty">{t("No comment yet. The first one is written below.")}</p>}
       <NewComment ticketId={ticket.id} accountId={ticket.accountId} />
     </Card>
   );

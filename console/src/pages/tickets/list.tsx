@@ -32,6 +32,7 @@ export function TicketsPage() {
   const [, setLastSearch] = useLastSearch();
   useEffect(() => setLastSearch(search), [search]);
   const filter = filterOf(search);
+  const isFiltered = Object.entries(search).some(([parameter, value]) => parameter !== "order" && value !== undefined && value !== "");
   const rows = useTicketRows(filter);
   const { selected, toggle, ...selection } = useSelection(rows);
   const open = (ticket: Ticket) => void navigate({ to: "/tickets/$id", params: { id: ticket.id } });
@@ -61,7 +62,7 @@ export function TicketsPage() {
       <div role="status" className="pending-changes">{pending > 0 && <button type="button" onClick={showAll}>{t("New or changed: {count}. Show", { count: pending })}</button>}</div>
       {rows.count > 0
         ? <EndlessTable ref={reveal} label={t("Tickets")} columns={columns} count={rows.count} at={rows.at} current={triage.current} start={triage.start} onCurrent={triage.mark} onLook={rows.look} />
-        : <Table label={t("Tickets")} columns={columns} query={rows.first} rowKey={(ticket) => ticket.id} empty={t("No ticket matches.")} />}
+        : <Table label={t("Tickets")} columns={columns} query={rows.first} rowKey={(ticket) => ticket.id} empty={isFiltered ? t("No ticket matches.") : t("No tickets yet. The button above opens the first one; customers open theirs through your product.")} />}
       {rows.error && <Problem error={rows.error} onRetry={rows.retry} />}
     </PageFrame>
   );

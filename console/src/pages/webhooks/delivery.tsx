@@ -46,7 +46,7 @@ export function DeliveryPage() {
       <div className="columns">
         <div>
           <Card title={t("Attempts")} actions={<Badge value={data.state} />}>
-            {data.attempts.length === 0 && <p className="empty">{t("None yet.")}</p>}
+            {data.attempts.length === 0 && <p className="empty">{t("No attempt yet. The first one is made within seconds.")}</p>}
             <ol className="timeline">
               {data.attempts.map((attempt) => (
                 <li key={attempt.number}>

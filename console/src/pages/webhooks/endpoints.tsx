@@ -26,7 +26,7 @@ export function EndpointsPage() {
     { name: "failingSinceTime", label: t("Failing since"), wide: true, cell: (one) => <Time value={one.failingSinceTime} /> },
   ];
   return (
-    <ListPage name="endpoints" title={t("Webhooks")} columns={columns}
+    <ListPage name="endpoints" title={t("Webhooks")} empty={t("No endpoints yet. Events such as paid orders are sent to them; “New endpoint” above creates the first one.")} columns={columns}
       actions={<Action id="WebhookEndpointService_CreateWebhookEndpoint" label={t("New endpoint")} primary />}
       fetch={(search, signal) => read(api.GET("/api/v1/webhook-endpoints", { params: { query: { page: pageOf(search), pageSize: 50 } }, signal }))} />
   );
@@ -57,7 +57,7 @@ export function EndpointPage() {
       <Action {...shared} id="WebhookEndpointService_DeleteWebhookEndpoint" label={t("Delete")} onDone={() => void navigate({ to: "/webhooks" })} />
     </>}>
       <Test endpointId={id} />
-      <RelatedList title={t("Deliveries")} name={["deliveries", id]} columns={deliveries} refetchMs={REFRESH_INTERVAL_MS}
+      <RelatedList title={t("Deliveries")} name={["deliveries", id]} empty={t("No deliveries yet. Each event of these types appears here, with the attempts to deliver it.")} columns={deliveries} refetchMs={REFRESH_INTERVAL_MS}
         fetch={(pageToken, signal) => read(api.GET("/api/v1/webhook-endpoints/{endpointId}/deliveries", { params: { path, query: { pageSize: 50, pageToken } }, signal }))} />
       <Card title={t("Details")} actions={<Badge value={data.status} />}><Fields value={data} /></Card>
     </PageFrame>

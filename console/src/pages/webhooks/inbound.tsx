@@ -28,7 +28,7 @@ export function InboundEventsPage() {
     { name: "receiveTime", label: name("receiveTime"), wide: true, cell: (event) => <Age value={event.receiveTime} /> },
   ];
   return (
-    <ListPage name="inbound-events" title={t("Inbound events")} columns={columns}
+    <ListPage name="inbound-events" title={t("Inbound events")} empty={t("No events yet. What providers send to POST /webhooks/{provider} appears here, once WEBHOOK_SECRETS_STRIPE or the like is set.")} columns={columns}
       actions={<Action id="InboundEventService_RedriveInboundEvents" label={t("Retry all dead ones")} />}
       filters={<FilterBar><ChoiceFilter name="state" values={STATES} /><ChoiceFilter name="provider" values={PROVIDERS} /></FilterBar>}
       fetch={(search, signal) => {

@@ -19,11 +19,20 @@ pub enum Purpose {
     Server {
         /// The URL that it listens on.
         url: String,
-        /// Whether its database is the private one, as of somebody who tries the program out.
-        has_private_database: bool,
+        /// The private database, as of somebody who tries the program out; `None`: the database was given.
+        private_database: Option<PrivateDatabase>,
     },
     /// It runs jobs only.
     Worker,
+}
+
+/// The private database of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrivateDatabase {
+    /// Whether this start made it.
+    pub is_new: bool,
+    /// Whether it may hold sample data.
+    pub takes_samples: bool,
 }
 
 /// The process of a server or a worker, in which modules have started what they need beside requests and jobs.
@@ -37,6 +46,7 @@ pub struct Process {
     module: &'static str,
     notices: Vec<String>,
     suggestions: Vec<String>,
+    preparations: Vec<BoxFuture<'static, ()>>,
     closing: Vec<(&'static str, BoxFuture<'static, ()>)>,
 }
 
@@ -49,7 +59,8 @@ impl fmt::Debug for Process {
 
 impl Process {
     pub(super) fn new(app: App, purpose: Purpose) -> Self {
-        Self { app, purpose, module: "", notices: Vec::new(), suggestions: Vec::new(), closing: Vec::new() }
+        let (notices, suggestions, preparations, closing) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { app, purpose, module: "", notices, suggestions, preparations, closing }
     }
 
     /// Starts what a module has.
@@ -62,6 +73,21 @@ impl Process {
     /// closed. It has 5 s.
     pub fn on_close(&mut self, close: impl Future<Output = ()> + Send + 'static) {
         self.closing.push((self.module, Box::pin(close)));
+    }
+
+    /// Has this done while the server answers its first requests, and before it runs its first job.
+    pub fn before_jobs(&mut self, preparation: impl Future<Output = ()> + Send + 'static) {
+        self.preparations.push(Box::pin(preparation));
+    }
+
+    /// Takes what is to be done before the first job.
+    pub fn take_preparations(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let preparations = std::mem::take(&mut self.preparations);
+        async move {
+            for preparation in preparations {
+                preparation.await;
+            }
+        }
     }
 
     /// Adds a paragraph to what a server prints once it listens.

@@ -4,6 +4,7 @@
 
 use std::{fmt, net::IpAddr, time::Duration};
 
+use http::StatusCode;
 use tower::{ServiceBuilder, ServiceExt as _, util::BoxCloneSyncService};
 
 use crate::outbound::{
@@ -37,6 +38,20 @@ impl Receivers {
     /// If the system has no root certificates.
     pub fn new(allow_private: bool, slots: usize) -> anyhow::Result<Self> {
         Self::over(Guard { allow_private, look_up: system() }, slots)
+    }
+
+    /// Creates a client that sends nothing: `answer` says the status of each response, and how long it takes. For the
+    /// deliveries of sample data, whose receivers do not exist.
+    pub fn scripted(answer: fn(&Request) -> (StatusCode, Duration)) -> Self {
+        let stack = tower::service_fn(move |request: Request| async move {
+            let (status, duration) = answer(&request);
+            tokio::time::sleep(duration).await;
+            let mut response = Response::default();
+            *response.status_mut() = status;
+            if status.is_success() { Ok(response) } else { Err(Error::from_response(PROVIDER, response)) }
+        });
+        let guard = Guard { allow_private: false, look_up: system() };
+        Self { stack: BoxCloneSyncService::new(stack), guard }
     }
 
     fn over(guard: Guard, slots: usize) -> anyhow::Result<Self> {

@@ -131,3 +131,10 @@ pub(crate) async fn waits(connection: &mut Connection, key: &str) -> Result<bool
     let row: Exists = Statement::new(SQL).bind::<Text, _>(key).get_result(connection).await?;
     Ok(row.found)
 }
+
+/// Removes the waiting and the dead jobs of keys.
+pub(crate) async fn remove_all(connection: &Connection, keys: Vec<String>) -> Result<()> {
+    const SQL: &str = "DELETE FROM jobs WHERE key = ANY(?) AND lease IS NULL";
+    Statement::new(SQL).bind::<Array<Text>, _>(keys).execute(&mut &*connection).await?;
+    Ok(())
+}

@@ -9,7 +9,10 @@ use mainstay_kernel::{
     id::AccountId,
 };
 
-use crate::{proto::files::v1::Reason, schema::file_usage};
+use crate::{
+    proto::files::v1::Reason,
+    schema::{file_usage, stored_objects},
+};
 
 /// Takes space from an account.
 ///
@@ -34,4 +37,14 @@ pub async fn give_back(connection: &mut Connection, account: AccountId, bytes: i
     let usage = diesel::update(file_usage::table.find(account));
     let usage = usage.set(file_usage::size_bytes.eq(file_usage::size_bytes - bytes));
     one_row(usage.prepared().execute(connection).await?, "update", "file_usage", account)
+}
+
+/// Forgets the space of accounts that are removed: what is still to be deleted gives none back to them.
+pub async fn erase_usage(connection: &mut Connection, accounts: &[AccountId]) -> Result<()> {
+    let objects = stored_objects::table.filter(stored_objects::account_id.eq_any(accounts.to_vec()));
+    let none = (stored_objects::account_id.eq(None::<AccountId>), stored_objects::size_bytes.eq(None::<i64>));
+    diesel::update(objects).set(none).execute(connection).await?;
+    let usage = file_usage::table.filter(file_usage::account_id.eq_any(accounts.to_vec()));
+    diesel::delete(usage).execute(connection).await?;
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Creates users.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
@@ -12,7 +13,9 @@ use crate::identity::{
         store as user,
     },
 };
-use mainstay_kernel::{app::App, database::Connection, error::Result, id::AccountId, unit_of_work::Work};
+use mainstay_kernel::{
+    app::App, database::Connection, error::Result, id::AccountId, secret::random, unit_of_work::Work,
+};
 
 /// The first user of an account to be created.
 #[derive(Debug, Clone)]
@@ -59,4 +62,22 @@ pub(super) async fn insert(
     account::insert(connection, &account).await?;
     user::insert(connection, &new, hash).await?;
     Ok(new)
+}
+
+/// Creates an account and its first user, who can't sign in until the password is reset, in the caller's transaction.
+///
+/// # Errors
+/// `ALREADY_EXISTS`.
+pub(crate) async fn create_without_password(
+    connection: &mut Connection,
+    profile: Profile,
+    now: DateTime<Utc>,
+) -> Result<User> {
+    insert(connection, profile, &no_password(), now).await
+}
+
+/// Returns a random password hash (PHC) that no password matches.
+pub(crate) fn no_password() -> String {
+    let (salt, hash) = (random::<16>(), random::<32>());
+    format!("$argon2id$v=19$m=7168,t=5,p=1${}${}", STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(hash))
 }

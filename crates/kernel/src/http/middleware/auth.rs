@@ -15,11 +15,8 @@ use http::{
 
 use crate::{
     caller::{Authenticator, Caller, PeerCaller, Permit},
-    contract::{
-        self, Method,
-        policy::{Access, Reach},
-    },
-    error::{Error, Reason, Result},
+    contract::{self, Method, policy::Access},
+    error::Reason,
     http::middleware::{
         layer::{Middleware, Next, Request, ResponseFuture, refuse},
         record,
@@ -86,7 +83,7 @@ impl<S: Next> Middleware<Request, S> for AuthenticateFirst {
         let Some(method) = compressed_call(&request) else { return next.pass(request) };
         record::method(&request, method);
         match identity(&*self.authenticator, &request) {
-            Identity::Known(caller) => match permit(method, caller) {
+            Identity::Known(caller) => match Permit::granted(method, caller) {
                 Ok(_) => next.pass(request),
                 Err(error) => refuse(error),
             },
@@ -96,7 +93,7 @@ impl<S: Next> Middleware<Request, S> for AuthenticateFirst {
                 Box::pin(async move {
                     let verified = tokio::time::timeout(method.deadline, authenticator.verify(&credential)).await;
                     let verified = verified.unwrap_or_else(|_| Err(Reason::DeadlineExceeded.into()));
-                    match verified.and_then(|caller| permit(method, caller)) {
+                    match verified.and_then(|caller| Permit::granted(method, caller)) {
                         Ok(_) => Ok(next.run(request).await),
                         Err(error) => refuse(error).await,
                     }
@@ -147,7 +144,7 @@ fn attach(permit: Option<Permit>, request: &mut Request) {
 /// Passes the request on, with the permit if the policy grants one.
 fn admit<S: Next>(method: &Method, caller: Caller, mut request: Request, next: &mut S) -> ResponseFuture {
     record::caller(&request, &caller);
-    match permit(method, caller) {
+    match Permit::granted(method, caller) {
         Ok(permit) => {
             attach(permit, &mut request);
             next.pass(request)
@@ -165,39 +162,6 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     // The scheme is case-insensitive (RFC 9110, 11.1).
     let credential = Some(credential.trim()).filter(|credential| !credential.is_empty());
     credential.filter(|_| scheme.eq_ignore_ascii_case("bearer"))
-}
-
-/// Returns the error for a caller in a role that the policy grants nothing; it names those that may call.
-fn wrong_role(method: &Method) -> Error {
-    let names = method.grants.iter().map(|grant| grant.role.as_str_name().trim_start_matches("ROLE_").to_lowercase());
-    let roles = names.collect::<Vec<_>>().join(", ");
-    let message = format!("The method may be called by: {roles}.");
-    Error::with_message(Reason::PermissionDenied, message).with("roles", roles)
-}
-
-/// Returns the permit that the policy grants the caller. `None` is a caller of a public method who reaches no more than
-/// anyone.
-fn permit(method: &Method, caller: Caller) -> Result<Option<Permit>> {
-    match (reach(method, &caller), method.access) {
-        (Ok(reach), _) => Ok(Some(Permit::new(caller, reach))),
-        (Err(_), Access::Public) => Ok(None),
-        (Err(error), Access::Granted) => Err(error),
-    }
-}
-
-/// Returns what the policy grants the caller: by role, and for a service key also by scope.
-fn reach(method: &Method, caller: &Caller) -> Result<Reach> {
-    let grant = method.grant(caller.role()).ok_or_else(|| wrong_role(method))?;
-    match (caller, &grant.scope) {
-        (Caller::Service { scopes, .. }, Some(scope)) if scopes.contains(scope) => {}
-        (Caller::Service { .. }, Some(scope)) => {
-            let message = format!("The method requires the scope {}.", scope.as_str());
-            return Err(Error::with_message(Reason::PermissionDenied, message).with("scope", scope.as_str()));
-        }
-        (Caller::Service { .. }, None) => return Err(Error::new(Reason::PermissionDenied)),
-        (Caller::User { .. }, _) => {}
-    }
-    Ok(grant.reach)
 }
 
 #[cfg(test)]

@@ -1,0 +1,140 @@
+//! What the sample data is about: a shop for office equipment, its agents, and its customers.
+
+pub mod conversations;
+mod english;
+mod german;
+pub mod posts;
+pub mod timeline;
+
+use crate::{
+    identity::user::model::Role,
+    orders::product::model::Interval::{self, Month, Year},
+};
+
+/// The domain of all sample people. No mail can be delivered to it (RFC 2606), so no other person can confirm an address
+/// there.
+pub const DOMAIN: &str = "sample.invalid";
+/// The end of the names of sample accounts, products and keys.
+pub const MARK: &str = " (sample)";
+/// The days that the sample data covers.
+pub const DAYS: i64 = 90;
+
+/// A person, who is the only one of an account.
+#[derive(Debug, Clone, Copy)]
+pub struct Person {
+    pub name: &'static str,
+    /// The name of the account, without the mark.
+    pub company: &'static str,
+    pub role: Role,
+    /// The language of mail to the person and of tickets by the person.
+    pub language: &'static str,
+}
+
+impl Person {
+    /// Returns the address, made of the name.
+    pub fn email(&self) -> String {
+        let plain =
+            self.name.to_lowercase().replace('ä', "ae").replace('ö', "oe").replace('ü', "ue").replace('ß', "ss");
+        format!("{}@{DOMAIN}", plain.replace(' ', "."))
+    }
+}
+
+const fn agent(name: &'static str) -> Person {
+    Person { name, company: "Desk & Co", role: Role::Agent, language: "en" }
+}
+
+const fn customer(name: &'static str, company: &'static str, language: &'static str) -> Person {
+    Person { name, company, role: Role::Customer, language }
+}
+
+/// The agents, who also write the posts.
+pub const AGENTS: [Person; 4] = [agent("Jonas Weber"), agent("Maya Okafor"), agent("Lena Vogt"), agent("Tom Hayes")];
+
+/// The customers, the longest known first. Those of webhook endpoints have the most to do with the shop.
+pub const CUSTOMERS: [Person; 14] = [
+    customer("Helen Marsh", "Harbour Analytics", "en"),
+    customer("Anna Keller", "Nordwind Logistik GmbH", "de"),
+    customer("Peter Novak", "Novak & Daughters", "en"),
+    customer("Sara Lindqvist", "Fjord Media", "en"),
+    customer("Markus Brandt", "Brandt Steuerberatung", "de"),
+    customer("Grace Mbeki", "Open Fields Co-op", "en"),
+    customer("Julia Hofmann", "Praxis am Markt", "de"),
+    customer("Daniel Ortega", "Ortega Architects", "en"),
+    customer("Nina Petrova", "Bluebird Travel", "en"),
+    customer("Stefan Krüger", "Krüger Maschinenbau AG", "de"),
+    customer("Ella Thompson", "Thompson Legal", "en"),
+    customer("Jürgen Weiß", "Stadtwerke Lindau", "de"),
+    customer("Ravi Shah", "Shah Robotics", "en"),
+    customer("Chloe Bernard", "Atelier Bernard", "en"),
+];
+
+/// The last person to be written: the sample data is complete once this one exists.
+pub const NEWCOMER: Person = customer("Oliver Grant", "Grant Studio", "en");
+
+/// A product, without the mark.
+#[derive(Debug, Clone, Copy)]
+pub struct Article {
+    pub name: &'static str,
+    pub currency: &'static str,
+    /// The price, in the smallest unit of the currency.
+    pub price_minor: i64,
+    /// How often it is billed; `None`: it is ordered.
+    pub interval: Option<Interval>,
+}
+
+const fn article(name: &'static str, currency: &'static str, price_minor: i64) -> Article {
+    Article { name, currency, price_minor, interval: None }
+}
+
+const fn plan(name: &'static str, price_minor: i64, interval: Interval) -> Article {
+    Article { name, currency: "EUR", price_minor, interval: Some(interval) }
+}
+
+/// What is ordered, in euros.
+pub const ARTICLES: [Article; 6] = [
+    article("Standing desk 160", "EUR", 64_900),
+    article("Task chair", "EUR", 38_500),
+    article("Monitor arm", "EUR", 11_900),
+    article("Docking station", "EUR", 18_950),
+    article("Headset", "EUR", 14_900),
+    article("Desk lamp", "EUR", 7_490),
+];
+
+/// What is ordered from overseas, in dollars.
+pub const EXPORTS: [Article; 2] = [article("Task chair (US)", "USD", 42_900), article("Desk lamp (US)", "USD", 8_900)];
+
+/// What is subscribed to.
+pub const PLANS: [Article; 3] = [
+    plan("Care plan", 2_900, Month),
+    plan("Desk booking, 25 seats", 9_900, Month),
+    plan("Care plan, yearly", 29_000, Year),
+];
+
+/// A file of tickets to import; two of its rows are refused.
+pub const IMPORT: &str = include_str!("model/tickets.csv");
+
+/// The name of the service key, without the mark.
+pub const SERVICE_KEY: &str = "Reports";
+
+/// Events that a provider sent, by the ends of their ids and their kinds.
+pub const INBOUND: [(&str, &str); 3] = [("1", "parcel.shipped"), ("2", "parcel.delivered"), ("3", "parcel.returned")];
+
+/// The beginning of the ids of these events.
+pub const INBOUND_PREFIX: &str = "sample-event-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::user::model::EmailAddress;
+
+    #[test]
+    fn every_person_has_an_address_that_no_other_has() {
+        let people = AGENTS.iter().chain(&CUSTOMERS).chain([&NEWCOMER]);
+        let mut addresses: Vec<_> = people.map(Person::email).collect();
+        addresses.iter().for_each(|address| drop(EmailAddress::parse(address).expect("an address")));
+        addresses.sort_unstable();
+        let count = addresses.len();
+        addresses.dedup();
+        assert_eq!(addresses.len(), count);
+    }
+}

@@ -1,0 +1,22 @@
+//! Tickets: what customers ask, and what is answered.
+
+use super::{english::ENGLISH, german::GERMAN};
+use crate::support::ticket::model::{Kind, Priority};
+
+/// A ticket and the comments on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Conversation {
+    pub subject: &'static str,
+    pub body: &'static str,
+    pub kind: Kind,
+    pub priority: Priority,
+    pub queue: &'static str,
+    pub tags: &'static [&'static str],
+    /// The comments in their order: an agent begins, then the customer and the agent take turns.
+    pub comments: &'static [&'static str],
+}
+
+/// Returns the conversations in a language.
+pub fn in_language(language: &str) -> &'static [Conversation] {
+    if language == "de" { &GERMAN } else { &ENGLISH }
+}

@@ -1,0 +1,166 @@
+//! Adds the sample data through the operations of the other modules, each as of the time at which it happened, and removes
+//! it again.
+
+mod cast;
+mod content;
+mod remove;
+mod sales;
+mod subscriptions;
+mod tickets;
+mod webhooks;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use mainstay_kernel::{
+    app::App,
+    clock::Clock,
+    database::Connection,
+    error::{Error, Result},
+    outbound::Receivers,
+};
+use uuid::Uuid;
+
+use crate::{
+    identity::{
+        service_key::{model::Draft, ops as service_key},
+        user::{model::EmailAddress, ops as user},
+    },
+    mail::ops as mail,
+    payments,
+    sample::model::{
+        AGENTS, MARK, NEWCOMER, SERVICE_KEY,
+        timeline::{Story, Subject, stories},
+    },
+};
+use cast::Cast;
+use sales::Catalog;
+
+pub use remove::{Removal, remove};
+
+/// The stories that are written at once.
+const CONCURRENCY: usize = 4;
+
+/// How much of the sample data there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    Absent,
+    /// The process that added it ended in the middle.
+    Partial,
+    Complete,
+}
+
+/// Returns how much there is: the first person is the first row of it, the newcomer the last.
+///
+/// # Errors
+/// `UNAVAILABLE` if Postgres is unreachable.
+pub async fn state(app: &App) -> Result<State> {
+    let [first, last] = [AGENTS[0].email(), NEWCOMER.email()].map(|email| EmailAddress::parse(&email));
+    let (first, last) = (first?, last?);
+    let find = app.database.autocommit(async move |connection| {
+        let (first, last) = (user::by_email(connection, &first).await?, user::by_email(connection, &last).await?);
+        Ok((first.is_some(), last.is_some()))
+    });
+    Ok(match find.await? {
+        (_, true) => State::Complete,
+        (true, false) => State::Partial,
+        (false, false) => State::Absent,
+    })
+}
+
+/// Adds the sample data, unless it is there. What an earlier call left unfinished is removed first. No worker may run
+/// meanwhile: it would take the jobs of the past for its own.
+///
+/// # Errors
+/// `RULE_VIOLATED` if the gateway is not the sandbox, or if there is no admin; `UNAVAILABLE` if Postgres is unreachable.
+pub async fn add(app: &App) -> Result<()> {
+    match state(app).await? {
+        State::Complete => return Ok(()),
+        State::Partial => drop(remove(app).await?),
+        State::Absent => {}
+    }
+    let writer = Writer::open(app).await?;
+    let mut topics = subscriptions::write(&writer).await?;
+    subscriptions::leave_dead_job(&writer, topics[0]).await?;
+    content::write(&writer).await?;
+    webhooks::receive(&writer).await?;
+    writer.create_service_key().await?;
+    let mut endpoints = Vec::new();
+    let mut rest = stories(writer.now);
+    for plan in &webhooks::PLANS {
+        // Only what happened after an endpoint was created is delivered to it.
+        let since = writer.now - TimeDelta::days(plan.days_ago);
+        let later = rest.split_off(rest.partition_point(|story| story.at < since));
+        topics.extend(writer.tell(rest).await?);
+        endpoints.push((plan, webhooks::create(&writer, plan).await?));
+        rest = later;
+    }
+    topics.extend(writer.tell(rest).await?);
+    tickets::import(&writer).await?;
+    for (plan, endpoint) in endpoints {
+        webhooks::deliver(&writer, plan, endpoint).await?;
+    }
+    let now = writer.now;
+    let finish = app.database.transaction(async move |connection: &mut Connection| {
+        // History causes no mail.
+        mail::erase(connection, &topics).await?;
+        cast::register(connection, &NEWCOMER, now).await
+    });
+    finish.await.map(|_: cast::Actor| ())
+}
+
+/// What the sample data is written with.
+struct Writer {
+    /// The application, without real receivers of webhooks.
+    app: App,
+    /// The end of the sample data.
+    now: DateTime<Utc>,
+    cast: Cast,
+    catalog: Catalog,
+}
+
+impl Writer {
+    async fn open(app: &App) -> Result<Self> {
+        let (app, now) = (app.clone().with_part(Receivers::scripted(webhooks::script)), app.clock.now());
+        as_of(&app, now)?;
+        let cast = Cast::create(&app, now).await?;
+        let catalog = Catalog::create(&app, &cast.admin, now).await?;
+        Ok(Self { app, now, cast, catalog })
+    }
+
+    /// Returns the application as of a time.
+    fn at(&self, time: DateTime<Utc>) -> Result<App> {
+        as_of(&self.app, time)
+    }
+
+    /// Writes stories, several at once; returns the ids of what mail could be about.
+    async fn tell(&self, stories: Vec<Story>) -> Result<Vec<Uuid>> {
+        let write = |story: Story| match story.subject {
+            Subject::Ticket => tickets::write(self, story).boxed(),
+            Subject::Order => sales::write(self, story).boxed(),
+        };
+        stream::iter(stories).map(write).buffer_unordered(CONCURRENCY).try_concat().await
+    }
+
+    /// Creates a service key. Its secret is discarded, so no program can use it.
+    async fn create_service_key(&self) -> Result<()> {
+        let permit = self.cast.admin.permit("identity.v1.ServiceKeyService/CreateServiceKey")?;
+        let at = self.now - TimeDelta::days(30);
+        let draft = Draft {
+            name: format!("{SERVICE_KEY}{MARK}"),
+            scopes: vec!["support.tickets.read".to_owned(), "orders.read".to_owned()],
+            expires_at: Some(self.now + TimeDelta::days(335)),
+        };
+        let create = self.app.database.transaction(async move |connection: &mut Connection| {
+            service_key::create(connection, permit, draft, at).await
+        });
+        create.await.map(drop)
+    }
+}
+
+/// Returns an application as of a time, at which its clock begins.
+fn as_of(app: &App, time: DateTime<Utc>) -> Result<App> {
+    let clock = Clock::default();
+    clock.advance(time - clock.now());
+    let app = payments::with_clock(app, clock);
+    app.ok_or_else(|| Error::rule("Sample data needs the sandbox gateway: PAYMENT_GATEWAY=sandbox."))
+}

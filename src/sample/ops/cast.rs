@@ -1,0 +1,94 @@
+//! Who acts in the sample data, and with which permits.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use mainstay_kernel::{
+    app::App,
+    caller::{Caller, Permit},
+    contract::policy,
+    database::Connection,
+    error::{Error, Result},
+    id::SessionId,
+    page::Start,
+};
+use uuid::Uuid;
+
+use crate::{
+    identity::{
+        registration::ops::{Profile, create_without_password},
+        user::{
+            model::{EmailAddress, Filter, Language, Role, User},
+            ops as user,
+        },
+    },
+    sample::model::{AGENTS, CUSTOMERS, DAYS, MARK, Person},
+};
+
+/// A person who acts.
+#[derive(Debug, Clone)]
+pub(super) struct Actor {
+    pub(super) user: User,
+    pub(super) language: Language,
+}
+
+impl Actor {
+    /// Returns the permit for a method, such as `support.v1.TicketService/CreateTicket`, that the method's policy grants.
+    pub(super) fn permit(&self, method: &str) -> Result<Permit> {
+        let User { id, account, role, .. } = self.user;
+        let role = match role {
+            Role::Customer => policy::Role::Customer,
+            Role::Agent => policy::Role::Agent,
+            Role::Admin => policy::Role::Admin,
+        };
+        let caller = Caller::User { id, account, role, session: SessionId(Uuid::nil()) };
+        Permit::of(&format!("/mainstay.{method}"), caller)
+    }
+}
+
+/// All actors.
+#[derive(Debug)]
+pub(super) struct Cast {
+    /// The first admin of the database, who is none of the sample people.
+    pub(super) admin: Actor,
+    pub(super) agents: Vec<Actor>,
+    pub(super) customers: Vec<Actor>,
+}
+
+impl Cast {
+    /// Creates the sample people, before anything that they do.
+    pub(super) async fn create(app: &App, now: DateTime<Utc>) -> Result<Self> {
+        let since = now - TimeDelta::days(DAYS + 30);
+        let transaction = app.database.transaction(async move |connection: &mut Connection| {
+            let (mut agents, mut customers) = (Vec::new(), Vec::new());
+            for (day, person) in (0..).map(TimeDelta::days).zip(AGENTS.iter().chain(&CUSTOMERS)) {
+                let actor = register(connection, person, since + day).await?;
+                if person.role == Role::Agent { agents.push(actor) } else { customers.push(actor) }
+            }
+            Ok::<_, Error>((agents, customers))
+        });
+        let (agents, customers) = transaction.await?;
+        let permit = agents.first().ok_or_else(no_admin)?.permit("identity.v1.UserService/ListUsers")?;
+        let filter = Filter { roles: vec![policy::Role::Admin as i16], ..Filter::default() };
+        let list =
+            async move |connection: &mut Connection| user::list(connection, permit, filter, Start::Offset(0), 1).await;
+        let (admins, _) = app.database.query(list).await?;
+        let user = admins.into_iter().next().ok_or_else(no_admin)?;
+        Ok(Self { admin: Actor { language: user.language.clone(), user }, agents, customers })
+    }
+}
+
+fn no_admin() -> Error {
+    Error::rule("There is no admin yet: `mainstay users create-admin` creates one.")
+}
+
+/// Creates an account and its person, who can't sign in.
+pub(super) async fn register(connection: &mut Connection, person: &Person, at: DateTime<Utc>) -> Result<Actor> {
+    let profile = Profile {
+        email: EmailAddress::parse(&person.email())?,
+        name: person.name.to_owned(),
+        account_name: format!("{}{MARK}", person.company),
+        role: person.role,
+        language: Language::parse(person.language)?,
+    };
+    let language = profile.language.clone();
+    Ok(Actor { user: create_without_password(connection, profile, at).await?, language })
+}

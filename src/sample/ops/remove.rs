@@ -1,0 +1,71 @@
+//! Removes the sample data: the sample accounts with all that belongs to them, and what carries the mark.
+
+use mainstay_kernel::{
+    app::App,
+    database::Connection,
+    error::{Error, Result},
+};
+
+use crate::{
+    content::post::ops as post,
+    files::file::ops as file,
+    identity::{service_key::ops as service_key, user::ops as user},
+    mail::ops as mail,
+    operations::ops as operation,
+    orders::{order::ops as order, product::ops as product},
+    payments::customer::ops as payment,
+    sample::{
+        model::{DOMAIN, INBOUND_PREFIX, MARK, SERVICE_KEY},
+        store,
+    },
+    subscriptions::ops as subscription,
+    support::ticket::ops as ticket,
+    webhooks::{endpoint::ops as endpoint, inbound_event::ops as inbound_event},
+};
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Removal {
+    pub accounts: usize,
+    /// The tickets and comments.
+    pub tickets: usize,
+    pub orders: usize,
+    /// The products that are only archived, because orders or subscriptions of other accounts refer to them.
+    pub archived_products: usize,
+}
+
+/// Removes the sample data in one transaction, with what others added to the sample accounts. Books and records that
+/// nothing may change otherwise are removed with it, so this is for the private database only. No server may run meanwhile.
+///
+/// # Errors
+/// `INTERNAL_ERROR` if something else refers to it, and nothing is removed; `UNAVAILABLE` if Postgres is unreachable.
+pub async fn remove(app: &App) -> Result<Removal> {
+    let now = app.clock.now();
+    let removal = app.database.transaction(async move |connection: &mut Connection| {
+        let users = user::of_domain(connection, DOMAIN).await?;
+        let accounts: Vec<_> = users.iter().map(|user| user.account).collect();
+        let users: Vec<_> = users.iter().map(|user| user.id).collect();
+        endpoint::erase(connection, &accounts).await?;
+        inbound_event::erase(connection, INBOUND_PREFIX).await?;
+        post::erase(connection, &accounts).await?;
+        operation::erase(connection, &accounts).await?;
+        let tickets = ticket::erase(connection, &accounts, &users).await?;
+        file::detach(connection, &tickets, now).await?;
+        file::erase(connection, &accounts, now).await?;
+        store::suspend_triggers(connection).await?;
+        ticket::erase_activities(connection, &tickets).await?;
+        let subscriptions = subscription::erase(connection, &accounts).await?;
+        let orders = order::erase(connection, &accounts).await?;
+        let payments = payment::erase(connection, &accounts, &subscriptions).await?;
+        store::resume_triggers(connection).await?;
+        let topics = [tickets.as_slice(), &subscriptions, &orders, &payments].concat();
+        mail::erase(connection, &topics).await?;
+        let archived_products = product::retire(connection, MARK, now).await?;
+        service_key::erase(connection, &format!("{SERVICE_KEY}{MARK}")).await?;
+        // Foreign keys refuse this while any other row refers to the accounts.
+        user::erase(connection, &accounts, &users).await?;
+        let (accounts, tickets, orders) = (accounts.len(), tickets.len(), orders.len());
+        Ok::<_, Error>(Removal { accounts, tickets, orders, archived_products })
+    });
+    removal.await
+}

@@ -1,0 +1,130 @@
+//! Tickets with their comments, and an import of some.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use mainstay_kernel::{
+    database::Connection,
+    error::Result,
+    upload::{Spool, Upload},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Writer, cast::Actor};
+use crate::{
+    sample::model::{
+        IMPORT,
+        conversations::{Conversation, in_language},
+        timeline::{BUSY, Story, index, minutes, pick},
+    },
+    support::{
+        comment::ops as comment,
+        id::TicketId,
+        import::{job::ImportTickets, model::Format, ops as import},
+        ticket::{
+            model::{Content, Draft},
+            ops::{self as ticket, Target},
+        },
+    },
+};
+
+/// Open tickets of one customer: the default of `OPEN_TICKET_LIMIT`.
+const OPEN_LIMIT: i64 = 10;
+
+/// What happens to some tickets in time; all others are resolved.
+const STAYS_OPEN: u64 = 0;
+const STAYS_IN_PROGRESS: u64 = 1;
+/// One ticket in so many.
+const RARITY: u64 = 14;
+
+/// A ticket that is being written, in one transaction.
+struct Scene<'a> {
+    requester: &'a Actor,
+    agent: &'a Actor,
+    conversation: &'a Conversation,
+    seed: u64,
+    now: DateTime<Utc>,
+}
+
+/// Writes a ticket and what follows from it until now; returns the ids of the ticket and of its comments.
+pub(super) async fn write(writer: &Writer, story: Story) -> Result<Vec<Uuid>> {
+    let (requester, seed) = (&writer.cast.customers[story.customer], story.number);
+    let conversations = in_language(requester.language.as_str());
+    let conversation = &conversations[usize::try_from(seed).unwrap_or(0) % conversations.len()];
+    let agent = &writer.cast.agents[index(seed + 5, writer.cast.agents.len())];
+    let scene = Scene { requester, agent, conversation, seed, now: writer.now };
+    let transaction = writer
+        .app
+        .database
+        .transaction(async move |connection: &mut Connection| scene.play(connection, story.at).await);
+    transaction.await
+}
+
+impl Scene<'_> {
+    async fn play(&self, connection: &mut Connection, at: DateTime<Utc>) -> Result<Vec<Uuid>> {
+        let permit = self.requester.permit("support.v1.TicketService/CreateTicket")?;
+        let admission = ticket::admit(connection, &permit, OPEN_LIMIT).await?;
+        let ticket = ticket::create(connection, admission, permit, self.draft(), at).await?;
+        let (fate, mut ids) = (pick(self.seed + 11, RARITY), vec![ticket.id.0]);
+        let mut at = at + minutes(self.seed + 1, 6, 150);
+        if at >= self.now || fate == STAYS_OPEN {
+            return Ok(ids);
+        }
+        let assignee = Some(self.agent.user.id);
+        let lock = self.target("AssignTicket", ticket.id)?.lock_to_assign(connection, assignee).await?;
+        ticket::assign(connection, lock, assignee, at).await?;
+        for (turn, body) in (0..).zip(self.conversation.comments) {
+            at += minutes(self.seed * 5 + turn, 9, 240);
+            if at >= self.now {
+                return Ok(ids);
+            }
+            let author = if turn % 2 == 0 { self.agent } else { self.requester };
+            let permit = author.permit("support.v1.CommentService/CreateComment")?;
+            let ticket = comment::lock_ticket(connection, &permit, ticket.id).await?;
+            let comment = comment::create(connection, permit, ticket, (*body).to_owned(), Vec::new(), at).await?;
+            ids.push(comment.id.0);
+        }
+        at += minutes(self.seed + 3, 15, 600);
+        if at < self.now && fate != STAYS_IN_PROGRESS {
+            let lock = self.target("ResolveTicket", ticket.id)?.lock(connection).await?;
+            ticket::resolve(connection, lock, at).await?;
+        }
+        Ok(ids)
+    }
+
+    fn draft(&self) -> Draft {
+        let Conversation { subject, body, kind, priority, queue, tags, .. } = *self.conversation;
+        let content = Content {
+            subject: subject.to_owned(),
+            body: body.to_owned(),
+            kind,
+            priority,
+            queue: queue.to_owned(),
+            language: self.requester.language.clone(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+            attachments: Vec::new(),
+        };
+        Draft { account: None, content }
+    }
+
+    fn target(&self, method: &str, id: TicketId) -> Result<Target> {
+        let permit = self.agent.permit(&format!("support.v1.TicketService/{method}"))?;
+        Ok(Target { permit, id, expected: None })
+    }
+}
+
+/// Imports a file of tickets, some days ago.
+pub(super) async fn import(writer: &Writer) -> Result<()> {
+    let app = writer.at(writer.now - TimeDelta::days(5))?;
+    let agent = &writer.cast.agents[0];
+    let mut file = Upload::begin(app.part::<Spool>(), agent.user.id.0, IMPORT.len()).await?;
+    file.push(IMPORT.as_bytes()).await?;
+    let permit = agent.permit("support.v1.TicketService/ImportTickets")?;
+    let (role, account, now) =
+        (permit.caller().role() as i16, writer.cast.customers[BUSY[0]].user.account, app.clock.now());
+    let begin = app.database.transaction(async move |connection: &mut Connection| {
+        import::begin(connection, permit, account, Format::Csv, file, now).await
+    });
+    let operation: Result<_> = begin.await;
+    let operation = operation?.id;
+    import::run(&app, ImportTickets { operation, role }, &CancellationToken::new()).await.map(drop)
+}

@@ -1,0 +1,126 @@
+//! Webhook endpoints with the deliveries to them, and events that a provider sent. Nothing is sent: the receivers do not
+//! exist, and a [script](script) answers for them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use http::StatusCode;
+use mainstay_kernel::{database::Connection, error::Result, outbound::Request, page::Start};
+use tokio_util::sync::CancellationToken;
+
+use super::Writer;
+use crate::{
+    sample::model::{DOMAIN, INBOUND, INBOUND_PREFIX, timeline::BUSY},
+    webhooks::{
+        delivery::{
+            job::DeliverWebhook,
+            model::{Delivery, DeliveryState},
+            ops as delivery,
+        },
+        endpoint::ops::{self as endpoint, EndpointContext},
+        id::WebhookEndpointId,
+        inbound_event::{
+            model::{InboundEvent, Provider},
+            ops as inbound_event,
+        },
+    },
+};
+
+/// An endpoint of a busy customer.
+pub(super) struct Plan {
+    /// The index among the busy customers.
+    busy: usize,
+    host: &'static str,
+    description: &'static str,
+    kinds: &'static [&'static str],
+    pub(super) days_ago: i64,
+}
+
+/// The beginning of the name of the host that fails.
+const FAILING: &str = "erp.";
+
+/// The endpoints, the older one first.
+pub(super) const PLANS: [Plan; 2] = [
+    Plan { busy: 0, host: "hooks.", description: "Analytics of tickets and sales", kinds: &[], days_ago: 7 },
+    Plan {
+        busy: 1,
+        host: FAILING,
+        description: "Orders for the ERP, which is down",
+        kinds: &["orders.order.paid", "support.ticket.created"],
+        days_ago: 2,
+    },
+];
+
+/// The most deliveries of an endpoint.
+const MAX_DELIVERIES: i64 = 500;
+/// The times of the attempts of a delivery that fails, in seconds: after the longest waits.
+const ATTEMPTS: [i64; 9] = [1, 12, 43, 134, 405, 1216, 3647, 10_938, 32_809];
+
+/// Answers for the receivers: the status, and how long it takes.
+pub(super) fn script(request: &Request) -> (StatusCode, Duration) {
+    let fails = request.uri().host().is_some_and(|host| host.starts_with(FAILING));
+    let millis = u64::try_from(request.body().len() % 17).unwrap_or(0) + 3;
+    (if fails { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }, Duration::from_millis(millis))
+}
+
+/// Creates an endpoint. What happens from then on is delivered to it.
+pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpointId> {
+    let permit = writer.cast.admin.permit("webhooks.v1.WebhookEndpointService/CreateWebhookEndpoint")?;
+    let context = EndpointContext { key: writer.app.secret.clone(), allow_private: false };
+    let draft = endpoint::Draft {
+        url: format!("https://{}{DOMAIN}/mainstay", plan.host),
+        description: plan.description.to_owned(),
+        kinds: plan.kinds.iter().map(|kind| (*kind).to_owned()).collect(),
+        account: Some(writer.cast.customers[BUSY[plan.busy]].user.account),
+    };
+    let at = writer.now - TimeDelta::days(plan.days_ago);
+    let create = writer.app.database.transaction(async move |connection: &mut Connection| {
+        endpoint::create(connection, permit, context, draft, at).await
+    });
+    // The secret is discarded.
+    create.await.map(|(endpoint, _)| endpoint.id)
+}
+
+/// Makes the attempts to deliver that an endpoint has had until now, in the order of time.
+pub(super) async fn deliver(writer: &Writer, plan: &Plan, endpoint: WebhookEndpointId) -> Result<()> {
+    let permit = writer.cast.admin.permit("webhooks.v1.WebhookDeliveryService/ListWebhookDeliveries")?;
+    let list = async move |connection: &mut Connection| {
+        let (pending, start) = (Some(DeliveryState::Pending), Start::Offset(0));
+        delivery::list(connection, permit, endpoint, pending, start, MAX_DELIVERIES, false).await
+    };
+    let (pending, _) = writer.app.database.query(list).await?;
+    // A receiver that works accepts the first one.
+    let most = if plan.host == FAILING { ATTEMPTS.len() } else { 1 };
+    let mut attempts: Vec<_> = pending.iter().flat_map(|delivery| attempts(delivery, writer.now).take(most)).collect();
+    attempts.sort_by_key(|(at, _)| *at);
+    let stop = CancellationToken::new();
+    for (at, job) in attempts {
+        delivery::deliver_due(&writer.at(at)?, job, &stop).await?;
+    }
+    Ok(())
+}
+
+fn attempts(delivery: &Delivery, now: DateTime<Utc>) -> impl Iterator<Item = (DateTime<Utc>, DeliverWebhook)> + use<> {
+    let (job, since) = (DeliverWebhook::of(delivery), delivery.created_at);
+    let times = ATTEMPTS.into_iter().map(move |seconds| since + TimeDelta::seconds(seconds));
+    times.take_while(move |at| *at < now).map(move |at| (at, job))
+}
+
+/// Receives and processes the events of a provider.
+pub(super) async fn receive(writer: &Writer) -> Result<()> {
+    for (days_ago, (number, kind)) in (1..).zip(INBOUND).map(|(number, event)| (10 - 3 * number, event)) {
+        let app = writer.at(writer.now - TimeDelta::days(days_ago))?;
+        let body = format!(r#"{{"type":"{kind}","data":{{"parcel":"SAMPLE-{number}"}}}}"#);
+        let id = format!("{INBOUND_PREFIX}{number}");
+        let event = InboundEvent::new(Provider::Standard, id, kind.to_owned(), Bytes::from(body), app.clock.now());
+        let id = event.id;
+        let receive = app
+            .database
+            .transaction(async move |connection: &mut Connection| inbound_event::receive(connection, event).await);
+        let is_new: Result<bool> = receive.await;
+        is_new?;
+        inbound_event::process(&app, id).await?;
+    }
+    Ok(())
+}

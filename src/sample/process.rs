@@ -1,0 +1,42 @@
+//! Adds the sample data when a server starts on a new private database.
+
+use std::time::{Duration, Instant};
+
+use mainstay_kernel::{
+    app::App,
+    command::for_operator,
+    module::{PrivateDatabase, Process, Purpose},
+};
+
+use crate::sample::ops::{self, State};
+
+/// Jobs begin without the sample data if it takes longer.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Has the sample data added to a new private database once the server listens. If the first start ended in the middle of
+/// it, the next one begins anew.
+pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
+    let Purpose::Server { private_database: Some(database), .. } = process.purpose else { return Ok(()) };
+    let PrivateDatabase { is_new, takes_samples } = database;
+    let state = for_operator(ops::state(&process.app).await)?;
+    if takes_samples && (is_new || state == State::Partial) {
+        let app = process.app.clone();
+        process.before_jobs(async move { add(&app).await });
+        process.notice("Sample data is being added, in the background. `serve --empty` starts without it.");
+    }
+    if takes_samples && is_new || state != State::Absent {
+        let program = std::env::current_exe().map_or_else(|_| "mainstay".to_owned(), |path| path.display().to_string());
+        process.notice(format!("`{program} sample remove` removes the sample data, once this server is stopped."));
+    }
+    Ok(())
+}
+
+/// Adds the sample data. A failure is logged, and costs nothing else.
+async fn add(app: &App) {
+    let since = Instant::now();
+    match tokio::time::timeout(TIME_LIMIT, ops::add(app)).await {
+        Ok(Ok(())) => tracing::info!(duration_ms = since.elapsed().as_millis(), "the sample data is complete"),
+        Ok(Err(error)) => tracing::warn!(error = error.detail(), "the sample data could not be added"),
+        Err(_) => tracing::warn!("the sample data took too long, and is not complete"),
+    }
+}

@@ -1,0 +1,48 @@
+//! Removes the tickets of accounts that are removed.
+
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use mainstay_kernel::{
+    database::Connection,
+    error::Result,
+    id::{AccountId, UserId},
+};
+
+#[derive(QueryableByName)]
+struct Erased {
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Removes the tickets of accounts, their comments, and what is known of imported rows; returns the ids of tickets and
+/// comments. Tickets of other accounts lose an assignee of the accounts.
+pub async fn erase(connection: &mut Connection, accounts: &[AccountId], users: &[UserId]) -> Result<Vec<Uuid>> {
+    const UNASSIGN: &str = "UPDATE tickets SET assignee_id = NULL, version = version + 1, \
+        status = CASE status WHEN 2 THEN 1 ELSE status END WHERE assignee_id = ANY($1) AND account_id <> ALL($2)";
+    // The comments that the snapshot of the statement still has.
+    const ERASE: &str = "WITH erased AS (DELETE FROM tickets WHERE account_id = ANY($1) RETURNING id) \
+        SELECT id FROM erased UNION ALL SELECT comments.id FROM comments JOIN erased ON ticket_id = erased.id";
+    const REST: [&str; 2] = [
+        "DELETE FROM imported_rows WHERE account_id = ANY($1)",
+        "DELETE FROM ticket_counts WHERE account_id = ANY($1) OR assignee_id = ANY($2)",
+    ];
+    let unassign = diesel::sql_query(UNASSIGN).bind::<Array<SqlUuid>, _>(users).bind::<Array<SqlUuid>, _>(accounts);
+    unassign.execute(connection).await?;
+    let erased: Vec<Erased> = diesel::sql_query(ERASE).bind::<Array<SqlUuid>, _>(accounts).load(connection).await?;
+    diesel::sql_query(REST[0]).bind::<Array<SqlUuid>, _>(accounts).execute(connection).await?;
+    let counts = diesel::sql_query(REST[1]).bind::<Array<SqlUuid>, _>(accounts).bind::<Array<SqlUuid>, _>(users);
+    counts.execute(connection).await?;
+    Ok(erased.into_iter().map(|row| row.id).collect())
+}
+
+/// Removes the activities of tickets that are removed. The trigger that keeps them must be suspended.
+pub async fn erase_activities(connection: &mut Connection, tickets: &[Uuid]) -> Result<()> {
+    const SQL: &str = "DELETE FROM activities WHERE ticket_id = ANY($1)";
+    diesel::sql_query(SQL).bind::<Array<SqlUuid>, _>(tickets).execute(connection).await?;
+    Ok(())
+}
