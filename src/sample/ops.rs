@@ -14,9 +14,9 @@ use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use mainstay_kernel::{
     app::App,
     clock::Clock,
-    database::Connection,
     error::{Error, Result},
     outbound::Receivers,
+    unit_of_work::Work,
 };
 use uuid::Uuid;
 
@@ -100,7 +100,8 @@ pub async fn add(app: &App) -> Result<()> {
         webhooks::deliver(&writer, plan, endpoint).await?;
     }
     let now = writer.now;
-    let finish = app.database.transaction(async move |connection: &mut Connection| {
+    let finish = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         // History causes no mail.
         mail::erase(connection, &topics).await?;
         cast::register(connection, &NEWCOMER, now).await
@@ -150,8 +151,9 @@ impl Writer {
             scopes: vec!["support.tickets.read".to_owned(), "orders.read".to_owned()],
             expires_at: Some(self.now + TimeDelta::days(335)),
         };
-        let create = self.app.database.transaction(async move |connection: &mut Connection| {
-            service_key::create(connection, permit, draft, at).await
+        let create = self.app.database.transaction(async move |work: &mut Work| {
+            work.act_as(permit, at).await?;
+            service_key::create(work, draft).await
         });
         create.await.map(drop)
     }

@@ -9,6 +9,7 @@ use mainstay_kernel::{
     error::{Error, Result},
     id::SessionId,
     page::Start,
+    unit_of_work::Work,
 };
 use uuid::Uuid;
 
@@ -57,7 +58,8 @@ impl Cast {
     /// Creates the sample people, before anything that they do.
     pub(super) async fn create(app: &App, now: DateTime<Utc>) -> Result<Self> {
         let since = now - TimeDelta::days(DAYS + 30);
-        let transaction = app.database.transaction(async move |connection: &mut Connection| {
+        let transaction = app.database.transaction(async move |work: &mut Work| {
+            let connection = work.connection().await?;
             let (mut agents, mut customers) = (Vec::new(), Vec::new());
             for (day, person) in (0..).map(TimeDelta::days).zip(AGENTS.iter().chain(&CUSTOMERS)) {
                 let actor = register(connection, person, since + day).await?;

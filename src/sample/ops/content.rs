@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use mainstay_kernel::{
-    database::Connection,
     error::{Error, Result},
+    unit_of_work::Work,
 };
 
 use super::Writer;
@@ -24,16 +24,18 @@ pub(super) async fn write(writer: &Writer) -> Result<()> {
         let at = writer.now - TimeDelta::days(article.days_ago);
         let (draft, later) = (draft(article)?, at + TimeDelta::hours(5));
         let (fate, now) = (article.fate, writer.now);
-        let transaction = writer.app.database.transaction(async move |connection: &mut Connection| {
-            let id = post::create(connection, create, draft, at).await?.id;
+        let transaction = writer.app.database.transaction(async move |work: &mut Work| {
+            work.act_as(create, at).await?;
+            let id = post::create(work, draft).await?.id;
             match fate {
                 Fate::Draft => {}
                 Fate::Published => {
-                    post::publish(connection, Target { permit: publish, id, expected: None }, later).await?;
+                    work.act_as(publish, later).await?;
+                    post::publish(work, Target { id, expected: None }).await?;
                 }
                 Fate::Scheduled(days) => {
-                    let target = Target { permit: schedule, id, expected: None };
-                    post::schedule(connection, target, now + TimeDelta::days(days), later).await?;
+                    work.act_as(schedule, later).await?;
+                    post::schedule(work, Target { id, expected: None }, now + TimeDelta::days(days)).await?;
                 }
             }
             Ok::<_, Error>(())

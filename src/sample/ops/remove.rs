@@ -2,8 +2,8 @@
 
 use mainstay_kernel::{
     app::App,
-    database::Connection,
     error::{Error, Result},
+    unit_of_work::Work,
 };
 
 use crate::{
@@ -41,7 +41,8 @@ pub struct Removal {
 /// `INTERNAL_ERROR` if something else refers to it, and nothing is removed; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn remove(app: &App) -> Result<Removal> {
     let now = app.clock.now();
-    let removal = app.database.transaction(async move |connection: &mut Connection| {
+    let removal = app.database.transaction(async move |work: &mut Work| {
+        let connection = work.connection().await?;
         let users = user::of_domain(connection, DOMAIN).await?;
         let accounts: Vec<_> = users.iter().map(|user| user.account).collect();
         let users: Vec<_> = users.iter().map(|user| user.id).collect();

@@ -3,9 +3,9 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
     app::App,
-    database::Connection,
     error::{Error, Result},
     money::{Currency, Money},
+    unit_of_work::Work,
 };
 use uuid::Uuid;
 
@@ -55,8 +55,9 @@ async fn create_product(app: &App, admin: &Actor, article: &Article, at: DateTim
     let currency = Currency::parse(article.currency).ok_or_else(|| Error::field("currency", "is unknown"))?;
     let (name, price, interval) =
         (format!("{}{MARK}", article.name), Money::new(article.price_minor, currency)?, article.interval);
-    let create = app.database.transaction(async move |connection: &mut Connection| {
-        product::create(connection, permit, name, price, interval, at).await
+    let create = app.database.transaction(async move |work: &mut Work| {
+        work.act_as(permit, at).await?;
+        product::create(work, name, price, interval).await
     });
     create.await.map(|product| product.id)
 }
@@ -66,10 +67,9 @@ pub(super) async fn write(writer: &Writer, story: Story) -> Result<Vec<Uuid>> {
     let (customer, seed) = (&writer.cast.customers[story.customer], story.number);
     let (lines, at) = (lines(&writer.catalog, seed), story.at);
     let permit = customer.permit("orders.v1.OrderService/CreateOrder")?;
-    let placed = writer.app.database.transaction(async move |connection: &mut Connection| {
-        let products = order::products(connection, &lines).await?;
-        let draft = order::Draft { account: None, lines, confirmation_email: None };
-        order::create(connection, products, permit, draft, at).await
+    let placed = writer.app.database.transaction(async move |work: &mut Work| {
+        work.act_as(permit, at).await?;
+        order::create(work, order::Draft { account: None, lines, confirmation_email: None }).await
     });
     let placed: Result<_> = placed.await;
     let id = placed?.order.id;
@@ -98,9 +98,9 @@ async fn cancel(writer: &Writer, customer: &Actor, id: OrderId, at: DateTime<Utc
         return Ok(());
     }
     let permit = customer.permit("orders.v1.OrderService/CancelOrder")?;
-    let cancelled = writer.app.database.transaction(async move |connection: &mut Connection| {
-        let order = order::lock_to_cancel(connection, permit, id, None).await?;
-        order::cancel(connection, order, at).await
+    let cancelled = writer.app.database.transaction(async move |work: &mut Work| {
+        work.act_as(permit, at).await?;
+        order::cancel(work, id, None).await
     });
     cancelled.await.map(drop)
 }
@@ -136,8 +136,9 @@ async fn charge(writer: &Writer, customer: &Actor, id: OrderId, card: &str, at: 
     let app = writer.at(at)?;
     let permit = customer.permit("payments.v1.PaymentService/ChargePayment")?;
     let (context, card) = (IntentContext::new(&app), card.to_owned());
-    let begin = app.database.transaction(async move |connection: &mut Connection| {
-        payment::begin(connection, permit, context, id, card).await
+    let begin = app.database.transaction(async move |work: &mut Work| {
+        work.act_as(permit, at).await?;
+        payment::begin(work, context, id, card).await
     });
     let intent: Result<_> = begin.await;
     settle(&app, intent?).await
@@ -148,8 +149,9 @@ async fn give_back(writer: &Writer, payment: &Payment, amount: Option<Money>, at
     let (app, id) = (writer.at(at)?, payment.id);
     let permit = writer.cast.agents[0].permit("payments.v1.RefundService/CreateRefund")?;
     let context = IntentContext::new(&app);
-    let begin = app.database.transaction(async move |connection: &mut Connection| {
-        refund::begin(connection, permit, context, id, amount).await
+    let begin = app.database.transaction(async move |work: &mut Work| {
+        work.act_as(permit, at).await?;
+        refund::begin(work, context, id, amount).await
     });
     let intent: Result<_> = begin.await;
     Ok(settle(&app, intent?).await?.id.0)
@@ -157,7 +159,7 @@ async fn give_back(writer: &Writer, payment: &Payment, amount: Option<Money>, at
 
 /// Carries a committed intent out at the sandbox gateway.
 pub(super) async fn settle<R: GatewayRequest>(app: &App, request: R) -> Result<R::View> {
-    let id = request.id();
+    let id = request.facts().id;
     let view = run_detached(app, request).await;
     view.ok_or_else(|| Error::unavailable(anyhow::anyhow!("{id} is not settled")))
 }

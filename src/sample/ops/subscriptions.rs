@@ -1,7 +1,7 @@
 //! Subscriptions, with the periods that were paid since they began, and a dead job about one.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use mainstay_kernel::{database::Connection, error::Result, queue::dead};
+use mainstay_kernel::{database::Connection, error::Result, queue::dead, unit_of_work::Work};
 use uuid::Uuid;
 
 use super::{Writer, sales::settle};
@@ -60,8 +60,9 @@ async fn write_one(writer: &Writer, plan: &Plan) -> Result<SubscriptionId> {
     let permit = customer.permit("subscriptions.v1.SubscriptionService/CreateSubscription")?;
     let app = writer.at(began_at)?;
     let (context, card) = (IntentContext::new(&app), plan.card.to_owned());
-    let begin = app.database.transaction(async move |connection: &mut Connection| {
-        subscription::begin(connection, permit, context, None, product, card).await
+    let begin = app.database.transaction(async move |work: &mut Work| {
+        work.act_as(permit, began_at).await?;
+        subscription::begin(work, context, None, product, card).await
     });
     let intent: Result<_> = begin.await;
     let Subscription { id, interval, .. } = settle(&app, intent?).await?;
@@ -94,8 +95,9 @@ async fn cancel(writer: &Writer, plan: &Plan, id: SubscriptionId, how: Cancellat
     let permit =
         writer.cast.customers[plan.customer].permit("subscriptions.v1.SubscriptionService/CancelSubscription")?;
     let context = IntentContext::new(&app);
-    let begin = app.database.transaction(async move |connection: &mut Connection| {
-        subscription::cancel(connection, permit, context, id, None, how).await
+    let begin = app.database.transaction(async move |work: &mut Work| {
+        work.act_as(permit, at).await?;
+        subscription::cancel(work, context, id, None, how).await
     });
     let intent: Result<_> = begin.await;
     settle(&app, intent?).await.map(drop)

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use mainstay_kernel::{
-    database::Connection,
     error::Result,
+    unit_of_work::Work,
     upload::{Spool, Upload},
 };
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,11 @@ use crate::{
     },
     support::{
         comment::ops as comment,
-        id::TicketId,
-        import::{job::ImportTickets, model::Format, ops as import},
+        import::{
+            job::ImportTickets,
+            model::{Format, ReadOptions},
+            ops as import,
+        },
         ticket::{
             model::{Content, Draft},
             ops::{self as ticket, Target},
@@ -52,41 +55,36 @@ pub(super) async fn write(writer: &Writer, story: Story) -> Result<Vec<Uuid>> {
     let conversation = &conversations[usize::try_from(seed).unwrap_or(0) % conversations.len()];
     let agent = &writer.cast.agents[index(seed + 5, writer.cast.agents.len())];
     let scene = Scene { requester, agent, conversation, seed, now: writer.now };
-    let transaction = writer
-        .app
-        .database
-        .transaction(async move |connection: &mut Connection| scene.play(connection, story.at).await);
+    let transaction = writer.app.database.transaction(async move |work: &mut Work| scene.play(work, story.at).await);
     transaction.await
 }
 
 impl Scene<'_> {
-    async fn play(&self, connection: &mut Connection, at: DateTime<Utc>) -> Result<Vec<Uuid>> {
-        let permit = self.requester.permit("support.v1.TicketService/CreateTicket")?;
-        let admission = ticket::admit(connection, &permit, OPEN_LIMIT).await?;
-        let ticket = ticket::create(connection, admission, permit, self.draft(), at).await?;
+    async fn play(&self, work: &mut Work, at: DateTime<Utc>) -> Result<Vec<Uuid>> {
+        work.act_as(self.requester.permit("support.v1.TicketService/CreateTicket")?, at).await?;
+        let ticket = ticket::create(work, self.draft(), OPEN_LIMIT).await?;
         let (fate, mut ids) = (pick(self.seed + 11, RARITY), vec![ticket.id.0]);
         let mut at = at + minutes(self.seed + 1, 6, 150);
         if at >= self.now || fate == STAYS_OPEN {
             return Ok(ids);
         }
-        let assignee = Some(self.agent.user.id);
-        let lock = self.target("AssignTicket", ticket.id)?.lock_to_assign(connection, assignee).await?;
-        ticket::assign(connection, lock, assignee, at).await?;
+        let target = || Target { id: ticket.id, expected: None };
+        work.act_as(self.agent.permit("support.v1.TicketService/AssignTicket")?, at).await?;
+        ticket::assign(work, target(), Some(self.agent.user.id)).await?;
         for (turn, body) in (0..).zip(self.conversation.comments) {
             at += minutes(self.seed * 5 + turn, 9, 240);
             if at >= self.now {
                 return Ok(ids);
             }
             let author = if turn % 2 == 0 { self.agent } else { self.requester };
-            let permit = author.permit("support.v1.CommentService/CreateComment")?;
-            let ticket = comment::lock_ticket(connection, &permit, ticket.id).await?;
-            let comment = comment::create(connection, permit, ticket, (*body).to_owned(), Vec::new(), at).await?;
+            work.act_as(author.permit("support.v1.CommentService/CreateComment")?, at).await?;
+            let comment = comment::create(work, ticket.id, (*body).to_owned(), Vec::new()).await?;
             ids.push(comment.id.0);
         }
         at += minutes(self.seed + 3, 15, 600);
         if at < self.now && fate != STAYS_IN_PROGRESS {
-            let lock = self.target("ResolveTicket", ticket.id)?.lock(connection).await?;
-            ticket::resolve(connection, lock, at).await?;
+            work.act_as(self.agent.permit("support.v1.TicketService/ResolveTicket")?, at).await?;
+            ticket::resolve(work, target()).await?;
         }
         Ok(ids)
     }
@@ -105,11 +103,6 @@ impl Scene<'_> {
         };
         Draft { account: None, content }
     }
-
-    fn target(&self, method: &str, id: TicketId) -> Result<Target> {
-        let permit = self.agent.permit(&format!("support.v1.TicketService/{method}"))?;
-        Ok(Target { permit, id, expected: None })
-    }
 }
 
 /// Imports a file of tickets, some days ago.
@@ -121,10 +114,13 @@ pub(super) async fn import(writer: &Writer) -> Result<()> {
     let permit = agent.permit("support.v1.TicketService/ImportTickets")?;
     let (role, account, now) =
         (permit.caller().role() as i16, writer.cast.customers[BUSY[0]].user.account, app.clock.now());
-    let begin = app.database.transaction(async move |connection: &mut Connection| {
-        import::begin(connection, permit, account, Format::Csv, file, now).await
+    let begin = app.database.transaction(async move |work: &mut Work| {
+        work.act_as(permit, now).await?;
+        import::begin(work, account, (Format::Csv, ReadOptions::default()), file).await
     });
     let operation: Result<_> = begin.await;
     let operation = operation?.id;
-    import::run(&app, ImportTickets { operation, role }, &CancellationToken::new()).await.map(drop)
+    import::run(&app, ImportTickets { operation, role, options: ReadOptions::default() }, &CancellationToken::new())
+        .await
+        .map(drop)
 }

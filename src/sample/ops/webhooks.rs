@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::StatusCode;
-use mainstay_kernel::{database::Connection, error::Result, outbound::Request, page::Start};
+use mainstay_kernel::{database::Connection, error::Result, outbound::Request, page::Start, unit_of_work::Work};
 use tokio_util::sync::CancellationToken;
 
 use super::Writer;
@@ -75,8 +75,9 @@ pub(super) async fn create(writer: &Writer, plan: &Plan) -> Result<WebhookEndpoi
         account: Some(writer.cast.customers[BUSY[plan.busy]].user.account),
     };
     let at = writer.now - TimeDelta::days(plan.days_ago);
-    let create = writer.app.database.transaction(async move |connection: &mut Connection| {
-        endpoint::create(connection, permit, context, draft, at).await
+    let create = writer.app.database.transaction(async move |work: &mut Work| {
+        work.act_as(permit, at).await?;
+        endpoint::create(work, context, draft).await
     });
     // The secret is discarded.
     create.await.map(|(endpoint, _)| endpoint.id)
@@ -115,9 +116,7 @@ pub(super) async fn receive(writer: &Writer) -> Result<()> {
         let id = format!("{INBOUND_PREFIX}{number}");
         let event = InboundEvent::new(Provider::Standard, id, kind.to_owned(), Bytes::from(body), app.clock.now());
         let id = event.id;
-        let receive = app
-            .database
-            .transaction(async move |connection: &mut Connection| inbound_event::receive(connection, event).await);
+        let receive = app.database.transaction(async move |work: &mut Work| inbound_event::receive(work, event).await);
         let is_new: Result<bool> = receive.await;
         is_new?;
         inbound_event::process(&app, id).await?;

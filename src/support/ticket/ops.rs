@@ -37,7 +37,7 @@ pub use include::{IncludedResources, Includes, include};
 pub use watch::{TOPIC, load_changed};
 // For other modules, which have no caller.
 pub(crate) use store::{erase, erase_activities, get as read, stats::stats};
-pub(crate) use watch::{change, note_imported, record_comment};
+pub(crate) use watch::{change, note_imported};
 
 /// Creates a ticket. A customer is locked first, whose open tickets are limited.
 ///

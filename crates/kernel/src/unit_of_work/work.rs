@@ -72,6 +72,18 @@ impl Work {
         self.permit.clone().ok_or_else(|| Error::internal(anyhow::anyhow!("a unit of work without a caller")))
     }
 
+    /// Continues on behalf of another caller, at another time, for data about the past. The events so far keep their time.
+    ///
+    /// # Errors
+    /// Any error of the events and of the queued statements.
+    pub async fn act_as(&mut self, permit: Permit, now: DateTime<Utc>) -> Result<()> {
+        if !self.events.is_empty() {
+            self.write(async |_: &Connection| Ok(())).await?;
+        }
+        (self.permit, self.now) = (Some(permit), now);
+        Ok(())
+    }
+
     /// Runs statements that only read and lock. The first ones are sent with the BEGIN, in one round trip: if the BEGIN
     /// fails, they stand alone, and have changed nothing.
     ///
