@@ -43,7 +43,7 @@ pub(super) fn patch(folder: &Path, sources: &Path, version: &str) -> anyhow::Res
 }
 
 /// Returns the path from a folder that is to be created to the sources, so that both can be moved together.
-fn relative(folder: &Path, sources: &Path) -> anyhow::Result<String> {
+pub(super) fn relative(folder: &Path, sources: &Path) -> anyhow::Result<String> {
     let folder = absolute(folder)?;
     let (parent, name) = (folder.parent().context("a folder has a parent")?, folder.file_name().unwrap_or_default());
     let parent = parent.canonicalize().with_context(|| format!("there is no folder {}", parent.display()))?;
