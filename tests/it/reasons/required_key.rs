@@ -23,6 +23,7 @@ fn method_that_requires_a_key() -> &'static Method {
         path: method.path.clone(),
         name: method.name.clone(),
         descriptor: method.descriptor.clone(),
+        title: None,
         access: method.access,
         grants: method.grants.clone(),
         idempotency: Idempotency::Required,
