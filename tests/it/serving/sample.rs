@@ -101,7 +101,9 @@ async fn a_new_private_database_begins_with_sample_data_that_one_command_removes
     // As root, Postgres runs as another user, who has to pass.
     std::fs::set_permissions(directory.path(), Permissions::from_mode(0o711)).expect("ours");
     let data = directory.path().to_str().expect("text");
-    let (private, own) = (TestDatabase::foreign(""), [("MAINSTAY_DATA_DIR", data), ("FILES_URL", "")]);
+    // As `make run` does: with nothing but what is in this process.
+    let own = [("MAINSTAY_DATA_DIR", data), ("FILES_URL", ""), ("REDIS_URL", "")];
+    let private = TestDatabase::foreign("");
 
     let mut server = Process::with(&private, &own).await;
     assert_eq!(server.endpoint.get("/readyz").await.status, 200);
