@@ -1,6 +1,5 @@
 //! Tickets: what customers ask, and what is answered.
 
-use super::{english::ENGLISH, german::GERMAN};
 use crate::support::ticket::model::{Kind, Priority};
 
 /// A ticket and the comments on it.
@@ -14,9 +13,4 @@ pub struct Conversation {
     pub tags: &'static [&'static str],
     /// The comments in their order: an agent begins, then the customer and the agent take turns.
     pub comments: &'static [&'static str],
-}
-
-/// Returns the conversations in a language.
-pub fn in_language(language: &str) -> &'static [Conversation] {
-    if language == "de" { &GERMAN } else { &ENGLISH }
 }

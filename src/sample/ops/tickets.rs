@@ -13,7 +13,8 @@ use super::{Writer, cast::Actor};
 use crate::{
     sample::model::{
         IMPORT,
-        conversations::{Conversation, in_language},
+        conversations::Conversation,
+        conversations_in,
         timeline::{BUSY, Story, index, minutes, pick},
     },
     support::{
@@ -51,7 +52,7 @@ struct Scene<'a> {
 /// Writes a ticket and what follows from it until now; returns the ids of the ticket and of its comments.
 pub(super) async fn write(writer: &Writer, story: Story) -> Result<Vec<Uuid>> {
     let (requester, seed) = (&writer.cast.customers[story.customer], story.number);
-    let conversations = in_language(requester.language.as_str());
+    let conversations = conversations_in(requester.language.as_str());
     let conversation = &conversations[usize::try_from(seed).unwrap_or(0) % conversations.len()];
     let agent = &writer.cast.agents[index(seed + 5, writer.cast.agents.len())];
     let scene = Scene { requester, agent, conversation, seed, now: writer.now };
