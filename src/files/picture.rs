@@ -89,15 +89,21 @@ pub(crate) fn survey(file: &mut (impl Read + Seek), extent: Extent) -> io::Resul
     let mut scanner = Scanner::begin(file)?;
     let mut head = [0; 12];
     let length = scanner.peek(&mut head)?;
-    let (format, find): (_, fn(&mut Scanner<_>, &mut Survey, Extent) -> io::Result<()>) = match &head[..length] {
-        [0xff, 0xd8, 0xff, ..] => (ImageFormat::Jpeg, jpeg::survey),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => (ImageFormat::Png, png::survey),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => (ImageFormat::WebP, webp::survey),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => (ImageFormat::Gif, gif),
+    let format = match &head[..length] {
+        [0xff, 0xd8, 0xff, ..] => ImageFormat::Jpeg,
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => ImageFormat::Png,
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => ImageFormat::WebP,
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => ImageFormat::Gif,
         _ => return Ok(None),
     };
     let mut survey = Survey::new(format);
-    match find(&mut scanner, &mut survey, extent) {
+    let outcome = match format {
+        ImageFormat::Jpeg => jpeg::survey(&mut scanner, &mut survey, extent),
+        ImageFormat::Png => png::survey(&mut scanner, &mut survey, extent),
+        ImageFormat::WebP => webp::survey(&mut scanner, &mut survey, extent),
+        _ => gif(&mut scanner, &mut survey),
+    };
+    match outcome {
         Ok(()) => survey.is_complete = extent == Extent::Whole,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
@@ -111,7 +117,7 @@ fn invalid() -> io::Error {
 }
 
 /// The logical screen descriptor. No GIF is decoded here.
-fn gif<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey, _: Extent) -> io::Result<()> {
+fn gif<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey) -> io::Result<()> {
     scanner.skip(6)?;
     let [w0, w1, h0, h1] = scanner.bytes()?;
     survey.width = u16::from_le_bytes([w0, w1]).into();

@@ -172,7 +172,7 @@ mod tests {
             search_order(only.cloned(), std::iter::once(installed.clone()), Some(fallback.clone()))
         };
         assert_eq!(order(None), [installed.clone(), fallback.clone()]);
-        assert_eq!(order(Some(&only)), [only.clone()]);
+        assert_eq!(order(Some(&only)), std::slice::from_ref(&only));
     }
 
     #[test]

@@ -31,7 +31,7 @@ fn is_utf16(head: &[u8]) -> bool {
         [0xff, 0xfe, ..] => is_utf16_of(units(u16::from_le_bytes)),
         [0xfe, 0xff, ..] => is_utf16_of(units(u16::from_be_bytes)),
         // Without a byte order mark, the zeros of spaces, digits and line ends are all on one side.
-        _ if head.len() % 2 == 0 => {
+        _ if head.len().is_multiple_of(2) => {
             let has_zero = |side: usize| head.iter().skip(side).step_by(2).any(|byte| *byte == 0);
             match (has_zero(0), has_zero(1)) {
                 (false, true) => is_utf16_of(units(u16::from_le_bytes)),

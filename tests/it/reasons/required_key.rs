@@ -24,7 +24,6 @@ fn method_that_requires_a_key() -> &'static Method {
         name: method.name.clone(),
         title: method.title.clone(),
         descriptor: method.descriptor.clone(),
-        title: None,
         access: method.access,
         grants: method.grants.clone(),
         idempotency: Idempotency::Required,

@@ -116,9 +116,9 @@ fn write_fraction(nanos: u32, out: &mut Vec<u8>) {
     }
     let mut text = *b".000000000";
     put_digits(&mut text[1..], i64::from(nanos));
-    let keep = if nanos % 1_000_000 == 0 {
+    let keep = if nanos.is_multiple_of(1_000_000) {
         4
-    } else if nanos % 1000 == 0 {
+    } else if nanos.is_multiple_of(1000) {
         7
     } else {
         10
