@@ -62,7 +62,10 @@ const X_FORWARDED_PROTO: &str = "x-forwarded-proto";
 /// Returns whether a text is a host with or without a port: it becomes part of an XML document.
 fn is_host(text: &str) -> bool {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]_".contains(&byte));
-    is_plain && text.parse::<Authority>().is_ok()
+    let is_complete = |authority: Authority| {
+        !authority.host().is_empty() && (authority.host() == text || authority.port_u16().is_some())
+    };
+    is_plain && text.parse().is_ok_and(is_complete)
 }
 
 /// Returns a path of this server, or another URL, as an absolute link.

@@ -126,6 +126,4 @@ fn gif<R: Read + Seek>(scanner: &mut Scanner<R>, survey: &mut Survey) -> io::Res
 }
 
 #[cfg(test)]
-pub(crate) mod samples;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,7 +6,6 @@ mod layers;
 mod methods;
 mod migrations;
 mod mutations;
-mod names;
 mod readme;
 mod release;
 mod responses;

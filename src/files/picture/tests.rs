@@ -1,9 +1,10 @@
+pub(crate) mod samples;
+
 use std::io::Cursor;
 
-use super::{
-    samples::{chunk, png, png_with_bomb, progressive_jpeg, vp8, vp8l, webp, webp_canvas},
-    *,
-};
+use samples::{chunk, png, png_with_bomb, progressive_jpeg, vp8, vp8l, webp, webp_canvas};
+
+use super::*;
 
 fn survey(file: &[u8]) -> Option<Survey> {
     super::survey(&mut Cursor::new(file), Extent::Whole).expect("memory")

@@ -10,7 +10,14 @@ use super::modules;
 use crate::cli::command_line;
 
 /// Begin as settings of the server do, and are of its tests, of `make` and of psql.
-const OTHERS: [&str; 4] = ["MAINSTAY_FUZZ_ROUNDS", "MAINSTAY_FUZZ_SEED", "MAINSTAY_PATH", "ON_ERROR_STOP"];
+const OTHERS: [&str; 6] = [
+    "MAINSTAY_FUZZ_ROUNDS",
+    "MAINSTAY_FUZZ_SEED",
+    "MAINSTAY_PATH",
+    "MAINSTAY_PROGRAM",
+    "MAINSTAY_VERSION",
+    "ON_ERROR_STOP",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

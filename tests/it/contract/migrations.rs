@@ -64,6 +64,18 @@ async fn migrations_can_be_reverted_and_applied_again() {
     assert_eq!(inventory(&database).await, complete);
 }
 
+/// One table has the versions of both folders: of two migrations with one version, only the first is applied.
+#[test]
+fn each_migration_has_a_version_by_itself() {
+    let names = migrations().into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let mut versions: Vec<_> = names.filter_map(|name| Some(name.split_once('_')?.0.to_owned())).collect();
+    let count = versions.len();
+    assert_eq!(count, migrations().len(), "a name is a version, an underscore and a word");
+    versions.sort_unstable();
+    versions.dedup();
+    assert_eq!(versions.len(), count, "two migrations have one version: {versions:?}");
+}
+
 #[test]
 fn every_migration_states_its_purpose_lock_and_rollout() {
     for migration in migrations() {

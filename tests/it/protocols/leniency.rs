@@ -23,7 +23,7 @@ async fn a_plus_in_a_query_is_a_space() {
         ("queues=General%2BInquiry", &["C++ on fire"]),
         ("queues=General+Inquiry&queues=General%2bInquiry", &["C++ on fire", "Printer on fire"]),
         ("query=printer+fire", &["Printer on fire"]),
-        ("page=+1&pageSize=+1&queues=General+Inquiry", &["Printer on fire"]),
+        ("page=1&pageSize=1&queues=General+Inquiry", &["Printer on fire"]),
         ("queues=General+Inquiry&createdFrom=2020-01-01T00:00:00+02:00", &["Printer on fire"]),
         ("queues=General+Inquiry&createdFrom=2020-01-01T00:00:00%2B02:00", &["Printer on fire"]),
         ("queues=General+Inquiry&created_from=2020-01-01T00:00:00%2002:00", &["Printer on fire"]),

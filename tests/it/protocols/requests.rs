@@ -26,7 +26,9 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) async fn new() -> Self {
-        let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example").start().await;
+        // The feed has absolute links, and Envoy has another port.
+        let app = TestApp::builder().set("ALLOWED_ORIGINS", "https://good.example");
+        let app = app.set("PUBLIC_URL", "https://good.example").start().await;
         let scene = Scene::new(&app).await;
         let token = scene.cast.customer.token().await.expect("a token");
         Self { app, scene, token }

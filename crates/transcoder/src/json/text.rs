@@ -43,16 +43,17 @@ pub(crate) fn put_text(codec: &Codec, kind: Kind, text: &str, out: &mut Vec<u8>)
     }
 }
 
-/// Returns whether the text of a kind may have a `+` and never has a space: base64, numbers, and times with an offset.
+/// Returns whether the text of a kind may have a `+` and never has a space: base64, and times with an offset.
 pub(crate) fn writes_plus(codec: &Codec, kind: Kind) -> bool {
     match kind {
-        Kind::String | Kind::Bool | Kind::Enum(_) | Kind::Group(_) => false,
+        Kind::Bytes => true,
         Kind::Message(id) => match codec.message(id).shape {
             Shape::Timestamp => true,
             Shape::Wrapper => writes_plus(codec, codec.message(id).fields[0].kind),
             _ => false,
         },
-        _ => true,
+        // Envoy reads no number that has one.
+        _ => false,
     }
 }
 

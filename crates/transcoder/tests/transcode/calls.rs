@@ -279,14 +279,14 @@ async fn a_plus_in_a_query_is_a_space_and_fields_without_spaces_keep_it() {
         ("since=2024-05-01T12:00:00%2B02:00", "/since", json!("2024-05-01T10:00:00Z")),
         ("since=2024-05-01T12:00:00%2002:00", "/since", json!("2024-05-01T10:00:00Z")),
         ("token=+/+/", "/token", json!("+/+/")),
-        ("ratio=1e+3", "/ratio", json!(1000)),
-        ("limit=+7", "/limit", json!(7)),
     ] {
         let response = call("GET", &format!("/v1/items/x?{query}"), "").await;
         assert_eq!(response.json()["request"].pointer(field), Some(&expected), "{query}: {}", response.text());
     }
     assert_eq!(call("GET", "/v1/items/a+b", "").await.json()["request"]["name"], "a+b", "a path has no forms");
-    for query in ["flag=+true", "sizes=SIZE+SMALL", "since=2024-05-01+12:00:00Z", "item+title=x"] {
+    for query in
+        ["flag=+true", "limit=+7", "ratio=1e+3", "sizes=SIZE+SMALL", "since=2024-05-01+12:00:00Z", "item+title=x"]
+    {
         refusal("GET", &format!("/v1/items/x?{query}"), "").await;
     }
 }

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use nix::sys::resource::{Resource, setrlimit};
 
 use super::*;
-use crate::files::picture::samples::{png_with_bomb, progressive_jpeg};
+use crate::files::picture::tests::samples::{png_with_bomb, progressive_jpeg};
 
 /// Set in the process that has the limit.
 const CHILD: &str = "MAINSTAY_TEST_WITHIN_MEMORY";
