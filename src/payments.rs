@@ -129,9 +129,7 @@ pub(crate) fn gateway(app: &App) -> &Arc<dyn Gateway> {
 pub(crate) fn with_clock(app: &App, clock: Clock) -> Option<App> {
     let config::Gateway::Sandbox = app.config.section::<PaymentsConfig>().gateway else { return None };
     let sandbox: Arc<dyn Gateway> = Arc::new(Sandbox::new(app.database.clone(), clock.clone()));
-    let mut app = app.clone().with_part(sandbox);
-    app.clock = clock;
-    Some(app)
+    Some(app.clone().with_part(sandbox).with_clock(clock))
 }
 
 /// If the gateway was unavailable and may be back, looks up a payment that does not exist, because an idle instance makes

@@ -97,6 +97,12 @@ impl App {
         part.unwrap_or_else(|| panic!("no module provides {}", type_name::<T>()))
     }
 
+    /// Returns the application as of another clock, which units of work then have, too.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { database: self.database.with_clock(&clock), clock, ..self }
+    }
+
     /// Returns the application with one more part, or with another one of its type. The parts that were built before do
     /// not see it.
     #[must_use]

@@ -26,13 +26,18 @@ async fn wait_until_none_is_pending(app: &TestApp) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_wakes_the_worker() {
     let (app, scene) = start_app().await;
-    let since = Instant::now();
-    for _ in 0..40 {
-        scene.ticket().await;
-        wait_until_none_is_pending(&app).await;
+    let mut waited = Duration::ZERO;
+    // A recipient gets ten mails at once.
+    for scene in [scene, Scene::new(&app).await, Scene::new(&app).await, Scene::new(&app).await] {
+        let since = Instant::now();
+        for _ in 0..10 {
+            scene.ticket().await;
+            wait_until_none_is_pending(&app).await;
+        }
+        waited += since.elapsed();
     }
     // Forty polls take 13 s at least.
-    assert!(since.elapsed() < Duration::from_secs(9), "{:?}", since.elapsed());
+    assert!(waited < Duration::from_secs(9), "{waited:?}");
 }
 
 /// More mails than there are slots: a slot that becomes free takes the next one at once.

@@ -151,8 +151,9 @@ async fn a_recipient_of_many_mails_gets_the_rest_later() {
     let victim = scene.cast.stranger.as_user().email.clone();
     let product = product(&scene, 1, "EUR").await;
     for _ in 0..14 {
-        let order = json!({ "items": [{ "productId": product, "quantity": 1 }], "confirmationEmail": victim });
-        scene.cast.customer.call(Protocol::Rest, "OrderService.CreateOrder", order).await.success();
+        let items = json!([{ "productId": product, "quantity": 1 }]);
+        let order = json!({ "accountId": scene.account(), "items": items, "confirmationEmail": victim });
+        scene.cast.agent.call(Protocol::Rest, "OrderService.CreateOrder", order).await.success();
     }
     let waiting = "SELECT count(*) FROM mails WHERE state = 1 AND failure = 'the recipient has had many mails lately'";
     wait_for_at_least(&app.database, waiting, 4).await;

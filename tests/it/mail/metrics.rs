@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mainstay_kernel::telemetry;
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,8 +32,8 @@ async fn scheduled(app: &TestApp) -> Vec<String> {
 
 async fn counts(app: &TestApp) -> Counts {
     let scheduled = scheduled(app).await;
-    let metrics = app.private.http.get(format!("{}/metrics", app.private.base())).send().await.expect("an answer");
-    let metrics = metrics.text().await.expect("text");
+    // The listener keeps a rendering for a second.
+    let metrics = telemetry::metrics().render();
     let counters = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"));
     let counters: BTreeSet<&str> = counters.collect();
     let count = |line: &str| {

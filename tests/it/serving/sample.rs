@@ -200,6 +200,8 @@ async fn a_removal_leaves_what_is_no_sample() {
     assert_eq!(full["mails"], before["mails"], "mail about what happened long ago");
     sample::add(&app.app).await.expect("nothing to do");
     assert_eq!(tables(&app.database).await, full);
+    let days = "SELECT count(DISTINCT created_at::date) FROM ledger_transactions";
+    assert!(app.database.number(days).await > 30, "money moves when it is earned");
     let report = ledger::check(&app.app).await.expect("a report");
     assert!(report.faults.is_empty() && report.unsettled == 0, "{report:?}");
     let stamped = "SELECT count(*) FROM orders WHERE left(replace(id::text, '-', ''), 12) \
