@@ -81,7 +81,7 @@ async fn the_links_of_the_feed_are_absolute() {
     assert_eq!(feed(&app, &proxied).await, links("https://news.example:8443", &slug));
     assert_eq!(feed(&app, &[("host", "other.example")]).await, links("http://other.example", &slug));
 
-    let app = TestApp::start().await;
+    let app = TestApp::builder().set("TRUSTED_PROXY_HOPS", "0").start().await;
     let slug = publish(&app).await;
     let unproxied = [("host", "news.example"), ("x-forwarded-proto", "https")];
     assert_eq!(feed(&app, &unproxied).await, links("http://news.example", &slug), "no trusted proxy sets the header");

@@ -126,13 +126,18 @@ async fn circuit_open() {
         .start()
         .await;
     let scene = crate::cases::Scene::new(&app).await;
-    let charge = async |protocol, key: &str| {
-        let request = json!({ "orderId": order(&scene).await, "paymentMethod": "pm_card_visa" });
+    let charge = async |protocol, order: &str, key: &str| {
+        let request = json!({ "orderId": order, "paymentMethod": "pm_card_visa" });
         scene.cast.customer.keyed(protocol, "PaymentService.ChargePayment", request, key).await
     };
+    // Made before the circuit opens, because it lets one request through after a while.
+    let mut orders = Vec::new();
+    for _ in PROTOCOLS {
+        orders.push(order(&scene).await);
+    }
     let mut charges = 0;
     loop {
-        let charge = charge(PROTOCOLS[charges % 2], &charges.to_string()).await;
+        let charge = charge(PROTOCOLS[charges % 2], &order(&scene).await, &charges.to_string()).await;
         if charge.reason == "CIRCUIT_OPEN" {
             break;
         }
@@ -142,8 +147,8 @@ async fn circuit_open() {
     }
     assert!(charges > 0, "it opens at a failure");
     let mut coverage = ReasonCoverage::of("CIRCUIT_OPEN");
-    for protocol in PROTOCOLS {
-        let response = coverage.failure(protocol, charge(protocol, &format!("{protocol:?}")).await);
+    for (protocol, order) in PROTOCOLS.into_iter().zip(&orders) {
+        let response = coverage.failure(protocol, charge(protocol, order, &format!("{protocol:?}")).await);
         assert!(response.headers.contains_key("retry-after"), "{response:#?}");
     }
     let pending = app.database.number("SELECT count(*) FROM payments WHERE status = 1").await;

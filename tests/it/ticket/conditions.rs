@@ -73,10 +73,11 @@ async fn if_match_lets_one_of_two_writers_through() {
     let listed = [("if-match", "\"7\", \"3\"")];
     cast.customer.call_with(Protocol::Rest, "TicketService.UpdateTicket", change("Four"), &listed).await.success();
     // As a proxy that compresses gives the tag back.
-    for (tag, protocol) in [("W/\"4\"", Protocol::Rest), ("\"5-gzip\"", Protocol::Grpc), ("W/\"6.br\"", Protocol::Rest)]
+    for (text, protocol) in
+        [("W/\"4\"", Protocol::Rest), ("\"5-gzip\"", Protocol::Grpc), ("W/\"6.br\"", Protocol::Rest)]
     {
-        let tag = [("if-match", tag)];
-        let update = || cast.customer.call_with(protocol, "TicketService.UpdateTicket", change("Five"), &tag);
+        let tag = [("if-match", text)];
+        let update = || cast.customer.call_with(protocol, "TicketService.UpdateTicket", change(text), &tag);
         update().await.success();
         update().await.failure("ETAG_MISMATCH");
     }
