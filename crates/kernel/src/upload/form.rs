@@ -67,8 +67,8 @@ pub async fn receive(
     let mut pieces = Pieces(Arc::new(Mutex::new(pieces.boxed())));
     let form = Multipart::new(feed(pieces.clone(), allowance.clone()), boundary);
     let metadata = read(upload, form, &allowance).await?;
-    // The parser stops at the end of the form. That of the body may come later, in a frame of its own: until then the
-    // request has not arrived, and its connection can't take another one.
+    // The parser stops at the end of the form, and drops what it has not read of that piece. The end of the body may come later,
+    // in a separate frame: until then the request has not arrived, and its connection can't take another one.
     let mut budget = allowance.load(Ordering::Relaxed);
     while let Some(piece) = upload.wait(async { pieces.next().await.transpose().map_err(of_stream) }).await? {
         budget = budget.checked_sub(piece.len()).ok_or_else(too_much)?;
@@ -257,14 +257,17 @@ mod tests {
             let mut upload = begin().await;
             let was_read = Arc::new(AtomicUsize::new(0));
             let (head, count) = (Bytes::copy_from_slice(&form), was_read.clone());
-            let end = stream::once(async move {
-                tokio::task::yield_now().await;
-                count.fetch_add(1, Ordering::Relaxed);
-                Ok(Bytes::from(vec![b'z'; epilogue]))
+            let end = stream::iter(0..2).then(move |_| {
+                let count = count.clone();
+                async move {
+                    tokio::task::yield_now().await;
+                    count.fetch_add(1, Ordering::Relaxed);
+                    Ok(Bytes::from(vec![b'z'; epilogue / 2]))
+                }
             });
             let pieces = stream::once(async { Ok(head) }).chain(end);
             let result = receive(&mut upload, "multipart/form-data; boundary=x", pieces).await;
-            assert_eq!((was_read.load(Ordering::Relaxed), upload.bytes()), (1, 3), "{epilogue}");
+            assert_eq!((was_read.load(Ordering::Relaxed), upload.bytes()), (2, 3), "{epilogue}");
             assert_eq!(result.is_ok(), is_accepted, "{epilogue}");
         }
     }
