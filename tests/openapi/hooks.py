@@ -266,6 +266,10 @@ STATE = {
 # Rules between fields, about stored data, or about the time, which JSON Schema cannot express. Each one is in the
 # description of its field.
 BEYOND_SCHEMA = {
+    "must be a name, not a path",
+    "must have more than dots and spaces",
+    "must not have characters that reorder text",
+    "must not have control characters",
     "must have a visible character",
     "must be one line",
     "must be one line with a visible character",
