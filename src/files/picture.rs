@@ -20,6 +20,8 @@ use scanner::Scanner;
 
 /// The largest Exif block that is read for the orientation.
 const MAX_EXIF_BYTES: u64 = 64 << 10;
+/// The most parts of a file, where neighbors are one: pictures have some dozens.
+const MAX_PARTS: usize = 4096;
 
 /// How far a file is surveyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,18 +42,27 @@ pub(crate) struct Survey {
     pub(crate) memory: u64,
     /// The parts of the file that the decoder needs, in order.
     parts: Vec<Range<u64>>,
+    /// Whether the file has more parts than any picture: each takes memory here, and only a few bytes there.
+    is_scattered: bool,
+    extent: Extent,
     /// Whether the whole picture was found.
     pub(crate) is_complete: bool,
 }
 
 impl Survey {
-    fn new(format: ImageFormat) -> Self {
-        Self { format, width: 0, height: 0, memory: 0, parts: Vec::new(), is_complete: false }
+    fn new(format: ImageFormat, extent: Extent) -> Self {
+        let (parts, is_scattered, is_complete) = (Vec::new(), false, false);
+        Self { format, width: 0, height: 0, memory: 0, parts, is_scattered, extent, is_complete }
     }
 
     fn keep(&mut self, part: Range<u64>) {
+        if self.extent == Extent::Header {
+            return;
+        }
+        let count = self.parts.len();
         match self.parts.last_mut() {
             Some(last) if last.end == part.start => last.end = part.end,
+            _ if count >= MAX_PARTS => self.is_scattered = true,
             _ => self.parts.push(part),
         }
     }
@@ -96,7 +107,7 @@ pub(crate) fn survey(file: &mut (impl Read + Seek), extent: Extent) -> io::Resul
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => ImageFormat::Gif,
         _ => return Ok(None),
     };
-    let mut survey = Survey::new(format);
+    let mut survey = Survey::new(format, extent);
     let outcome = match format {
         ImageFormat::Jpeg => jpeg::survey(&mut scanner, &mut survey, extent),
         ImageFormat::Png => png::survey(&mut scanner, &mut survey, extent),
@@ -109,7 +120,7 @@ pub(crate) fn survey(file: &mut (impl Read + Seek), extent: Extent) -> io::Resul
         Err(error) if error.kind() == io::ErrorKind::InvalidData => return Ok(None),
         Err(error) => return Err(error),
     }
-    Ok(Some(survey).filter(|survey| survey.pixels() > 0))
+    Ok(Some(survey).filter(|survey| survey.pixels() > 0 && !survey.is_scattered))
 }
 
 fn invalid() -> io::Error {

@@ -31,6 +31,7 @@ use crate::{
         AGENTS, MARK, NEWCOMER, SERVICE_KEY,
         timeline::{Story, Subject, stories},
     },
+    webhooks::endpoint::ops as endpoint,
 };
 use cast::Cast;
 use sales::Catalog;
@@ -71,12 +72,17 @@ pub async fn state(app: &App) -> Result<State> {
 /// meanwhile: it would take the jobs of the past for its own.
 ///
 /// # Errors
-/// `RULE_VIOLATED` if the gateway is not the sandbox, or if there is no admin; `UNAVAILABLE` if Postgres is unreachable.
+/// `RULE_VIOLATED` if the gateway is not the sandbox, if there is no admin, or if there is a webhook endpoint; `UNAVAILABLE` if Postgres is unreachable.
 pub async fn add(app: &App) -> Result<()> {
     match state(app).await? {
         State::Complete => return Ok(()),
         State::Partial => drop(remove(app).await?),
         State::Absent => {}
+    }
+    if app.database.autocommit(async |connection| endpoint::any(connection).await).await? {
+        let refusal =
+            "Sample data is for a database without webhook endpoints, whose receivers would get events of the past.";
+        return Err(Error::rule(refusal));
     }
     let writer = Writer::open(app).await?;
     let mut topics = subscriptions::write(&writer).await?;

@@ -14,18 +14,22 @@ use crate::sample::ops::{self, State};
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Has the sample data added to a new private database once the server listens. If the first start ended in the middle of
-/// it, the next one begins anew.
+/// it, a later one only says so: to begin anew removes what people have added to the sample accounts meanwhile.
 pub(super) async fn start(process: &mut Process) -> anyhow::Result<()> {
     let Purpose::Server { private_database: Some(database), .. } = process.purpose else { return Ok(()) };
     let PrivateDatabase { is_new, takes_samples } = database;
     let state = for_operator(ops::state(&process.app).await)?;
-    if takes_samples && (is_new || state == State::Partial) {
+    let program = std::env::current_exe().map_or_else(|_| "mainstay".to_owned(), |path| path.display().to_string());
+    if takes_samples && is_new {
         let app = process.app.clone();
         process.before_jobs(async move { add(&app).await });
         process.notice("Sample data is being added, in the background. `serve --empty` starts without it.");
+    } else if state == State::Partial {
+        process.notice(format!(
+            "The sample data is incomplete: `{program} sample add` adds it anew, once this server is stopped."
+        ));
     }
     if takes_samples && is_new || state != State::Absent {
-        let program = std::env::current_exe().map_or_else(|_| "mainstay".to_owned(), |path| path.display().to_string());
         process.notice(format!("`{program} sample remove` removes the sample data, once this server is stopped."));
     }
     Ok(())

@@ -350,12 +350,14 @@ async fn publish_if_due(work: &mut Work, id: PostId, now: DateTime<Utc>) -> Resu
     }
 }
 
-/// Removes the posts of accounts that are removed, with their jobs. What the cache still has of them is outdated.
+/// Removes the posts of accounts that are removed, with their jobs; returns their ids. What the cache still has of them is
+/// outdated.
 ///
 /// # Errors
 /// Any database error.
-pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<()> {
+pub(crate) async fn erase(connection: &mut Connection, accounts: &[AccountId]) -> Result<Vec<uuid::Uuid>> {
     let ids: Vec<_> = store::erase(connection, accounts).await?.into_iter().map(|id| id.0).collect();
     queue::forget::<PublishPost>(connection, &ids).await?;
-    store::next_revision(connection).await.map(drop)
+    store::next_revision(connection).await?;
+    Ok(ids)
 }

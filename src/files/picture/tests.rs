@@ -102,6 +102,17 @@ fn a_file_that_ends_too_early_is_not_complete() {
     }
 }
 
+/// Each part takes sixteen bytes here, and five in the file.
+#[test]
+fn a_file_of_many_parts_is_refused() {
+    let mut jpeg = progressive_jpeg(64, 64, 3, 1);
+    assert!(survey(&jpeg).is_some());
+    drop(jpeg.splice(2..2, [0xff, 0xdb, 0, 2, 0].repeat(2 * MAX_PARTS)));
+    assert!(survey(&jpeg).is_none());
+    let header = super::survey(&mut Cursor::new(&jpeg[..]), Extent::Header).expect("memory").expect("a size");
+    assert!(header.parts.is_empty() && header.width == 64);
+}
+
 /// The header of a picture is found however far behind other segments it is; a GIF has no other bound here.
 #[test]
 fn the_size_is_in_the_header() {

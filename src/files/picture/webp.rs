@@ -4,9 +4,9 @@ use std::io::{self, Read, Seek};
 
 use super::{Extent, MAX_EXIF_BYTES, Survey, invalid, scanner::Scanner};
 
-/// The most memory that a byte of a lossless bitstream makes the decoder take: 15 bytes describe a prefix code, for which
-/// it has a table of 4 KiB.
-const LOSSLESS_FACTOR: u64 = 280;
+/// The most memory that a byte of a lossless bitstream makes the decoder take: ten bytes describe a prefix code, for which
+/// it has a table of 4 KiB, beside what it keeps of each.
+const LOSSLESS_FACTOR: u64 = 450;
 
 /// What the frame of a picture consists of.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::{
     prelude::*,
-    sql_types::{Text, Timestamptz},
+    sql_types::{Array, Text, Timestamptz},
 };
 use diesel_async::RunQueryDsl;
 
@@ -120,15 +120,15 @@ pub async fn total(connection: &mut Connection) -> Result<Total> {
     count::bounded(connection, Box::new(offered.limit(count::BOUND + 1))).await
 }
 
-/// Archives the products whose names end like this, and removes those that no order or subscription refers to; returns how
-/// many are archived only.
-pub async fn retire(connection: &mut Connection, suffix: &str, now: DateTime<Utc>) -> Result<usize> {
-    const REMOVE: &str = "DELETE FROM products WHERE right(name, char_length($1)) = $1 \
+/// Archives the products of these names, and removes those that no order or subscription refers to; returns how many are
+/// archived only.
+pub async fn retire(connection: &mut Connection, names: &[String], now: DateTime<Utc>) -> Result<usize> {
+    const REMOVE: &str = "DELETE FROM products WHERE name = ANY($1) \
         AND NOT EXISTS (SELECT FROM order_items WHERE product_id = products.id) \
         AND NOT EXISTS (SELECT FROM subscriptions WHERE product_id = products.id)";
-    const ARCHIVE: &str = "UPDATE products SET archived_at = coalesce(archived_at, $2), version = version + 1, \
-        updated_at = $2 WHERE right(name, char_length($1)) = $1";
-    diesel::sql_query(REMOVE).bind::<Text, _>(suffix).execute(connection).await?;
-    let archive = diesel::sql_query(ARCHIVE).bind::<Text, _>(suffix).bind::<Timestamptz, _>(now);
+    const ARCHIVE: &str = "UPDATE products SET archived_at = $2, version = version + 1, updated_at = $2 \
+        WHERE name = ANY($1) AND archived_at IS NULL";
+    diesel::sql_query(REMOVE).bind::<Array<Text>, _>(names).execute(connection).await?;
+    let archive = diesel::sql_query(ARCHIVE).bind::<Array<Text>, _>(names).bind::<Timestamptz, _>(now);
     Ok(archive.execute(connection).await?)
 }

@@ -24,7 +24,7 @@ use mainstay_kernel::{
     money::Money,
 };
 
-pub(crate) use store::{amount, book_invoices};
+pub(crate) use store::{amount, book_invoices, sums::begin_again};
 
 /// The result of a check.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -13,9 +13,9 @@ use crate::{
     mail::ops as mail,
     operations::ops as operation,
     orders::{order::ops as order, product::ops as product},
-    payments::customer::ops as payment,
+    payments::{customer::ops as payment, ledger::ops as ledger},
     sample::{
-        model::{DOMAIN, INBOUND_PREFIX, MARK, SERVICE_KEY},
+        model::{ARTICLES, DOMAIN, EXPORTS, INBOUND_PREFIX, MARK, PLANS, SERVICE_KEY},
         store,
     },
     subscriptions::ops as subscription,
@@ -43,15 +43,20 @@ pub async fn remove(app: &App) -> Result<Removal> {
     let now = app.clock.now();
     let removal = app.database.transaction(async move |work: &mut Work| {
         let connection = work.connection().await?;
+        // The sums of the ledger are made anew: nothing else may add to them meanwhile.
+        ledger::begin_again(connection).await?;
         let users = user::of_domain(connection, DOMAIN).await?;
         let accounts: Vec<_> = users.iter().map(|user| user.account).collect();
         let users: Vec<_> = users.iter().map(|user| user.id).collect();
+        if users.is_empty() {
+            return Ok(Removal { accounts: 0, tickets: 0, orders: 0, archived_products: 0 });
+        }
         endpoint::erase(connection, &accounts).await?;
         inbound_event::erase(connection, INBOUND_PREFIX).await?;
-        post::erase(connection, &accounts).await?;
+        let posts = post::erase(connection, &accounts).await?;
         operation::erase(connection, &accounts).await?;
         let tickets = ticket::erase(connection, &accounts, &users).await?;
-        file::detach(connection, &tickets, now).await?;
+        file::detach(connection, &[tickets.as_slice(), &posts].concat(), now).await?;
         file::erase(connection, &accounts, now).await?;
         store::suspend_triggers(connection).await?;
         ticket::erase_activities(connection, &tickets).await?;
@@ -61,7 +66,7 @@ pub async fn remove(app: &App) -> Result<Removal> {
         store::resume_triggers(connection).await?;
         let topics = [tickets.as_slice(), &subscriptions, &orders, &payments].concat();
         mail::erase(connection, &topics).await?;
-        let archived_products = product::retire(connection, MARK, now).await?;
+        let archived_products = product::retire(connection, &products(), now).await?;
         service_key::erase(connection, &format!("{SERVICE_KEY}{MARK}")).await?;
         // Foreign keys refuse this while any other row refers to the accounts.
         user::erase(connection, &accounts, &users).await?;
@@ -69,4 +74,10 @@ pub async fn remove(app: &App) -> Result<Removal> {
         Ok::<_, Error>(Removal { accounts, tickets, orders, archived_products })
     });
     removal.await
+}
+
+/// Returns the names of the sample products.
+fn products() -> Vec<String> {
+    let articles = ARTICLES.iter().chain(&EXPORTS).chain(&PLANS);
+    articles.map(|article| format!("{}{MARK}", article.name)).collect()
 }

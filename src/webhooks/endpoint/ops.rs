@@ -219,6 +219,14 @@ fn payload(event: &Event, now: DateTime<Utc>) -> String {
     .to_string()
 }
 
+/// Returns whether there is an endpoint.
+///
+/// # Errors
+/// Any database error.
+pub(crate) async fn any(connection: &mut Connection) -> Result<bool> {
+    store::any(connection).await
+}
+
 /// Removes the endpoints of accounts that are removed, with their deliveries and the jobs of these.
 ///
 /// # Errors

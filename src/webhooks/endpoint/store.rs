@@ -1,7 +1,7 @@
 //! Webhook endpoints in SQL.
 
 use chrono::{DateTime, Utc};
-use diesel::prelude::*;
+use diesel::{dsl::exists, prelude::*};
 use diesel_async::RunQueryDsl;
 
 use crate::webhooks::id::WebhookEndpointId;
@@ -180,6 +180,11 @@ pub async fn subscribers(connection: &Connection, accounts: &[AccountId], kinds:
         .filter(webhook_endpoints::kinds.eq(Vec::<String>::new()).or(webhook_endpoints::kinds.overlaps_with(kinds)));
     let columns = (webhook_endpoints::id, webhook_endpoints::account_id, webhook_endpoints::kinds);
     Ok(query.select(columns).for_key_share().load(&mut &*connection).await?)
+}
+
+/// Returns whether there is an endpoint.
+pub async fn any(connection: &mut Connection) -> Result<bool> {
+    Ok(diesel::select(exists(webhook_endpoints::table.select(webhook_endpoints::id))).get_result(connection).await?)
 }
 
 /// Removes the endpoints of accounts that are removed, and returns their ids.

@@ -38,7 +38,8 @@ $$;
 -- characters of '<!--', '~/', 'a_' or 'a1@' take it seconds. A single character of a script without spaces is found, too.
 CREATE FUNCTION search_words(document text) RETURNS tsvector LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE
-    plain text := regexp_replace(document, '[!-/:-@\[-`{-~]+', ' ', 'g');
+    -- Texts of earlier versions may be decomposed; what is searched is not.
+    plain text := regexp_replace(normalize(document, NFC), '[!-/:-@\[-`{-~]+', ' ', 'g');
 BEGIN
     IF plain !~ search_dense() THEN
         RETURN to_tsvector('simple', plain);

@@ -151,7 +151,7 @@ fn key(request: &Request, rules: &RuleTable) -> Option<String> {
 /// The system parameter by which responses differ.
 const FORMAT: [&str; 2] = ["alt", "$alt"];
 
-/// Returns the parameters of a query that name a field of the request or a format, each after a separator. A method
+/// Returns the parameters of a query that name a field of the request or a format, each after `?`, which no path has. A method
 /// whose responses are cached ignores all others.
 fn known_parameters<'u>(uri: &'u Uri, rules: &RuleTable) -> impl Iterator<Item = String> + use<'u> {
     let input = uri.query().and_then(|_| Some(rules.route(&Verb::GET, uri.path())?.method.input()));
@@ -159,7 +159,7 @@ fn known_parameters<'u>(uri: &'u Uri, rules: &RuleTable) -> impl Iterator<Item =
         let Some((name, _)) = form_urlencoded::parse(pair.as_bytes()).next() else { return false };
         FORMAT.contains(&&*name) || input.as_ref().is_none_or(|input| has_field(input, &name))
     };
-    uri.query().unwrap_or_default().split('&').filter(is_known).map(|pair| format!("&{pair}"))
+    uri.query().unwrap_or_default().split('&').filter(is_known).map(|pair| format!("?{pair}"))
 }
 
 /// Returns whether a dotted path of names leads to a field.
