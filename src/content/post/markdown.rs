@@ -163,7 +163,7 @@ mod tests {
             for attempt in 1..=40 {
                 short = short.min(cost(unit, 16 << 10).max(Duration::from_millis(4)));
                 long = long.min(cost(unit, 64 << 10));
-                if long < 13 * short {
+                if long < 10 * short {
                     break;
                 }
                 assert!(attempt < 40, "{unit:?}: {short:?} for 16 KiB, {long:?} for 64 KiB");

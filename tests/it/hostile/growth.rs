@@ -55,7 +55,7 @@ const SHORT: usize = 4_000;
 /// Four times the length takes four times as long, and sixteen times if the work grows with the square. What is faster than
 /// this is not measured exactly.
 const FACTOR: u32 = 4;
-const LIMIT: u32 = 13;
+const LIMIT: u32 = 10;
 const FLOOR: Duration = Duration::from_millis(4);
 /// The machine is shared: the fastest of many tries is the cost.
 const TRIES: usize = 40;
