@@ -17,6 +17,7 @@ use crate::{
         database::{connect, sql},
         eventually,
         people::Cast,
+        proxy::{Cut, Proxy},
         servers,
     },
 };
@@ -125,6 +126,30 @@ async fn callers_who_left_read_the_primary() {
     other.batch_execute("ROLLBACK").await.expect("the lock is released");
     for protocol in PROTOCOLS {
         assert_eq!(subject(&agent, protocol, &ticket, &[]).await, "Renamed");
+    }
+}
+
+/// A COMMIT whose answer was lost leaves its caller in doubt. The next reads show what was committed.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_whose_commit_was_not_answered_read_the_primary() {
+    let pair = Pair::start().await;
+    let proxy = Proxy::new(&pair.database).await;
+    let builder = TestApp::builder().on(&pair.database).set("DATABASE_REPLICA_URLS", pair.standby.url());
+    let builder = builder.set("DATABASE_REPLICA_MAX_LAG", ANY_LAG).set("DATABASE_URL", proxy.url.clone());
+    let app = builder.set("DATABASE_POOL_SIZE", "1").start().await;
+    let customer = app.cast().await.customer;
+    let create = "TicketService.CreateTicket";
+    let response = customer.call(Protocol::Rest, create, draft()).await.success();
+    let (ticket, original) = (response.id(), response.text("/data/subject"));
+    pair.catch_up().await;
+    pair.pause().await;
+    pair.rename_tickets("Renamed").await;
+    from_replica(&customer, Protocol::Rest, &ticket, &[], &original).await;
+    proxy.cut(Cut::AfterCommit, r#"INSERT INTO "tickets""#);
+    customer.call(Protocol::Rest, create, draft()).await.failure("UNAVAILABLE");
+    for protocol in PROTOCOLS {
+        let list = customer.call(protocol, "TicketService.ListTickets", json!({})).await.success();
+        assert_eq!(list.body["data"].as_array().map(Vec::len), Some(2), "{list:#?}");
     }
 }
 

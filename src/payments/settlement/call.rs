@@ -42,6 +42,11 @@ pub async fn gateway_request<M, R: GatewayRequest, A: Message + Default>(
             let (id, intent) = (request.facts().id, request.view());
             (id, Some(intent), settlement::run_detached(app, request).await)
         }
+        // The answer to the COMMIT was lost. The lease is this request's own, so that no other would carry it out before its
+        // end.
+        (Committed::Pending(id), Some(request)) if request.facts().id == id => {
+            (id, None, settlement::run_detached(app, request).await)
+        }
         (Committed::Pending(id), _) => (id, None, settlement::resume::<R>(app, id).await?),
         (settled, _) => return call.respond(settled),
     };

@@ -13,7 +13,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, join, stream};
+use futures_util::{FutureExt as _, StreamExt as _, join, stream};
 use http::{StatusCode, header::CONTENT_TYPE};
 use rand::Rng as _;
 use secrecy::ExposeSecret as _;
@@ -83,7 +83,9 @@ pub async fn deliver_due(app: &App, job: DeliverWebhook, stop: &CancellationToke
         let due = first.into_iter().chain(due.into_iter().filter(|id| first != Some(*id)));
         let batch = stream::iter(due).take_while(|id| ready(first == Some(*id) || !is_over()));
         let deliver = |id| deliver(app, id, job.endpoint, &database).map(jobs::ignore_not_found);
-        let delivered: Vec<()> = batch.map(deliver).buffer_unordered(PER_ENDPOINT).try_collect().await?;
+        // A failure ends the job after the batch: to drop a delivery that was sent and not recorded would send it again.
+        let delivered: Vec<Result<()>> = batch.map(deliver).buffer_unordered(PER_ENDPOINT).collect().await;
+        let delivered = delivered.into_iter().collect::<Result<Vec<()>>>()?;
         if delivered.is_empty() {
             return Ok(());
         }

@@ -94,6 +94,8 @@ impl Work {
             self.begin().await?;
             return self.send(statements).await;
         }
+        // Also if `statements` are dropped before the response to the BEGIN.
+        self.is_begun = true;
         let connection: &Connection = self.lease.connection();
         let (begin, output) = join!(execute(connection, "BEGIN"), statements(connection));
         self.note_begin(begin)?;
@@ -128,7 +130,8 @@ impl Work {
 
     /// Queues statements whose results are not needed. They must fail by an error of Postgres, because the COMMIT may have
     /// been sent when the response arrives; see [`Prepare::exactly`](crate::database::statement::Prepare::exactly). They must
-    /// be sent together: one that waits for the response to another would follow the COMMIT, and stand alone.
+    /// be sent together: one that waits for the response to another would follow the COMMIT, and stand alone. So would one
+    /// with a parameter of a type that Postgres does not build in, such as an enum: diesel-async looks its OID up first.
     ///
     /// If one of them fails beside the COMMIT, its connection is closed. A statement that fails in the ordinary course of a
     /// request is therefore better [written](Self::write).
@@ -174,7 +177,7 @@ impl Work {
         // This COMMIT is a prepared statement, like those before it. The first time on a connection, each of them takes a
         // round trip more to be prepared; diesel-async holds its cache of statements meanwhile, so that they are sent in
         // their order nevertheless. A COMMIT outside the cache would overtake one that is still to be prepared, which would
-        // then stand alone; it would also overtake one with a parameter of a type that diesel-async looks up before.
+        // then stand alone.
         self.queue(|mut connection| {
             Box::pin(async move {
                 Statement::new("COMMIT").execute(&mut connection).await?;

@@ -79,10 +79,13 @@ impl<S: Next> Middleware<Request, S> for Consistency {
                 let response = next.run(request);
                 Box::pin(async move {
                     let mut response = response.await;
-                    if write.may_have_written() && !is_unavailable(&response) {
-                        consistency.conclude(&mut response, principal).await;
+                    // `UNAVAILABLE` may be the answer to a COMMIT whose own answer was lost: the outcome stays unknown.
+                    if !is_unavailable(&response) {
+                        if write.may_have_written() {
+                            consistency.conclude(&mut response, principal).await;
+                        }
+                        write.resolve();
                     }
-                    write.resolve();
                     Ok(response)
                 })
             }
@@ -104,8 +107,8 @@ impl Consistency {
     }
 }
 
-/// A request of which it is not known yet whether it has written. If it ends before that is known, because its caller left
-/// or its deadline passed, the next reads of its caller go to the primary, so that they show whether it has.
+/// A request whose effect is not known yet. If it ends before that is known, because its caller left, its deadline passed
+/// or the answer to its COMMIT was lost, the next reads of its caller go to the primary, so that they show whether it has.
 struct UnresolvedWrite {
     positions: StoredPositions,
     arrival: Option<Arrival>,
@@ -114,7 +117,7 @@ struct UnresolvedWrite {
 }
 
 impl UnresolvedWrite {
-    /// Records that there is a response, so that nothing is unknown any more.
+    /// Records that the effect is known.
     fn resolve(&mut self) {
         self.principal = None;
     }
@@ -143,7 +146,7 @@ fn requested_position(headers: &HeaderMap) -> Option<Position> {
     tokens.map(|token| Position::of_token(token.as_bytes()).unwrap_or(Position::UNREACHED)).max()
 }
 
-/// Whether Postgres need not be asked: it would not answer either.
+/// Whether a response does not tell what was written. Postgres is not asked for a position: it would not answer either.
 fn is_unavailable(response: &Response) -> bool {
     response.headers().get("grpc-status").is_some_and(|status| status == "14")
 }
