@@ -66,7 +66,7 @@ pub enum Topic {
     /// A password reset was requested.
     PasswordReset {
         request: Uuid,
-        /// The user; a random id if the address is unknown.
+        /// The user; an id without a user if the address is unknown.
         user: UserId,
     },
     /// The registration of an address was requested.
