@@ -46,9 +46,8 @@ impl ClusterDir {
         let path = path.canonicalize().map_err(Error::io("resolving", path))?;
         let account = Account::for_cluster(&path.join("cluster"))?;
         let lock = lock(&path)?;
-        // The account needs to pass through the directory, and no more: if it could write, it could plant links for
-        // root to follow. A temporary directory belongs to the account all the same, because the watcher deletes it as
-        // that account.
+        // The account may only traverse the directory: with write access, it could plant links for root to follow. A
+        // temporary directory belongs to the account, because the watcher deletes it under that account.
         let mode = if account.is_some() && !temporary { 0o711 } else { 0o700 };
         std::fs::set_permissions(&path, Permissions::from_mode(mode)).map_err(Error::io("restricting", &path))?;
         if let Some(account) = &account {
@@ -131,7 +130,7 @@ impl ClusterDir {
         self.run_tool("pg_basebackup", basebackup)
     }
 
-    /// Runs a program that makes the cluster.
+    /// Runs a program that creates the cluster.
     fn run_tool(&self, name: &str, mut program: Command) -> Result<(), Error> {
         clean_environment(&mut program);
         if let Some(account) = &self.account {
@@ -172,7 +171,7 @@ fn lock(dir: &Path) -> Result<File, Error> {
         .create(true)
         .truncate(false)
         .mode(0o600)
-        // Root may be working in a directory of another user.
+        // Root may be working in a directory of another user, so links are not followed.
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(&path)
         .map_err(Error::io("opening", &path))?;
