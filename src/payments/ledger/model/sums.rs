@@ -15,10 +15,10 @@ numbered! {
     }
 }
 
-/// What was sold and refunded in one currency.
+/// The sales and refunds in one currency.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// What was sold, in the currency's smallest unit.
+    /// The sold amount, in the currency's smallest unit.
     pub gross_minor: i64,
     /// The refunded amount, less returned refunds, in the currency's smallest unit.
     pub refunds_minor: i64,
