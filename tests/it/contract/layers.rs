@@ -209,7 +209,7 @@ fn the_command_line_names_no_module() {
     let is_cli = |source: &Source| source.module.first().is_some_and(|module| module == "cli");
     let mut findings =
         breaches(|graph, from, path| is_cli(from) && graph.resolve(from, path).is_some_and(|(to, _)| !is_cli(to)));
-    // Nor does a text there name a package of a contract.
+    // No text there names a package of a contract either.
     let sources = sources(root(), "src");
     let others = sources.iter().filter(|source| !is_cli(source));
     let modules: BTreeSet<_> = others.filter_map(|source| source.module.first()).collect();
@@ -223,7 +223,7 @@ fn the_command_line_names_no_module() {
     assert!(sources.iter().any(is_cli) && modules.len() > 1, "the test looks for the wrong folders");
 }
 
-/// What a module does not offer is public for the tests of the product only.
+/// Items that a module does not offer are public for the tests of the product only.
 #[test]
 fn a_team_reaches_the_product_only_through_what_it_offers() {
     none(&breaches(|_, _, path| {
@@ -233,7 +233,7 @@ fn a_team_reaches_the_product_only_through_what_it_offers() {
 
 #[test]
 fn configuration_holds_plain_values() {
-    // A struct of durations and numbers.
+    // A plain struct of durations and numbers.
     let is_plain = |path: &[String]| path.ends_with(&["outbound".to_owned(), "Bounds".to_owned()]);
     let kernel = sources(root(), "crates/kernel/src");
     let graph = Graph::new(&kernel);
@@ -316,18 +316,18 @@ fn the_graph_finds_circles() {
     assert_eq!(circles(&[("a", "use crate::b::B;"), ("b", "fn f() { crate::a::f() }")]), 1);
     assert_eq!(circles(&[("a", "use crate::b;"), ("b", "use crate::c::{self};"), ("c", "use super::a::A;")]), 1);
     assert_eq!(circles(&[("a", "use crate::b::B;"), ("b", "use crate::c::C;"), ("c", "")]), 0);
-    // A parent that calls its child, which uses the parent's type: the child is a module of its own, then a part; and a
-    // parent that only exports it.
+    // A parent that calls its child, which uses the parent's type: the child is first a separate module, then a part;
+    // and a parent that only re-exports it.
     assert_eq!(circles(&[("a", "pub mod b; fn f() { b::g() }"), ("a::b", "use super::A;")]), 1);
     assert_eq!(circles(&[("a", "mod b; fn f() { b::g() }"), ("a::b", "use super::A;")]), 0);
     assert_eq!(circles(&[("a", "pub mod b; pub use b::B;"), ("a::b", "use super::A;")]), 0);
     // Two parts of a module.
     let parts = [("a", "mod b; mod c;"), ("a::b", "use super::c::C;"), ("a::c", "use super::b::B;")];
     assert_eq!(circles(&parts), 1);
-    // The child needs a sibling through the parent's export, not the parent.
+    // The child depends on a sibling through the parent's re-export, not on the parent.
     let sibling = [("a", "mod b; mod c; pub use c::C; fn f() { b::g() }"), ("a::b", "use super::C;"), ("a::c", "")];
     assert_eq!(circles(&sibling), 0);
-    // Another module's export, although the exported file needs nobody.
+    // A re-export by another module, although the exported file has no dependencies.
     let facade = [("a", "mod b; pub use b::B; fn f() { crate::c::g() }"), ("a::b", ""), ("c", "use crate::a::B;")];
     assert_eq!(circles(&facade), 1);
 }

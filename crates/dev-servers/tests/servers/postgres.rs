@@ -44,7 +44,7 @@ async fn leftovers_of_an_earlier_run_do_not_prevent_a_start() -> TestResult {
     // A kill during initdb.
     std::fs::create_dir_all(home.join("cluster.new/base"))?;
     Postgres::start(Options::persistent(&home)).await?.stop().await;
-    // A power failure, after which an unrelated process has the pid. Postgres by itself refuses to start in that case.
+    // A power failure, after which an unrelated process has the pid. Postgres alone does not start in that case.
     let stale = home.join("cluster/postmaster.pid");
     std::fs::write(&stale, format!("{}\n{}\n", getpid(), home.join("cluster").display()))?;
     Postgres::start(Options::persistent(&home)).await?.stop().await;
