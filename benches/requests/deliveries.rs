@@ -30,7 +30,7 @@ use crate::{
     world::World,
 };
 
-/// The number of endpoints: as many as a worker serves concurrently.
+/// The number of endpoints, equal to the number that a worker serves concurrently.
 const ENDPOINTS: usize = 16;
 const EVENT: &str = "support.ticket.created";
 /// The number of tickets that one request creates.

@@ -86,7 +86,7 @@ fn no_document_and_no_manifest_names_a_setting_that_does_not_exist() {
     assert!(unknown.is_empty(), "there are no such settings: {unknown:?}");
 }
 
-/// All settings of the ConfigMap are checked, whatever their prefix.
+/// All settings of the ConfigMap are checked, regardless of their prefix.
 #[test]
 fn kubernetes_sets_what_exists() {
     let manifest = fs::read_to_string(root().join("deploy/kubernetes/config.yaml")).expect("a file");
