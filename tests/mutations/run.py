@@ -31,7 +31,7 @@ import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parent.parent
-# The share of all mutations that tests must notice.
+# The share of all mutations that tests must detect.
 WANTED = 0.95
 # A mutation may make a test wait forever. The recorded one has so many times as long as it takes without the mutation, and
 # at least so many seconds; each of the others has what the profile `mutants` of .config/nextest.toml says.
@@ -39,7 +39,7 @@ PATIENCE = 3
 LEAST_PATIENCE_SECONDS = 60
 # How long a single test may take without a mutation.
 USUAL_SECONDS = 300
-# How long all tests of a mutation may take together.
+# The maximum time that all tests of a mutation may take together.
 ALL_TESTS_SECONDS = 1800
 # How long the runner may take to end its tests.
 GRACE_SECONDS = 30
@@ -55,7 +55,7 @@ COPIES_THE_DATABASE = (
     "mainstay::it session::keys::the_command_rotates_the_keys",
     "fleet::it contract::the_tables_are_in_a_schema_of_their_own",
 )
-# What the results of an earlier run depend on. Tests may change: whatever they did not notice is tried again anyway.
+# The inputs of an earlier run's results. Tests may change, because undetected mutations are tried again in any case.
 SOURCES = ("src/", "crates/", "migrations/", "proto/", "Cargo.")
 
 SWITCH = """
@@ -220,7 +220,7 @@ class Ended(Exception):
 
 def end(process):
     """Ends a process that has a group of its own, and what it left behind."""
-    # The runner ends its tests, which have groups of their own, only if it is asked to.
+    # The runner ends its tests, which have separate process groups, only if it is told to.
     for kind, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
         if process.poll() is None:
             send(process, kind)
@@ -322,10 +322,10 @@ class Runner:
     def run_all(self, tests, mutation):
         """Runs all tests of a mutation to the first that fails, and returns whether all passed, and which failed."""
         command = ["cargo", "nextest", "run", *self.arguments, "--profile=mutants", "-E", tests, "--color=never"]
-        # One after the other: as many mutations as the machine bears run at once.
+        # Sequentially, because the machine already runs the maximum number of mutations concurrently.
         command += ["--no-tests=fail", "--test-threads=1", "--status-level=fail", "--fail-fast"]
         status, output = self.run(command, self.tree, mutation, ALL_TESTS_SECONDS)
-        # 100 is a test that failed, and 4 is that there is none.
+        # Status 100 means a failed test, and 4 that there is no test.
         if status not in (None, 0, 4, 100):
             raise RuntimeError(f"{mutation}: `{tests}` did not run:\n{output}")
         failed = re.search(r"^ *(?:[A-Z][A-Z0-9+ -]*) \[[^\]]*\](?: +\([^)]*\))? +(\S+) +(\S+)$", output, re.MULTILINE)
@@ -358,7 +358,7 @@ def attempt(runner, entry, recorded):
             return {"killed": False, "by": None, "late": False}
         if not failed or not runner.knows(failed):
             return {"killed": True, "by": None, "late": status is None}
-        # By itself, it must fail again.
+        # It must fail again when run alone.
         is_noticed, is_late = runner.notices(failed, mutation)
         if is_noticed:
             return {"killed": True, "by": failed, "late": is_late}
@@ -400,7 +400,7 @@ class Results:
     def __init__(self, path, sources):
         self.path, self.sources = path, sources
         lines = path.read_text().splitlines() if path.exists() else []
-        # The last line may be cut off, and the last one of a mutation counts.
+        # The last line may be incomplete, and the last entry of a mutation counts.
         self.known = {}
         for line in lines:
             try:
@@ -443,7 +443,7 @@ def report(chosen, results, killers, records, is_whole):
     unclear = [entry for entry in survivors if "unclear" in results[title(entry)]]
     accepted = [entry for entry in survivors if "reason" in entry and entry not in unclear]
     unlisted = [entry for entry in survivors if entry not in accepted and entry not in unclear]
-    # Killed all the same, but not by the recorded test.
+    # Detected, but not by the recorded test.
     gone = [entry for entry in chosen if entry not in survivors and killers.get(title(entry), by(entry)) != by(entry)]
     print(
         f"\n{len(chosen)} mutations: {killed} killed ({killed / len(chosen):.1%}, {late} by a timeout), "
@@ -480,7 +480,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=AT_ONCE, help=f"how many are tried at once; {AT_ONCE} if not given")
     parser.add_argument("--scratch", type=pathlib.Path, required=True, help="where the copy, its build and the results are")
     options = parser.parse_args()
-    # As Ctrl-C does.
+    # The same as Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     every = mutations()
     titles = {title(entry) for entry in every}
