@@ -1,4 +1,4 @@
-"""Breaks one promise at a time, and reports which of them no test notices.
+"""Mutation testing: breaks one promise at a time, and reports those that no test detects.
 
 Every entry of the *.toml files beside this one is a mutation: a snippet of the source that keeps a promise (where it is not
 the only one of its kind, `within` a longer one), what takes its place, and the tests that should notice. All of them are
@@ -73,7 +73,7 @@ pub(crate) mod mutation {
 
 
 def mutations():
-    """All entries, each with the area that its file is about."""
+    """All entries, each with the area of its file."""
     found = []
     for path in sorted(HERE.glob("*.toml")):
         area = tomllib.loads(path.read_text())
@@ -136,7 +136,7 @@ def rewrite(text, entries, file):
 def copy(scratch, entries):
     """Writes the tree with its switches, and returns a hash of its sources without them.
 
-    Files that are the same stay untouched, so that cargo builds only what changed.
+    Unchanged files are not touched, so that cargo builds only changed crates.
     """
     names = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=TREE, check=True, capture_output=True
@@ -196,7 +196,7 @@ def list_tests(tree, arguments):
 
 
 def check_filters(suites, filters):
-    """Ends if a filter names tests that there are none of: another part of it may match, so that nobody would see it."""
+    """Exits if a part of a filter matches no tests, which another part that matches would hide."""
     names = [name for suite in suites.values() for name in suite["testcases"]]
 
     def matches(part):
@@ -219,7 +219,7 @@ class Ended(Exception):
 
 
 def end(process):
-    """Ends a process that has a group of its own, and what it left behind."""
+    """Ends a process with a separate group, and the processes it left behind."""
     # The runner ends its tests, which have separate process groups, only if it is told to.
     for kind, patience in ((signal.SIGTERM, GRACE_SECONDS), (signal.SIGKILL, None)):
         if process.poll() is None:
@@ -255,7 +255,7 @@ class Runner:
         return name in self.suites.get(suite, {}).get("testcases", {})
 
     def end(self):
-        """Ends everything that runs."""
+        """Ends all running processes."""
         with self.lock:
             self.has_ended = True
             processes = list(self.processes)
@@ -301,7 +301,7 @@ class Runner:
         return self.run([suite["binary-path"], "--exact", name, "--nocapture"], suite["cwd"], mutation, patience)
 
     def usual_seconds(self, test):
-        """How long a test takes without a mutation."""
+        """Returns how long a test takes without a mutation, in seconds."""
         with self.lock:
             measuring = self.measuring[test]
         with measuring:
