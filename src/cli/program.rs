@@ -43,7 +43,7 @@ impl LazyProgram {
             return Ok(instance.app.clone());
         }
         let instance = Instance::open(self.modules, self.config()?).await?;
-        // After this error, a second call of the command must not return the instance.
+        // After a failed check, a second call must not return the instance.
         if let Err(fault) = prepare(&instance).await {
             instance.close().await;
             return Err(fault);

@@ -37,7 +37,7 @@ pub(super) enum Done {
     Reset,
     /// The user was created.
     Registered,
-    /// A mail was sent if the address permits one.
+    /// A mail may have been sent.
     Requested,
     /// Notifications were ended.
     Unsubscribed,
