@@ -1,4 +1,4 @@
-// A server with a database of its own, which steps may kill, restart, and fill by SQL.
+// A server with a separate database, which steps may kill, restart, and fill by SQL.
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -27,7 +27,7 @@ export async function start() {
     email,
     password,
     api: (method, path, body, headers) => send(method, path, body, token, headers, origin),
-    /** Stops all of its work where it is. */
+    /** Suspends the process. */
     freeze: () => child.kill("SIGSTOP"),
     kill: async () => {
       child.kill("SIGKILL");
@@ -50,7 +50,7 @@ async function gone(child) {
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
 }
 
-/** Starts the server, and returns what it prints once it accepts requests, by the first word of each line. */
+/** Starts the server, and returns its output once it accepts requests, by the first word of each line. */
 async function launch(env) {
   const child = spawn(env.MAINSTAY_PROGRAM, ["serve", "--empty"], { env, stdio: ["ignore", "pipe", "ignore"] });
   let text = "";
@@ -65,7 +65,7 @@ async function launch(env) {
   throw new Error(`the server did not start:\n${text}`);
 }
 
-/** Tickets in a queue of their own, a minute apart; the subjects of some take two lines. */
+/** Returns SQL that inserts tickets in a separate queue, a minute apart; the subjects of some take two lines. */
 function tickets(queue, subject, count, email) {
   return `
     INSERT INTO tickets (id, account_id, requester_id, subject, body, kind, status, priority, queue, language, version, created_at, updated_at)
