@@ -29,7 +29,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The lock file with the versions of dependencies that Mainstay is tested with.
 const LOCK: &str = include_str!("../../Cargo.lock");
 
-/// Write a repository of your own: Mainstay with a module, which is empty at first.
+/// Generate a repository: Mainstay with an empty module.
 #[derive(Debug, Args)]
 pub(crate) struct New {
     /// The folder to create, such as ../book_shop; its name is that of the module: lower-case words joined by `_`.
@@ -47,7 +47,7 @@ pub(crate) enum Add {
     Resource {
         /// The name, in the singular: lower-case words joined by `_`, such as purchase_order.
         name: String,
-        /// The plural, if it is not made like that of tax, entry or order.
+        /// The plural, if it does not follow the pattern of taxes, entries or orders.
         #[arg(long)]
         plural: Option<String>,
     },

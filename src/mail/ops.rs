@@ -170,7 +170,7 @@ async fn acquire_lease(app: &App, id: MailId) -> Result<Option<Mail>> {
             return Ok(None);
         }
         let (mail, outcome) = if mail.expires_at <= now {
-            let why = mail.failure.clone().unwrap_or_else(|| "nobody tried".to_owned());
+            let why = mail.failure.clone().unwrap_or_else(|| "no attempt was made".to_owned());
             (mail.mark_failed(why, now), Some("expired"))
         } else if mail.is_hopeless() {
             let (runs, mail) = (mail.leases, mail.mark_given_up(now));

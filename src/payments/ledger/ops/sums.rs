@@ -56,7 +56,10 @@ pub async fn rebuild(app: &App) -> Result<RebuildReport> {
             let before = store::differences(connection).await?;
             let sums = store::replace(connection).await?;
             if let Some(difference) = store::differences(connection).await?.first() {
-                return Err(mainstay_kernel::error::Error::internal(anyhow::anyhow!("after all: {}", difference.sum)));
+                return Err(mainstay_kernel::error::Error::internal(anyhow::anyhow!(
+                    "the new sums differ: {}",
+                    difference.sum
+                )));
             }
             let faults = before.into_iter().map(|difference| difference.sum).collect();
             Ok(RebuildReport { sums, faults })
