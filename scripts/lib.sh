@@ -76,6 +76,17 @@ add_postgres_to_path() {
   export PATH
 }
 
+# Unsets the settings that connect a server to a deployment: a test server must not serve, migrate or send mail for the
+# deployment that this shell is configured for.
+forget_deployment() {
+  for variable in $(env | sed -n 's/^\([A-Z0-9_]*\)=.*/\1/p'); do
+    case $variable in
+      DATABASE_* | REDIS_* | FILES_* | S3_* | AWS_* | SECRET_KEY* | SMTP_* | MAIL_* | STRIPE_* | PAYMENT_* | ALERT_* | OTEL_* | \
+        WEBHOOK_* | PUBLIC_URL | MAINSTAY_CONFIG | MAINSTAY_MIGRATE | MAINSTAY_EMPTY) unset "$variable" ;;
+    esac
+  done
+}
+
 # Prints the path of the pinned buf: the one on the PATH if its version matches, otherwise the private one.
 buf_path() {
   if have buf && [ "$(buf --version 2>/dev/null)" = "$BUF_VERSION" ]; then
@@ -227,11 +238,12 @@ pgbouncer_path() {
 in_background() { # COMMAND [ARGUMENT]...
   if [ -z "${background:-}" ]; then
     outputs=$(mktemp -d)
-    trap 'for group in $background; do kill -- "-$group" 2>/dev/null || true; done; rm -rf "$outputs"' EXIT
-    trap 'exit 130' INT TERM
+    trap 'for group in $background; do kill -- "-$group" 2>/dev/null || true; done; cat "$outputs"/* >&2; rm -rf "$outputs"' EXIT
+    trap 'exit 130' HUP INT TERM
   fi
-  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' "$@" \
-    >"$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')" 2>&1 &
+  # shellcheck disable=SC2016 # the inner shell expands it
+  python3 -c 'import os, sys; os.setpgid(0, 0); os.execvp(sys.argv[1], sys.argv[1:])' \
+    sh -c '"$@" || { : >"$0"; exit 1; }' "$outputs/failed" "$@" >"$outputs/$(echo "${background:-}" | wc -w | tr -d ' ')" 2>&1 &
   background="${background:-} $!"
 }
 
@@ -245,9 +257,14 @@ join_background() {
     number=$((number + 1))
   done
   background=
-  trap - EXIT INT TERM
+  trap - EXIT HUP INT TERM
   rm -rf "$outputs"
   return "$failures"
+}
+
+# Fails as soon as a background command has failed, not only when the concurrent commands have ended.
+check_background() {
+  [ ! -e "$outputs/failed" ] || die 'a background command has failed'
 }
 
 # Builds a program of the workspace. The example is built with it, so that cargo unifies features as it does for the tests,
@@ -286,6 +303,7 @@ export_test_servers() {
 # Runs a command with one Postgres and one Redis for all test processes. A single test that is started by hand starts
 # its own.
 run_with_servers() {
+  add_postgres_to_path
   cargo build --quiet --locked --workspace --features fault-injection --example with_servers
   # Not `cargo run`: the variables that it sets would make the inner cargo rebuild some crates every time.
   "$CARGO_TARGET_DIR/debug/examples/with_servers" "$@"

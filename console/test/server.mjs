@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -79,5 +79,7 @@ function sql(dataDir, text) {
   const read = (path) => readFileSync(join(dataDir, "postgres", path), "utf8");
   const port = read("cluster/postmaster.pid").split("\n")[3];
   const env = { ...process.env, PGHOST: "127.0.0.1", PGPORT: port, PGUSER: "mainstay", PGPASSWORD: read("password"), PGDATABASE: "mainstay" };
-  return execFileSync("psql", ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"], { env, input: text, encoding: "utf8" }).trim();
+  // psql is installed next to the server's program, which may not be on the PATH.
+  const installed = join(read("programs").trim(), "psql");
+  return execFileSync(existsSync(installed) ? installed : "psql", ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1"], { env, input: text, encoding: "utf8" }).trim();
 }

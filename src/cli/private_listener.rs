@@ -24,18 +24,23 @@ pub(crate) struct PrivateListener {
     task: JoinHandle<bool>,
 }
 
+/// Binds `METRICS_LISTEN_ADDR`.
+///
+/// # Errors
+/// The address can't be listened on.
+pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| anyhow::anyhow!("METRICS_LISTEN_ADDR {address} can't be listened on: {error}"))
+}
+
 impl PrivateListener {
-    /// Starts to listen.
+    /// Starts to serve.
     ///
     /// # Errors
-    /// An error if the address can't be bound.
-    pub(crate) async fn open(app: &App, readiness: &Readiness) -> anyhow::Result<Self> {
+    /// The listener has no local address.
+    pub(crate) fn open(listener: TcpListener, app: &App, readiness: &Readiness) -> anyhow::Result<Self> {
         let pages = pages::private(Modules::installed(), app, readiness.clone());
         let stop = CancellationToken::new();
-        let address = app.config.server.metrics_listen;
-        let listener = TcpListener::bind(address).await;
-        let listener =
-            listener.map_err(|error| anyhow::anyhow!("METRICS_LISTEN_ADDR {address} can't be listened on: {error}"))?;
         let address = listener.local_addr()?;
         let bounds = server::Bounds {
             connections: MAX_CONNECTIONS,

@@ -14,11 +14,11 @@ use crate::cli::{
     Instance,
     migrate::{NewerDatabase, SchemaCheck},
     notify::Notify,
-    private_listener::PrivateListener,
+    private_listener::{self, PrivateListener},
 };
 use mainstay_kernel::{
     app::App,
-    config::Config,
+    config::{Config, reachable},
     http::{health::Readiness, listener as server, service},
     module::{Modules, PrivateDatabase, Process, Purpose},
     queue::worker,
@@ -49,9 +49,11 @@ impl Serve {
         let listener = TcpListener::bind(config.server.listen)
             .await
             .map_err(|error| anyhow::anyhow!("LISTEN_ADDR {} can't be listened on: {error}", config.server.listen))?;
+        // Bound before the first start, which stores secrets that it shows only once.
+        let private = private_listener::bind(config.server.metrics_listen).await?;
         let tls = config.server.tls.clone().map(server::tls::Tls::open).transpose().map_err(crate::cli::unusable)?;
         let instance = Instance::open(modules, config).await?;
-        let served = self.serve(&instance, listener, tls, stop).await;
+        let served = self.serve(&instance, Listeners { public: listener, private, tls }, stop).await;
         instance.close().await;
         served
     }
@@ -59,8 +61,7 @@ impl Serve {
     async fn serve(
         &self,
         instance: &Instance,
-        listener: TcpListener,
-        tls: Option<server::tls::Tls>,
+        listeners: Listeners,
         stop: CancellationToken,
     ) -> anyhow::Result<ExitCode> {
         let app = &instance.app;
@@ -71,29 +72,29 @@ impl Serve {
             is_new = crate::cli::migrate::is_from_scratch(&applied)?;
         }
         let schema = SchemaCheck::begin(app, self.newer_database).await?;
-        let url = base_url(listener.local_addr()?, tls.is_some());
+        let url = base_url(listeners.public.local_addr()?, listeners.tls.is_some());
         let private_database = PrivateDatabase { is_new, takes_samples: !self.empty };
         let private_database = instance.is_private().then_some(private_database);
         let purpose = Purpose::Server { url: url.clone(), private_database };
         let mut process = Modules::installed().start(app, purpose).await?;
-        let listening = Listening { listener, tls, url };
-        let served = serve_until(stop, listening, schema, &notify, &mut process).await;
+        let served = serve_until(stop, listeners, &url, schema, &notify, &mut process).await;
         process.close().await;
         served
     }
 }
 
-/// The listener and its public URLs.
-struct Listening {
-    listener: TcpListener,
+/// The bound sockets: `LISTEN_ADDR` with its certificate, and `METRICS_LISTEN_ADDR`.
+struct Listeners {
+    public: TcpListener,
+    private: TcpListener,
     tls: Option<server::tls::Tls>,
-    url: String,
 }
 
 /// Serves until `stop` is canceled or the schema check fails, and drains.
 async fn serve_until(
     stop: CancellationToken,
-    Listening { listener, tls, url }: Listening,
+    Listeners { public, private, tls }: Listeners,
+    url: &str,
     mut schema: SchemaCheck,
     notify: &Arc<Notify>,
     process: &mut Process,
@@ -102,8 +103,8 @@ async fn serve_until(
     let app = &process.app;
     let readiness = Readiness::default();
     let service = service::build(Modules::installed(), app, readiness.clone())?;
-    let private_listener = PrivateListener::open(app, &readiness).await?;
-    banner(&url, private_listener.address, process);
+    let private_listener = PrivateListener::open(private, app, &readiness)?;
+    banner(url, private_listener.address, process);
 
     let jobs_stop = CancellationToken::new();
     let work = Modules::installed().work();
@@ -113,7 +114,7 @@ async fn serve_until(
     let bounds = server::Bounds::new(&app.config.server);
     let draining = notify.clone();
     let (fault, faults) = tokio::sync::oneshot::channel();
-    let drained = server::serve(listener, tls, service, bounds, async move {
+    let drained = server::serve(public, tls, service, bounds, async move {
         tokio::select! {
             () = stop.cancelled() => {}
             // The receiver is gone once the server has stopped.
@@ -176,7 +177,7 @@ pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
 
 fn base_url(address: SocketAddr, tls: bool) -> String {
     let scheme = if tls { "https" } else { "http" };
-    format!("{scheme}://{address}")
+    format!("{scheme}://{}", reachable(address))
 }
 
 fn banner(url: &str, private_address: SocketAddr, process: &Process) {
@@ -184,6 +185,7 @@ fn banner(url: &str, private_address: SocketAddr, process: &Process) {
     println!("  console   {url}/console");
     println!("  docs      {url}/docs");
     println!("  openapi   {url}/openapi.json");
+    let private_address = reachable(private_address);
     println!("  health    http://{private_address}/health");
     println!("  metrics   http://{private_address}/metrics\n");
     for notice in process.notices() {

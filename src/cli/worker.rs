@@ -9,7 +9,7 @@ use crate::cli::{
     Instance,
     migrate::{NewerDatabase, SchemaCheck},
     notify::Notify,
-    private_listener::PrivateListener,
+    private_listener::{self, PrivateListener},
     serve::stop_signal,
 };
 use mainstay_kernel::{
@@ -48,7 +48,8 @@ async fn work_until(
 ) -> anyhow::Result<()> {
     tracing::info!("running background jobs");
     let readiness = Readiness::default();
-    let private_listener = PrivateListener::open(app, &readiness).await?;
+    let private = private_listener::bind(app.config.server.metrics_listen).await?;
+    let private_listener = PrivateListener::open(private, app, &readiness)?;
     readiness.set(true).await;
     notify.ready();
     let (draining, notify) = (stop.clone(), notify.clone());

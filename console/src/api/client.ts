@@ -122,5 +122,6 @@ export function ifMatch(version: string | undefined): Record<string, string> {
 }
 
 export function newKey(): string {
-  return crypto.randomUUID();
+  // `crypto.randomUUID` exists in secure contexts only; plain HTTP to another host is not one.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -35,12 +35,14 @@ pub(crate) struct PostgresBinaries {
 impl PostgresBinaries {
     /// Finds the newest installation, or the one of version `major`, which wrote the existing cluster.
     ///
-    /// `PG_BIN_DIR`, if set, is the only candidate. Otherwise `PATH` takes precedence over the directories of packages,
-    /// and these over `PG_FALLBACK_BIN_DIR`, which contains binaries that a launcher bundles with this program.
-    pub(crate) fn find(major: Option<u32>) -> Result<Self, Error> {
+    /// `PG_BIN_DIR`, if set, is the only candidate. Otherwise the order of precedence is `PATH`, the directories of
+    /// packages, `PG_FALLBACK_BIN_DIR` (binaries that a launcher bundles with this program), and `last`, the directory
+    /// that served the cluster before.
+    pub(crate) fn find(major: Option<u32>, last: Option<PathBuf>) -> Result<Self, Error> {
         let from_env = env_path("PG_BIN_DIR");
         let installed = path_dirs().into_iter().chain(version_dirs());
-        let dirs = search_order(from_env.clone(), installed, env_path("PG_FALLBACK_BIN_DIR"));
+        let fallbacks = env_path("PG_FALLBACK_BIN_DIR").into_iter().chain(last);
+        let dirs = search_order(from_env.clone(), installed, fallbacks);
         let installations: Vec<Self> = dirs.iter().filter_map(|dir| Self::in_dir(dir)).collect();
         let fits = |one: &&Self| major.map_or(one.major >= OLDEST_POSTGRES, |major| one.major == major);
         if let Some(one) = installations.iter().find(fits) {
@@ -78,9 +80,9 @@ impl PostgresBinaries {
 fn search_order(
     only: Option<PathBuf>,
     installed: impl Iterator<Item = PathBuf>,
-    fallback: Option<PathBuf>,
+    fallbacks: impl Iterator<Item = PathBuf>,
 ) -> Vec<PathBuf> {
-    only.map_or_else(|| installed.chain(fallback).collect(), |dir| vec![dir])
+    only.map_or_else(|| installed.chain(fallbacks).collect(), |dir| vec![dir])
 }
 
 /// Finds `redis-server`, or `valkey-server`, which newer Fedora releases ship instead.
@@ -167,11 +169,15 @@ mod tests {
 
     #[test]
     fn an_installed_postgres_precedes_the_one_that_came_along() {
-        let [only, installed, fallback] = ["/only", "/installed", "/fallback"].map(PathBuf::from);
+        let [only, installed, fallback, last] = ["/only", "/installed", "/fallback", "/last"].map(PathBuf::from);
         let order = |only: Option<&PathBuf>| {
-            search_order(only.cloned(), std::iter::once(installed.clone()), Some(fallback.clone()))
+            search_order(
+                only.cloned(),
+                std::iter::once(installed.clone()),
+                [fallback.clone(), last.clone()].into_iter(),
+            )
         };
-        assert_eq!(order(None), [installed.clone(), fallback.clone()]);
+        assert_eq!(order(None), [installed.clone(), fallback.clone(), last.clone()]);
         assert_eq!(order(Some(&only)), std::slice::from_ref(&only));
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! lock           held while a process uses the directory
 //! password       the password of the only role, mode 0600
+//! programs       the path of the Postgres programs' directory, as of the last start
 //! postgres.log   the log of this start; the previous one is postgres.log.1
 //! cluster/       the data directory of Postgres
 //! ```
@@ -90,6 +91,20 @@ impl ClusterDir {
         let password = random_hex(24);
         write_secret(&path, &password)?;
         Ok(password)
+    }
+
+    /// Returns the directory of the programs that served this cluster last. A start without the launcher that bundled
+    /// these programs finds them here.
+    pub(crate) fn programs(&self) -> Option<PathBuf> {
+        let path = std::fs::read_to_string(self.path.join("programs")).ok()?;
+        Some(PathBuf::from(path.trim_end())).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// Stores the directory of the programs that serve this cluster.
+    pub(crate) fn remember_programs(&self, binaries: &PostgresBinaries) -> Result<(), Error> {
+        let path = self.path.join("programs");
+        let directory = binaries.postgres.parent().unwrap_or(Path::new("")).display();
+        std::fs::write(&path, format!("{directory}\n")).map_err(Error::io("writing", &path))
     }
 
     /// Creates the cluster unless it exists; a kill in the middle leaves nothing that looks like a cluster.

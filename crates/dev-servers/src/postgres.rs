@@ -289,7 +289,8 @@ fn prepare(location: Location) -> Result<(ClusterDir, PostgresBinaries, String),
             .map_or_else(|| temporary_dir("postgres"), |dir| temporary_dir_in(&dir, "postgres"))?,
     };
     let dir = ClusterDir::open(&path, temporary)?;
-    let binaries = PostgresBinaries::find(dir.major())?;
+    let binaries = PostgresBinaries::find(dir.major(), dir.programs())?;
+    dir.remember_programs(&binaries)?;
     let password = dir.password()?;
     dir.init_cluster(&binaries, &password)?;
     Ok((dir, binaries, password))

@@ -6,6 +6,7 @@
 //!
 //! The sections here are the kernel's; a module adds its own with [`Section`].
 
+mod address;
 mod check;
 mod data_dir;
 mod effective;
@@ -19,6 +20,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+pub use address::reachable;
 pub use check::is_https_or_loopback;
 pub use effective::{Setting, Settings};
 pub use on_call::{OnCall, OnCallFormat};

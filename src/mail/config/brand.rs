@@ -1,10 +1,10 @@
 //! The appearance of mail, and the base URLs of its links.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use url::Url;
 
-use mainstay_kernel::config::{Reader, Variable};
+use mainstay_kernel::config::{Reader, Variable, reachable};
 
 /// The appearance of mail, and the base URLs of its links.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,14 +68,6 @@ fn base(read: &mut Reader, name: &str) -> Option<String> {
         read.fault(name, "must be an http or https URL without credentials, query and fragment");
     }
     Some(url.as_str().trim_end_matches('/').to_owned())
-}
-
-/// Returns an address at which this machine reaches a listener.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    match listen.ip() {
-        ip if ip.is_unspecified() => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), listen.port()),
-        _ => listen,
-    }
 }
 
 /// A color.
@@ -161,13 +153,5 @@ mod tests {
         for bad in ["", "red", "#12345", "#1234567", "1d4ed8", "#+12345", "#12345é"] {
             assert!(bad.parse::<Color>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_listener_on_all_addresses_is_reached_on_this_machine() {
-        let of = |text: &str| reachable(text.parse().expect("an address")).to_string();
-        assert_eq!(of("0.0.0.0:8080"), "127.0.0.1:8080");
-        assert_eq!(of("[::]:8080"), "127.0.0.1:8080");
-        assert_eq!(of("192.0.2.1:80"), "192.0.2.1:80");
     }
 }
